@@ -15,8 +15,8 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import StartOptions
+from charlstm_tui.mode_screen import ModeScreen
 
 DEADLINE = 60.0
 LOOK_AGAIN = 0.25
@@ -93,7 +93,7 @@ class Driven:
     @property
     def mode(self) -> ModeScreen:
         screen = self.app.mode_screen
-        assert screen is not None
+        assert isinstance(screen, ModeScreen)
         return screen
 
     def text(self) -> str:

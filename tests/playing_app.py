@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,19 +19,18 @@ from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import StatusLine
-from charlstm_tui.player import operations
-from charlstm_tui.player.operations import SeenPosition
+from charlstm_tui.player.desk import Desk
+from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, remember
-from charlstm_tui.player.state import FULL, PlaybackState
 from driven_app import LOOK, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
 
 
-def at(position: int) -> SeenPosition:
-    """The place so many characters after the prime, in the text as it is when its turn comes."""
-    return SeenPosition(len(PRIME) + position, sys.maxsize)
+def at(position: int) -> int:
+    """The place so many characters after the prime."""
+    return len(PRIME) + position
 
 
 class Session:
@@ -48,7 +46,11 @@ class Session:
         return screen
 
     @property
-    def state(self) -> PlaybackState:
+    def desk(self) -> Desk:
+        return self.screen.desk
+
+    @property
+    def state(self) -> Played:
         assert self.screen.play.state is not None
         return self.screen.play.state
 
@@ -77,12 +79,12 @@ class Session:
         raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen.play.state}")
 
     async def paused(self, count: int) -> None:
-        """Stand still after ``count`` characters."""
+        """Stand still after ``count`` characters, all of which are read."""
         await self.until(lambda: self.screen.play.playing)
-        player = self.screen.player
-        player.change_speed(lambda speed: FULL)
-        player.do(operations.STREAM, count - self.state.length)
-        await self.until(lambda: self.state.length == count and not self.state.running)
+        self.desk.change_speed(lambda speed: FULL)
+        if count > self.state.length:
+            self.desk.stream(count - self.state.length)
+        await self.until(lambda: self.state.length == count and not self.state.running and self.state.is_current)
 
     async def score_shown(self, count: int) -> ScoreView:
         """The view Score on ``count`` generated characters, with its figures."""

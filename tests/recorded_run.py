@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -56,9 +56,11 @@ STEP_EVERY, VALIDATE_EVERY = 5, 50
 LONG_AGO = 120.0
 
 
-def tiny_model(*, seed: int = 0, symbols: tuple[str, ...] = SYMBOLS, hidden_size: int = 8, **info: Any) -> Model:
-    """A small random model with one layer over ``symbols``."""
-    config = ModelConfig(len(symbols), hidden_size, 1)
+def tiny_model(
+    *, seed: int = 0, symbols: Sequence[str] = SYMBOLS, hidden_size: int = 8, num_layers: int = 1, **info: Any
+) -> Model:
+    """A small random model over ``symbols``."""
+    config = ModelConfig(len(symbols), hidden_size, num_layers)
     random = np.random.default_rng(seed)
     weights = {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes.items()}
     return Model(config, Vocabulary(symbols), weights, TextOptions(), dict(info))
@@ -104,9 +106,7 @@ class Recorded:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -172,33 +172,15 @@ class Recorded:
             best = None if math.isinf(self._best) else self._best
             self._whole = state == "finished" and best is not None
             if self._whole:
-                self.append(
-                    Validated(
-                        step=self.step,
-                        time=self._now,
-                        val_loss=self._best,
-                        chars=44_999,
-                        best=False,
-                        whole=True,
-                        train_seconds=self.step * 0.05,
-                    )
-                )
+                whole: dict[str, Any] = {"val_loss": self._best, "whole": True, "chars": 44_999, "best": False}
+                self.append(Validated(**self._at, **whole, train_seconds=self._seconds))
+            model: dict[str, Any] = {"best_val": best, "best_step": self._best_step, "best_whole": self._whole}
             self.append(
-                Checkpointed(step=self.step, seconds=0.01, time=self._now),
-                Finished(
-                    step=self.step,
-                    time=self._now,
-                    reason=reason,
-                    best_val=best,
-                    best_step=self._best_step,
-                    train_seconds=self.step * 0.05,
-                    work_seconds=self.step * 0.05,
-                    best_whole=self._whole,
-                    **self.read,
-                ),
+                Checkpointed(**self._at, seconds=0.01),
+                Finished(**self._at, **model, **self._worked, **self.read, reason=reason),
             )
         elif state == "failed":
-            self.append(Failed(step=self.step, time=self._now, message=message))
+            self.append(Failed(**self._at, message=message))
         if self._heart is not None:
             if state != "crashed":
                 self.beat(state, message)
@@ -213,6 +195,18 @@ class Recorded:
             )
             self.run.heartbeat_path.write_bytes(ended.to_bytes())
 
+    @property
+    def _seconds(self) -> float:
+        return self.step * 0.05
+
+    @property
+    def _worked(self) -> dict[str, Any]:
+        return {"train_seconds": self._seconds, "work_seconds": self._seconds}
+
+    @property
+    def _at(self) -> dict[str, Any]:
+        return {"step": self.step, "time": self._now}
+
     def _figures(self) -> dict[str, Any]:
         best = None if math.isinf(self._best) else self._best
         return {
@@ -221,32 +215,18 @@ class Recorded:
             "best_val": best,
             "best_whole": self._whole,
             "best_step": None if best is None else self._best_step,
-            "train_seconds": self.step * 0.05,
-            "work_seconds": self.step * 0.05,
             "progress": min(1.0, self.step / self.planned),
             "seconds_left": 0.05 * max(0, self.planned - self.step) if self.step else None,
+            **self._worked,
             **self.read,
         }
 
     def start(self) -> None:
         """Log the beginning: plan, first validation, first sample, first snapshot."""
-        parameters = ModelConfig(len(SYMBOLS), 256, 2).parameters
-        self.append(
-            Started(
-                step=0,
-                time=self._now,
-                planned_steps=self.planned,
-                steps_per_epoch=200,
-                parameters=parameters,
-                train_chars=409_600,
-                val_chars=45_000,
-                symbols=len(SYMBOLS),
-                device="cpu",
-                kernel="fused-bf16",
-                threads=2,
-                **self.read,
-            )
-        )
+        sizes = {"train_chars": 409_600, "val_chars": 45_000, "steps_per_epoch": 200, "symbols": len(SYMBOLS)}
+        sizes["parameters"] = ModelConfig(len(SYMBOLS), 256, 2).parameters
+        how = {"device": "cpu", "kernel": "fused-bf16", "threads": 2}
+        self.append(started(**self._at, **sizes, **how, **self.read, planned_steps=self.planned))
         self._validate()
         self._save_best()
 
@@ -254,15 +234,13 @@ class Recorded:
         warm = min(1.0, self.step / (0.1 * self.planned))
         self.append(
             Stepped(
-                step=self.step,
-                time=self._now,
                 epoch=self.step / 200,
                 train_loss=train_loss(self.step),
                 lr=3e-3 * warm * (1 - self.step / (self.planned + 1)),
                 grad_norm=0.8 + 0.1 * math.sin(self.step),
                 chars_per_second=21_000 + 500 * math.sin(self.step / 7),
-                train_seconds=self.step * 0.05,
-                work_seconds=self.step * 0.05,
+                **self._at,
+                **self._worked,
             )
         )
 
@@ -273,15 +251,8 @@ class Recorded:
             self._best, self._best_step, self._best_is_saved = loss, self.step, False
         text = TEXTS[min(len(TEXTS) - 1, self.step * len(TEXTS) // max(1, self.planned))]
         self.append(
-            Validated(
-                step=self.step,
-                time=self._now,
-                val_loss=loss,
-                chars=45_000,
-                best=best,
-                train_seconds=self.step * 0.05,
-            ),
-            Sampled(step=self.step, time=self._now, prime=PRIME, text=text if self._sample is None else self._sample),
+            Validated(**self._at, val_loss=loss, chars=45_000, best=best, train_seconds=self._seconds),
+            Sampled(**self._at, prime=PRIME, text=text if self._sample is None else self._sample),
         )
         if self.step in (0, 50, 100, 200, 400, 700, 1000):
             self.run.snapshots_dir.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,15 +13,24 @@ from charlstm.training.settings import Settings
 from small_training import make_corpus, make_plan, words
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """So small networks are not faster with more threads, and much slower on a busy machine."""
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """In the block operations of torch use so many threads."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """So small networks are not faster with more threads, and much slower on a busy machine."""
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture(scope="session")

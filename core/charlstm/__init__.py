@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from charlstm.errors import CharLSTMError as CharLSTMError
     from charlstm.generation.clamp import Clamp as Clamp
     from charlstm.generation.novelty import novelty as novelty
+    from charlstm.generation.rows import Step as Step
     from charlstm.generation.sampler_settings import SamplerSettings as SamplerSettings
     from charlstm.generation.session import Session as Session
-    from charlstm.generation.tree import Step as Step
     from charlstm.library import activations as activations
     from charlstm.library import context as context
     from charlstm.library import evaluate as evaluate
@@ -80,7 +80,7 @@ _NAMES_BY_MODULE = {
     "generation.novelty": ("novelty",),
     "generation.sampler_settings": ("SamplerSettings",),
     "generation.session": ("Session",),
-    "generation.tree": ("Step",),
+    "generation.rows": ("Step",),
     "library": (
         *("activations", "context", "evaluate", "find_model", "generate", "generate_many", "influence", "lesions"),
         *("load_model", "load_state", "multiverse", "name_cells", "next_words", "save_model", "save_state", "score"),

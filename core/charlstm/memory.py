@@ -39,8 +39,6 @@ def _meminfo(root: Path) -> Memory | None:
 
 def _physical() -> Memory:
     """The size of the RAM, for other systems: each has another way to tell how much of it is free."""
-    if not hasattr(os, "sysconf"):
-        raise OSError
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Memory(total, total)
 

@@ -350,7 +350,7 @@ def append_line(path: Path, line: bytes) -> None:
     try:
         content = line + b"\n"
         size = os.fstat(descriptor).st_size
-        if size and _last_byte(descriptor, size) != b"\n":
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
             content = b"\n" + content
         if disk.write(descriptor, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -368,8 +368,7 @@ def truncate_torn_line(path: Path) -> int:
         size = end = os.fstat(descriptor).st_size
         while end:
             start = max(0, end - 65536)
-            os.lseek(descriptor, start, os.SEEK_SET)
-            newline = os.read(descriptor, end - start).rfind(b"\n")
+            newline = os.pread(descriptor, end - start, start).rfind(b"\n")
             if newline >= 0:
                 end = start + newline + 1
                 break
@@ -404,7 +403,7 @@ class FileStamp(NamedTuple):
     """Size, times and identity of a file; when the stamp is the same, the file has not changed.
 
     Programs can set ``mtime_ns`` to an earlier time but not ``ctime_ns``, so the stamp also shows a change that keeps
-    size and modification time. On Windows ``ctime_ns`` is the time of creation, and such a change is not noticed.
+    size and modification time.
     """
 
     size: int
@@ -513,8 +512,3 @@ def _checked(descriptor: int, path: Path) -> int:
         os.close(descriptor)
         raise NotAFileError(path, kind)
     return descriptor
-
-
-def _last_byte(descriptor: int, size: int) -> bytes:
-    os.lseek(descriptor, size - 1, os.SEEK_SET)
-    return os.read(descriptor, 1)

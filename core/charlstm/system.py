@@ -278,9 +278,6 @@ def _output(*command: str) -> str:
     return done.stdout.strip()
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 class StopSignals:
     """Inside the block the first SIGINT, SIGTERM or SIGHUP sets ``requested`` to its name. Another SIGINT or SIGTERM
     raises :class:`KeyboardInterrupt` with its name, and a third ends the process as without the block.
@@ -288,6 +285,8 @@ class StopSignals:
     A terminal that closes often sends SIGHUP twice, from the kernel and from the shell: it never counts as the second
     signal. Outside the main thread, where Python delivers no signals, the block changes nothing.
     """
+
+    NUMBERS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.requested: str | None = None
@@ -299,14 +298,18 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                if signal.getsignal(number) != signal.SIG_IGN:  # ignored under nohup
+            for number in self.NUMBERS:
+                if self._replaces(signal.getsignal(number)):
                     self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @staticmethod
+    def _replaces(handler: object) -> bool:
+        return handler != signal.SIG_IGN  # ignored under nohup
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         name = signal.Signals(number).name
@@ -318,30 +321,12 @@ class StopSignals:
             raise KeyboardInterrupt(name)
 
 
-class DeferredInterrupt:
-    """Inside the block the first SIGINT (Ctrl-C, the stop button of a notebook) only sets ``requested``; another one
-    raises :class:`KeyboardInterrupt` at once.
+class DeferredInterrupt(StopSignals):
+    """The same for SIGINT alone (Ctrl-C, the stop button of a notebook), and only where that has Python's own handler,
+    not another such as that of :class:`StopSignals`. For code that can end cleanly a moment later."""
 
-    It is for code that can end cleanly a moment later, and changes nothing outside the main thread and where SIGINT has
-    another handler than Python's own, such as that of :class:`StopSignals`.
-    """
+    NUMBERS = (signal.SIGINT,)
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._installed = False
-
-    def __enter__(self) -> Self:
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
-            self._installed = True
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+    @staticmethod
+    def _replaces(handler: object) -> bool:
+        return handler is signal.default_int_handler

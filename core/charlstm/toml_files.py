@@ -14,9 +14,6 @@ from charlstm.storage import open_file
 
 MAX_BYTES = 100_000
 """A longer file is refused: every entry with a long comment takes a few thousand bytes."""
-MAX_LINE = 1_000
-"""Characters of a line. A key is on one line, and reading one takes a time that grows with the square of its parts:
-17 s for 20,000 of them."""
 MAX_ENTRIES = 500
 MAX_DEPTH = 20
 """Tables and lists in one another. Entries have three levels at most."""
@@ -61,7 +58,6 @@ def read_toml(path: Path, what: str) -> TomlFile:
         if len(raw) > MAX_BYTES:
             raise SettingsError(f"{path} is longer than {MAX_BYTES:,} bytes, so it is not a {what}")
         content = raw.decode("utf-8-sig").replace("\r\n", "\n")
-        _check_lines(path, content)
     except OSError as error:
         raise SettingsError(f"The {what} {path} cannot be read: {error.strerror}; check its name") from error
     except UnicodeDecodeError:
@@ -72,12 +68,6 @@ def read_toml(path: Path, what: str) -> TomlFile:
         raise SettingsError(f"{path} is not valid TOML: {error}; correct it there") from None
     _check_size(path, entries, what)
     return TomlFile(path, content, entries)
-
-
-def _check_lines(path: Path, content: str) -> None:
-    for number, line in enumerate(content.split("\n"), 1):
-        if len(line) > MAX_LINE:
-            raise SettingsError(f"{path}, line {number}: the line is longer than {MAX_LINE:,} characters; shorten it")
 
 
 def _check_size(path: Path, entries: dict[str, Any], what: str) -> None:

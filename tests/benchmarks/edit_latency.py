@@ -52,7 +52,7 @@ def session(folder: Path, model: Path, length: int, cursor: int) -> Path:
     document.put_cursor(cursor)
     summary = SessionSummary(length, document.text.read(0, 80), edited=True, model=str(model))
     path = folder / f"text-{length}-{cursor}.json"
-    state = SessionState(document, SYMBOLS, summary)
+    state = SessionState(document, summary)
     write(path, state, automatic=True)
     return path
 

@@ -41,9 +41,8 @@ SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 # Without the automatic pause, so that the app streams all the time.
 PROGRAM = """
 from charlstm_tui.main import main
-from charlstm_tui.generate import cells_view, duel_view, play_view
-from charlstm_tui.player import thread
-thread.PAUSE_AFTER = play_view.PAUSE_AFTER = duel_view.PAUSE_AFTER = cells_view.PAUSE_AFTER = 10**9
+from charlstm_tui.player import desk
+desk.PAUSE_AFTER = 10**9
 main()
 """
 

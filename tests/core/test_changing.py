@@ -35,11 +35,6 @@ CHANGES = {
         def change(name):
             remember(name, Preferences())
     """,
-    "app.json": """
-        from charlstm_tui.app_state import _merge
-        def change(name):
-            _merge({name: "x"})
-    """,
     "speed.json": """
         from charlstm.training.estimate import _add_to_cache
         def change(name):
@@ -57,7 +52,6 @@ CHANGES = {
 KEPT: dict[str, Callable[[Path], object]] = {
     "notes": lambda place: read_notes(Run(place / "one")).tags,
     "generate.json": lambda place: json.loads((place / "state" / "generate.json").read_text())["models"],
-    "app.json": lambda place: set(json.loads((place / "state" / "app.json").read_text())) - {"format"},
     "speed.json": lambda place: json.loads((place / "cache" / "speed.json").read_text())["measured"],
     "index of runs": lambda place: [
         Path(json.loads(line)).name for line in (place / "state" / "runs.jsonl").read_text().splitlines()

@@ -145,7 +145,6 @@ def test_file_stamp_is_settled_once_a_change_must_show() -> None:
     assert not stamp._replace(mtime_ns=10**18).is_settled(10**13)  # a file from the future
 
 
-@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
 def test_append_line_and_truncate_torn_line_refuse_links(tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("must not change, no newline")
@@ -160,7 +159,6 @@ def test_append_line_and_truncate_torn_line_refuse_links(tmp_path: Path) -> None
     assert (link.is_symlink(), other.read_text()) == (False, "must not change, no newline")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a folder cannot be held open")
 def test_anchored_writes_to_folder_that_was_moved(tmp_path: Path) -> None:
     folder, moved = tmp_path / "run", tmp_path / "moved"
     folder.mkdir()

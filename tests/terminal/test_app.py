@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.training.settings import setting_names
 from terminal_app import TIMEOUT, Terminal, know_speeds, machine, restored, workers
 
 __all__ = ["machine"]  # a fixture
@@ -66,8 +65,9 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     app.until("a all settings")
     app.key("a")  # a small network, and as many steps as it needs however slow this machine is
     app.until("ALL SETTINGS")
-    names = list(setting_names())
-    app.key("ctrl+u", "48", *["down"] * names.index("max_steps"), "ctrl+u", "150", "down", "ctrl+u", "none", "enter")
+    for name, value in (("hidden_size", "48"), ("max_steps", "150"), ("max_minutes", "none")):
+        app.key(name, "enter", value, "enter")
+    app.key("ctrl+s")
     app.until("2×48")
     app.key("enter")
     app.until("Enter play")
@@ -95,7 +95,6 @@ import pathlib, time
 from charlstm_tui import process
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.main import run
-from charlstm_tui.player import operations
 
 process.LAST_RESORT = 0.5
 
@@ -105,7 +104,7 @@ def look(app):
         pathlib.Path("blocked").touch()
         time.sleep(1000)
     elif play.playing:
-        play.player.do(operations.INSERT, "Last words")
+        play.desk.insert("Last words")
 
 mount = CharLSTMApp.on_mount
 CharLSTMApp.on_mount = lambda app: (mount(app), app.set_interval(0.1, lambda: look(app)))[0]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.generation.rows import CHOSEN
 from charlstm.generation.session_file import load_session
-from charlstm.generation.tree import CHOSEN
 from charlstm.model.file import load_model, save_model
 from recorded_run import tiny_model
 from terminal_app import Terminal, machine, restored
@@ -66,7 +66,7 @@ def test_a_session_from_prime_to_export(machine: tuple[Path, dict[str, str]]) ->
     assert restored(app.raw)
 
     saved = load_session(home / "mine.json", load_model(model))
-    assert (saved.prime, len(saved), len(saved.tree)) == (PRIME, made - 3 - len(PRIME), 2)
+    assert (saved.prime, len(saved), len(saved.branches())) == (PRIME, made - 3 - len(PRIME), 2)
     assert saved.settings.temperature == 0.9
     assert saved.at(made - 4 - len(PRIME)).source == CHOSEN
     saved.switch(0)

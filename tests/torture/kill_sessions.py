@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from charlstm import storage
 from charlstm.generation.document import Document
+from charlstm.generation.rows import CHOSEN
 from charlstm.generation.session_file import ReadSession, SessionState, read, write
-from charlstm.generation.tree import CHOSEN
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.session_saver import SessionSaver
 from faulty_disk import PowerLossDisk
@@ -72,7 +72,7 @@ def made_file(place: Path, megabytes: float) -> Path:
 
 
 def state_of(document: Document) -> SessionState:
-    return SessionState(document.copy(), SYMBOLS, about(document))
+    return SessionState(document.copy(), about(document))
 
 
 def do(document: Document, chance: random.Random) -> None:

@@ -253,7 +253,8 @@ def _try_accidents(folder: Path, training: Training, kills: int, cuts: int, fold
     def at(count: int) -> list[int]:
         """Which changes to stop before: spread evenly, each somewhere in its stretch; all if there are fewer."""
         count = min(count, total)
-        return [min(total - 1, int((place + random.random()) * total / count)) for place in range(count)]
+        end = total if count > 1 else 3 * total // 4  # a busy machine makes fewer changes: the only one must happen
+        return [min(end - 1, int((place + random.random()) * end / count)) for place in range(count)]
 
     yield from accidents(
         folder, template, untouched, [lambda run, n=n: FaultyDisk(n, killed, half=n % 2 == 0) for n in at(kills)]

@@ -39,11 +39,10 @@ from charlstm.errors import CharLSTMError
 from charlstm.fields import plain
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
+from charlstm.generation.rows import CHOSEN
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
-from charlstm.generation.session_document import document_of
 from charlstm.generation.session_file import load_session, read, read_summary, save_session, state_of, write
-from charlstm.generation.tree import CHOSEN
 from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
@@ -110,35 +109,24 @@ def tried(*calls: Callable[[], Any]) -> None:
 
 @kind
 def model(place: Path) -> Kind:
+    """What is generated has finite figures, or one sentence says why not."""
     path, goods = place / "model.safetensors", []
     for seed, symbols in enumerate(("ab\n", " abcdefgh\n\u200b\U0001f600", "x")):
         save_model(path, tiny_model(seed=seed, symbols=tuple(symbols), hidden_size=4, run="r", step=7, val_loss=1.5))
         goods.append(path.read_bytes())
 
+    def damage(dice: random.Random, content: bytes) -> bytes:
+        return (enlarge_weights if dice.random() < 0.3 else damage_tensors)(dice, content)
+
     def use() -> None:
         tried(lambda: read_info(path))
-        list(Session(load_model(path), "ab").stream(3))
-
-    return Kind(path, tuple(goods), damage_tensors, use)
-
-
-@kind
-def model_with_huge_weights(place: Path) -> Kind:
-    """Finite and large: what is generated has finite figures, or one sentence says why not."""
-    path = place / "model.safetensors"
-    save_model(path, MODEL)
-
-    def use() -> None:
-        for settings in (
-            SamplerSettings(),
-            SamplerSettings(temperature=1e-9, repetition=2.0),
-            SamplerSettings(mirostat=3.0),
-        ):
+        cold, mirostat = SamplerSettings(temperature=1e-9, repetition=2.0), SamplerSettings(mirostat=3.0)
+        for settings in (SamplerSettings(), cold, mirostat):
             for step in Session(load_model(path), "ab", settings=settings).stream(5):
                 assert 0 <= step.probability <= 1
                 assert math.isfinite(step.entropy)
 
-    return Kind(path, (path.read_bytes(),), enlarge_weights, use)
+    return Kind(path, tuple(goods), damage, use)
 
 
 @kind
@@ -346,7 +334,7 @@ def session(place: Path) -> Kind:
         list(made.stream(length))
         save_session(made, path)
         goods.append(path.read_bytes())
-        document = document_of(made)
+        document = made.document.copy()
         for _ in range(4):
             work_on(document)
         write(path, replace(state_of(made), document=document, clamps=(Clamp(1, 1, 0.1),)), automatic=True)

@@ -72,7 +72,7 @@ def test_session_on_a_full_disk_is_saved_when_there_is_room_again(small_disk: Pa
     saver, document = SessionSaver(), Document("abc")
 
     def save() -> None:
-        saver.keep(0, SessionState(document.copy(), tuple("abc "), about(document)))
+        saver.keep(0, SessionState(document.copy(), about(document)))
 
     saver.begin(0, small_disk / "sessions")
     document.insert("ab ")

@@ -28,7 +28,7 @@ from charlstm_tui.background import CommandError
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate import screen as generate_screen
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.run_watcher import Watcher
 from driven_app import LOOK
 
@@ -104,11 +104,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _late_player(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``CHARLSTM_LATE_PLAYER`` set, the player begins with commands and shows its state up to 50 ms late, as on a
+    """With ``CHARLSTM_LATE_PLAYER`` set, the thread that generates takes orders and answers up to 50 ms late, as on a
     machine with other work: ``make anywhere`` runs the tests of Generate so, too."""
     if "CHARLSTM_LATE_PLAYER" in os.environ:
-        for name in ("_publish_now", "_carry_out_commands"):
-            monkeypatch.setattr(Player, name, _late(getattr(Player, name)))
+        for name in ("_turn", "_post"):
+            monkeypatch.setattr(ModelThread, name, _late(getattr(ModelThread, name)))
 
 
 def _late(method: Callable[..., Any]) -> Callable[..., Any]:

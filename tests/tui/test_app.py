@@ -27,12 +27,12 @@ from charlstm_tui import process, terminal
 from charlstm_tui.actions import ACTIONS, COMMON, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
-from charlstm_tui.base import View
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.run_watcher import RunsReader, RunsState, Watcher
+from charlstm_tui.view import View
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.textual_repairs import SteadyPalette
 from driven_app import driven

@@ -17,7 +17,7 @@ from charlstm.text.corpus import ReadProgress
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.choices import CorpusChoice, ModelChoice
-from charlstm_tui.corpus.sources import BoxModel, Folder, Text, first_entry, sections
+from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, first_entry, sections
 from charlstm_tui.corpus.summary import enough_for, held_out_words
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
@@ -84,7 +84,7 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
         ["anna.txt", "notes.md"],
         ["novel.txt"],
     ]
-    assert first_entry(found) == Text(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
+    assert first_entry(found) == ListedText(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
 
 
 @pytest.mark.parametrize("names", [(), ("README.md", "Makefile")])
@@ -114,7 +114,7 @@ def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_
     (place / "nowhere.txt").symlink_to(place / "missing")
     entries = sections(place, [])[0].entries
     assert [entry.name for entry in entries] == ["A.md", "b.txt", "..", "loop/", "poems/"]
-    assert [type(entry) for entry in entries] == [Text, Text, Folder, Folder, Folder]
+    assert [type(entry) for entry in entries] == [ListedText, ListedText, Folder, Folder, Folder]
 
 
 def test_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:

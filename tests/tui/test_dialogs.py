@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,15 @@ import pytest
 from textual.events import Paste
 from textual.widgets import Input, OptionList
 
-from charlstm.generation.document import Document
-from charlstm.generation.session import Continuation
-from charlstm.generation.session_file import ReadSession, SessionState, summary_of
-from charlstm.storage import FileStamp
+from charlstm.generation.reading import Continuation
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.setting_fields import setting_fields
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
-from charlstm_tui.generate.session_text_dialog import SessionTextDialog
-from charlstm_tui.player.state import Continuations, UnopenedSession
+from charlstm_tui.player.played import Continuations
+from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record
@@ -27,6 +25,15 @@ from recorded_run import record
 
 def question(title: str) -> ChoiceDialog:
     return ChoiceDialog(title, "", [Choice("y", "yes", True), Choice("n", "no", False)])
+
+
+async def test_a_question_that_needs_no_explanation_has_no_empty_lines_for_it(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        await app.app.push_screen(question("first"))
+        lines = (await app.shows("first", "yes")).splitlines()
+        title, answer = (next(at for at, line in enumerate(lines) if word in line) for word in ("first", "yes"))
+        assert answer - title == 2
 
 
 async def test_two_answers_at_once_are_one(tmp_path: Path) -> None:
@@ -73,11 +80,6 @@ async def test_long_continuations_leave_room_for_the_keys(tmp_path: Path, rows: 
 async def test_long_texts_leave_room_for_the_keys(tmp_path: Path, rows: int) -> None:
     async with driven(tmp_path, (80, rows)) as app:
         await app.in_mode("corpus")
-        document = Document("a line of the play\n" * 200)
-        state = SessionState(document, (), replace(summary_of(document), title="The bell"))
-        text = ReadSession(tmp_path / "bell.json", state, FileStamp(0, 0, 0, 0, 0), 4)
-        await app.app.push_screen(SessionTextDialog(UnopenedSession("Its model is gone", text)))
-        await app.shows("a line of the play", "1,000 words in", "Ctrl+S export", "Esc close")
         await app.app.push_screen(ErrorsDialog([f"entry {number} is wrong" for number in range(200)]))
         await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
 
@@ -154,7 +156,7 @@ async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tm
         options = picker.query_one(OptionList)
         await app.until(lambda: options.highlighted == 0)
         options.action_select()
-        picker._fill("no such model")  # as when the line was typed in before the list's message came
+        picker.fill("no such model")  # as when the line was typed in before the list's message came
         await app.until(lambda: bool(answers))
         assert answers == [str(tmp_path / "first")]
 
@@ -195,6 +197,10 @@ async def test_model_picker_says_that_nothing_has_the_name(tmp_path: Path) -> No
         await app.shows("Nothing here is called “zzz”.")
         await app.press("down", "enter")  # the sentence cannot be chosen
         await app.shows("There is no model or session called zzz")
+        Path("novel.txt").touch()
+        picker.query_one(Input).value = "./novel.txt"
+        await app.press("enter")
+        await app.shows("./novel.txt is no model or session: take one listed")
         assert app.screen is picker
 
 
@@ -210,3 +216,9 @@ async def test_a_click_gives_the_answer_under_the_pointer(tmp_path: Path) -> Non
             await app.pilot.click(offset=(lines[row].index(wanted), row))
             await app.until(lambda: app.screen is app.mode)
             assert answers[-1] == wanted
+
+
+def test_rows_of_forms_and_lists_have_room_for_their_words_at_80_columns() -> None:
+    """The last words were cut in the middle."""
+    assert all(len(each.form or each.about) <= 33 for each in setting_fields(SamplerSettings).values())
+    assert len(ModelPicker(RunsState(), set()).shown_name("a-long-name-of-a-run-that-was-given-by-hand")) <= 40

@@ -28,6 +28,7 @@ def test_baseline_name_has_a_long_and_a_short_form() -> None:
         ("/home/ada", "/home/ada", "~"),
         ("/home/ada", "/home/ada/tales", "~/tales"),
         ("/home/ada", "/home/adam/tales", "/home/adam/tales"),
+        ("/home/ada", "/home/ada/texts/../tales", "~/tales"),
         ("/", "/tmp/tales", "~/tmp/tales"),  # as in a container without users
     ],
 )

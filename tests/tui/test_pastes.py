@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.drivers import linux_driver
 from textual.events import Key, Paste
 from textual.message import Message
 
@@ -40,6 +41,11 @@ def test_paste_is_found_in_pieces_of_every_size(size: int) -> None:
     pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
     pasted = "\x1b[31mred\x1b[0m \x1b[A\x1b[201"
     assert read(*pieces) == [("key", "k"), ("paste", pasted), ("key", "j"), ("paste", ""), ("paste", "x")]
+
+
+def test_parser_is_the_same_once_textual_has_it_in_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux_driver, "XTermParser", tolerant_parser())
+    test_paste_is_found_in_pieces_of_every_size(3)
 
 
 def test_control_sequences_are_left_out_whole() -> None:

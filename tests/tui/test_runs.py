@@ -505,6 +505,16 @@ def test_comparison_fits_its_width(three: list[Recorded], width: int) -> None:
     assert _lines("novel-standard-12 as left", 12) == ["novel-", "standard-12", "as left"]
 
 
+def test_long_names_leave_room_for_what_differs(three: list[Recorded]) -> None:
+    """One of 42 characters took seven lines of the eleven that a terminal of 24 rows has for them."""
+    named = [Run(Path("/runs/a-long-name-of-a-run-that-was-given-by-hand")), *(each.run for each in three)]
+    details = read_details(three[0].run)
+    runs = [(RunView(run, three[0].run.status()), details) for run in named]
+    lines = differences(runs, 4, 60, False).plain.splitlines()
+    assert next(at for at, line in enumerate(lines) if line.startswith("validation loss")) <= 5
+    assert lines[3].lstrip().startswith("hand")  # the end, in which names differ, stays
+
+
 async def test_refusals_stay_until_the_next_key_and_remarks_for_some_seconds(
     three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

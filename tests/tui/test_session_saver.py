@@ -23,7 +23,6 @@ from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from played_documents import about, everything
 from recorded_run import record
 
-SYMBOLS = tuple(" abcdefgh\n")
 TIMEOUT = 60.0
 FORMAT_2 = Path(__file__).parents[1] / "data" / "version_0_2" / "auto-20261127-203000.json"
 
@@ -36,7 +35,7 @@ def wait(condition: Callable[[], object], what: str) -> None:
 
 
 def state_of(document: Document, **values: Any) -> SessionState:
-    return SessionState(document.copy(), SYMBOLS, about(document), **values)
+    return SessionState(document.copy(), about(document), **values)
 
 
 class Played:
@@ -428,3 +427,18 @@ def test_session_that_is_open_stays_whatever_the_clock_says(
     saved_sessions.forget_old(place)  # as another program does it, without knowing of this one
     played.type("cd")
     assert played.check() == path
+
+
+def test_session_is_as_old_as_its_last_change_of_the_text(saver: SessionSaver, place: Path) -> None:
+    played = Played(saver, place)
+    played.type("x")
+    path = played.check()
+    before = saved_sessions.session_at(path)
+    assert before is not None
+    played.document.move(1)
+    settings = SamplerSettings(temperature=0.5)
+    saver.keep(played.key, state_of(played.document, settings=settings))
+    wait(lambda: read(path).state.settings == settings, "the settings")
+    session = saved_sessions.session_at(path)
+    assert session is not None
+    assert session.saved == before.saved

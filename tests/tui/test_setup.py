@@ -18,6 +18,7 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.preset_list import _values
 from charlstm_tui.train.run_plan import RunChoices, TextFacts, origin_words, without_effect_words
 from charlstm_tui.train.setup import PresetFacts, Setup
+from charlstm_tui.train.setup_pane import head_line, loss_bars
 
 TEXT = CorpusChoice("/texts/sea.txt", "sea.txt")
 BOX = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95)
@@ -135,3 +136,31 @@ def test_preset_shows_what_is_measured(measuring: bool) -> None:
     setup = replace(SETUP, costs=costs(), measuring=measuring)
     quick = setup.preset_facts()[list(PRESETS).index("quick")]
     assert (quick.seconds, quick.memory, quick.chars_per_second, quick.measuring) == (61.0, 345e6, 23_456.0, measuring)
+
+
+def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:
+    assert loss_bars(Setup(TEXT), (), False, 60).plain == ""
+    assert loss_bars(replace(SETUP, references=None), (), False, 60).plain == "  counting …"
+    assert loss_bars(replace(SETUP, references=()), (), False, 60).plain == "  Too little text for figures."
+    assert "3.10" in loss_bars(SETUP, (), False, 60).plain
+
+
+def test_line_about_the_text_keeps_what_is_changed_in_a_narrow_terminal() -> None:
+    unread = Setup(TEXT, reading="encoding … 34 %", choices=RunChoices(changes={"seed": 5}))
+    assert head_line(unread, 60).plain == "sea.txt · 1 change · encoding … 34 %"
+    named = replace(SETUP, corpus=replace(TEXT, name="a" * 99), choices=RunChoices(start_from=OLDER))
+    assert " · 1 change · from older · 27,000 characters" in head_line(named, 60).plain
+    assert len(head_line(named, 60).plain.split(" · ")[0]) <= 60 - len(" · 1 change · from older")
+
+
+def test_run_has_the_text_as_it_was_chosen_the_settings_and_the_weights() -> None:
+    corpus = replace(TEXT, strip_boilerplate=True, split="blocks", validation=("v.txt",))
+    new = replace(SETUP, corpus=corpus, choices=RunChoices("standard", start_from=OLDER)).new_run(Path("/runs"))
+    assert (new.source, new.preset, new.runs_dir) == (TEXT.source, "standard", Path("/runs"))
+    assert (new.settings.split, new.validation, new.model_from) == ("blocks", ("v.txt",), OLDER.path)
+    assert new.text_options is not None
+    assert new.text_options.strip_boilerplate
+
+
+def test_what_presets_are_for_is_not_cut_at_120_columns() -> None:
+    assert max(len(each.about) for each in PRESETS.values()) <= 50

@@ -278,6 +278,31 @@ async def test_replacing_the_tail_keeps_what_stands_before_it() -> None:
         assert app.shown()[0] == ""
 
 
+async def test_a_suggestion_within_the_text_is_no_part_of_it() -> None:
+    app = Host()
+    async with app.run_test(size=(30, 12)) as pilot:
+        await pilot.pause()
+        view = app.view
+        view.append("one two\nthree")
+        view.cursor = 7
+        view.show_suggestion(" or more of them,\nsome", 7)
+        assert app.shown()[:3] == ["one two or more of them,", "some", "three"]
+        assert view.text() == "one two\nthree"
+        assert view.length == 13
+        assert (view.row_start(7), view.row_end(7), view.row_start(9)) == (0, 7, 8)
+        assert view.walk(0, 1) == 7  # the row of the suggestion
+        assert view.walk(1) == 8
+        assert view.rows_away(8, 1) == 13
+        for column, row, position in ((3, 0, 3), (9, 0, 7), (2, 1, 7), (2, 2, 10)):
+            await pilot.click("StreamView", offset=(column, row))
+            assert view.cursor == position
+        view.replace(7, 7, " or", uniform(" or", Origin.TYPED))  # typed before it
+        view.replace(11, 16, "four", uniform("four", Origin.TYPED))  # after it
+        assert app.shown()[:3] == ["one two or or more of them,", "some", "four"]
+        view.replace(9, 11, "", ())  # around it
+        assert app.shown()[:1] == ["one two ofour"]
+
+
 async def test_levels_are_told_apart_without_colour_too() -> None:
     app = Host()
     async with app.run_test(size=(30, 12)) as pilot:
@@ -306,16 +331,20 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
         def screen() -> list[list[Segment]]:
             return [list(strip) for strip in app.screen._compositor.render_strips()]
 
-        for _ in range(120):
+        known = ""
+        for _ in range(150):
             text = "".join(rng.choices("abc  你\n\u0301", k=rng.randrange(30)))
             origins = [rng.choice(list(Origin)[:4]) << 12 | rng.randrange(5) << RANK.shift for _ in text]
             match rng.randrange(8):
                 case 0 | 1:
                     view.append(text, origins)
+                    known += text
                 case 2:
-                    view.replace_from(max(0, view.length - rng.randrange(40)), text, origins)
+                    start = max(0, view.length - rng.randrange(40))
+                    view.replace_from(start, text, origins)
+                    known = known[:start] + text
                 case 3:
-                    view.show_suggestion(text)
+                    view.show_suggestion(text, rng.choice([None, rng.randrange(view.length + 1)]))
                 case 4:
                     view.cursor = rng.randrange(view.length + 1)
                     view.reveal(view.cursor)
@@ -323,12 +352,18 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
                     view.cursor = None
                 case 6:
                     start, stop = sorted(rng.randrange(view.length + 1) for _ in range(2))
-                    view.replace(start, min(stop, start + rng.randrange(9)), text, origins)
+                    stop = min(stop, start + rng.randrange(9))
+                    view.replace(start, stop, text, origins)
+                    known = known[:start] + text + known[stop:]
                 case 7:
                     start = rng.randrange(view.length + 1)
                     marks = array("H", [rng.choice(origins or [0]) for _ in range(min(9, view.length - start))])
                     view.set_marks(start, marks, rng.choice([None, rng.randrange(view.length + 1)]))
-            assert view.words == len(view.text().split())
+            assert view.text() == known
+            start, stop = sorted(rng.randrange(view.length + 1) for _ in range(2))
+            assert view.text(start, stop) == known[start:stop]
+            assert len(view.marks()) == view.length
+            assert view.words == len(known.split())
             await pilot.pause()
             await pilot.pause(1 / 60)  # a frame, in which what scrolled is drawn
             drawn = screen()

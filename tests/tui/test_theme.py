@@ -102,6 +102,7 @@ def test_text_of_every_theme_can_be_read(theme: Theme) -> None:
     assert contrast(found["panel-cursor"], background + found["panel"]) > 1.1, "the cursor of a dialog's list is seen"
     for behind in (found["cursor-line"], found["copied"], found["panel-cursor"]):
         assert contrast(found["foreground"], behind) >= QUIET
+    assert contrast(found["quiet"], found["panel-cursor"]) >= QUIET, "what a list in a dialog says of the row chosen"
     assert contrast(found["rule"], background) > 1.2
 
 

@@ -83,18 +83,13 @@ async def choose_text(app: CharLSTMApp, pilot: Pilot[None], text: Path) -> None:
     app.use_corpus(CorpusChoice(str(text), text.name))
 
 
-async def test_without_a_text_the_pane_names_the_key_that_brings_one(tmp_path: Path) -> None:
-    async with setup_for(tmp_path, None) as (_app, pilot):
+async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp_path: Path, text: Path) -> None:
+    """They were drawn while they had no width, and nothing drew them again if the text was read quickly."""
+    async with setup_for(tmp_path, None) as (app, pilot):
         await shows(pilot, "No text is chosen yet. 1 goes to Corpus")
         await pilot.resize_terminal(200, 60)
         assert "LEARNING RATE" not in await shows(pilot, "No text is chosen yet")
         await pilot.press("enter", "a", "f", "right")
-        await shows(pilot, "No text is chosen yet")
-
-
-async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp_path: Path, text: Path) -> None:
-    """They were drawn while they had no width, and nothing drew them again if the text was read quickly."""
-    async with setup_for(tmp_path, None, (200, 60)) as (app, pilot):
         await shows(pilot, "No text is chosen yet")
         pane = app.screen.query_one(setup_pane.SetupPane)
         pane.state = Setup(CorpusChoice(str(text), text.name))
@@ -102,40 +97,22 @@ async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp
         await until(pilot, lambda: str(rates.render()).strip())
 
 
-async def test_presets_show_what_they_cost(tmp_path: Path, text: Path, answers: list[tuple[str, ...]]) -> None:
-    async with setup_for(tmp_path, text, (200, 60), clean=True) as (_app, pilot):
-        await shows(pilot, "[red]sea.txt", f"{len(SENTENCES):,} characters", *PRESETS, "1:00", "345 MB", "23,456")
-        await shows(pilot, "compressor", "WHAT IT WILL DO", "held out")
-        assert answers == [("presets", str(text), "--clean", *NICE)]
-
-
-async def test_a_text_too_short_to_count_says_so(tmp_path: Path) -> None:
-    short = tmp_path / "short.txt"
-    short.write_text("A line.\n" * 20)
-    async with setup_for(tmp_path, short, (120, 36)) as (_app, pilot):
-        await shows(pilot, "Too little text for figures")
-
-
-async def test_a_small_terminal_keeps_the_choice(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text, (60, 20)) as (_app, pilot):
-        await shows(pilot, *PRESETS, "▸ quick", "Enter start")
-
-
-async def test_arrows_choose_a_preset(tmp_path: Path, text: Path) -> None:
+async def test_arrows_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
+) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
+        assert answers == [("presets", str(text), *NICE)]
         for key, name in (("right", "standard"), ("down", "best"), ("left", "standard"), ("up", "quick")):
             await pilot.press(key)
             await shows(pilot, f"▸ {name}", PRESETS[name].about)
-        assert app.screen.setup.state.choices.preset == "quick"  # type: ignore[attr-defined]
-
-
-async def test_a_text_that_cannot_be_read_says_so_and_cannot_be_started(tmp_path: Path) -> None:
-    async with setup_for(tmp_path, tmp_path / "missing[red].txt") as (app, pilot):
-        await shows(pilot, "✗ There is no file", "missing[red].txt")
-        await pilot.press("enter")
-        await pilot.pause()
-        assert app.run_path is None
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        assert pane.state.choices == RunChoices()
+        pane.choose(RunChoices(changes={"max_steps": 300, "seed": 5}))
+        await shows(pilot, "2 changes", "d resets", "* seed")
+        await pilot.press("d")
+        await until(pilot, lambda: "2 changes" not in screen_text(pilot.app))
+        assert pane.state.choices == RunChoices()
 
 
 async def open_settings(app: CharLSTMApp, pilot: Pilot[None]) -> SettingsDialog:
@@ -156,7 +133,13 @@ async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
         await shows(pilot, "✗ num_layers takes a whole number from 1 to 16, not 'many'")
         await pilot.press("ctrl+r", "enter")
         assert form.values["num_layers"] == 2
-        await pilot.press("enter", "3", "enter")
+        for name in ("val_fraction", "test_fraction"):
+            await pilot.press(*name, "enter", *"0.5", "enter")
+        await pilot.press("ctrl+s")
+        await shows(pilot, "✗ val_fraction and test_fraction are 0.9 together at most")
+        assert app.screen is form
+        await pilot.press("ctrl+r", *"num_lay", "enter")
+        await pilot.press("3", "enter")
         await shows(pilot, "* num_layers           3", "num_layers: number of LSTM layers")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
@@ -166,17 +149,6 @@ async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
             pilot, lambda: answers[-1] == ("presets", str(text), *NICE, "--set", "num_layers=3", "--from", "none")
         )
         await shows(pilot, "quick *", "23,456")
-
-
-async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[object] = []
-    monkeypatch.setattr(setup_pane, "start_run", lambda new: started.append(new))
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        app.screen.setup.choose(RunChoices(changes={"max_minutes": None}))  # type: ignore[attr-defined]
-        await pilot.press("enter")
-        await shows(pilot, "never: set epochs", "would never end")
-        assert not started
 
 
 async def test_escape_asks_before_changed_values_are_lost(tmp_path: Path, text: Path) -> None:
@@ -203,25 +175,25 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await shows(pilot, "from older")
             assert app.screen.setup.state.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
             await shows(pilot, "1 layer of 8", "quick *", "1 change")  # a model keeps its size
+            app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
+            await until(pilot, lambda: "[red]sea.txtisnotamodelfile" in "".join(screen_text(pilot.app).split()))
             await pilot.press("f", "enter")  # on what is chosen now, so that Enter changes nothing
             await until(pilot, lambda: isinstance(app.screen, TrainScreen))
             assert app.screen.setup.state.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("by", ["name", "file"])
-async def test_a_model_that_is_typed_is_called_by_its_run(tmp_path: Path, text: Path, by: str) -> None:
+async def test_a_model_that_is_typed_is_called_by_its_run(tmp_path: Path, text: Path) -> None:
     """It was "from model.safetensors", and a name was looked for in the usual folder of runs alone."""
     with record(tmp_path, "finished", name="older") as recorded:
         run = recorded.run
-        typed = {"name": "older", "file": str(run.model_path)}[by]
+        assert setup_pane.model_name(run.model_path) == "older"
         async with setup_for(tmp_path, text) as (app, pilot):
             await shows(pilot, "weights", "random", "23,456")
             await pilot.press("f")
             await shows(pilot, "a model file: type its path")
             await pilot.press("p")
             await shows(pilot, "A .safetensors file, or the name or folder of a run.")
-            app.screen.query_one(Input).value = typed
-            await pilot.press("enter")
+            await pilot.press(*"older", "enter")
             await shows(pilot, "from older", "of older")
             assert app.screen.setup.state.choices.start_from.path == run.model_path  # type: ignore[attr-defined]
 
@@ -274,36 +246,6 @@ async def test_a_dialog_stands_while_a_model_is_read_and_keys_wait_for_it(
             go_on.set()
             await shows(pilot, "not now", "from older")
             assert started == [recorded.run.model_path]
-
-
-async def test_a_file_that_is_no_model_says_so(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "random", "23,456")
-        app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
-        await shows(pilot, "✗ ", "weights      random")
-        assert "[red]sea.txtisnotamodelfile" in "".join(screen_text(pilot.app).split())
-
-
-async def test_enter_starts_with_what_was_chosen_and_watches_it(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[tuple[Any, ...]] = []
-
-    def start_run(new: NewRun) -> Any:
-        assert new.text_options is not None
-        started.append((new.source, new.settings.split, new.preset, new.text_options.strip_boilerplate, new.validation))
-        return record(tmp_path, "starting", name="fresh").run
-
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.start_run", start_run)
-    async with setup_for(tmp_path, text, strip_boilerplate=True, split="blocks", validation=(str(text),)) as (
-        app,
-        pilot,
-    ):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("right", "enter")
-        await until(pilot, lambda: app.run_path is not None and app.run_path.name == "fresh")
-        await shows(pilot, "starting", "train ·")
-        assert started == [(str(text), "blocks", "standard", True, (str(text),))]
 
 
 async def test_enter_before_the_text_is_read_starts_when_it_is(
@@ -365,22 +307,15 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
         await shows(pilot, "✗ No run can be created in [/red]")
         await pilot.press("enter")
         await until(pilot, lambda: len(tries) == 2)
+        app.screen.setup.choose(RunChoices(changes={"max_minutes": None}))  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await shows(pilot, "never: set epochs", "would never end")
+        assert len(tries) == 2
         assert app.run_path is None
 
 
-async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text, (140, 40)) as (app, pilot):
-        form = await open_settings(app, pilot)
-        for name in ("val_fraction", "test_fraction"):
-            await pilot.press(*name, "enter", *"0.5", "enter")
-        await pilot.press("ctrl+s")
-        await shows(pilot, "✗ val_fraction and test_fraction are 0.9 together at most")
-        assert app.screen is form
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_settings_are_searched_clicked_and_warned_of(tmp_path: Path, text: Path, size: tuple[int, int]) -> None:
-    async with setup_for(tmp_path, text, size) as (app, pilot):
+async def test_settings_are_searched_clicked_and_warned_of(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text) as (app, pilot):
         form = await open_settings(app, pilot)
         rows = form.query_one(RowList)
         await pilot.press(*"val_x")
@@ -396,7 +331,9 @@ async def test_settings_are_searched_clicked_and_warned_of(tmp_path: Path, text:
         await until(pilot, lambda: form.editing == clicked)
         await pilot.press("escape", *"lr", "enter", *"0.5", "enter")
         await shows(pilot, "times the preset's", "Ctrl+S use")
-        await pilot.press("ctrl+s")
+        await pilot.press("n")  # what is found first stands at the top, wherever the list was scrolled to
+        await shows(pilot, "▸   num_layers")
+        await pilot.press("escape", "ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "! The learning rate is 42 times the preset's: training may diverge.")
 
@@ -432,26 +369,12 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
         await shows(pilot, "▸ standard *", "300 steps", "1 change")
 
 
-async def test_one_key_goes_back_to_the_preset_as_it_is(tmp_path: Path, text: Path) -> None:
-    with record(tmp_path, "finished", name="older") as recorded:
-        async with setup_for(tmp_path, text) as (app, pilot):
-            await shows(pilot, "▸ quick", "23,456")
-            pane = app.screen.setup  # type: ignore[attr-defined]
-            pane.choose(RunChoices(changes={"max_steps": 300, "seed": 5}))
-            pane.start_from("older", recorded.run.model_path)
-            await shows(pilot, "3 changes", "d resets", "* seed", "* weights")
-            await pilot.press("d")
-            await until(pilot, lambda: "3 changes" not in screen_text(pilot.app))
-            assert pane.state.choices == RunChoices()
-
-
 # ---- the table and the mouse
 
 
-@pytest.mark.parametrize("size", [(80, 24), (60, 20)], ids=str)
-async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: Path, size: tuple[int, int]) -> None:
-    async with setup_for(tmp_path, text, size) as (app, pilot):
-        await shows(pilot, "▸ quick")
+async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text, (60, 20)) as (app, pilot):
+        await shows(pilot, *PRESETS, "▸ quick", "Enter start")
         for name in ("best", "quick", "reference", "standard"):
             lines = screen_text(pilot.app).splitlines()
             row = next(number for number, line in enumerate(lines) if f" {name}  " in line)
@@ -531,10 +454,13 @@ async def test_an_unexpected_error_while_a_text_is_read_is_shown_and_it_can_be_r
         return read(*arguments)
 
     monkeypatch.setattr(setup_pane, "read_text_facts", fail_once)
-    app = CharLSTMApp(StartOptions(runs_dir=tmp_path))
-    async with app.run_test(size=(100, 30)) as pilot:
-        app.use_corpus(CorpusChoice(str(text), text.name))
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
         await shows(pilot, "✗ Reading the text failed: MemoryError: no room")
+        await choose_text(app, pilot, tmp_path / "missing[red].txt")
+        await shows(pilot, "✗ There is no file", "missing[red].txt")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.run_path is None
         await choose_text(app, pilot, text)
         await shows(pilot, "27,000 characters")
 
@@ -542,12 +468,16 @@ async def test_an_unexpected_error_while_a_text_is_read_is_shown_and_it_can_be_r
 async def test_nothing_is_measured_while_a_run_is_shown(
     tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would slow the run down. The costs are measured when the settings are shown again."""
-    measure, asked = setup_pane.run_command, []
+    """It would slow the run down, which measures its own speed first. The costs are measured when the settings are
+    shown again."""
+    measure, asked, ended = setup_pane.run_command, [], []
 
     async def endless_at_first(*argv: str) -> Any:
         asked.append(argv)
-        return await (asyncio.Event().wait() if len(asked) == 1 else measure(*argv))
+        try:
+            return await (asyncio.Event().wait() if len(asked) == 1 else measure(*argv))
+        finally:
+            ended.append(argv)
 
     monkeypatch.setattr(setup_pane, "run_command", endless_at_first)
     with ExitStack() as runs:
@@ -564,7 +494,7 @@ async def test_nothing_is_measured_while_a_run_is_shown(
             await shows(pilot, "The rate now is")
             await pilot.press("escape")
             await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-            assert len(asked) == 1
+            assert len(asked) == len(ended) == 1
             await pilot.press("full_stop")
             await shows(pilot, "fresh is training")
             await until(pilot, lambda: answers == [("presets", str(text), *NICE)])
@@ -598,22 +528,3 @@ async def test_a_second_run_beside_a_live_one_asks_first(
             await pilot.press("enter")  # the default is the harmless answer
             await until(pilot, lambda: app.run_path == recorded.run.path)
             assert len(started) == 1
-
-
-async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They would slow the first seconds of the run down, in which it measures its own speed."""
-    ended = []
-
-    async def measure(*argv: str) -> Any:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(argv)
-
-    monkeypatch.setattr(setup_pane, "run_command", measure)
-    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting", name="fresh").run)
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await until(pilot, lambda: app.screen.setup.state.measuring)  # type: ignore[attr-defined]
-        await pilot.press("enter")
-        await until(pilot, lambda: app.run_path is not None)
-        await until(pilot, lambda: bool(ended))

@@ -138,7 +138,7 @@ async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothin
             await app.press("4")
             await app.shows("▸   novel-quick-1")
             playable = Held(monkeypatch, run_actions, "playable")
-            app.burst("g", "D", "enter", "enter")
+            app.burst("p", "D", "enter", "enter")
             await app.until(playable.called.is_set)
             await app.pilot.pause()
             assert app.screen is app.mode

@@ -39,6 +39,24 @@ async def test_a_failing_worker_is_shown_and_logged_and_the_app_goes_on(
     assert "Input/output error" in log_path().read_text(encoding="utf-8")
 
 
+async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
+    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused() -> None:
+        raise CharLSTMError("There is no room here")
+
+    async with driven(places, (120, 30)) as app:
+        await app.in_mode("corpus")
+        app.mode.run_worker(refused())
+        await app.shows("✗ There is no room here")
+        await app.press("up")
+        await app.lacks("There is no room here")
+        monkeypatch.setattr(app.mode.view, "do_open_path", refused)
+        await app.press("o")
+        await app.shows("✗ There is no room here")
+    assert not unexpected_errors
+
+
 async def test_a_failing_action_is_shown_and_the_app_goes_on(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

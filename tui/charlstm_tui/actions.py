@@ -24,6 +24,12 @@ ANYWHERE, PANES, DIGITS, OUTSIDE = "anywhere", "panes", "modes", "outside"
 #: Scopes whose actions act while a text field has the focus.
 IN_INPUTS = (ANYWHERE, PANES, "generate.write", "generate.write.suggestion")
 COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
+#: Who carries out the actions of a scope, where that is not the view: a part of it, or the screen of the mode.
+BY = {
+    "train": "screen", "generate.models": "screen", "generate.views": "screen", "generate.model": "screen",
+    "generate.walk": "text", "generate.tree": "tree", "generate.choices": "candidates",
+    "generate.write.suggestion": "writing",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,8 @@ class Action:
     """What a key does in its scopes.
 
     The handler is the method ``do_<handler>`` of the app (scopes ``anywhere``, ``panes``, ``modes``, ``outside``) or
-    of the view that is shown, of a part of it, or else of the screen of the mode that begins the scope's name; it is
-    called with ``args``. ``footer`` orders the labels at the bottom of the screen, the smallest first; 0 keeps it out.
+    of who carries it out in the mode that begins the scope's name; it is called with ``args``. ``footer`` orders the
+    labels at the bottom of the screen, the smallest first; 0 keeps it out.
     """
 
     id: str
@@ -46,6 +52,10 @@ class Action:
     palette: bool = True
     words: str = ""
     """What else people call it, for the palette."""
+    by: str = ""
+    """Who carries it out: the view that is shown, a part of it with this name, or the ``screen`` of the mode."""
+    needs: str = ""
+    """What it acts on, of what :meth:`~charlstm_tui.view.View.has` names; empty for what is always there."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -85,13 +95,18 @@ def A(
     footer: int = 0,
     palette: bool = True,
     words: str = "",
+    by: str = "",
+    needs: str = "",
 ) -> Action:
     """A row of the table, in scopes of one mode. The method that carries it out is ``do_HANDLER``, by default that of
-    the action."""
+    the action; ``by`` is by default who has those of the first scope."""
     scope, *_ = where = tuple(scopes.split())
     mode = scope.partition(".")[0]
     id = f"{'app' if mode in COMMON else mode}.{name}"
-    return Action(id, tuple(keys.split()), where, label, about, handler or name, args, footer, palette, words)
+    by = by or BY.get(scope, "")
+    return Action(
+        id, tuple(keys.split()), where, label, about, handler or name, args, footer, palette, words, by, needs
+    )
 
 
 _NAMES = {
@@ -148,54 +163,72 @@ ACTIONS: tuple[Action, ...] = (
       words="resize split divider reset"),
     A(OUTSIDE, "units", "u", "nats/bits", "Show losses in nats or in bits per character."),
     # ---- Corpus
-    A("corpus", "use", "enter", "use", "Take this text and go to Train.", footer=1),
+    A("corpus", "use", "enter", "use", "Take this text and go to Train.", footer=1, needs="usable"),
     A("corpus", "open_path", "o", "open path", "Type the path of a file or folder; Tab completes it.", footer=2,
       words="load text"),
     A("corpus", "find", "slash", "filter", "Show only the texts whose name has this in it.", footer=3),
-    A("corpus", "licence", "l", "licence", "Leave out a Project Gutenberg header and licence, or keep them.", footer=4),
-    A("corpus", "lines", "p", "lines", "Join the lines of wrapped prose into paragraphs, or keep them.", footer=5),
-    A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.", footer=6),
-    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.", footer=7),
-    A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=8),
+    A("corpus", "licence", "l", "licence", "Leave out a Project Gutenberg header and licence, or keep them.",
+      "strip_boilerplate", True, False, handler="switch", footer=4, needs="text"),
+    A("corpus", "lines", "p", "lines", "Join the lines of wrapped prose into paragraphs, or keep them.",
+      "lines", "auto", "keep", handler="switch", footer=5, needs="text"),
+    A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.",
+      "split", "tail", "blocks", handler="switch", footer=6, needs="text"),
+    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.",
+      "clean", True, False, handler="switch", footer=7, needs="text"),
+    A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=8,
+      needs="encodings"),
     # ---- Train, in all of its states
-    A("train", "previous_run", "comma", "previous run", "Look at the previous run.", footer=8),
-    A("train", "next_run", "full_stop", "next run", "Look at the next run."),
-    A("train", "log_axis", "g", "log axis", "Loss on a logarithmic axis, or a linear one."),
-    A("train", "time_axis", "t", "steps/time", "Draw the chart by steps, or by training time."),
-    A("train", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
-    A("train", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
-    A("train", "zoom_out", "minus", "wider", "Zoom the chart out again."),
-    A("train", "others", "o", "other runs", "The curves of all runs on this text, on one chart.",
-      words="compare overlay earlier"),
-    A("train", "save_chart", "w", "save chart", "Save the chart as SVG, or its losses as CSV.",
+    A("train", "previous_run", "comma", "previous run", "Look at the previous run.", footer=8, needs="previous run"),
+    A("train", "next_run", "full_stop", "next run", "Look at the next run.", needs="next run"),
+    A("train.chart", "log_axis", "g", "log axis", "Loss on a logarithmic axis, or a linear one."),
+    A("train.chart", "time_axis", "t", "steps/time", "Draw the chart by steps, or by training time."),
+    A("train.chart", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
+    A("train.chart", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
+    A("train.chart", "zoom_out", "minus", "wider", "Zoom the chart out again."),
+    A("train.chart", "others", "o", "other runs", "The curves of all runs on this text, on one chart.",
+      words="compare overlay earlier", needs="other runs"),
+    A("train.chart", "save_chart", "w", "save chart", "Save the chart as SVG, or its losses as CSV.",
       words="svg csv export write file"),
     # before: choosing
-    A("train.before", "start", "enter", "start", "Start training with these settings.", footer=1),
-    A("train.before", "previous_preset", "left", "preset", "The preset before this one.", -1, handler="preset"),
-    A("train.before", "next_preset", "right", "preset", "The preset after this one.", 1, handler="preset", footer=2),
-    A("train.before", "all_settings", "a", "all settings", "Show and change every setting.", footer=3),
-    A("train.before", "from_nothing", "0", "from nothing", "Start from random weights, or from the model in the box."),
-    A("train.before", "from_model", "f", "from model", "Start from the weights of a trained model.", footer=4),
-    A("train.before", "reset", "d", "reset", "Back to the preset as it is.", footer=5),
+    A("train.before", "start", "enter", "start", "Start training with these settings.", footer=1, needs="unstarted"),
+    A("train.before", "previous_preset", "left", "preset", "The preset before this one.", -1, handler="preset",
+      needs="text"),
+    A("train.before", "next_preset", "right", "preset", "The preset after this one.", 1, handler="preset", footer=2,
+      needs="text"),
+    A("train.before", "all_settings", "a", "all settings", "Show and change every setting.", footer=3, needs="text"),
+    A("train.before", "from_nothing", "0", "from nothing", "Start from random weights, or from the model in the box.",
+      needs="start"),
+    A("train.before", "from_model", "f", "from model", "Start from the weights of a trained model.", footer=4,
+      needs="text"),
+    A("train.before", "reset", "d", "reset", "Back to the preset as it is.", footer=5, needs="changes"),
     A("train.before", "more_time", "m", "more time", "Raise the time limit while other programs slow it down.",
-      footer=6),
+      footer=6, needs="slowdown"),
     # during
-    A("train.live", "pause", "space", "pause", "Pause training, or continue.", footer=1),
-    A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
-    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
-    A("train.live train.after", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
-    A("train.live", "finish", "F", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7),
-    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save"),
-    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
+    A("train.live", "pause", "space", "pause", "Pause training, or continue.", footer=1, needs="training"),
+    A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2, needs="live"),
+    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3,
+      needs="training"),
+    A("train.live train.after", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6,
+      needs="speed"),
+    A("train.live", "finish", "F", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7,
+      needs="training"),
+    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save",
+      needs="training"),
+    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5,
+      needs="model"),
     # after
-    A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
-    A("train.after", "resume", "space", "resume", "Resume a run that was stopped or crashed.", footer=2),
-    A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4),
+    A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1, needs="model"),
+    A("train.after", "resume", "space", "resume", "Resume a run that was stopped or crashed.", footer=2,
+      needs="resumable"),
+    A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4,
+      by="screen"),
     # ---- Generate
-    A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4,
-      words="new story opening begin start over"),
-    A("generate", "open_model", "o", "open model", "Play another run, file, the demo model, or a session.",
-      footer=12, words="load sessions"),
+    A("generate.begin", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4,
+      words="new story opening begin start over", needs="model"),
+    A("generate.models", "open_model", "o", "open model", "Play another run, file or the demo model.", footer=12,
+      words="load"),
+    A("generate.models", "texts", "O", "texts", "Go on with another text: all that were saved, of all models.",
+      footer=21, words="load open sessions stories list delete"),
     A("generate", "faster", "plus equals_sign", "faster", "More characters a second.", 1, handler="speed",
       words="speed"),
     A("generate", "slower", "minus", "slower", "Fewer characters a second.", -1, handler="speed",
@@ -217,29 +250,30 @@ ACTIONS: tuple[Action, ...] = (
       footer=11, words="typical mirostat repetition"),
     A("generate generate.write", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint "
       "generates, or a report on the model.", footer=5,
-      words="export as text markdown html write file checkpoints side by side page report print"),
-    A("generate", "last_session", "l", "last session", "Continue the last session that was worked on.",
-      footer=10, words="resume reopen history story"),
+      words="export as text markdown html write file checkpoints side by side page report print",
+      needs="saveable"),
+    A("generate.play", "last_session", "l", "last session", "Continue the last session that was worked on.",
+      footer=10, words="resume reopen history story", by="screen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
-    A("generate", "find", "slash", "find", "Find in the text.", palette=False),
-    A("generate.text", "walk_left", "left", "back", "Move back by one character.", -1, 0, handler="walk", footer=2),
-    A("generate.text", "walk_right", "right", "on", "Move on; at the end, generate a character.", 1, 0, handler="walk"),
-    A("generate.text", "walk_up", "up", "line up", "Move up by one line.", 0, -1, handler="walk", palette=False),
-    A("generate.text", "walk_down", "down", "line down", "Move down by one line.", 0, 1, handler="walk", palette=False),
-    A("generate.text", "word_back", "ctrl+left", "word back", "Move back by one word.", -1, handler="walk_words",
+    A("generate", "find", "slash", "find", "Find in the text.", palette=False, by="screen"),
+    A("generate.walk", "walk_left", "left", "back", "Move back by one character.", -1, 0, handler="walk", footer=2),
+    A("generate.walk", "walk_right", "right", "on", "Move on; at the end, generate a character.", 1, 0, handler="walk"),
+    A("generate.walk", "walk_up", "up", "line up", "Move up by one line.", 0, -1, handler="walk", palette=False),
+    A("generate.walk", "walk_down", "down", "line down", "Move down by one line.", 0, 1, handler="walk", palette=False),
+    A("generate.walk", "word_back", "ctrl+left", "word back", "Move back by one word.", -1, handler="walk_words",
       palette=False),
-    A("generate.text", "word_on", "ctrl+right", "word on", "Move on by one word.", 1, handler="walk_words",
+    A("generate.walk", "word_on", "ctrl+right", "word on", "Move on by one word.", 1, handler="walk_words",
       palette=False),
-    A("generate.text", "row_start", "home ctrl+a", "line start", "Go to the start of the line.", -1, handler="walk_row",
+    A("generate.walk", "row_start", "home ctrl+a", "line start", "Go to the start of the line.", -1, handler="walk_row",
       palette=False),
-    A("generate.text", "row_end", "end ctrl+e", "line end", "Go to the end of the line.", 1, handler="walk_row",
+    A("generate.walk", "row_end", "end ctrl+e", "line end", "Go to the end of the line.", 1, handler="walk_row",
       palette=False),
-    A("generate.text", "page_up", "pageup", "page up", "Move up by one page.", -1, handler="walk_page", palette=False),
-    A("generate.text", "page_down", "pagedown", "page down", "Move down by one page.", 1, handler="walk_page",
+    A("generate.walk", "page_up", "pageup", "page up", "Move up by one page.", -1, handler="walk_page", palette=False),
+    A("generate.walk", "page_down", "pagedown", "page down", "Move down by one page.", 1, handler="walk_page",
       palette=False),
-    A("generate.text", "text_start", "ctrl+home", "start", "Go to the start of the text.", -1, handler="walk_text",
+    A("generate.walk", "text_start", "ctrl+home", "start", "Go to the start of the text.", -1, handler="walk_text",
       words="top beginning first"),
-    A("generate.text", "text_end", "ctrl+end G", "end", "Go to the end of the text.", 1, handler="walk_text",
+    A("generate.walk", "text_end", "ctrl+end G", "end", "Go to the end of the text.", 1, handler="walk_text",
       words="bottom last"),
     A("generate.text", "choices", "enter", "choices", "Pick another character at the cursor.", footer=3),
     A("generate.text", "regenerate", "r", "regenerate", "Regenerate from the cursor; the old text stays as a branch.",
@@ -258,22 +292,23 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.play", "join_lines", "J", "join lines", "Show the line breaks within a paragraph as spaces, or as they "
       "are: the text stays the same.", words="wrap paragraphs prose"),
     A("generate.play", "next_copied", "y", "copied", "Go to the next stretch that is copied from the training text."),
-    A("generate.play", "earlier", "left_square_bracket", "earlier", "Go on with an earlier model of the run.", -1,
-      handler="checkpoint"),
-    A("generate.play", "later", "right_square_bracket", "later", "Go on with a later model of the run.", 1,
-      handler="checkpoint"),
-    A("generate.play", "write", "w", "Write", "Write together with the model."),
+    A("generate.begin", "earlier", "left_square_bracket", "earlier", "Go on with an earlier model of the run.", -1,
+      handler="checkpoint", needs="snapshots"),
+    A("generate.begin", "later", "right_square_bracket", "later", "Go on with a later model of the run.", 1,
+      handler="checkpoint", needs="snapshots"),
+    A("generate.play", "write", "w", "Write", "Write together with the model.", by="screen", needs="not write"),
     # ---- Look inside: the views that explain, from each of them too
     A("generate.views", "look_inside", "I", "look inside", "Choose among the views that explain the model and the "
       "text.", words="explain score cells context multiverse duel"),
     A("generate.views", "score", "s", "Score", "See how surprising a text is; in Score what is selected, or all."),
-    A("generate.views", "cells", "x", "Cells", "See what single cells of the model follow in the text, and hold one."),
+    A("generate.views", "cells", "x", "Cells", "See what single cells of the model follow in the text, and hold one.",
+      "cells", handler="view", needs="not cells"),
     A("generate.views", "context", "g", "Context", "See how many characters back the model looks, and what for.",
-      words="memory history look back"),
+      words="memory history look back", needs="not context"),
     A("generate.views", "multiverse", "f", "Multiverse", "See everything that could come next, and choose from it.",
-      words="futures continuations loom"),
+      words="futures continuations loom", needs="not multiverse"),
     A("generate.views", "duel", "d", "Duel", "Two settings or models side by side, from the cursor on; from Cells with "
-      "the held cells and without."),
+      "the held cells and without.", needs="not duel"),
     A("generate.cells", "previous_cell", "left_curly_bracket", "previous cell", "Colour by the previous named cell.",
       -1, handler="another_cell"),
     A("generate.cells", "next_cell", "right_curly_bracket", "next cell", "Colour by the next named cell.", 1,
@@ -290,20 +325,20 @@ ACTIONS: tuple[Action, ...] = (
       "Hold the cell at a higher value while text is generated.", 1, handler="hold", footer=5),
     A("generate.cells", "hold_lower", "minus", "hold lower",
       "Hold the cell at a lower value while text is generated.", -1, handler="hold"),
-    A("generate.cells", "let_go", "0", "let go", "Hold no cell any more.", footer=6),
+    A("generate.cells", "let_go", "0", "let go", "Hold no cell any more.", footer=6, needs="held cells"),
     A("generate.cells", "cells_stream", "space", "generate", "Generate, or pause.", handler="stream", footer=8),
     A("generate.cells", "expect", "E", "likeliest next", "Show the likeliest next characters under the line at the "
       "cursor, or no longer.", footer=14),
     A("generate.cells", "through_training", "h", "through training", "Show what the cell did at the snapshots of the "
-      "run, or no longer.", footer=15),
+      "run, or no longer.", footer=15, needs="snapshots"),
     A("generate.cells", "lesions", "L", "what matters", "Show which cells matter: how much worse the model is without "
-      "each, and where.", footer=16, words="lesion damage silence ablation"),
+      "each, and where.", footer=16, words="lesion damage silence ablation", needs="activations"),
     A("generate.cells", "earlier_step", "left_square_bracket", "earlier step", "Colour by what the cell did at an "
-      "earlier step.", -1, handler="other_step", footer=18),
+      "earlier step.", -1, handler="other_step", footer=18, needs="steps"),
     A("generate.cells", "later_step", "right_square_bracket", "later step", "Colour by what the cell did at a later "
-      "step.", 1, handler="other_step"),
+      "step.", 1, handler="other_step", needs="steps"),
     A("generate.multiverse", "put_in", "enter", "put in", "Put the chosen continuation into the text, as a branch.",
-      footer=1),
+      footer=1, needs="continuation"),
     A("generate.multiverse", "step_on", "right", "walk", "Walk on to the likeliest next character.", 1, 0,
       handler="step", footer=2),
     A("generate.multiverse", "step_back", "left", "back", "Walk back by a character.", -1, 0, handler="step"),
@@ -312,8 +347,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.multiverse", "step_down", "down", "less likely", "The continuation below.", 0, 1, handler="step",
       palette=False),
     A("generate.multiverse", "zoom_in", "plus equals_sign", "closer", "Show what could come after the chosen "
-      "continuation alone.", footer=3),
-    A("generate.multiverse", "zoom_out", "minus", "wider", "Show again what was shown before.", footer=4),
+      "continuation alone.", footer=3, needs="path"),
+    A("generate.multiverse", "zoom_out", "minus", "wider", "Show again what was shown before.", footer=4, needs="zoom"),
     A("generate.multiverse", "shallower", "left_curly_bracket", "depth −", "Shorter continuations.", -1,
       handler="depth"),
     A("generate.multiverse", "deeper", "right_curly_bracket", "depth +", "Longer continuations.", 1, handler="depth"),
@@ -321,11 +356,11 @@ ACTIONS: tuple[Action, ...] = (
       handler="cutoff"),
     A("generate.multiverse", "cutoff_up", "comma", "cut-off +", "Only likelier continuations.", 1, handler="cutoff"),
     A("generate.duel", "keep_side", "enter", "keep", "Put what this side generated into the text, at the cursor.",
-      footer=6, words="take choose better put in"),
+      footer=6, words="take choose better put in", needs="text"),
     A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=3),
     A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", footer=2),
     A("generate.duel", "duel_before", "B", "seed before", "Generate both sides again, with the seed before.",
-      footer=7, words="same again previous"),
+      footer=7, words="same again previous", needs="seed"),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
     A("generate.score", "score_next", "enter", "next surprise", "Go to the place, or sentence, marked in the "
       "list, then to the next of the list.", footer=2),
@@ -334,22 +369,23 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.score", "score_learn", "ctrl+b", "learn", "Let the model learn while it reads, or score with its fixed "
       "weights again.", footer=3, words="dynamic evaluation adapt"),
     A("generate.score", "score_learn_less", "minus", "learn less", "Learn less from what is read.", -1,
-      handler="score_strength", footer=10, words="strength rate dynamic weaker slower"),
+      handler="score_strength", footer=10, words="strength rate dynamic weaker slower", needs="learning"),
     A("generate.score", "score_learn_more", "plus equals_sign", "learn more", "Learn more from what is read.", 1,
-      handler="score_strength", footer=9, words="strength rate dynamic stronger faster"),
+      handler="score_strength", footer=9, words="strength rate dynamic stronger faster", needs="learning"),
     A("generate.score", "score_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=6),
     # ---- Score, Cells and Context, which have a text to read; and what the model makes of the text of any view
     A("generate.reading", "read_left", "left", "back", "Move back.", -1, 0, handler="walk", footer=4),
     A("generate.reading", "read_right", "right", "on", "Move on.", 1, 0, handler="walk", footer=7),
     A("generate.reading", "read_up", "up", "line up", "Move up.", 0, -1, handler="walk", palette=False),
     A("generate.reading", "read_down", "down", "line down", "Move down.", 0, 1, handler="walk", palette=False),
-    A("generate.model", "why", "v", "why", "Show which earlier characters decide the one at the cursor, or no longer.",
-      footer=13, words="explain influence"),
+    A("generate.text generate.score generate.cells", "why", "v", "why", "Show which earlier characters decide "
+      "the one at the cursor, or no longer.", footer=13, words="explain influence"),
     A("generate.model", "report", "R", "report",
       "Make the web page of the report about the model on this text, and open it.",
       words="html browser explain teach"),
-    A("generate.tree", "prune_branch", "D", "prune", "Remove the branch and what grows from it.", footer=3),
-    A("generate.tree", "name_branch", "N", "name", "Give the branch a name.", footer=2),
+    A("generate.tree", "prune_branch", "D", "prune", "Remove the branch and what grows from it.", footer=3,
+      needs="fork"),
+    A("generate.tree", "name_branch", "N", "name", "Give the branch a name.", footer=2, needs="branch"),
     A("generate.choices", "pick_chosen", "enter", "choose", "Take the highlighted choice; the text branches here.",
       footer=2, palette=False),
     A("generate.choices", "choice_up", "up", "likelier", "Go to the choice above.", -1, handler="choice",
@@ -359,55 +395,60 @@ ACTIONS: tuple[Action, ...] = (
     *(
         A(
             "generate.choices", f"pick_{n}", str(n), "pick", f"Take choice {n}; the text branches here.", n,
-            handler="pick", footer=1 if n == 1 else 0, palette=False,
+            handler="pick", footer=1 if n == 1 else 0, palette=False, needs=f"choice {n}",
         )
         for n in range(1, 10)
     ),
     A("generate.play generate.write", "undo", "ctrl+z", "undo", "Undo the last change.",
-      footer=15, words="take back revert"),
-    A("generate.play generate.write", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
+      footer=15, words="take back revert", by="writing", needs="undo"),
+    A("generate.play generate.write", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again",
+      by="writing", needs="redo"),
     A("generate.play generate.write", "give_title", "f2", "title", "Give the session a title.",
       words="name rename session"),
     A("generate.play generate.write", "replace", "ctrl+u", "replace", "Find in the text, and replace what is found: "
-      "one place or all.", words="substitute search exchange rename"),
+      "one place or all.", words="substitute search exchange rename", by="screen"),
     A("generate.play generate.write", "text_only", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
       words="distraction free zen full screen only text"),
     A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
       "pick one.", handler="continuations", footer=6, words="suggestions variants side by side"),
     A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept the next word of the suggestion.",
-      footer=2),
+      footer=2, by="writing", needs="suggestion"),
     A("generate.write", "settings_written", "ctrl+g", "sampler", "How characters are suggested: every sampler setting.",
       handler="all_settings", footer=16, words="temperature settings top-k"),
     A("generate.write", "learn_written", "ctrl+b", "learn", "Let a model that learns from the text suggest; learn "
-      "more; or the fixed weights again.", footer=19, words="dynamic evaluation adapt style strength"),
+      "more; or the fixed weights again.", footer=19, words="dynamic evaluation adapt style strength", by="learning"),
     A("generate.write", "cut", "ctrl+x", "cut", "Cut what is selected, by the mouse or by Shift and the arrows.",
-      footer=17, words="delete selection clipboard"),
+      footer=17, words="delete selection clipboard", by="writing"),
     A("generate.write", "cut_rest", "ctrl+r", "cut the rest", "Cut all of the text from the cursor to the end.",
-      footer=18, words="delete remove truncate end"),
+      footer=18, words="delete remove truncate end", by="writing"),
     A("generate.write", "next_suggestion", "ctrl+l ctrl+down", "another", "Show another suggestion.", 1,
-      handler="another_suggestion", footer=3, words="next suggestion other"),
+      handler="another_suggestion", footer=3, words="next suggestion other", by="writing", needs="suggestions"),
     A("generate.write", "previous_suggestion", "ctrl+k ctrl+up", "one before", "Show the suggestion before.",
-      -1, handler="another_suggestion", words="previous suggestion"),
+      -1, handler="another_suggestion", words="previous suggestion", by="writing", needs="suggestions"),
     A("generate.write.suggestion", "accept_suggestion", "tab", "accept", "Accept the whole suggestion.", footer=1),
     # ---- Runs
-    A("runs", "open", "enter", "open", "Look at this run in Train.", footer=1),
-    A("runs", "play", "p", "play", "Play this run's best model.", footer=2),
-    A("runs", "mark", "space", "mark", "Mark the run, for comparing.", footer=3),
-    A("runs", "compare", "c", "compare", "What differs between the marked runs.", footer=4, words="diff settings"),
-    A("runs", "overlay", "v", "curves", "The curves of the marked runs on one chart.", footer=12),
-    A("runs", "mark_all", "a", "mark all", "Mark all runs that are shown, or none.", footer=13),
-    A("runs", "resume", "r", "resume", "Continue training where it stopped.", footer=5, words="go on"),
-    A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=6),
-    A("runs", "rename", "N n", "name", "Give the run another name.", footer=7, words="rename"),
-    A("runs", "import_model", "i", "import", "Import a model of the reference script as a model file.", footer=9),
-    A("runs", "sort", "s", "sort", "Sort by the next column.", footer=10),
+    A("runs", "open", "enter", "open", "Look at this run in Train.", footer=1, needs="run"),
+    A("runs", "play", "p", "play", "Play this run's best model.", footer=2, needs="run"),
+    A("runs", "mark", "space", "mark", "Mark the run, for comparing.", footer=3, needs="run"),
+    A("runs", "compare", "c", "compare", "What differs between the marked runs.", footer=4, words="diff settings",
+      needs="marked"),
+    A("runs", "overlay", "v", "curves", "The curves of the marked runs on one chart.", footer=5, needs="run",
+      by="screen"),
+    A("runs", "mark_all", "a", "mark all", "Mark all runs that are shown, or none.", footer=13, needs="runs"),
+    A("runs", "resume", "r", "resume", "Continue training where it stopped.", footer=6, words="go on",
+      needs="resumable"),
+    A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=7, needs="live"),
+    A("runs", "rename", "N n", "name", "Give the run another name.", footer=8, words="rename", needs="run"),
+    A("runs", "import_model", "i", "import", "Import a model of the reference script as a model file.", footer=12),
+    A("runs", "sort", "s", "sort", "Sort by the next column.", footer=10, needs="runs"),
     A("runs", "find", "slash", "filter", "Show only some runs: by a name's part, or lr<0.01 text=anna state=finished.",
-      footer=11),
-    A("runs", "tags", "t", "tags", "Give the run tags, to find it by.", footer=14),
-    A("runs", "note", "e", "note", "Write a note on the run.", footer=15),
+      footer=11, needs="runs"),
+    A("runs", "tags", "t", "tags", "Give the run tags, to find it by.", footer=14, needs="run"),
+    A("runs", "note", "e", "note", "Write a note on the run.", footer=15, needs="run"),
     A("runs", "save_curves", "ctrl+s", "save chart", "Save the curves of the marked runs as SVG, or losses as CSV.",
-      footer=16, words="svg csv export write file"),
-    A("runs", "delete", "D", "delete", "Delete the run and all of its files; asks first.", footer=8, words="remove"),
+      footer=16, words="svg csv export write file", needs="run"),
+    A("runs", "delete", "D", "delete", "Delete the run and all of its files; asks first.", footer=9, words="remove",
+      needs="run"),
     A("runs.overlay", "cursor_left", "left", "cursor", "Move the cursor back; the list has the losses there.", -1,
       handler="cursor", footer=1),
     A("runs.overlay", "cursor_right", "right", "cursor", "Move the cursor on.", 1, handler="cursor"),
@@ -428,26 +469,30 @@ ACTIONS: tuple[Action, ...] = (
     A("runs.overlay", "overlay_wider", "minus", "wider", "Zoom out again.", -1, handler="overlay_zoom"),
     A("runs.overlay", "save_chart", "ctrl+s", "save", "Save the chart as SVG, or its losses as CSV.", footer=6,
       words="svg csv export write file"),
-    A("runs.overlay", "overlay_compare", "d", "what differs", "What differs between these runs.", footer=9),
-    A("runs.overlay", "overlay_close", "v", "curves off", "Back to the table of runs.", palette=False),
+    A("runs.overlay", "overlay_compare", "d", "what differs", "What differs between these runs.", footer=9,
+      by="screen"),
+    A("runs.overlay", "overlay_close", "v", "curves off", "Back to the table of runs.", palette=False, by="screen"),
 )  # fmt: skip
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
 
+_BEGIN = ("generate.models", "generate.begin")
+_PLAY = (*_BEGIN, "generate.views", "generate", "generate.play", "generate.model")
 #: The scopes that are active in each view, by its id; those that it has at times after a comma and a word.
 SCOPES: dict[str, tuple[str, ...]] = {
     "corpus-texts": (*COMMON, "corpus"),
     "setup": (*COMMON, "train", "train.before"),
-    "watch": (*COMMON, "train", "train.live"),
-    "watch, over": (*COMMON, "train", "train.after"),
-    "play": (*COMMON, "generate.views", "generate", "generate.play", "generate.model"),
-    "play, text": (*COMMON, "generate.views", "generate", "generate.play", "generate.model", "generate.text"),
-    "play, branches": (*COMMON, "generate.views", "generate", "generate.play", "generate.model", "generate.tree"),
+    "watch": (*COMMON, "train", "train.chart", "train.live"),
+    "watch, over": (*COMMON, "train", "train.chart", "train.after"),
+    "play": (*COMMON, *_PLAY),
+    "play, text": (*COMMON, *_PLAY, "generate.walk", "generate.text"),
+    "play, branches": (*COMMON, *_PLAY, "generate.tree"),
+    "play, empty": (*COMMON, *_BEGIN),
     "play, choices": (ANYWHERE, PANES, OUTSIDE, "generate.choices"),
     "play, writing": (ANYWHERE, PANES, "generate.write"),
     "play, suggestion": (ANYWHERE, "generate.write", "generate.write.suggestion"),
     "score": (*COMMON, "generate.views", "generate.model", "generate.reading", "generate.score"),
-    "duel": (*COMMON, "generate", "generate.views", "generate.duel"),
+    "duel": (*COMMON, "generate.models", "generate", "generate.views", "generate.duel"),
     "cells": (*COMMON, "generate.views", "generate.model", "generate.cells"),
     "cells, text": (*COMMON, "generate.views", "generate.model", "generate.reading", "generate.cells"),
     "multiverse": (*COMMON, "generate.views", "generate.model", "generate.multiverse"),

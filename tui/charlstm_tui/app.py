@@ -1,6 +1,6 @@
 """The app: its four modes, what it opens on, and how it exits.
 
-What the modes have in common is in ``base``, what the keys do in ``actions``, the state of the runs in ``run_watcher``.
+What the modes know of it is in ``mode_app``, what the keys do in ``actions``, the state of the runs in ``run_watcher``.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import ModeApp, ModeScreen
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
 from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
+from charlstm_tui.mode_app import ModeApp
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.palette import Actions
 from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
@@ -263,6 +264,10 @@ class CharLSTMApp(ModeApp):
         if isinstance(self.screen, ModeScreen):
             self.screen.zoom()
 
+    async def do_find(self) -> None:
+        if isinstance(self.screen, ModeScreen):
+            await self.screen.find_in_text()
+
     def do_border(self, steps: int) -> None:
         split = split_of(self.screen)
         if split is None:
@@ -283,12 +288,6 @@ class CharLSTMApp(ModeApp):
         self.screen.focus_previous()
 
     def do_copy(self) -> None:
-        if isinstance(self.screen, ModeScreen):
-            self.screen.view.in_turn(self._copy)
-        else:
-            self._copy()
-
-    def _copy(self) -> None:
         """Copy the selection; without one, all of the text that is shown."""
         focused, screen = self.focused, self.screen
         text = focused.selected_text if isinstance(focused, Input | TextArea) else screen.get_selected_text()

@@ -111,6 +111,15 @@ async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
         cancelled.set()
 
 
+async def write_in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
+    """As :func:`in_thread`, for a job that writes a file. Raises :class:`CharLSTMError` if that is not possible."""
+    try:
+        return await in_thread(job)
+    except OSError as error:
+        name = error.filename or "The file"
+        raise CharLSTMError(f"{name} cannot be written: {error.strerror or error}.") from error
+
+
 class JobQueue:
     """Run jobs one after the other, each on a daemon thread."""
 
@@ -135,7 +144,8 @@ class JobQueue:
         self._last = threading.Thread(target=run, name="charlstm-job", daemon=True)
         self._last.start()
 
-    def wait(self, timeout: float) -> None:
-        """Wait until all jobs are done, ``timeout`` seconds at most."""
+    def wait(self, timeout: float) -> bool:
+        """Wait until all jobs are done, ``timeout`` seconds at most; returns whether they are."""
         if self._last is not None:
             self._last.join(timeout)
+        return self._last is None or not self._last.is_alive()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
@@ -15,6 +17,7 @@ from textual.css.query import NoMatches
 from textual.events import Key, Paste
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -22,8 +25,10 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm_tui.background import in_thread
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.formatting import typed_path
 from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.safe_workers import SafeWorkers
+from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList, SteadyScreen
 
@@ -90,6 +95,18 @@ class Dialog(TakesKeys, SteadyScreen, ModalScreen[Any]):
         """Actions of the table do not act through a dialog; the app's own do."""
 
 
+def ask(asker: Widget | App[Any], dialog: Dialog, then: Callable[[Any], object]) -> None:
+    """Show a dialog, and give its answer to ``then`` unless it was left. A coroutine that this gives is a worker of the
+    asker."""
+
+    def answered(answer: Any) -> None:
+        outcome = None if answer is None else then(answer)
+        if inspect.iscoroutine(outcome):
+            asker.run_worker(outcome, group="asked")
+
+    asker.app.push_screen(dialog, answered)
+
+
 class ChoiceDialog(Dialog):
     """A question; arrows and Enter, a click, or an answer's key. Returns the choice's value, or ``None``. ``cursor`` is
     the choice that is highlighted at first."""
@@ -108,7 +125,8 @@ class ChoiceDialog(Dialog):
         dialog.styles.width = min(MOST_WIDTH, max(USUAL_WIDTH, longest + FRAME))  # the style sheet has the terminal's
         with dialog:
             yield Static(Content(self._title), classes="dialog-title")
-            yield Static(self._about, classes="dialog-text")
+            if self._about.plain:
+                yield Static(self._about, classes="dialog-text")
             yield SteadyOptionList(
                 *(
                     Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {visible(choice.label, keep='')}"))
@@ -162,8 +180,8 @@ class WaitDialog(SafeWorkers, Dialog):
 
 
 class PromptDialog(Dialog):
-    """One line of text. Returns it, or ``None``. ``check`` returns a sentence if the text is not accepted. ``wide`` is
-    for what can be long, such as a path; with ``lines`` Ctrl+J types a line break."""
+    """One line of text. Returns it, or ``None``. ``check`` returns a sentence, or raises :class:`CharLSTMError`, if the
+    text is not accepted. ``wide`` is for what can be long, such as a path; with ``lines`` Ctrl+J types a line break."""
 
     def __init__(
         self,
@@ -171,7 +189,7 @@ class PromptDialog(Dialog):
         about: str = "",
         value: str = "",
         placeholder: str = "",
-        check: Callable[[str], str | None] | None = None,
+        check: Callable[[str], object] | None = None,
         suggester: Suggester | None = None,
         wide: bool = False,
         lines: bool = False,
@@ -204,8 +222,22 @@ class PromptDialog(Dialog):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         text = event.input.text if isinstance(event.input, LinesInput) else event.value
-        sentence = self._check(text) if self._check else None
-        if sentence:
+        try:
+            sentence = self._check(text) if self._check else None
+        except CharLSTMError as error:
+            sentence = str(error)
+        if isinstance(sentence, str):
             self.show_problem(sentence)
         else:
             self.dismiss(text)
+
+
+class PathDialog(PromptDialog):
+    """The path of a file that exists; Tab completes it. Returns it as it was typed, or ``None``."""
+
+    def __init__(self, title: str, about: str, check: Callable[[str], object] | None = None) -> None:
+        super().__init__(title, about, placeholder="path", check=check or _is_file, suggester=PathSuggester())
+
+
+def _is_file(typed: str) -> str | None:
+    return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip() or 'without a name'}."

@@ -148,5 +148,5 @@ def working_folder() -> Path:
 
 def home(path: Path | str) -> str:
     """A path as people write it, with ``~`` for their home."""
-    text, place = str(path), os.path.expanduser("~").rstrip("/")
+    text, place = os.path.normpath(path) if path else "", os.path.expanduser("~").rstrip("/")
     return "~" + text[len(place) :] if text == place or text.startswith(place + "/") else text

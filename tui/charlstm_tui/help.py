@@ -17,6 +17,9 @@ from textual.widgets import Static
 from charlstm_tui.actions import Action, key_name
 from charlstm_tui.dialogs import Dialog
 
+MOST_NEEDED = 12
+"""Actions that come first: those of the key bar, in its order."""
+
 MOST_KEYS = 24
 """Cells of the column of keys, at most."""
 
@@ -44,7 +47,7 @@ class HelpRows(Widget):
 
 
 class HelpScreen(Dialog):
-    """Every action that would act now: those of the pane first, then the mode's, then those of the app.
+    """Every action that would act now: the most needed ones first, then the others of the pane, the mode and the app.
 
     Not Textual's HelpPanel: at 80 columns that leaves 50 to the mode, shows a label of two words for each key instead
     of a sentence, and lists the keys of every widget beside those of the app.
@@ -61,15 +64,21 @@ class HelpScreen(Dialog):
         self._name_shown, self._actions, self._editing_keys = name_shown, actions, editing_keys
 
     def compose(self) -> ComposeResult:
-        first = sorted((action for action in self._actions if action.mode), key=lambda action: -action.scope.count("."))
-        own, common = [*_rows(first), *self._editing_keys], _rows([each for each in self._actions if not each.mode])
-        width = min(MOST_KEYS, max((cell_len(keys) for keys, _ in (*own, *common)), default=0))
+        own = sorted((action for action in self._actions if action.mode), key=lambda action: -action.scope.count("."))
+        needed = sorted((each for each in own if each.footer), key=lambda each: each.footer)[:MOST_NEEDED]
+        sections = {
+            "": _rows(needed),
+            "More": [*_rows([each for each in own if each not in needed]), *self._editing_keys],
+            "Everywhere": _rows([each for each in self._actions if not each.mode]),
+        }
+        width = min(MOST_KEYS, max(cell_len(keys) for rows in sections.values() for keys, _ in rows))
         with Vertical(classes="dialog wide"):
             yield Static(Content(f"{self._name_shown}: keys"), classes="dialog-title")
             with VerticalScroll(id="help-text"):
-                yield HelpRows(own, width)
-                yield Static(Content("Everywhere"), classes="dialog-section")
-                yield HelpRows(common, width)
+                for title, rows in sections.items():
+                    if title and rows:
+                        yield Static(Content(title), classes="dialog-section")
+                    yield HelpRows(rows, width)
             yield Static(Content("↑ ↓ scroll   Esc close"), classes="dialog-keys")
 
 

@@ -9,7 +9,8 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
-from charlstm_tui.base import ModeApp, ModeScreen
+from charlstm_tui.mode_app import ModeApp
+from charlstm_tui.mode_screen import ModeScreen
 
 WORD = re.compile(r"[^\W_]+")
 OTHER_MODE = 0.25
@@ -50,7 +51,7 @@ class Actions(Provider):
                 name = f"{titles.get(action.mode or '')}: {action.label}"
                 if action.palette and action.mode not in (None, screen.MODE) and name not in named:
                     named.add(name)
-                    yield name, _about(action), action.words, partial(app.do_in_mode, action)
+                    yield name, _about(action), action.words, partial(_do_in_mode, app, action)
 
     async def discover(self) -> Hits:
         for name, about, _, act in self._commands():
@@ -70,6 +71,13 @@ class Actions(Provider):
         for score, name, about, act in found:
             if score > 0:
                 yield Hit(score, matcher.highlight(name), act, text=name, help=_literal(about))
+
+
+def _do_in_mode(app: ModeApp, action: Action) -> None:
+    """Go to the mode of an action and carry it out there, if it has something to act on."""
+    app.go(action.mode or "")
+    if isinstance(app.mode_screen, ModeScreen):
+        app.mode_screen.call_after_refresh(app.mode_screen.do_if_possible, action)
 
 
 def relevance(query: str, name: str, words: str, about: str) -> float:

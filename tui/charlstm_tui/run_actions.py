@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual import work
 
-from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.training.commands import Command
-from charlstm_tui.actions import Action
-from charlstm_tui.background import in_thread
-from charlstm_tui.base import View
+from charlstm_tui.background import in_thread, write_in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
-from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
 from charlstm_tui.lower_rate_dialog import LowerRateDialog, rate_to_resume
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.view import View
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
@@ -50,35 +48,29 @@ class RunActions(View):
         raise NotImplementedError
 
     @property
-    def opens(self) -> bool:
+    def busy(self) -> bool:
         return self.works_at("run")
 
-    def can(self, action: Action) -> bool:
-        return not self.works_at("run")
+    @property
+    def opens(self) -> bool:
+        return self.busy
 
-    async def attempt(self, act: Callable[[], Result], done: str = "") -> Result | None:
-        """Do what may take a while or be refused, off the screen's thread, and say how it went. ``None`` when it was
-        refused."""
-        try:
-            result = await in_thread(lambda check: act())
-        except CharLSTMError as error:
-            self.charlstm.show_error(str(error))
-            return None
-        except OSError as error:
-            name = error.filename or "The file"
-            self.charlstm.show_error(f"{name} cannot be written: {error.strerror or error}.")
-            return None
+    def has(self) -> dict[str, bool]:
+        run = self.run
+        return {"run": run is not None, "live": run is not None and run.live}
+
+    async def attempt(self, act: Callable[[], Result], done: str = "") -> Result:
+        """Do what may take a while or be refused, off the screen's thread, and say that it is done. Raises
+        :class:`CharLSTMError`, which the app shows."""
+        result = await write_in_thread(lambda check: act())
         if done:
             self.say(done)
         self.charlstm.watcher.read_soon()
         return result
 
-    async def send(self, run: Run, command: str, value: float | None = None) -> bool:
-        """Send a command to the worker of ``run``. Returns whether that was possible."""
-        sent = await self.attempt(lambda: send_command(run, command, value))
-        if sent is not None:
-            self.sent(run, sent)
-        return sent is not None
+    async def send(self, run: Run, command: str, value: float | None = None) -> None:
+        """Send a command to the worker of ``run``."""
+        self.sent(run, await self.attempt(lambda: send_command(run, command, value)))
 
     def sent(self, run: Run, command: Command) -> None:
         """A command is on its way to the worker of ``run``."""
@@ -102,16 +94,11 @@ class RunActions(View):
         run = self.run
         if run is None:
             return
-
-        def answered(command: str | None) -> None:
-            if command is not None:
-                self.run_worker(self.send(run.run, command), group="asked")
-
         about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
         choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
         if run.status.validated is None:  # else it is too late for that
             choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
-        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
+        ask(self, ChoiceDialog(f"Stop {run.name}?", about, choices), lambda command: self.send(run.run, command))
 
     @work(group="run")
     async def do_resume(self) -> None:
@@ -119,20 +106,11 @@ class RunActions(View):
         run = self.run
         if run is None:
             return
-        try:
-            rate = await in_thread(lambda check: rate_to_resume(run.run))
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-            return
-
-        def typed(text: str | None) -> None:
-            if text is not None:
-                self.run_worker(self.resume(run.run, {"lr": float(text)}), group="asked")
-
+        rate = await in_thread(lambda check: rate_to_resume(run.run))
         if rate is None:
             await self.resume(run.run, {})
         elif self.screen.is_current:  # else the user is at something else by now
-            self.app.push_screen(LowerRateDialog(rate), typed)
+            ask(self, LowerRateDialog(rate), lambda text: self.resume(run.run, {"lr": float(text)}))
 
     async def resume(self, run: Run, changes: dict[str, Any]) -> None:
         """Resume ``run`` with these settings changed."""

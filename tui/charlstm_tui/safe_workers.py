@@ -1,4 +1,4 @@
-"""Workers whose unexpected exceptions are logged and shown, and do not end the app."""
+"""Workers whose exceptions are shown, and do not end the app. Unexpected ones are logged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 from textual.worker import Worker, WorkerState
 
+from charlstm.errors import CharLSTMError
 from charlstm_tui.error_log import LOG
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ else:
 
 
 class JobFailed(Message):
-    """A worker ended with an exception that its code did not expect. The app shows it, and goes on."""
+    """A worker ended with an exception. The app shows it, and goes on."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -24,7 +25,7 @@ class JobFailed(Message):
 
 
 class SafeWorkers(_Node):
-    """A base for the app, screens and widgets with workers. An unexpected exception in one is logged and shown.
+    """A base for the app, screens and widgets with workers. Exceptions in them are shown, and logged if unexpected.
 
     Textual's default ends the app with a traceback. Name this class before Textual's.
     """
@@ -40,5 +41,6 @@ class SafeWorkers(_Node):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         error = event.worker.error
         if event.state is WorkerState.ERROR and error is not None:
-            LOG.error("worker %s", event.worker.name, exc_info=error)
+            if not isinstance(error, CharLSTMError):
+                LOG.error("worker %s", event.worker.name, exc_info=error)
             self.post_message(JobFailed(error))

@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.user_files import STDOUT, destination
-from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, ask
 from charlstm_tui.formatting import home, shorten, typed_path, working_folder
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import TextInput
@@ -179,13 +179,9 @@ class SaveDialog(Dialog):
             self.dismiss(path)
 
     def _ask_to_replace(self, path: Path) -> None:
-        def answered(replace: bool | None) -> None:
-            if replace:
-                self.dismiss_later(path)
-
-        choices = [Choice("n", "no, keep it", False), Choice("y", "yes, replace it", True)]
+        choices = [Choice("n", "no, keep it", None), Choice("y", "yes, replace it", path)]
         about = "There is a file of that name already."
-        self.app.push_screen(ChoiceDialog(f"Replace {home(path)}?", about, choices), answered)
+        ask(self, ChoiceDialog(f"Replace {home(path)}?", about, choices), self.dismiss_later)
 
 
 def _absolute(name: str) -> Path:

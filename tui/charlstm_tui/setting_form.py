@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -14,7 +15,7 @@ from textual.widgets import Input, Static
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.setting_fields import SettingField
-from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, ask
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.text_input import TextInput
 
@@ -177,6 +178,7 @@ class SettingForm(Dialog):
         if self.editing is None:
             self._draw()
             self._rows.cursor = next((row.key for row in self._rows.rows if row.key is not None), None)
+            self._rows.scroll_home(animate=False)
 
     def _edit(self) -> None:
         """Have the value of the setting at the cursor in the line, selected, so that typing replaces it."""
@@ -232,12 +234,7 @@ class SettingForm(Dialog):
         elif self.values == self._before:
             self.dismiss(None)
         else:
-            choices = [Choice("u", "use them", "use"), Choice("l", "leave without them", "leave")]
+            use, leave = partial(self.call_later, self.action_use), partial(self.dismiss_later, None)
+            choices = [Choice("u", "use them", use), Choice("l", "leave without them", leave)]
             about = "Some values were changed and are not used yet."
-            self.app.push_screen(ChoiceDialog("Use the changed values?", about, choices), self._asked)
-
-    def _asked(self, answer: str | None) -> None:
-        if answer == "use":
-            self.call_later(self.action_use)
-        elif answer is not None:
-            self.dismiss_later(None)
+            ask(self, ChoiceDialog("Use the changed values?", about, choices), lambda act: act())

@@ -24,6 +24,9 @@ from charlstm_tui.pastes import PasteReader
 from charlstm_tui.process import exit_at_the_latest
 from charlstm_tui.terminal_background import BackgroundQuestion
 
+XTermParser = linux_driver.XTermParser
+"""Textual's own, also once another one is in its place."""
+
 
 def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) -> None:
     """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away; and
@@ -65,18 +68,18 @@ def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) ->
 def tolerate_invalid_input(question: BackgroundQuestion | None = None) -> None:
     """Read input with :func:`tolerant_parser`, and bytes that are not UTF-8. Call it before the app starts."""
     parser = tolerant_parser(question)
-    module = sys.modules[linux_driver.XTermParser.__module__]
+    module = sys.modules[XTermParser.__module__]
     for place in (module, linux_driver):  # the first is for drivers that are not imported yet: that of a browser
         vars(place)["XTermParser"] = parser
     linux_driver.getincrementaldecoder = lambda encoding: partial(codecs.getincrementaldecoder(encoding), "replace")
 
 
-def tolerant_parser(question: BackgroundQuestion | None = None) -> type[linux_driver.XTermParser]:
+def tolerant_parser(question: BackgroundQuestion | None = None) -> type[XTermParser]:
     """Textual's parser of input, but whatever is pasted is text, and what no terminal should send, with which Textual
     would end in an error, such as a report of an empty screen, is ignored; so are late answers to ``question``. What
     was typed before the question was answered comes first."""
 
-    class Parser(linux_driver.XTermParser):
+    class Parser(XTermParser):
         def __init__(self, debug: bool = False) -> None:
             super().__init__(debug)
             self.pastes = PasteReader()
@@ -98,7 +101,7 @@ def tolerant_parser(question: BackgroundQuestion | None = None) -> type[linux_dr
                 elif part:
                     yield from self._tolerant(super().feed(part))
                 else:
-                    super(linux_driver.XTermParser, self).__init__()  # forget the sequence that began the paste
+                    super(XTermParser, self).__init__()  # forget the sequence that began the paste
 
         def tick(self) -> Iterator[Message]:
             if question is not None and question.typed:

@@ -156,12 +156,13 @@ def own_variables(theme: Theme) -> dict[str, str]:
     )
     behind = (background, background + panel)
     line = background.blend(primary, 0.15, 1)  # the row under the cursor
+    panel_line = behind[1].blend(primary, 0.18, 1)
     train, valid = legible(primary, behind, TEXT), legible(accent, behind, TEXT)
     return {
         "rule": background.blend(foreground, 0.22, 1).hex,
-        "quiet": legible(background.blend(foreground, 0.6, 1), (*behind, line), QUIET).hex,
+        "quiet": legible(background.blend(foreground, 0.6, 1), (*behind, line, panel_line), QUIET).hex,
         "cursor-line": line.hex,
-        "panel-cursor": behind[1].blend(primary, 0.18, 1).hex,
+        "panel-cursor": panel_line.hex,
         "train": train.hex,
         "valid": valid.hex,
         "kept": train.hex,

@@ -118,19 +118,17 @@ def cells(
     from charlstm.runs.models import find_model
     from charlstm.runs.own_text import text_for_cells
 
-    if through_snapshots and (probed is not None or given.snapshot is not None):
-        raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
-    if shown is not None and (through_snapshots or probed is not None):
-        raise click.UsageError("--show cannot be combined with --probe or --snapshots")
     if shown is not None:
-        refuse_unused("--show", "patterns", "per_feature")
-    if probed is not None:
-        refuse_unused("--probe", "per_feature")
+        refuse_unused("--show", "patterns", "per_feature", "probed", "through_snapshots")
+    elif probed is not None:
+        refuse_unused("--probe", "per_feature", "through_snapshots")
+    elif through_snapshots:
+        refuse_unused("--snapshots", "snapshot")
     models = given.models_of_run() if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     loaded = given.open_model()
     if shown is not None:
-        content, source = given.own_or_start_of_text(loaded, text_for_cells, given.max_chars or COLOURED_CHARS)
+        content, source = given.own_or_start_of_text(loaded, text_for_cells, COLOURED_CHARS)
         _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
         return
     content, source = replace(given, max_chars=None).own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
@@ -242,7 +240,7 @@ def _print_scores(
         for n, each in enumerate(found)
         for step, at_step in scores.items()
     ]
-    within = [n for n, each in enumerate(found) if not any(map(each.better_than_chance, _column(scores, n)))]
+    within = [n for n, each in enumerate(found) if not any(each.better_than_chance(at[n]) for at in scores.values())]
     labels = [f"{each.feature} (chance)" if n in within else each.feature for n, each in enumerate(found)]
     width = 2 + max([len(f"{step:,}") for step in scores] + [len("-0.00")])
     space = terminal_width() - max(map(len, labels), default=0) - len("  1:1024  kind  chance")
@@ -281,10 +279,6 @@ def _print_scores(
             )
         )
     print_result(as_json, rows, "\n".join([*about, *lines]))
-
-
-def _column(scores: dict[int, list[float]], place: int) -> list[float]:
-    return [at_step[place] for at_step in scores.values()]
 
 
 def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> None:

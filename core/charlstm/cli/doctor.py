@@ -80,11 +80,10 @@ def _machine(notes: list[str]) -> dict[str, str]:
         found["memory"] = f"{format_size(memory.available)} free of {format_size(memory.total)}"
         if memory.available < LOW_MEMORY:
             notes.append("Less than 1 GB of memory is free now: close other programs before a training")
-    if hasattr(os, "getloadavg"):
-        load = os.getloadavg()[0]
-        found["load"] = f"{load:.1f} processes want to run"
-        if load > 1.5 * cpu_count():
-            notes.append("Other programs keep the processor busy now: training will be slower meanwhile")
+    load = os.getloadavg()[0]
+    found["load"] = f"{load:.1f} processes want to run"
+    if load > 1.5 * cpu_count():
+        notes.append("Other programs keep the processor busy now: training will be slower meanwhile")
     return found
 
 

@@ -29,7 +29,6 @@ from charlstm.cli.options import (
     ModelAndText,
     encoding_option,
     examples,
-    find_run,
     integer_option,
     json_option,
     load_corpus,
@@ -38,6 +37,7 @@ from charlstm.cli.options import (
     number_option,
     open_model,
     optional_text_argument,
+    run_of,
     runs_dir_option,
     text_argument,
     usage_errors,
@@ -149,8 +149,6 @@ def eval_(
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
     share, by = _what_was_read(loaded, corpus, spans, part or "validation")
-    if not given.text and spans is not None and unknown:
-        raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
     read = spans or [(0, corpus.chars)]
     unknown = unknown_in(corpus, loaded.vocabulary, read)
     if sum(stop - start for start, stop in read) - sum(unknown.values()) < 2:
@@ -380,10 +378,10 @@ def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
     """
     from charlstm.runs.text import open_text
 
-    if name == "demo" or name.endswith(".safetensors"):
+    run = run_of(name, runs_dir)
+    if run is None:
         corpus, settings = _built_in_text(name, open_model(name, runs_dir))
     else:
-        run = find_run(name, runs_dir)
         name, corpus, settings = run.name, open_text(run), run.spec().settings
     return corpus, _spans_of(part, corpus, settings, name)
 

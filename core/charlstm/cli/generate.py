@@ -21,6 +21,7 @@ from charlstm.cli.options import (
     model_argument,
     models_of_run,
     open_model,
+    refuse_unused,
     runs_dir_option,
     seed_option,
     setting_option,
@@ -37,7 +38,7 @@ from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import GenerateResult
-    from charlstm.generation.tree import Alternative, Step
+    from charlstm.generation.rows import Alternative, Step
     from charlstm.model.file import Model
 
 
@@ -67,18 +68,8 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     """The settings for the sampler options. Raises :class:`click.UsageError` for a value that is not accepted."""
     with usage_errors():
         settings = SamplerSettings(**values)
-    if settings.kind == "reference":
-        context = click.get_current_context()
-        given = [
-            name
-            for name in values
-            if name not in ("kind", "top_k")
-            and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        ]
-        if given:
-            raise click.UsageError(
-                f"The reference sampler has only --top-k: remove --{given[0].replace('_', '-')} or --sampler reference"
-            )
+    if settings.kind == "reference":  # which has only --top-k
+        refuse_unused("--sampler reference", *(values.keys() - {"kind", "top_k"}))
     return settings
 
 
@@ -144,7 +135,8 @@ def generate(
     --out {"out", "bytes"}.
     """
     from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.session import Session, stop_strings
+    from charlstm.generation.generate import stop_strings
+    from charlstm.generation.session import Session
     from charlstm.generation.threads import blas_threads
 
     if prime is not None and prime_file is not None:

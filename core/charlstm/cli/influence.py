@@ -189,7 +189,7 @@ def context(
         refuse_unused("--at", "places")
     loaded = given.open_model()
     usual = None if at is not None else TEXT_CHARS  # a position may lie anywhere in the text
-    content, source = given.own_or_start_of_text(loaded, text_for_context, given.max_chars or usual)
+    content, source = given.own_or_start_of_text(loaded, text_for_context, usual)
     with TerminalLine() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,13 +15,13 @@ from charlstm.cli.options import (
     MODEL_HELP,
     F,
     examples,
-    find_run,
     json_option,
     model_argument,
+    run_of,
     runs_dir_option,
     snapshot_option_to,
 )
-from charlstm.cli.output import check_stdout, print_note, print_result, result_of, write_stdout
+from charlstm.cli.output import check_stdout, output_errors, print_note, print_result, result_of, write_stdout
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, check_destination, save
@@ -143,12 +142,12 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
+@click.argument("file", required=False)
 @click.option(
     "--to",
     "kind",
     type=click.Choice(list(_SUFFIXES)),
-    required=True,
-    help="script: a checkpoint of the reference script; onnx: an ONNX model.",
+    help="script: a checkpoint of the reference script; onnx: an ONNX model.  [default: by the name of FILE]",
 )
 @_out_option("./MODEL.net or ./MODEL.onnx")
 @_force_option
@@ -156,20 +155,33 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 @json_option
 @runs_dir_option
 def export(
-    model: str, kind: str, out: str | None, force: bool, snapshot: int | None, as_json: bool, runs_dir: Path | None
+    model: str,
+    file: str | None,
+    kind: str | None,
+    out: str | None,
+    force: bool,
+    snapshot: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
 ) -> None:
-    """Write MODEL to a file that other programs can read. Prints the path of the file.
+    """Write MODEL to FILE, which other programs can read: name.net or name.onnx. Prints the path of the file.
 
-    script: the dictionary that the reference script reads with torch.load and load_state_dict.
+    script (.net): the dictionary that the reference script reads with torch.load and load_state_dict.
 
-    onnx: a graph of one step, with the inputs `id`, `h` and `c` and the outputs `probabilities`, `h_next` and `c_next`.
-    The vocabulary is in its metadata. Needs the package onnx.
+    onnx (.onnx): a graph of one step, with the inputs `id`, `h` and `c` and the outputs `probabilities`, `h_next` and
+    `c_next`. The vocabulary is in its metadata. Needs the package onnx.
 
     With --json: {"out", "to"}.
     """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
+    if file is not None and out is not None:
+        raise click.UsageError("Name the file once: as FILE, or with --out")
+    out = file if file is not None else out
+    kind = kind or next((kind for kind, suffix in _SUFFIXES.items() if out is not None and out.endswith(suffix)), None)
+    if kind is None:
+        raise click.UsageError("Name a FILE that ends in .net or .onnx, or the format with --to script or --to onnx")
     path = find_model(model, runs_dir, snapshot=snapshot)
     out = out or _export_name(model, path, snapshot, runs_dir) + _SUFFIXES[kind]
     _check_target(out, force=force, as_json=as_json)
@@ -191,9 +203,8 @@ def export(
 
 def _export_name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:
     """The default name of an export, without suffix: that of the model file, or of the run and the snapshot."""
-    if model == "demo" or model.endswith(".safetensors"):
-        return path.stem
-    return find_run(model, runs_dir).name + ("" if snapshot is None else f"-{snapshot}")
+    run = run_of(model, runs_dir)
+    return path.stem if run is None else run.name + ("" if snapshot is None else f"-{snapshot}")
 
 
 def _check_target(out: str, *, force: bool, as_json: bool) -> None:
@@ -203,7 +214,7 @@ def _check_target(out: str, *, force: bool, as_json: bool) -> None:
         return
     if not os.path.basename(out):
         raise ModelError(f"{out} is a folder: add a file name")
-    with _plain_errors(out):
+    with output_errors(out, ModelError):
         check_destination(out, overwrite=force)
 
 
@@ -211,18 +222,5 @@ def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:
     if out == STDOUT:
         write_stdout(write)
         return
-    with _plain_errors(out):
+    with output_errors(out, ModelError):
         save(out, write, overwrite=force)
-
-
-@contextlib.contextmanager
-def _plain_errors(out: str) -> Iterator[None]:
-    """Turn an :class:`OSError` into a :class:`ModelError` that says what to do."""
-    try:
-        yield
-    except FileExistsError:
-        raise ModelError(
-            f"The file {out} already exists: replace it with --force, or choose another one with --out"
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{out} cannot be written: {error.strerror}. Choose another file with --out") from None

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -248,18 +248,16 @@ class ModelAndText:
     def own_or_start_of_text(
         self, model: Model, own: Callable[[Run, int | None], OwnText], usual: int | None = None
     ) -> tuple[str, str]:
-        """The text, of a longer one the first ``usual`` characters, and what it is in words; without a text, that of
-        the run which ``own`` gives. Raises :class:`TextError` where the model is not a run."""
-        run = None if self.text else self.run
-        if run is None:
-            if not self.text:
-                raise TextError(
-                    f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own"
-                )
+        """The text as :meth:`start_of_text` gives it, or without one that of the run which ``own`` gives, as long.
+        Raises :class:`TextError` where the model is not a run."""
+        if self.text:
             return self.start_of_text(model, usual)
+        run = self.run
+        if run is None:
+            raise TextError(f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own")
         if self.encoding is not None:
             raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
-        found = own(run, usual)
+        found = own(run, self.max_chars or usual)
         return found.text, found.words
 
     def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
@@ -339,7 +337,7 @@ def refuse_unused(option: str, *names: str) -> None:
             raise click.UsageError(f"{parameter.opts[0]} has no effect with {option}: remove one of them")
 
 
-def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str | list[str] | None = None) -> Corpus:
+def load_corpus(sources: Sequence[str], options: TextOptions, validation: Sequence[str] = ()) -> Corpus:
     """Open a text, and the text to validate on if there is a separate one, with a progress bar on a terminal.
 
     Prints a note about files that could not be read.
@@ -347,7 +345,7 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str 
     from charlstm.text.corpus import open_corpus
 
     with TerminalLine() as bar:
-        corpus = open_corpus(list(sources), options, validation=validation, progress=bar.update)
+        corpus = open_corpus(list(sources), options, validation=list(validation) or None, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)
         entries = "1 file or folder" if count == 1 else f"{count:,} files or folders"

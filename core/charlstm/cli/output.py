@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
@@ -132,6 +133,18 @@ def check_output_file(name: str, suffix: str) -> None:
     file = user_files.check_destination(name)
     if file.is_file() and file.suffix.lower() != suffix:
         raise CharLSTMError(f"{name} exists and is no {suffix} file: choose another name, so that it is not lost")
+
+
+@contextlib.contextmanager
+def output_errors(out: str, error: type[CharLSTMError]) -> Iterator[None]:
+    """Turn an :class:`OSError` at a file of --out into an ``error`` that says what to do."""
+    try:
+        yield
+    except FileExistsError:
+        what_to_do = "replace it with --force, or choose another one with --out"
+        raise error(f"The file {out} already exists: {what_to_do}") from None
+    except OSError as problem:
+        raise error(f"{out} cannot be written: {problem.strerror}. Choose another file with --out") from None
 
 
 def write_text(name: str, text: str) -> int:

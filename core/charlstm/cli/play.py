@@ -45,7 +45,7 @@ from charlstm.user_files import STDOUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from charlstm.generation.tree import Step
+    from charlstm.generation.rows import Step
     from charlstm.model.file import Model
 
 PROMPT = "> "
@@ -307,7 +307,7 @@ class Conversation(cmd.Cmd):
     def do_help(self, argument: str) -> None:
         """List the commands."""
         print_note(
-            "A line of text is added at the cursor as the model knows it, and the model continues it. \\n in it is a\n"
+            "A line of text is added at the cursor, and the model continues it. \\n in it is a\n"
             "newline, \\\\ a backslash, and \\x2f at its beginning a slash. An empty line continues the text.\n"
             "Ctrl-C stops the generation, Ctrl-D or /quit ends the program."
         )
@@ -327,7 +327,7 @@ class Conversation(cmd.Cmd):
         if argument and self._settings.kind == "reference" and each.name != "top_k":
             raise GenerationError("The reference sampler has only /top-k")
         if argument:
-            changes: dict[str, Any] = {each.name: _setting(each, argument)}
+            changes: dict[str, Any] = {each.name: each.parse(argument, GenerationError)}
             self._settings = replace(self._settings, **changes)
             if self._session is not None:
                 self._session.settings = self._settings
@@ -411,22 +411,6 @@ def _typed_lines(conversation: Conversation) -> Iterator[str]:
             print_note("")
             return
         yield line
-
-
-def _setting(each: SettingField, argument: str) -> Any:
-    """Parse the value of a sampler setting."""
-    if each.kind not in (int, float):
-        return each.parse(argument, GenerationError)
-    command = each.option_name.replace("--", "/")
-    if argument == "off":
-        if not each.can_be_off:
-            raise GenerationError(f"{command} cannot be off: 1 leaves the probabilities unchanged")
-        off: float | None = each.off
-        return off
-    try:
-        return int(argument) if each.kind is int else float(argument)
-    except ValueError:
-        raise GenerationError(f"{command} takes a number or off, not {argument[:40]!r}") from None
 
 
 def _whole(argument: str, command: str, *, minimum: int = 0, maximum: int = 2**64 - 1) -> int:

@@ -91,13 +91,7 @@ def report(
     pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
     run = given.run
-    if given.text:
-        content, source = given.start_of_text(loaded, TEXT_CHARS)
-    elif run is not None:
-        own = text_for_cells(run, given.max_chars or TEXT_CHARS)
-        content, source = own.text, own.words
-    else:
-        raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
+    content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
     facts = [("explained on", source), *_model_facts(loaded)]
     name = Path(given.model).name
 
@@ -181,23 +175,22 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     from charlstm.insight.report import Sample
     from charlstm.runs.series import RunSeries
     from charlstm.svg import ChartCurve
-    from charlstm.training.events import Sampled
 
-    history, whole = run.history(), RunSeries.of(run.events()).whole
-    steps = history["step"].astype(np.float64)
+    series = RunSeries.of(run.events())
+    train, validation = series.points("train"), series.points("validation")
     curves = [
-        ChartCurve("training", steps, history["train_loss"]),
-        ChartCurve("validation (slices)", history["val_step"].astype(np.float64), history["val_loss"]),
+        ChartCurve("training", train.x, train.y),
+        ChartCurve("validation (slices)", validation.x, validation.y),
     ]
-    if whole is not None:
-        step, loss = whole
+    if series.whole is not None:
+        step, loss = series.whole
         words = f"all held-out text: {loss:.4f}"
         curves.append(ChartCurve(words, np.array([step], np.float64), np.array([loss]), dots=True))
     last = max((float(curve.x.max()) for curve in curves if len(curve.x)), default=0)
     if last:
         ends = np.array([0, last])
         curves += [ChartCurve(name, ends, np.full(2, loss)) for name, loss in _baselines(run)]
-    samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
+    samples = [Sample(event.step, event.prime + event.text) for event in series.samples]
     return curves, evenly_chosen(samples, SAMPLES)
 
 

@@ -403,25 +403,23 @@ def control(
         check_command(command, value)
     found = find_run(run, runs_dir)
     sent = send_command(found, command, value)
-    result: ControlResult = {
-        "id": sent.id,
-        "command": sent.command,
-        "value": sent.value,
-        "done": False,
-        "step": None,
-        "state": None,
-    }
     if not as_json:
         print_note(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
-    if wait:
-        done, step, state = _wait_until_done(found, sent, timeout)
-        result["done"], result["step"], result["state"] = done, step, state
-        if not as_json and done:
-            print_note(f"Done at step {step:,}; {found.name} is {state}")
-        elif not as_json:
-            print_note(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
+    done, step, state = _wait_until_done(found, sent, timeout) if wait else (False, None, None)
     if as_json:
+        result: ControlResult = {
+            "id": sent.id,
+            "command": sent.command,
+            "value": sent.value,
+            "done": done,
+            "step": step,
+            "state": state,
+        }
         print_result(True, result)
+    elif done:
+        print_note(f"Done at step {step:,}; {found.name} is {state}")
+    elif wait:
+        print_note(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
 
 
 def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bool, int, str]:

@@ -9,7 +9,7 @@ import click
 from charlstm.cli.generate import safe_for_stdout
 from charlstm.cli.json_schemas import SessionResult
 from charlstm.cli.options import examples, json_option
-from charlstm.cli.output import print_note, print_result, result_of
+from charlstm.cli.output import output_errors, print_note, print_result, result_of
 from charlstm.errors import GenerationError
 from charlstm.user_files import STDOUT
 
@@ -40,14 +40,8 @@ def session(file: Path, out: str | None, prose: bool, force: bool, as_json: bool
     if out == STDOUT:
         out = None
     if out is not None:
-        try:
+        with output_errors(out, GenerationError):
             export_text(found.text, Path(out), found.title, prose=prose, overwrite=force)
-        except FileExistsError:
-            raise GenerationError(
-                f"The file {out} already exists: replace it with --force, or choose another one with --out"
-            ) from None
-        except OSError as error:
-            raise GenerationError(f"{out} cannot be written: {error.strerror}") from None
     document = found.state.document
     result = result_of(
         SessionResult,

@@ -150,7 +150,7 @@ def presets(
     slowdown = probe_slowdown(FOREGROUND_NICENESS if niceness is None else niceness)
     if slowdown < NOTABLE_SLOWDOWN:
         slowdown = 1.0
-    corpus = load_corpus(text, options, list(val_files) or None)
+    corpus = load_corpus(text, options, val_files)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
     start = None
@@ -159,11 +159,10 @@ def presets(
     if start is not None:
         _check_own_network(start.config, changes)
     rows: list[PresetEstimate] = []
-    starts = []  # names of models, empty for random weights
+    cells = []
     for each in PRESETS.values():
         begins_with = start if each.name in takes_start else None
         settings = _preset_for(corpus, begins_with, each.name, changes)
-        starts.append("" if begins_with is None else begins_with.name)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         known = symbols if begins_with is None else begins_with.symbols
@@ -172,27 +171,24 @@ def presets(
         figures = {**plain(estimated), "slowdown": round(slowdown, 2), "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
+        cells.append(
+            (
+                each.name,
+                "–" if begins_with is None else begins_with.name,
+                f"{settings.num_layers} × {settings.hidden_size}",
+                f"{estimated.parameters:,}",
+                duration(estimated.seconds),
+                f"{estimated.memory_bytes / 2**20:,.0f} MB",
+                f"{estimated.chars_per_second:,.0f}",
+                estimated.precision,
+                each.about,
+            )
+        )
     if as_json:
         print_result(True, rows)
         return
-    for line in table(
-        ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", ""),
-        [
-            (
-                row["name"],
-                start_name or "–",
-                "{num_layers} × {hidden_size}".format_map(row["settings"]),
-                f"{row['parameters']:,}",
-                duration(row["seconds"]),
-                f"{row['memory_bytes'] / 2**20:,.0f} MB",
-                f"{row['chars_per_second']:,.0f}",
-                row["precision"],
-                row["about"],
-            )
-            for row, start_name in zip(rows, starts, strict=True)
-        ],
-        right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
-    ):
+    titles = ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", "")
+    for line in table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S")):
         click.echo(line)
     if busy := slowdown_words(slowdown, "will be"):
         print_note(busy)
@@ -385,15 +381,16 @@ def _train_as_other_rank(detach: bool) -> None:
     """
     from charlstm.training.torchrun import torchrun_rank
 
-    if torchrun_rank() is None:
+    torchrun = torchrun_rank()
+    if torchrun is None:
         return
     if detach:
         raise SettingsError("--detach cannot be used under torchrun: remove it")
+    if torchrun.rank == 0:
+        return
     from charlstm.runs import worker
 
-    if not worker.is_other_rank():
-        return
-    worker.train_as_other_rank()
+    worker.train_as_other_rank(torchrun)
     # There is nothing to save, and gloo's threads have aborted Python at a normal exit.
     sys.stderr.flush()
     os._exit(0)
@@ -470,7 +467,7 @@ def _open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, 
     """Open ``text`` with the given options, and the ``usual`` ones where none are given."""
     if not text:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
-    return load_corpus(text, text_options_over(usual), list(val_files) or None)
+    return load_corpus(text, text_options_over(usual), val_files)
 
 
 def _open_text_of_run(
@@ -486,7 +483,7 @@ def _open_text_of_run(
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
     options = text_options_over(replace(used, **file.text_changes))
     if text:
-        return load_corpus(text, options, list(val_files) or None)
+        return load_corpus(text, options, val_files)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
             with TerminalLine() as bar:
@@ -494,10 +491,10 @@ def _open_text_of_run(
         except TextError as error:
             raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None
     sources = spec.corpus.get("sources", ())
-    validation = list(val_files or spec.validation_sources)
+    validation = val_files or spec.validation_sources
     if "-" in (*sources, *validation):
         raise TextError(f"The text of {run.name} came from standard input and cannot be read again: name a TEXT")
-    return load_corpus(tuple(sources), options, validation or None)
+    return load_corpus(sources, options, validation)
 
 
 def _check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:

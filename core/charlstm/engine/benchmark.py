@@ -82,15 +82,13 @@ def measure_and_plan(
         device=str(device),
         spent=worked(),
     )
-    if ranks.world_size == 1 and _replaces(measured, known):
+    # The speed of a quiet machine is wanted, and other programs only ever make steps slower.
+    faster = (
+        known is None or known.kernel != measured.kernel or measured.chars_per_second > 1.02 * known.chars_per_second
+    )
+    if ranks.world_size == 1 and faster:
         store_speed(settings, vocab_size, rows, length, measured)
     return plan
-
-
-def _replaces(measured: MeasuredSpeed, known: MeasuredSpeed | None) -> bool:
-    """Whether ``measured`` is stored instead of the ``known`` speed. That of a quiet machine is wanted, and other
-    programs only ever make steps slower."""
-    return known is None or known.kernel != measured.kernel or measured.chars_per_second > 1.02 * known.chars_per_second
 
 
 def threads_to_try(settings: Settings, device: torch.device, ranks: Ranks = SINGLE_PROCESS) -> tuple[int, ...]:
@@ -144,10 +142,8 @@ def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: R
             return names[0]
         network = _random_network(settings, vocab_size, device)
         deadline = time.perf_counter() + MOST_SECONDS
-        choice = choose_kernel(
-            names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET, deadline=deadline
-        )
-        return choice.name
+        own_rows = rows.stop - rows.start
+        return choose_kernel(names, network, own_rows, plan.seq_length, budget=BUDGET, deadline=deadline)
     finally:
         torch.set_num_threads(before)
 
@@ -182,7 +178,7 @@ def measure(
     kernel, budget = names[0], BUDGET if len(names) > 1 else SHORT_BUDGET
     if len(names) > 1:
         half = time.perf_counter() + MOST_SECONDS / 2
-        kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET, deadline=half).name
+        kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET, deadline=half)
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
     train_step = TrainStep(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)

@@ -49,11 +49,6 @@ def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, non_blocking=queues_work(device))
 
 
-def random_generator(device: torch.device) -> torch.Generator:
-    """A generator of random numbers on ``device`` if it is a card, else on the processor."""
-    return torch.Generator(device if device.type == "cuda" else "cpu")
-
-
 def wait_for(device: torch.device) -> None:
     """Wait until ``device`` has done all that is queued there, to measure its time."""
     if device.type == "cuda":

@@ -97,15 +97,10 @@ def _calibrate_and_evaluate(
         factor = best_logit_factor(
             network, text.ids, text.held_out, first, progress=lambda chars: done(min(chars, first), first + reads)
         )
-        best = _with_logits_scaled(best, factor)
+        scaled = {name: factor * best.weights[name] for name in ("fc.weight", "fc.bias")}
+        best = replace(best, weights={**best.weights, **scaled})
         network = CharLSTM.from_model(best).to(plan.device)
     figure = evaluate(
         network, text.ids, text.held_out, limit, progress=lambda chars, total: done(first + chars, first + total)
     )
     return best, figure
-
-
-def _with_logits_scaled(model: Model, factor: float) -> Model:
-    """``model`` with its logits multiplied by ``factor``."""
-    scaled = {name: factor * model.weights[name] for name in ("fc.weight", "fc.bias")}
-    return replace(model, weights={**model.weights, **scaled})

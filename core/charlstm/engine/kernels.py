@@ -12,7 +12,6 @@ import statistics
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -107,22 +106,6 @@ class NNKernel:
             hidden = hidden * multiplier(mask, hidden.dtype, masks.layer_scale)
             states.append((h, c))
         return hidden, (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]))
-
-
-@dataclass(frozen=True, slots=True)
-class KernelChoice:
-    """The kernel that a run uses; the run records it, and a resume uses it again.
-
-    ``measured`` maps each candidate's name to its characters per second (forward and backward).
-    """
-
-    name: str
-    measured: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def chars_per_second(self) -> float | None:
-        """The measured speed of the chosen kernel; ``None`` when nothing was measured."""
-        return self.measured.get(self.name)
 
 
 MEASURED_CHARS = 1024
@@ -222,18 +205,17 @@ def choose_kernel(
     batch_size: int,
     seq_length: int,
     *,
-    budget: float = 2.5,
+    budget: float,
     deadline: float = math.inf,
-) -> KernelChoice:
+) -> str:
     """Measure the kernels ``names`` (see :func:`candidates`) on ``network``'s device and shape, and choose one.
 
     Takes about ``budget`` seconds, or three steps of each, but no step is begun after ``deadline`` (by
     ``time.perf_counter``). Without time to compare them, the first of ``names`` is chosen. Weights and torch's global
     generator are not changed, gradients are cleared.
     """
-    times, chars = _measure_steps(names, network, batch_size, seq_length, budget, deadline)
-    choice = preferred(times) if times else names[0]
-    return KernelChoice(choice, {name: chars / min(seconds) for name, seconds in times.items()})
+    times = _measure_steps(names, network, batch_size, seq_length, budget, deadline)
+    return preferred(times) if times else names[0]
 
 
 def preferred(times: Mapping[str, Sequence[float]]) -> str:
@@ -251,8 +233,8 @@ def preferred(times: Mapping[str, Sequence[float]]) -> str:
 
 def _measure_steps(
     names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, budget: float, deadline: float
-) -> tuple[dict[str, list[float]], int]:
-    """Seconds of each kernel's steps, taken in turns for ``budget`` seconds, and the characters of such a step.
+) -> dict[str, list[float]]:
+    """Seconds of each kernel's steps, taken in turns for ``budget`` seconds.
 
     Long sequences are measured on shorter ones of at least :data:`MEASURED_CHARS` characters in all: the speed hardly
     depends on the length, and on a slow machine one full step of ``nn`` alone could use up the budget. For the same
@@ -282,4 +264,4 @@ def _measure_steps(
                 best = min(best, *times[name])
         rounds += 1
     network.zero_grad(set_to_none=True)
-    return {name: seconds for name, seconds in times.items() if seconds}, shape[0] * shape[1]
+    return {name: seconds for name, seconds in times.items() if seconds}

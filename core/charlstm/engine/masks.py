@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,17 +29,12 @@ class Masks:
 
     def rows(self, start: int, stop: int) -> Masks:
         """The masks for rows ``start`` to ``stop`` of the batch; recurrent masks are the same for all rows."""
-        layers = tuple(mask[..., start:stop, :] for mask in self.layers)
-        return Masks(layers, self.recurrent, self.layer_scale, self.recurrent_scale)
+        return replace(self, layers=tuple(mask[..., start:stop, :] for mask in self.layers))
 
     def to(self, device: torch.device) -> Masks:
         """The same masks on another device."""
-        return Masks(
-            tuple(mask.to(device) for mask in self.layers),
-            tuple(mask.to(device) for mask in self.recurrent),
-            self.layer_scale,
-            self.recurrent_scale,
-        )
+        layers, recurrent = (tuple(mask.to(device) for mask in masks) for masks in (self.layers, self.recurrent))
+        return replace(self, layers=layers, recurrent=recurrent)
 
 
 NO_MASKS = Masks()
@@ -82,9 +78,7 @@ def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator, device: 
     Eight random bytes per draw: ``bernoulli_`` would take 17 % of a training step. The comparison is in place, which is
     twenty times as fast in torch as one into a new bool tensor.
     """
-    elements = 1
-    for length in shape:
-        elements *= length
+    elements = math.prod(shape)
     words = torch.empty((elements + 7) // 8, dtype=torch.int64, device=device)
     words.random_(-(2**63), None, generator=generator)
     return words.view(torch.uint8)[:elements].ge_(cut).view(torch.bool).view(shape)

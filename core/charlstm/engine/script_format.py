@@ -25,7 +25,7 @@ from torch import Tensor
 from charlstm import user_files
 from charlstm.errors import Advice, CharLSTMError, ModelError
 from charlstm.model.file import Model, ModelConfig, read_info
-from charlstm.storage import NotAFileError, open_file
+from charlstm.model.tensors import open_model_file
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -74,7 +74,8 @@ def import_checkpoint(path: str | Path) -> Model:
         ModelError: the file is not such a checkpoint, or is damaged. No code in it was executed.
     """
     path = Path(path)
-    with _open(path) as file:  # torch reads the very file that was checked, even if another has its name by now
+    # torch reads the very file that was checked, even if another has its name by now
+    with open_model_file(path, "checkpoint") as file:
         size = file.seek(0, io.SEEK_END)
         if size > MAX_BYTES:
             raise ModelError(f"{path} is larger than any character model ({size:,} bytes), so it is not read")
@@ -124,17 +125,6 @@ def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
 # -- checks of a file before torch reads it ---------------------------------------------------------------------
 
 
-def _open(path: Path) -> BinaryIO:
-    try:
-        return open_file(path)
-    except NotAFileError as error:
-        raise ModelError(f"{path} is a {error.kind}, not a file: name a checkpoint") from None
-    except FileNotFoundError:
-        raise ModelError(f"There is no file {path}") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
 def _damaged(path: Path) -> ModelError:
     return ModelError(f"{path} is damaged or was cut short: use another copy of it")
 
@@ -171,14 +161,8 @@ def _check_zip(file: BinaryIO, path: Path, size: int) -> set[int]:
                     while member.read(_PIECE):  # at the end of a member zipfile checks its CRC-32
                         pass
             return {entry.file_size for entry in entries}
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-    ):  # all that zipfile raises
+    # all that zipfile raises
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, OSError):
         raise _damaged(path) from None
 
 
@@ -234,9 +218,8 @@ def _model(content: Any, path: Path, size: int, members: set[int] | None) -> Mod
     if members and any(each.untyped_storage().nbytes() not in members for each in (lstm | head).values()):
         raise _damaged(path)
     config = _config(lstm, len(vocabulary), path)
-    if (
-        config.parameters * 2 > size
-    ):  # half precision has two bytes per weight; strides can make many weights of a few bytes
+    # half precision has two bytes per weight; strides can make many weights of a few bytes
+    if config.parameters * 2 > size:
         raise ModelError(f"{path} is damaged: it claims {config.parameters:,} weights and is {size:,} bytes long")
     found = lstm | head
     if extra := next((name for name in found if name not in config.shapes), None):

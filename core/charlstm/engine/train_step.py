@@ -70,9 +70,9 @@ class TrainStep:
         self._optimizer = _optimizer(network, settings)
         device = network.fc.weight.device
         self._generator = torch.Generator()
-        self._mask_device = device if devices.queues_work(device) else None
         # Masks for a card are drawn there: drawing and copying them would take longer than the step.
-        self._mask_generator = self._generator if self._mask_device is None else devices.random_generator(device)
+        self._mask_device = device if devices.queues_work(device) else None
+        self._mask_generator = self._generator if self._mask_device is None else torch.Generator(device)
         self._state = network.zero_state(self._rows.stop - self._rows.start)
 
     @property

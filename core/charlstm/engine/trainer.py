@@ -731,7 +731,7 @@ class Trainer:
         count = self._thread_search.count
         if count != self.plan.threads and not self._is_finished():
             event = Decided(step=self.progress.step, threads=count)
-            self._propose(event, plan=replace(self.plan, threads=count))
+            self._propose(event, replace(self._course, plan=replace(self.plan, threads=count)))
 
     # ── commands and changes ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -746,12 +746,13 @@ class Trainer:
         match command.command:
             case "set-lr" if event.value is not None:
                 amendment = Amendment(event.step, "set-lr", event.value, event.id, ends_climb=True)
-                self._propose(event, schedule=self.schedule.amended(amendment))
+                self._propose(event, replace(self._course, schedule=self.schedule.amended(amendment)))
                 return []
             case "finish":
                 steps = min(self._finish_steps(), self._steps_left)
                 amendment = Amendment(event.step, "finish", float(steps), event.id)
-                self._propose(replace(event, value=float(steps)), schedule=self.schedule.amended(amendment))
+                course = replace(self._course, schedule=self.schedule.amended(amendment))
+                self._propose(replace(event, value=float(steps)), course)
                 return []
             case "more" if event.value is not None:
                 self._lengthen(event, event.value)
@@ -775,16 +776,16 @@ class Trainer:
         limit = limit_at(settings, plan.steps_per_epoch, self.schedule.planned_steps)
         by_time = limit == "max_minutes" and not self.schedule.finishing and settings.max_minutes is not None
         longer = with_added_minutes(settings, minutes, step + steps_left, by_time=by_time)
-        self._propose(
-            replace(event, value=float(steps_left), minutes=minutes),
-            settings=longer,
-            plan=spread_validations(plan, longer, steps_left),
-            schedule=self.schedule.amended(Amendment(step, "replan", float(steps_left), event.id)),
+        course = _Course(
+            longer,
+            spread_validations(plan, longer, steps_left),
+            self.schedule.amended(Amendment(step, "replan", float(steps_left), event.id)),
         )
+        self._propose(replace(event, value=float(steps_left), minutes=minutes), course)
 
-    def _propose(self, event: Controlled | Decided, **changes: Settings | Plan | LearningRate) -> None:
-        """Change fields of the course once a state that names them is on disk; ``event`` says it then."""
-        self._change = _Change(event, replace(self._course, **changes))  # type: ignore[arg-type]
+    def _propose(self, event: Controlled | Decided, course: _Course) -> None:
+        """Take this course once a state that names it is on disk; ``event`` says it then."""
+        self._change = _Change(event, course)
         self._checkpoint_writer.hold_training()  # each state in the queue is a copy of all weights
 
     def _make_change(self, change: _Change) -> list[AnyEvent]:

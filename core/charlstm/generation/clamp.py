@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from charlstm import arguments
 from charlstm.display import cell_name, plural
 from charlstm.errors import GenerationError
+
+if TYPE_CHECKING:
+    from charlstm.model.file import ModelConfig
 
 MOST_VALUE = 1e6
 """The largest value to hold a cell at. States are float32, where a much larger one is infinite; the output gate reads
@@ -91,6 +95,11 @@ def parse_clamp(text: str) -> Clamp:
             f"{text!r} is not a clamp: write LAYER:CELL=VALUE, such as 2:317=1.0, "
             "or LAYER:CELL*FACTOR, such as 2:317*0.5"
         ) from None
+
+
+def existing_clamps(clamps: Iterable[Clamp], config: ModelConfig) -> tuple[Clamp, ...]:
+    """Those of cells that a model has: a text may go on in a smaller one."""
+    return tuple(each for each in clamps if each.layer <= config.num_layers and each.cell <= config.hidden_size)
 
 
 def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> None:

@@ -1,7 +1,7 @@
 """The text that is played and written: what it is, what was done to it, and its branches. No model is needed here.
 
 Every change of the text is made here at once, wherever it is; what the model makes of it is read later
-(:mod:`charlstm.generation.reader`). All that is known about the text at one time is a :class:`State`, which never
+(:mod:`charlstm.generation.reading`). All that is known about the text at one time is a :class:`State`, which never
 changes: undo goes back to the state before.
 """
 
@@ -19,18 +19,15 @@ import numpy as np
 
 from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED
 from charlstm.generation.sampling import check_seed
 from charlstm.generation.text_pieces import Sources, Text
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, BranchInfo
 
 MOST_STEPS = 1000
 """Steps that can be undone."""
 
 MOST_NEW = 2_000_000
 """New characters that these have together; the last one is always kept."""
-
-MOST_SHIFTS = 1000
-"""Versions for which it is known how they moved the characters behind their edits."""
 
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
@@ -75,6 +72,30 @@ class Branch:
     parent: int | None
     text: Text
     parted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BranchInfo:
+    """One branch of a text, for lists.
+
+    Attributes:
+        number: the argument of :meth:`Document.switch`, :meth:`Document.prune` and :meth:`Document.rename`; 0 is the
+            first one.
+        parent: the number of the branch that it parted from; None for the first one.
+        start, stop: the positions of its characters, without the prime.
+        text: its first characters, at most 80.
+        current: whether the current text passes through it.
+        before: what stands before them in its text, at most 40 characters.
+    """
+
+    number: int
+    parent: int | None
+    start: int
+    stop: int
+    name: str
+    text: str
+    current: bool
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,34 +160,26 @@ class Document:
 
     Attributes:
         done, undone: what can be undone and made again, each time that which is first as the last one.
+        state: the text with its cursor and its branches; another one with each change.
         names: of the branches that have one. To give a name is nothing that undo undoes.
-        version: grows with each change; :meth:`carried` finds a position of an earlier one in the text as it is.
     """
 
     def __init__(self, prime: str = "", seed: int = 0) -> None:
         text = Text.of(prime, TYPED)
-        self._state = State(text, len(text), check_seed(seed), len(text), 0, (Branch(0, None, text),))
+        self.state = State(text, len(text), check_seed(seed), len(text), 0, (Branch(0, None, text),))
         self.done: deque[Done] = deque()
         self.undone: list[Done] = []
         self.names: dict[int, str] = {}
         self._new = 0  # characters that are kept for what was done
         self._last_number = 0  # of all branches that there were
-        self._version = 0
         self._change_end: int | None = None  # where typing or erasing goes on as the same step
         self._joins_next = False  # when another character is asked for, it belongs to the last step as well
         self._begun: State | None = None  # the first character that is generated now begins a step, which began here
         self._grows = False  # what is generated now belongs to the last step
         self._way = Text()  # a text that was undone, where what is generated may go along it
         self._owner = object()  # of the chunks that it may append to
-        self._generated: list[str] = []  # at the end of the text, and not part of it yet
-        self._shifts: deque[Splice] = deque(maxlen=MOST_SHIFTS)  # of each version
 
     # ---- reading
-
-    @property
-    def state(self) -> State:
-        self._take_generated()
-        return self._state
 
     @property
     def text(self) -> Text:
@@ -175,58 +188,39 @@ class Document:
 
     def __len__(self) -> int:
         """The number of characters, with the prime."""
-        return len(self._state.text) + len(self._generated)
+        return len(self.state.text)
 
     @property
     def cursor(self) -> int:
-        return len(self) if self._generated else self._state.cursor
+        return self.state.cursor
 
     @property
     def seed(self) -> int:
-        return self._state.seed
+        return self.state.seed
 
     @property
     def prime_length(self) -> int:
-        return self._state.prime_length
+        return self.state.prime_length
 
     @property
     def branch(self) -> int:
         return self.state.branch
 
     @property
-    def version(self) -> int:
-        self._take_generated()
-        return self._version
-
-    @property
-    def settled_version(self) -> int:
-        """The version without what was generated since."""
-        return self._version
-
-    @property
-    def has_new(self) -> bool:
-        """Whether something was generated since :attr:`settled_version`."""
-        return bool(self._generated)
-
-    @property
     def undoable(self) -> str:
         """What :meth:`undo` would undo; empty for nothing."""
-        self._take_generated()
         return self.done[-1].kind if self.done else ""
 
     @property
     def redoable(self) -> str:
         """What :meth:`redo` would redo; empty for nothing."""
-        self._take_generated()
         return self.undone[-1].kind if self.undone else ""
 
     def copy(self) -> Document:
         """The document as it is now, for another thread. Texts are shared and never change."""
-        self._take_generated()
         other = copy.copy(self)
         other._owner = object()
         other.done, other.undone, other.names = self.done.copy(), self.undone.copy(), self.names.copy()
-        other._shifts, other._generated = self._shifts.copy(), []
         return other
 
     @property
@@ -252,15 +246,6 @@ class Document:
         """Characters from the cursor to the end of the next word, with the spaces before it."""
         found = re.match(r"\s*\S*", self.text.read(self.cursor, self.cursor + LONGEST_WORD))
         return 0 if found is None else found.end()
-
-    def carried(self, position: int, version: int, *, stays: bool = False) -> int:
-        """Where ``position`` of an earlier ``version`` is now. At the place of an insertion it is after what came in,
-        unless it ``stays``."""
-        text = self.text
-        for splice in list(self._shifts)[max(0, len(self._shifts) - self._version + version) :]:
-            if not (stays and position == splice.start):
-                position = splice.carry(position)
-        return min(max(0, position), len(text))
 
     # ---- edits of the current branch
 
@@ -330,7 +315,7 @@ class Document:
                 self._add(Done(MOVE, before, Splice(position, 0, 0), 0))
             elif last.state.cursor == position:  # where it was
                 self.done.pop()
-        self._state = replace(before, cursor=position)
+        self.state = replace(before, cursor=position)
 
     # ---- generated text
 
@@ -343,45 +328,39 @@ class Document:
             self._grows = True
             return
         self._settle()
-        self._begun, self._state = here, replace(here, cursor=len(here.text))
+        self._begun, self.state = here, replace(here, cursor=len(here.text))
 
-    def generate(self, char: str) -> None:
-        """Add a generated character at the end of the text; the cursor is behind it then."""
-        self._generated.append(char)
-
-    def _take_generated(self) -> None:
-        """Make the generated characters a part of the text. Where another continuation of it was undone, that stays as
-        a branch and the text becomes a new one."""
-        if not self._generated:
+    def generate(self, text: str) -> None:
+        """Add generated characters at the end of the text; the cursor is behind them then. Where another continuation
+        of it was undone, that stays as a branch and the text becomes a new one."""
+        if not text:
             return
-        here, generated = self._state, "".join(self._generated)
-        self._generated = []
-        added = here.text.continued(len(here.text), generated, GENERATED, self._owner)
+        here = self.state
+        added = here.text.continued(len(here.text), text, GENERATED, self._owner)
         way = self._undone_way()
-        text = (here.text + added).along(way)
-        after = replace(here, text=text, cursor=len(text))
-        if not (way.starts_with(text) or text.starts_with(way)):
+        whole = (here.text + added).along(way)
+        after = replace(here, text=whole, cursor=len(whole))
+        if not (way.starts_with(whole) or whole.starts_with(way)):
             after, way = self._as_new_branch(after, left=way), Text()
         joins = self._grows and bool(self.done)
         grows = joins or self._begun is not None or bool(self.done or self.undone)
         if self._begun is not None:
-            self._state = self._begun
-        splice = Splice(len(here.text), 0, len(added))
+            self.state = self._begun
         if grows:
-            self._step(GENERATE, after, splice, joins=joins)
+            self._step(GENERATE, after, Splice(len(here.text), 0, len(added)), joins=joins)
         else:
-            self._become(after, splice)
+            self.state = after
         self._grows, self._way = grows, way
         self._change_end = after.cursor if grows and self._joins_next else None
 
     def _undone_way(self) -> Text:
         """The current text with what was generated or chosen at its end and undone."""
-        text = self._state.text
+        text = self.state.text
         way = self._way if len(self._way) > len(text) else text
         for each in reversed(self.undone):
             other = each.state
             begins = other.text.sources(len(way), len(way) + 1)
-            if other.branch != self._state.branch or not other.text.starts_with(way) or (begins == TYPED).any():
+            if other.branch != self.state.branch or not other.text.starts_with(way) or (begins == TYPED).any():
                 break
             way = other.text
         return way
@@ -428,7 +407,7 @@ class Document:
         """Let the last step end with the cursor at ``position``."""
         state = self.state
         self._change_end = position = min(max(0, position), len(state.text))
-        self._state = replace(state, cursor=position)
+        self.state = replace(state, cursor=position)
 
     def switch(self, number: int) -> None:
         """Make a branch the current text, with the cursor at its end. Raises :class:`GenerationError` if there is no
@@ -458,8 +437,6 @@ class Document:
     def rename(self, number: int, name: str) -> None:
         """Name a branch. Raises :class:`GenerationError` if there is no such branch."""
         self.names[self._branch(number).number] = unicodedata.normalize("NFC", name)[:200]
-        self._shifts.append(Splice(0, 0, 0))
-        self._version += 1
 
     @property
     def branches(self) -> dict[int, Branch]:
@@ -510,7 +487,7 @@ class Document:
 
     def _as_new_branch(self, state: State, *, left: Text) -> State:
         """A state whose text is that of a new branch. ``left`` is the text of the branch that is left."""
-        before = replace(self._state, text=left)
+        before = replace(self.state, text=left)
         branches = {branch.number: branch for branch in before.with_own_text().branches}
         parent = branches[before.branch]
         place = state.text.same_start(parent.text, sources=False)
@@ -538,8 +515,7 @@ class Document:
         self.undone.append(replace(step, state=here))
         known = {branch.number for branch in step.state.branches}
         began = tuple(branch for branch in here.branches if branch.number not in known)
-        start, removed, added = step.splice
-        self._become(replace(step.state, branches=step.state.branches + began), Splice(start, added, removed))
+        self.state = replace(step.state, branches=step.state.branches + began)
         return step.kind
 
     def redo(self) -> str:
@@ -551,7 +527,7 @@ class Document:
             return ""
         step = self.undone.pop()
         self._add(replace(step, state=here))
-        self._become(step.state, step.splice)
+        self.state = step.state
         return step.kind
 
     # ---- how a step is made
@@ -585,7 +561,7 @@ class Document:
     def _step(self, kind: str, after: State, splice: Splice, *, joins: bool = False) -> None:
         """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was
         undone can be made again from now on."""
-        here, pieces, new = self._state, after.text.pieces, splice.added
+        here, pieces, new = self.state, after.text.pieces, splice.added
         if len(pieces) == 1 and all(piece.chunk is not pieces[0].chunk for piece in here.text.pieces):
             new = len(after.text)  # all of it was put together anew
         self._settle()
@@ -599,7 +575,7 @@ class Document:
             self._new += new
         else:
             self._add(Done(kind, here, splice, new))
-        self._become(after, splice)
+        self.state = after
         self._change_end = after.cursor
 
     def _add(self, step: Done) -> None:
@@ -610,16 +586,11 @@ class Document:
 
     def _joins(self, kind: str) -> bool:
         """Whether a step of this kind at the cursor goes on with the last one."""
-        return bool(self.done) and self.done[-1].kind == kind and self._state.cursor == self._change_end
+        return bool(self.done) and self.done[-1].kind == kind and self.state.cursor == self._change_end
 
     def _settle(self) -> None:
         """Nothing goes on as a part of the last step."""
         self._change_end, self._grows, self._begun = None, False, None
-
-    def _become(self, state: State, splice: Splice) -> None:
-        self._state = state
-        self._shifts.append(splice)
-        self._version += 1
 
     # ---- as JSON
 
@@ -670,7 +641,7 @@ class Document:
     def of(cls, state: State, names: Mapping[int, str]) -> Self:
         """A document with this state and these names of branches, without a history."""
         document = cls()
-        document._state, document.names = state, {number: name[:200] for number, name in names.items() if name}
+        document.state, document.names = state, {number: name[:200] for number, name in names.items() if name}
         document._last_number = max(branch.number for branch in state.branches)
         return document
 
@@ -682,7 +653,7 @@ class Document:
         for saved in values["branches"]:
             parent = None if saved["parent"] is None else branches[saved["parent"]]
             branch = _branch_from_dict(saved, Text() if parent is None else parent.text)
-            if branch.number in branches or (parent is None) != (not branches):
+            if (parent is None) != (not branches) or branch.number <= max(branches, default=-1):
                 raise ValueError("its branches do not form a tree")
             branches[branch.number] = branch
         names = {int(number): str(name) for number, name in dict(values["names"]).items()}

@@ -4,45 +4,36 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from charlstm import user_files
 from charlstm.display import as_html
 from charlstm.errors import GenerationError
+from charlstm.generation.colouring import STYLES, Colour, levels
+from charlstm.generation.document import Document
+from charlstm.generation.rows import GENERATED, in_bits, read_as_themselves
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
-from charlstm.generation.tree import GENERATED, Branch, Rows, in_bits, read_as_themselves, text_of
+from charlstm.generation.text_pieces import Text
 
-Colour = Literal["rank", "probability", "entropy"]
-
-_SCALES: dict[str, tuple[Callable[[Rows], npt.NDArray[np.intp]], tuple[str, ...]]] = {
-    "rank": (
-        lambda rows: np.searchsorted([1, 3, 10], rows["rank"]),
-        ("the model's first guess", "its second or third", "its fourth to tenth", "further down"),
-    ),
-    "probability": (
-        lambda rows: np.searchsorted([1, 2, 4], in_bits(rows["probability"])),
-        ("probability 50 % or more", "25 to 50 %", "6 to 25 %", "less"),
-    ),
-    "entropy": (
-        lambda rows: np.searchsorted([0.5, 1.5, 3], rows["entropy"]),
-        ("the model was sure (up to 0.5 bits)", "nearly (up to 1.5)", "unsure (up to 3)", "had no idea"),
-    ),
+_LEGENDS: dict[Colour, tuple[str, ...]] = {
+    "rank": ("the model's first guess", "its second or third", "its fourth to tenth", "further down"),
+    "probability": ("probability 50 % or more", "12 to 50 %", "2 to 12 %", "less"),
+    "entropy": ("the model was sure (up to 1 bit)", "nearly (up to 2)", "unsure (up to 3.5)", "had no idea"),
 }
+"""What the levels of each colour mean."""
 
+_LEVELS = "".join(f".s{level}{{{style}}}" for level, style in enumerate(STYLES) if level)
 _STYLE = """
 body{max-width:44em;margin:2em auto;padding:0 1em;font:16px/1.6 Georgia,serif;color:#1b1b1b;background:#fdfdfb}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}.p{color:#777}
-.s1{background:#fff3b8}.s2{background:#ffd9a0;text-decoration:underline}.s3{background:#f7b5b5;font-weight:bold}
 .own{color:#1a6b2d;font-style:italic}.as{border-bottom:1px dotted #888}footer{margin-top:2em;font-size:.85em;color:#555}
 @media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}.p{color:#8a8a8a}
-.own{color:#8fd19e}.s1{background:#4a4210}.s2{background:#6b4410}.s3{background:#7a2626}footer{color:#aaa}}
+.own{color:#8fd19e}footer{color:#aaa}}
 """.replace("\n", "")
 
 
@@ -124,15 +115,14 @@ def fenced(text: str) -> str:
 def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
     """A web page of one file: each character coloured by ``rank``, ``probability`` or ``entropy``, with a legend.
 
-    Levels differ by underline and weight too, not by colour alone. Raises :class:`GenerationError` for another
-    ``colour``.
+    Raises :class:`GenerationError` for another ``colour``.
     """
-    if colour not in _SCALES:
-        raise GenerationError(f"Text cannot be coloured by {colour!r}: choose one of {', '.join(_SCALES)}")
-    levels, legend = _SCALES[colour]
+    if colour not in _LEGENDS:
+        raise GenerationError(f"Text cannot be coloured by {colour!r}: choose one of {', '.join(_LEGENDS)}")
     rows = session.rows()
+    found = levels(colour, in_bits(rows["probability"]) if colour == "probability" else rows[colour])
     own, known = rows["source"] != GENERATED, read_as_themselves(rows, session.model.vocabulary.codes)
-    marked = zip(session.read(), np.where(known, levels(rows), 0).tolist(), own.tolist(), known.tolist(), strict=True)
+    marked = zip(session.read(), np.where(known, found, 0).tolist(), own.tolist(), known.tolist(), strict=True)
     body = "".join(
         _span(
             " ".join([f"s{level}"] * (level > 0) + ["own"] * typed + ["as"] * (not itself)),
@@ -140,7 +130,7 @@ def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
         )
         for (level, typed, itself), run in groupby(marked, key=lambda each: each[1:])
     )
-    key = " · ".join(_span(f"s{level}" if level else "", words) for level, words in enumerate(legend))
+    key = " · ".join(_span(f"s{level}" if level else "", words) for level, words in enumerate(_LEGENDS[colour]))
     if own.any():
         key += f" · {_span('own', 'typed or chosen by the user')}"
     if not known.all():
@@ -148,10 +138,48 @@ def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
     about = " · ".join(as_html(f"{name} {value}") for name, value in _about(session))
     title = as_html(title or _title(session))
     return (
-        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
-        f'<body><h1>{title}</h1><pre dir="auto">{_span("p", session.prime)}{body}</pre>'
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}{_LEVELS}</style>'
+        f'</head><body><h1>{title}</h1><pre dir="auto">{_span("p", session.prime)}{body}</pre>'
         f"<footer><p>{key}</p><p>{about}</p></footer></body></html>\n"
     )
+
+
+@dataclass(eq=False, slots=True)
+class _Part:
+    """What a branch has of its own: the characters of its ``text`` from ``start`` on."""
+
+    parent: _Part | None
+    text: Text
+    start: int
+    name: str
+    is_current: bool = False
+    """Whether the current text passes through it."""
+    children: list[_Part] = field(default_factory=list)
+
+    def read(self, start: int, stop: int) -> str:
+        return self.text.read(start, max(start, stop))
+
+
+def _parts(document: Document) -> _Part:
+    """The branches of a document as a tree, in which each stands below the one that it really leaves: edits may have
+    made it another one. Those that leave a branch at the same place come in their order, the current one last."""
+    found: dict[int, _Part] = {}
+    for number, branch in document.branches.items():
+        parent, start = None if branch.parent is None else found[branch.parent], document.prime_length
+        while parent is not None:
+            start = max(document.prime_length, branch.text.same_start(parent.text, sources=False))
+            if start > parent.start or parent.parent is None:
+                break
+            parent = parent.parent
+        found[number] = _Part(parent, branch.text, start, document.names.get(number, ""))
+        if parent is not None:
+            parent.children.append(found[number])
+    here: _Part | None = found[document.branch]
+    while here is not None:
+        here.is_current, here = True, here.parent
+    for part in found.values():
+        part.children.sort(key=lambda child: (child.start, child.is_current))
+    return next(iter(found.values()))
 
 
 def to_tree_html(session: Session, title: str = "") -> str:
@@ -159,51 +187,40 @@ def to_tree_html(session: Session, title: str = "") -> str:
 
     What is not in the current text is grey. The page needs no script.
     """
-    current = {branch.number for branch in session.branches() if branch.current}
-    on_path = {id(branch) for number, branch in session.tree.items() if number in current}
-    end = len(session)
     parts = [_span("p", session.prime)]
 
-    def text(branch: Branch, start: int, stop: int) -> str:
-        return text_of(branch.slice(start, max(start, stop)))
-
-    def fold(branch: Branch, start: int, name: str) -> str:
+    def fold(part: _Part, start: int, name: str) -> str:
         """The start of a text that is closed at first: it shows its name, or how it begins."""
-        begins = text(branch, start, min(branch.stop, start + FOLD)).replace("\n", "↵") + "…"
+        begins = part.read(start, start + FOLD).replace("\n", "↵") + "…"
         return f"<details><summary>{_span('n' if name else 'b', name or begins)}</summary>"
 
     # What is still to be written, the next at the end: markup, or a branch from a position and a child on, and whether
     # it is current there. Branches may be nested deeper than functions of Python can be.
-    todo: list[str | tuple[Branch, int, int, bool]] = [(session.root, session.root.start, 0, True)]
-    children = {
-        id(branch): sorted(branch.children, key=lambda each: (each.start, id(each) in on_path))
-        for branch in session.tree.values()
-    }
+    root = _parts(session.document)
+    todo: list[str | tuple[_Part, int, int, bool]] = [(root, root.start, 0, True)]
     while todo:
         step = todo.pop()
         if isinstance(step, str):
             parts.append(step)
             continue
-        branch, at, number, is_current = step
-        child = next(iter(children[id(branch)][number : number + 1]), None)
-        stop = branch.stop if child is None else child.start
-        parts.append(_span("" if is_current else "o", text(branch, at, min(stop, end) if is_current else stop)))
-        if is_current and stop > end:
-            parts.append(_span("o", text(branch, max(at, end), stop)))
+        part, at, number, is_current = step
+        child = next(iter(part.children[number : number + 1]), None)
+        stop = len(part.text)
+        parts.append(_span("" if is_current else "o", part.read(at, stop if child is None else child.start)))
         if child is None:
             continue
-        rest = (branch, child.start, number + 1)
+        rest = (part, child.start, number + 1)
         name = f'<small class="n">{as_html(child.name)}</small> ' if child.name else ""
-        if not (is_current and id(child) in on_path):
+        if not (is_current and child.is_current):
             todo += [
                 (*rest, is_current),
                 "</details>",
                 (child, child.start, 0, False),
                 fold(child, child.start, child.name),
             ]
-        elif branch.stop > child.start:  # the current text goes on with the child: what stood here is another
+        elif stop > child.start:  # the current text goes on with the child: what stood here is another
             todo += [(child, child.start, 0, True), name]
-            todo += ["</details>", (*rest, False), fold(branch, child.start, "")]
+            todo += ["</details>", (*rest, False), fold(part, child.start, "")]
         else:
             todo += [(child, child.start, 0, True), name]
     about = " · ".join(as_html(f"{name} {value}") for name, value in _about(session))
@@ -250,15 +267,10 @@ def _text_alone(text: str, path: Path, title: str, otherwise: str = "A text", *,
     raise GenerationError(f"A session is exported as .txt, .md or .html, not as {ending}")
 
 
-def is_page_of_branches(path: Path) -> bool:
-    """Whether a file of this name is a page of all branches."""
-    return path.name.lower().endswith((".tree.html", ".tree.htm"))
-
-
 def exported(session: Session, path: Path, colour: Colour = "rank", title: str = "", *, prose: bool = False) -> bytes:
     """What :func:`export_session` writes."""
     kind = path.suffix.lower()
-    if is_page_of_branches(path):
+    if path.name.lower().endswith((".tree.html", ".tree.htm")):
         content = to_tree_html(session, title)
     elif kind == ".md" and not prose:
         content = to_markdown(session, title)
@@ -297,15 +309,8 @@ def _title(session: Session) -> str:
     return f"{done} {run if isinstance(run, str) else 'a character LSTM'}"
 
 
-def _seed_words(session: Session) -> str:
-    """The seed; where there were several, each with the place from which it holds."""
-    (_, first), *others = session.seed_places() or [(0, session.seed)]
-    after = " after the prime" if session.prime else ""
-    return "; ".join([str(first), *(f"from character {at + 1}{after}: {seed}" for at, seed in others)])
-
-
 def _about(session: Session) -> list[tuple[str, str]]:
-    about = session.recipe.facts(_seed_words(session))
+    about = session.recipe.facts()
     rows = session.rows()
     bits = in_bits(rows["probability"][read_as_themselves(rows, session.model.vocabulary.codes)])
     if len(bits) and math.isfinite(mean := float(bits.mean())):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from charlstm import arguments
 from charlstm.errors import GenerationError
@@ -14,18 +15,18 @@ from charlstm.generation.clamp import check_clamps
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.recipe import DEFAULT, Recipe
 from charlstm.generation.sampling import (
-    Repeats,
+    Floats,
     Sampler,
     check_seed,
     draws,
     key_for,
     mirostat_start,
     mirostat_update,
+    penalties_after,
     surprises,
     uniforms,
 )
-from charlstm.generation.session import Session, stop_strings
-from charlstm.generation.stepper import Stepper
+from charlstm.generation.stepper import Ids, Stepper, StepperState
 from charlstm.generation.threads import blas_threads
 
 if TYPE_CHECKING:
@@ -34,6 +35,46 @@ if TYPE_CHECKING:
 
 MAX_CHARS = 2**40
 """More characters in all are refused: they fit in no memory."""
+
+FIRST_CHARS = 4096
+"""Characters of each text for which there is room from the beginning."""
+
+
+def advance(
+    stepper: Stepper,
+    state: StepperState,
+    logits: Floats,
+    keys: npt.NDArray[np.uint64],
+    sampler: Sampler,
+    position: int = 0,
+    penalties: Callable[[int], Floats | None] = lambda position: None,
+) -> Iterator[tuple[Ids, Floats]]:
+    """Draw characters for several texts that advance together, for ever.
+
+    Args:
+        state: of ``B`` streams; changed in place.
+        logits: ``(B, V)``, of the first characters to draw.
+        keys: ``(B,)``, of each text's random numbers.
+        position: that of the first characters to draw, for the random numbers.
+        penalties: called with a position if the sampler needs the history: what is subtracted from the logits there,
+            ``(B, V)``, or None.
+
+    Yields:
+        ``(which, logits)``: the ids ``(B,)`` that were drawn, and the logits from which they were, which the next step
+        overwrites.
+    """
+    settings = sampler.settings
+    target = settings.mirostat or 0.0
+    mu = np.full((len(keys), 1), mirostat_start(target)) if sampler.needs_mu else None
+    while True:
+        weights = sampler.weights(logits, penalties(position) if sampler.needs_history else None, mu)
+        which = draws(weights, uniforms(keys, position))
+        if mu is not None:
+            surprise = np.take_along_axis(surprises(logits), which[:, None], 1)
+            mu = mirostat_update(mu, surprise, target, settings.mirostat_rate)
+        yield which, logits
+        logits = stepper.step(which, state)
+        position += 1
 
 
 def generate(
@@ -49,9 +90,8 @@ def generate(
     Raises :class:`GenerationError` for an empty stop string, or a clamped cell that the model does not have.
     """
     length = arguments.number("length", length, 0, MAX_CHARS)
-    with blas_threads(1):
-        session = Session.of(model, prime, recipe)
-        return "".join(step.char for step in session.stream(length, stop=stop))
+    sample = arguments.number("sample", recipe.sample, 0, 2**63)
+    return generate_many(model, prime, length, recipe, samples=1, first=sample, stop=stop, threads=1)[0]
 
 
 def generate_many(
@@ -61,6 +101,7 @@ def generate_many(
     recipe: Recipe = DEFAULT,
     *,
     samples: int,
+    first: int = 0,
     stop: str | Sequence[str] = (),
     threads: int | None = None,
     stepper: Stepper | None = None,
@@ -74,6 +115,7 @@ def generate_many(
     one machine with the same ``threads``.
 
     Args:
+        first: the number of the first text.
         threads: of the matrix products; None is one per processor.
         progress: called with the number of characters drawn, all texts together, every 16 characters of each.
         prime_progress: called with ``(done, total)`` characters of a long prime; an exception ends the work.
@@ -83,46 +125,59 @@ def generate_many(
             clamped cell.
     """
     threads = None if threads is None else arguments.number("threads", threads, 1, 1024)
-    seed, settings = check_seed(recipe.seed), recipe.settings
-    if samples < 1 or not 0 <= length < MAX_CHARS // max(samples, 1):
+    if samples < 1 or not 0 <= length <= MAX_CHARS // max(samples, 1):
         raise GenerationError(
             f"{samples} samples of {length} characters are not possible: ask for 1 or more that fit in memory"
         )
     strings = stop_strings(stop)
+    seed, settings, symbols = check_seed(recipe.seed), recipe.settings, len(model.vocabulary)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
     check_clamps(recipe.clamps, model.config.num_layers, model.config.hidden_size)
     stepper.clamps = tuple(recipe.clamps)
-    keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
+    keys = np.array([key_for(seed, sample) for sample in range(first, first + samples)], np.uint64)
     with blas_threads(1):
         single = stepper.zero_state()
         stepper.consume(ids, single, prime_progress)
     state = single.repeat(samples)
-    drawn = np.empty((samples, length), np.intp)
+    drawn = np.empty((samples, min(length, FIRST_CHARS)), np.intp)
     ends = np.full(samples, length)
-    mu = None if settings.mirostat is None else np.full((samples, 1), mirostat_start(settings.mirostat))
-    repeats = None
-    if sampler.needs_history:
-        free, back = settings.repetition_length, settings.repetition_range
-        repeats = Repeats(ids, samples, length, len(model.vocabulary), settings.repetition, free, back)
+    back = settings.repetition_range
+    before = ids[-back:]
+    no_repeat_before = np.zeros(samples, np.intp)
+
+    def penalties(position: int) -> Floats | None:
+        """What the repetition penalty subtracts from the logits of each text, ``(samples, V)``."""
+        found = None
+        for text in np.flatnonzero(no_repeat_before <= position):
+            history = np.concatenate([before, drawn[text, max(0, position - back) : position]])
+            own, missing = penalties_after(history, symbols, settings)
+            no_repeat_before[text] = position + missing
+            if own is not None:
+                found = np.zeros((samples, symbols), np.float32) if found is None else found
+                found[text] = own
+        return found
+
     with blas_threads(threads or os.cpu_count() or 1):
-        logits = stepper.logits(state)
-        for position in range(length):
-            weights = sampler.weights(logits, None if repeats is None else repeats.penalties(), mu)
-            which = draws(weights, uniforms(keys, position))
+        texts = advance(stepper, state, stepper.logits(state), keys, sampler, penalties=penalties)
+        for position, (which, _) in zip(range(length), texts, strict=False):
+            if position == drawn.shape[1]:
+                drawn = np.concatenate([drawn, np.empty_like(drawn)], 1)
             drawn[:, position] = which
-            if repeats is not None:
-                repeats.append(which)
-            if mu is not None and settings.mirostat is not None:
-                surprise = np.take_along_axis(surprises(logits), which[:, None], 1)
-                mu = mirostat_update(mu, surprise, settings.mirostat, settings.mirostat_rate)
             if strings:
-                for sample in np.flatnonzero(ends == length):
-                    tail = drawn[sample, max(0, position + 1 - max(map(len, strings))) : position + 1]
+                for text in np.flatnonzero(ends == length):
+                    tail = drawn[text, max(0, position + 1 - max(map(len, strings))) : position + 1]
                     if model.vocabulary.decode(tail).endswith(strings):
-                        ends[sample] = position + 1
+                        ends[text] = position + 1
                 if (ends < length).all():
                     break
-            logits = stepper.step(which, state)
             if progress is not None and position % 16 == 15:
                 progress((position + 1) * samples)
     return [model.vocabulary.decode(row[:end]) for row, end in zip(drawn, ends, strict=True)]
+
+
+def stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
+    """``stop`` as a tuple. Raises :class:`GenerationError` for an empty string in it."""
+    strings = (stop,) if isinstance(stop, str) else tuple(stop)
+    if not all(strings):
+        raise GenerationError("A stop string needs at least one character")
+    return strings

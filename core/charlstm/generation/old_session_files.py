@@ -13,7 +13,7 @@ import binascii
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -23,14 +23,13 @@ import numpy as np
 from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, parse_clamp
-from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, text_from_dict
+from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, state_from_list, text_from_dict
+from charlstm.generation.rows import GENERATED, TYPED, row_type
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import check_seed
-from charlstm.generation.session_document import SavedBranch, document_of_branches, document_with
 from charlstm.generation.session_state import ERRORS as VALUE_ERRORS
 from charlstm.generation.session_state import SessionState, SessionSummary, damage, state_from_dict, summary_of
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import GENERATED, TYPED, row_type
 
 HEAD = '{"format": 3, "kind": "charlstm session", '
 """How a log begins."""
@@ -54,7 +53,7 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     """The session in a file of format 1 or 2. Raises one of :data:`ERRORS`."""
     symbols = [str(each) for each in values["symbols"]]
     dtype = row_type(len(symbols))
-    fields = [(name, dtype[name]) for name in dtype.names or () if name not in ("seed", "char")]
+    fields = [(name, dtype[name]) for name in dtype.names or () if name not in ("char", "limit")]
     if values["format"] < 2:
         fields.insert(4, ("mu", np.dtype(np.float32)))  # mirostat's limit
     figures_type = np.dtype(fields).newbyteorder("<")
@@ -79,10 +78,72 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     summary = SessionSummary.from_dict(values["summary"]) if "summary" in values else summary_of(document)
     run = values["model"].get("run")
     return SessionState(
-        document, tuple(symbols), summary, SamplerSettings.from_dict(values["settings"]),
+        document, summary, SamplerSettings.from_dict(values["settings"]),
         tuple(parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))),
         whole_number(values["sample"], 0, 2**62), str(values["model"]["weights"]), run if isinstance(run, str) else "",
     )  # fmt: skip
+
+
+class SavedBranch(NamedTuple):
+    """A branch of a tree: ``own`` is what follows ``start``, a position without the prime, where it leaves its
+    parent."""
+
+    number: int
+    parent: int | None
+    start: int
+    name: str
+    own: Text
+
+
+def document_of_branches(
+    prime: str, branches: Sequence[SavedBranch], current: int, *, length: int | None, cursor: int, seed: int,
+    rest: Text | None = None,
+) -> Document:  # fmt: skip
+    """The text of a tree, each branch behind its parent, of which the first ``length`` characters of the ``current``
+    one are the text, or all of it. ``rest`` is what followed that in an editor.
+
+    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no tree.
+    """
+    begins = len(prime)
+    if any(each.parent is not None and each.parent > each.number for each in branches):
+        # No version has written such numbers, but a file may have them.
+        order = {each.number: place for place, each in enumerate(branches)}
+        branches = [
+            each._replace(number=order[each.number], parent=None if each.parent is None else order[each.parent])
+            for each in branches
+        ]
+        current = order[current]
+    found: dict[int, Branch] = {}
+    for each in branches:
+        before = Text.of(prime, TYPED) if each.parent is None else found[each.parent].text
+        parted = begins + each.start
+        if each.number in found or (each.parent is None) != (not found) or parted > len(before):
+            raise ValueError("its branches do not form a tree")
+        text, parted = before.part(0, parted) + each.own, 0 if each.parent is None else parted
+        found[each.number] = Branch(each.number, each.parent, text, parted)
+    text = found[current].text.part(0, None if length is None else begins + length) + (rest or Text())
+    names = {each.number: each.name for each in branches}
+    return document_with(found, names, text, begins + cursor, seed, begins, current)
+
+
+def document_with(
+    branches: Mapping[int, Branch], names: Mapping[int, str], text: Text, cursor: int, seed: int, prime_length: int,
+    current: int,
+) -> Document:  # fmt: skip
+    """A document of these branches, of which ``current`` has the text ``text``. What it has instead stays as a branch,
+    where more of it follows.
+
+    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for places that are not in the text.
+    """
+    branches, known = dict(branches), branches[current]
+    parted = text.same_start(known.text, sources=False)
+    if parted < len(known.text):
+        current = max(branches) + 1
+        branches[current] = Branch(current, known.number, text, parted)
+    else:
+        branches[current] = replace(known, text=text)
+    branches = dict(sorted(branches.items()))
+    return Document.of(state_from_list([cursor, seed, prime_length, current], text, branches), names)
 
 
 def _unpack(packed: Any, size: int) -> bytes:
@@ -230,7 +291,7 @@ class _Place(NamedTuple):
     branch: int
 
 
-class _Change(NamedTuple):
+class _LoggedChange(NamedTuple):
     kind: str
     in_place: bool
     before: _Place
@@ -268,8 +329,8 @@ class LoggedText:
         text = branch.whole.part(0, whole_number(values["length"], 0, len(branch.whole)))
         self._kept = max(len(text), branch.kept)
         self._here = _place(text, values["place"])
-        self._done: list[_Change] = []
-        self._undone: list[_Change] = []
+        self._done: list[_LoggedChange] = []
+        self._undone: list[_LoggedChange] = []
         self.has_history = True
         try:
             history = _unpacked_history(values)
@@ -277,10 +338,10 @@ class LoggedText:
         except ERRORS:
             self.has_history = False
 
-    def _changes(self, history: Mapping[str, Any], name: str) -> list[_Change]:
+    def _changes(self, history: Mapping[str, Any], name: str) -> list[_LoggedChange]:
         """The changes that can be undone or redone, beginning with those that lead to the text as it is."""
         here, there = ("added", "removed") if name == "undo" else ("removed", "added")
-        changes, text = list[_Change](), self._here.text
+        changes, text = list[_LoggedChange](), self._here.text
         for change in reversed(list(history[name])[-MOST_CHANGES:]):
             start = whole_number(change["start"], 0, len(text))
             stop = start + whole_number(change[here], 0, len(text) - start)
@@ -293,7 +354,7 @@ class LoggedText:
                 parted = whole_number(each.get("parted", 0), 0, 2**62)
                 pruned[int(each["number"])] = _Branch(int(each["parent"]), branch, kept, str(each["name"]), parted)
             places = _place(before, change["before"]), _place(after, change["after"])
-            changes.append(_Change(str(change["kind"]), bool(change["in_place"]), *places, pruned))
+            changes.append(_LoggedChange(str(change["kind"]), bool(change["in_place"]), *places, pruned))
             text = other
         changes.reverse()
         return changes
@@ -325,7 +386,7 @@ class LoggedText:
             0 if start < here.prime_length and (removed or added) else here.prime_length,
             here.branch if branch is None else branch,
         )  # fmt: skip
-        self._add(_Change(kind, in_place, here, after), joins=joins)
+        self._add(_LoggedChange(kind, in_place, here, after), joins=joins)
         self._become(after, in_place=in_place)
 
     def _do_go(
@@ -336,7 +397,7 @@ class LoggedText:
         text, here = self._branches[number].whole.part(0, length), self._here
         seed = here.seed if seed is None else check_seed(seed)
         after = _Place(text, whole_number(cursor, 0, len(text)), seed, self._prime_length_in(text), number)
-        self._add(_Change(kind, False, here, after), joins=joins)
+        self._add(_LoggedChange(kind, False, here, after), joins=joins)
         self._become(after)
 
     def _do_move(self, position: int, undoable: bool = True) -> None:
@@ -347,7 +408,7 @@ class LoggedText:
         if self._done and self._done[-1].kind == MOVE:
             self._done[-1] = self._done[-1]._replace(after=self._here)
         else:
-            self._add(_Change(MOVE, False, before, self._here))
+            self._add(_LoggedChange(MOVE, False, before, self._here))
 
     def _do_cursor(self, position: int) -> None:
         self._here = self._here._replace(cursor=min(max(0, position), len(self._here.text)))
@@ -363,7 +424,7 @@ class LoggedText:
         else:
             pruned = (number for change in (*self._done, *self._undone) for number in change.pruned)
             after = after._replace(branch=max((*self._branches, *pruned)) + 1)
-        change = _Change(GENERATE, False, here, after._replace(text=whole))
+        change = _LoggedChange(GENERATE, False, here, after._replace(text=whole))
         if recorded and self._done:
             self._join(change)
         elif self._done or self._undone:
@@ -383,7 +444,7 @@ class LoggedText:
             text = self._branches[branch.parent].whole.part(0, length)
             cursor = min(before.cursor, branch.whole.same_start(text, sources=False))
             after = _Place(text, cursor, before.seed, self._prime_length_in(text), branch.parent)
-        self._add(_Change(PRUNE, False, before, after, {each: self._branches[each] for each in gone}))
+        self._add(_LoggedChange(PRUNE, False, before, after, {each: self._branches[each] for each in gone}))
         self._become(after)
         for each in gone:
             del self._branches[each]
@@ -413,7 +474,7 @@ class LoggedText:
         pruned = {each: self._branches.pop(each) for each in change.pruned}
         self._done.append(change._replace(before=here, pruned=pruned))
 
-    def _add(self, change: _Change, *, joins: bool = False) -> None:
+    def _add(self, change: _LoggedChange, *, joins: bool = False) -> None:
         self._undone.clear()
         if joins and self._done:
             self._join(change)
@@ -423,7 +484,7 @@ class LoggedText:
         self._done.append(change)
         del self._done[:-MOST_CHANGES]
 
-    def _join(self, change: _Change) -> None:
+    def _join(self, change: _LoggedChange) -> None:
         last = self._done[-1]
         if last.before.text == last.after.text:
             self._done[-1] = change._replace(kind=last.kind, before=last.before)

@@ -25,11 +25,10 @@ class Recipe:
     settings: SamplerSettings = SamplerSettings()
     clamps: Sequence[Clamp] = ()
 
-    def facts(self, seed: str = "") -> list[tuple[str, str]]:
-        """Names and values for a page or a table, without filters that are off. ``seed`` stands in place of the seed,
-        where there were several."""
+    def facts(self) -> list[tuple[str, str]]:
+        """Names and values for a page or a table, without filters that are off."""
         return [
-            ("seed", seed or str(self.seed)),
+            ("seed", str(self.seed)),
             *((name.replace("_", "-"), str(value)) for name, value in self.settings.in_effect().items()),
             *([("held cells", ", ".join(clamp.exact() for clamp in self.clamps))] if self.clamps else []),
         ]

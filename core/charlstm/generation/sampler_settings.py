@@ -91,7 +91,7 @@ class SamplerSettings:
     repetition: float = setting(
         0.0,
         "penalty in nats for repeating 16 or more characters",
-        form="penalty in nats for repeating text",
+        form="penalty in nats for repeats",
         low=0,
         high=1000,
         off=0.0,
@@ -114,7 +114,7 @@ class SamplerSettings:
     kind: Literal["default", "reference"] = setting(
         "default",
         "default, or reference: the sampler of the reference script, which has only --top-k",
-        form="default, or reference: top-k alone",
+        form="default; reference: top-k alone",
         option="--sampler",
     )
 

@@ -344,63 +344,12 @@ def longest_repeat(history: npt.NDArray[np.integer], vocab_size: int, most: int)
     return bisect_left(lengths, True, key=lambda n: content.find(content[-n * size :], 0, len(content) - size) < 0)
 
 
-class Repeats:
-    """:func:`repetition_penalties` of several texts that have the same start and then get one character each at a time.
-
-    For each of the last ``back`` characters it stores how many characters up to it equal those at the end of the text,
-    so that appending one takes a few passes over bytes.
-
-    Args:
-        start: ``(N,)`` ids that all texts begin with, at least one.
-        count: number of texts.
-        more: most ids that will be appended to each.
-    """
-
-    def __init__(
-        self,
-        start: npt.NDArray[np.integer],
-        count: int,
-        more: int,
-        vocab_size: int,
-        strength: float,
-        free: int,
-        back: int,
-    ) -> None:
-        start = start[-back:]
-        self._window = min(back - 1, len(start) + more)
-        self._ids = np.empty((1, len(start) + more), smallest_dtype(vocab_size))
-        self._size = 0
-        self._vocab_size, self._free, self._limit = vocab_size, free, free + _REPETITION_LIMIT
-        self._penalties_by_length = _penalties_by_length(strength)
-        # The last column belongs to the character before the last one, and so on back.
-        self._lengths = np.zeros((1, self._window), smallest_dtype(self._limit + 1))
-        for which in start:
-            self.append(which)
-        self._ids, self._lengths = self._ids.repeat(count, 0), self._lengths.repeat(count, 0)
-
-    def append(self, ids: npt.NDArray[np.integer] | np.integer) -> None:
-        """Append one of ``ids`` ``(B,)`` to each text."""
-        size = self._size
-        self._ids[:, size] = ids
-        before = self._ids[:, max(0, size - self._window) : size]
-        lengths = self._lengths[:, self._window - before.shape[1] :]
-        np.minimum(lengths, self._limit - 1, out=lengths)
-        lengths += 1
-        lengths *= before == self._ids[:, size, None]
-        self._size += 1
-
-    def penalties(self) -> Floats | None:
-        """``(B, V)`` float32 nats, to be subtracted from the logits of the next characters; None if all are zero."""
-        if not (self._lengths >= self._free).any():
-            return None
-        last = self._size - 1
-        ends = np.arange(max(0, last - self._window), last)
-        # Characters before the window do not count.
-        lengths = np.minimum(self._lengths[:, self._window - len(ends) :], ends - ends[0] + 1)
-        texts, places = np.nonzero(lengths >= self._free)
-        if not len(texts):
-            return None
-        penalties = np.zeros((len(self._ids), self._vocab_size), np.float32)
-        values = self._penalties_by_length[lengths[texts, places] - self._free]
-        np.maximum.at(penalties, (texts, self._ids[texts, ends[places] + 1]), values)
-        return penalties
+def penalties_after(
+    history: npt.NDArray[np.integer], vocab_size: int, settings: SamplerSettings
+) -> tuple[Floats | None, int]:
+    """:func:`repetition_penalties` of the sampler's settings, or None for nothing, and for how many more characters
+    there can be none: a repeat grows by one character at a time."""
+    free, back = settings.repetition_length, settings.repetition_range
+    history = history[-back:]
+    missing = free - longest_repeat(history, vocab_size, free)
+    return None if missing else repetition_penalties(history, vocab_size, settings.repetition, free, back), missing

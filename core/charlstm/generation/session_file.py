@@ -8,7 +8,6 @@ what a model had made of the text is not in the file. Nothing in a file is trust
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -20,14 +19,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
-import numpy as np
-
 from charlstm import storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import old_session_files
-from charlstm.generation.clamp import check_clamps
+from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document
-from charlstm.generation.session_document import document_of, session_of
+from charlstm.generation.prime import read_prime
+from charlstm.generation.reading import Reading
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.session import Session
 from charlstm.generation.session_state import BEGINNING, ERRORS, damage, state_from_dict
 from charlstm.generation.session_state import SessionState as SessionState
 from charlstm.generation.session_state import SessionSummary as SessionSummary
@@ -38,7 +38,6 @@ from charlstm.storage import FileStamp
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-    from charlstm.generation.session import Session
     from charlstm.generation.stepper import Stepper
     from charlstm.model.file import Model
 
@@ -179,22 +178,6 @@ def reading(path: Path) -> Iterator[None]:
         raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
 
 
-def check_model(state: SessionState, path: Path, model: Model) -> None:
-    """Raise :class:`GenerationError` unless ``model`` has the characters and the cells of a session."""
-    if state.symbols != tuple(model.vocabulary.symbols):
-        written_with = state.summary.model or state.run
-        with_it = f"the model {written_with}" if written_with else "another model"
-        # the reason comes first: paths are long
-        raise GenerationError(
-            f"This model has other characters. The session was written with {with_it}: open it with that one. "
-            f"File: {path}"
-        )
-    try:
-        check_clamps(state.clamps, model.config.num_layers, model.config.hidden_size)
-    except GenerationError as error:
-        raise GenerationError(f"{path} is damaged: {error}") from None
-
-
 _SUMMARY = re.compile(r'{"format": \d+, "kind": "charlstm session", "summary": ')
 
 
@@ -262,7 +245,6 @@ def parts(state: SessionState, *, automatic: bool = False) -> Iterator[bytes]:
         "settings": state.settings.to_dict(),
         "clamps": [[each.layer, each.cell, float(each.value), float(each.factor)] for each in state.clamps],
         "sample": state.sample, "model": {"weights": state.weights, "run": state.run},
-        "symbols": list(state.symbols),
     }  # fmt: skip
     yield _json(about)[1:-1] + b',\n"document": ' + _json(saved)[:-1] + b', "branches": '
     yield from _list(branches)
@@ -462,30 +444,13 @@ def delete(path: Path) -> bool:
 
 def state_of(session: Session) -> SessionState:
     """All of a session, to be written."""
-    info, document = session.model.info, document_of(session)
+    info, document = session.model.info, session.document
+    document = Document.of(replace(document.state, seed=session.seed), document.names)
     run, step = info.get("run"), info.get("step")
     run = run if isinstance(run, str) else ""
     summary = replace(summary_of(document), model=run, step=step if type(step) is int else -1)
-    return SessionState(
-        document, tuple(session.model.vocabulary.symbols), summary, session.settings, session.clamps, session.sample,
-        weights_digest(session), run,
-    )  # fmt: skip
-
-
-def weights_digest(session: Session) -> str:
-    """SHA-256 of the weights of a session's model; of some hundred megabytes it takes a second, once."""
-    if session.weights_digest is None:
-        session.weights_digest = model_digest(session.model)
-    return session.weights_digest
-
-
-def model_digest(model: Model) -> str:
-    """SHA-256 of the weights, whatever file they came from."""
-    digest = hashlib.sha256()
-    for name in sorted(model.weights):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(model.weights[name]).data)
-    return digest.hexdigest()
+    weights = session.reading.weights_digest
+    return SessionState(document, summary, session.settings, session.clamps, session.sample, weights, run)
 
 
 def to_bytes(session: Session) -> bytes:
@@ -505,12 +470,22 @@ def save_session(session: Session, path: str | Path, *, overwrite: bool = True) 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:
     """Load a session that :func:`save_session`, ``charlstm play`` or the app wrote, to be continued by ``model``, which
-    reads its text.
+    reads its text. It need not be the model that wrote it.
 
-    Raises :class:`GenerationError` if the file is missing, damaged, of a newer format or of a model with other
-    characters.
+    Raises :class:`GenerationError` if the file is missing, damaged or of a newer format.
     """
-    path = Path(path)
-    state = read(path).state
-    check_model(state, path, model)
-    return session_of(state, model, stepper)
+    state = read(Path(path)).state
+    return session_of(state, begin_reading(state, model, stepper))
+
+
+def begin_reading(state: SessionState, model: Model, stepper: Stepper | None = None) -> Reading:
+    """A reading of the text of a session, which has read its prime."""
+    document = state.document
+    recipe = Recipe(document.seed, state.sample, state.settings, existing_clamps(state.clamps, model.config))
+    prime = read_prime(model, document.text.read(0, document.prime_length))
+    return Reading(model, prime, recipe, stepper=stepper)
+
+
+def session_of(state: SessionState, reading: Reading) -> Session:
+    """A session with the text, the branches and the cursor of a document; the reading reads the text here."""
+    return Session.of_document(Document.of(state.document.state, state.document.names), reading)

@@ -67,14 +67,12 @@ class SessionState:
 
     Attributes:
         document: which no one changes any more: a :meth:`Document.copy`.
-        symbols: the model's characters by id.
         summary: what it is about; its words are counted when it is written.
         settings, clamps, sample: as in :class:`charlstm.generation.session.Session`.
         weights: SHA-256 of the model's weights; ``run``: the model's name for people, if it has one.
     """
 
     document: Document
-    symbols: tuple[str, ...]
     summary: SessionSummary
     settings: SamplerSettings = field(default_factory=SamplerSettings)
     clamps: tuple[Clamp, ...] = ()
@@ -85,11 +83,9 @@ class SessionState:
 
 def state_from_dict(values: Mapping[str, Any], document: Document) -> SessionState:
     """The state of a session with this document, with its own summary. Raises one of :data:`ERRORS`."""
-    symbols, model = values["symbols"], values["model"]
-    if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
-        raise TypeError("the characters of its model are a list")
+    model = values["model"]
     return SessionState(
-        document, tuple(symbols), summary_of(document), SamplerSettings.from_dict(values["settings"]),
+        document, summary_of(document), SamplerSettings.from_dict(values["settings"]),
         tuple(Clamp(*each) for each in values["clamps"]), whole_number(values["sample"], 0, 2**62),
         str(model["weights"]), str(model["run"]),
     )  # fmt: skip

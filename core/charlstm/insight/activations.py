@@ -4,7 +4,7 @@ A text of up to :data:`EXACT` characters is read serially, with the same result 
 into streams that are read side by side by matrix products. Each stream begins with a warm-up: it reads the
 :data:`WARM_UP` characters before its part without recording them, so that its state is nearly what serial reading
 gives. On a 2 × 256 model of Python's reference, 16,000 characters in 8 streams differed from the serial trace by at
-most 0.03 in h, and by 1e-8 in the median; :func:`deviation` measures it for a model.
+most 0.03 in h, and by 1e-8 in the median.
 
 The streams are shared out to several threads, each of which computes its own products
 (:mod:`charlstm.insight.side_by_side`).
@@ -276,14 +276,3 @@ def _in_streams(
                 yield StateBlock(int(start), hidden[:count, stream].copy(), cells[:count, stream].copy())
         if progress is not None:
             progress(min(total, streams * last), total)
-
-
-def deviation(stepper: Stepper, ids: Ids, streams: int = 8) -> tuple[float, float]:
-    """The largest and the median deviation of h, over all cells, when ``ids`` are read in ``streams`` parts instead of
-    serially. Reading serially takes some 0.5 ms per character at 2 × 512."""
-    exact = np.concatenate([block.hidden for block in iterate_activations(stepper, ids, streams=1)])
-    differences = np.empty_like(exact)
-    for block in iterate_activations(stepper, ids, streams=streams):
-        part = slice(block.start, block.start + len(block.hidden))
-        differences[part] = np.abs(block.hidden - exact[part])
-    return float(differences.max()), float(np.median(differences))

@@ -302,7 +302,7 @@ def sample_cells(
     parts = None if len(ids) <= EXACT else blocks
     for block in iterate_activations(stepper or Stepper(model), ids, parts=parts, progress=progress):
         low, high = np.searchsorted(in_order, (block.start, block.start + len(block.cells)))
-        states[order[low:high]] = block.cells[in_order[low:high] - block.start].reshape(high - low, -1)
+        states[order[low:high]] = block.cells[in_order[low:high] - block.start].reshape(high - low, layers * size)
     chosen, spans = [], {}
     for each in features(prepared.text):
         values = each.values[places]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from charlstm.display import as_html
 from charlstm.generation.recipe import DEFAULT, Recipe
+from charlstm.generation.rows import in_bits
 from charlstm.generation.session import Session
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.tree import in_bits
 from charlstm.insight.page import facts_table, page
 from charlstm.model.file import load_model
 

@@ -110,7 +110,6 @@ def context(
     at: int | None = None,
     lengths: Sequence[int] = LENGTHS,
     places: int = PLACES,
-    seed: int = 0,
     stepper: Stepper | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Context:
@@ -118,7 +117,6 @@ def context(
 
     Args:
         at: the position of one character; None measures ``places`` of them.
-        seed: of the random orders.
         progress: called with ``(done, total)`` steps; an exception ends the work.
 
     Raises:
@@ -137,7 +135,7 @@ def context(
     if before < longest:
         raise GenerationError(
             f"The text is too short for a context of {longest:,} characters: only {max(0, before):,} that the model "
-            "knows stand before the predicted one. Take a longer text or shorter contexts"
+            "knows stand before the predicted one. Take a longer text"
         )
     if at is not None:
         chosen = np.array([at], np.intp)
@@ -146,29 +144,24 @@ def context(
     windows = ids[chosen[:, None] + np.arange(-longest, 0)]
     targets = ids[chosen]
     stepper = stepper or Stepper(model)
-    mixed = np.random.default_rng(seed).permuted(windows, axis=1)
+    mixed = np.random.default_rng(0).permuted(windows, axis=1)
     groups = [slice(start, start + SIDE_BY_SIDE) for start in range(0, len(chosen), SIDE_BY_SIDE)]
-    total = 2 * longest * len(chosen)
 
     def measure(some: slice, stepper: Stepper, report: Report) -> npt.NDArray[np.float64]:
         return _losses(stepper, windows[some], mixed[some], targets[some], lengths, report)
 
-    found = compute(
-        stepper,
-        [partial(measure, some) for some in groups],
-        None if progress is None else lambda done: progress(done, total),
-    )
+    found = compute(stepper, [partial(measure, some) for some in groups], progress, 2 * longest * len(chosen))
     both = np.concatenate(found, axis=2)
     losses, shuffled = both.mean(2).tolist()
-    errors, enough = _margins(both[0], seed) if len(chosen) > 1 else ((), ())
+    errors, enough = _margins(both[0]) if len(chosen) > 1 else ((), ())
     return Context(lengths, tuple(losses), tuple(shuffled), len(chosen), errors, enough, model_step(model))
 
 
-def _margins(losses: npt.NDArray[np.float64], seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _margins(losses: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """``errors`` and ``enough`` of :class:`Context`, from ``(K, N)`` losses for K lengths at N places."""
     count = losses.shape[1]
     errors = (losses - losses[-1]).std(1, ddof=1) / np.sqrt(count)
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     used = _shortest_enough(draws @ losses.T / count)
     enough = [float((used <= place).mean()) for place in range(len(losses))]
     return tuple(errors.tolist()), tuple(enough)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import as_html, percent, quoted, symbol, visible
+from charlstm.display import as_html, cell_name, percent, quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.colouring import signed_style
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
@@ -121,47 +122,28 @@ def feature_report(
     start = passage_start(read, values=values)
     explained = read[: _end_after(values, start) + 1] if explained is None else explained
     primes = primes or [explained[-AROUND:-1]]
-    holds = [_Hold("free", ()), *(_hold(named, value) for value in (_near(named), _far(named)))]
+    near, far = named.end_of_range, round(named.high if named.follows_low else named.low, 1)
+    holds = [_Hold("free", ()), _hold(named, near), _hold(named, far)]
     sections = [
         facts_table(facts),
         words_section(),
         section(
             f"Which cell follows “{name}”?",
-            f"Of all cells, cell {_cell(named)} follows it best: {cell_facts(named)}; its states range from "
+            f"Of all cells, cell {cell_name(named.cell)} follows it best: {cell_facts(named)}; its states range from "
             f"{named.low:.1f} to {named.high:.1f}. {chosen_on(named)} {COLOURS}",
             coloured_passage(model, read, start, named, values, stepper),
         ),
         _training(named, features, read, models, progress),
         _next_chars(model, primes, holds, _ending(read, values), stepper),
-        _ends(
-            model,
-            read,
-            name,
-            values,
-            [*holds, _control(model, named, read, stepper)],
-            stepper,
-        ),
+        _ends(model, read, name, values, [*holds, _control(model, named, read, stepper)], stepper),
         _why(model, explained, stepper),
         *(continuations_section(model, prime, stepper) for prime in primes),
     ]
     return page(title, "".join(each for each in sections if each))
 
 
-def _cell(named: NamedCell) -> str:
-    return f"{named.cell[0]}:{named.cell[1]}"
-
-
-def _near(named: NamedCell) -> float:
-    """The end of the cell's range where the feature is true."""
-    return named.end_of_range
-
-
-def _far(named: NamedCell) -> float:
-    return round(named.high if named.follows_low else named.low, 1)
-
-
 def _hold(named: NamedCell, value: float) -> _Hold:
-    return _Hold(f"{_cell(named)} held at {value:g}", (Clamp(*named.cell, value=value),))
+    return _Hold(f"{cell_name(named.cell)} held at {value:g}", (Clamp(*named.cell, value=value),))
 
 
 def _control(model: Model, named: NamedCell, text: str, stepper: Stepper) -> _Hold:
@@ -196,7 +178,7 @@ def _training(
     scores = [score for [score] in found.values()]
     strengths = np.clip([named.strength(score) for score in scores], 0.5, 1)
     curves = [
-        ChartCurve(f"AUC of cell {_cell(named)}", steps, strengths),
+        ChartCurve(f"AUC of cell {cell_name(named.cell)}", steps, strengths),
         ChartCurve(f"chance, {named.chance:.2f}", steps, np.full(len(steps), named.chance)),
     ]
     chart = line_chart(curves, "training steps", "AUC", height=220, y_range=(0.5, 1)) if len(steps) > 1 else ""
@@ -228,7 +210,7 @@ def _next_chars(
 ) -> str:
     """The likeliest next characters after each prime, and the one with which the feature ends, free and with the cell
     held."""
-    ends = None if ending is None else model.vocabulary.index(ending[0])
+    ends = None if ending is None else int(model.vocabulary.encode(ending[0])[0][0])  # as it is read
     parts = []
     for prime in primes:
         columns = []
@@ -351,9 +333,7 @@ def _why(model: Model, text: str, stepper: Stepper) -> str:
 def _influences(found: Influence, before: str) -> Iterator[str]:
     largest = float(np.abs(found.changes).max()) or 1.0
     for char, change in zip(before, found.changes.tolist(), strict=True):
-        colour = "214,110,30" if change > 0 else "40,110,190"
-        style = f"background:rgba({colour},{abs(change) / largest * 0.75:.2f})"
-        yield f'<span style="{style}" title="{change:+.3f} nats">{as_html(char)}</span>'
+        yield f'<span style="{signed_style(change / largest)}" title="{change:+.3f} nats">{as_html(char)}</span>'
 
 
 def _figures(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -114,11 +114,9 @@ def pattern_feature(name: str, pattern: str, text: str, *, seconds: float = PATT
     Raises:
         GenerationError: the pattern cannot be read, searches for too long, or matches nowhere or everywhere.
     """
-    values = np.zeros(len(text), np.float32)
     compiled = compile_pattern(name, pattern)
     try:
-        for match in compiled.finditer(text, timeout=seconds):
-            values[match.start() : match.end()] = 1
+        values = _matches(compiled, text, seconds)
     except TimeoutError:
         raise GenerationError(
             f"The pattern of {name!r} needs more than {seconds:g} seconds on this text: make it simpler"
@@ -196,8 +194,8 @@ def _since(starts: npt.NDArray[np.bool_]) -> Values:
 
 
 def _chars(text: str, test: Callable[[str], bool]) -> npt.NDArray[np.bool_]:
-    known: dict[str, bool] = {}
-    return np.array([known[char] if char in known else known.setdefault(char, test(char)) for char in text], bool)
+    known = {char: test(char) for char in set(text)}
+    return np.array([known[char] for char in text], bool)
 
 
 def _yes(test: Callable[[str], bool]) -> Callable[[str], Values]:
@@ -247,15 +245,12 @@ def _indentation(text: str) -> Values:
 
 
 def _in_capitalised_word(text: str) -> Values:
-    values = np.zeros(len(text), np.float32)
-    for match in regex.finditer(r"\p{Lu}[\p{L}'’]*", text):
-        values[match.start() : match.end()] = 1
-    return values
+    return _matches(r"\p{Lu}[\p{L}'’]*", text)
 
 
 def _in_comment(text: str) -> Values:
     """Program text: after # or // to the end of the line, and between /* and */."""
-    return _matches(r"(?m)(?:(?<=^|\s)#|//)[^\n]*|/\*.*?(?:\*/|\Z)", text, regex.DOTALL)
+    return _matches(r"(?ms)(?:(?<=^|\s)#|//)[^\n]*|/\*.*?(?:\*/|\Z)", text)
 
 
 def _in_string(text: str) -> Values:
@@ -282,9 +277,10 @@ def _position_in_bar(text: str) -> Values:
     return np.where(_in_header(text) > 0, 0, _since(_chars(text, lambda char: char == "|"))).astype(np.float32)
 
 
-def _matches(pattern: str, text: str, flags: int = 0) -> Values:
+def _matches(pattern: str | regex.Pattern[str], text: str, seconds: float | None = None) -> Values:
+    """True on every character of every match. Raises :class:`TimeoutError` after so many ``seconds``."""
     values = np.zeros(len(text), np.float32)
-    for match in regex.finditer(pattern, text, flags):
+    for match in regex.compile(pattern).finditer(text, timeout=seconds):
         values[match.start() : match.end()] = 1
     return values
 

@@ -93,12 +93,8 @@ def hold_effects(
         chosen = replace(recipe, clamps=held)
         return generate_many(model, prime, LENGTH, chosen, samples=PAIRS, threads=1, stepper=stepper, progress=report)
 
-    total = 2 * PAIRS * LENGTH
-    both = compute(
-        stepper or Stepper(model),
-        [partial(write, ()), partial(write, tuple(clamps))],
-        None if progress is None else lambda done: progress(done, total),
-    )
+    jobs = [partial(write, ()), partial(write, tuple(clamps))]
+    both = compute(stepper or Stepper(model), jobs, progress, 2 * PAIRS * LENGTH)
     found = []
     for name in features:
         free, held = (np.array([_amount(name, prime, text) for text in texts]) for texts in both)

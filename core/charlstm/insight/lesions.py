@@ -26,7 +26,7 @@ from charlstm import arguments
 from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
-from charlstm.generation.softmax import cross_entropy
+from charlstm.generation.softmax import cross_entropy, softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 from charlstm.insight.activations import WARM_UP
@@ -175,28 +175,22 @@ def _rises_in_blocks(
             rises.append(losses[1:, settling:].mean(1) - losses[0, settling:].mean())
         return np.concatenate(rises)
 
-    found = compute(
-        stepper,
-        [partial(measure, block) for block in range(BLOCKS)],
-        lambda done: progress(done, BLOCKS * len(cells)),
-    )
+    jobs = [partial(measure, block) for block in range(BLOCKS)]
+    found = compute(stepper, jobs, progress, BLOCKS * len(cells))
     return np.stack(found, 1), BLOCKS * (length - 1 - settling)
 
 
-def estimate_lesions(model: Model, text: str, *, progress: Callable[[int, int], None] | None = None) -> Lesions:
+def estimate_lesions(model: Model, text: str) -> Lesions:
     """Estimate for every cell what silencing it does to the loss of ``text``, to first order.
 
     The text is read in :data:`STREAMS` parts, each from an empty state; memory grows with its length, some 50 KB per
     character at 2 × 512.
 
-    Args:
-        progress: called with ``(done, total)`` steps; an exception ends the work.
-
     Raises:
         GenerationError: the text has fewer than two characters per part that the model knows.
     """
     ids = _ids(model, text, 2 * STREAMS)
-    return _estimate(model, ids, len(ids), progress or _ignore)
+    return _estimate(model, ids, len(ids), lambda done, total: None)
 
 
 def _estimate(model: Model, ids: Ids, read: int, progress: Callable[[int, int], None]) -> Lesions:
@@ -239,10 +233,6 @@ def measure_lesions(
             losses = network.losses(ids, some, report)
             rises[start : start + len(some), 1:] = losses[1:] - losses[0]
     return rises
-
-
-def _ignore(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 def _ids(model: Model, text: str, least: int) -> Ids:
@@ -313,15 +303,11 @@ class _Network:
                 cells[layer, at] = f * cell_before + i * g
                 below = hidden[layer, at] = o * np.tanh(cells[layer, at])
         logits = hidden[-1] @ self.head.T + self.head_bias
-        targets = parts[:, 1:].T
-        highest = logits.max(2, keepdims=True)
-        exponentials = np.exp(logits - highest)
-        totals = exponentials.sum(2, keepdims=True)
-        chosen = np.take_along_axis(logits, targets[:, :, None], 2)
-        loss = float((np.log(totals) + highest - chosen).mean(dtype=np.float64))
-        errors = exponentials / totals
-        np.put_along_axis(errors, targets[:, :, None], np.take_along_axis(errors, targets[:, :, None], 2) - 1, 2)
-        from_above = (errors / np.float32(steps * streams)) @ self.head
+        flat, targets = logits.reshape(steps * streams, -1), parts[:, 1:].T.reshape(-1)
+        loss = float(cross_entropy(flat, targets).mean())
+        errors = softmax(flat)
+        errors[np.arange(len(errors)), targets] -= 1
+        from_above = ((errors / len(errors)).astype(np.float32) @ self.head).reshape(steps, streams, -1)
         slopes = np.zeros((self.layers, self.hidden), np.float32)
         for layer in reversed(range(self.layers)):
             to_hidden, to_cell = zero, zero

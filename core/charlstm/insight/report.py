@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import as_html, percent, plural, symbol
+from charlstm.display import as_html, cell_name, percent, plural, symbol
 from charlstm.errors import GenerationError
+from charlstm.generation.colouring import STYLES, levels, signed_style
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
 from charlstm.generation.stepper import Stepper
@@ -183,9 +184,8 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
     scores = whole.part(start - first)
     bits = np.nan_to_num(scores.nats / math.log(2))
     spans = "".join(
-        f'<span style="background:rgba(214,110,30,{min(1.0, value / 10) * 0.75:.2f})" title="{value:.1f} bits">'
-        f"{as_html(char)}</span>"
-        for char, value in zip(scores.text, bits.tolist(), strict=True)
+        f'<span style="{STYLES[level]}" title="{value:.1f} bits">{as_html(char)}</span>'
+        for char, value, level in zip(scores.text, bits.tolist(), levels("probability", bits), strict=True)
     )
     listed = scores.places(8, least=scores.surprising)
     places = "".join(
@@ -220,7 +220,7 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         start = passage_start(text, CELL_CHARS, values, shown)
         shown.add(start)
         parts.append(
-            f"<h3>{as_html(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({as_html(cell_facts(each))})"
+            f"<h3>{as_html(each.feature)}: cell {cell_name(each.cell)} <small>({as_html(cell_facts(each))})"
             f"</small></h3>{coloured_passage(model, text, start, each, values, stepper)}"
         )
     about = (
@@ -278,10 +278,8 @@ def coloured_passage(model: Model, text: str, start: int, named: NamedCell, valu
     for char, state, strength, true in zip(
         trace.text[start - first :], states.tolist(), strengths.tolist(), underlined.tolist(), strict=True
     ):
-        colour = "214,110,30" if strength > 0 else "40,110,190"
-        style = f"background:rgba({colour},{abs(strength) * 0.7:.2f})"
-        shown = as_html(char)
-        spans.append(f'<span style="{style}" title="{state:+.2f}">{f"<u>{shown}</u>" if true else shown}</span>')
+        shown = f"<u>{as_html(char)}</u>" if true else as_html(char)
+        spans.append(f'<span style="{signed_style(strength)}" title="{state:+.2f}">{shown}</span>')
     return f"<pre class=text>{''.join(spans)}</pre>"
 
 

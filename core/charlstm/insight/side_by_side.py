@@ -36,14 +36,15 @@ def thread_count() -> int:
 def compute(
     stepper: Stepper,
     parts: Sequence[Callable[[Stepper, Report], T]],
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    total: int = 0,
 ) -> list[T]:
     """The results of ``parts``. The exception of the first that fails is raised once the others have ended.
 
     Args:
         parts: each is called with a stepper and a function that it calls now and then with how much it has done; that
             raises when another part has failed.
-        progress: called with how much all parts have done; an exception ends the work.
+        progress: called with ``(done, total)``, how much all parts have done; an exception ends the work.
     """
     free: SimpleQueue[Stepper] = SimpleQueue()
     free.put(stepper)
@@ -51,15 +52,16 @@ def compute(
     for _ in range(threads - 1):
         free.put(stepper.for_another_thread())
     ended = threading.Event()
-    done = [0] * len(parts)
+    done, telling = [0] * len(parts), threading.Lock()
 
     def run(number: int) -> T:
         def report(done_here: int) -> None:
             if ended.is_set():
                 raise _EndedError
-            done[number] = done_here
-            if progress is not None:
-                progress(sum(done))
+            with telling:  # or a thread that was slower tells less than another one has told
+                done[number] = done_here
+                if progress is not None:
+                    progress(sum(done), total)
 
         own = free.get()
         try:

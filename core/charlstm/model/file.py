@@ -6,6 +6,7 @@ It needs numpy but not torch, so generation and the app can use it. The network 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import operator
 from collections.abc import Callable, Mapping
@@ -98,6 +99,14 @@ class Model:
         if loss is not None:
             facts.append(f"loss {loss:.4f}")
         return f"Model({', '.join(facts)}, {config.parameters:,} weights)"
+
+    def digest(self) -> str:
+        """SHA-256 of the weights, whatever file they came from; of some hundred megabytes it takes a second."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.weights[name]).data)
+        return digest.hexdigest()
 
     @property
     def loss(self) -> float | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -108,7 +109,7 @@ def read_header(path: Path, what: str = "model") -> Header:
 
     Raises :class:`ModelError` when the file is missing, damaged or not of this format.
     """
-    with _open(path, what) as file:
+    with open_model_file(path, what) as file:
         return _parse_header(file, path, what)
 
 
@@ -118,7 +119,7 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
     Needs memory of the file's size. Raises :class:`ModelError` as :func:`read_header` does, when the checksum does not
     match, and when there is not enough memory.
     """
-    with _open(path, what) as file:
+    with open_model_file(path, what) as file:
         header = _parse_header(file, path, what)
         memory = machine_memory()
         if memory is not None and header.size > memory.total:  # the kernel would end the process, or another one
@@ -149,7 +150,8 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
     return tensors, metadata
 
 
-def _open(path: Path, what: str) -> BufferedReader:
+def open_model_file(path: Path, what: str) -> BufferedReader:
+    """Open the regular file ``path``; ``what`` names the kind of file in messages. Raises :class:`ModelError`."""
     try:
         return open_file(path)
     except NotAFileError as error:
@@ -193,10 +195,7 @@ def _spec(entry: Any) -> TensorSpec:
     shape = tuple(entry["shape"])
     if not all(type(number) is int and 0 <= number < 2**48 for number in (start, stop, *shape)) or len(shape) > 8:
         raise ValueError
-    elements = 1
-    for length in shape:
-        elements *= length
-    if stop - start != elements * np.dtype(DTYPES[entry["dtype"]]).itemsize:
+    if stop - start != math.prod(shape) * np.dtype(DTYPES[entry["dtype"]]).itemsize:
         raise ValueError
     return TensorSpec(entry["dtype"], shape, start, stop)
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TextIO
+from typing import Literal
 
 import numpy as np
 
@@ -143,11 +143,8 @@ def run_curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -
     raw, validation = scaled(series.points("train", base)), scaled(series.points("validation", base))
     steps = series.points("train").x
 
-    def place(step: int) -> float:
-        return float(np.interp(step, steps, raw.x)) if len(steps) else 0.0
-
     def mark(kind: Literal["rate", "paused", "resumed"], step: int) -> CurveMark:
-        x = place(step)
+        x = float(np.interp(step, steps, raw.x)) if len(steps) else 0.0
         known = np.isfinite(validation.y)
         there = float(np.interp(x, validation.x[known], validation.y[known])) if known.any() else float("nan")
         return CurveMark(kind, x, there)
@@ -192,55 +189,45 @@ def _per_step(each: ComparedRun, axis: Axis) -> float:
     return 1.0
 
 
-def curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -> tuple[ChartCurve, ChartCurve]:
-    """The validation curve of a run and its smoothed training curve, for a chart in SVG."""
-    found = run_curves(each, axis, smoothing=smoothing)
-    return (
-        ChartCurve(each.run.name, found.validation.x, found.validation.y),
-        ChartCurve(each.run.name, found.train.x, found.train.y, faint=True),
-    )
-
-
 def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step", *, smoothing: float = SMOOTHING) -> str:
     """All runs on one chart, as SVG: validation bold, training faint. Empty when there is no curve yet."""
-    drawn = [curve for each in runs for curve in curves(each, axis, smoothing=smoothing)]
+    drawn = []
+    for each in runs:
+        found = run_curves(each, axis, smoothing=smoothing)
+        drawn.append(ChartCurve(each.run.name, found.validation.x, found.validation.y))
+        drawn.append(ChartCurve(each.run.name, found.train.x, found.train.y, faint=True))
     return line_chart(drawn, AXES[axis], "loss, nats per character", width=960, height=480)
 
 
-def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
-    """Write every logged loss as a row: run, curve, step, epochs, characters, seconds, loss.
+def comparison_csv(runs: Sequence[ComparedRun]) -> str:
+    """Every logged loss as a row: run, curve, step, epochs, characters, seconds, loss.
 
     The curve is ``train``, ``validation`` (estimates from slices of the held-out part), or ``final``: one row with the
     loss of the best model on all of the held-out part, at the step of that model.
     """
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["run", "curve", "step", "epochs", "characters", "seconds", "loss"])
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["run", "curve", *AXES, "loss"])
+
+    def write(run: Run, curve: str, step: float, epochs: float, characters: float, seconds: float, loss: float) -> None:
+        place = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}"]
+        writer.writerow([_cell(run.name), curve, *place, repr(loss)])
+
     for each in runs:
-        for name, number in (("train", 1), ("validation", 0)):
-            over = {axis: curves(each, axis, smoothing=0.0)[number] for axis in AXES}
-            columns = [over[axis].x.tolist() for axis in AXES]
-            for step, epochs, characters, seconds, loss in zip(*columns, over["step"].y.tolist(), strict=True):
-                figures = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
-                writer.writerow([_cell(each.run.name), name, *figures])
+        over = [run_curves(each, axis) for axis in AXES]
+        train, validation = [found.raw for found in over], [found.validation for found in over]
+        for name, curves in (("train", train), ("validation", validation)):
+            for figures in zip(*(curve.x.tolist() for curve in curves), curves[0].y.tolist(), strict=True):
+                write(each.run, name, *figures)
         if each.series.whole is not None:
-            best_step, best_loss = each.series.whole
-            along = {axis: curves(each, axis, smoothing=0.0)[1].x for axis in AXES}
-            logged = len(along["step"]) > 0
-            at = {axis: float(np.interp(best_step, along["step"], along[axis])) if logged else 0.0 for axis in AXES}
-            figures = [
-                best_step, f"{at['epochs']:g}", int(at["characters"]), f"{at['seconds']:.3f}", repr(best_loss),
-            ]  # fmt: skip
-            writer.writerow([_cell(each.run.name), "final", *figures])
+            step, loss = each.series.whole
+            steps, *others = (curve.x for curve in validation)
+            epochs, characters, seconds = (float(np.interp(step, steps, x)) if len(steps) else 0.0 for x in others)
+            write(each.run, "final", step, epochs, characters, seconds, loss)
+    return content.getvalue()
 
 
 def _cell(text: str) -> str:
     """``text`` for a cell of a table. A spreadsheet would compute what begins like a formula: an apostrophe before it
     says that it is text."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def comparison_csv(runs: Sequence[ComparedRun]) -> str:
-    """What :func:`write_csv` writes."""
-    content = io.StringIO()
-    write_csv(runs, content)
-    return content.getvalue()

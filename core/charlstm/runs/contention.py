@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable
 
 from charlstm import system
 
@@ -76,17 +75,11 @@ class ContentionMeter:
     """The slowdown of this process, averaged over the last ten seconds, and :meth:`overall`.
 
     On Linux it comes from the time in which its threads waited for a free core, elsewhere from the load average.
-    ``read_times`` and ``clock`` are for tests.
     """
 
-    def __init__(
-        self,
-        read_times: Callable[[], system.ProcessorTimes | None] = system.processor_times,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._read_times, self._clock = read_times, clock
+    def __init__(self) -> None:
         self._earlier: deque[tuple[float, system.ProcessorTimes]] = deque()
-        self._last_read = clock()
+        self._last_read = time.monotonic()
         self._seconds = self._seconds_alone = 0.0
 
     def overall(self) -> float | None:
@@ -95,15 +88,16 @@ class ContentionMeter:
 
     def read(self) -> float | None:
         """The slowdown now; ``None`` while it is not known or this process hardly computes. To be called regularly."""
-        found, now = self._read(), self._clock()
+        now = time.monotonic()
+        found = self._read(now)
         passed, self._last_read = now - self._last_read, now
         if found is not None:
             self._seconds += passed
             self._seconds_alone += passed / found
         return found
 
-    def _read(self) -> float | None:
-        now, times = self._clock(), self._read_times()
+    def _read(self, now: float) -> float | None:
+        times = system.processor_times()
         if times is None:
             load = system.load()
             return None if load is None else min(MOST_SLOWDOWN, max(1.0, load))

@@ -14,17 +14,18 @@ import functools
 import json
 import os
 import re
+import shutil
 import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from charlstm import storage, system
+from charlstm import storage
 from charlstm.display import short_repr, visible
-from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
+from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
@@ -44,10 +45,6 @@ OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 
 MAX_SPEC_BYTES = 16_000_000
 """A longer ``run.json`` is not from this program: a vocabulary of 60,000 characters takes less than 1 MB."""
-
-WAIT_INTERVAL = 0.1
-"""Seconds between two looks at a run that is waited for."""
-
 
 _LINES = re.compile(r"lines-[0-9a-f]{16}\.bin")
 """The file beside ``text.bin`` with the lines of its files, where they were joined."""
@@ -126,24 +123,6 @@ class RunSpec:
     @property
     def _validation(self) -> dict[str, Any]:
         return _mapping(self.corpus.get("validation"))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Those that :meth:`Run.write_spec` wrote. Raises :class:`RunError` for a newer format or wrong values."""
-        try:
-            if int(values["format"]) > FORMAT:
-                raise NewerFormatError(
-                    f"The run was written by a newer charlstm (format {values['format']}); update charlstm to read it"
-                )
-            newer = [name for name in dict(values["settings"]) if name not in setting_names()]
-            if newer:
-                raise NewerFormatError(
-                    f"The run was written by a newer charlstm (setting {newer[0]}); update charlstm to read it"
-                )
-            settings = Settings.from_dict(values["settings"])
-            return read(cls, {**values, "created": values["created"], "settings": settings})
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
-            raise RunError("its run.json is damaged: delete the run or restore the file") from error
 
 
 def text_names(specs: Sequence[RunSpec]) -> list[str]:
@@ -257,41 +236,36 @@ class Run:
         storage.remove_leftovers(self.snapshots_dir, _is_snapshot)
 
     def parts(self) -> Iterator[Path]:
-        """The files of the run, ``run.json`` first. Other files in its folder belong to the user."""
+        """The files of the run. Other files in its folder belong to the user."""
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
             *(self.text_path, self.model_path, self.state_path, self.previous_state_path, self.notes_path),
             storage.lock_path(self.notes_path),
         )
-        yield from (path for path in own if _is_file(path))
         names = {path.name for path in own}
-        for path in _entries(self.path):
-            name = storage.replaced_by(path.name)
-            if (name in names or _LINES.fullmatch(name or path.name)) and _is_file(path):
-                yield path
-        for path in _entries(self.snapshots_dir):
-            name = storage.replaced_by(path.name) or path.name
-            if _is_snapshot(name) and _is_file(path):
-                yield path
-        for path in _entries(self.sessions_dir):
-            name = storage.replaced_by(path.name) or path.name
-            if re.fullmatch(r".*\.json|\..*\.json\.lock", name) and _is_file(path):
-                yield path
+        yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
+        yield from _own_files(self.snapshots_dir, _is_snapshot)
+        yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))
 
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
         try:
             values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
+            newer = [f"format {values['format']}"] if int(values["format"]) > FORMAT else []
+            newer = newer or [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
+            if newer:
+                raise NewerFormatError(
+                    f"The run {self.name} was written by a newer charlstm ({newer[0]}); update charlstm to read it"
+                )
+            settings = Settings.from_dict(values["settings"])
+            return read(RunSpec, {**values, "created": values["created"], "settings": settings})
         except FileNotFoundError:
             raise RunError(f"There is no run in {self.path}: it has no run.json") from None
         except OSError as error:
             raise RunError(f"The run {self.name} cannot be read: {error.strerror}") from None
-        except ValueError:
-            raise RunError(f"The run {self.name} has a damaged run.json; delete the run or restore the file") from None
-        try:
-            return RunSpec.from_dict(values)
-        except RunError as error:
-            raise RunError(f"The run {self.name} cannot be read: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError):
+            what = "it has a damaged run.json; delete the run or restore the file"
+            raise RunError(f"The run {self.name} cannot be read: {what}") from None
 
     def write_spec(self, spec: RunSpec) -> None:
         """Replace ``run.json``. Only for the process that creates the run, and then for its worker."""
@@ -301,26 +275,6 @@ class Run:
     def status(self) -> RunStatus:
         """The current status. Reads a few hundred bytes, and the log only when there is no heartbeat."""
         return read_status(self.path)
-
-    def wait(self, timeout: float | None = None) -> RunStatus:
-        """Wait until no process trains this run any more, and return its status.
-
-        Raises :class:`RunTimeoutError` when that takes longer than ``timeout`` seconds; the training continues then.
-        """
-        for status in self.statuses(timeout):
-            last = status
-        return last
-
-    def statuses(self, timeout: float | None = None) -> Iterator[RunStatus]:
-        """The status several times a second, until no process trains this run any more. Raises as :meth:`wait`."""
-        began = time.monotonic()
-        # a worker says how it ended before it releases its lock, and writes its heartbeat once more in between
-        while (status := self.status()).alive or system.is_locked(self.lock_path):
-            yield status
-            if timeout is not None and time.monotonic() - began >= timeout:
-                raise RunTimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
-            time.sleep(WAIT_INTERVAL)
-        yield status
 
     def snapshots(self) -> list[Snapshot]:
         """The snapshots of the model, earliest first."""
@@ -528,10 +482,7 @@ def create_run(
         try:
             run.write_spec(spec if keep_text is None else replace(spec, corpus=keep_text(run)))
         except BaseException:
-            with contextlib.suppress(OSError):  # else its name would be taken
-                for path in list(run.parts()):
-                    storage.disk.unlink(path)
-                run.path.rmdir()
+            shutil.rmtree(run.path, ignore_errors=True)  # else its name would be taken
             raise
     except OSError as error:
         raise RunError(
@@ -645,6 +596,13 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
+def _own_files(folder: Path, is_own: Callable[[str], bool]) -> Iterator[Path]:
+    """The files in ``folder`` with names that are a run's own, and the temporary ones that would replace them."""
+    for path in _entries(folder):
+        if is_own(storage.replaced_by(path.name) or path.name) and _is_file(path):
+            yield path
+
+
 def _is_file(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
 
@@ -684,8 +642,6 @@ def _without_worker(run: Run, what: str) -> Iterator[None]:
         held = liveness.acquire_lock(run.lock_path, patience=0.5)
     except liveness.LockHeldError:
         raise _has_worker(run, what) from None
-    except OSError as error:
-        raise RunError(f"The run {run.name} cannot be {what}: {error.strerror}") from None
     try:
         yield
     finally:

@@ -19,24 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError, SettingsError
+from charlstm.model.file import read_info
 from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.runs.store import CheckpointRecord, last_checkpoint
 from charlstm.runs.text import keep_text
 from charlstm.text.batches import trained_texts
+from charlstm.text.reading import TextOptions
+from charlstm.text.sources import Source, resolve
 from charlstm.training.estimate import check_memory, has_card
 from charlstm.training.plan import fit_batch, later_end, next_end, no_end
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
 if TYPE_CHECKING:
-    from charlstm.runs.store import CheckpointRecord
     from charlstm.text.corpus import Corpus
-    from charlstm.text.reading import TextOptions
-    from charlstm.text.sources import Source
 
-
-_ALWAYS_AVAILABLE = ("auto", "cpu")
 _NO_DEVICE = 3
 _CHECK_DEVICE = f"""
 import sys
@@ -97,7 +96,7 @@ def create_new_run(new: NewRun) -> Run:
 def check_device(device: str, *, here: bool = False) -> None:
     """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that: where it is not
     imported, another process imports it, which takes seconds, or with ``here`` this one, which needs it to train."""
-    if device in _ALWAYS_AVAILABLE:
+    if device in ("auto", "cpu"):  # which every machine has
         return
     if here:
         system.prepare_for_torch()
@@ -115,8 +114,6 @@ def check_device(device: str, *, here: bool = False) -> None:
 def _create(new: NewRun) -> Run:
     settings, lineage = new.settings, None
     if new.model_from is not None:
-        from charlstm.model.file import read_info
-
         path = Path(os.path.expanduser(new.model_from)).absolute()
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
@@ -148,8 +145,6 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
 def minutes_more(run: Run, minutes: float) -> dict[str, Any]:
     """The changes of settings with which a resume trains ``run``, which has ended, for ``minutes`` more by the clock.
     Raises :class:`RunError` before its first step."""
-    from charlstm.runs.store import last_checkpoint
-
     status, checkpoint = run.status(), last_checkpoint(run)
     worked = status.work_seconds if checkpoint is None else checkpoint.progress.work_seconds
     if not worked or not (status.step if checkpoint is None else checkpoint.progress.step):
@@ -167,8 +162,6 @@ def settings_to_continue(run: Run, asked: Settings) -> Settings:
 
     Raises :class:`SettingsError` for a setting that cannot change.
     """
-    from charlstm.runs.store import last_checkpoint
-
     checkpoint = last_checkpoint(run)
     return asked if checkpoint is None else continued(checkpoint.settings, checkpoint.asked, asked)
 
@@ -179,8 +172,6 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
 
     This reads the last checkpoint without verifying it; the worker checks again.
     """
-    from charlstm.runs.store import last_checkpoint
-
     status = run.status()
     if status.alive:
         where = f" on {status.host}" if status.elsewhere else ""
@@ -215,7 +206,8 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             # the state is `starting` from now on; the worker soon writes its own heartbeat over this one
-            beat, before = _starting(run), liveness.read_heartbeat(run.heartbeat_path)
+            beat = HeartbeatRecord(state="starting", **run.status().still_true())
+            before = liveness.read_heartbeat(run.heartbeat_path)
             liveness.write_heartbeat(run.heartbeat_path, beat)
             try:
                 child = subprocess.Popen(
@@ -263,11 +255,6 @@ def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:
     return RunError(f"The run {run.name} is finished: resume it with more{than or f' {name}'}", advice)
 
 
-def _starting(run: Run) -> HeartbeatRecord:
-    """A first heartbeat on behalf of the worker, with the figures of the worker before it."""
-    return HeartbeatRecord(state="starting", **run.status().still_true())
-
-
 def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
     """Raises :class:`SettingsError` for a run that needs more memory than this machine has, before its folder is
     created. Nothing is known of a text that is not open yet; the worker checks again."""
@@ -286,9 +273,6 @@ def _record(new: NewRun) -> dict[str, Any]:
         if new.validation is not None:
             raise RunError("This text is open already: open it again together with the text to validate on")
         return dict(source) if isinstance(source, Mapping) else source.to_record()
-    from charlstm.text.reading import TextOptions
-    from charlstm.text.sources import resolve
-
     options = new.text_options or TextOptions()
     texts = [resolve(each, options) for each in (source, new.validation) if each is not None]
     if any(text.is_stdin for text in texts):

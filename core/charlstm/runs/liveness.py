@@ -84,26 +84,26 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
     ``patience`` seconds.
 
     Raises :class:`LockHeldError` when another process holds it, :class:`~charlstm.errors.RunError` when the folder is
-    not there or its file system has no locks.
+    not there, the lock cannot be used or its file system has no locks.
     """
-    try:
-        storage.refuse_special(path)
-    except OSError as error:
-        raise RunError(f"The run {path.parent.name} cannot be locked: {error.strerror}") from None
+    name = path.parent.name
     try:
         folder = system.open_folder(path.parent)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"There is no run in {path.parent} any more") from None
-    try:
         try:
             lock = storage.take_lock(path, patience)
-        except BlockingIOError:
-            raise _held(path) from None
-        if lock is None:
-            raise _no_locks(path)
-    except BaseException:
-        os.close(folder)
-        raise
+            if lock is None:
+                sentence = f"The file system of {path.parent} has no locks: keep runs in a folder on another one"
+                raise RunError(sentence, Advice("choose_runs_dir"))
+        except BaseException:
+            os.close(folder)
+            raise
+    except BlockingIOError:
+        sentence = f"Another worker is already training the run {name}: watch it, or stop it first"
+        raise LockHeldError(sentence, Advice("watch", name), Advice("stop", name)) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"There is no run in {path.parent} any more") from None
+    except OSError as error:
+        raise RunError(f"The run {name} cannot be locked: {error.strerror}") from None
     return RunLock(path, lock, folder)
 
 
@@ -117,22 +117,6 @@ def _is_at(path: Path, folder: os.stat_result) -> bool:
             continue
         return os.path.samestat(found, folder) if above == path else found.st_dev != folder.st_dev
     return True
-
-
-def _held(path: Path) -> LockHeldError:
-    name = path.parent.name
-    return LockHeldError(
-        f"Another worker is already training the run {name}: watch it, or stop it first",
-        Advice("watch", name),
-        Advice("stop", name),
-    )
-
-
-def _no_locks(path: Path) -> RunError:
-    return RunError(
-        f"The file system of {path.parent} has no locks: keep runs in a folder on another one",
-        Advice("choose_runs_dir"),
-    )
 
 
 HEARTBEAT_BYTES = 1024
@@ -192,7 +176,7 @@ class HeartbeatRecord(RunFigures):
     state: str
     message: str = ""
     pid: int = field(default_factory=os.getpid)
-    start: str = field(default_factory=lambda: _own_start())
+    start: str = field(default_factory=lambda: system.process_start(os.getpid()) or "")
     host: str = field(default_factory=system.host)
     boot: str = field(default_factory=system.boot_id)
     memory: int | None = None
@@ -337,7 +321,3 @@ def _open(path: Path) -> int:
     if path.is_symlink():  # replaced by a file; the file that it leads to is not ours
         storage.disk.unlink(path)
     return storage.disk.open(path, os.O_RDWR | os.O_CREAT)
-
-
-def _own_start() -> str:
-    return system.process_start(os.getpid()) or ""

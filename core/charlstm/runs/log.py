@@ -38,7 +38,7 @@ class EventLog:
         storage.truncate_torn_line(path)
         self._descriptor = self._open()
 
-    def append(self, event: Event, *, sync: bool = False) -> None:
+    def append(self, event: Event) -> None:
         """Write one event. When this raises :class:`OSError`, the event is not in the log."""
         line = to_line(event).encode("utf-8", errors="backslashreplace") + b"\n"
         with self._lock:
@@ -53,8 +53,6 @@ class EventLog:
                 with contextlib.suppress(OSError):  # the next append tries again
                     self._remove_torn_line()
                 raise
-        if sync:
-            self.sync()
 
     def sync(self) -> None:
         """Flush what was appended to the disk. Raises :class:`OSError`."""

@@ -14,16 +14,8 @@ from pathlib import Path
 
 from charlstm.errors import RunError
 
-_RESERVED = {
-    "con",
-    "prn",
-    "aux",
-    "nul",
-    "demo",
-    "none",
-    "auto",
-    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
-}
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_RESERVED = {*_DEVICES, "demo", "none", "auto"}
 
 
 def check_name(name: str) -> str:

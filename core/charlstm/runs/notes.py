@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from charlstm import storage
 from charlstm.display import visible
 from charlstm.errors import NewerFormatError, RunError
+from charlstm.fields import plain, read
 from charlstm.runs.folder import Run
 
 FORMAT = 1
@@ -40,22 +41,18 @@ def read_notes(run: Run) -> Notes:
     """Read the notes of ``run``; none when it has no such file. Raises :class:`RunError` when it cannot be read."""
     try:
         values = storage.read_json(run.notes_path, most=MAX_BYTES)
+        if values["format"] > FORMAT:
+            raise NewerFormatError(
+                f"The notes of the run {run.name} are from a newer charlstm; update charlstm to read them"
+            )
+        found = read(Notes, values)
     except FileNotFoundError:
         return Notes()
     except OSError as error:
         raise RunError(f"The notes of the run {run.name} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise _damaged(run) from None
-    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
-        raise _damaged(run)
-    if values["format"] > FORMAT:
-        raise NewerFormatError(
-            f"The notes of the run {run.name} are from a newer charlstm; update charlstm to read them"
-        )
-    tags, note = values.get("tags", []), values.get("note", "")
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags) or not isinstance(note, str):
-        raise _damaged(run)
-    return Notes(parse_tags(" ".join(tags)), note[:MAX_NOTE])
+    except (ValueError, TypeError, KeyError):
+        raise RunError(f"The notes of the run {run.name} are damaged: correct or remove {run.notes_path}") from None
+    return Notes(parse_tags(" ".join(found.tags)), found.note[:MAX_NOTE])
 
 
 def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
@@ -67,8 +64,7 @@ def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
         with storage.changing(run.notes_path):
             wanted = change(read_notes(run))
             notes = Notes(parse_tags(" ".join(wanted.tags)), wanted.note[:MAX_NOTE])
-            content = {"format": FORMAT, "tags": list(notes.tags), "note": notes.note}
-            words = json.dumps(content, ensure_ascii=False, indent=1)
+            words = json.dumps({"format": FORMAT, **plain(notes)}, ensure_ascii=False, indent=1)
             # a file that came from elsewhere may hold lone surrogates, for which JSON and Python have the same escape
             storage.replace_bytes(run.notes_path, words.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
@@ -86,7 +82,3 @@ def edit_tags(run: Run, shown: Sequence[str], typed: Sequence[str]) -> Notes:
         return Notes((*kept, *added), now.note)
 
     return change_notes(run, edited)
-
-
-def _damaged(run: Run) -> RunError:
-    return RunError(f"The notes of the run {run.name} are damaged: correct or remove {run.notes_path}")

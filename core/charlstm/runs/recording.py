@@ -38,17 +38,22 @@ class StoppedEarlyError(Exception):
     written."""
 
 
-class FolderGuard:
-    """Checks that the worker still writes into the folder of its own run, under its lock, and into its log."""
+class CommandInbox:
+    """What a worker is asked to do: by lines of ``control.jsonl``, and to stop by the first signal or because something
+    was done to its folder, its lock or its log."""
 
-    def __init__(self, lock: RunLock, log: EventLog, signals: StopSignals) -> None:
+    def __init__(self, reader: ControlReader, signals: StopSignals, lock: RunLock, log: EventLog) -> None:
+        self.signals = signals
+        self.problem = ""
+        """What was done to the folder, so that the run has to end, in a sentence."""
+        self._reader = reader
         self._lock = lock
         self._log = log
-        self._signals = signals
-        self.problem = ""
-        """Why the run has to end, in a sentence."""
+        self._waiting: list[Command] = []
+        self._stop_read = False
+        self._signal_taken = False
 
-    def check(self) -> str:
+    def check_folder(self) -> str:
         """Request a stop when something was done to the folder, which saves the state where the folder is now. Returns
         :attr:`problem`. Cheap: called between two steps. Raises :class:`StoppedEarlyError` when the folder is deleted,
         as nothing can be saved then."""
@@ -57,29 +62,17 @@ class FolderGuard:
             found = "its event log was removed while it trained; resume it"
         if found:
             self.problem = found
-            self._signals.request_stop("folder")
+            self.signals.request_stop("folder")
         if self._lock.folder_is_deleted:
             raise StoppedEarlyError(found)
         return self.problem
-
-
-class CommandInbox:
-    """The commands for a worker: lines of ``control.jsonl``, and a ``stop`` for the first signal."""
-
-    def __init__(self, reader: ControlReader, signals: StopSignals, guard: FolderGuard) -> None:
-        self.signals = signals
-        self._reader = reader
-        self._guard = guard
-        self._waiting: list[Command] = []
-        self._stop_read = False
-        self._signal_taken = False
 
     def stop_requested(self) -> bool:
         """Read new commands; whether one of them, or a signal, requests a stop.
 
         The trainer takes commands between two steps only. This is for the waits in which there are no steps.
         """
-        if not self._guard.check():  # else the file at this path may be another run's
+        if not self.check_folder():  # else the file at this path may be another run's
             self._waiting += self._reader.read()
         self._stop_read = self._stop_read or any(command.command == "stop" for command in self._waiting)
         return self._stop_read or self.signals.requested is not None
@@ -129,9 +122,8 @@ class EventRecorder:
             event = replace(event, first_val=self.series.first_val, epochs=self.series.epochs(event.step))
             if (slowdown := self._heartbeat.slowdown) is not None:
                 event = replace(event, slowdown=round(slowdown, 2))
-        sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self.retry(lambda: self._log.append(event))
-        if sync:
+        if isinstance(event, (Started, Controlled, Resumed, Finished, Failed)):
             self.retry(self._log.sync)
         self.series.feed([event])
         self.any_recorded = True

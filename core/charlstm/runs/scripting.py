@@ -7,13 +7,14 @@ trains it. Each function checks its arguments, so that a wrong one is a :class:`
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from charlstm import arguments
-from charlstm.errors import RunError, SettingsError
+from charlstm import arguments, system
+from charlstm.errors import RunError, RunTimeoutError, SettingsError
 from charlstm.runs import control
 from charlstm.runs import folder as _folder
 from charlstm.runs.log import EventTail
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
+
+WAIT_INTERVAL = 0.1
+"""Seconds between two looks at a run that is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +112,18 @@ class Run(_folder.Run):
         the training continues then, and also after an interrupt.
         """
         timeout = None if timeout is None else arguments.number("timeout", timeout, 0, error=RunError)
-        tail = EventTail(self.events_path)
+        tail, began = EventTail(self.events_path), time.monotonic()
         with ProgressLine(enabled=progress) as show:
-            for status in self.statuses(timeout):
+            while True:
+                status = self.status()
                 for event in tail.read() if progress else ():
                     show(event)
-                last = status
-        return last
+                # a worker says how it ended before it releases its lock, and writes its heartbeat once more in between
+                if not status.alive and not system.is_locked(self.lock_path):
+                    return status
+                if timeout is not None and time.monotonic() - began >= timeout:
+                    raise RunTimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
+                time.sleep(WAIT_INTERVAL)
 
 
 class RunList(list[Run]):

@@ -141,8 +141,8 @@ class RunSeries:
         """A copy that later events do not change, for another thread."""
         twin = copy.copy(self)
         for name, value in vars(self).items():
-            if isinstance(value, list):
-                setattr(twin, name, list(value))
+            if isinstance(value, (list, set)):
+                setattr(twin, name, copy.copy(value))
         twin._lines = {name: points.copy() for name, points in self._lines.items()}
         twin._clock = self._clock.copy()
         return twin
@@ -235,13 +235,27 @@ class RunSeries:
 
     @property
     def val_loss(self) -> float | None:
-        """The last validation loss, nats per character."""
-        return _number(self.validations[-1].val_loss) if self.validations else None
+        """The last validation loss, nats per character. A run that ends measures that of its best model once more, on
+        more of the held-out part: where that is the model of the last step, the two must not differ."""
+        last = self._last_validation
+        if last is None:
+            return None
+        return self.best_val if self._best_is_last else _number(last.val_loss)
 
     @property
     def val_whole(self) -> bool:
         """Whether :attr:`val_loss` was measured on the whole held-out part."""
-        return bool(self.validations) and self.validations[-1].whole
+        return self._best_is_last and self.best_whole
+
+    @property
+    def _last_validation(self) -> Validated | None:
+        """That of the last model which was validated, not the one at the end, which is of the best model."""
+        return next((each for each in reversed(self.validations) if not each.whole), None)
+
+    @property
+    def _best_is_last(self) -> bool:
+        ended, last = self.finished, self._last_validation
+        return last is not None and ended is not None and ended.best_val is not None and ended.best_step == last.step
 
     @property
     def chars_per_second(self) -> float | None:

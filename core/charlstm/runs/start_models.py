@@ -24,7 +24,7 @@ from charlstm.model.file import Model, ModelConfig, load_model, read_info
 from charlstm.runs.folder import list_runs
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.text.batches import trained_texts
-from charlstm.text.corpus import Corpus, Span, Split
+from charlstm.text.corpus import Corpus, Span, TextSplit
 from charlstm.text.read_before import is_much
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.presets import PRESETS, preset
@@ -133,14 +133,14 @@ def preset_from(start: StartModel | None, name: str, chars: int, symbols: int) -
     return preset(name, chars, symbols, start.config if start.helps else None).with_changes(**size)
 
 
-def try_model(name: str, path: Path, corpus: Corpus, split: Split) -> StartModel:
+def try_model(name: str, path: Path, corpus: Corpus, split: TextSplit) -> StartModel:
     """Measure the model in the file ``path`` on the training part of a text, which a run divides as ``split``.
     Takes a second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
     model = load_model(path)
     return _tried(name, path, model, loss_before_training(model, corpus, split.train), corpus, split)
 
 
-def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, split: Split) -> StartModel:
+def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, split: TextSplit) -> StartModel:
     read = read_share(with_passages(model), corpus, (*split.held_out, *split.test))
     symbols = len(model.vocabulary.extended(corpus.vocabulary))
     reading = ""
@@ -154,7 +154,7 @@ def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, spl
 def best_start(
     models: Sequence[tuple[str, Path]],
     corpus: Corpus,
-    split: Split,
+    split: TextSplit,
     progress: Callable[[int, int], None] | None = None,
     left_out: Callable[[StartModel], object] | None = None,
 ) -> StartModel | None:

@@ -21,7 +21,6 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as state_file
 from charlstm.training.plan import Plan, read_plan
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 
@@ -31,7 +30,38 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 
-class FolderStore:
+class _Store:
+    """Saves models and states under the names that they have in a run's folder. ``sync_events`` is called before a
+    model or a state is replaced.
+
+    Every method raises :class:`OSError` when the disk does not take the file; what was saved before is untouched then.
+    """
+
+    def __init__(self, run: Run, sync_events: Callable[[], None] = lambda: None) -> None:
+        self._run = run
+        self._sync_events = sync_events
+
+    def save_model(self, model: Model) -> None:
+        """Replace the best model."""
+        self._sync_events()
+        self._replace(self._run.model_path, model)
+
+    def save_snapshot(self, model: Model, step: int) -> None:
+        """Write the model as it is after ``step`` steps."""
+        with contextlib.suppress(FileExistsError):
+            storage.make_folder(self._run.snapshots_dir)
+        self._replace(self._run.snapshots_dir / f"{step}.safetensors", model)
+
+    def save_state(self, state: TrainingState) -> None:
+        """Replace the state; the previous one stays beside it."""
+        self._sync_events()
+        state_file.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
+
+    def _replace(self, path: Path, model: Model) -> None:
+        storage.replace_file(path, model_writer(model, str(path)))
+
+
+class FolderStore(_Store):
     """Keeps what a :class:`charlstm.Trainer` saves in a folder, which is created if it does not exist.
 
     The folder gets the best model so far (``model.safetensors``), the exact state (``state.safetensors``, and the one
@@ -50,8 +80,8 @@ class FolderStore:
         with arguments.disk_errors("The folder", path, error=RunError):
             folder = Path(os.path.expanduser(path)).absolute()
             folder.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        self._files = Run(folder)
-        if self._files.exists():
+        super().__init__(Run(folder))
+        if self._run.exists():
             raise RunError(f"{folder} is the folder of a run: choose another one, or continue the run with resume_run")
 
     def __repr__(self) -> str:
@@ -60,7 +90,7 @@ class FolderStore:
     @property
     def path(self) -> Path:
         """The folder."""
-        return self._files.path
+        return self._run.path
 
     def state(self) -> TrainingState | None:
         """The last state; the one before it when the last one is damaged. None when none was saved.
@@ -68,75 +98,35 @@ class FolderStore:
         Raises :class:`RunError` when no state can be read.
         """
         with arguments.disk_errors("The folder", self.path, error=RunError):
-            return load_state(self._files)[0]
+            return load_state(self._run)[0]
 
     def model(self) -> Model:
         """The best model that was saved. Raises :class:`ModelError` without one."""
         with arguments.disk_errors("The folder", self.path, error=ModelError):
-            return load_model(self._files.model_path)
+            return load_model(self._run.model_path)
 
     def save_plan(self, plan: Plan) -> None:
         """Refuse a new training where an earlier one has saved something, which the new one would soon replace by an
         untrained network. What it planned is part of every state, and is not kept here. Raises :class:`RunError`."""
-        files = self._files
-        if any(map(os.path.lexists, (files.state_path, files.previous_state_path, files.model_path))):
+        run = self._run
+        if any(map(os.path.lexists, (run.state_path, run.previous_state_path, run.model_path))):
             raise RunError(
                 f"{self.path} has a training already: continue it with Trainer.resume and the state that store.state() "
                 "returns, or choose another folder"
             )
 
-    def save_model(self, model: Model) -> None:
-        """Replace the best model."""
-        _replace(self._files.model_path, model)
 
-    def save_snapshot(self, model: Model, step: int) -> None:
-        """Write the model as it is after ``step`` steps."""
-        _save_snapshot(self._files, model, step)
-
-    def save_state(self, state: TrainingState) -> None:
-        """Replace the state; the previous one stays beside it."""
-        state_file.save_state(self._files.state_path, state, keep=self._files.previous_state_path)
-
-
-class RunStore:
+class RunStore(_Store):
     """A :class:`~charlstm.training.hooks.CheckpointStore` over a run's folder; ``spec`` is what its ``run.json`` says,
-    and ``sync_events`` makes the log durable.
-
-    Every method raises :class:`OSError` when the disk does not take the file; what was saved before is untouched then.
-    """
+    and ``sync_events`` makes the log durable."""
 
     def __init__(self, run: Run, spec: RunSpec, sync_events: Callable[[], None]) -> None:
-        self._run = run
+        super().__init__(run, sync_events)
         self.spec = spec
-        self._sync_events = sync_events
 
     def save_plan(self, plan: Plan) -> None:
         """Write the measured plan into ``run.json``; the run keeps it."""
         self._run.write_spec(replace(self.spec, plan=plain(plan)))
-
-    def save_model(self, model: Model) -> None:
-        """Replace the best model."""
-        self._sync_events()
-        _replace(self._run.model_path, model)
-
-    def save_snapshot(self, model: Model, step: int) -> None:
-        """Write the model as it is after ``step`` steps."""
-        _save_snapshot(self._run, model, step)
-
-    def save_state(self, state: TrainingState) -> None:
-        """Replace the state; the previous one stays beside it."""
-        self._sync_events()
-        state_file.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
-
-
-def _save_snapshot(run: Run, model: Model, step: int) -> None:
-    with contextlib.suppress(FileExistsError):
-        storage.make_folder(run.snapshots_dir)
-    _replace(run.snapshots_dir / f"{step}.safetensors", model)
-
-
-def _replace(path: Path, model: Model) -> None:
-    storage.replace_file(path, model_writer(model, str(path)))
 
 
 def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
@@ -158,7 +148,10 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
         except ModelError as error:
             first_error = first_error or error
         else:
-            return state, _damage_warning(state, first_error)
+            warning = (
+                f"The last checkpoint is damaged; training continues from the one before it, at step {state.step:,}"
+            )
+            return state, None if first_error is None else warning
     if first_error is not None:
         raise RunError(f"No checkpoint of the run {run.name} can be read: {first_error}")
     return None, None
@@ -173,7 +166,6 @@ class CheckpointRecord:
     progress: Progress
     asked: Settings
     settings: Settings
-    schedule: LearningRate
 
 
 def last_checkpoint(run: Run) -> CheckpointRecord | None:
@@ -187,12 +179,5 @@ def last_checkpoint(run: Run) -> CheckpointRecord | None:
                 read(Progress, record["progress"]),
                 Settings.from_dict(record["asked"]),
                 Settings.from_dict(record["settings"]),
-                read(LearningRate, record["schedule"]),
             )
     return None
-
-
-def _damage_warning(state: TrainingState, error: ModelError | None) -> str | None:
-    if error is None:
-        return None
-    return f"The last checkpoint is damaged; training continues from the one before it, at step {state.step:,}"

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy.typing as npt
+from numpy import typing as npt  # not "import numpy.typing", beside which another thread cannot import numpy
 
 from charlstm import storage
 from charlstm.errors import TextError

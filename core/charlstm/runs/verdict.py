@@ -16,7 +16,7 @@ import numpy as np
 
 from charlstm.display import as_sentence, duration, loss_figure, percent
 from charlstm.runs.contention import slowdown_words
-from charlstm.runs.series import RunSeries
+from charlstm.runs.series import Floats, RunSeries
 from charlstm.runs.status import NO_WORKER, RunStatus
 from charlstm.training.ending import END_REASONS, divergence_message, rate_was_too_high
 from charlstm.training.events import ESTIMATE, Validated
@@ -310,7 +310,7 @@ def overfitting_since(series: RunSeries) -> Validated | None:
     what it is trained on it has never seen."""
     if not _reads_again(series):
         return None
-    points = [each for each in _partial_validations(series) if each.step >= series.comparable_from]
+    points = _comparable_validations(series)
     if len(points) < 3:
         return None
     best = min(points, key=lambda each: each.val_loss)
@@ -473,8 +473,7 @@ def _no_better_than(series: RunSeries, loss: float, order0: float | None) -> Bea
 def _rose_above_guessing(series: RunSeries) -> bool:
     """Whether the training loss of a run that began near guessing, or below it, was once worse than guessing. In the
     first steps that means nothing: a run that a busy machine gave no more had a rate that is right for a longer one."""
-    train = series.points("train")
-    losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
+    losses = _comparable_losses(series)
     if (guessing := series.guessing_loss) is None or len(losses) < 3 or series.step < STUCK_AFTER:
         return False
     worse = np.median(np.lib.stride_tricks.sliding_window_view(losses, 3), axis=1) > guessing * ABOVE_GUESSING
@@ -483,8 +482,7 @@ def _rose_above_guessing(series: RunSeries) -> bool:
 
 def _has_stalled(series: RunSeries) -> bool:
     """Whether the training loss of a run that ended had stopped falling."""
-    train = series.points("train")
-    losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
+    losses = _comparable_losses(series)
     quarter = len(losses) // 4
     if series.step < STUCK_AFTER or quarter < 2:
         return False
@@ -511,12 +509,12 @@ def _live(series: RunSeries, order0: float | None, bits: bool) -> Verdict:
         text = f"Stuck at letter frequencies ({_loss(order0, bits)} {unit}): the model knows only how "
         return Verdict("stuck", f"{text}frequent each character is.")
     if (since := overfitting_since(series)) is not None:
-        rise = _percent(_change(since.val_loss, series.validations[-1].val_loss))
+        rise = _percent(_change(since.val_loss, _comparable_validations(series)[-1].val_loss))
         which = "best model" if since.step else "model from before training"
         best = f"{ESTIMATE}{_loss((series.best or since).val_loss, bits)} {unit}"
         text = f"Overfitting since step {since.step:,}: validation rose {rise} while training fell."
         return Verdict("overfitting", f"{text} The {which} ({best}) is kept.")
-    points = [each for each in _partial_validations(series) if each.step >= series.comparable_from]
+    points = _comparable_validations(series)
     if len(points) < 2:
         return _first_steps(_train_losses(series), guessing, bits)
     since = points[max(0, len(points) - max(2, len(points) // 3 + 1))]
@@ -576,8 +574,7 @@ def _risen_from(series: RunSeries) -> Losses | None:
     """The lowest and the present training loss, if it has risen by :data:`RISE`; ``None`` otherwise. Both are medians
     of three to ten logged values, as a single one may be an outlier. Before them comes the loss of the untrained
     network. A model that has read the text before knows some of it by heart: its loss on the held-out part counts."""
-    train = series.points("train")
-    losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
+    losses = _comparable_losses(series)
     width = min(10, max(3, len(losses) // 10))
     if len(losses) < width:
         return None
@@ -590,6 +587,18 @@ def _risen_from(series: RunSeries) -> Losses | None:
     return Losses(lowest, now) if now > lowest * (1 + RISE) and now - lowest > 0.05 else None
 
 
+def _comparable_validations(series: RunSeries) -> list[Validated]:
+    """Those that can be compared with the last one: on slices of the held-out part, not on the whole of it."""
+    found = [each for each in series.validations if each.step >= series.comparable_from]
+    return [each for each in found if not each.whole and math.isfinite(each.val_loss)]
+
+
+def _comparable_losses(series: RunSeries) -> Floats:
+    """The training losses that can be compared with the last one."""
+    train = series.points("train")
+    return train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
+
+
 def _train_change(series: RunSeries, step: int) -> float:
     """How much the training loss rose after ``step``; 0 where that is not known."""
     train = series.points("train")
@@ -600,11 +609,6 @@ def _train_change(series: RunSeries, step: int) -> float:
 def _reads_again(series: RunSeries) -> bool:
     """Whether the run has read its text once."""
     return series.last_step is not None and series.last_step.epoch >= 1
-
-
-def _partial_validations(series: RunSeries) -> list[Validated]:
-    """Those on slices of the held-out part: a loss on the whole part cannot be compared with them."""
-    return [each for each in series.validations if not each.whole and math.isfinite(each.val_loss)]
 
 
 def _is_stuck(series: RunSeries, lowest: float, order0: float) -> bool:

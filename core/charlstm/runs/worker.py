@@ -16,7 +16,7 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -32,13 +32,7 @@ from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
-from charlstm.runs.recording import (
-    CommandInbox,
-    EventRecorder,
-    FolderGuard,
-    ShowValidation,
-    StoppedEarlyError,
-)
+from charlstm.runs.recording import CommandInbox, EventRecorder, ShowValidation, StoppedEarlyError
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
@@ -47,7 +41,6 @@ from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
 from charlstm.training.hooks import Hooks
 from charlstm.training.plan import MOST_START_SHARE
-from charlstm.training.torchrun import torchrun_rank
 
 if TYPE_CHECKING:
     from charlstm.engine.distributed import Ranks
@@ -56,6 +49,7 @@ if TYPE_CHECKING:
     from charlstm.training.commands import Command
     from charlstm.training.settings import Settings
     from charlstm.training.state import TrainingState
+    from charlstm.training.torchrun import TorchrunRank
 
 
 def run_foreground(
@@ -73,23 +67,15 @@ def run_foreground(
     changes = dict(changes or {})
     launch.check_resume(run, changes)
     with StopSignals() as signals:
-        read, niceness = launch.control_size(run), FOREGROUND_NICENESS
-        began = yield from _work(run, changes, read, signals, _join_as_rank_0, niceness, show_validation)
+        read = launch.control_size(run)
+        began = yield from _work(run, changes, read, signals, foreground=True, show_validation=show_validation)
         if signals.requested is not None and not began:  # no event says that a signal ended the run
             raise KeyboardInterrupt(signals.requested)
 
 
-def is_other_rank() -> bool:
-    """Whether torchrun started this process as another rank than 0. Raises :class:`SettingsError`."""
-    torchrun = torchrun_rank()
-    return torchrun is not None and torchrun.rank > 0
-
-
-def train_as_other_rank() -> None:
+def train_as_other_rank(torchrun: TorchrunRank) -> None:
     """Compute for the run of rank 0 until that ends. A signal makes rank 0 checkpoint and end, as if it had been sent
     there. Raises :class:`CharLSTMError` when this process cannot take part or another is lost."""
-    torchrun = torchrun_rank()
-    assert torchrun is not None
     system.lower_priority(FOREGROUND_NICENESS)
     system.prepare_for_torch()
     from charlstm.engine import distributed, other_ranks
@@ -111,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = Run(Path(options.folder).absolute())
     try:
         with StopSignals() as signals:
-            events = _work(run, options.changes, options.control_from, signals, _single_process, BACKGROUND_NICENESS)
+            events = _work(run, options.changes, options.control_from, signals, foreground=False)
             last = collections.deque(events, maxlen=1)
     except CharLSTMError as error:
         print(error, file=sys.stderr)
@@ -123,39 +109,27 @@ def main(arguments: list[str] | None = None) -> int:
     return ExitCode.FAILED if last and isinstance(last[0], Failed) else ExitCode.DONE
 
 
-def _join_as_rank_0() -> Ranks:
-    from charlstm.engine.distributed import join_as_rank_0
-
-    return join_as_rank_0()
-
-
-def _single_process() -> Ranks:
-    from charlstm.engine.distributed import SINGLE_PROCESS
-
-    return SINGLE_PROCESS
-
-
 def _work(
     run: Run,
     changes: Mapping[str, Any],
     control_from: int,
     signals: StopSignals,
-    join_ranks: Callable[[], Ranks],
-    niceness: int,
+    *,
+    foreground: bool,
     show_validation: ShowValidation | None = None,
 ) -> Generator[Event, None, bool]:
     """Take the run's lock, start the heartbeat, open the log, train, and release all of them. Returns whether there was
     an event.
 
-    ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``join_ranks`` connects to the
-    other processes of torchrun; it is called once the text has been read. ``niceness`` is that of a run whose settings
-    name none.
+    ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``foreground``: somebody waits for
+    this process, and torchrun may have started others with it.
     """
     settings = run.spec().settings  # raises for a folder that is not a run, before anything is created in it
     # both start another program on some systems, and a process must not fork while it holds the lock
     versions, first_record = _software_versions(), HeartbeatRecord(state="starting")
     wanted = changes.get("niceness", settings.niceness)
-    system.lower_priority(niceness if wanted is None else wanted)
+    usual = FOREGROUND_NICENESS if foreground else BACKGROUND_NICENESS
+    system.lower_priority(usual if wanted is None else wanted)
     recorder: EventRecorder | None = None
     with contextlib.ExitStack() as stack:
         lock = liveness.acquire_lock(run.lock_path)
@@ -171,15 +145,12 @@ def _work(
             log = EventLog(run.events_path)
             log_stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))
-            guard = FolderGuard(lock, log, signals)
-            inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
+            inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, lock, log)
             recorder = EventRecorder(run, log, heartbeat, series, inbox, show_validation)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
             unread = unread_commands(run, series, control_from)
             warnings = [] if unread is None else [unread]
-            training = _Training(
-                run, spec, changes, versions, log, heartbeat, guard, inbox, recorder, join_ranks, warnings
-            )
+            training = _Training(run, spec, changes, versions, log, heartbeat, inbox, recorder, foreground, warnings)
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
             problem = lock.problem()
@@ -211,10 +182,9 @@ class _Training:
     _versions: dict[str, str]
     _log: EventLog
     _heartbeat: Heartbeat
-    _guard: FolderGuard
     _inbox: CommandInbox
     _recorder: EventRecorder
-    _join_ranks: Callable[[], Ranks]
+    _foreground: bool
     _warnings: list[str]
     """To be logged after the first event."""
     _started: float = field(default_factory=time.perf_counter)
@@ -228,10 +198,10 @@ class _Training:
         except StoppedEarlyError as stopped:
             state = "finished" if self._state_before() == "finished" else "stopped"
             self._heartbeat.update(state=state, message=str(stopped))
-        if self._guard.problem and self._heartbeat.record.state == "stopped":
-            self._heartbeat.update(message=self._guard.problem)
+        if self._inbox.problem and self._heartbeat.record.state == "stopped":
+            self._heartbeat.update(message=self._inbox.problem)
             if self._is_watched:
-                raise RunError(f"The run {self._run.name} ended: {self._guard.problem}")
+                raise RunError(f"The run {self._run.name} ended: {self._inbox.problem}")
 
     def _recorded_events(self) -> Iterator[Event]:
         """The events of the trainer, each recorded before it is yielded. An exception becomes a last event,
@@ -250,8 +220,8 @@ class _Training:
         except BaseException as error:
             if storage.is_disk_trouble(error) and self._inbox.stop_requested():
                 raise StoppedEarlyError(f"it was stopped while nothing could be written ({error})") from None
-            if isinstance(error, OSError) and self._guard.check():
-                raise StoppedEarlyError(self._guard.problem) from None
+            if isinstance(error, OSError) and self._inbox.check_folder():
+                raise StoppedEarlyError(self._inbox.problem) from None
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
                 _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
@@ -273,7 +243,9 @@ class _Training:
         corpus, record = self._open_corpus()
         self._heartbeat.update(message="loading torch")
         system.prepare_for_torch()
-        with contextlib.closing(self._join_ranks()) as ranks:
+        from charlstm.engine.distributed import SINGLE_PROCESS, join_as_rank_0
+
+        with contextlib.closing(join_as_rank_0() if self._foreground else SINGLE_PROCESS) as ranks:
             trainer, spec = self._make_trainer(corpus, record, ranks, state)
             if spec != self._spec:
                 self._recorder.retry(lambda: self._run.write_spec(spec))
@@ -399,10 +371,8 @@ def _software_versions() -> dict[str, str]:
     """What the run is made with: the versions of the program, Python and libraries, and the system."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for name, package in (("charlstm", "charlstm-tui"), ("torch", "torch"), ("numpy", "numpy")):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

@@ -29,23 +29,13 @@ def builtins() -> list[Builtin]:
     """The built-in texts that this installation of Python has."""
     return [
         Builtin(name, each.about, each.most_chars or sum(map(len, found)))
-        for name, each in _TEXTS.items()
+        for name, each in TEXTS.items()
         if (found := each.pieces()) is not None
     ]
 
 
 def is_builtin(name: str) -> bool:
-    return name in _TEXTS
-
-
-def names() -> tuple[str, ...]:
-    """The names of all built-in texts, also of those that this installation of Python lacks."""
-    return tuple(_TEXTS)
-
-
-def most_chars(name: str) -> int | None:
-    """Characters of the built-in text ``name`` that are read by default; ``None`` for all of it."""
-    return _TEXTS[name].most_chars
+    return name in TEXTS
 
 
 def version() -> str:
@@ -55,7 +45,7 @@ def version() -> str:
 
 def pieces(name: str) -> Iterator[str]:
     """The built-in text ``name`` in pieces of whole lines. Raises :class:`TextError` when this Python lacks it."""
-    found = _TEXTS[name].pieces()
+    found = TEXTS[name].pieces()
     if found is None:
         raise TextError(f"This installation of Python does not have the text {name}: choose another text")
     return found
@@ -101,8 +91,8 @@ class _Text(NamedTuple):
     """Characters that are read by default, if not all."""
 
 
-_TEXTS = {
+TEXTS = {
     "python-reference": _Text("the Python language reference: technical English", _reference),
     "python-source": _Text("the Python standard library: source code", _source, most_chars=8_000_000),
 }
-"""All built-in texts by name, in the order in which they are shown."""
+"""All built-in texts by name, in the order in which they are shown; this installation of Python may lack some."""

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from charlstm import storage
 from charlstm.display import visible
 from charlstm.errors import TextError
+from charlstm.fields import plain, read
 from charlstm.paths import state_dir
 from charlstm.text import builtin
 from charlstm.text.sources import STDIN, matches
@@ -93,13 +94,10 @@ def recent_texts() -> tuple[Recent, ...]:
     """
     found = []
     for entry in _recorded():
-        try:
-            sources = tuple(map(os.fspath, entry["sources"]))
-            one = Recent(sources, str(entry["name"]), int(entry["chars"]), float(entry["time"]))
-        except (KeyError, TypeError, ValueError, OverflowError):
-            continue  # edited by hand, or from another version
-        if one.sources and all(builtin.is_builtin(source) or os.path.exists(source) for source in one.sources):
-            found.append(one)
+        with suppress(TypeError, ValueError):  # edited by hand
+            one = read(Recent, entry)
+            if one.sources and all(builtin.is_builtin(source) or os.path.exists(source) for source in one.sources):
+                found.append(one)
     return tuple(found)
 
 
@@ -111,7 +109,7 @@ def remember_text(sources: Sequence[str], name: str, chars: int) -> None:
     """
     if STDIN in sources or not sources:
         return
-    entry = {"sources": list(sources), "name": name, "chars": chars, "time": time.time()}
+    entry = plain(Recent(tuple(sources), name, chars, time.time()))
     # the list is not important enough to fail, and `recent_texts` reports one that is newer
     with suppress(OSError, TextError), storage.changing(_path()):
         others = [other for other in _recorded() if other.get("sources") != entry["sources"]]

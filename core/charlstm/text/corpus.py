@@ -23,7 +23,7 @@ from charlstm.errors import TextError
 from charlstm.fields import plain, read
 from charlstm.text import builtin, cache, encoding
 from charlstm.text.boilerplate import REACH, Ends
-from charlstm.text.encoding import EncodingChoice
+from charlstm.text.encoding import EncodingChoice as EncodingChoice
 from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, SplitMode, Tally, TextOptions
@@ -31,7 +31,6 @@ from charlstm.text.sources import (
     STDIN,
     Item,
     ProgressCallback,
-    ReadProgress,
     Resolved,
     Source,
     item_text,
@@ -40,23 +39,8 @@ from charlstm.text.sources import (
     resolve_text,
     stamps_of,
 )
+from charlstm.text.sources import ReadProgress as ReadProgress
 from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
-
-__all__ = [
-    "Corpus",
-    "EncodingChoice",
-    "Preview",
-    "ReadProgress",
-    "Span",
-    "Split",
-    "ValidationText",
-    "encoding_choices",
-    "line_numbers",
-    "open_corpus",
-    "preview",
-    "reopen_corpus",
-    "split_text",
-]
 
 _BLOCKS = 10
 
@@ -69,7 +53,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class TextSplit:
     """The spans that are trained on, those to validate on, and those kept for a final test; together they are the text.
 
     ``held_out`` is the validation part. Nothing of ``test`` is used in training, not even to choose the best model.
@@ -162,7 +146,7 @@ class Corpus:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
-    def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
+    def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:
         """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
 
         ``tail`` takes the end of the text: validation, then test at the very end. ``blocks`` takes up to ten blocks
@@ -213,7 +197,7 @@ def line_numbers(corpus: Corpus, positions: npt.NDArray[np.int64]) -> npt.NDArra
     return 1 + np.searchsorted(ended, positions) + np.searchsorted(corpus.joined_lines(), positions, "right")
 
 
-def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
+def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:
     """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
     if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise TextError(
@@ -232,12 +216,12 @@ def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_f
     return _split(chars, validation, test)
 
 
-def _split(chars: int, held_out: list[Span], test: list[Span]) -> Split:
+def _split(chars: int, held_out: list[Span], test: list[Span]) -> TextSplit:
     """The split of ``chars`` characters whose training part is what the other two leave."""
     edges = [0, *(edge for span in sorted([*held_out, *test]) for edge in span), chars]
     train = [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
     kept = (tuple(span for span in part if span.stop > span.start) for part in (train, held_out, test))
-    return Split(*kept)
+    return TextSplit(*kept)
 
 
 def _blocks(chars: int, held: int) -> list[Span]:
@@ -288,24 +272,14 @@ def open_corpus(
         raise TextError("Standard input cannot be both the text and the validation text: save one to a file first")
     if not found.can_be_read_again or (held_out is not None and not held_out.can_be_read_again):
         return _prepared(found, held_out, options, progress)
-    items = found.items if held_out is None else (*found.items, *held_out.items)
     texts = [found] if held_out is None else [found, held_out]
     names = [[item.builtin or str(item.path) for item in text.items] for text in texts]
     key = cache.source_key(names, options.to_dict(), builtin.version())
-    kept = cache.find_record(key, stamps_of(items))
+    kept = cache.find_record(key, stamps_of([item for text in texts for item in text.items]))
     with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
-        if kept is not None and (corpus := _from_cache(kept)) is not None:
-            return _named(corpus, found, held_out)
-    return _named(_prepared(found, held_out, options, progress, key), found, held_out)
-
-
-def _named(corpus: Corpus, found: Resolved, held_out: Resolved | None) -> Corpus:
-    """``corpus`` with names and sources as they were given this time."""
-    corpus = dataclasses.replace(corpus, name=found.name, sources=found.sources, skipped=found.skipped)
-    if held_out is None or corpus.validation is None:
-        return corpus
-    validation = ValidationText(held_out.name, held_out.sources, corpus.validation.chars)
-    return dataclasses.replace(corpus, validation=validation, skipped=(*found.skipped, *held_out.skipped))
+        if kept is not None and (corpus := _from_cache(kept, (found, held_out))) is not None:
+            return corpus
+    return _prepared(found, held_out, options, progress, key)
 
 
 def _prepared(
@@ -321,34 +295,31 @@ def _prepared(
         raise TextError(
             f"The prepared text disappeared from {cache.texts_dir()}: try again, and check whether the disk is full"
         )
-    validation = None
-    if held_out is not None:
-        validation = ValidationText(held_out.name, held_out.sources, stored.validation_chars)
-    corpus = _corpus(stored, found.name, found.sources, options, prepared.report, validation)
+    corpus = _corpus(stored, options, prepared.report, found, held_out)
     if key is not None:
         cache.store_record(key, prepared.stamps, corpus.to_record(), prepared.began_ns)
     return corpus
 
 
 def _corpus(
-    stored: cache.Stored,
-    name: str,
-    sources: tuple[str, ...],
-    options: TextOptions,
-    report: ReadReport,
-    validation: ValidationText | None,
+    stored: cache.Stored, options: TextOptions, report: ReadReport, found: Resolved, held_out: Resolved | None
 ) -> Corpus:
+    skipped, validation = found.skipped, None
+    if held_out is not None:
+        skipped += held_out.skipped
+        validation = ValidationText(held_out.name, held_out.sources, stored.validation_chars)
     return Corpus(
-        name,
-        sources,
+        found.name,
+        found.sources,
         options,
         report,
         stored.vocabulary,
         stored.counts,
         stored.ids,
         stored.fingerprint,
-        validation=validation,
-        path=stored.path,
+        skipped,
+        validation,
+        stored.path,
     )
 
 
@@ -359,25 +330,34 @@ def open_ids(path: Path, record: Mapping[str, Any]) -> Corpus:
     return _of_record(record, cache.open_ids(path, record, 0 if about is None else about["chars"]))
 
 
-def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
+def _from_cache(record: Mapping[str, Any], given: tuple[Resolved, Resolved | None] | None = None) -> Corpus | None:
     stored = cache.load(record["fingerprint"])
     try:
-        return None if stored is None else _of_record(record, stored)
+        return None if stored is None else _of_record(record, stored, given)
     except FileNotFoundError:
         return None
 
 
-def _of_record(record: Mapping[str, Any], stored: cache.Stored) -> Corpus:
+def _of_record(
+    record: Mapping[str, Any], stored: cache.Stored, given: tuple[Resolved, Resolved | None] | None = None
+) -> Corpus:
+    """The ``stored`` text with names and sources as they are ``given`` this time, else as they were then."""
     options, report = TextOptions.from_dict(record["options"]), read(ReadReport, record["report"])
     if report.line_begins and not cache.line_begins_path(stored.path, report.line_begins).exists():
         raise FileNotFoundError("the lines of the text are not beside it")
-    validation = None
-    if stored.validation_chars:
-        about = record["validation"]
-        sources = tuple(map(os.fspath, about["sources"]))
-        validation = ValidationText(os.fspath(about["name"]), sources, stored.validation_chars)
-    sources = tuple(map(os.fspath, record["sources"]))
-    return _corpus(stored, os.fspath(record["name"]), sources, options, report, validation)
+    if bool(stored.validation_chars) != ("validation" in record):
+        raise ValueError("the record is that of another text")
+    return _corpus(stored, options, report, *(given or _recorded(record)))
+
+
+def _recorded(record: Mapping[str, Any]) -> tuple[Resolved, Resolved | None]:
+    """Names and sources of a text and of its validation text."""
+
+    def resolved(about: Mapping[str, Any]) -> Resolved:
+        return Resolved(os.fspath(about["name"]), tuple(map(os.fspath, about["sources"])), ())
+
+    about = record.get("validation")
+    return resolved(record), None if about is None else resolved(about)
 
 
 _BAD_RECORD = (TextError, KeyError, TypeError, ValueError, AttributeError)
@@ -392,19 +372,18 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
     try:
         if (corpus := _from_cache(record)) is not None:
             return corpus
-        name, sources = str(record["name"]), list(map(os.fspath, record["sources"]))
+        found, held_out = _recorded(record)
         options, fingerprint = TextOptions.from_dict(record["options"]), str(record["fingerprint"])
-        about = record.get("validation")
-        held_out = None if about is None else list(map(os.fspath, about["sources"]))
     except _BAD_RECORD as error:
         reason = visible(str(error), keep="")[:200]
         raise TextError(f"The record of the text is invalid ({reason}): open the text again") from None
-    if STDIN in (*sources, *(held_out or ())) or not sources:
+    name, sources, validation = found.name, found.sources, None if held_out is None else held_out.sources
+    if STDIN in (*sources, *(validation or ())) or not sources:
         origin = "standard input" if sources else "a string"
         raise TextError(
             f"The text {name} came from {origin} and is no longer in the cache: read the same text again, then retry"
         )
-    corpus = open_corpus(sources, options, name=name, validation=held_out, progress=progress)
+    corpus = open_corpus(sources, options, name=name, validation=validation, progress=progress)
     if corpus.fingerprint != fingerprint:
         which = name if corpus.validation is None else f"{name}, or its validation text {corpus.validation.name},"
         raise TextError(f"The text {which} has changed: restore the old text, or start a new run")

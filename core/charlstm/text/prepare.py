@@ -92,11 +92,6 @@ def prepare(
         raise cache.disk_full_error(error) from None
 
 
-def usual_chars(item: Item, options: TextOptions) -> int | None:
-    """How many characters of ``item`` are read at most when ``options`` set no limit; None reads all."""
-    return None if item.builtin is None or options.max_chars is not None else builtin.most_chars(item.builtin)
-
-
 def _shown(found: Resolved) -> str:
     if found.is_stdin:
         return "Standard input"
@@ -120,7 +115,7 @@ def _read(
 ) -> None:
     """Add the characters of ``items`` to ``spool``, as many as ``options`` allow, and what is noticed to ``reading``.
 
-    Without a limit, a long built-in text has one of its own (:func:`usual_chars`).
+    Without a limit, a long built-in text has one of its own.
     """
     total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
     limit = None if options.max_chars is None else spool.chars + options.max_chars
@@ -135,8 +130,9 @@ def _read(
 
         joint = "" if last == "\n" else "\n"  # each file starts a new line
         ends = Ends(spool.chars + len(joint))
-        left = None if limit is None else max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
-        most = min((each for each in (left, usual_chars(item, options)) if each is not None), default=None)
+        most = None if item.builtin is None else builtin.TEXTS[item.builtin].most_chars
+        if limit is not None:
+            most = max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
         opened: list[FileStamp] = []
         reading.joined.start = spool.chars + len(joint)
         for piece in item_text(item, options, reading.tally, reading.joined, progress=report, stamps=opened, most=most):

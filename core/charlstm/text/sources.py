@@ -166,7 +166,7 @@ def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextErro
 
 def _near(path: Path) -> str:
     try:
-        names = [*os.listdir(path.parent), *builtin.names()]
+        names = [*os.listdir(path.parent), *builtin.TEXTS]
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, n=1)

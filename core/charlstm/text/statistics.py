@@ -7,6 +7,7 @@ order 0 is add-one over the vocabulary. The distributions sum to 1 also with tho
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import math
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,9 @@ import numpy.typing as npt
 from charlstm import arguments
 from charlstm.display import percent
 from charlstm.errors import TextError
+from charlstm.fields import plain, read
 from charlstm.text import cache
-from charlstm.text.baselines import BASELINES
-from charlstm.text.corpus import Corpus, Span, Split
+from charlstm.text.corpus import Corpus, Span, TextSplit
 from charlstm.text.passages import known_share, passages_in
 from charlstm.text.read_before import words
 
@@ -131,7 +132,7 @@ _MIN_DIVERGENCE = 0.001
 """A smaller divergence in bits is not reported."""
 
 
-def parts_differ(corpus: Corpus, split: Split) -> str | None:
+def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
     """A warning when the character counts of the two parts differ much, else None. Counts at most 3.5 million."""
     size = split.held_out_chars // _HELD_OUT_BLOCKS
     if size < _MIN_BLOCK or split.train_chars < 4 * split.held_out_chars:
@@ -145,19 +146,16 @@ def parts_differ(corpus: Corpus, split: Split) -> str | None:
     usual = max(_divergence(block, whole - block) for block in train)
     differing = float(np.mean([_divergence(block, whole) > _RATIO * usual for block in held_out]))
     # A difference that is small in every block is found by comparing parts as large as the held-out one.
-    usual_part = max((_divergence(part, whole - part) for part in _sums(train, len(held_out))), default=usual)
+    count = len(held_out)
+    parts = (train[at : at + count].sum(0) for at in range(0, len(train) - count + 1, count))
+    usual_part = max((_divergence(part, whole - part) for part in parts), default=usual)
     divergence = _divergence(held_out.sum(0), whole)
     if divergence < _MIN_DIVERGENCE or not (differing or divergence > _RATIO * usual_part):
         return None
     return _difference_warning(corpus, split, differing)
 
 
-def _sums(blocks: Floats, size: int) -> list[Floats]:
-    """The sums of every ``size`` blocks."""
-    return [blocks[at : at + size].sum(0) for at in range(0, len(blocks) - size + 1, size)]
-
-
-def _difference_warning(corpus: Corpus, split: Split, differing: float) -> str:
+def _difference_warning(corpus: Corpus, split: TextSplit, differing: float) -> str:
     licence = 0
     if not corpus.options.strip_boilerplate:
         for part in corpus.report.boilerplate:
@@ -212,7 +210,6 @@ XZ_BYTES = 2_500_000
 """UTF-8 bytes of training and held-out text together that are compressed."""
 MIN_TRAIN, MIN_HELD_OUT = 2_000, 500
 """With fewer characters the bits would depend on chance more than on the text."""
-_FIGURES = set(BASELINES)
 _PIECES = 20
 _TOP = 12
 
@@ -251,7 +248,7 @@ class Statistics:
         return {name: bits * math.log(2) for name, bits in (self.bits or {}).items() if bits}
 
 
-def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -> Statistics:
+def describe(corpus: Corpus, split: TextSplit | None = None, *, bits: bool = True) -> Statistics:
     """Describe ``corpus``. ``split`` is :meth:`Corpus.split` with its defaults unless given.
 
     ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 0.1 s for each million characters to
@@ -264,11 +261,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
         split = corpus.split()
     order = np.argsort(-corpus.counts, kind="stable")[:_TOP]
     reason = _too_little(split)
-    sampled = False
-    figures: dict[str, float] | None = None
-    share: float | None = None
-    if bits and reason is None:
-        figures, sampled, share = _cached_figures(corpus, split)
+    figures = _cached_figures(corpus, split) if bits and reason is None else None
     return Statistics(
         chars=corpus.chars,
         lines=corpus.lines,
@@ -280,15 +273,15 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
         cleanable=corpus.report.cleanable,
         train_chars=split.train_chars,
         held_out_chars=split.held_out_chars,
-        bits=figures,
+        bits=None if figures is None else figures.bits,
         too_little=reason,
-        sampled=sampled,
+        sampled=figures is not None and figures.sampled,
         parts_differ=parts_differ(corpus, split),
-        parts_overlap=words(share, by="") or None,
+        parts_overlap=None if figures is None else words(figures.share, by="") or None,
     )
 
 
-def _too_little(split: Split) -> str | None:
+def _too_little(split: TextSplit) -> str | None:
     if not split.held_out_chars:
         return "Nothing is held out, so that nothing can be measured"
     if split.train_chars < MIN_TRAIN or split.held_out_chars < MIN_HELD_OUT:
@@ -314,26 +307,30 @@ def _sample(spans: Sequence[Span], chars: int) -> tuple[list[Span], bool]:
     return pieces, True
 
 
-def _cached_figures(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool, float | None]:
-    """:func:`_bits`, and the share of the held-out part that stands in the training part too, computed once for a text
-    and a split."""
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What is computed once for a text and a split: ``bits`` and ``sampled`` as of :class:`Statistics`, and the
+    ``share`` of the held-out part that stands in the training part too."""
+
+    bits: Mapping[str, float]
+    sampled: bool
+    share: float | None
+
+
+def _cached_figures(corpus: Corpus, split: TextSplit) -> _Figures:
     name = f"bits and share {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
-    cached = cache.find_figures(corpus.fingerprint, name) or {}
-    share = cached.get("share", "")
-    if not _are_figures(cached.get("bits")) or not (share is None or (type(share) is float and 0 <= share <= 1)):
-        figures, sampled = _bits(corpus, split)
-        share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))
-        cached = {"bits": figures, "sampled": sampled, "share": share}
-        cache.store_figures(corpus.fingerprint, name, cached)
-    return cached["bits"], bool(cached.get("sampled")), share
+    cached = cache.find_figures(corpus.fingerprint, name)
+    with contextlib.suppress(TypeError, ValueError):  # it is damaged
+        if cached is not None:
+            return read(_Figures, cached)
+    bits, sampled = _bits(corpus, split)
+    share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))
+    figures = _Figures(bits, sampled, share)
+    cache.store_figures(corpus.fingerprint, name, plain(figures))
+    return figures
 
 
-def _are_figures(bits: Any) -> bool:
-    known = isinstance(bits, dict) and set(bits) == _FIGURES
-    return known and all(type(value) is float and abs(value) < 64 for value in bits.values())
-
-
-def _bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
+def _bits(corpus: Corpus, split: TextSplit) -> tuple[dict[str, float], bool]:
     train, sampled_train = _sample(split.train, TRAIN_SAMPLE)
     held_out, sampled_held_out = _sample(split.held_out, HELD_OUT_SAMPLE)
     with ThreadPoolExecutor(2) as threads:  # lzma releases the GIL

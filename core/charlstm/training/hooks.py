@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from charlstm.training.plan import Plan
     from charlstm.training.state import TrainingState
 
-__all__ = [
-    "NO_HOOKS",
-    "CheckpointStore",
-    "CommandSource",
-    "Hooks",
-    "SampleWriter",
-    "ValidationProgress",
-]
-
 SampleWriter = Callable[["Model"], tuple[str, str]]
 """Generates a sample with the model it is given and returns (prime, text). Called between two steps. For samples that
 can be compared, it uses the same prime and seed each time."""

@@ -160,14 +160,6 @@ def no_end() -> SettingsError:
     return SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
 
 
-def planned_steps(
-    settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int = 0
-) -> int:
-    """The step at which a run ends: the first limit of ``epochs``, ``max_steps`` and ``max_minutes``, which leaves
-    ``seconds_left`` after ``done`` steps. Raises :class:`SettingsError` when none of the three is set."""
-    return _first_limit(settings, steps_per_epoch, step_seconds, seconds_left, done)[1]
-
-
 def next_end(settings: Settings, plan: Plan, *, step: int, worked: float) -> tuple[str, int]:
     """Which setting ends a run that has taken ``step`` steps in ``worked`` seconds, and at which step, which may be
     passed already. Raises :class:`SettingsError` when no setting does."""
@@ -252,7 +244,7 @@ def make_plan(
             left -= count * validation
         else:
             step_seconds += validation / settings.val_every
-    steps = planned_steps(settings, steps_per_epoch, step_seconds, left)
+    _, steps = _first_limit(settings, steps_per_epoch, step_seconds, left, 0)
     chars, count = _validations(settings, steps * measured.seconds, held_out, speed)
     return Plan(
         device=device,
@@ -279,7 +271,7 @@ def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, w
     the final validation of all held-out characters would take (:func:`planned_final`).
     """
     left = 60 * (settings.max_minutes or math.inf) - worked - planned_final(settings, last, worked)
-    return max(step + 1, planned_steps(settings, plan.steps_per_epoch, pace, left, step))
+    return max(step + 1, _first_limit(settings, plan.steps_per_epoch, pace, left, step)[1])
 
 
 def final_chars(settings: Settings, held_out: int) -> int:
@@ -311,7 +303,8 @@ def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
 def _first_limit(
     settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int
 ) -> tuple[str, int]:
-    """The setting that ends the run first, and the step. Arguments as for :func:`planned_steps`."""
+    """Which of ``epochs``, ``max_steps`` and ``max_minutes`` ends the run first, and the step: ``max_minutes`` leaves
+    ``seconds_left`` after ``done`` steps. Raises :class:`SettingsError` when none of the three is set."""
     limits: dict[str, float] = {}
     if settings.epochs is not None:
         limits["epochs"] = math.ceil(settings.epochs * steps_per_epoch)

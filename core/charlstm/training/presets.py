@@ -239,7 +239,7 @@ PRESETS: dict[str, Preset] = {
         Preset("quick", "the best text in one minute", _quick, partial(_from_model, 1_300_000, 1.5e-3, 3)),
         Preset("standard", "a good model in ten minutes at most", _standard, partial(_from_model, 11_000_000, 1e-3, 4)),
         Preset("best", "the best model in two hours at most", _best, partial(_from_model, 45_000_000, 1e-3, 4)),
-        Preset("reference", "the settings of the well-known script: 2 × 512, Adam, three epochs", _reference),
+        Preset("reference", "the well-known script: 2 × 512, Adam, three epochs", _reference),
     )
 }
 """All presets by name, in the order in which they are shown."""

@@ -351,11 +351,6 @@ def write_setting(name: str, value: Any) -> str:
     return setting_fields(Settings)[name].write(value, "none")
 
 
-def takes(name: str) -> str:
-    """What values the setting ``name`` takes, as a phrase for messages, such as "a whole number of at least 1"."""
-    return setting_fields(Settings)[name].takes
-
-
 def values(name: str) -> tuple[str, ...]:
     """The words that the setting ``name`` takes, such as ``true`` and ``none``, for forms and completion.
 

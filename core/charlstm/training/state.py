@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
+from numpy import typing as npt  # not "import numpy.typing", beside which another thread cannot import numpy
 
 from charlstm.display import short_repr
 from charlstm.errors import ModelError, SettingsError, UnreadableFileError

@@ -1,8 +1,7 @@
-"""Fixtures: a folder with a small trained run, copied for each test module, and functions that run commands."""
+"""Fixtures: a folder with a small trained run, copied for each test module, and what runs commands."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.errors import ExitCode
-from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
+from command_line import TEXT, TINY, Cli
 
 
 @pytest.fixture(scope="session")
@@ -42,35 +40,5 @@ def _enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run_cli(capsys: pytest.CaptureFixture[str]) -> RunCli:
-    """Run a command that must end with ``code``; returns its stdout and stderr."""
-
-    def run_command(*words: str, code: int = 0) -> tuple[str, str]:
-        capsys.readouterr()
-        assert run(list(words)) == code
-        captured = capsys.readouterr()
-        return captured.out, captured.err
-
-    return run_command
-
-
-@pytest.fixture
-def run_json(run_cli: RunCli) -> RunJson:
-    """Run a command with --json; returns the parsed result."""
-    return lambda *words: json.loads(run_cli(*words, "--json")[0])
-
-
-@pytest.fixture
-def error_of(capsys: pytest.CaptureFixture[str]) -> ErrorOf:
-    """Run a command that must fail; returns its error message, one line on stderr."""
-
-    def run_command(*words: str) -> str:
-        capsys.readouterr()
-        assert run(list(words)) in (ExitCode.FAILED, ExitCode.WRONG_USAGE)
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.count("\n") == 1
-        assert err.startswith("charlstm: ")
-        return err
-
-    return run_command
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(capsys)

@@ -11,14 +11,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
 
-import click
 import pyte
 import pytest
 
-from charlstm.cli.main import cli
-from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
 from charlstm.model.file import ModelConfig
@@ -30,8 +26,10 @@ from charlstm.training.events import Controlled, Failed, Finished, Paused, Resum
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
-from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
+from command_line import TEXT, TINY, Cli
 from recorded_run import record
+
+pytestmark = pytest.mark.usefixtures("workspace")
 
 
 class Terminal(io.StringIO):
@@ -41,8 +39,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_corpora_lists_own_and_built_in_texts(workspace: Path, run_json: RunJson) -> None:
-    names = [row["name"] for row in run_json("corpora")]
+def test_corpora_lists_own_and_built_in_texts(cli: Cli) -> None:
+    names = [row["name"] for row in cli.json("corpora")]
     assert names[0] == "data/fox.txt"
     assert "python-reference" in names
 
@@ -54,14 +52,12 @@ def free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("free_processor")
-def test_presets_estimates_each_preset_for_a_text(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_presets_estimates_each_preset_for_a_text(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(settings: Settings, vocab_size: int, device: object, rows: int, length: int) -> MeasuredSpeed:
         return MeasuredSpeed("fused-f32", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
-    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3")
+    rows = cli.json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
@@ -73,146 +69,125 @@ def test_presets_estimates_each_preset_for_a_text(
         assert min(row[name] for name in costs) > 0
         assert row["chars_per_second"] == pytest.approx(20_000)
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
-    assert [row["name"] for row in run_json("presets")] == list(PRESETS)
-    printed = run_cli("presets", "data/fox.txt")[0]
+    assert [row["name"] for row in cli.json("presets")] == list(PRESETS)
+    printed = cli("presets", "data/fox.txt")[0]
     assert "20,000" in printed
     assert re.search(r"^PRESET +START +NETWORK", printed)
     Path("other.txt").write_text(TEXT[:500])  # to validate on it: then all of the text is trained on
     ask = ("presets", "data/fox.txt", "--set", "max_minutes=none", "--set", "epochs=40", "--set", "split=tail")
-    for before, after in zip(run_json(*ask), run_json(*ask, "--val-file", "other.txt"), strict=True):
+    for before, after in zip(cli.json(*ask), cli.json(*ask, "--val-file", "other.txt"), strict=True):
         assert after["steps"] > before["steps"]
         assert after["settings"] == before["settings"]
 
 
 @pytest.mark.usefixtures("free_processor")
 def test_presets_count_the_characters_of_text_and_model(
-    workspace: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that starts from a model knows the characters of both."""
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
     Path("greek.txt").write_text("αβγδ " * 400, encoding="utf-8")
-    of_model = run_json("info", "fox")
-    quick, *_ = run_json("presets", "greek.txt", "--from", "fox")
+    of_model = cli.json("info", "fox")
+    quick, *_ = cli.json("presets", "greek.txt", "--from", "fox")
     both = ModelConfig(of_model["vocab_size"] + 4, of_model["hidden_size"], of_model["num_layers"])
     assert quick["parameters"] == both.parameters
 
 
-def test_presets_scale_with_what_other_programs_take(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_presets_scale_with_what_other_programs_take(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """15,910 characters a second were promised where 287 were reached."""
     measured = MeasuredSpeed("fused-f32", 0.1, 2_000)
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: measured)
     for slowdown, speed in ((1.0, 20_000), (1.2, 20_000), (8.0, 2_500)):
         monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness, found=slowdown: found)
-        quick, *_, reference = run_json("presets", "data/fox.txt", "--set", "batch_size=32")
+        quick, *_, reference = cli.json("presets", "data/fox.txt", "--set", "batch_size=32")
         assert quick["chars_per_second"] == pytest.approx(speed)
         assert quick["seconds"] == pytest.approx(60, rel=0.15)
         if slowdown == 1.0:
             alone = reference["seconds"]
     assert reference["seconds"] - START_SECONDS > 5 * (alone - START_SECONDS)
-    assert (
-        "The processor has other work too: training will be many times slower." in run_cli("presets", "data/fox.txt")[1]
-    )
+    assert "The processor has other work too: training will be many times slower." in cli("presets", "data/fox.txt")[1]
 
 
-def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Path, run_cli: RunCli) -> None:
+def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(cli: Cli) -> None:
     Path("latin.txt").write_bytes("It was a naïve idea.\n".encode("latin-1") * 3)
-    out, _ = run_cli("stats", "latin.txt")
+    out, _ = cli("stats", "latin.txt")
     assert "read as    cp1252 (a guess)" in out
     assert "--encoding cp1252      It was a naïve idea." in out
     assert out.count("--encoding") == 3
-    assert "(a guess)" not in run_cli("stats", "latin.txt", "--encoding", "cp1250")[0]
-    assert "(a guess)" not in run_cli("stats", "data/fox.txt")[0]
+    assert "(a guess)" not in cli("stats", "latin.txt", "--encoding", "cp1250")[0]
+    assert "(a guess)" not in cli("stats", "data/fox.txt")[0]
 
 
-def test_stats_counts_what_was_read_and_says_what_was_done(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_stats_counts_what_was_read_and_says_what_was_done(workspace: Path, cli: Cli) -> None:
     licence = "\n*** END OF THE PROJECT GUTENBERG EBOOK NOTHING ***\nLicence\n"
     (workspace / "book.txt").write_text("abcdefghij" + "\u00a0\u00ad" * 1000 + licence, encoding="utf-8")
-    assert run_json("stats", "book.txt", "--max-chars", "5")["chars"] == 5
-    assert run_json("stats", "book.txt")["cleanable"] == {"\u00a0": 1000, "\u00ad": 1000}
-    out, _ = run_cli("stats", "book.txt")
+    assert cli.json("stats", "book.txt", "--max-chars", "5")["chars"] == 5
+    assert cli.json("stats", "book.txt")["cleanable"] == {"\u00a0": 1000, "\u00ad": 1000}
+    out, _ = cli("stats", "book.txt")
     assert "× 1,000; --clean replaces it\n" in out
     assert "characters; it is left out, --no-strip-boilerplate keeps it\n" in out
-    out, _ = run_cli("stats", "book.txt", "--clean", "--no-strip-boilerplate")
+    out, _ = cli("stats", "book.txt", "--clean", "--no-strip-boilerplate")
     assert "× 1,000; was replaced\n" in out
     assert "characters; --strip-boilerplate leaves it out\n" in out
 
 
-def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, cli: Cli) -> None:
     with ExitStack() as runs:
         for state in ("running", "stopped", "crashed", "finished"):
             runs.enter_context(record(tmp_path, state, name=state))
-        rows = {row["name"]: row for row in run_json("runs", "--runs-dir", str(tmp_path))}
+        rows = {row["name"]: row for row in cli.json("runs", "--runs-dir", str(tmp_path))}
         assert {name: row["best_kind"] for name, row in rows.items()} == {
             "running": "estimate",
             "stopped": "estimate",
             "crashed": "estimate",
             "finished": "whole",
         }
-        out, err = run_cli("runs", "--runs-dir", str(tmp_path))
+        out, err = cli("runs", "--runs-dir", str(tmp_path))
         for line in out.splitlines()[1:]:
             name = line.split()[0]
             assert (f" ~{rows[name]['best_loss']:.4f} " in line) == (name != "finished")
             assert f"{rows[name]['best_loss']:.4f}" in line
         assert err.startswith("~ is an estimate from slices")
-        err = run_cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
+        err = cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
         assert "validation loss ~" in err
         assert "; best ~" in err
         assert "Best ~" in err
-        err = run_cli("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
+        err = cli("watch", "finished", "--plain", "--runs-dir", str(tmp_path))[1]
         assert "all held-out characters 1" in err
         assert "; best 1" in err
         assert "Best 1" in err
 
 
-def test_watch_prints_the_verdict_when_it_changes(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_watch_prints_the_verdict_when_it_changes(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with record(tmp_path, "running", name="live", steps=100) as recorded:
         doings = iter([lambda: recorded.advance(50), lambda: recorded.end("crashed")])
         monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=lambda _: next(doings)()))
-        lines = run_cli("watch", "live", "--plain", "--runs-dir", str(tmp_path))[1].splitlines()
+        lines = cli("watch", "live", "--plain", "--runs-dir", str(tmp_path))[1].splitlines()
     assert [line for line in lines if not line.startswith("step ")][2:] == [
         "Still learning: validation fell 13 % in the last 2 s. No overfitting.",
         "Still learning: validation fell 12 % in the last 2 s. No overfitting.",
         "Crashed: Its worker was killed; resume it, or if memory ran out start a new run with a smaller batch or "
         "network. Best ~2.71 nats (3.90 bits) at step 150, kept.",
     ]
-    ended = run_cli("watch", "fox", "--plain")[1].splitlines()[-1]
+    ended = cli("watch", "fox", "--plain")[1].splitlines()[-1]
     assert ended.startswith("Finished after ")
-    out, err = run_cli("watch", "fox", "--json")
+    out, err = cli("watch", "fox", "--json")
     assert "Finished after" not in out + err
 
 
-def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, run_cli: RunCli) -> None:
+def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, cli: Cli) -> None:
     with record(tmp_path, "running", name="away", steps=40) as recorded:
         recorded.append(
             Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0, best_whole=True)
         )
         recorded.beat("failed", divergence_message(40))
-    watch = ("watch", "away", "--plain", "--runs-dir", str(tmp_path))
-    assert run_cli(*watch)[1].splitlines()[-1].startswith("Diverged at step 40: ")
-    liveness.write_heartbeat(
-        recorded.run.heartbeat_path,
-        replace(cast(Any, liveness.read_heartbeat(recorded.run.heartbeat_path)), message="the disk is full"),
-    )
-    assert run_cli(*watch)[1].splitlines()[-1] == "away (failed): the disk is full"
-
-
-def test_watch_and_runs_print_why_a_resume_failed(workspace: Path, run_cli: RunCli) -> None:
-    beat = find_run("fox").heartbeat_path
-    before = liveness.read_heartbeat(beat)
-    assert before is not None
-    assert before.message == ""  # as of a run without problems
-    assert "fox (finished)" not in run_cli("watch", "fox", "--plain")[1]
-    why = "its state was written by another version"
-    liveness.write_heartbeat(beat, replace(before, message=why))
-    try:
-        assert why in run_cli("runs")[0]
-        assert f"fox (finished): {why}" in run_cli("watch", "fox", "--plain")[1]
-    finally:
-        liveness.write_heartbeat(beat, before)
+    place = ("--runs-dir", str(tmp_path))
+    assert cli("watch", "away", "--plain", *place)[1].splitlines()[-1].startswith("Diverged at step 40: ")
+    beat = liveness.read_heartbeat(recorded.run.heartbeat_path)
+    assert beat is not None
+    liveness.write_heartbeat(recorded.run.heartbeat_path, replace(beat, message="the disk is full"))
+    assert cli("watch", "away", "--plain", *place)[1].splitlines()[-1] == "away (failed): the disk is full"
+    assert "the disk is full" in cli("runs", *place)[0]
 
 
 def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,38 +212,18 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
     assert terminal.getvalue().count("␛[2Jgone") == 10
 
 
-def test_generate_is_seeded_and_streams_only_the_text(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_generate_is_seeded_and_streams_only_the_text(cli: Cli) -> None:
     ask = ["generate", "fox", "--prime", "the ", "--length", "50", "--seed", "3"]
-    out, _ = run_cli(*ask)
+    out, _ = cli(*ask)
     assert out.startswith("the ")
     assert out.endswith("\n")
-    text = run_json(*ask)["text"]
+    text = cli.json(*ask)["text"]
     assert out == f"the {text}\n"
     assert len(text) == 50
     assert set(text) <= set(TEXT)
 
 
-def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
-    young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["loss"]
-    grown = run_json("eval", "fox", "--part", "validation")["loss"]
-    assert grown < young
-    assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
-    best = find_run("fox").model().info["step"]
-    assert f"its best model is of step {best}" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
-    assert find_run("fox").model(best).info["step"] == best
-
-
-def test_resume_continues_a_finished_run_with_a_higher_limit(
-    workspace: Path, run_cli: RunCli, run_json: RunJson
-) -> None:
-    assert "finished" in run_cli("resume", "fox", code=1)[1]
-    run_cli("train", "data/fox.txt", *TINY, "--name", "longer")
-    run_cli("resume", "longer", "--max-steps", "60")
-    [row] = [row for row in run_json("runs") if row["name"] == "longer"]
-    assert (row["state"], row["step"]) == ("finished", 60)
-
-
-def test_detached_run_never_has_the_state_crashed(workspace: Path, run_cli: RunCli) -> None:
+def test_detached_run_never_has_the_state_crashed() -> None:
     command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
     command += ["--niceness", "0"]  # beside other programs the run would wait for them
     asked = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -281,40 +236,14 @@ def test_detached_run_never_has_the_state_crashed(workspace: Path, run_cli: RunC
     assert states[-1] == "finished"
 
 
-def test_rename_and_delete_as_json(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
-    run_cli("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
-    runs_dir = find_run("passing").path.parent
-    renamed = {"name": "past", "path": str(runs_dir / "past"), "former": "passing"}
-    assert run_json("rename", str(runs_dir / "passing"), "past") == renamed
-    gone = {"name": "past", "path": str(runs_dir / "past"), "left": []}
-    assert run_json("delete", "past", "--yes") == gone
-    assert run_cli("delete", "past", "--yes", "--json", code=1)[0] == ""
+def test_cache_prune_empties_the_cache(cli: Cli) -> None:
+    assert cli.json("cache")["texts"] > 0
+    assert cli.json("cache", "prune")["freed"] > 0
+    assert cli.json("cache")["texts"] == 0
 
 
-def test_pruning_empties_the_cache_and_runs_have_their_texts(workspace: Path, run_json: RunJson) -> None:
-    assert run_json("cache")["texts"] > 0
-    assert run_json("cache", "prune")["freed"] > 0
-    assert run_json("cache")["texts"] == 0
-    (workspace / "data" / "fox.txt").rename(workspace / "data" / "fox.aside")
-    try:
-        assert run_json("eval", "fox", "--part", "validation")["chars"] > 0
-        assert run_json("novelty", "data/fox.aside", "--model", "fox")["copied"] > 0
-    finally:
-        (workspace / "data" / "fox.aside").rename(workspace / "data" / "fox.txt")
-
-
-def test_charlstm_without_arguments_prints_help(run_cli: RunCli) -> None:
-    assert run_cli()[0] == run_cli("--help")[0]
-
-
-def test_runs_and_texts_are_completed(workspace: Path) -> None:
-    context = click.Context(cli)
-    parameter = click.Argument(["model"])
-    assert [each.value for each in complete_run(context, parameter, "fo")] == ["fox"]
-    assert [each.value for each in complete_model(context, parameter, "fo")] == ["fox"]
-    assert [each.type for each in complete_model(context, parameter, "da")] == ["file"]
-    assert "python-reference" in [each.value for each in complete_text(context, parameter, "py")]
-    assert [each.type for each in complete_text(context, parameter, "da")] == ["file"]
+def test_charlstm_without_arguments_prints_help(cli: Cli) -> None:
+    assert cli()[0] == cli("--help")[0]
 
 
 def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,27 +266,16 @@ def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.rstrip() for row in screen.display] == ["done", "", "", "", ""]
 
 
-@pytest.mark.parametrize("detach", [[], ["--detach"]])
-def test_missing_device_creates_no_run(
-    workspace: Path, run_cli: RunCli, detach: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    before = sorted(path.name for path in (workspace / "runs").iterdir())
-    err = run_cli("train", "data/fox.txt", *TINY, "--device", "cuda", *detach, code=2)[1]
-    assert err == "charlstm: This machine has no device cuda: device=auto takes the best one that there is\n"
-    assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
-
-
 @pytest.mark.parametrize(
     "words", [("stats", "a.txt"), ("runs",), ("corpora",), ("train", "a.txt"), ("import", "a.net"), ("generate", "no")]
 )
 def test_deleted_current_folder_is_named_in_the_error(
-    words: tuple[str, ...], error_of: ErrorOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CHARLSTM_RUNS", raising=False)
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert "The current folder was deleted: change to another one with cd" in error_of(*words)
+    assert "The current folder was deleted: change to another one with cd" in cli.error(*words)
     monkeypatch.chdir(tmp_path)

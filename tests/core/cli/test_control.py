@@ -18,28 +18,38 @@ from charlstm.runs.recording import CommandInbox
 from charlstm.runs.status import RunState
 from charlstm.runs.store import load_state
 from charlstm.training.commands import Command
-from charlstm.training.events import Controlled, Stepped
+from charlstm.training.events import Checkpointed, Controlled, Stepped
 from charlstm.training.settings import Settings
-from command_line import RunCli, RunJson
+from command_line import Cli
 from recorded_run import Recorded, record
 from small_training import make_plan
 
+WhileWaiting = Callable[..., Iterator[Callable[[], object]]]
+
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Recorded]:
+def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
+    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path))
     with record(tmp_path, "running", name="live", steps=100) as recorded:
         yield recorded
 
 
-def while_waiting(monkeypatch: pytest.MonkeyPatch, *actions: Callable[[], object]) -> None:
-    """Run one of ``actions`` at each pause of a second of the waiting command."""
-    now, left = [0.0], iter(actions)
+@pytest.fixture
+def while_waiting(monkeypatch: pytest.MonkeyPatch) -> WhileWaiting:
+    """Do one of the actions that it is given at each pause of a second of the waiting command. Returns those that are
+    left."""
 
-    def sleep(_: float) -> None:
-        now[0] += 1
-        next(left)()
+    def do(*actions: Callable[[], object]) -> Iterator[Callable[[], object]]:
+        now, left = [0.0], iter(actions)
 
-    monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+        def sleep(_: float) -> None:
+            now[0] += 1
+            next(left)()
+
+        monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+        return left
+
+    return do
 
 
 def obey(live: Recorded) -> object:
@@ -67,13 +77,12 @@ def end(state: RunState) -> Callable[[Recorded], object]:
     ],
 )
 def test_control_waits_until_the_command_acted_or_the_run_ended(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    live: Recorded, cli: Cli, while_waiting: WhileWaiting,
     command: str, happens: Callable[[Recorded], object], done: bool | None, state: str,
 ) -> None:  # fmt: skip
     """``done`` of None: the command fails."""
-    while_waiting(monkeypatch, lambda: live.advance(10), lambda: happens(live))
-    words = ("control", "live", *command.split(), "--wait", "--json", "--runs-dir", str(tmp_path))
-    out, err = run_cli(*words, code=int(done is None))
+    while_waiting(lambda: live.advance(10), lambda: happens(live))
+    out, err = cli("control", "live", *command.split(), "--wait", "--json", code=int(done is None))
     if done is None:
         assert f"live is {state}" in json.loads(err)["error"]["message"]
     else:
@@ -82,39 +91,29 @@ def test_control_waits_until_the_command_acted_or_the_run_ended(
 
 
 def test_control_says_in_words_what_became_of_the_command(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    live: Recorded, cli: Cli, while_waiting: WhileWaiting
 ) -> None:
-    words = ("--wait", "--runs-dir", str(tmp_path))
-    while_waiting(monkeypatch, live.obey)
-    out, err = run_cli("control", "live", "set-lr", "0.001", *words)
+    while_waiting(live.obey)
+    out, err = cli("control", "live", "set-lr", "0.001", "--wait")
     assert (out, err.splitlines()[-1]) == ("", "Done at step 100; live is running")
-    while_waiting(monkeypatch, lambda: live.end("finished"))
-    err = run_cli("control", "live", "stop", *words)[1]
+    while_waiting(lambda: live.end("finished"))
+    err = cli("control", "live", "stop", "--wait")[1]
     assert err.splitlines()[-1] == "live is finished at step 100; it did not carry out stop"
 
 
-def test_control_waits_for_the_written_checkpoint(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from charlstm.training.events import Checkpointed
-
-    steps: list[str] = []
-    actions: tuple[Callable[[], object], ...] = (
+def test_control_waits_for_the_written_checkpoint(live: Recorded, cli: Cli, while_waiting: WhileWaiting) -> None:
+    left = while_waiting(
         live.obey,
         lambda: live.append(Checkpointed(step=99, seconds=0.1)),  # of an earlier checkpoint
         lambda: live.append(Checkpointed(step=100, seconds=0.1)),
     )
-    while_waiting(monkeypatch, *(lambda action=action: (steps.append(""), action()) for action in actions))
-    run_cli("control", "live", "checkpoint", "--wait", "--runs-dir", str(tmp_path))
-    assert len(steps) == 3
+    cli("control", "live", "checkpoint", "--wait")
+    assert list(left) == []
 
 
-def test_control_gives_up_after_its_timeout(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    while_waiting(monkeypatch, *[lambda: None] * 2)
-    words = ("control", "live", "pause", "--wait", "--timeout", "2", "--json", "--runs-dir", str(tmp_path))
-    out, err = run_cli(*words, code=1)
+def test_control_gives_up_after_its_timeout(live: Recorded, cli: Cli, while_waiting: WhileWaiting) -> None:
+    while_waiting(*[lambda: None] * 2)
+    out, err = cli("control", "live", "pause", "--wait", "--timeout", "2", "--json", code=1)
     assert out == ""
     error = json.loads(err)["error"]
     assert error["kind"] == "timeout"
@@ -122,39 +121,26 @@ def test_control_gives_up_after_its_timeout(
     assert [command.command for command in live.commands()] == ["pause"]
 
 
-def test_control_without_wait_returns_at_once(live: Recorded, run_cli: RunCli, tmp_path: Path) -> None:
-    out, _ = run_cli("control", "live", "set-lr", "0.001", "--json", "--runs-dir", str(tmp_path))
-    result = json.loads(out)
+def test_control_without_wait_returns_at_once(live: Recorded, cli: Cli) -> None:
+    result = cli.json("control", "live", "set-lr", "0.001")
     [command] = live.commands()
-    assert result == {
-        "id": command.id,
-        "command": "set-lr",
-        "value": 0.001,
-        "done": False,
-        "step": None,
-        "state": None,
-    }
-    assert "--timeout needs --wait" in run_cli("control", "live", "pause", "--timeout", "1", code=2)[1]
+    sent = {"id": command.id, "command": "set-lr", "value": 0.001}
+    assert result == {**sent, "done": False, "step": None, "state": None}
 
 
-def test_control_says_that_a_run_is_paused_when_it_is(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_control_says_that_a_run_is_paused_when_it_is(live: Recorded, cli: Cli, while_waiting: WhileWaiting) -> None:
     """The command is logged before the heartbeat says so."""
 
     def log_command() -> None:
         [sent] = live.commands()
         live.append(Controlled(step=100, id=sent.id, command="pause"))
 
-    while_waiting(monkeypatch, log_command, lambda: None, lambda: live.beat("paused"))
-    out, _ = run_cli("control", "live", "pause", "--wait", "--json", "--runs-dir", str(tmp_path))
-    result = json.loads(out)
+    while_waiting(log_command, lambda: None, lambda: live.beat("paused"))
+    result = cli.json("control", "live", "pause", "--wait")
     assert (result["done"], result["step"], result["state"]) == (True, 100, "paused")
 
 
-def test_stopped_run_shows_the_step_of_its_state(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_run_shows_the_step_of_its_state(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only one step in ten has an event; 2,040 was shown of 2,052."""
     take, steps = CommandInbox.take, count(1)
 
@@ -167,12 +153,12 @@ def test_stopped_run_shows_the_step_of_its_state(
     settings = Settings(hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=60, threads=1, kernel="nn")
     run = create_new_run(NewRun("data/fox.txt", settings, name="halted"))
     run.write_spec(replace(run.spec(), plan=plain(make_plan(log_every=10, val_every=100))))
-    run_cli("resume", "halted")
+    cli("resume", "halted")
     state, _ = load_state(run)
     assert state is not None
     assert max(event.step for event in run.events() if isinstance(event, Stepped)) == 10
     assert state.step > 10
-    [row] = [row for row in run_json("runs") if row["name"] == "halted"]
+    [row] = [row for row in cli.json("runs") if row["name"] == "halted"]
     assert (row["state"], row["step"]) == ("stopped", state.step)
     assert row["train_seconds"] == pytest.approx(state.record["progress"]["train_seconds"], abs=1e-3)
     run.heartbeat_path.unlink()  # then the log is read

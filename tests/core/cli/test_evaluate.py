@@ -17,79 +17,71 @@ from charlstm.cli.output import print_result
 from charlstm.display import percent
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
-from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
+from command_line import TEXT, TINY, Cli
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
 
 LINE = "the quick brown fox jumps over the lazy dog.\n"
 
 
-def test_eval_without_text_uses_the_validation_part(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
-    assert run_json("eval", "fox") == run_json("eval", "fox", "--part", "validation")
-    assert run_json("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
-    assert "the held-out part of fox.txt" in run_cli("eval", "fox")[0]
+def test_eval_without_text_uses_the_validation_part(cli: Cli) -> None:
+    assert cli.json("eval", "fox") == cli.json("eval", "fox", "--part", "validation")
+    assert cli.json("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
+    assert "the held-out part of fox.txt" in cli("eval", "fox")[0]
 
 
-def test_eval_of_a_part_of_another_text_divides_it_as_the_run(
-    workspace: Path, run_cli: RunCli, run_json: RunJson
-) -> None:
+def test_eval_of_a_part_of_another_text_divides_it_as_the_run(workspace: Path, cli: Cli) -> None:
     """By the fractions that the model was trained with, else its last tenth. It counts the unknown characters there."""
-    run_cli("train", "data/fox.txt", *TINY, "--name", "fifth", "--val-fraction", "0.2", "--test-fraction", "0.1")
+    cli("train", "data/fox.txt", *TINY, "--name", "fifth", "--val-fraction", "0.2", "--test-fraction", "0.1")
     (workspace / "other.txt").write_text("€€" + LINE * 20 + "€" + LINE[:-2], encoding="utf-8")
     chars = len("€€" + LINE * 20 + "€" + LINE[:-2])
-    found = {part: run_json("eval", "fifth", "other.txt", "--part", part) for part in ("train", "validation", "test")}
+    found = {part: cli.json("eval", "fifth", "other.txt", "--part", part) for part in ("train", "validation", "test")}
     cuts = [0, int(chars * 0.7), int(chars * 0.9), chars]
     sizes = [stop - start - 1 for start, stop in itertools.pairwise(cuts)]
     assert [each["chars"] for each in found.values()] == [sizes[0] - 1, sizes[1], sizes[2] - 1]
     assert [each["unknown"] for each in found.values()] == [{"€": 2}, {}, {"€": 1}]
-    assert "of the held-out part of other.txt" in run_cli("eval", "fifth", "other.txt", "--part", "validation")[0]
+    assert "of the held-out part of other.txt" in cli("eval", "fifth", "other.txt", "--part", "validation")[0]
     model = load_model(workspace / "runs/fifth/model.safetensors")
     save_model(workspace / "plain.safetensors", replace(model, info={}))
-    plain = run_json("eval", "plain.safetensors", "other.txt", "--part", "validation")
+    plain = cli.json("eval", "plain.safetensors", "other.txt", "--part", "validation")
     assert plain["chars"] == chars - int(chars * 0.9) - 1 - 1
 
 
-def test_eval_dynamic_shows_the_figures_with_and_without_learning(
-    workspace: Path, run_json: RunJson, run_cli: RunCli
-) -> None:
+def test_eval_dynamic_shows_the_figures_with_and_without_learning(workspace: Path, cli: Cli) -> None:
     before = (workspace / "runs" / "fox" / "model.safetensors").read_bytes()
-    fixed = run_json("eval", "fox")
-    found = run_json("eval", "fox", "--dynamic", "--strength", "2")
+    fixed = cli.json("eval", "fox")
+    found = cli.json("eval", "fox", "--dynamic", "--strength", "2")
     learnt = found.pop("dynamic")
     assert found == fixed
     assert learnt["strength"] == 2
     assert learnt["loss"] < fixed["loss"]
     assert learnt["bits_per_char"] == pytest.approx(learnt["loss"] / math.log(2))
     assert learnt["perplexity"] == pytest.approx(math.exp(learnt["loss"]))
-    assert run_json("eval", "fox", "--dynamic")["dynamic"]["strength"] == 1
-    nothing = run_json("eval", "fox", "--dynamic", "--strength", "0")["dynamic"]
+    assert cli.json("eval", "fox", "--dynamic")["dynamic"]["strength"] == 1
+    nothing = cli.json("eval", "fox", "--dynamic", "--strength", "0")["dynamic"]
     assert nothing["loss"] == pytest.approx(fixed["loss"], abs=1e-5)
-    first, second = run_cli("eval", "fox", "--dynamic", "--strength", "2")[0].splitlines()
+    first, second = cli("eval", "fox", "--dynamic", "--strength", "2")[0].splitlines()
     assert "the held-out part of fox.txt" in first
     share = learnt["loss"] / fixed["loss"] - 1
     assert second.endswith(f"learning from what it reads, at strength 2: {share:+.1%}")
     assert (workspace / "runs" / "fox" / "model.safetensors").read_bytes() == before
 
 
-def test_score_dynamic_has_the_figures_of_the_model_that_learns(
-    workspace: Path, run_json: RunJson, run_cli: RunCli
-) -> None:
+def test_score_dynamic_has_the_figures_of_the_model_that_learns(cli: Cli) -> None:
     words = ("fox", "data/fox.txt", "--max-chars", "1500")
-    found = run_json("score", *words, "--dynamic")
+    found = cli.json("score", *words, "--dynamic")
     assert found["strength"] == 1
-    assert found["loss"] == pytest.approx(run_json("eval", *words, "--dynamic")["dynamic"]["loss"], abs=1e-4)
+    assert found["loss"] == pytest.approx(cli.json("eval", *words, "--dynamic")["dynamic"]["loss"], abs=1e-4)
     assert sum(found["losses"][1:]) / found["chars"] == pytest.approx(found["loss"], abs=1e-3)
-    assert found["loss"] < run_json("score", *words)["loss"]
-    assert "bits per character, perplexity" in run_cli("score", *words, "--dynamic", "--strength", "0.5")[0]
+    assert found["loss"] < cli.json("score", *words)["loss"]
+    assert "bits per character, perplexity" in cli("score", *words, "--dynamic", "--strength", "0.5")[0]
 
 
-def test_score_has_the_figures_of_eval_and_of_each_character(
-    workspace: Path, run_json: RunJson, tmp_path: Path
-) -> None:
+def test_score_has_the_figures_of_eval_and_of_each_character(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "x.txt"
     text.write_bytes(f"{LINE}the xylophone\r\n".encode())
-    found = run_json("score", "fox", str(text))
-    judged = run_json("eval", "fox", str(text))
+    found = cli.json("score", "fox", str(text))
+    judged = cli.json("eval", "fox", str(text))
     for name in ("loss", "bits_per_char", "perplexity", "chars", "unknown"):
         assert found[name] == pytest.approx(judged[name], rel=1e-4)
     assert found["text"] == f"{LINE}the xylophone\n"
@@ -105,12 +97,10 @@ def test_score_has_the_figures_of_eval_and_of_each_character(
     assert total / found["chars"] == pytest.approx(found["bits_per_char"])
 
 
-def test_score_prints_the_most_surprising_characters(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    out, err = run_cli("score", "fox", "-", "--top", "3")
+    out, err = cli("score", "fox", "-", "--top", "3")
     assert "bits per character, perplexity" in out
     assert out.count(" bits  line ") == 3
     assert "\x1b" not in out
@@ -118,22 +108,21 @@ def test_score_prints_the_most_surprising_characters(
     assert "count in no mean" in err
 
 
-def test_score_per_line_prints_bits_of_each_line(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
+def test_score_per_line_prints_bits_of_each_line(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "lines.txt"
-    text.write_text(f"{LINE}zzz xxx\n{LINE}", encoding="utf-8")
-    rows = [line.split(None, 1) for line in run_cli("score", "fox", str(text), "--per-line")[0].splitlines()]
+    text.write_text(f"\n{LINE}zzz xxx\n{LINE}", encoding="utf-8")
+    (first, *_), *rows = [line.split(None, 1) for line in cli("score", "fox", str(text), "--per-line")[0].splitlines()]
     assert [row[1] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
     assert float(rows[1][0]) > float(rows[0][0])
+    assert first == "–", "the first character is not predicted"
+    unknown = {"loss": None, "bits_per_char": None}
+    assert cli.json("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "text": "", **unknown}
 
 
-def test_score_per_sentence_prints_bits_of_each_sentence(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
+def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "sentences.txt"
     text.write_text("the quick fox\njumps. zzz xxx. the end.\n\nthe dog.\n", encoding="utf-8")
-    rows = [line.split(None, 3) for line in run_cli("score", "fox", str(text), "--per-sentence")[0].splitlines()]
+    rows = [line.split(None, 3) for line in cli("score", "fox", str(text), "--per-sentence")[0].splitlines()]
     assert [row[1:] for row in rows] == [
         ["line", "1", "the quick fox↵jumps."],
         ["line", "2", "zzz xxx."],
@@ -141,59 +130,32 @@ def test_score_per_sentence_prints_bits_of_each_sentence(
         ["line", "4", "the dog."],
     ]
     assert float(rows[1][0]) > float(rows[0][0])
-    found = run_json("score", "fox", str(text))
+    found = cli.json("score", "fox", str(text))
     for row, sentence in zip(rows, found["sentences"], strict=True):
         start, stop = sentence["start"], sentence["stop"]
         losses = [loss for loss in found["losses"][start:stop] if loss is not None]
         assert sentence["text"] == found["text"][start:stop]
         assert sentence["loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-3)
         assert float(row[0]) == pytest.approx(sentence["bits_per_char"], abs=1e-3)
-    assert "not both" in run_cli("score", "fox", str(text), "--per-sentence", "--per-line", code=2)[1]
 
 
-def test_score_of_a_first_line_without_predicted_characters_is_null(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
-    text = tmp_path / "first.txt"
-    text.write_text("\nthe fox\n", encoding="utf-8")
-    assert run_json("score", "fox", str(text))["lines"][0] == {
-        "line": 1,
-        "chars": 0,
-        "loss": None,
-        "bits_per_char": None,
-        "text": "",
-    }
-    assert run_cli("score", "fox", str(text), "--per-line")[0].splitlines()[0].strip() == "–"
-
-
-def test_novelty_finds_a_copied_line(workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path) -> None:
+def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
     source = tmp_path / "source.txt"
     lines = [f"line {number} says something of its own, {number * number}\n" for number in range(300)]
     source.write_text("".join(lines), encoding="utf-8")
     text = tmp_path / "text.txt"
     text.write_text(f"Nothing like it.\nNow {lines[123]}And nothing more.", encoding="utf-8")
-    found = run_json("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    found = cli.json("novelty", str(text), "--corpus", str(source), "--min-length", "20")
     [stretch] = found["stretches"]
     assert stretch["text"] == lines[123]
     assert (stretch["line"], stretch["corpus_line"], stretch["start"]) == (2, 124, len("Nothing like it.\nNow "))
     assert stretch["corpus_start"] == sum(map(len, lines[:123]))
     assert found["copied"] == len(lines[123])
     assert found["share"] == pytest.approx(found["copied"] / found["chars"])
-    out, _ = run_cli("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    out, _ = cli("novelty", str(text), "--corpus", str(source), "--min-length", "20")
     assert f"{percent(found['share'])} copied" in out
     assert "in 1 stretch, the longest" in out
     assert "from line     124" in out
-
-
-def test_novelty_searches_the_training_text_of_a_run(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
-    text = tmp_path / "text.txt"
-    text.write_text(LINE * 3, encoding="utf-8")
-    assert run_json("novelty", str(text), "--model", "fox")["share"] == 1
-    text.write_text("something else\n", encoding="utf-8")
-    assert run_json("novelty", str(text), "--model", "fox")["stretches"] == []
-    assert "Nothing is copied" in run_cli("novelty", str(text), "--model", "fox")[0]
 
 
 def prose(seed: int, lines: int = 60) -> str:
@@ -202,60 +164,59 @@ def prose(seed: int, lines: int = 60) -> str:
     return "".join(f"{' '.join(random.choice(LINE.split(), 9))} {number}\n" for number in range(lines))
 
 
-def test_novelty_does_not_search_the_held_out_part(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
+def train(cli: Cli, name: str, text: str, *more: str) -> str:
+    """Train the run NAME on the text NAME.txt; what is printed meanwhile."""
+    Path(f"{name}.txt").write_text(text, encoding="utf-8")
+    return cli("train", f"{name}.txt", *TINY, "--name", name, *more)[1]
+
+
+def test_novelty_searches_the_training_text_of_a_run_and_not_its_held_out_part(cli: Cli, tmp_path: Path) -> None:
     text = prose(1)
-    (workspace / "prose.txt").write_text(text, encoding="utf-8")
-    run_cli("train", "prose.txt", *TINY, "--name", "prose")
+    train(cli, "prose", text)
     beginning, end = tmp_path / "beginning.txt", tmp_path / "end.txt"
     beginning.write_text(text[100:200], encoding="utf-8")
     end.write_text(text[-100:], encoding="utf-8")
-    assert run_json("novelty", str(beginning), "--model", "prose")["share"] == 1
-    assert run_json("novelty", str(end), "--model", "prose")["share"] == 0
-    assert "held-out characters of prose.txt are not searched" in run_cli("novelty", str(end), "--model", "prose")[1]
+    assert cli.json("novelty", str(beginning), "--model", "prose")["share"] == 1
+    assert cli.json("novelty", str(end), "--model", "prose")["share"] == 0
+    out, err = cli("novelty", str(end), "--model", "prose")
+    assert "Nothing is copied" in out
+    assert "held-out characters of prose.txt are not searched" in err
 
 
-def test_eval_and_score_warn_about_training_text(workspace: Path, run_cli: RunCli, tmp_path: Path) -> None:
+def test_eval_and_score_warn_about_training_text(cli: Cli, tmp_path: Path) -> None:
     text = prose(2, 400)
-    (workspace / "own.txt").write_text(text, encoding="utf-8")
-    run_cli("train", "own.txt", *TINY, "--name", "own")
+    train(cli, "own", text)
     part, other = tmp_path / "part.txt", tmp_path / "other.txt"
     part.write_text("New words.\n" + text[:5000], encoding="utf-8")
     other.write_text(prose(3), encoding="utf-8")
     for command in ("eval", "score"):
-        assert re.search(r"The model was trained on 9\d % of own.txt", run_cli(command, "own", "own.txt")[1])
-        assert "% of part.txt, so the loss" in run_cli(command, "own", str(part))[1]
-        assert "trained on" not in run_cli(command, "own", str(other))[1]
-    assert "trained on" not in run_cli("eval", "own")[1]
+        assert re.search(r"The model was trained on 9\d % of own.txt", cli(command, "own", "own.txt")[1])
+        assert "% of part.txt, so the loss" in cli(command, "own", str(part))[1]
+        assert "trained on" not in cli(command, "own", str(other))[1]
+    assert "trained on" not in cli("eval", "own")[1]
 
 
-def test_train_from_a_model_with_another_split_warns(workspace: Path, run_cli: RunCli) -> None:
-    (workspace / "split.txt").write_text(prose(4), encoding="utf-8")
-    run_cli("train", "split.txt", *TINY, "--name", "tail")
-    again = ["train", "split.txt", *TINY, "--from", "tail", "--plain"]
-    assert "has learnt" not in run_cli(*again, "--name", "same")[1]
-    err = run_cli(*again, "--name", "blocks", "--split", "blocks")[1]
+def test_train_from_a_model_with_another_split_warns(cli: Cli) -> None:
+    train(cli, "tail", prose(4))
+    again = ["train", "tail.txt", *TINY, "--from", "tail", "--plain"]
+    assert "has learnt" not in cli(*again, "--name", "same")[1]
+    err = cli(*again, "--name", "blocks", "--split", "blocks")[1]
     assert "note: The model that training starts from has learnt" in err
     assert "val_fraction=0.1 and split=tail" in err
-    err = run_cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
+    err = cli("train", "tail.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
     assert "has learnt 100 % of the held-out part" in err  # by the run before the one that it starts from
-    assert "trained on 100 % of the held-out part" in run_cli("eval", "grandchild")[1]
-    assert "learnt=" not in run_cli("info", "grandchild")[0]
+    assert "trained on 100 % of the held-out part" in cli("eval", "grandchild")[1]
+    assert "learnt=" not in cli("info", "grandchild")[0]
 
 
-def test_run_from_a_model_that_read_another_edition_says_so_everywhere(
-    workspace: Path, run_cli: RunCli, run_json: RunJson
-) -> None:
+def test_run_from_a_model_that_read_another_edition_says_so_everywhere(workspace: Path, cli: Cli) -> None:
     """Fingerprints do not know it: the second edition has other lines, and none of the appendix."""
     book = prose(6, 600)
-    (workspace / "first.txt").write_text(book + prose(7, 200), encoding="utf-8")
-    (workspace / "second.txt").write_text(re.sub(r"(\d) ", r"\1\n", book.replace("\n", " ")), encoding="utf-8")
-    run_cli("train", "first.txt", *TINY, "--name", "first")
-    err = run_cli("train", "second.txt", *TINY, "--from", "first", "--name", "second", "--plain")[1]
+    train(cli, "first", book + prose(7, 200))
+    err = train(cli, "second", re.sub(r"(\d) ", r"\1\n", book.replace("\n", " ")), "--from", "first", "--plain")
     assert "It has read 9" in err or "It has read 100 %" in err
     assert "note: first, from which training starts, has read" in err
-    row = next(row for row in run_json("runs") if row["name"] == "second")
+    row = next(row for row in cli.json("runs") if row["name"] == "second")
     assert row["read_share"] > 0.9
     known = {name: row[name] for name in ("read_share", "read_by")}
     assert known["read_by"] == "first"
@@ -264,89 +225,53 @@ def test_run_from_a_model_that_read_another_edition_says_so_everywhere(
     for found in (
         json.loads((run / "run.json").read_text()),
         last,
-        run_json("info", "second"),
-        run_json("eval", "second"),
+        cli.json("info", "second"),
+        cli.json("eval", "second"),
     ):
         assert {name: found[name] for name in known} == known
-    assert re.search(r"read before +(9\d|>99|100) % of the held-out part, by first", run_cli("info", "second")[0])
-    assert "through first, from which it started" in run_cli("eval", "second")[1]
+    assert re.search(r"read before +(9\d|>99|100) % of the held-out part, by first", cli("info", "second")[0])
+    assert "through first, from which it started" in cli("eval", "second")[1]
 
 
-def test_novelty_finds_what_the_model_before_a_run_has_read(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
-    (workspace / "old.txt").write_text(prose(8, 400), encoding="utf-8")
-    (workspace / "new.txt").write_text(prose(9, 400), encoding="utf-8")
-    run_cli("train", "old.txt", *TINY, "--name", "old")
-    run_cli("train", "new.txt", *TINY, "--name", "new", "--from", "old")
+def test_novelty_finds_what_the_model_before_a_run_has_read(cli: Cli, tmp_path: Path) -> None:
+    train(cli, "old", prose(8, 400))
+    train(cli, "new", prose(9, 400), "--from", "old")
     text = tmp_path / "text.txt"
     text.write_text(f"{prose(8, 400)[500:2500]}\n{prose(9, 400)[500:700]}\n{prose(10, 20)}", encoding="utf-8")
-    found = run_json("novelty", str(text), "--model", "new")["stretches"]
+    found = cli.json("novelty", str(text), "--model", "new")["stretches"]
     assert [stretch["corpus_line"] is None for stretch in found][-1] is False
     assert sum(stretch["length"] for stretch in found if stretch["corpus_line"] is None) > 1000
-    out, err = run_cli("novelty", str(text), "--model", "new")
+    out, err = cli("novelty", str(text), "--model", "new")
     assert "known to be read" in out
     assert "What new has read besides is not here: stretches below some 500 characters may be missed" in err
-    assert "not here" not in run_cli("novelty", str(text), "--model", "old")[1], (
-        "its own text is searched, word for word"
-    )
+    assert "not here" not in cli("novelty", str(text), "--model", "old")[1], "its own text is searched, word for word"
 
 
-def test_eval_of_a_run_without_held_out_part_is_an_error(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, error_of: ErrorOf
-) -> None:
-    (workspace / "ab.txt").write_text("ab" * 4, encoding="utf-8")
-    run_cli("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out
-    assert "too short" in error_of("eval", "ab")
-    assert run_json("eval", "ab", "--part", "train")["chars"] == 6
-    run_cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
-    assert "val_fraction was 0" in error_of("eval", "all")
+def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:
+    train(cli, "ab", "ab" * 4)  # too short for two characters to be held out
+    assert "too short" in cli.error("eval", "ab")
+    assert cli.json("eval", "ab", "--part", "train")["chars"] == 6
+    cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
+    assert "val_fraction was 0" in cli.error("eval", "all")
 
 
-def test_eval_reads_folded_characters_as_the_replacement_symbol(workspace: Path, run_cli: RunCli) -> None:
-    (workspace / "rare.txt").write_text("the fox and the dog " * 60 + "ж", encoding="utf-8")
-    run_cli("train", "rare.txt", *TINY, "--name", "rare", "--fold-rare", "5")
-    err = run_cli("eval", "rare", "rare.txt")[1]
+def test_eval_reads_folded_characters_as_the_replacement_symbol(cli: Cli) -> None:
+    train(cli, "rare", "the fox and the dog " * 60 + "ж", "--fold-rare", "5")
+    err = cli("eval", "rare", "rare.txt")[1]
     assert "ж (" in err
     assert "read as �" in err
     assert "left out" not in err
 
 
-def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_json: RunJson, error_of: ErrorOf) -> None:
+def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, cli: Cli) -> None:
     corpus = open_corpus("python-reference")
     model = load_model(workspace / "runs/fox/model.safetensors")
     model.info.update(corpus=corpus.name, fingerprint=corpus.fingerprint)
     save_model(workspace / "m.safetensors", model)
-    assert run_json("novelty", "data/fox.txt", "--model", "m.safetensors")["corpus"] == "python-reference"
+    assert cli.json("novelty", "data/fox.txt", "--model", "m.safetensors")["corpus"] == "python-reference"
     model.info["fingerprint"] = "of another Python"
     save_model(workspace / "m.safetensors", model)
-    assert "of another Python" in error_of("eval", "m.safetensors")
-
-
-@pytest.fixture(scope="module")
-def huge(workspace: Path) -> Path:
-    """The model of the run with finite weights whose sums are infinite."""
-    model = load_model(workspace / "runs" / "fox" / "model.safetensors")
-    weights = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}
-    save_model(workspace / "huge.safetensors", replace(model, weights=weights))
-    return workspace / "huge.safetensors"
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        *(["generate"], ["generate", "--samples", "2"], ["generate", "--json"], ["generate", "--show-probs"], ["play"]),
-        *(["eval", "data/fox.txt"], ["eval", "data/fox.txt", "--json"], ["score", "data/fox.txt"]),
-        *(["score", "data/fox.txt", "--json"], ["train", "data/fox.txt", *TINY, "--name", "huge", "--from"]),
-    ],
-)
-def test_model_with_huge_weights_is_one_sentence(huge: Path, run_cli: RunCli, words: list[str]) -> None:
-    command, *rest = words
-    arguments = [command, *rest, str(huge)] if command == "train" else [command, str(huge), *rest]
-    out, err = run_cli(*arguments, code=1)
-    assert out == ""
-    assert "so large that its predictions are not finite" in err.splitlines()[-1]
-    assert "Traceback" not in err
+    assert "of another Python" in cli.error("eval", "m.safetensors")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import click
 import pytest
 
-from charlstm.cli.main import cli
-from command_line import RunCli
+from command_line import Cli, all_commands
 
 WITHOUT_JSON = {"play"}
 """A conversation."""
-
-
-def all_commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from all_commands(command, f"{name} ")
-        else:
-            yield f"{before}{name}", command
 
 
 COMMANDS = dict(all_commands())
@@ -61,7 +48,7 @@ def test_options_of_one_name_are_described_alike(option: str) -> None:
     assert len(found) == 1
 
 
-def test_help_of_a_group_has_a_whole_line_for_each_command(run_cli: RunCli) -> None:
+def test_help_of_a_group_has_a_whole_line_for_each_command(cli: Cli) -> None:
     for words in ((), ("config",)):
-        commands = run_cli(*words, "--help")[0].split("Commands:\n")[1].split("\n\n")[0]
+        commands = cli(*words, "--help")[0].split("Commands:\n")[1].split("\n\n")[0]
         assert "..." not in commands

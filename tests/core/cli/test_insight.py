@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html.parser
 import math
 import re
 from dataclasses import fields
@@ -23,9 +22,11 @@ from charlstm.insight.sample import READ_CHARS
 from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
 from charlstm.text.baselines import BASELINES
-from command_line import TEXT, ErrorOf, RunCli, RunJson
+from command_line import TEXT, Cli
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
+LOADED, HEADING = re.compile(r"\b(?:src|href)="), re.compile(r"<h2>(.*?)</h2>")
+"""What a page would load, and its headings."""
 
 
 @pytest.fixture
@@ -35,15 +36,13 @@ def text(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
-) -> None:
-    printed, remarks = run_cli("cells", "fox", text)
+def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(cli: Cli, text: str) -> None:
+    printed, remarks = cli("cells", "fox", text)
     assert not remarks
     assert "position in word" in printed
-    assert "1,170 characters from all over 1,320 characters of x.txt" in " ".join(printed.split())
+    assert "1,320 characters of x.txt" in " ".join(printed.split())
     assert "±" in printed
-    best = run_json("cells", "fox", text)[0]
+    best = cli.json("cells", "fox", text)[0]
     low = best["score"] < (0.5 if best["kind"] == "auc" else 0)
     value = round(best["low" if low else "high"], 1)
     held = f"{best['cell'][0]}:{best['cell'][1]}={value:g}"
@@ -51,35 +50,29 @@ def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
     assert max(map(len, printed.splitlines())) <= 80
 
 
-def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(workspace: Path, run_cli: RunCli, text: str) -> None:
-    printed, remarks = run_cli("cells", "fox", text, "--max-chars", "1000")
-    assert not remarks
-    assert "1,000 characters from all over 1,320 characters" in " ".join(printed.split())
+def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(cli: Cli, text: str) -> None:
+    assert "1,000 characters from all over 1,320 characters" in cli.flat("cells", "fox", text, "--max-chars", "1000")
     long = Path(text).with_name("long.txt")
     long.write_text(Path(text).read_text() * 2)
-    assert "--max-chars changes that" in run_cli("cells", "fox", str(long), "--show", "1:1")[1]
+    assert "--max-chars changes that" in cli("cells", "fox", str(long), "--show", "1:1")[1]
 
 
-def test_a_probe_lists_its_cells_and_what_they_add(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
-) -> None:
-    rows = run_json("cells", "fox", text, "--probe", "blank")
-    printed = run_cli("cells", "fox", text, "--probe", "blank")[0]
+def test_a_probe_lists_its_cells_and_what_they_add(cli: Cli, text: str) -> None:
+    rows = cli.json("cells", "fox", text, "--probe", "blank")
+    printed = cli("cells", "fox", text, "--probe", "blank")[0]
     assert re.search(
         rf"“blank”, auc: cell 1:\d+ alone [01]\.\d+ ±0\.\d+; (these 8 .*; )?all {len(rows)} together", printed
     )
     assert printed.count("\n1:") + printed.count("\n 1:") <= 8
 
 
-def test_a_text_is_shown_by_the_states_of_a_cell(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, text: str
-) -> None:
+def test_a_text_is_shown_by_the_states_of_a_cell(cli: Cli, text: str) -> None:
     plain = Path(text).with_name("plain.txt")
     plain.write_text("the quick brown fox\njumps over the lazy dog\n" * 9)
-    rows = run_json("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")
+    rows = cli.json("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")
     states = [row["state"] for row in rows]
     assert "".join(row["char"] for row in rows) == plain.read_text()[:300]
-    lines = run_cli("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")[0].splitlines()
+    lines = cli("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")[0].splitlines()
     assert lines[0] == "the quick brown fox"
     highest = states.index(max(states[: len(lines[0])]))
     assert lines[1][highest] in "+#"
@@ -87,28 +80,19 @@ def test_a_text_is_shown_by_the_states_of_a_cell(
     assert "above" in lines[-1]
     wide = Path(text).with_name("wide.txt")  # its lines are as wide as what is printed
     wide.write_text(("the quick brown fox " * 4).rstrip().rjust(80, "x") + "\nthe dog\n")
-    assert run_cli("cells", "fox", str(wide), "--show", "1:3")[0].splitlines()[::2][:2] == wide.read_text().splitlines()
-    assert "no cell 2:1" in error_of("cells", "fox", text, "--show", "2:1")
-    assert "LAYER:CELL" in error_of("cells", "fox", text, "--show", "quotes")
-    assert "cannot be combined" in error_of("cells", "fox", text, "--show", "1:1", "--snapshots")
+    assert cli("cells", "fox", str(wide), "--show", "1:3")[0].splitlines()[::2][:2] == wide.read_text().splitlines()
 
 
-def test_cells_are_followed_through_the_snapshots_of_a_run(
-    workspace: Path,
-    run_json: RunJson,
-    run_cli: RunCli,
-    error_of: ErrorOf,
-    text: str,
-) -> None:
-    named = run_json("cells", "fox", text)
-    rows = run_json("cells", "fox", text, "--snapshots")
+def test_cells_are_followed_through_the_snapshots_of_a_run(cli: Cli, text: str) -> None:
+    named = cli.json("cells", "fox", text)
+    rows = cli.json("cells", "fox", text, "--snapshots")
     last = max(row["step"] for row in rows)
     assert 0 == min(row["step"] for row in rows) < last
     assert {(row["feature"], *row["cell"], row["kind"]) for row in rows} == {
         (row["feature"], *row["cell"], row["kind"]) for row in named
     }
     assert [row["score"] for row in rows if row["step"] == last] == pytest.approx([row["score"] for row in named])
-    lines = run_cli("cells", "fox", text, "--snapshots")[0].splitlines()
+    lines = cli("cells", "fox", text, "--snapshots")[0].splitlines()
     head = next(line for line in lines if line.startswith("feature")).split()
     assert head[3:5] == ["chance", "0"]
     assert head[-1] == f"{last:,}"
@@ -117,61 +101,51 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
     assert f"named in the model at step {last}," in " ".join(" ".join(lines).split())
     chance = {row["feature"]: (row["chance"], row["named_at"]) for row in rows}
     assert chance == {row["feature"]: (row["chance"], last) for row in named}
-    assert "not a run" in error_of("cells", "demo", text, "--snapshots")
 
 
 def test_snapshots_are_labelled_by_the_step_of_the_model_that_was_read_while_the_run_trains(
-    workspace: Path, run_json: RunJson, text: str, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = models_of_run("fox", None)
     last = listed[-1][0]
     before = [*listed[:-1], (last - 5, listed[-1][1])]  # the best model was replaced after the models were listed
     monkeypatch.setattr("charlstm.cli.options.models_of_run", lambda *run: before)
-    rows = run_json("cells", "fox", text, "--snapshots")
+    rows = cli.json("cells", "fox", text, "--snapshots")
     assert {row["step"] for row in rows} == {step for step, _ in listed}
     assert {row["named_at"] for row in rows} == {last}
 
 
-def test_a_curve_within_chance_says_so(
-    workspace: Path, run_cli: RunCli, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_curve_within_chance_says_so(cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NamedCell, "better_than_chance", lambda named, score: named.feature != "vowel")
-    printed = run_cli("cells", "fox", text, "--snapshots")[0]
+    printed = cli.flat("cells", "fox", text, "--snapshots")
     assert "vowel (chance)" in printed
     assert "blank (chance)" not in printed
-    assert "(chance) stands where no step has a better one" in " ".join(printed.split())
+    assert "(chance) stands where no step has a better one" in printed
 
 
-def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_report(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str, tmp_path: Path
-) -> None:
+def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_report(cli: Cli, text: str) -> None:
     path = Path(text).with_name("long.txt")
     random = np.random.default_rng(0)
     path.write_text("".join(f"{word} " for word in random.choice(TEXT.split(), 12_000)) + "the end\n" * 2000)
     content = path.read_text()
     assert len(content) > READ_CHARS
     model = charlstm.load_model("fox")
-    rows = run_json("cells", "fox", str(path))
+    rows = cli.json("cells", "fox", str(path))
     for row, named in zip(rows, charlstm.name_cells(model, content), strict=True):
         assert row == {key: value for key, value in _fields(named).items() if key in row}
         assert (row["chars"], row["places"], row["step"]) == (READ_CHARS, SAMPLED, model.info["step"])
-    printed, _ = run_cli("cells", "fox", str(path))
     said = f"at {SAMPLED:,} evenly spaced characters of each half. Model at step {model.info['step']}."
-    assert said in " ".join(printed.split())
-    assert f"{READ_CHARS:,} characters are read, in blocks from all over TEXT" in " ".join(
-        run_cli("cells", "--help")[0].split()
-    )
+    assert said in cli.flat("cells", "fox", str(path))
+    assert f"{READ_CHARS:,} characters are read, in blocks from all over TEXT" in cli.flat("cells", "--help")
 
-    losses = run_json("context", "fox", str(path))
+    losses = cli.json("context", "fox", str(path))
     found = charlstm.context(model, content)
     assert [row["loss"] for row in losses] == pytest.approx(found.losses, abs=1e-6)
     assert [row["enough"] for row in losses] == list(found.enough)
     assert found.places == PLACES
-    assert f"{PLACES} evenly spaced characters" in " ".join(run_cli("context", "fox", str(path))[0].split())
+    assert f"{PLACES} evenly spaced characters" in cli.flat("context", "fox", str(path))
 
-    out = tmp_path / "page.html"
-    run_json("report", "fox", str(path), "--out", str(out))
-    page = out.read_text(encoding="utf-8")
+    page = cli("report", "fox", str(path), "--out", "-")[0]
     better = [row for row in rows if _better_than_chance(row)]
     assert page.count(": cell ") == len(better)
     assert f"for {len(better)} of its {len(rows)} features there is one" in page
@@ -179,9 +153,9 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
         assert f"{row['feature']}: cell {row['cell'][0]}:{row['cell'][1]} <" in page
     assert f"over {PLACES} evenly spaced characters. It uses {found.used_words}" in page
     assert f"at {SAMPLED:,} evenly spaced characters of each, in the model at step" in page
-    run_json("report", "fox", str(path), "--out", str(out), "--feature", "blank")
     [blank] = [row for row in rows if row["feature"] == "blank"]
-    assert f"cell {blank['cell'][0]}:{blank['cell'][1]} follows it best" in out.read_text(encoding="utf-8")
+    page = cli("report", "fox", str(path), "--out", "-", "--feature", "blank")[0]
+    assert f"cell {blank['cell'][0]}:{blank['cell'][1]} follows it best" in page
 
 
 def _fields(named: NamedCell) -> dict[str, object]:
@@ -189,37 +163,35 @@ def _fields(named: NamedCell) -> dict[str, object]:
     return own | {"cell": list(named.cell), "verdict": named.verdict}
 
 
-def test_report_and_context_without_a_text_measure_on_the_runs_own_text(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
+def test_context_without_a_text_measures_on_the_held_out_part(cli: Cli) -> None:
+    rows = cli.json("context", "fox")
+    assert [row["loss"] for row in rows] == pytest.approx(charlstm.context("fox", TEXT[-540:]).losses, abs=1e-6)
+    assert "characters of 540 characters of the held-out part of fox.txt" in cli.flat("context", "fox")
+
+
+def test_a_report_is_one_page_about_a_run_and_its_own_text_that_loads_nothing(
+    workspace: Path, cli: Cli, text: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "page.html"
-    run_json("report", "fox", "--out", str(out))
+    assert cli.json("report", "fox", "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
     page = out.read_text(encoding="utf-8")
+    assert not LOADED.search(page)
+    headings = HEADING.findall(page)
+    assert headings[:4] == ["Words", "How it learnt", "What it wrote", "Where it is surprised"]
+    assert "What could come next" in headings
     assert f"<th>cells on</th><td>{len(TEXT):,} characters of fox.txt" in page
     assert "<th>surprises and context on</th><td>540 characters of the held-out part of fox.txt" in page
     assert f"It uses {charlstm.context('fox', TEXT[-540:]).used_words}" in page
-    rows = run_json("context", "fox")
-    assert [row["loss"] for row in rows] == pytest.approx(charlstm.context("fox", TEXT[-540:]).losses, abs=1e-6)
-    printed = " ".join(run_cli("context", "fox")[0].split())
-    assert "characters of 540 characters of the held-out part of fox.txt" in printed
-    assert "Give a TEXT" in error_of("context", "demo")
-    assert "needs a TEXT" in error_of("context", "fox", "--encoding", "utf-8")
-
-
-def test_the_curves_of_a_report_have_the_loss_on_all_held_out_text_and_simple_models(
-    workspace: Path, run_json: RunJson, tmp_path: Path
-) -> None:
-    out = tmp_path / "page.html"
-    run_json("report", "fox", "--out", str(out))
-    page = out.read_text(encoding="utf-8")
-    loss = run_json("info", "fox")["loss"]
+    loss = cli.json("info", "fox")["loss"]
     assert f"<th>validation loss, on all held-out text</th><td>{loss:.4f} nats or {loss / math.log(2):.4f} bits" in page
     assert f">all held-out text: {loss:.4f}</text>" in page
     assert page.count("<circle ") == 2, "in the chart and in its legend"
     assert ">validation (slices)</text>" in page
-    for name, figures in run_json("stats", "data/fox.txt")["baselines"].items():
+    for name, figures in cli.json("stats", "data/fox.txt")["baselines"].items():
         assert (f">{BASELINES[name]}</text>" in page) == (figures["loss"] > 0), "a text that repeats itself needs none"
     assert ">loss in nats, by training steps</text>" in page
+    model = next((workspace / "runs").rglob("model.safetensors"))
+    assert "How it learnt" not in cli("report", str(model), text, "--out", "-")[0], "a model file has no curves"
 
 
 def _better_than_chance(row: dict[str, Any]) -> bool:
@@ -229,32 +201,27 @@ def _better_than_chance(row: dict[str, Any]) -> bool:
     return bool(better)
 
 
-def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
-    out = tmp_path / "page.html"
-    run_json("report", "fox", "--snapshot", "0", "--out", str(out))
+def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, cli: Cli) -> None:
     last = int(Run(workspace / "runs" / "fox").history()["step"][-1])
-    page = out.read_text(encoding="utf-8")
+    page = cli("report", "fox", "--snapshot", "0", "--out", "-")[0]
     assert f"the model is that of step 0; its run went on to step {last:,}, where curves and samples end" in page
 
 
 def test_cells_without_a_text_are_those_of_what_the_run_held_out_where_that_is_long_enough(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printed = " ".join(run_cli("cells", "fox")[0].split())
+    printed = cli.flat("cells", "fox")
     assert f"all over {len(TEXT):,} characters of fox.txt, which it was trained on: chosen" in printed
     monkeypatch.setattr("charlstm.runs.own_text.LEAST_HELD_OUT", 500)
-    assert "all over 540 characters of the held-out part of fox.txt: chosen" in " ".join(
-        run_cli("cells", "fox")[0].split()
-    )
-    assert {row["chars"] for row in run_json("cells", "fox")} == {540}
-    assert "Give a TEXT" in error_of("cells", "demo")
+    assert "all over 540 characters of the held-out part of fox.txt: chosen" in cli.flat("cells", "fox")
+    assert {row["chars"] for row in cli.json("cells", "fox")} == {540}
 
 
-def test_influence_is_drawn_in_both_directions(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
+def test_influence_is_drawn_in_both_directions(cli: Cli, text: str) -> None:
     """A bar did not say which way a character counts."""
-    lines = run_cli("influence", "fox", text)[0].splitlines()
+    lines = cli("influence", "fox", text)[0].splitlines()
     axis = next(line for line in lines if line.endswith("against it│for it")).index("│")
-    changes = {row["position"]: row["change"] for row in run_json("influence", "fox", text)}
+    changes = {row["position"]: row["change"] for row in cli.json("influence", "fox", text)}
     drawn = [line for line in lines if "█" in line]
     assert {changes[int(line.split()[0].replace(",", ""))] > 0 for line in drawn} == {True, False}
     for line in drawn:
@@ -263,201 +230,137 @@ def test_influence_is_drawn_in_both_directions(workspace: Path, run_json: RunJso
     assert max(map(len, lines)) <= 80
 
 
-def test_influence_names_each_earlier_character(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, tmp_path: Path
-) -> None:
+def test_influence_names_each_earlier_character(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "line.txt"
     path.write_text("the quick brown\n")
-    rows = run_json("influence", "fox", str(path), "--at", "14")
+    rows = cli.json("influence", "fox", str(path), "--at", "14")
     assert [row["char"] for row in rows] == list("the quick brow")
     assert [row["position"] for row in rows] == list(range(14))
-    assert run_json("influence", "fox", str(path)) == rows, "the last character is explained by default"
-    printed = " ".join(run_cli("influence", "fox", str(path))[0].split())
+    assert cli.json("influence", "fox", str(path)) == rows, "the last character is explained by default"
+    printed = cli.flat("influence", "fox", str(path))
     strongest = max(rows, key=lambda row: abs(row["change"]))
     assert f"most important is “{symbol(strongest['char'])}”, {14 - strongest['position']} character" in printed
     assert "Hidden back" not in printed, "all of the text was"
-    printed = " ".join(run_cli("influence", "fox", str(path), "--back", "5")[0].split())
+    printed = cli.flat("influence", "fox", str(path), "--back", "5")
     assert "Hidden back to position 9; --back N goes further." in printed
 
 
-def test_influence_finds_a_string_and_ranks_its_places(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
-) -> None:
+def test_influence_finds_a_string_and_ranks_its_places(workspace: Path, cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("the quick brown fox jumps over the lazy dog\nthe dog sleeps on\n" * 40)
     content = path.read_text()
     last = content.rindex("dog s") + 4
-    rows = run_json("influence", "fox", str(path), "--find", "dog s")
-    assert rows == run_json("influence", "fox", str(path), "--at", str(last))
+    rows = cli.json("influence", "fox", str(path), "--find", "dog s")
+    assert rows == cli.json("influence", "fox", str(path), "--at", str(last))
     assert [row["position"] for row in rows] == list(range(last - 100, last))
     whole = influence(load_model(next((workspace / "runs").rglob("model.safetensors"))), content, last)
     np.testing.assert_allclose([row["change"] for row in rows], whole.changes, atol=1e-3)
-    printed = run_cli("influence", "fox", str(path), "--find", r"dog\n")[0]
-    assert "stands at 40 places" in " ".join(printed.split())
-    ranked = run_json("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")
+    assert "stands at 40 places" in cli.flat("influence", "fox", str(path), "--find", r"dog\n")
+    words = ("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")
+    ranked = cli.json(*words)
     assert len(ranked) == 40
     assert all(10 < row["back"] <= 30 for row in ranked)
     assert [row["change"] for row in ranked] == sorted((row["change"] for row in ranked), reverse=True)
-    assert (
-        "Of 40 places, those" in run_cli("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")[0]
-    )
-    assert "does not stand in" in error_of("influence", "fox", str(path), "--find", "cat")
-    assert "--rank needs --find" in error_of("influence", "fox", str(path), "--rank")
-    assert "not both" in error_of("influence", "fox", str(path), "--find", "dog", "--at", "5")
+    assert "Of 40 places, those" in cli(*words)[0]
 
 
-def test_context_has_a_row_for_each_length(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
-    rows = run_json("context", "fox", text, "--places", "3")
+def test_context_has_a_row_for_each_length(cli: Cli, text: str) -> None:
+    rows = cli.json("context", "fox", text, "--places", "3")
     assert [row["context"] for row in rows] == sorted(row["context"] for row in rows)
     assert [row["enough"] for row in rows] == sorted(row["enough"] for row in rows)
     assert rows[-1]["error"] == 0
-    printed = " ".join(run_cli("context", "fox", text, "--places", "30")[0].split())
+    printed = cli.flat("context", "fox", text, "--places", "30")
     assert re.search(r"It uses about \d+ characters? \(\d+( to \d+)? with 95 % certainty\)", printed)
     assert "over 30 evenly spaced characters of 1,320 characters of x.txt, in the model at step" in printed
-    [*_, last] = run_json("context", "fox", text, "--at", "500")
+    [*_, last] = cli.json("context", "fox", text, "--at", "500")
     assert (last["error"], last["enough"]) == (None, None)
 
 
-def test_context_at_a_position_reads_all_of_the_runs_own_text(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_context_at_a_position_reads_all_of_the_runs_own_text(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("charlstm.cli.influence", "charlstm.runs.own_text"):
         monkeypatch.setattr(f"{module}.TEXT_CHARS", 400)
-    assert "the first 400 of 540 characters of the held-out part" in " ".join(run_cli("context", "fox")[0].split())
-    rows = run_json("context", "fox", "--at", "500")
+    assert "the first 400 of 540 characters of the held-out part" in cli.flat("context", "fox")
+    rows = cli.json("context", "fox", "--at", "500")
     expected = charlstm.context("fox", TEXT[-540:], at=500).losses
     assert [row["loss"] for row in rows] == pytest.approx(expected, abs=1e-6)
 
 
-def test_multiverse_is_a_tree(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
-    root = run_json("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")
+def test_multiverse_is_a_tree(cli: Cli) -> None:
+    root = cli.json("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")
     assert root["char"] == ""
     assert root["probability"] == 1
     assert all(child["probability"] >= 0.01 for child in root["children"])
     assert sum(child["probability"] for child in root["children"]) <= 1.0001
-    printed = run_cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0]
-    *tree, about = printed.strip().split("\n\n")
+    tree, about = cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0].split("\n\n")
     assert about.startswith("Joint probabilities")
-    firsts = [line.split()[0] for line in tree[0].splitlines() if not line.startswith(" ")]
+    firsts = [line.split()[0] for line in tree.splitlines() if not line.startswith(" ")]
     assert firsts == [f"{child['probability']:.2%}" for child in root["children"]]
-    words = run_json("multiverse", "fox", "--prime", "the ", "--words", "3")
-    assert [set(word) for word in words] == [{"word", "probability", "missed"}] * 3
-    printed = " ".join(run_cli("multiverse", "fox", "--prime", "the ", "--words", "3")[0].split())
-    assert f"It is too low by at most {max(word['missed'] for word in words):.4%}." in printed
+    words = cli.json("multiverse", "fox", "--prime", "the ", "--words", "3")
+    said = f"It is too low by at most {max(word['missed'] for word in words):.4%}."
+    assert said in cli.flat("multiverse", "fox", "--prime", "the ", "--words", "3")
 
 
-def test_multiverse_of_several_primes_with_a_held_cell(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
+def test_multiverse_of_several_primes_with_a_held_cell(cli: Cli) -> None:
     words = ("multiverse", "fox", "--depth", "2", "--cutoff", "0.05")
     held = ("--clamp", "1:3=2")
-    both = run_json(*words, "--prime", "the ", "--prime", "a dog", *held)
-    assert both == [run_json(*words, "--prime", prime, *held) for prime in ("the ", "a dog")]
-    assert both[0] != run_json(*words, "--prime", "the ")
-    lines = run_cli(*words, "--prime", "the ", "--prime", "a dog", *held)[0].splitlines()
+    both = cli.json(*words, "--prime", "the ", "--prime", "a dog", *held)
+    assert both == [cli.json(*words, "--prime", prime, *held) for prime in ("the ", "a dog")]
+    assert both[0] != cli.json(*words, "--prime", "the ")
+    lines = cli(*words, "--prime", "the ", "--prime", "a dog", *held)[0].splitlines()
     assert lines[0].split("  ")[0] == "after “the ”"
     assert lines[0].endswith("after “a dog”")
     assert len(lines[1].split("%")) >= 3
     assert max(map(len, lines)) <= 80
-    two = run_json("multiverse", "fox", "--prime", "the ", "--prime", "a ", "--words", "2")
+    two = cli.json("multiverse", "fox", "--prime", "the ", "--prime", "a ", "--words", "2")
     assert [len(each) for each in two] == [2, 2]
 
 
-def test_a_clamped_cell_changes_what_is_generated(workspace: Path, run_json: RunJson, error_of: ErrorOf) -> None:
-    free = run_json("generate", "fox", "--length", "60", "--temperature", "0")["text"]
+def test_a_clamped_cell_changes_what_is_generated(cli: Cli) -> None:
+    free = cli.json("generate", "fox", "--length", "60", "--temperature", "0")["text"]
     clamps = [word for cell in range(1, 13) for word in ("--clamp", f"1:{cell}=2")]
-    held = run_json("generate", "fox", "--length", "60", "--temperature", "0", *clamps)["text"]
+    held = cli.json("generate", "fox", "--length", "60", "--temperature", "0", *clamps)["text"]
     assert held != free
-    many = run_json("generate", "fox", "--length", "60", "--temperature", "0", "--samples", "2", *clamps)["texts"]
+    many = cli.json("generate", "fox", "--length", "60", "--temperature", "0", "--samples", "2", *clamps)["texts"]
     assert many == [held, held]
-    assert "no cell 2:1" in error_of("generate", "fox", "--clamp", "2:1=0")
-    assert "is not a clamp" in error_of("generate", "fox", "--clamp", "1:1")
 
 
-class Page(html.parser.HTMLParser):
-    """What a page shows and what it loads."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.headings = re.findall(r"<h2>(.*?)</h2>", content)
-        self.feed(content)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
-
-
-def test_a_report_is_one_page_that_loads_nothing(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, text: str, tmp_path: Path
-) -> None:
-    out = tmp_path / "report.html"
-    assert run_json("report", "fox", "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
-    page = Page(out.read_text(encoding="utf-8"))
-    assert page.links == []
-    assert page.headings[:4] == ["Words", "How it learnt", "What it wrote", "Where it is surprised"]
-    assert "What could come next" in page.headings
-    model = next((workspace / "runs").rglob("model.safetensors"))
-    content, _ = run_cli("report", str(model), text, "--out", "-")
-    assert "How it learnt" not in content, "a model file has no curves"
-    assert "Give a TEXT" in error_of("report", str(model), "--out", str(out))
-    assert len(TEXT) > 200
-
-
-def test_result_does_not_replace_a_file_of_another_kind(
-    workspace: Path, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
-) -> None:
-    novel, page, table, chart = (tmp_path / name for name in ("novel.txt", "page.HTML", "losses.csv", "losses.svg"))
-    for file in (novel, page, table, chart):
+def test_result_replaces_a_file_of_its_kind(cli: Cli, tmp_path: Path) -> None:
+    page, table, chart = (tmp_path / name for name in ("page.HTML", "losses.csv", "losses.svg"))
+    for file in (page, table, chart):
         file.write_text(TEXT)
-    for words in (
-        ("report", "fox", str(novel), "--out"),
-        ("generate", "fox", "--checkpoints", "--length", "5", "--out"),
-        ("compare", "fox", "--csv"),
-        ("compare", "fox", "--svg"),
-    ):
-        assert "choose another name, so that it is not lost" in error_of(*words, str(novel))
-    assert novel.read_text() == TEXT
-    run_cli("generate", "fox", "--checkpoints", "--length", "5", "--out", str(page))
-    run_cli("compare", "fox", "--csv", str(table), "--svg", str(chart))
+    cli("generate", "fox", "--checkpoints", "--length", "5", "--out", str(page))
+    cli("compare", "fox", "--csv", str(table), "--svg", str(chart))
     assert all(file.read_text() != TEXT for file in (page, table, chart))
 
 
-def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
-    workspace: Path, run_json: RunJson, error_of: ErrorOf, text: str, tmp_path: Path
-) -> None:
-    out = tmp_path / "blank.html"
-    words = ("report", "fox", text, "--out", str(out))
-    run_json(*words, "--feature", "blank", "--find", "jumps. ", "--prime", "the ", "--prime", "a dog")
-    content = out.read_text(encoding="utf-8")
-    page = Page(content)
-    assert page.links == []
-    assert page.headings == [
+def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(cli: Cli, text: str) -> None:
+    words = ("report", "fox", text, "--out", "-")
+    content, _ = cli(*words, "--feature", "blank", "--find", "jumps. ", "--prime", "the ", "--prime", "a dog")
+    assert not LOADED.search(content)
+    assert HEADING.findall(content) == [
         *("Words", "Which cell follows “blank”?", "When did it learn that?", "Is it really that cell?"),
         *("Why here?", "What could come next", "What could come next"),
     ]
-    [best] = [row for row in run_json("cells", "fox", text) if row["feature"] == "blank"]
+    [best] = [row for row in cli.json("cells", "fox", text) if row["feature"] == "blank"]
     assert f"cell {best['cell'][0]}:{best['cell'][1]} follows" in content
     assert "<h3>After “a dog”</h3>" in content
     assert content.count(" (ends it)</td>") == 2, "after each prime"
     assert "<svg" in (training := content.split("When did it learn that?")[1].split("</section>")[0])
     assert f">chance, {best['chance']:.2f}</text>" in training
     assert {"0.5", "1"} <= set(re.findall(r">([\d.]+)</text>", training))
-    assert "on the same 1,170 characters" in training
+    assert "on the same 1,320 characters" in training
     assert "Why “␣”?" in content
     assert "1,320 characters of x.txt" in content
-    run_json(*words, "--feature", "the=the")
-    assert "Which cell follows “the”?" in out.read_text(encoding="utf-8")
-    assert "yes/no feature" in error_of(*words, "--feature", "position in word")
-    assert "--find needs --feature" in error_of(*words, "--find", "fox")
+    assert "Which cell follows “the”?" in cli(*words, "--feature", "the=the")[0]
 
 
 def test_a_report_explains_a_place_beyond_the_text_from_which_cells_are_named(
-    workspace: Path, run_json: RunJson, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm.cli.report.TEXT_CHARS", 900)
     late = Path(text).with_name("late.txt")
     late.write_text(Path(text).read_text() + "a lazy cow jumps over.\n")
-    out = tmp_path / "blank.html"
-    run_json("report", "fox", str(late), "--out", str(out), "--feature", "blank", "--find", "a lazy ")
-    content = out.read_text(encoding="utf-8")
+    content, _ = cli("report", "fox", str(late), "--out", "-", "--feature", "blank", "--find", "a lazy ")
     assert "the first 900 of 1,343 characters" in content
     assert "a lazy " in re.sub("<[^>]+>", "", content.split("<h2>Why here?</h2>")[1])
 
@@ -472,26 +375,21 @@ def test_a_passage_shows_the_feature_wherever_it_is(place: int) -> None:
         assert start < place < start + 190
 
 
-def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
-) -> None:
+def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(cli: Cli, tmp_path: Path) -> None:
     words = ("generate", "fox", "--prime", "the ", "--length", "30", "--checkpoints")
-    rows = run_json(*words)["checkpoints"]
+    rows = cli.json(*words)["checkpoints"]
     assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
     assert rows[0]["step"] == 0
     for row in rows[:-1]:
         step = str(row["step"])
-        alone = run_json("generate", "fox", "--prime", "the ", "--length", "30", "--snapshot", step)
+        alone = cli.json("generate", "fox", "--prime", "the ", "--length", "30", "--snapshot", step)
         assert alone["text"] == row["text"]
-    assert run_json("generate", "fox", "--prime", "the ", "--length", "30")["text"] == rows[-1]["text"]
-    printed, _ = run_cli(*words)
+    assert cli.json("generate", "fox", "--prime", "the ", "--length", "30")["text"] == rows[-1]["text"]
+    printed, _ = cli(*words)
     assert printed.startswith("step 0")
     assert printed.count("the ") >= len(rows)
     out = tmp_path / "learnt.html"
-    assert run_json(*words, "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
+    assert cli.json(*words, "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
     content = out.read_text(encoding="utf-8")
-    assert Page(content).links == []
+    assert not LOADED.search(content)
     assert re.findall(r"<h3>step ([\d,]+)", content) == [f"{row['step']:,}" for row in rows]
-    assert "not a run" in error_of("generate", str(next(workspace.rglob("model.safetensors"))), "--checkpoints")
-    assert "--checkpoints" in error_of("generate", "fox", "--out", "x.html")
-    assert "cannot be combined" in error_of("generate", "fox", "--checkpoints", "--samples", "2")

@@ -15,9 +15,9 @@ import pytest
 
 from charlstm.cli.json_schemas import SCHEMAS, ErrorResult
 from charlstm.errors import ExitCode
-from command_line import RunCli, RunJson
+from command_line import Cli
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
 SESSION = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 
 
@@ -96,19 +96,19 @@ cache prune | cache prune
 
 
 @pytest.mark.parametrize("line", OUTPUTS.strip().split("\n"))
-def test_json_output_has_its_schema(line: str, workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_json_output_has_its_schema(line: str, cli: Cli) -> None:
     name, _, words = line.partition(" | ")
     if name == "import":
-        run_cli("export", "fox", "--to", "script", "--out", "fox.net", "--force")
+        cli("export", "fox", "--to", "script", "--out", "fox.net", "--force")
     shutil.copy(SESSION, "../session.json")
-    check(run_json(*shlex.split(words)), SCHEMAS[name])
+    check(cli.json(*shlex.split(words)), SCHEMAS[name])
 
 
-def test_loss_is_the_same_in_every_command(workspace: Path, run_json: RunJson) -> None:
-    score = run_json("score", "fox", "data/fox.txt", "--max-chars", "99")
-    [run] = [row for row in run_json("runs") if row["name"] == "fox"]
-    assert run_json("eval", "fox")["loss"] == run["best_loss"]
-    assert run_json("info", "fox")["loss"] == run["best_loss"]
+def test_loss_is_the_same_in_every_command(cli: Cli) -> None:
+    score = cli.json("score", "fox", "data/fox.txt", "--max-chars", "99")
+    [run] = [row for row in cli.json("runs") if row["name"] == "fox"]
+    assert cli.json("eval", "fox")["loss"] == run["best_loss"]
+    assert cli.json("info", "fox")["loss"] == run["best_loss"]
     assert score["bits_per_char"] == pytest.approx(score["loss"] / math.log(2))
 
 
@@ -129,23 +129,23 @@ def test_loss_is_the_same_in_every_command(workspace: Path, run_json: RunJson) -
         ("system", ("generate", "fox", "--prime-file", "nowhere")),
     ],
 )
-def test_errors_are_json_on_stderr(workspace: Path, run_cli: RunCli, kind: str, words: tuple[str, ...]) -> None:
+def test_errors_are_json_on_stderr(cli: Cli, kind: str, words: tuple[str, ...]) -> None:
     code = ExitCode.WRONG_USAGE if kind in ("usage", "settings") else ExitCode.FAILED
-    out, err = run_cli(*words, "--json", code=code)
+    out, err = cli(*words, "--json", code=code)
     assert out == ""
     error = json.loads(err.splitlines()[-1])
     check(error, ErrorResult)
     assert error["error"]["kind"] == kind
-    assert error["error"]["message"] in run_cli(*words, code=code)[1]
+    assert error["error"]["message"] in cli(*words, code=code)[1]
 
 
-def test_interrupt_is_json_on_stderr(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_is_json_on_stderr(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("charlstm.runs.folder.list_runs", interrupt)
-    assert json.loads(run_cli("runs", "--json", code=130)[1])["error"]["kind"] == "interrupted"
+    assert json.loads(cli("runs", "--json", code=130)[1])["error"]["kind"] == "interrupted"
 
 
-def test_json_after_two_dashes_is_an_argument(workspace: Path, run_cli: RunCli) -> None:
-    assert run_cli("stats", "--", "--json", code=1)[1].startswith("charlstm: ")
+def test_json_after_two_dashes_is_an_argument(cli: Cli) -> None:
+    assert cli("stats", "--", "--json", code=1)[1].startswith("charlstm: ")

@@ -11,24 +11,21 @@ from charlstm.cli.training_view import Limits
 from charlstm.runs.folder import find_run
 from charlstm.training.plan import limit_at
 from charlstm.training.settings import Settings
-from command_line import TINY, RunCli
+from command_line import TINY, Cli
 
 SMALL = [*TINY[:-8], "--max-minutes", "none", "--threads", "1", "--kernel", "nn", "--plain"]
 """TINY without its limit of 40 steps."""
 
 
-def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, run_cli: RunCli) -> None:
-    asked = ["--preset", "reference", "--max-steps", "100000", "--set", "epochs=0.5"]
-    err = run_cli("train", "data/fox.txt", *SMALL, *asked, "--name", "both")[1]
-    assert "ends by epochs=0.5 at step " in err
-    assert "\nother limits: max_steps=100000\n" in err
-    assert "was not reached" not in err  # both were given
-    err = run_cli("resume", "both", "--max-steps", "90000", "--set", "epochs=0.6", "--plain")[1]
-    assert "(limit: epochs)" in err
-    err = run_cli("train", "data/fox.txt", *SMALL, "--preset", "reference", "--max-steps", "100000", "--name", "p")[1]
+def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, cli: Cli) -> None:
+    err = cli("train", "data/fox.txt", *SMALL, "--preset", "reference", "--max-steps", "100000", "--name", "p")[1]
     assert "ends by epochs=3 (preset reference) at step " in err
+    assert "\nother limits: max_steps=100000\n" in err
     assert "max_steps=100000 was not reached: epochs=3 (preset reference) ended the run" in err
     assert "charlstm resume p --set epochs=none" in err
+    err = cli("resume", "p", "--max-steps", "90000", "--set", "epochs=3.1", "--plain")[1]
+    assert "(limit: epochs)" in err
+    assert "was not reached" not in err  # both were given
 
 
 def test_limits_that_were_not_reached_are_named() -> None:
@@ -42,19 +39,19 @@ def test_limits_that_were_not_reached_are_named() -> None:
 
 @pytest.mark.parametrize("limit", [["--max-steps", "20"], ["--set", "epochs=0.5"], ["--settings-file", "few.toml"]])
 def test_steps_or_epochs_that_are_given_lift_the_minutes_of_the_preset(
-    workspace: Path, run_cli: RunCli, limit: list[str]
+    workspace: Path, cli: Cli, limit: list[str]
 ) -> None:
     (workspace / "few.toml").write_text("max_steps = 20\n")
     name = f"lifts{limit[1].strip('-=.')}"
     network = ["--hidden-size", "12", "--num-layers", "1", "--threads", "1", "--kernel", "nn", "--plain"]
-    err = run_cli("train", "data/fox.txt", *network, *limit, "--name", name)[1]
+    err = cli("train", "data/fox.txt", *network, *limit, "--name", name)[1]
     assert "ends by " in err
     assert "max_minutes" not in err
     settings = find_run(name).spec().settings
     assert settings.max_minutes is None
-    again = run_cli("train", "--like", name, "--set", "max_minutes=3", "--name", f"{name}-2")[1]
+    again = cli("train", "--like", name, "--set", "max_minutes=3", "--name", f"{name}-2")[1]
     assert "max_minutes=3" in again  # what is given is kept
-    run_cli("train", "--like", f"{name}-2", "--max-steps", "10", "--name", f"{name}-3")
+    cli("train", "--like", f"{name}-2", "--max-steps", "10", "--name", f"{name}-3")
     assert find_run(f"{name}-3").spec().settings.max_minutes is None
 
 
@@ -65,14 +62,14 @@ def test_limits_of_a_detached_run_are_listed() -> None:
     assert both.listed() == "ends by the first of: epochs=3 (preset x), max_steps=9"
 
 
-def test_json_names_run_and_folder_in_the_first_event(workspace: Path, run_cli: RunCli) -> None:
+def test_json_names_run_and_folder_in_the_first_event(workspace: Path, cli: Cli) -> None:
     place = {"run": "first", "path": str(workspace / "runs" / "first")}
     for words in (
         ("train", "data/fox.txt", *TINY, "--name", "first"),
         ("resume", "first", "--max-steps", "50"),
         ("watch", "first"),
     ):
-        out = run_cli(*words, "--json")[0]
+        out = cli(*words, "--json")[0]
         events = [json.loads(line) for line in out.splitlines()]
         assert {name: events[0].get(name) for name in place} == place, words
         assert all(("run" in event) == (event["event"] in ("started", "resumed")) for event in events)

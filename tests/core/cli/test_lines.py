@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import TINY, ErrorOf, RunCli, RunJson
+from command_line import TINY, Cli
 from wrapped_prose import prose, verse
 
 TEXT = f"{prose(12)}\n{verse(8)}\n\n{prose(12, seed=3)}\n*** END OF THE PROJECT GUTENBERG EBOOK A HOUSE ***\nLicence\n"
@@ -21,55 +21,55 @@ def house(workspace: Path) -> Path:
     return path
 
 
-def test_stats_says_what_was_joined(run_cli: RunCli) -> None:
-    out = run_cli("stats", "house.txt")[0]
+def test_stats_says_what_was_joined(cli: Cli) -> None:
+    out = cli("stats", "house.txt")[0]
     assert JOINED.search(out)
     assert "it is left out, --no-strip-boilerplate keeps it" in out
-    assert "joined" not in run_cli("stats", "house.txt", "--lines", "keep")[0]
-    assert "joined" not in run_cli("stats", "data/fox.txt")[0]
+    assert "joined" not in cli("stats", "house.txt", "--lines", "keep")[0]
+    assert "joined" not in cli("stats", "data/fox.txt")[0]
 
 
-def test_as_is_keeps_lines_and_licence(run_cli: RunCli, error_of: ErrorOf) -> None:
-    out = run_cli("stats", "house.txt", "--as-is")[0]
-    assert out == run_cli("stats", "house.txt", "--lines", "keep", "--no-strip-boilerplate")[0]
+def test_as_is_keeps_lines_and_licence(cli: Cli) -> None:
+    out = cli("stats", "house.txt", "--as-is")[0]
+    assert out == cli("stats", "house.txt", "--lines", "keep", "--no-strip-boilerplate")[0]
     assert "house.txt: " + f"{len(TEXT):,} characters" in out
-    assert "--lines has no effect with --as-is" in error_of("stats", "house.txt", "--as-is", "--lines", "auto")
+    assert "--lines has no effect with --as-is" in cli.error("stats", "house.txt", "--as-is", "--lines", "auto")
 
 
-def test_runs_say_how_they_read_one_text(run_cli: RunCli, run_json: RunJson) -> None:
-    err = run_cli("train", "house.txt", *TINY, "--as-is", "--name", "kept")[1]
+def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
+    err = cli("train", "house.txt", *TINY, "--as-is", "--name", "kept")[1]
     assert "joined" not in err
-    err = run_cli("train", "--like", "kept", "--lines", "auto", "--strip-boilerplate", "--name", "joined")[1]
+    err = cli("train", "--like", "kept", "--lines", "auto", "--strip-boilerplate", "--name", "joined")[1]
     assert JOINED.search(err)
     assert re.search(r"house.txt: \d+ characters of Project Gutenberg header and licence left out", err)
     assert (
         "The run of --like read house.txt as it is, this one reads it as paragraphs and without its licence: their "
         "losses cannot be compared" in err
     )
-    assert "cannot be compared" not in run_cli("train", "--like", "joined", "--name", "same")[1]
-    assert "house.txt (as paragraphs and without its licence)" in run_cli("runs")[0]
-    out = run_cli("compare", "kept", "joined")[0]
+    assert "cannot be compared" not in cli("train", "--like", "joined", "--name", "same")[1]
+    assert "house.txt (as paragraphs and without its licence)" in cli("runs")[0]
+    out = cli("compare", "kept", "joined")[0]
     assert "One text was read in different ways, so these losses cannot be compared." in out
     assert re.search(r"text\.lines +keep +auto", out)
-    assert "different ways" not in run_cli("compare", "joined", "same")[0]
-    err = run_cli("train", "house.txt", *TINY, "--from", "kept", "--name", "further")[1]
+    assert "different ways" not in cli("compare", "joined", "same")[0]
+    err = cli("train", "house.txt", *TINY, "--from", "kept", "--name", "further")[1]
     assert "It has learnt from texts with their lines, and this one is read as paragraphs" in err
 
 
-def test_reference_and_settings_files_read_a_text_as_it_is(run_cli: RunCli) -> None:
+def test_reference_and_settings_files_read_a_text_as_it_is(cli: Cli) -> None:
     words = ("--hidden-size", "8", "--max-steps", "2")
-    assert "joined" not in run_cli("train", "house.txt", "--preset", "reference", *words, "--name", "scripted")[1]
-    assert "joined" in run_cli("train", "house.txt", "--preset", "reference", *words, "--lines", "auto")[1]
+    assert "joined" not in cli("train", "house.txt", "--preset", "reference", *words, "--name", "scripted")[1]
+    assert "joined" in cli("train", "house.txt", "--preset", "reference", *words, "--lines", "auto")[1]
     Path("old.toml").write_text("lr = 0.01\n", encoding="utf-8")
-    assert "joined" not in run_cli("train", "house.txt", *TINY, "--settings-file", "old.toml")[1]
+    assert "joined" not in cli("train", "house.txt", *TINY, "--settings-file", "old.toml")[1]
     Path("old.toml").write_text("lr = 0.01\n[text]\nlines = 'auto'\n", encoding="utf-8")
-    assert "joined" in run_cli("train", "house.txt", *TINY, "--settings-file", "old.toml")[1]
+    assert "joined" in cli("train", "house.txt", *TINY, "--settings-file", "old.toml")[1]
 
 
-def test_line_numbers_are_those_of_the_file(run_cli: RunCli, run_json: RunJson) -> None:
-    run_cli("train", "house.txt", *TINY, "--name", "numbered")
+def test_line_numbers_are_those_of_the_file(cli: Cli) -> None:
+    cli("train", "house.txt", *TINY, "--name", "numbered")
     file = TEXT.splitlines()
-    scored = run_json("score", "numbered", "house.txt")
+    scored = cli.json("score", "numbered", "house.txt")
     assert scored["text"].count("\n") < TEXT.count("\n") / 3
     for part in (*scored["lines"], *scored["sentences"]):
         assert part["text"].strip()[:12] in " ".join(file[part["line"] - 1 : part["line"] + 1])
@@ -77,12 +77,12 @@ def test_line_numbers_are_those_of_the_file(run_cli: RunCli, run_json: RunJson) 
     before = dict(enumerate(["", *file], 1))
     of_paragraphs = {at for at, line in enumerate(file[:-2], 1) if line and not before[at]}
     assert lines == sorted(of_paragraphs | set(verse_lines(file)))
-    printed = run_cli("score", "numbered", "house.txt", "--top", "500")[0]
+    printed = cli("score", "numbered", "house.txt", "--top", "500")[0]
     assert max(int(line.replace(",", "")) for line in re.findall(r"bits  line +([\d,]+)", printed)) > 0.8 * len(file)
 
     pages = [*prose(3, seed=8).splitlines(), "", *file[file.index("") + 1 :][:30]]
     Path("pages.txt").write_text("\n".join(pages), encoding="utf-8")
-    stretches = run_json("novelty", "pages.txt", "--model", "numbered")["stretches"]
+    stretches = cli.json("novelty", "pages.txt", "--model", "numbered")["stretches"]
     assert max(stretch["length"] for stretch in stretches) > 1000
     for stretch in stretches:
         words = stretch["text"].strip()[:25].split("\n")[0]

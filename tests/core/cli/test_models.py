@@ -12,57 +12,47 @@ import torch
 from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model, save_model
-from command_line import TEXT, ErrorOf, RunCli, RunJson
+from command_line import TEXT, Cli
 
 
 @pytest.fixture
-def checkpoint(workspace: Path, run_cli: RunCli, tmp_path: Path) -> Path:
+def checkpoint(workspace: Path, cli: Cli, tmp_path: Path) -> Path:
     """The run fox as a checkpoint of the reference script."""
     out = tmp_path / "theirs.net"
-    assert run_cli("export", "fox", "--to", "script", "--out", str(out)) == (f"{out}\n", "")
+    assert cli("export", "fox", "--to", "script", "--out", str(out)) == (f"{out}\n", "")
     return out
 
 
 def test_import_prints_the_path_of_a_usable_model(
-    workspace: Path,
-    checkpoint: Path,
-    run_cli: RunCli,
-    run_json: RunJson,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    workspace: Path, checkpoint: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    out, err = run_cli("import", str(checkpoint))
+    out, err = cli("import", str(checkpoint))
     assert out == "theirs.safetensors\n"
     assert "1 × 12 LSTM" in err
-    assert run_json("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
+    assert cli.json("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
     ask = ("--prime", "the ", "--length", "30")
-    assert run_json("generate", "theirs.safetensors", *ask) == run_json("generate", "fox", *ask)
-    figures = [run_json("eval", model, str(workspace / "data/fox.txt")) for model in ("theirs.safetensors", "fox")]
+    assert cli.json("generate", "theirs.safetensors", *ask) == cli.json("generate", "fox", *ask)
+    figures = [cli.json("eval", model, str(workspace / "data/fox.txt")) for model in ("theirs.safetensors", "fox")]
     assert [each.pop("read_share") for each in figures] == [None, 0.9], "the script's format has no word of its text"
     assert figures[0] == figures[1] | {"read_by": None}
 
 
-def test_info_of_a_loss_that_is_no_figure_has_none(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
+def test_info_of_a_loss_that_is_no_figure_has_none(workspace: Path, cli: Cli) -> None:
     model = load_model(workspace / "runs/fox/model.safetensors")
     save_model(workspace / "long.safetensors", replace(model, info={"val_loss": 10**400}))
-    assert run_json("info", "long.safetensors")["loss"] is None
-    assert "val_loss      1000" in run_cli("info", "long.safetensors")[0]
+    assert cli.json("info", "long.safetensors")["loss"] is None
+    assert "val_loss      1000" in cli("info", "long.safetensors")[0]
 
 
 def test_export_is_named_after_run_and_snapshot(
-    workspace: Path,
-    run_cli: RunCli,
-    run_json: RunJson,
-    error_of: ErrorOf,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_json("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
-    assert "fox.net already exists: replace it with --force" in error_of("export", "fox", "--to", "script")
-    assert run_cli("export", "fox", "--to", "script", "--force")[0] == "fox.net\n"
-    assert run_cli("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
+    assert cli.json("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
+    assert "fox.net already exists: replace it with --force" in cli.error("export", "fox", "--to", "script")
+    assert cli("export", "fox", "--to", "script", "--force")[0] == "fox.net\n"
+    assert cli("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
     assert sorted(path.name for path in tmp_path.glob("*.net")) == ["fox-0.net", "fox.net"]
     young, grown = import_checkpoint("fox-0.net"), import_checkpoint("fox.net")
     assert score(grown, TEXT).mean_nats < score(young, TEXT).mean_nats
@@ -72,8 +62,8 @@ def test_export_is_named_after_run_and_snapshot(
     assert np.array_equal(found["state_dict"]["fc.weight"].numpy(), run_model.weights["fc.weight"])
 
 
-def test_export_writes_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
+def test_export_writes_onnx(workspace: Path, cli: Cli, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     out = tmp_path / "fox.onnx"
-    assert run_json("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
+    assert cli.json("export", "fox", str(out)) == {"out": str(out), "to": "onnx"}
     assert out.stat().st_size > 1000

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 
-from charlstm.cli.main import cli, run
+from charlstm.cli.main import run
 from charlstm.insight.multiverse import ContinuationNode
 from charlstm.line import TerminalLine
-from command_line import RunCli, RunJson
+from command_line import Cli, all_commands
+
+pytestmark = pytest.mark.usefixtures("workspace")
 
 LIMITED_BY_WHAT_THEY_COUNT = {
     *("--max-chars", "--fold-rare", "--at"),  # the text
@@ -22,29 +22,12 @@ LIMITED_BY_WHAT_THEY_COUNT = {
 }
 
 
-def numeric_parameters(group: click.Group) -> Iterator[tuple[str, click.Parameter]]:
-    """Each parameter that takes a number, with the command's name."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from numeric_parameters(command)
-            continue
-        for parameter in command.params:
-            if isinstance(parameter.type, (click.types.IntParamType, click.types.FloatParamType)):
-                yield name, parameter
-
-
 def test_every_number_has_a_limit_or_is_limited_by_what_it_counts() -> None:
-    found = list(numeric_parameters(cli))
-    assert len(found) > 30
-    for command, parameter in found:
+    for command, parameter in ((name, each) for name, found in all_commands() for each in found.params):
         name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.human_readable_name
-        if name in LIMITED_BY_WHAT_THEY_COUNT or isinstance(parameter.type, click.types.FloatParamType):
-            continue  # the sampler's settings and --cutoff check their own values
-        assert isinstance(parameter.type, click.IntRange), (command, name)
-        assert parameter.type.max is not None, (command, name)
+        if isinstance(parameter.type, click.types.IntParamType) and name not in LIMITED_BY_WHAT_THEY_COUNT:
+            assert isinstance(parameter.type, click.IntRange), (command, name)
+            assert parameter.type.max is not None, (command, name)
 
 
 @pytest.mark.parametrize(
@@ -56,18 +39,14 @@ def test_every_number_has_a_limit_or_is_limited_by_what_it_counts() -> None:
         ("generate fox --length 5 --json", "generating"),
     ],
 )
-def test_long_work_shows_progress(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, words: str, stage: str
-) -> None:
+def test_long_work_shows_progress(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: str, stage: str) -> None:
     drawn: list[str] = []
     monkeypatch.setattr(TerminalLine, "draw", lambda self, part, words: drawn.append(words))
-    run_cli(*words.split())
+    cli(*words.split())
     assert stage in drawn
 
 
-def test_deepest_continuations_are_printed(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deepest_continuations_are_printed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model may be certain of the next 200 characters, but for one other each time."""
 
     def chain(*_: object, depth: int, **__: object) -> ContinuationNode:
@@ -78,9 +57,9 @@ def test_deepest_continuations_are_printed(
         return root
 
     monkeypatch.setattr("charlstm.insight.multiverse.multiverse", chain)
-    lines = run_cli("multiverse", "fox", "--depth", "200")[0].splitlines()
+    lines = cli("multiverse", "fox", "--depth", "200")[0].splitlines()
     assert lines.index("") == 400  # and then what the figures are
-    branch, depth = run_json("multiverse", "fox", "--depth", "200"), 0
+    branch, depth = cli.json("multiverse", "fox", "--depth", "200"), 0
     while branch["children"]:
         branch, depth = branch["children"][0], depth + 1
     assert depth == 200
@@ -96,7 +75,7 @@ def test_deepest_continuations_are_printed(
     ],
 )
 def test_lack_of_memory_is_one_sentence(
-    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -18,7 +18,7 @@ from charlstm.line import TerminalLine
 from charlstm.runs.folder import Run
 from charlstm.training.events import Resumed, Warned
 from charlstm.training.presets import preset
-from command_line import RunCli
+from command_line import Cli
 from recorded_run import record, started, stepped, validated
 
 FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\u2029\x85\v\f\x1c\r\U000e0001é\t\n\udcff"
@@ -71,34 +71,30 @@ def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: py
         assert stream.getvalue().replace("\n", "").isprintable()
 
 
-def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = Stream(False)
-    monkeypatch.setattr("sys.stderr", stderr)
+def test_divergence_is_printed_once_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     with EventView(Run(Path("x")), plain=True) as view:
         view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
         view.show([stepped(9, 99.0)])
-    assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
-    assert "or lower it now: charlstm control x set-lr 0.0001\n" in stderr.getvalue()
+    err = capsys.readouterr().err
+    assert err.count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
+    assert "or lower it now: charlstm control x set-lr 0.0001\n" in err
 
 
-def test_resumed_run_is_judged_by_what_it_did_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = Stream(False)
-    monkeypatch.setattr("sys.stderr", stderr)
+def test_resumed_run_is_judged_by_what_it_did_before(capsys: pytest.CaptureFixture[str]) -> None:
     before = [started(symbols=98), validated(0, 4.5), *(stepped(number, 2.0) for number in range(1, 9))]
     with EventView(Run(Path("x")), plain=True, before=before) as view:
         view.show([Resumed(step=8), *(stepped(number, 1.4 * number) for number in range(9, 14))])
-    assert stderr.getvalue().count("note: Diverging: the training loss rose from 2.00") == 1
-    assert "step      0" not in stderr.getvalue()
+    err = capsys.readouterr().err
+    assert err.count("note: Diverging: the training loss rose from 2.00") == 1
+    assert "step      0" not in err
 
 
-def test_progress_says_what_a_run_will_come_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = Stream(False)
-    monkeypatch.setattr("sys.stderr", stderr)
+def test_progress_says_what_a_run_will_come_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with record(tmp_path, "running", settings=preset("quick")) as recorded:
         for run in (recorded.run, Run(tmp_path / "gone")):
             with EventView(run, plain=True) as view:
                 view.show(recorded.run.events())
-    [line] = {line for line in stderr.getvalue().splitlines() if " at the end · " in line}
+    [line] = {line for line in capsys.readouterr().err.splitlines() if " at the end · " in line}
     assert re.search(r" · best ~[\d.]+ · [\d.]+ to [\d.]+ at the end · ", line)
 
 
@@ -118,11 +114,9 @@ def test_progress_in_a_narrow_terminal_keeps_the_time_that_is_left(
     assert len(last) < columns
 
 
-def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdout = Stream(False)
-    monkeypatch.setattr("sys.stdout", stdout)
+def test_result_in_a_pipe_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     print_result(False, None, "a path\u202e")
-    assert stdout.getvalue() == "a path\u202e\n"
+    assert capsys.readouterr().out == "a path\u202e\n"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +129,7 @@ def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_endless_prime_is_an_error(
-    workspace: Path, run_cli: RunCli, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, cli: Cli, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from charlstm.cli import generate
 
@@ -144,14 +138,14 @@ def test_endless_prime_is_an_error(
     (workspace / "long.txt").write_text("a" * 1001)
     (workspace / "just.txt").write_bytes("é".encode() * 499 + b"\r\n")
     code = ExitCode.WRONG_USAGE if words[1] == "data" else ExitCode.FAILED  # click checks for folders
-    out, err = run_cli("generate", "fox", "--length", "3", *words, code=code)
+    out, err = cli("generate", "fox", "--length", "3", *words, code=code)
     assert (out, err.count("\n")) == ("", 1)
     assert sentence in err
-    assert run_cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("e" * 499 + "\n")
+    assert cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")
 
 
-def test_endless_session_file_is_an_error(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_session_file_is_an_error(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(workspace / "pipe.json")
     for name, kind in (("/dev/zero", "device"), ("pipe.json", "pipe")):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"/open {name}\n"))
-        assert f"{name} is a {kind}, not a file" in run_cli("play", "fox", code=1)[1]
+        assert f"{name} is a {kind}, not a file" in cli("play", "fox", code=1)[1]

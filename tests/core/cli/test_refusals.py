@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from charlstm.cli.main import run
 from charlstm.errors import ExitCode
+from charlstm.model.file import load_model, save_model
 from charlstm.runs.folder import find_run
 from command_line import TEXT, TINY
 
@@ -41,7 +44,7 @@ eval fox digits.txt | fewer than two characters
 score fox digits.txt | two characters that the model knows
 novelty data/fox.txt --model no.safetensors | There is no model file no.safetensors
 novelty data/fox.txt --corpus nowhere.txt | nowhere.txt
-import nowhere.net | There is no file nowhere.net
+import nowhere.net | There is no checkpoint file nowhere.net
 import data | data is a folder, not a file
 import data/fox.txt | is not a PyTorch checkpoint
 import runs/fox/model.safetensors | a charlstm model already
@@ -62,15 +65,25 @@ cells fox quick.txt --probe comment | too rare in this text, or belongs to anoth
 cells fox quick.txt --probe quotes | There is no feature 'quotes'. The yes/no
 cells fox short.txt | 200 are needed
 cells demo quick.txt --snapshots | not a run
-context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has 1,170 characters
+context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has
 context fox quick.txt --at 200 | too short for a context of 300
 multiverse fox --prime the --clamp 9:9=0 | no cell 9:9
 report fox quick.txt --out page.html --feature 'position in word' | yes/no feature
 report fox --out novel.txt | choose another name, so that it is not lost
 generate fox --checkpoints --length 5 --out novel.txt | choose another name, so that it is not lost
 compare fox --csv novel.txt | choose another name, so that it is not lost
+compare fox --svg novel.txt | choose another name, so that it is not lost
+report lone.safetensors --out page.html | Give a TEXT
+resume fox --detach | is finished: resume it with more than max_steps=40 in all
 cells demo | Give a TEXT
 context demo | Give a TEXT
+generate huge.safetensors | so large that its predictions are not finite
+generate huge.safetensors --samples 2 | so large that its predictions are not finite
+generate huge.safetensors --show-probs | so large that its predictions are not finite
+play huge.safetensors | so large that its predictions are not finite
+eval huge.safetensors short.txt | so large that its predictions are not finite
+score huge.safetensors short.txt | so large that its predictions are not finite
+train data/fox.txt --from huge.safetensors | so large that its predictions are not finite
 session none.json | There is no session file
 session novel.txt | novel.txt cannot be read: it is damaged, or no session
 """
@@ -103,8 +116,10 @@ rename fox ../fox | cannot be a run's name
 delete fox | --yes
 runs --runs-dir '' | --runs-dir
 runs --tag '' | tag
+runs --limit 0 | x>=1
 control fox dance | dance
 control fox stop --wait --timeout nan | not a number
+control fox stop --timeout 1 | --timeout needs --wait
 stats data/fox.txt --encoding nope | no text encoding 'nope'
 stats data/fox.txt --pattern '' | file name patterns
 stats data/fox.txt --val-fraction nan | not a number
@@ -118,7 +133,7 @@ generate fox --until sunset | paragraph
 generate fox --temperature nan | temperature takes a number
 generate fox --top-k 0 | top_k
 generate fox --top-p 0 | top_p takes a number
-generate fox --sampler reference --temperature 0.5 | has only --top-k
+generate fox --sampler reference --temperature 0.5 | --temperature has no effect with --sampler reference
 generate fox --sampler magic | magic
 generate fox --samples 2 --seed 100000000000000000000 | at most 64 bits
 generate fox --snapshot -1 | x>=0
@@ -127,7 +142,7 @@ generate fox --clamp 1:1=1e39 | The value of a clamp takes a number from -1,000,
 generate fox --out x.html | --checkpoints
 generate fox --checkpoints --samples 2 | cannot be combined
 generate no-such-run --stop '' | at least one character
-play fox --sampler reference --min-p 0.1 | has only --top-k
+play fox --sampler reference --min-p 0.1 | --min-p has no effect with --sampler reference
 play fox --length 1000000000000 | 1<=x<=10000000
 eval fox --max-chars 9 | need a TEXT
 eval fox --strength 1 | --strength is that of --dynamic
@@ -142,6 +157,8 @@ novelty data/fox.txt --model fox --min-length 1 | 1
 import theirs.net --out x.net | --out x.safetensors
 export fox --to script --out x.safetensors | use .net for the export
 export fox --to gguf | script
+export fox | ends in .net or .onnx
+export fox x.net --out y.net | Name the file once
 influence no-such-run data/fox.txt --find '' | at least one character
 influence fox data/fox.txt --rank | --rank needs --find
 influence fox data/fox.txt --find dog --at 5 | not both
@@ -151,7 +168,8 @@ context fox --encoding utf-8 | needs a TEXT
 cells no-such-run data/fox.txt --feature x=[ | cannot be read
 cells fox data/fox.txt --feature the | NAME=REGEX
 cells fox quick.txt --show quotes | LAYER:CELL
-cells fox data/fox.txt --show 1:1 --snapshots | cannot be combined
+cells fox data/fox.txt --show 1:1 --snapshots | --snapshots has no effect with --show: remove one of them
+cells fox data/fox.txt --snapshots --snapshot 0 | --snapshot has no effect with --snapshots: remove one of them
 multiverse fox --depth 1000 | 1<=x<=200
 multiverse fox --cutoff 1e-9 | 5e-05<=x<=1
 multiverse fox --words 3 --depth 5 | --depth has no effect with --words: remove one of them
@@ -182,7 +200,10 @@ def files(workspace: Path) -> None:
     }  # fmt: skip
     for name, content in texts.items():
         Path(name).write_text(content, encoding="utf-8")
-    Path("lone.safetensors").write_bytes(Path("runs/fox/model.safetensors").read_bytes())
+    model = load_model(Path("runs/fox/model.safetensors"))
+    save_model(Path("lone.safetensors"), model)
+    huge = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}  # finite, but not their sums
+    save_model(Path("huge.safetensors"), replace(model, weights=huge))
     assert run(["export", "fox", "--to", "script", "--out", "theirs.net"]) == 0
     assert run(["train", "gone.txt", *TINY, "--name", "gone"]) == 0
     Path("gone.txt").write_text(TEXT + "more", encoding="utf-8")

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-import pytest
-
-from command_line import ErrorOf, RunCli
+from command_line import Cli
 
 SAVED = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 EXPECTED = json.loads(SAVED.with_name("expected.json").read_text())["branches"]
 TEXT = EXPECTED["prime"] + EXPECTED["text"]
 
 
-@pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    return Path(shutil.copy(SAVED, tmp_path / "poem.json"))
-
-
-def test_session_prints_the_text(saved: Path, run_cli: RunCli) -> None:
-    assert run_cli("session", str(saved)) == (f"{TEXT}\n", "")
-
-
-def test_session_is_exported_and_replaces_a_file_only_when_forced(
-    saved: Path, run_cli: RunCli, error_of: ErrorOf
-) -> None:
-    out = saved.with_suffix(".txt")
-    assert run_cli("session", str(saved), "--out", str(out)) == (f"{out}\n", "")
+def test_session_is_printed_or_exported_and_replaces_a_file_only_when_forced(tmp_path: Path, cli: Cli) -> None:
+    saved, out = str(SAVED), tmp_path / "poem.txt"
+    assert cli("session", saved) == (f"{TEXT}\n", "")
+    assert cli("session", saved, "--out", str(out)) == (f"{out}\n", "")
     assert out.read_text() == TEXT
-    assert "already exists: replace it with --force" in error_of("session", str(saved), "--out", str(out))
-    run_cli("session", str(saved), "--out", str(out), "--force")
-    assert "There is no session file" in error_of("session", str(saved.with_name("none.json")))
-    assert "not as .pdf" in error_of("session", str(saved), "--out", str(saved.with_suffix(".pdf")))
+    assert "already exists: replace it with --force" in cli.error("session", saved, "--out", str(out))
+    cli("session", saved, "--out", str(out), "--force")

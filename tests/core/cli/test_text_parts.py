@@ -16,28 +16,17 @@ from charlstm.runs.own_text import held_out_text
 from charlstm.runs.worker import run_foreground
 from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
-from command_line import TEXT, TINY, RunCli, RunJson
+from command_line import TEXT, TINY, Cli
 from small_training import words
 
 
-@pytest.fixture(scope="module")
-def tested(workspace: Path, request: pytest.FixtureRequest) -> Path:
-    """The run `tested`, which keeps the last fifth of its text for a test."""
-    from charlstm.cli.main import run
-
-    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
-    assert (
-        run(["train", "words.txt", *TINY, "--name", "tested", "--test-fraction", "0.2", "--val-fraction", "0.1"]) == 0
-    )
-    return workspace
-
-
-def test_eval_reads_the_test_part(tested: Path, run_json: RunJson, run_cli: RunCli, tmp_path: Path) -> None:
+def test_eval_reads_the_test_part(workspace: Path, cli: Cli) -> None:
     text = words(1000)
-    found = run_json("eval", "tested", "--part", "test")
-    (tmp_path / "end.txt").write_text(text[int(len(text) * 0.8) :], encoding="utf-8")
-    assert found == run_json("eval", "tested", str(tmp_path / "end.txt"))
-    out, err = run_cli("eval", "tested", "--part", "test")
+    (workspace / "words.txt").write_text(text, encoding="utf-8")
+    (workspace / "end.txt").write_text(text[int(len(text) * 0.8) :], encoding="utf-8")
+    cli("train", "words.txt", *TINY, "--name", "tested", "--test-fraction", "0.2", "--val-fraction", "0.1")
+    assert cli.json("eval", "tested", "--part", "test") == cli.json("eval", "tested", "end.txt")
+    out, err = cli("eval", "tested", "--part", "test")
     assert "of the test part of words.txt" in out
     assert "trained on" not in err
 
@@ -53,7 +42,7 @@ def validated(workspace: Path) -> Path:
     return workspace
 
 
-def test_run_is_validated_on_another_file(validated: Path, run_json: RunJson, run_cli: RunCli) -> None:
+def test_run_is_validated_on_another_file(validated: Path, cli: Cli) -> None:
     record = json.loads((find_run("validated").path / "run.json").read_text())
     other = (validated / "other.txt").read_text(encoding="utf-8")
     assert record["corpus"]["validation"] == {
@@ -63,17 +52,17 @@ def test_run_is_validated_on_another_file(validated: Path, run_json: RunJson, ru
     }
     assert record["corpus"]["name"] == "words.txt"
     assert "Ω" in record["vocabulary"]
-    found = run_json("eval", "validated", "--part", "validation")
-    assert found == run_json("eval", "validated") == run_json("eval", "validated", "other.txt")
+    found = cli.json("eval", "validated", "--part", "validation")
+    assert found == cli.json("eval", "validated") == cli.json("eval", "validated", "other.txt")
     assert found["chars"] == len(other) - 1
     assert found["loss"] == pytest.approx(find_run("validated").status().best_val)
-    assert run_json("eval", "validated", "--part", "train")["chars"] == len(words(1000)) - 1
-    assert run_json("eval", "validated", "--part", "all")["chars"] == len(words(1000)) + len(other) - 2
-    assert "of the validation text other.txt of words.txt" in run_cli("eval", "validated")[0]
+    assert cli.json("eval", "validated", "--part", "train")["chars"] == len(words(1000)) - 1
+    assert cli.json("eval", "validated", "--part", "all")["chars"] == len(words(1000)) + len(other) - 2
+    assert "of the validation text other.txt of words.txt" in cli("eval", "validated")[0]
 
 
-def test_train_says_that_the_vocabulary_is_that_of_both_texts(validated: Path, run_cli: RunCli) -> None:
-    note = run_cli("train", "words.txt", *TINY, "--max-steps", "1", "--val-file", "other.txt")[1]
+def test_train_says_that_the_vocabulary_is_that_of_both_texts(validated: Path, cli: Cli) -> None:
+    note = cli("train", "words.txt", *TINY, "--max-steps", "1", "--val-file", "other.txt")[1]
     assert "Validation is on other.txt" in note
     assert "the vocabulary is that of both texts" in note
 
@@ -84,32 +73,32 @@ def test_held_out_text_is_named_as_the_validation_text(validated: Path) -> None:
     assert own.words.endswith(" characters of the validation text other.txt")
 
 
-def test_run_like_one_with_a_validation_text(validated: Path, run_cli: RunCli) -> None:
+def test_run_like_one_with_a_validation_text(validated: Path, cli: Cli) -> None:
     def corpus(name: str) -> Any:
         return json.loads((find_run(name).path / "run.json").read_text())["corpus"]
 
-    run_cli("train", "--like", "validated", "--name", "same", "--max-steps", "2")
+    cli("train", "--like", "validated", "--name", "same", "--max-steps", "2")
     assert corpus("same") == corpus("validated")
-    run_cli("train", "--like", "validated", "--name", "short", "--max-steps", "2", "--max-chars", "900")
+    cli("train", "--like", "validated", "--name", "short", "--max-steps", "2", "--max-chars", "900")
     assert corpus("short")["chars"] == 1800
     assert corpus("short")["validation"]["chars"] == 900
-    run_cli("train", "--like", "validated", "--name", "another", "--max-steps", "2", "--val-file", "data/fox.txt")
+    cli("train", "--like", "validated", "--name", "another", "--max-steps", "2", "--val-file", "data/fox.txt")
     assert corpus("another")["name"] == "words.txt"
     assert corpus("another")["validation"]["name"] == "fox.txt"
-    run_cli("train", "data/fox.txt", "--like", "validated", "--name", "text", "--max-steps", "2")
+    cli("train", "data/fox.txt", "--like", "validated", "--name", "text", "--max-steps", "2")
     assert "validation" not in corpus("text")
 
 
-def test_resume_and_eval_read_the_text_that_the_run_has(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+def test_resume_and_eval_read_the_text_that_the_run_has(workspace: Path, cli: Cli) -> None:
     (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
     (workspace / "changing.txt").write_text(words(200, seed=1), encoding="utf-8")
-    run_cli("train", "words.txt", *TINY, "--name", "changing", "--val-file", "changing.txt")
-    before = run_json("eval", "changing")["chars"]
+    cli("train", "words.txt", *TINY, "--name", "changing", "--val-file", "changing.txt")
+    before = cli.json("eval", "changing")["chars"]
     (workspace / "changing.txt").write_text(words(201, seed=1), encoding="utf-8")
     shutil.rmtree(workspace / "cache" / "texts")
-    run_cli("resume", "changing", "--max-steps", "50")
+    cli("resume", "changing", "--max-steps", "50")
     assert find_run("changing").status().step == 50
-    assert run_json("eval", "changing")["chars"] == before
+    assert cli.json("eval", "changing")["chars"] == before
 
 
 def test_worker_opens_a_validation_text_that_is_not_open_yet(workspace: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import charlstm
 from charlstm.runs.folder import find_run
 from charlstm.training.presets import preset
-from command_line import TEXT, TINY, ErrorOf, RunCli
+from command_line import TEXT, TINY, Cli
 
 
 def record(name: str) -> Any:
@@ -35,10 +35,10 @@ clean = true
 """
 
 
-def test_settings_file_goes_before_preset_and_after_options(workspace: Path, run_cli: RunCli) -> None:
+def test_settings_file_goes_before_preset_and_after_options(workspace: Path, cli: Cli) -> None:
     (workspace / "small.toml").write_text(SMALL, encoding="utf-8")
     words = ["train", "data/fox.txt", "--settings-file", "small.toml", "--name", "file"]
-    run_cli(*words, "--lr", "0.03", "--set", "seq_length=8")
+    cli(*words, "--lr", "0.03", "--set", "seq_length=8")
     found = record("file")
     expected = preset("standard", 1000, len(set(TEXT[:1000]))).with_changes(
         hidden_size=12, num_layers=1, batch_size=4, seq_length=8, max_steps=3, max_minutes=None, lr=0.03,
@@ -50,10 +50,10 @@ def test_settings_file_goes_before_preset_and_after_options(workspace: Path, run
     assert found["corpus"]["options"]["clean"]
 
 
-def test_options_go_before_the_settings_file(workspace: Path, run_cli: RunCli) -> None:
+def test_options_go_before_the_settings_file(workspace: Path, cli: Cli) -> None:
     (workspace / "small.toml").write_text(SMALL, encoding="utf-8")
     words = ["train", "data/fox.txt", "--settings-file", "small.toml", "--name", "options"]
-    run_cli(*words, "--preset", "reference", "--max-chars", "500", "--no-clean")
+    cli(*words, "--preset", "reference", "--max-chars", "500", "--no-clean")
     found = record("options")
     assert found["preset"] == "reference"
     assert (found["settings"]["optimizer"], found["settings"]["lr"]) == ("adam", 0.02)
@@ -65,8 +65,8 @@ def weights(name: str) -> dict[str, Any]:
     return charlstm.load_model(find_run(name).model_path).weights
 
 
-def test_run_like_another_trains_to_the_same_weights(workspace: Path, run_cli: RunCli) -> None:
-    run_cli("train", "--like", "fox", "--name", "again")
+def test_run_like_another_trains_to_the_same_weights(workspace: Path, cli: Cli) -> None:
+    cli("train", "--like", "fox", "--name", "again")
     assert record("again")["settings"] == record("fox")["settings"]
     assert record("again")["corpus"] == record("fox")["corpus"]
     assert record("again")["preset"] == record("fox")["preset"] == "quick"
@@ -74,35 +74,33 @@ def test_run_like_another_trains_to_the_same_weights(workspace: Path, run_cli: R
         assert np.array_equal(array, weights("again")[name])
 
 
-def test_options_go_before_settings_file_and_that_before_the_run(workspace: Path, run_cli: RunCli) -> None:
+def test_options_go_before_settings_file_and_that_before_the_run(workspace: Path, cli: Cli) -> None:
     (workspace / "other.txt").write_text("another text, with other words in it. " * 200, encoding="utf-8")
     (workspace / "like.toml").write_text("lr = 0.02\nseed = 7\n[text]\nmax_chars = 2000", encoding="utf-8")
     words = ["train", "other.txt", "--like", "fox", "--settings-file", "like.toml", "--name", "mixed"]
-    run_cli(*words, "--seed", "8", "--max-steps", "5")
+    cli(*words, "--seed", "8", "--max-steps", "5")
     found, base = record("mixed"), record("fox")["settings"]
     assert found["settings"] == base | {"lr": 0.02, "seed": 8, "max_steps": 5}
     assert (found["corpus"]["name"], found["corpus"]["chars"]) == ("other.txt", 2000)
 
 
-def test_text_options_of_the_run_are_kept_and_can_be_changed(workspace: Path, run_cli: RunCli) -> None:
+def test_text_options_of_the_run_are_kept_and_can_be_changed(workspace: Path, cli: Cli) -> None:
     (workspace / "soft.txt").write_text("soft\u00adhyphens and spaces. " * 200, encoding="utf-8")
-    run_cli("train", "soft.txt", *TINY, "--clean", "--fold-rare", "3", "--name", "soft")
-    run_cli("train", "data/fox.txt", "--like", "soft", "--max-steps", "2", "--name", "kept")
+    cli("train", "soft.txt", *TINY, "--clean", "--fold-rare", "3", "--name", "soft")
+    cli("train", "data/fox.txt", "--like", "soft", "--max-steps", "2", "--name", "kept")
     assert record("kept")["corpus"]["options"] == record("soft")["corpus"]["options"]
-    run_cli("train", "--like", "soft", "--max-steps", "2", "--no-clean", "--name", "changed")
+    cli("train", "--like", "soft", "--max-steps", "2", "--no-clean", "--name", "changed")
     assert record("changed")["corpus"]["options"] == record("soft")["corpus"]["options"] | {"clean": False}
     assert "\u00ad" in record("changed")["vocabulary"]
     assert "\u00ad" not in record("soft")["vocabulary"]
 
 
-def test_other_network_than_that_of_the_start_is_refused_with_what_helps(
-    workspace: Path, run_cli: RunCli, error_of: ErrorOf
-) -> None:
-    run_cli("train", "data/fox.txt", *TINY[4:], "--from", "fox", "--name", "on")
+def test_other_network_than_that_of_the_start_is_refused_with_what_helps(workspace: Path, cli: Cli) -> None:
+    cli("train", "data/fox.txt", *TINY[4:], "--from", "fox", "--name", "on")
     for words in (["--like", "on"], ["data/fox.txt", *TINY[4:], "--from", "fox"]):  # `--like` names no start
-        message = error_of("train", *words, "--hidden-size", "9")
+        message = cli.error("train", *words, "--hidden-size", "9")
         assert "leave hidden_size out, or start from nothing with --from none" in message
-        assert "init has no effect where training starts" in error_of("train", *words, "--set", "init=torch")
-    run_cli("train", "--like", "on", "--hidden-size", "9", "--set", "init=torch", "--from", "none", "--name", "own")
+        assert "init has no effect where training starts" in cli.error("train", *words, "--set", "init=torch")
+    cli("train", "--like", "on", "--hidden-size", "9", "--set", "init=torch", "--from", "none", "--name", "own")
     settings = record("own")["settings"]
     assert (settings["hidden_size"], settings["init"], record("own")["lineage"]) == (9, "torch", None)

@@ -21,7 +21,9 @@ from charlstm.generation.session_file import save_session
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.runs.folder import find_run
 from charlstm.runs.models import demo_path
-from command_line import ErrorOf, RunCli, RunJson
+from command_line import Cli
+
+pytestmark = pytest.mark.usefixtures("workspace")
 
 Save = Callable[[Path, Model], object]
 
@@ -60,12 +62,12 @@ def test_library_refuses_an_impossible_name(name: str, model: Model, tmp_path: P
     [("report", "fox", "--out"), ("generate", "fox", "--checkpoints", "--out"), ("compare", "fox", "--svg")],
 )
 def test_folder_that_is_not_there_is_said_before_the_work(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    run_cli("generate", "--help")  # imports what would keep a function that is replaced
+    cli("generate", "--help")  # imports what would keep a function that is replaced
     for work in ("cli.options.open_model", "insight.checkpoints.checkpoint_texts", "runs.comparison.read_run"):
         monkeypatch.setattr(f"charlstm.{work}", lambda *_, **__: pytest.fail("the work was done first"))
-    err = run_cli(*words, "missing/page.html", code=1)[1]
+    err = cli(*words, "missing/page.html", code=1)[1]
     assert err.startswith("charlstm: There is no folder missing: ")
 
 
@@ -130,85 +132,54 @@ def test_all_that_writes_a_file_for_the_user_follows_the_same_rules(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_everything_in_a_run_folder_is_private(workspace: Path, umask: None) -> None:
+def test_everything_in_a_run_folder_is_private(umask: None) -> None:
     run = find_run("fox").path
     for path in (run, *run.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-EXPORT = ("export", "fox", "--to", "script", "--out")
-IMPORT = ("import", "theirs.net", "--out")
-
-
 @pytest.fixture
-def writing_commands(
-    workspace: Path, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[tuple[str, ...], str]:
-    """The two commands that take --out, with the suffixes of their files, in a folder that has only a checkpoint."""
+def checkpoint(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder has a checkpoint of the reference script, theirs.net."""
     monkeypatch.chdir(tmp_path)
-    run_cli(*EXPORT, "theirs.net")
-    return {EXPORT: ".net", IMPORT: ".safetensors"}
+    cli("export", "fox", "--to", "script", "--out", "theirs.net")
 
 
-def test_commands_replace_files_only_when_forced(
-    writing_commands: dict[tuple[str, ...], str], run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
-) -> None:
-    for words, ending in writing_commands.items():
-        path, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
+writing_commands = pytest.mark.parametrize(
+    ("words", "ending"),
+    [(("export", "fox", "--to", "script", "--out"), ".net"), (("import", "theirs.net", "--out"), ".safetensors")],
+)
+"""The two commands that take --out and write no page, with the suffixes of their files."""
+
+
+@writing_commands
+@pytest.mark.usefixtures("checkpoint")
+def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, words: tuple[str, ...], ending: str) -> None:
+    path, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
+    path.write_bytes(b"mine")
+    link.symlink_to(path.name)
+    for name in (path.name, link.name):
         path.write_bytes(b"mine")
-        link.symlink_to(path.name)
-        for name in (path.name, link.name):
-            path.write_bytes(b"mine")
-            assert "--force" in error_of(*words, name)
-            assert path.read_bytes() == b"mine"
-            run_cli(*words, name, "--force")
-            assert path.stat().st_size > 1000
-        assert link.is_symlink()
+        assert "--force" in cli.error(*words, name)
+        assert path.read_bytes() == b"mine"
+        cli(*words, name, "--force")
+        assert path.stat().st_size > 1000
+    assert link.is_symlink()
 
 
-def test_default_name_does_not_replace_a_broken_link(
-    writing_commands: dict[tuple[str, ...], str], error_of: ErrorOf, tmp_path: Path
-) -> None:
-    (tmp_path / "fox.net").symlink_to("nothing")
-    assert "fox.net is a link to a file that does not exist" in error_of("export", "fox", "--to", "script")
-    assert (tmp_path / "fox.net").is_symlink()
-
-
+@writing_commands
+@pytest.mark.usefixtures("checkpoint")
 def test_dash_is_standard_output_unless_that_is_a_terminal(
-    writing_commands: dict[tuple[str, ...], str],
-    run_cli: RunCli,
-    error_of: ErrorOf,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], ending: str
 ) -> None:
-    for words, ending in writing_commands.items():
-        run_cli(*words, f"file{ending}")
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
-            assert run([*words, "-"]) == 0
-            sys.stdout.buffer.seek(0)
-            assert sys.stdout.buffer.read() == (tmp_path / f"file{ending}").read_bytes()
-        run_cli(*words, "./-" if ending == ".net" else f"./-{ending}")
-        assert "--json and --out -" in run_cli(*words, "-", "--json", code=2)[1]
-    assert {path.name for path in tmp_path.glob("-*")} == {"-", "-.safetensors"}
+    cli(*words, f"file{ending}")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+        assert run([*words, "-"]) == 0
+        sys.stdout.buffer.seek(0)
+        assert sys.stdout.buffer.read() == (tmp_path / f"file{ending}").read_bytes()
+    cli(*words, "./-" if ending == ".net" else f"./-{ending}")
+    assert "--json and --out -" in cli(*words, "-", "--json", code=2)[1]
+    assert [path.name for path in tmp_path.glob("-*")] == ["-" if ending == ".net" else "-.safetensors"]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    for words in writing_commands:
-        assert "terminal" in error_of(*words, "-")
-
-
-def test_play_save_replaces_only_its_own_files(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def play(*lines: str, code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-        return run_cli("play", "fox", "--length", "5", code=code)
-
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.txt").write_text("mine")
-    assert "mine.txt already" in play("the", "/save mine.txt", code=1)[1]
-    play("the", "/save new.txt", "/save new.txt")  # its own file may be replaced
-    os.mkfifo(tmp_path / "pipe.txt")
-    assert "pipe.txt is a pipe" in play("the", "/save pipe.txt", code=1)[1]
-    assert '"kind": "charlstm session"' in play("the", "/save -")[0]
-    assert sorted(os.listdir(tmp_path)) == ["mine.txt", "new.txt", "pipe.txt"]
-    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert "terminal" in cli.error(*words, "-")

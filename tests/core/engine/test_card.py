@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from charlstm.engine import devices
-from charlstm.engine.trainer import Trainer
 from charlstm.text.corpus import Corpus
-from charlstm.training.events import Event, Finished, Stepped
-from charlstm.training.hooks import Hooks
+from charlstm.training.events import Stepped
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
-from small_training import MemoryStore, ScriptedCommands, log_of
+from small_training import log_of
+from trained import assert_same_state, trained
 
 pytestmark = pytest.mark.numeric
 
@@ -32,10 +29,6 @@ def test_auto_takes_a_cuda_card_but_not_that_of_a_mac(cuda: bool, chosen: str, m
 needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
-def losses(events: Sequence[Event]) -> dict[int, float]:
-    return {event.step: event.train_loss for event in events if isinstance(event, Stepped)}
-
-
 @needs_card
 def test_cuda_training_has_the_losses_of_the_cpu_for_50_steps(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
@@ -45,25 +38,18 @@ def test_cuda_training_has_the_losses_of_the_cpu_for_50_steps(
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     plain = settings.with_changes(dropout=0.0, weight_drop=0.0, max_steps=50)
     plan = replace(plan, planned_steps=50, log_every=1)
-    here = list(Trainer(corpus, plain, plan=plan).events())
-    there = list(Trainer(corpus, plain, plan=replace(plan, device="cuda")).events())
-    assert losses(there) == pytest.approx(losses(here), rel=2e-3)
-    assert isinstance(here[-1], Finished)
-    assert isinstance(there[-1], Finished)
-    assert there[-1].best_val == pytest.approx(here[-1].best_val, rel=2e-3)
+    here, there = (trained(corpus, plain, replace(plan, device=device)) for device in ("cpu", "cuda"))
+    losses, others = ([event.train_loss for event in run.only(Stepped)] for run in (here, there))
+    assert len(losses) == 50
+    assert others == pytest.approx(losses, rel=2e-3)
+    assert there.last.best_val == pytest.approx(here.last.best_val, rel=2e-3)
 
 
 @needs_card
 def test_cuda_resume_is_exact(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     """With all random regularisation."""
     plan = replace(plan, device="cuda")
-    whole_store, store, commands = MemoryStore(), MemoryStore(), ScriptedCommands({28: [("stop", None)]})
-    whole = list(Trainer(corpus, settings, store=whole_store, plan=plan).events())
-    first: list[Event] = []
-    Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)).train(
-        lambda event: (first.append(event), commands.see(event))
-    )
-    rest = list(Trainer.resume(corpus, settings, store.states[-1], store=store).events())
-    assert log_of([*first, *rest]) == log_of(whole)
-    for name, array in whole_store.states[-1].tensors.items():
-        assert np.array_equal(store.states[-1].tensors[name], array), name
+    whole, first = trained(corpus, settings, plan), trained(corpus, settings, plan, {28: [("stop", None)]})
+    rest = trained(corpus, settings, state=first.store.states[-1])
+    assert log_of([*first.events, *rest.events]) == log_of(whole.events)
+    assert_same_state(rest.store.states[-1], whole.store.states[-1])

@@ -68,25 +68,12 @@ def other_ranks() -> Iterator[list[OtherRank]]:
         each.process.communicate()
 
 
-def make_run(folder: Path, name: str) -> Run:
+def make_run(folder: Path, name: str, settings: Settings) -> Run:
     """A run that uses all random regularisation, with a plan that needs no measurement and five rows for two ranks."""
     text = folder / "words.txt"
     text.write_text(words(2000))
-    settings = Settings(
-        hidden_size=12,
-        num_layers=2,
-        batch_size=5,
-        seq_length=16,
-        max_steps=STEPS,
-        dropout=0.2,
-        shared_masks=False,
-        weight_drop=0.1,
-        state_reset=0.05,
-        ema_decay=0.9,
-        schedule="constant",
-        threads=1,
-        seed=5,
-    )
+    changes = {"batch_size": 5, "max_steps": STEPS, "shared_masks": False, "schedule": "constant", "calibrate": False}
+    settings = settings.with_changes(**changes)
     run = launch.create_new_run(launch.NewRun(text, settings, name=name, runs_dir=folder))
     plan = make_plan(batch_size=5, planned_steps=STEPS, log_every=1, val_every=20)
     run.write_spec(replace(run.spec(), plan=plain(plan)))
@@ -97,8 +84,10 @@ def losses(events: list[Event]) -> dict[int, float]:
     return {event.step: event.train_loss for event in events if isinstance(event, Stepped)}  # type: ignore[misc]
 
 
-def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(tmp_path: Path, other_ranks: list[OtherRank]) -> None:
-    alone, shared = (make_run(tmp_path, name) for name in ("alone", "shared"))
+def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(
+    tmp_path: Path, settings: Settings, other_ranks: list[OtherRank]
+) -> None:
+    alone, shared = (make_run(tmp_path, name, settings) for name in ("alone", "shared"))
     one = losses(list(run_foreground(alone)))
 
     # Two ranks have the losses of one; a signal to rank 1 makes rank 0 write a checkpoint and stop.

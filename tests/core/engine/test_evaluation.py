@@ -20,6 +20,7 @@ from charlstm.model.file import load_model
 from charlstm.runs.models import find_model
 from charlstm.text.corpus import open_corpus
 from random_examples import examples
+from training_fixtures import torch_threads
 
 pytestmark = pytest.mark.numeric
 
@@ -39,6 +40,16 @@ def network() -> CharLSTM:
 @pytest.fixture(scope="module")
 def ids() -> np.ndarray:
     return np.random.default_rng(0).integers(0, SYMBOLS, 6000).astype(np.uint8)
+
+
+def scaled(network: CharLSTM, factor: float) -> CharLSTM:
+    """A copy with its logits multiplied by ``factor``."""
+    copy = CharLSTM(SYMBOLS, 16, 2)
+    copy.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        copy.fc.weight.mul_(factor)
+        copy.fc.bias.mul_(factor)
+    return copy
 
 
 def read_in_order(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> Evaluation:
@@ -101,11 +112,7 @@ def test_exact_loss_over_more_rows_than_one_batch(
 
 
 def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: np.ndarray) -> None:
-    broken = CharLSTM(SYMBOLS, 16, 2)
-    broken.load_state_dict(network.state_dict())
-    with torch.no_grad():
-        broken.fc.bias[3] = math.nan
-    assert math.isnan(evaluate(broken, ids, [(0, 6000)]).nats)
+    assert math.isnan(evaluate(scaled(network, math.nan), ids, [(0, 6000)]).nats)
 
 
 def test_exact_loss_of_a_trained_network_is_that_of_reading_in_order() -> None:
@@ -144,13 +151,9 @@ def test_rows_are_read_by_threads_that_do_not_wait_for_each_other(
         return run(*arguments)
 
     monkeypatch.setattr(evaluation, "_run", watched)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
+    with torch_threads(threads):
         found = evaluate(network, ids, [(0, 6000)], limit)
         assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
     assert seen == {1}
     assert (found.loss, found.chars) == (pytest.approx(wanted.loss, abs=1e-6), wanted.chars)
 
@@ -164,21 +167,14 @@ def test_factor_of_the_logits_undoes_a_wrong_temperature(network: CharLSTM) -> N
             ids.append(int(torch.multinomial(logits[0, 0].softmax(0), 1, generator=generator)))
     text = np.array(ids, np.uint8)
     for factor in (0.9, 1.0, 1.25):
-        wrong = CharLSTM(SYMBOLS, 16, 2)
-        wrong.load_state_dict(network.state_dict())
-        with torch.no_grad():
-            wrong.fc.weight.mul_(factor)
-            wrong.fc.bias.mul_(factor)
-        assert best_logit_factor(wrong, text, [(0, 4000)], 4000) * factor == pytest.approx(1, abs=0.05)
+        found = best_logit_factor(scaled(network, factor), text, [(0, 4000)], 4000)
+        assert found * factor == pytest.approx(1, abs=0.05)
 
 
 def test_factor_of_the_logits_is_bounded_and_1_where_there_is_no_loss(network: CharLSTM, ids: np.ndarray) -> None:
     assert best_logit_factor(network, ids, [(0, 3000)], 2000) == FACTORS[0]  # nothing in random text is predicted
     assert best_logit_factor(network, ids, [(5, 6)], 100) == 1
-    broken = CharLSTM(SYMBOLS, 16, 2)
-    with torch.no_grad():
-        broken.fc.bias[3] = math.nan
-    assert best_logit_factor(broken, ids, [(0, 3000)], 500) == 1
+    assert best_logit_factor(scaled(network, math.nan), ids, [(0, 3000)], 500) == 1
 
 
 spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(

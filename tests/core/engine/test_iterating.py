@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,72 +15,38 @@ from charlstm.engine.train_step import TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import RunError
 from charlstm.model.file import Model
+from charlstm.system import DeferredInterrupt, StopSignals
 from charlstm.text.corpus import Corpus
-from charlstm.training.events import Event, Finished, Started
+from charlstm.training.events import Event, Finished
 from charlstm.training.hooks import Hooks
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
-from charlstm.training.state import TrainingState
 from small_training import MemoryStore, ScriptedCommands, log_of
+from trained import Script, assert_same_state, sample, trained
+from training_fixtures import torch_threads
 
 pytestmark = pytest.mark.numeric
 
-COMMANDS: dict[int, list[tuple[str, float | None]]] = {
-    8: [("checkpoint", None), ("set-lr", 1e-3)],
-    20: [("pause", None), ("resume", None)],
-}
 
-
-def sample(model: Model) -> tuple[str, str]:
-    return "the", f"{float(sum(np.abs(array).sum() for array in model.weights.values())):.9e}"
-
-
-def trained(corpus: Corpus, settings: Settings, plan: Plan, each: int) -> tuple[list[Event], MemoryStore]:
-    """All events of a trainer of which each iterator is closed after ``each`` events and followed by another."""
-    store, commands = MemoryStore(), ScriptedCommands(COMMANDS)
+def test_trainer_iterated_again_at_every_event_continues_exactly_and_yields_nothing_more_at_the_end(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    at: Script = {8: [("checkpoint", None), ("set-lr", 1e-3)], 20: [("pause", None), ("resume", None)]}
+    whole = trained(corpus, settings, plan, at)
+    store, commands = MemoryStore(), ScriptedCommands(at)
     trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
     events: list[Event] = []
     while not (events and isinstance(events[-1], Finished)):
-        stream = trainer.events()
-        for _ in range(each):
-            event = next(stream, None)
-            assert event is not None or isinstance(events[-1], Finished)
-            if event is None:
-                break
-            commands.see(event)
-            events.append(event)
-        stream.close()
+        with contextlib.closing(trainer.events()) as stream:
+            events.append(next(stream))
+        commands.see(events[-1])
     assert list(trainer.events()) == []
-    return events, store
-
-
-def assert_same(a: tuple[list[Event], MemoryStore], b: tuple[list[Event], MemoryStore]) -> None:
-    assert log_of(a[0]) == log_of(b[0])
-    assert [event.name for event in a[0] if event.name != "checkpoint"] == [
-        event.name for event in b[0] if event.name != "checkpoint"
-    ]
-    assert a[1].order == b[1].order
-    assert [state.step for state in a[1].states] == [state.step for state in b[1].states]
-    last_a, last_b = a[1].states[-1], b[1].states[-1]
-    assert last_a.tensors.keys() == last_b.tensors.keys()
-    for name, array in last_a.tensors.items():
-        assert array.tobytes() == last_b.tensors[name].tobytes(), name
-
-
-def test_trainer_iterated_again_at_every_event_continues_exactly(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    assert_same(trained(corpus, settings, plan, 1), trained(corpus, settings, plan, 10**6))
-
-
-def test_finished_trainer_yields_nothing_more(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    trainer = Trainer(corpus, settings, store=store, plan=plan)
-    list(trainer.events())
-    best, written = trainer.best, len(store.order)
-    assert list(trainer.events()) == []
-    assert len(store.order) == written
-    assert all(np.array_equal(array, trainer.best.weights[name]) for name, array in best.weights.items())
+    assert log_of(events) == log_of(whole.events)
+    names = [event.name for event in events if event.name != "checkpoint"]
+    assert names == [name for name in whole.names if name != "checkpoint"]
+    assert store.order == whole.store.order
+    assert [state.step for state in store.states] == [state.step for state in whole.store.states]
+    assert_same_state(store.states[-1], whole.store.states[-1])
 
 
 def test_trainer_refuses_a_second_iterator_while_one_is_in_use(corpus: Corpus, settings: Settings, plan: Plan) -> None:
@@ -91,23 +56,22 @@ def test_trainer_refuses_a_second_iterator_while_one_is_in_use(corpus: Corpus, s
     with pytest.raises(RunError, match="already being iterated"):
         next(trainer.events())
     events += first  # and the first continues
-    assert log_of(events) == log_of(list(Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan).events()))
+    assert log_of(events) == log_of(trained(corpus, settings, plan).events)
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
-def test_trainer_that_was_interrupted_within_a_step_cannot_continue(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+def test_trainer_that_fails_within_a_step_cannot_continue(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = TrainStep.step
 
     def breaks(learner: TrainStep, number: int, rate: float) -> object:
         if number == 10:
-            raise kind("in the middle")
+            raise ValueError("in the middle")
         return step(learner, number, rate)
 
     monkeypatch.setattr(TrainStep, "step", breaks)
     trainer = Trainer(corpus, settings, plan=plan)
-    with pytest.raises(kind):
+    with pytest.raises(ValueError, match="in the middle"):
         list(trainer.events())
     monkeypatch.undo()
     with pytest.raises(RunError, match=r"interrupted at step 10.*Trainer\.resume"):
@@ -135,10 +99,8 @@ def interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, int]]:
 def test_interrupt_ends_training_between_two_steps_and_the_next_call_continues_exactly(
     corpus: Corpus, settings: Settings, plan: Plan, interrupts: dict[int, int]
 ) -> None:
-    whole: list[Event] = []
     plan = replace(plan, planned_steps=21)
-    reference = Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan)
-    reference.train(whole.append)
+    whole = trained(corpus, settings, plan)
     for number in (0, 5, 6, 13, 20):  # nothing is due after 5; a log line after 3; a validation after 6, 13 and 20
         interrupts[number] = 1
         trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan)
@@ -148,10 +110,10 @@ def test_interrupt_ends_training_between_two_steps_and_the_next_call_continues_e
         assert trainer.progress.step == number + 1
         resumed = Trainer.resume(corpus, settings, trainer.state(), hooks=Hooks(sample=sample))
         trainer.train(events.append)
-        assert log_of(events) == log_of(whole)
+        assert log_of(events) == log_of(whole.events)
         resumed.train()
         for finished in (trainer, resumed):
-            assert_same_state(finished.state(), reference.state())
+            assert_same_state(finished.state(), whole.trainer.state())
 
 
 def test_second_interrupt_ends_a_step_and_then_there_is_no_state(
@@ -168,6 +130,19 @@ def test_second_interrupt_ends_a_step_and_then_there_is_no_state(
     assert trainer.best.info["step"] == 7
 
 
+def test_signals_that_another_handles_or_that_are_ignored_stay_so() -> None:
+    with StopSignals() as worker, DeferredInterrupt() as trainer:
+        signal.raise_signal(signal.SIGINT)
+    assert (worker.requested, trainer.requested) == ("SIGINT", None)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with StopSignals() as worker:
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert worker.requested is None
+
+
 def test_interrupt_ends_final_validation_and_a_pause(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,15 +154,8 @@ def test_interrupt_ends_final_validation_and_a_pause(
             signal.raise_signal(signal.SIGINT)
 
     commands = ScriptedCommands({8: [("pause", None)]})
-    trainer = Trainer(
-        corpus,
-        settings,
-        plan=replace(plan, planned_steps=20),
-        hooks=Hooks(
-            commands=commands,
-            validation_progress=lambda _: interrupt_once("final validation"),
-        ),
-    )
+    hooks = Hooks(commands=commands, validation_progress=lambda _: interrupt_once("final validation"))
+    trainer = Trainer(corpus, settings, plan=replace(plan, planned_steps=20), hooks=hooks)
     events: list[Event] = []
     monkeypatch.setattr("charlstm.engine.trainer.time.sleep", lambda _: interrupt_once("pause"))
 
@@ -206,26 +174,10 @@ def test_interrupt_ends_final_validation_and_a_pause(
     assert [event.name for event in events[-2:]] == ["validation", "finished"]
 
 
-def assert_same_state(one: TrainingState, other: TrainingState) -> None:
-    assert one.step == other.step
-    assert one.tensors.keys() == other.tensors.keys()
-    for name, array in one.tensors.items():
-        assert array.tobytes() == other.tensors[name].tobytes(), name
-    for name in ("best_val", "best_step", "whole_val", "stale", "ended"):
-        assert one.record["progress"][name] == other.record["progress"][name], name
-
-
 def test_state_at_any_event_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    script: dict[int, list[tuple[str, float | None]]] = {8: [("set-lr", 1e-3), ("pause", None), ("resume", None)]}
-
-    def trained_to_end(trainer: Trainer, commands: ScriptedCommands) -> TrainingState:
-        trainer.train(commands.see)
-        return trainer.state()
-
+    script: Script = {8: [("set-lr", 1e-3), ("pause", None), ("resume", None)]}
     plan = replace(plan, planned_steps=21)
-    reference, commands = None, ScriptedCommands(script)
-    reference = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), plan=plan)
-    last, count = trained_to_end(reference, commands), 0
+    last, count = trained(corpus, settings, plan, script).trainer.state(), 0
     for count in range(1, 40):
         commands = ScriptedCommands(script)
         trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), plan=plan)
@@ -240,11 +192,11 @@ def test_state_at_any_event_continues_exactly(corpus: Corpus, settings: Settings
         state = trainer.state()
         assert state.step == step == events[-1].step
         assert threading.active_count() == before
-        later = ScriptedCommands({8: script[8][commands.returned :]}, returned=0)
-        resumed = Trainer.resume(corpus, settings, state, hooks=Hooks(sample=sample, commands=later))
-        assert_same_state(trained_to_end(resumed, later), last)
+        resumed = trained(corpus, settings, at={8: script[8][commands.returned :]}, state=state)
+        assert_same_state(resumed.trainer.state(), last)
         stream.close()
-        assert_same_state(trained_to_end(trainer, commands), last)
+        trainer.train(commands.see)
+        assert_same_state(trainer.state(), last)
         if isinstance(events[-1], Finished):
             break
     assert count > 20
@@ -261,9 +213,7 @@ def test_state_between_any_two_advances_continues_exactly(corpus: Corpus, settin
             states.append(trainer.state())
     assert {state.record["progress"]["attended"] for state in states} == {True, False}
     for state in states:
-        resumed = Trainer.resume(corpus, settings, state, hooks=hooks)
-        resumed.train()
-        assert_same_state(resumed.state(), trainer.state())
+        assert_same_state(trained(corpus, settings, state=state).trainer.state(), trainer.state())
 
 
 def test_state_is_refused_within_a_step_and_after_divergence(
@@ -282,47 +232,36 @@ def test_state_is_refused_within_a_step_and_after_divergence(
         trainer.state()
     trainer.train()
     assert refused
-
-    diverging = Trainer(corpus, settings.with_changes(lr=1e30, clip=None), plan=plan)
-    assert diverging.train().reason == "diverged"
+    diverging = trained(corpus, settings.with_changes(lr=1e30, clip=None), plan)
+    assert diverging.last.reason == "diverged"
     with pytest.raises(RunError, match="no longer a number"):
-        diverging.state()
+        diverging.trainer.state()
 
 
 def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch(
     corpus: Corpus, settings: Settings
 ) -> None:
     """Measured, from nothing, from a model and resumed: at every event, and at the end."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
+    with torch_threads(3):
         torch.manual_seed(11)
         random = torch.get_rng_state()
-        threads = []
-        seen: list[int] = []
+        threads: list[int] = []
+        inside: list[int] = []
 
         def look(model: Model) -> tuple[str, str]:
-            seen.append(torch.get_num_threads())
+            inside.append(torch.get_num_threads())
             return "", ""
 
-        settings = settings.with_changes(max_steps=4, val_every=2, kernel="auto", threads=2)
-        store = MemoryStore()
-        first = Trainer(corpus, settings, store=store, hooks=Hooks(sample=look))
-        for event in first.events():
+        def see(event: Event) -> None:
             threads.append(torch.get_num_threads())
             assert torch.equal(torch.get_rng_state(), random), event
-        child = Trainer(corpus, settings, start_from=first.best, plan=store.plans[0])
-        resumed = Trainer.resume(corpus, settings, store.states[0])
-        for trainer in (child, resumed):
-            for event in trainer.events():
-                threads.append(torch.get_num_threads())
-                assert torch.equal(torch.get_rng_state(), random), event
+
+        settings = settings.with_changes(max_steps=4, val_every=2, kernel="auto", threads=2)
+        first = trained(corpus, settings, sample=look, see=see)
+        plan = first.store.plans[0]
+        trained(corpus, settings, plan, start_from=first.trainer.best, sample=look, see=see)
+        trained(corpus, settings, state=first.store.states[0], sample=look, see=see)
+        trained(corpus, settings, plan, until=0)
+        threads.append(torch.get_num_threads())
         assert set(threads) == {3}
-        assert set(seen) == {2}
-        assert torch.get_num_threads() == 3
-        stream = Trainer(corpus, settings, plan=store.plans[0]).events()
-        assert isinstance(next(stream), Started)
-        stream.close()
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
+        assert set(inside) == {2}

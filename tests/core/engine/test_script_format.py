@@ -9,7 +9,6 @@ import random
 import re
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from charlstm.engine.script_format import export_checkpoint, import_checkpoint
 from charlstm.errors import ModelError
+from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
@@ -69,17 +69,7 @@ def model_probabilities(model: Model, ids: list[int]) -> np.ndarray[Any, Any]:
     """Probabilities (T, V) as generation computes them."""
     stepper = Stepper(model)
     state = stepper.zero_state()
-    logits = np.concatenate([stepper.step(np.array([which]), state).copy() for which in ids])
-    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Steps this small are slower with two threads, and much slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    return softmax(np.concatenate([stepper.step(np.array([which]), state).copy() for which in ids]))
 
 
 IDS = [0, 3, 3, 6, 1, 5, 2, 4, 0]
@@ -223,7 +213,7 @@ def test_import_refuses_other_objects_than_the_dictionary(tmp_path: Path) -> Non
 
 def test_import_refuses_other_files(tmp_path: Path) -> None:
     path = tmp_path / "x.net"
-    assert "There is no file" in refusal(path)
+    assert "There is no checkpoint file" in refusal(path)
     assert "is a folder, not a file" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     assert "is a pipe, not a file" in refusal(tmp_path / "pipe")
@@ -394,6 +384,3 @@ def test_import_reads_the_very_file_that_it_has_checked(
 
     monkeypatch.setattr(torch, "load", load_later)
     assert np.array_equal(import_checkpoint(path).weights["fc.bias"], expected)
-
-
-# -- real checkpoints --------------------------------------------------------------------------------------------

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError, TextError
 from charlstm.text.corpus import Corpus, ValidationText
-from charlstm.training.events import Event, Finished, Started, Stepped, Validated, Warned
+from charlstm.training.events import Started, Stepped, Validated, Warned
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings, changed
-from small_training import MemoryStore, log_of, make_corpus, words
+from small_training import log_of, make_corpus, words
+from trained import Trained, assert_same_state, trained
 
 pytestmark = pytest.mark.numeric
 
 
-def started(events: list[Event]) -> Started:
-    return next(event for event in events if isinstance(event, Started))
+def assert_resumes_exactly(whole: Trained, corpus: Corpus, settings: Settings) -> None:
+    resumed = trained(corpus, settings, state=whole.store.states[0])
+    assert log_of(resumed.events) == [line for line in log_of(whole.events) if line in log_of(resumed.events)]
+    assert_same_state(resumed.store.states[-1], whole.store.states[-1])
 
 
 @pytest.mark.parametrize("split", ["tail", "blocks"])
@@ -27,36 +29,25 @@ def test_training_never_reads_the_test_part(corpus: Corpus, settings: Settings, 
     """Other characters in the test part change neither an event nor a weight; in the validation part they do."""
     settings = settings.with_changes(test_fraction=0.2, split=split)
     parts = corpus.split(settings.val_fraction, settings.split, settings.test_fraction)
-    text = corpus.text()
 
-    def trained(changed_spans: tuple[tuple[int, int], ...]) -> tuple[list[str], MemoryStore, list[Event]]:
-        chars = list(text)
-        for start, stop in changed_spans:
+    def changed_in(*spans: tuple[int, int]) -> Trained:
+        chars = list(corpus.text())
+        for start, stop in spans:
             chars[start:stop] = reversed(chars[start:stop])
-        store = MemoryStore()
-        events = list(Trainer(make_corpus("".join(chars)), settings, plan=plan, store=store).events())
-        return log_of(events), store, events
+        return trained(make_corpus("".join(chars)), settings, plan)
 
-    log, store, events = trained(())
-    other_log, other_store, _ = trained(parts.test)
-    assert log == other_log
-    for name, array in store.models[-1][2].weights.items():
-        assert np.array_equal(array, other_store.models[-1][2].weights[name])
-    assert trained(parts.held_out)[0] != log
-    assert started(events).test_chars == sum(stop - start for start, stop in parts.test) > 0
+    run, other = changed_in(), changed_in(*parts.test)
+    assert log_of(run.events) == log_of(other.events)
+    assert_same_state(run.store.states[-1], other.store.states[-1])
+    assert log_of(changed_in(*parts.held_out).events) != log_of(run.events)
+    assert run.only(Started)[0].test_chars == sum(stop - start for start, stop in parts.test) > 0
 
 
 def test_resume_with_test_part_is_exact(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    settings = settings.with_changes(test_fraction=0.2, checkpoint_steps=20)
-    store = MemoryStore()
-    whole = list(Trainer(corpus, settings, plan=plan, store=store).events())
-    state = next(state for state in store.states if state.step == 0)
-    assert state.record["settings"]["test_fraction"] == 0.2
-    again = MemoryStore()
-    resumed = list(Trainer.resume(corpus, settings, state, store=again).events())
-    assert log_of(resumed) == [line for line in log_of(whole) if line in log_of(resumed)]
-    for name, array in store.models[-1][2].weights.items():
-        assert np.array_equal(array, again.models[-1][2].weights[name])
+    settings = settings.with_changes(test_fraction=0.2)
+    run = trained(corpus, settings, plan)
+    assert run.store.states[0].record["settings"]["test_fraction"] == 0.2
+    assert_resumes_exactly(run, corpus, settings)
 
 
 def test_test_fraction_cannot_change_in_a_run(settings: Settings) -> None:
@@ -70,8 +61,8 @@ def test_overlap_of_training_and_test_part_is_a_warning(settings: Settings, plan
     text = words(600)
     corpus = make_corpus(text + words(100, seed=1) + text)
     fractions = {"val_fraction": 0.07, "test_fraction": 0.46}
-    trainer = Trainer(corpus, settings.with_changes(max_steps=2, **fractions), plan=plan)
-    warnings = [event.message for event in trainer.events() if isinstance(event, Warned)]
+    run = trained(corpus, settings.with_changes(max_steps=2, **fractions), plan)
+    warnings = [event.message for event in run.only(Warned)]
     assert any("of the test part is word for word in the training part" in message for message in warnings)
     assert not any("of the held-out part" in message for message in warnings)
 
@@ -79,10 +70,9 @@ def test_overlap_of_training_and_test_part_is_a_warning(settings: Settings, plan
 def test_model_of_the_same_text_with_another_test_part_is_a_warning(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    parent = MemoryStore()
-    list(Trainer(corpus, settings, plan=plan, store=parent).events())
-    child = Trainer(corpus, settings.with_changes(test_fraction=0.2), plan=plan, start_from=parent.models[-1][2])
-    warnings = [event.message for event in child.events() if isinstance(event, Warned)]
+    parent = trained(corpus, settings, plan).trainer.best
+    child = trained(corpus, settings.with_changes(test_fraction=0.2), plan, start_from=parent)
+    warnings = [event.message for event in child.only(Warned)]
     assert any("has learnt 50 % of the test part" in message for message in warnings)
     assert any("has learnt 100 % of the held-out part" in message for message in warnings)
 
@@ -95,29 +85,18 @@ def with_validation_text(text: str, validation: str) -> Corpus:
 def test_training_reads_all_of_the_text_beside_a_validation_text(settings: Settings, plan: Plan) -> None:
     """Another validation text changes the losses on it, but not what is trained on."""
     text = words(1000)
-    logs = []
-    for seed in (1, 2):
-        store = MemoryStore()
-        corpus = with_validation_text(text, words(150, seed=seed))
-        events = list(Trainer(corpus, settings, plan=plan, store=store).events())
-        assert started(events).train_chars == len(text)
-        assert started(events).val_chars == len(words(150, seed=seed))
-        train = [event.train_loss for event in events if isinstance(event, Stepped)]
-        validation = [event.val_loss for event in events if isinstance(event, Validated)]
-        logs.append((train, validation))
-    assert logs[0][0] == logs[1][0]
-    assert logs[0][1] != logs[1][1]
+    runs = [trained(with_validation_text(text, words(150, seed)), settings, plan) for seed in (1, 2)]
+    [started] = runs[0].only(Started)
+    assert (started.train_chars, started.val_chars) == (len(text), len(words(150, 1)))
+    train = [[event.train_loss for event in run.only(Stepped)] for run in runs]
+    validation = [[event.val_loss for event in run.only(Validated)] for run in runs]
+    assert train[0] == train[1]
+    assert validation[0] != validation[1]
 
 
 def test_resume_with_a_validation_text_is_exact(settings: Settings, plan: Plan) -> None:
     corpus = with_validation_text(words(1000), words(150, seed=1))
-    store, again = MemoryStore(), MemoryStore()
-    whole = list(Trainer(corpus, settings, plan=plan, store=store).events())
-    resumed = list(Trainer.resume(corpus, settings, store.states[0], store=again).events())
-    assert log_of(resumed) == [line for line in log_of(whole) if line in log_of(resumed)]
-    assert isinstance(resumed[-1], Finished)
-    for name, array in store.models[-1][2].weights.items():
-        assert np.array_equal(array, again.models[-1][2].weights[name])
-    other = with_validation_text(words(1000), words(150, seed=2))
+    run = trained(corpus, settings, plan)
+    assert_resumes_exactly(run, corpus, settings)
     with pytest.raises(TextError, match="trained on another text"):
-        Trainer.resume(other, settings, store.states[0])
+        Trainer.resume(with_validation_text(words(1000), words(150, seed=2)), settings, run.store.states[0])

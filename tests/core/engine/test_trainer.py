@@ -21,9 +21,9 @@ from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
-from charlstm.engine.train_step import StepOutcome, TrainStep
+from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
-from charlstm.errors import ModelError, RunError, SettingsError, TextError
+from charlstm.errors import ModelError, RunError, TextError
 from charlstm.fields import plain, read
 from charlstm.generation.samples import make_sampler
 from charlstm.text.batches import TrainingText
@@ -36,7 +36,6 @@ from charlstm.training.events import (
     Controlled,
     Decided,
     Event,
-    Finished,
     Paused,
     Resumed,
     Sampled,
@@ -48,7 +47,13 @@ from charlstm.training.events import (
 from charlstm.training.hooks import Hooks
 from charlstm.training.plan import MOST_START_SHARE, MeasuredSpeed, Plan
 from charlstm.training.settings import Settings
-from small_training import MemoryStore, ScriptedCommands, make_corpus, make_plan, words
+from charlstm.training.state import TrainingState
+from small_training import MemoryStore, make_corpus, make_plan, words
+from trained import Script, Trained, only, trained
+
+TWO_SECONDS = Settings(
+    hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2.0 / 60, threads=1, kernel="nn"
+)
 
 
 class Time:
@@ -74,79 +79,51 @@ class Time:
         monkeypatch.setattr(TrainStep, "step", timed)
 
 
-def kinds(events: list[Event]) -> list[str]:
-    return [event.name for event in events]
-
-
-def run(trainer: Trainer, *watchers: ScriptedCommands) -> list[Event]:
-    events = []
-    for event in trainer.events():
-        events.append(event)
-        for watcher in watchers:
-            watcher.see(event)
-    return events
-
-
-def test_trainer_logs_losses_as_often_as_the_setting_says(corpus: Corpus, settings: Settings) -> None:
-    events = run(Trainer(corpus, settings.with_changes(log_every=25)))
-    assert [event.step for event in events if isinstance(event, Stepped)] == [25, 50, 60]
-
-
 def test_trainer_logs_validates_samples_and_saves_at_its_planned_steps(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(sample=lambda model: ("the", "…"))))
-    assert kinds(events)[:3] == ["started", "validation", "sample"]
-    assert kinds(events)[-1] == "finished"
-    steps = [event for event in events if isinstance(event, Stepped)]
+    run = trained(corpus, settings, plan)
+    assert run.names[:3] == ["started", "validation", "sample"]
+    assert run.names[-1] == "finished"
+    steps, store = run.only(Stepped), run.store
     assert [event.step for event in steps] == list(range(4, 61, 4))
     assert steps[-1].train_loss < steps[0].train_loss
     assert steps[1].epoch == pytest.approx(8 / 98)
-    on_the_way = [event for event in events if isinstance(event, Validated) and not event.whole]
-    assert [event.step for event in on_the_way] == [0, 7, 14, 21, 28, 35, 42, 49, 56, 60]
-    assert [event.step for event in events if isinstance(event, Sampled)] == sorted(
-        {0, 3, 20, *(event.step for event in on_the_way)}
-    )
+    validated = [event.step for event in run.on_the_way]
+    assert validated == [0, 7, 14, 21, 28, 35, 42, 49, 56, 60]
+    assert [event.step for event in run.only(Sampled)] == sorted({0, 3, 20, *validated})
     assert sorted(store.snapshots) == [0, 3, 20]
     assert store.snapshots[0].info["step"] == 0
     assert [state.step for state in store.states] == [0, 60, 60]  # before and after the last validation
-    assert all(event.best == (event.step in {step for step, _, _ in store.models}) for event in on_the_way)
+    assert all(event.best == (event.step in {step for step, _, _ in store.models}) for event in run.on_the_way)
 
 
 def test_trainer_ends_with_the_loss_of_its_best_model_on_all_held_out_text(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store, plan=plan))
-    last = events[-1]
-    assert isinstance(last, Finished)
+    run = trained(corpus, settings, plan)
+    last = run.last
     assert last.reason == "done"
-    step, val_loss, model = store.models[-1]
+    step, val_loss, model = run.store.models[-1]
     assert last.best_step == step == model.info["step"]
     held_out = corpus.split(settings.val_fraction, settings.split).held_out
     figure = evaluate(CharLSTM.from_model(model), corpus.ids, held_out)
     assert figure.nats == last.best_val == val_loss == model.info["val_loss"]
-    whole = next(event for event in events if isinstance(event, Validated) and event.whole)
-    assert (whole.val_loss, whole.chars) == (figure.nats, figure.chars)
-    best = min((e for e in events if isinstance(e, Validated) and not e.whole), key=lambda event: event.val_loss)
-    assert best.step == step
+    whole = run.only(Validated)[-1]
+    assert (whole.whole, whole.val_loss, whole.chars) == (True, figure.nats, figure.chars)
+    assert min(run.on_the_way, key=lambda event: event.val_loss).step == step
 
 
 def test_trainer_saves_the_measured_plan_before_its_first_event(corpus: Corpus) -> None:
     store = MemoryStore()
     settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, epochs=0.2, threads=1, kernel="nn")
-    trainer = Trainer(corpus, settings, store=store)
-    stream = trainer.events()
-    started = next(stream)
-    assert isinstance(started, Started)
+    [started] = trained(corpus, settings, store=store, until=0).only(Started)
     assert store.order == ["plan"]
     plan = store.plans[0]
     assert started.planned_steps == plan.planned_steps == math.ceil(0.2 * plan.steps_per_epoch)
     assert plan.log_every >= 1
     assert plan.seconds_per_step > 0
     assert read(Plan, plain(plan)) == plan
-    stream.close()
 
 
 def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
@@ -155,44 +132,33 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
     def unsupported(function: Any) -> Any:
         raise RuntimeError("not supported here")
 
-    settings, plan = settings.with_changes(kernel="fused", max_steps=8), replace(plan, kernel="fused-f32")
-    store = MemoryStore()
+    settings = settings.with_changes(kernel="fused", max_steps=8)
     recurrence._compiled.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(torch.jit, "script", unsupported)
-        first = run(
-            Trainer(corpus, settings.with_changes(max_steps=8), store=store, plan=replace(plan, planned_steps=8))
-        )
+        first = trained(corpus, settings, replace(plan, kernel="fused-f32", planned_steps=8))
     recurrence._compiled.cache_clear()
-    started, warned = first[:2]
+    started, warned = first.events[:2]
     assert isinstance(started, Started)
     assert started.kernel_path.startswith("Python loops")
     assert isinstance(warned, Warned)
     assert "its loops are not compiled (RuntimeError: not supported here)" in warned.message
     # a resume with the compiled kernel names the difference
-    resumed, *rest = run(Trainer.resume(corpus, settings, store.states[0]))
-    assert isinstance(resumed, Resumed)
-    assert resumed.inexact is not None
-    assert "kernel path Python loops with" in resumed.inexact
-    assert not [event for event in rest if isinstance(event, Warned)]
+    again = trained(corpus, settings, state=first.store.states[0])
+    [resumed] = again.only(Resumed)
+    assert "kernel path Python loops with" in str(resumed.inexact)
+    assert not again.only(Warned)
 
 
 def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     Time(monkeypatch, 0.01)
-    settings = Settings(
-        hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2.0 / 60, threads=1, kernel="nn"
-    )
     # a plan that is far too long, as if measured on a faster machine
     plan = make_plan(planned_steps=10**6, val_every=20, snapshot_steps=(0,))
-    trainer = Trainer(corpus, settings, plan=plan)
-    events = run(trainer)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    replans = [event for event in events if isinstance(event, Decided)]
-    assert replans
-    assert 1.8 <= trainer.progress.work_seconds <= 2.0
-    assert last.reason == "done"
-    assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
+    run = trained(corpus, TWO_SECONDS, plan)
+    assert run.only(Decided)
+    assert 1.8 <= run.last.work_seconds <= 2.0
+    assert run.last.reason == "done"
+    assert run.only(Stepped)[-1].lr < 1e-3
 
 
 def test_run_whose_end_moves_far_out_validates_no_more_often_than_planned(
@@ -203,112 +169,85 @@ def test_run_whose_end_moves_far_out_validates_no_more_often_than_planned(
     Time(monkeypatch, 0.0625)
     settings = settings.with_changes(max_steps=None, max_minutes=0.5, val_every=None, checkpoint_minutes=None)
     plan = make_plan(planned_steps=85, val_every=3, snapshot_steps=(0,), seconds_per_step=0.35)
-    trainer = Trainer(corpus, settings, plan=plan, store=(store := MemoryStore()))
-    events = run(trainer)
-    moved = [event.step for event in events if isinstance(event, Decided)]
-    assert moved == [3]
-    validated = [event.step for event in events if isinstance(event, Validated) and not event.whole]
-    assert trainer.progress.step == 480
-    assert 28 <= len(validated) <= 34
-    assert [state.step for state in store.states] == [0, 3, 480, 480]
-    assert Trainer.resume(corpus, settings, store.states[1]).plan == trainer.plan
+    run = trained(corpus, settings, plan)
+    assert [event.step for event in run.only(Decided)] == [3]
+    assert run.last.step == 480
+    assert 28 <= len(run.on_the_way) <= 34
+    assert [state.step for state in run.store.states] == [0, 3, 480, 480]
+    assert Trainer.resume(corpus, settings, run.store.states[1]).plan == run.trainer.plan
 
 
-def test_time_spent_before_training_counts_as_part_of_max_minutes(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("spent", "measuring"), [(9.5, 0.0), (0.0, 500.0)])
+def test_start_uses_up_its_share_of_max_minutes_at_most(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, spent: float, measuring: float
 ) -> None:
-    Time(monkeypatch, 0.01)
-    monkeypatch.setattr(benchmark, "measure", lambda *some, **options: MeasuredSpeed("nn", 0.01, 64))
-    settings = Settings(
-        hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2 / 60, threads=1, kernel="nn"
-    )
-    trainer = Trainer(corpus, settings, spent=9.5)
-    events = run(trainer)
-    assert sum(event.chars_per_second > 0 for event in events if isinstance(event, Stepped)) >= 1
+    """On a busy machine measuring once took two minutes, and ``quick`` ended after a single step."""
+    clock = Time(monkeypatch, 0.01)
+
+    def measure(*_: object, **__: object) -> MeasuredSpeed:
+        clock.now += measuring
+        return MeasuredSpeed("nn", 0.01, 64)
+
+    monkeypatch.setattr(benchmark, "measure", measure)
     share = 2 * (1 - MOST_START_SHARE)
-    assert 0.5 * share < trainer.progress.train_seconds <= share, "the start counts, but no more than its share"
-
-
-def test_time_limit_does_not_move_the_end_after_finish(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Time(monkeypatch, 1.0)
-    commands = ScriptedCommands({20: [("finish", None)]})
-    settings = settings.with_changes(max_steps=None, max_minutes=10.0)
-    plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
-    assert events[-1].step <= 50
+    assert 0.5 * share < trained(corpus, TWO_SECONDS, spent=spent).last.train_seconds <= share
 
 
 def test_trainer_validates_when_time_is_up(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     Time(monkeypatch, 1.0)
     settings = settings.with_changes(max_steps=None, max_minutes=0.5)
     plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=50)
-    events = run(Trainer(corpus, settings, plan=plan))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.step, last.reason) == (30, "time")
-    assert [event.step for event in events if isinstance(event, Validated) and not event.whole] == [0, 30]
-    assert last.best_step == 30
+    run = trained(corpus, settings, plan)
+    assert (run.last.step, run.last.reason, run.last.best_step) == (30, "time", 30)
+    assert [event.step for event in run.on_the_way] == [0, 30]
 
 
 def test_time_limit_does_not_count_waits_for_a_full_disk(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, commands, store = Time(monkeypatch, 1.0), ScriptedCommands({5: [("checkpoint", None)]}), MemoryStore()
+    clock, store = Time(monkeypatch, 1.0), MemoryStore()
 
     def wait(seconds: float) -> None:
         clock.now += 1000.0
 
+    def fill(event: Event) -> None:
+        if event.step == 5 and event.name == "step":
+            store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
+
     settings = settings.with_changes(max_steps=None, max_minutes=1.0)
     plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
     monkeypatch.setattr(trainer_module.time, "sleep", wait)
-    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands))
-    for event in trainer.events():
-        commands.see(event)
-        if event.step == 5 and event.name == "step":
-            store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
+    last = trained(corpus, settings, plan, {5: [("checkpoint", None)]}, store=store, see=fill).last
     assert clock.now > 3000
-    assert trainer.progress.ended == "done"
-    assert trainer.progress.work_seconds == trainer.progress.step > 30
+    assert last.reason == "done"
+    assert last.work_seconds == last.step > 30
 
 
 def test_stop_ends_the_final_validation_and_a_resume_repeats_it(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = ScriptedCommands({})
+    at: Script = {}
 
     def asked(*args: Any, progress: Any = None, **how: Any) -> Evaluation:
         if progress is not None:
-            commands.at[plan.planned_steps] = [("stop", None)]
+            at[plan.planned_steps] = [("stop", None)]
         return evaluate(*args, progress=progress, **how)
 
     monkeypatch.setattr(final_validation, "evaluate", asked)
-    store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.step) == ("stopped", plan.planned_steps)
-    assert not any(isinstance(event, Validated) and event.whole for event in events)
+    run = trained(corpus, settings, plan, at)
+    assert (run.last.reason, run.last.step) == ("stopped", plan.planned_steps)
+    assert run.only(Validated) == run.on_the_way
     monkeypatch.undo()
-    again = run(Trainer.resume(corpus, settings, store.states[-1], store=store))
-    assert [event.step for event in again if isinstance(event, Validated)] == [plan.planned_steps]
-    last = again[-1]
-    assert isinstance(last, Finished)
-    assert last.reason == "done"
+    again = trained(corpus, settings, state=run.store.states[-1])
+    assert [event.step for event in again.only(Validated)] == [plan.planned_steps]
+    assert again.last.reason == "done"
 
 
 def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    stores = [MemoryStore(), MemoryStore()]
-    trainers = [
-        Trainer(corpus, settings.with_changes(calibrate=calibrate), store=store, plan=plan)
-        for calibrate, store in zip((False, True), stores, strict=True)
-    ]
-    for trainer in trainers:
-        trainer.train()
-    plain, scaled = (trainer.best for trainer in trainers)
+    runs = [trained(corpus, settings.with_changes(calibrate=calibrate), plan) for calibrate in (False, True)]
+    plain, scaled = (run.trainer.best for run in runs)
     assert plain.loss is not None
     assert scaled.loss is not None
     assert scaled.loss < plain.loss
@@ -318,126 +257,108 @@ def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
     for name in plain.weights.keys() - {"fc.weight", "fc.bias"}:
         assert np.array_equal(plain.weights[name], scaled.weights[name])
     # what training goes on with is not scaled
-    for name, tensor in stores[0].states[-1].tensors.items():
-        assert name.startswith("best.fc") or np.array_equal(tensor, stores[1].states[-1].tensors[name])
+    one, other = (run.store.states[-1].tensors for run in runs)
+    assert all(name.startswith("best.fc") or np.array_equal(tensor, other[name]) for name, tensor in one.items())
 
 
 def test_pause_continues_after_a_full_disk(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = MemoryStore(trouble=[])
-    commands = ScriptedCommands({8: [("pause", None)]})
+    store, full = MemoryStore(), [OSError(errno.ENOSPC, "full")]
+    at: Script = {8: [("pause", None)]}
 
     def wait(seconds: float) -> None:
         if not store.trouble:
-            commands.at[8].append(("resume", None))
+            at[8].append(("resume", None))
+
+    def fill(event: Event) -> None:
+        if isinstance(event, Paused) and full:
+            store.trouble.append(full.pop())
 
     monkeypatch.setattr(trainer_module.time, "sleep", wait)
-    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands))
-    said = []
-    for event in trainer.events():
-        commands.see(event)
-        if isinstance(event, Paused) and not said:
-            store.trouble.append(OSError(errno.ENOSPC, "full"))
-        if isinstance(event, Paused | Resumed):
-            said.append((event.name, getattr(event, "reason", "")))
-    assert [name for name, _ in said] == ["paused", "paused", "resumed", "paused", "resumed"]
-    assert "full" in said[1][1]
+    run = trained(corpus, settings, plan, at, store=store, see=fill)
+    assert [name for name in run.names if name in ("paused", "resumed")] == [
+        *("paused", "paused", "resumed", "paused", "resumed")
+    ]
+    assert "full" in run.only(Paused)[1].reason
 
 
 def test_trainer_handles_every_command_at_its_step(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    commands = ScriptedCommands(
-        {
-            8: [("pause", None), ("set-lr", 1e-4), ("resume", None)],
-            16: [("checkpoint", None)],
-            24: [("stop", None)],
-        }
-    )
-    events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
-    seen = [event for event in events if isinstance(event, Controlled)]
-    assert [event.command for event in seen] == ["pause", "set-lr", "resume", "checkpoint", "stop"]
-    assert [event.id for event in seen] == ["c0", "c1", "c2", "c3", "c4"]
-    assert kinds(events).index("paused") < kinds(events).index("resumed")
-    rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
+    at: Script = {
+        8: [("pause", None), ("set-lr", 1e-4), ("resume", None)], 16: [("checkpoint", None)], 24: [("stop", None)]
+    }  # fmt: skip
+    run = trained(corpus, settings, plan, at)
+    seen = [(event.id, event.command) for event in run.only(Controlled)]
+    assert seen == [("c0", "pause"), ("c1", "set-lr"), ("c2", "resume"), ("c3", "checkpoint"), ("c4", "stop")]
+    assert run.names.index("paused") < run.names.index("resumed")
+    rates = {event.step: event.lr for event in run.only(Stepped)}
     assert rates[8] > 2e-3
     assert rates[12] == pytest.approx(1e-4, rel=0.1)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.step) == ("stopped", 24)
+    assert (run.last.reason, run.last.step) == ("stopped", 24)
     # the second state at 8 names the new rate, before that acts
-    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 8, 8, 16, 24]
-    assert [state.step for state in store.states] == [0, 8, 8, 16, 24]
-    assert [len(state.record["schedule"]["amendments"]) for state in store.states] == [0, 0, 1, 1, 1]
+    states = [(state.step, len(state.record["schedule"]["amendments"])) for state in run.store.states]
+    assert states == [(0, 0), (8, 0), (8, 1), (16, 1), (24, 1)]
+    assert [event.step for event in run.only(Checkpointed)] == [step for step, _ in states]
 
 
 def test_trainer_saves_a_checkpoint_every_few_minutes(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Time(monkeypatch, 10.0)
-    store, plan = MemoryStore(), make_plan(planned_steps=10, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings.with_changes(checkpoint_minutes=0.5), store=store, plan=plan))
-    assert [state.step for state in store.states] == [0, 3, 6, 9, 10, 10]
-    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 3, 6, 9, 10, 10]
-    store = MemoryStore()
-    run(Trainer(corpus, settings.with_changes(checkpoint_minutes=None), store=store, plan=plan))
-    assert [state.step for state in store.states] == [0, 10, 10]
+    plan = make_plan(planned_steps=10, snapshot_steps=(0,), log_every=1)
+    for minutes, steps in ((0.5, [0, 3, 6, 9, 10, 10]), (None, [0, 10, 10])):
+        run = trained(corpus, settings.with_changes(checkpoint_minutes=minutes), plan)
+        assert [state.step for state in run.store.states] == steps
 
 
 def test_pause_sleeps_until_the_next_command(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    commands = ScriptedCommands({4: [("pause", None)]})
+    at: Script = {4: [("pause", None)]}
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 3:
-            commands.at[4].append(("stop", None))
+            at[4].append(("stop", None))
 
     monkeypatch.setattr(trainer_module.time, "sleep", wait)
-    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
+    run = trained(corpus, settings, plan, at)
     assert len(waits) == 3
-    assert kinds(events)[-3:] == ["paused", "control", "finished"]
+    assert [name for name in run.names if name != "checkpoint"][-3:] == ["paused", "control", "finished"]
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.5, 50), (10.0, 2), (60.0, 1)])
 def test_finish_takes_25_seconds_at_the_current_pace(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int
 ) -> None:
-    clock, commands = Time(monkeypatch, seconds), ScriptedCommands({20: [("finish", None)]})
+    clock = Time(monkeypatch, seconds)
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
-    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, hooks=Hooks(commands=commands))
-    events = run(trainer, commands)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.step) == ("done", 20 + steps)
+    run = trained(corpus, settings.with_changes(schedule="constant"), plan, {20: [("finish", None)]})
+    assert (run.last.reason, run.last.step) == ("done", 20 + steps)
     assert clock.now == seconds * (20 + steps)
-    rates = [event.lr for event in events if isinstance(event, Stepped)]
+    rates = [event.lr for event in run.only(Stepped)]
     assert rates[20:] == pytest.approx([settings.lr * (1 - step / steps) for step in range(steps)])
-    assert trainer.schedule.rate(last.step) == 0
+    assert run.trainer.schedule.rate(run.last.step) == 0
 
 
 def test_finish_ends_a_pause_and_does_not_count_it(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = ScriptedCommands({20: [("pause", None)]})
+    clock = Time(monkeypatch, 0.5)
+    at: Script = {20: [("pause", None)]}
 
     def wait(seconds: float) -> None:
-        assert len(commands.at[20]) == 1, "it is still paused"
-        commands.at[20] += [("checkpoint", None), ("finish", None)]
-        trainer._clock._last -= 1000  # as if it had been a long pause
+        assert len(at[20]) == 1, "it is still paused"
+        at[20] += [("checkpoint", None), ("finish", None)]
+        clock.now += 1000
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
     monkeypatch.setattr(trainer_module.time, "sleep", wait)
-    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, hooks=Hooks(commands=commands))
-    trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
-    events = run(trainer, commands)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.step) == ("done", 35)
-    assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [35]
-    assert trainer.progress.work_seconds < 500
+    run = trained(corpus, settings, plan, at)
+    assert (run.last.reason, run.last.step) == ("done", 20 + 50)
+    assert [event.planned_steps for event in run.only(Resumed)] == [20 + 50]
+    assert run.last.work_seconds == 0.5 * (20 + 50)
 
 
 def test_trainer_waits_for_a_full_disk_to_save_its_plan(
@@ -446,31 +367,21 @@ def test_trainer_waits_for_a_full_disk_to_save_its_plan(
     store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
     waits: list[float] = []
     monkeypatch.setattr(trainer_module.time, "sleep", waits.append)
-    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store))
-    assert kinds(events)[:3] == ["paused", "resumed", "started"]
-    assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [3]
+    run = trained(corpus, settings.with_changes(max_steps=3), store=store)
+    assert run.names[:3] == ["paused", "resumed", "started"]
+    assert [event.planned_steps for event in run.only(Resumed)] == [3]
     assert len(waits) == len(store.plans) == 1
 
 
 def test_trainer_stops_at_a_loss_that_is_not_a_number_and_keeps_its_best_model(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    store = MemoryStore()
-    trainer = Trainer(corpus, settings.with_changes(ema_decay=None), store=store, plan=plan)
-    events = []
-    for event in trainer.events():
-        events.append(event)
-        if isinstance(event, Stepped) and event.step == 20:
-            next(iter(trainer._train_step.network.parameters())).data.fill_(math.nan)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert last.reason == "diverged"
-    assert last.best_val is not None
-    assert last.best_step <= 14
-    warning = next(event for event in events if isinstance(event, Warned))
-    assert "no longer a number" in warning.message
-    assert all(np.isfinite(array).all() for array in store.models[-1][2].weights.values())
-    assert all(state.step < 20 for state in store.states)
+    run = trained(corpus, settings.with_changes(lr=1e30, clip=None, ema_decay=None), plan)
+    assert (run.last.reason, run.last.best_step) == ("diverged", 0)
+    assert run.last.best_val is not None
+    assert "no longer a number" in run.only(Warned)[-1].message
+    assert all(np.isfinite(array).all() for array in run.store.models[-1][2].weights.values())
+    assert [state.step for state in run.store.states] == [0]
 
 
 def test_trainer_writes_no_sample_with_diverged_weights(corpus: Corpus, settings: Settings, plan: Plan) -> None:
@@ -482,12 +393,9 @@ def test_trainer_writes_no_sample_with_diverged_weights(corpus: Corpus, settings
         if trainer.progress.step == 28 and not trainer.progress.attended:  # a validation is next
             for parameter in trainer._train_step.network.parameters():
                 parameter.data.fill_(3e38)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert last.reason == "diverged"
-    assert [event.step for event in events if isinstance(event, Sampled)] == [0, 3, 7, 14, 20, 21]
-    warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert any(message.startswith("No sample was written: ") for message in warnings)
+    assert trainer.progress.ended == "diverged"
+    assert [event.step for event in only(events, Sampled)] == [0, 3, 7, 14, 20, 21]
+    assert any(event.message.startswith("No sample was written: ") for event in only(events, Warned))
 
 
 @pytest.mark.parametrize(
@@ -511,18 +419,15 @@ def test_run_that_does_not_improve_ends_by_patience_unless_its_steps_or_time_are
     monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Evaluation(float(next(losses)), 100))
     if seconds:
         Time(monkeypatch, seconds)
-    last = run(Trainer(corpus, settings.with_changes(**changes), plan=make_plan(**planned)))[-1]
-    assert isinstance(last, Finished)
+    last = trained(corpus, settings.with_changes(**changes), make_plan(**planned)).last
     assert (last.step, last.reason, last.limit) == end
 
 
 @pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])
 def test_trainer_trains_on_tiny_texts_and_warns(text: str, settings: Settings) -> None:
-    events = run(Trainer(make_corpus(text), settings.with_changes(max_steps=3, val_fraction=0.1)))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert last.step == 3
-    assert any("is small" in event.message for event in events if isinstance(event, Warned))
+    run = trained(make_corpus(text), settings.with_changes(max_steps=3, val_fraction=0.1))
+    assert run.last.step == 3
+    assert any("is small" in event.message for event in run.only(Warned))
 
 
 def test_trainer_refuses_a_text_of_one_character(settings: Settings) -> None:
@@ -530,51 +435,32 @@ def test_trainer_refuses_a_text_of_one_character(settings: Settings) -> None:
         Trainer(make_corpus("a"), settings)
 
 
-def test_trainer_refuses_settings_without_an_end(corpus: Corpus) -> None:
-    with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
-        run(Trainer(corpus, Settings(hidden_size=4, num_layers=1, threads=1, kernel="nn")))
-
-
 def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    store = MemoryStore()
-    long = settings.with_changes(max_steps=200)
-    run(Trainer(corpus, long, store=store, plan=replace(plan, planned_steps=200)))
-    parent = store.models[-1][2]
-    child_text = make_corpus(words(800, seed=3) + " ÄÖÜ")
-    child = MemoryStore()
-    other_size = settings.with_changes(hidden_size=99, num_layers=1)
-    events = run(Trainer(child_text, other_size, start_from=parent, store=child, plan=plan))
-    nothing = run(Trainer(child_text, settings, plan=plan))
-    first = [next(e for e in log if isinstance(e, Validated)).val_loss for log in (events, nothing)]
-    assert first[0] < first[1] - 0.3
-    model = child.models[-1][2]
+    parent = trained(corpus, settings.with_changes(max_steps=200), replace(plan, planned_steps=200)).trainer.best
+    text, other_size = make_corpus(words(800, seed=3) + " ÄÖÜ"), settings.with_changes(hidden_size=99, num_layers=1)
+    child, nothing = trained(text, other_size, plan, start_from=parent), trained(text, settings, plan)
+    assert child.on_the_way[0].val_loss < nothing.on_the_way[0].val_loss - 0.3
+    model = child.store.models[-1][2]
     assert model.vocabulary.symbols[: len(parent.vocabulary)] == parent.vocabulary.symbols
     assert "Ä" in model.vocabulary
     assert model.config.hidden_size == parent.config.hidden_size
-    resumed = run(Trainer.resume(child_text, other_size, child.states[0]))
-    assert isinstance(resumed[0], Resumed)
-    assert isinstance(resumed[-1], Finished)
-    assert resumed[-1].best_val == events[-1].best_val  # type: ignore[attr-defined]
+    assert trained(text, other_size, state=child.store.states[0]).last.best_val == child.last.best_val
 
 
 def test_trainer_that_starts_from_a_model_keeps_the_replacement_symbol_of_the_text(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    parent = MemoryStore()
-    run(Trainer(corpus, settings, store=parent, plan=plan))
-    folded = make_corpus(words(800, seed=3) + " ß", fold_rare=2)
-    store = MemoryStore()
-    run(Trainer(folded, settings, start_from=parent.models[-1][2], store=store, plan=plan))
-    model = store.models[-1][2]
+    parent = trained(corpus, settings, plan).trainer.best
+    folded = make_corpus(words(800, seed=3) + " 漢", fold_rare=2)
+    run = trained(folded, settings, plan, start_from=parent)
+    model, state = run.trainer.best, run.store.states[0]
     assert model.vocabulary.replacement == REPLACEMENT
-    assert model.vocabulary.encode("ß")[0].tolist() == [model.vocabulary.index(REPLACEMENT)]
+    assert model.vocabulary.encode("漢")[0].tolist() == [model.vocabulary.index(REPLACEMENT)]
     # a state of 0.1, which had lost it, stays readable, and what is trained on from there has it
-    state = store.states[0]
     state.record["vocabulary"]["replacement"] = None
-    run(Trainer.resume(folded, settings, state, store=store))
-    assert store.models[-1][2].vocabulary.replacement == REPLACEMENT
+    assert trained(folded, settings, state=state).trainer.best.vocabulary.replacement == REPLACEMENT
 
 
 def test_stop_from_another_thread_ends_training_with_a_checkpoint(
@@ -621,22 +507,6 @@ def test_trainer_before_its_first_event_has_no_plan_schedule_network_or_state(
         _ = trainer.best
 
 
-def test_a_start_that_takes_long_uses_up_no_more_than_its_share_of_the_time(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a busy machine measuring once took two minutes, and ``quick`` ended after a single step."""
-    clock = Time(monkeypatch, 1.0)
-
-    def slow(*_: object, **__: object) -> MeasuredSpeed:
-        clock.now += 500.0
-        return MeasuredSpeed("nn", 1.0, 64)
-
-    monkeypatch.setattr(benchmark, "measure", slow)
-    trainer = Trainer(corpus, settings.with_changes(epochs=None, max_steps=None, max_minutes=2.0, kernel="nn"))
-    finished = [event for event in trainer.events() if isinstance(event, Finished)]
-    assert finished[0].step > 40
-
-
 def slow_evaluation(clock: Time, seconds_per_char: float) -> Any:
     """A replacement of ``evaluate`` that takes so long, in ten parts that are reported."""
 
@@ -666,15 +536,11 @@ def test_final_validation_takes_a_tenth_of_the_time_or_the_loss_stays_an_estimat
     for module in (trainer_module, final_validation):
         monkeypatch.setattr(module, "evaluate", slow_evaluation(clock, seconds_per_char))
     settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0, calibrate=False)
-    events = run(Trainer(corpus, settings, plan=make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,))))
-    finished = events[-1]
-    assert isinstance(finished, Finished)
-    assert finished.best_whole is whole
-    assert finished.best_val is not None
-    warned = [event.message for event in events if isinstance(event, Warned)]
-    assert any("The loss is an estimate from" in message for message in warned) is not whole
-    on_the_way = [event.val_loss for event in events if isinstance(event, Validated) and not event.whole]
-    assert finished.best_val not in on_the_way, "it was measured on more text"
+    run = trained(corpus, settings, make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,)))
+    assert run.last.best_whole is whole
+    assert run.last.best_val is not None
+    assert any("The loss is an estimate from" in event.message for event in run.only(Warned)) is not whole
+    assert run.last.best_val not in [event.val_loss for event in run.on_the_way], "it was measured on more text"
     assert clock.now <= 60 * 1.025, "the end is not moved for less than a fiftieth"
 
 
@@ -692,9 +558,7 @@ def test_final_validation_that_becomes_slow_is_given_up(
         monkeypatch.setattr(module, "evaluate", evaluated)
     settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
     plan, reported = make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,)), [0.0]
-    finished = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)))[-1]
-    assert isinstance(finished, Finished)
-    assert finished.best_whole is False
+    assert not trained(corpus, settings, plan, validation_progress=reported.append).last.best_whole
     assert reported[-1] == 1.0  # of the time: "left 6:10" stood there after the first 4 % of the characters
     assert clock.now < 60 + 65  # the first tenth of it was enough to see
 
@@ -703,15 +567,11 @@ def test_run_whose_best_model_is_from_before_training_ends_like_any_other(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
     """It ended with an estimate, and without calibration."""
-    trained, store = Trainer(corpus, settings, plan=plan), MemoryStore()
-    trained.train()
-    settings = settings.with_changes(lr=9.0, schedule="constant", calibrate=True)
-    events = run(Trainer(corpus, settings, start_from=trained.best, plan=plan, store=store))
-    finished = events[-1]
-    assert isinstance(finished, Finished)
-    assert (finished.best_step, finished.best_whole) == (0, True)
-    assert [event.val_loss for event in events if isinstance(event, Validated) and event.whole] == [finished.best_val]
-    before, after = (model.weights["fc.weight"] for *_, model in (store.models[0], store.models[-1]))
+    best = trained(corpus, settings, plan).trainer.best
+    run = trained(corpus, settings.with_changes(lr=9.0, schedule="constant"), plan, start_from=best)
+    assert (run.last.best_step, run.last.best_whole) == (0, True)
+    assert run.only(Validated)[-1].val_loss == run.last.best_val
+    before, after = (model.weights["fc.weight"] for *_, model in (run.store.models[0], run.store.models[-1]))
     factors = after / before
     assert factors.max() == pytest.approx(factors.min(), abs=1e-4)
     assert factors.max() != pytest.approx(1, abs=1e-3)
@@ -733,15 +593,16 @@ def test_change_of_threads_is_saved_before_a_step_is_taken_with_it(
         return take_step(learner, number, rate)
 
     monkeypatch.setattr(TrainStep, "step", timed)
-    store = MemoryStore()
-    trainer = Trainer(corpus, settings.with_changes(threads=None), plan=replace(plan, threads=2), store=store)
-    changes = []
-    for event in trainer.events():
+    store, changes = MemoryStore(), []
+
+    def see(event: Event) -> None:
         if isinstance(event, Decided):
             assert event.step == len(used)
             saved = store.states[-1]
             assert (saved.step, saved.record["plan"]["threads"]) == (event.step, event.threads)
             changes.append(event.threads)
+
+    trained(corpus, settings.with_changes(threads=None), replace(plan, threads=2), store=store, see=see)
     assert changes[0] == 1
     assert used[:7] == [2] * 7
     assert used[-1] == 1
@@ -789,3 +650,99 @@ def test_speed_measured_beside_other_programs_is_not_stored(
             settings, TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail"), worked=lambda: 0.0
         )
         assert len(stored) == (not crowded)
+
+
+def test_trainer_takes_the_stored_kernel_for_the_same_settings(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison takes over a second of the minute that ``quick`` has."""
+    chosen: list[str] = []
+    choose = benchmark.choose_kernel
+
+    def counted(*args: Any, **how: Any) -> Any:
+        chosen.append(choose(*args, **{**how, "budget": 0.1}))
+        return chosen[-1]
+
+    monkeypatch.setattr(benchmark, "choose_kernel", counted)
+    monkeypatch.setattr(benchmark, "BUDGET", 0.1)
+    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.05)
+    monkeypatch.setattr(benchmark, "_was_crowded", lambda before: False)  # else nothing is stored
+    settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
+    kernels = [trained(corpus, settings).trainer.plan.kernel for _ in range(2)]
+    assert kernels == [chosen[0]] * 2
+    assert len(chosen) == 1
+    # a stored kernel that this machine lacks is not taken
+    known = benchmark.find_speed
+    monkeypatch.setattr(
+        benchmark, "find_speed", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
+    )
+    trained(corpus, settings)
+    assert len(chosen) == 2
+
+
+def ends(run: Trained) -> list[int]:
+    """The steps at which the clock decided that a run should end."""
+    return [event.step + (event.steps_left or 0) for event in run.only(Decided)]
+
+
+def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
+    corpus: Corpus, ten_minutes: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+
+    def slowly(*args: Any, **how: Any) -> Evaluation:
+        clock.now += 30.0 if clock.now else 0.0
+        return evaluate(*args, **how)
+
+    monkeypatch.setattr(trainer_module, "evaluate", slowly)
+    again = trained(corpus, ten_minutes, state=stopped_at(38, corpus, ten_minutes))
+    assert all(190 < end < 240 for end in ends(again))  # 16 seconds a step, as the first two, would have made it 71
+    assert 190 < again.last.step <= 240
+
+
+def test_resumed_trainer_does_not_count_loading_in_its_pace(
+    corpus: Corpus, ten_minutes: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    state, load = stopped_at(40, corpus, ten_minutes), TrainStep.load
+
+    def slowly(learner: TrainStep, tensors: Tensors) -> None:
+        load(learner, tensors)
+        clock.now += 100.0
+
+    monkeypatch.setattr(TrainStep, "load", slowly)
+    assert ends(trained(corpus, ten_minutes, state=state))[0] > 400  # at 6 seconds a step it would have been 140
+
+
+@pytest.fixture
+def ten_minutes(settings: Settings) -> Settings:
+    return settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
+
+
+def stopped_at(step: int, corpus: Corpus, settings: Settings) -> TrainingState:
+    plan = make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
+    return trained(corpus, settings, plan, {step: [("stop", None)]}).store.states[-1]
+
+
+def test_held_out_part_that_every_validation_reads_whole_is_read_whole_at_the_end_too(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 0.5)
+    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, 0.02))  # twice what is allowed
+    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
+    plan = make_plan(planned_steps=60, val_every=20, val_chars=641, snapshot_steps=(0,))
+    assert trained(corpus, settings, plan).last.best_whole
+
+
+def test_time_limit_does_not_count_the_time_of_the_caller(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+
+    def wait(event: Event) -> None:
+        clock.now += 100.0  # a disk that is full
+
+    last = trained(corpus, settings, make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1), see=wait).last
+    assert last.reason == "done"
+    assert last.work_seconds == last.step > 30

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, Splice
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED
 from charlstm.generation.text_pieces import MOST_PIECES, Text
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from played_documents import everything, played
 from random_examples import examples
 
@@ -165,7 +165,7 @@ def test_impossible_edit_changes_nothing(edit):
     document = played()
     document.insert("x")
     document.undo()
-    before, version = everything(document), document.version
+    before, state = everything(document), document.state
     for impossible in (
         lambda: document.replace(*edit, "x"), lambda: document.switch(9), lambda: document.prune(9),
         lambda: document.prune(0), lambda: document.rename(9, "x"),
@@ -175,7 +175,7 @@ def test_impossible_edit_changes_nothing(edit):
             impossible()
     assert everything(document) == before
     assert document.redoable == TYPE
-    assert document.version == version
+    assert document.state is state
 
 
 def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
@@ -197,11 +197,11 @@ def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
     assert everything(document)[:4] == before[:4]
     assert document.redo() == "replacing"
 
-    version = document.version
+    state = document.state
     for wrong in ([(3, 5), (4, 6)], [(5, 5)], [(10, 1000)]):
         with pytest.raises(GenerationError):
             document.replace_all(wrong, "x")
-    assert document.version == version
+    assert document.state is state
 
 
 def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_parent():
@@ -252,19 +252,6 @@ def test_words_are_found_around_the_cursor():
     assert (document.word_before(), document.word_after()) == (0, 2)
 
 
-def test_position_is_carried_through_later_changes():
-    document = played(20)
-    seen = document.version
-    document.move(5)
-    document.insert("xyz")
-    assert [document.carried(place, seen) for place in (4, 5, 6, 23)] == [4, 8, 9, 26]
-    assert document.carried(5, seen, stays=True) == 5
-    document.replace(0, 10)
-    assert [document.carried(place, seen) for place in (4, 6, 23)] == [0, 0, 16]
-    document.undo()
-    assert document.carried(23, seen) == 26
-
-
 # ---- branches
 
 
@@ -294,6 +281,15 @@ def test_choosing_what_stands_there_moves_along_the_text():
     old = document.text.read()
     document.branch_off(5, old[5], kind="choosing")
     assert (document.text.read(), document.cursor, len(document.branches)) == (old, 6, 1)
+
+
+def test_a_step_that_does_nothing_is_none_and_leaves_what_can_be_redone():
+    document = played(10)
+    document.insert("a")
+    document.undo()
+    for nothing in (lambda: document.switch(0), lambda: document.replace(13, 13), lambda: document.move(13)):
+        nothing()
+        assert (document.undoable, document.redoable) == (GENERATE, TYPE)
 
 
 def test_generating_the_same_after_undo_is_the_same_branch_and_something_else_another():
@@ -339,48 +335,6 @@ def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back(
         again.switch(0)  # nor by going to the branch where one is
         assert again.text.read() == kept
         assert [(each.start, each.stop, each.text) for each in again.list_branches()] == shown
-
-
-def test_what_was_undone_does_not_come_back_by_a_branch_that_parts_before_it():
-    document = played(10)
-    kept = document.text.read()
-    document.begin_generating()
-    for char in "undone":
-        document.generate(char)
-    document.undo()
-    document.branch_off(8, "x", kind="regenerating")
-    assert document.list_branches()[0].text == kept[3:]
-    for go in (lambda: document.switch(0), lambda: document.prune(1)):
-        go()
-        assert document.text.read() == kept
-        document.undo()
-    document.switch(0)
-    document.begin_generating()
-    document.generate("y")
-    assert [each.text for each in document.list_branches()] == [kept[3:] + "y", "x"]
-
-
-def test_what_was_undone_is_redone_on_another_branch_and_pruning_does_not_bring_it_back():
-    document = played(10)
-    old = document.text.read()
-    document.branch_off(8, "x", kind="choosing")
-    document.go_on_generating()
-    document.begin_generating()
-    for char in "yz":
-        document.generate(char)
-    document.undo()
-    document.undo()
-    assert (document.text.read(), document.list_branches()[1].text) == (old, "x")
-    document.redo()
-    document.redo()
-    assert (document.text.read(), document.list_branches()[1].text) == (old[:8] + "xyz", "xyz")
-    document.switch(0)
-    document.begin_generating()
-    document.generate("q")
-    document.undo()
-    document.switch(1)
-    document.prune(1)
-    assert document.text.read() == old
 
 
 def test_own_text_that_stands_there_keeps_what_follows_on_its_branch():
@@ -465,18 +419,6 @@ def test_what_is_generated_after_a_branch_was_pruned_is_a_change_of_its_own():
     assert document.text.read() == "abca"
     document.undo()
     assert document.text.read() == "abcbaa"
-
-
-def test_history_in_which_a_step_does_nothing_any_more_is_read_again():
-    document = played(10)
-    document.insert("a")
-    end = len(document)
-    document.branch_off(5, document.text.read(5, 6), kind="choosing")  # what stands there already: the cursor moves
-    document.move(end, undoable=False)
-    document.undo()
-    again = saved(document)
-    assert everything(again) == everything(document)
-    assert (again.redoable, again.undoable) == ("choosing", "typing")
 
 
 def test_regenerating_is_undone_with_its_seed():

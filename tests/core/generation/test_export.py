@@ -10,6 +10,7 @@ import pytest
 
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.colouring import STYLES
 from charlstm.generation.export import (
     export_session,
     export_text,
@@ -26,6 +27,18 @@ from charlstm.generation.session import Session
 
 def play(session, length):
     return "".join(step.char for step in session.stream(length))
+
+
+def test_a_page_and_a_notebook_give_each_character_the_same_level(make_model):
+    """They began at 1, 2 and 4 bits in one and at 1, 2, 4, 6 and 8 in the other."""
+    session = Session(make_model("\nabc"), "a", settings=SamplerSettings(temperature=2.0, min_p=None))
+    play(session, 200)
+    _, page = to_html(session, "probability").split('<pre dir="auto">')
+    page, _ = page.split("</pre>")
+    notebook = session._repr_html_()
+    for level, style in enumerate(STYLES[1:], 1):
+        assert re.findall(f's{level}">([^<]*)', page) == re.findall(f'{re.escape(style)}">([^<]*)', notebook)
+    assert 's2">' in page
 
 
 def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):
@@ -119,24 +132,6 @@ def test_prose_has_its_lines_joined_to_paragraphs(model, tmp_path):
 def test_exports_name_clamps_exactly(model):
     session = Session(model, "ab", clamps=[Clamp(1, 2, value=0.123456789, factor=0.5)])
     assert "held cells: 1:2*0.5+0.123456789" in to_markdown(session)
-
-
-def test_exports_name_each_seed_with_its_place(model):
-    session = Session(model, "ab", seed=5)
-    play(session, 20)
-    session.rewind(10)
-    session.seed = session.find_seed()
-    second = session.seed
-    play(session, 10)
-    session.type("abc")
-    session.seed = -3
-    play(session, 1)
-    assert session.seed_places() == [(0, 5), (10, second), (23, -3)]
-    words = f"seed: 5; from character 11 after the prime: {second}; from character 24 after the prime: -3\n"
-    assert words in to_markdown(session)
-    session.switch(0)
-    assert session.seed_places() == [(0, 5)]
-    assert "seed: 7\n" in to_markdown(Session(model, "ab", seed=7))
 
 
 def test_text_alone_is_exported_with_its_lines_or_as_paragraphs():

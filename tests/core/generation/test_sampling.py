@@ -207,30 +207,16 @@ def test_repetition_penalties_agree_with_slow_reference(history, free, back):
 
 
 @examples(200)
-@given(
-    st.lists(st.lists(st.integers(0, 2), min_size=30, max_size=30), min_size=1, max_size=3),
-    st.integers(1, 28),
-    st.integers(1, 6),
-    st.integers(1, 40),
-)
-def test_repeats_of_many_texts_equal_those_of_each(texts, start, free, back):
-    texts = np.array(texts)
-    texts[:, :start] = texts[0, :start]
-    repeats = sampling.Repeats(texts[0, :start], len(texts), 30 - start, 3, 2.0, free, back)
-    for stop in range(start, 31):
-        found = repeats.penalties()
-        alone = [sampling.repetition_penalties(text[:stop], 3, 2.0, free, back) for text in texts]
-        assert np.array_equal(np.zeros_like(alone) if found is None else found, alone)
-        assert (found is None) == (not np.any(alone))
-        if stop < 30:
-            repeats.append(texts[:, stop])
-
-
-@pytest.mark.parametrize("free", [1, 16, 200, 5000])
-def test_penalty_stops_growing_at_the_limit(free):
-    text = np.tile([0, 1], 4000)
-    repeats = sampling.Repeats(text, 1, 0, 300, 2.0, free, 7000)
-    assert np.array_equal(repeats.penalties()[0], sampling.repetition_penalties(text, 300, 2.0, free, 7000))
+@given(st.lists(st.integers(0, 2), min_size=30, max_size=30), st.integers(1, 6), st.integers(1, 40))
+def test_penalties_of_a_text_that_grows_are_none_where_no_repeat_can_be_long_enough(text, free, back):
+    settings = SamplerSettings(repetition=2.0, repetition_length=free, repetition_range=back)
+    none_before = 0
+    for stop in range(1, 31):
+        found, missing = sampling.penalties_after(np.array(text[:stop]), 3, settings)
+        expected = sampling.repetition_penalties(np.array(text[:stop]), 3, 2.0, free, back)
+        assert np.array_equal(np.zeros(3) if found is None else found, expected)
+        assert not (stop < none_before and expected.any())
+        none_before = max(none_before, stop + missing)
 
 
 @examples(50)

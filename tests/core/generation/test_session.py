@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
-from charlstm.generation import threads, tree
+from charlstm.generation import reading, rows, threads
 from charlstm.generation.generate import generate_many
 from charlstm.generation.recipe import Recipe
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED, Block, in_bits, surprise
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import Sampler, repetition_penalties
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, Branch, in_bits, surprise
 from charlstm.library import generate
 from charlstm.text.reading import TextOptions
 from random_examples import examples
@@ -361,18 +361,18 @@ def test_mirostat_limit_of_a_position_survives_changes_of_the_settings(model):
     play(session, 50)
     session.settings = SamplerSettings()
     play(session, 20)
-    assert not any(session.root.mirostat_after(position) for position in range(50, 70))
+    assert np.isnan(session.rows(50, 70)["limit"]).all()
     session.settings = SamplerSettings(mirostat=1.5, temperature=1.5)
     text = play(session, 60)
-    limits = [session.root.mirostat_after(position) for position in range(130)]
-    assert limits[70] != limits[69] is None
+    limits = session.rows()["limit"]
+    assert limits[70] > 0
     for position in (75, 70, 100):
         session.rewind(position)
         assert play(session, 130 - position) == text[position - 70 :]
-    assert [session.root.mirostat_after(position) for position in range(130)] == limits
+    assert np.array_equal(session.rows()["limit"], limits, equal_nan=True)
     session.rewind(100)
     session.choose("a" if text[30] != "a" else "b")
-    assert session.tip.mirostat_after(100) != limits[100]
+    assert session.rows()["limit"][100] != limits[100]
 
 
 def test_repetition_penalty_ends_a_loop(model):
@@ -390,10 +390,10 @@ LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, 
 
 def test_repetition_penalty_leaves_statistics_in_blocks(model, monkeypatch):
     calls = []
-    describe = tree.fill_statistics
-    monkeypatch.setattr(tree, "fill_statistics", lambda rows, *more: calls.append(len(rows)) or describe(rows, *more))
-    play(Session(model, "ab", settings=LOOPING), 3 * tree.BLOCK)
-    assert calls == [tree.BLOCK] * 3
+    describe = rows.fill_statistics
+    monkeypatch.setattr(rows, "fill_statistics", lambda part, *more: calls.append(len(part)) or describe(part, *more))
+    play(Session(model, "ab", settings=LOOPING), 3 * rows.BLOCK)
+    assert calls == [rows.BLOCK] * 3
 
 
 @pytest.mark.parametrize("prime", ["a", "abcabcabc", "ab" * 60])
@@ -464,10 +464,10 @@ def test_impossible_positions_characters_and_seeds_are_refused(model):
 
 
 def test_memory_per_character_and_for_states_is_limited(model, monkeypatch):
-    monkeypatch.setattr("charlstm.generation.session.STATE_BYTES", 20 * 2 * 2 * 16 * 4)
+    monkeypatch.setattr(reading, "STATE_BYTES", 20 * 2 * 2 * 16 * 4)
     session = Session(model, "ab", seed=1)
     text = play(session, 6000)
-    assert len(session.root.states) <= 20
+    assert sum(session.reading.state_at(2 + position) is not None for position in range(6001)) <= 20
     assert session.rows().dtype.itemsize <= 140
     for position in (5990, 3001, 64, 0):
         session.rewind(position)
@@ -480,9 +480,9 @@ def test_rewinding_computes_from_the_nearest_stored_state(model):
     for _ in itertools.islice(session.stream(), 10_000):
         pass
     session.rewind(5_063)
-    before = session._stepper.advance
+    before = session.reading.stepper.advance
     fed = []
-    session._stepper.advance = lambda which, state: (fed.append(which), before(which, state))
+    session.reading.stepper.advance = lambda which, state: (fed.append(which), before(which, state))
     session.peek()
     assert len(fed) == 5_063 % 32  # from the stored state before it
 
@@ -496,7 +496,7 @@ def test_long_prime_reports_progress(model):
 def test_generate_uses_one_blas_thread_and_restores_the_number(model, monkeypatch):
     with blas_threads(2):
         during = []
-        monkeypatch.setattr(Session, "step", lambda self, step=Session.step: (during.append(blas_now()), step(self))[1])
+        monkeypatch.setattr(Stepper, "step", lambda *all, step=Stepper.step: (during.append(blas_now()), step(*all))[1])
         generate(model, "ab", 3)
         assert all(count == 1 for counts in during for count in counts)
         assert all(count == 2 for count in blas_now())
@@ -507,8 +507,8 @@ def test_session_restores_the_number_of_blas_threads(model):
         session = Session(model, "ab" * 300)
         assert set(blas_now()) == {2}
         during = []
-        advance = session._stepper.advance
-        session._stepper.advance = lambda which, state: (during.extend(blas_now()), advance(which, state))
+        advance = session.reading.stepper.advance
+        session.reading.stepper.advance = lambda which, state: (during.extend(blas_now()), advance(which, state))
         for _ in session.stream(5):
             assert set(blas_now()) == {2}
         session.rewind(2)
@@ -573,16 +573,16 @@ def test_interrupted_session_has_the_same_text_and_statistics_as_another(model, 
     whole = Session(model, "the ", seed=3)
     list(whole.stream(40))
     session = Session(model, "the ", seed=3)
-    append, count = Branch.append, 0
+    append, count = Block.append, 0
 
-    def interrupted(branch, *given):
+    def interrupted(block, *given):
         nonlocal count
-        append(branch, *given)
+        append(block, *given)
         count += 1
         if count % 7 == 0:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Branch, "append", interrupted)
+    monkeypatch.setattr(Block, "append", interrupted)
     while session.position < 40:
         with contextlib.suppress(KeyboardInterrupt):
             list(session.stream(40 - session.position))

@@ -45,11 +45,10 @@ from random_examples import examples
 DATA = Path(__file__).parents[2] / "data"
 FORMAT_2 = DATA / "version_0_2" / "branches.json"
 FORMAT_3 = DATA / "version_0_3" / "edited.json"
-SYMBOLS = tuple(" abcdefgh\n")
 
 
 def state_of(document: Document, **values: Any) -> SessionState:
-    return SessionState(document.copy(), SYMBOLS, about(document), **values)
+    return SessionState(document.copy(), about(document), **values)
 
 
 def worked_on(steps: int = 60, seed: int = 0) -> Document:
@@ -131,11 +130,22 @@ def test_session_of_the_library_continues_alike(model: Model, tmp_path: Path) ->
     )
 
 
-def test_session_of_a_model_with_other_characters_names_its_model_before_the_path(model: Model, tmp_path: Path) -> None:
-    state = state_of(played())
-    write(tmp_path / "a.json", replace(state, summary=replace(state.summary, model="/gone/bell")))
-    with pytest.raises(GenerationError, match=r"^This model has other characters.*model /gone/bell.*File: .*a\.json"):
-        load_session(tmp_path / "a.json", model)
+def test_session_goes_on_with_a_model_that_has_other_characters_and_fewer_cells(
+    model: Model, make_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    session = Session(model, "abé", seed=5, clamps=[Clamp(1, 2, 0.5), Clamp(9, 9, 0.5)][:1])
+    session.type("c ç£\n")
+    session.choose("a")
+    save_session(session, tmp_path / "a.json")
+    found = read(tmp_path / "a.json").state
+    write(tmp_path / "a.json", replace(found, clamps=(*found.clamps, Clamp(9, 9, 0.5))))
+    loaded = load_session(tmp_path / "a.json", make_model("é£ ca"))
+    assert (loaded.prime, loaded.read(), loaded.clamps) == ("abé", "c ç£\na", session.clamps)
+    assert loaded.rows()["source"].tolist() == session.rows()["source"].tolist()
+    save_session(loaded, tmp_path / "b.json")
+    again = load_session(tmp_path / "b.json", model)  # and back
+    assert (again.prime, again.read()) == ("abé", "c ç£\na")
+    assert [step.probability for step in again.steps()] == pytest.approx([step.probability for step in session.steps()])
 
 
 def test_summary_is_read_from_the_first_line(tmp_path: Path) -> None:
@@ -234,7 +244,7 @@ def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:
 @pytest.mark.parametrize(
     ("way", "value"),
     [
-        (["format"], 9), (["format"], "1"), (["kind"], "other"), (["symbols"], None), (["symbols"], [1]),
+        (["format"], 9), (["format"], "1"), (["kind"], "other"),
         (["settings"], {"temperature": -1}), (["settings"], None), (["clamps"], [["a"]]),
         (["sample"], -1), (["model"], None), (["document"], None), (["document", "branches"], []),
         (["document", "place"], [10**9, 0, 0, 0]), (["document", "place"], [0, 2**64, 0, 0]),

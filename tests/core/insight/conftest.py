@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import charlstm
-from charlstm.model.file import Model, ModelConfig
-from charlstm.text.vocabulary import Vocabulary
+from charlstm.model.file import Model
+from recorded_run import tiny_model
 from small_training import make_corpus
 
 OPENING = {"“": "”", "(": ")", "[": "]"}
@@ -51,11 +51,7 @@ def held_out() -> str:
 
 @pytest.fixture(scope="session")
 def random_model() -> Model:
-    symbols = "\n abcdefghij"
-    config = ModelConfig(len(symbols), 16, 2)
-    random = np.random.default_rng(0)
-    weights = {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes.items()}
-    return Model(config, Vocabulary(list(symbols)), weights)
+    return tiny_model(symbols="\n abcdefghij", hidden_size=16, num_layers=2)
 
 
 @pytest.fixture(scope="session")

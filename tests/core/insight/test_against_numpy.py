@@ -19,10 +19,10 @@ import pytest
 
 from charlstm.cli.main import run
 from charlstm.model.file import Model, save_model
+from plain_numpy import Doubles, PlainLSTM, sparse_regression
 
 pytestmark = pytest.mark.numeric
 
-Doubles = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.intp]
 Ask = Callable[..., Any]
 """``ask(command, *options)`` is what the command says of the model and the text."""
@@ -35,8 +35,8 @@ ENOUGH = 0.01
 """Nats within which a context is as good as the best one."""
 
 
-class Network:
-    """The LSTM of a model file: torch's order of gates i, f, g, o; characters are one-hot."""
+class Network(PlainLSTM):
+    """The LSTM of a model file; characters are one-hot."""
 
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()
@@ -44,16 +44,13 @@ class Network:
         header = json.loads(content[8 : 8 + size])
         about = json.loads(header.pop("__metadata__")["charlstm"])
         self.symbols: list[str] = about["vocabulary"]["symbols"]
-        self.layers, self.hidden = about["config"]["num_layers"], about["config"]["hidden_size"]
+        self.hidden: int = about["config"]["hidden_size"]
         data = memoryview(content)[8 + size :]
         weights = {}
         for name, tensor in header.items():
             first, last = tensor["data_offsets"]
-            weights[name] = np.frombuffer(data[first:last], "<f4").reshape(tensor["shape"]).astype(np.float64)
-        self.inputs = [weights[f"lstm.weight_ih_l{layer}"] for layer in range(self.layers)]
-        self.recurrent = [weights[f"lstm.weight_hh_l{layer}"] for layer in range(self.layers)]
-        self.biases = [weights[f"lstm.bias_ih_l{n}"] + weights[f"lstm.bias_hh_l{n}"] for n in range(self.layers)]
-        self.head, self.head_bias = weights["fc.weight"], weights["fc.bias"]
+            weights[name] = np.frombuffer(data[first:last], "<f4").reshape(tensor["shape"])
+        super().__init__(weights)
 
     def encode(self, text: str) -> Ids:
         return np.array([self.symbols.index(char) for char in text], np.intp)
@@ -62,21 +59,12 @@ class Network:
         """Outputs and cell states ``(L, B, H)`` before a text."""
         return np.zeros((self.layers, streams, self.hidden)), np.zeros((self.layers, streams, self.hidden))
 
-    def step(self, shown: Doubles, outputs: Doubles, cells: Doubles) -> None:
-        """Read ``shown`` ``(B, V)``, a one-hot character or a mixture of characters in each stream."""
-        below = shown
-        for layer in range(self.layers):
-            gates = below @ self.inputs[layer].T + outputs[layer] @ self.recurrent[layer].T + self.biases[layer]
-            i, f, g, o = np.split(gates, 4, axis=1)
-            cells[layer] = logistic(f) * cells[layer] + logistic(i) * np.tanh(g)
-            outputs[layer] = below = logistic(o) * np.tanh(cells[layer])
-
     def one_hot(self, ids: Ids) -> Doubles:
         return np.eye(len(self.symbols))[ids]
 
-    def shares(self, outputs: Doubles) -> Doubles:
-        """The probabilities of the next character in each stream, ``(B, V)``."""
-        logits = outputs[-1] @ self.head.T + self.head_bias
+    def read(self, shown: Doubles, outputs: Doubles, cells: Doubles) -> Doubles:
+        """Read as :meth:`step`, and return the probabilities of the next character in each stream, ``(B, V)``."""
+        logits = self.step(shown, outputs, cells)
         exponentials = np.exp(logits - logits.max(1, keepdims=True))
         shares: Doubles = exponentials / exponentials.sum(1, keepdims=True)
         return shares
@@ -87,11 +75,6 @@ class Network:
         for shown in ids:
             self.step(self.one_hot(np.array([shown])), outputs, cells)
             yield cells.ravel().copy()
-
-
-def logistic(values: Doubles) -> Doubles:
-    shares: Doubles = 1 / (1 + np.exp(-values))
-    return shares
 
 
 def auc(states: Doubles, true: npt.NDArray[np.bool_]) -> float:
@@ -112,26 +95,6 @@ def margin(states: Doubles, true: npt.NDArray[np.bool_]) -> float:
         if 0 < true[drawn].sum() < len(drawn):
             scores.append(auc(states[drawn], true[drawn]))
     return float(2 * np.std(scores) * np.sqrt(20 / 19))
-
-
-def sparse_regression(columns: Doubles, targets: Doubles) -> Doubles:
-    """The weights of the L1-penalised logistic regression: Beck and Teboulle's FISTA with the restart of O'Donoghue and
-    Candès, until the weights stand still."""
-    both = np.column_stack([columns, np.ones(len(columns))])
-    rate = 4 * len(both) / np.linalg.norm(both, 2) ** 2
-    values = momentum = np.zeros(both.shape[1])
-    pace, change = 1.0, 1.0
-    while change > 1e-9:
-        slopes = both.T @ (logistic(both @ momentum) - targets) / len(both)
-        stepped = momentum - rate * slopes
-        stepped[:-1] = np.sign(stepped[:-1]) * np.maximum(np.abs(stepped[:-1]) - rate * PENALTY, 0)
-        if (momentum - stepped) @ (stepped - values) > 0:
-            pace = 1.0
-        following = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
-        momentum = stepped + (pace - 1) / following * (stepped - values)
-        change = np.abs(stepped - values).max()
-        values, pace = stepped, following
-    return values[:-1]
 
 
 @pytest.fixture
@@ -170,7 +133,7 @@ def test_cells_and_their_probe(story: tuple[Network, str, Ask]) -> None:
     for each in probe:
         theirs[(each["cell"][0] - 1) * network.hidden + each["cell"][1] - 1] = each["weight"]
     deviation = first[0].std(0)
-    weights = sparse_regression((first[0] - first[0].mean(0)) / deviation, first[1].astype(np.float64))
+    weights, _ = sparse_regression((first[0] - first[0].mean(0)) / deviation, first[1].astype(np.float64), PENALTY)
     assert np.count_nonzero(weights) == len(probe)
     assert np.abs(weights - theirs * deviation).max() < 0.02 * np.abs(weights).max()
 
@@ -179,13 +142,13 @@ def test_influence(story: tuple[Network, str, Ask]) -> None:
     network, text, ask = story
     ids, at = network.encode(text), WARM_UP + BACK  # so that the command begins to read at the start of the text
     # Stream 0 reads the text, and stream n has the n-th of the hidden characters replaced by what was expected there.
-    outputs, cells = network.empty(1 + BACK)
+    (outputs, cells), shares = network.empty(1 + BACK), np.zeros((1 + BACK, len(network.symbols)))
     for place in range(at):
         shown = network.one_hot(np.full(1 + BACK, ids[place]))
         if place >= at - BACK:
-            shown[1 + place - (at - BACK)] = network.shares(outputs)[0]
-        network.step(shown, outputs, cells)
-    losses = -np.log(network.shares(outputs)[:, ids[at]])
+            shown[1 + place - (at - BACK)] = shares[0]
+        shares = network.read(shown, outputs, cells)
+    losses = -np.log(shares[:, ids[at]])
     changes = [row["change"] for row in ask("influence", "--at", str(at))]
     assert changes == pytest.approx(losses[1:] - losses[0], abs=1e-3)
 
@@ -198,8 +161,8 @@ def test_context(story: tuple[Network, str, Ask]) -> None:
     for row in rows:
         outputs, cells = network.empty(len(places))
         for back in range(row["context"], 0, -1):
-            network.step(network.one_hot(ids[places - back]), outputs, cells)
-        losses.append(-np.log(network.shares(outputs)[np.arange(len(places)), ids[places]]))
+            shares = network.read(network.one_hot(ids[places - back]), outputs, cells)
+        losses.append(-np.log(shares[np.arange(len(places)), ids[places]]))
     table = np.array(losses)
     assert [row["loss"] for row in rows] == pytest.approx(table.mean(1), abs=1e-3)
     random = np.random.default_rng(12345)

@@ -12,6 +12,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.generate import generate_many
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.recipe import DEFAULT
+from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import activations
 from charlstm.insight.cells import CellSample, name_cells, probe, sample_cells
@@ -37,8 +38,7 @@ def odds_of_closing_quote(model: Model, text: str, clamps: tuple[Clamp, ...]) ->
     stepper.clamps = clamps
     ids = prepare_prime(model, text).ids
     logits = np.concatenate([stepper.head(tops) for _, tops in stepper.outputs(ids, stepper.zero_state())])
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    share = (exponentials / exponentials.sum(1, keepdims=True))[:, model.vocabulary.encode("”")[0][0]]
+    share = softmax(logits)[:, model.vocabulary.encode("”")[0][0]]
     return share / (1 - share)
 
 

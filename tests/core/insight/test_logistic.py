@@ -9,6 +9,7 @@ from charlstm.errors import GenerationError
 from charlstm.insight.cells import PENALTY, CellSample, probe
 from charlstm.insight.features import Feature
 from charlstm.insight.logistic import TOLERANCE, fit_sparse_logistic
+from plain_numpy import logistic, sparse_regression, violation
 
 
 def rare_problem(rows: int = 2000, cells: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -21,40 +22,10 @@ def rare_problem(rows: int = 2000, cells: int = 40, seed: int = 0) -> tuple[np.n
     return inputs.astype(np.float32), (random.random(rows) < 1 / (1 + np.exp(-margins))).astype(np.float32)
 
 
-def converged(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    """Weights and bias by proximal gradient steps in float64, until no weight violates its condition by 1e-10."""
-    columns = np.column_stack([inputs.astype(np.float64), np.ones(len(inputs))])
-    rate = 4 * len(columns) / np.linalg.norm(columns, 2) ** 2
-    values = momentum = np.zeros(columns.shape[1])
-    pace = 1.0
-    for _ in range(200_000):
-        slopes = columns.T @ (1 / (1 + np.exp(-(columns @ momentum))) - targets) / len(columns)
-        stepped = momentum - rate * slopes
-        stepped[:-1] = np.sign(stepped[:-1]) * np.maximum(np.abs(stepped[:-1]) - rate * penalty, 0)
-        if np.dot(momentum - stepped, stepped - values) > 0:  # the momentum leads uphill: begin again without it
-            pace = 1.0
-        following = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
-        momentum = stepped + (pace - 1) / following * (stepped - values)
-        furthest = np.abs(stepped - values).max()
-        values, pace = stepped, following
-        if furthest < 1e-13 and violation(columns[:, :-1], targets, values[:-1], float(values[-1]), penalty) < 1e-10:
-            return values[:-1], float(values[-1])
-    raise AssertionError("the reference has not converged")
-
-
-def violation(inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, bias: float, penalty: float) -> float:
-    """By how much a weight or the bias violates the conditions of the optimum most: the slope of the loss is 0 for the
-    bias, -penalty · sign for a weight, and within ± penalty where the weight is 0."""
-    errors = 1 / (1 + np.exp(-(inputs.astype(np.float64) @ weights + bias))) - targets
-    slopes = inputs.T.astype(np.float64) @ errors / len(inputs)
-    own = np.where(weights != 0, np.abs(slopes + penalty * np.sign(weights)), np.maximum(np.abs(slopes) - penalty, 0))
-    return float(max(own.max(), abs(errors.mean())))
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_sparse_logistic_equals_a_tightly_converged_reference(seed: int) -> None:
     inputs, targets = rare_problem(seed=seed)
-    weights, bias = converged(inputs, targets, 0.001)
+    weights, bias = sparse_regression(inputs, targets, 0.001)
     found = fit_sparse_logistic(inputs, targets, 0.001)
     assert np.flatnonzero(found.weights).tolist() == np.flatnonzero(weights).tolist()
     np.testing.assert_allclose(found.weights, weights, atol=2e-3)
@@ -71,14 +42,14 @@ def test_probe_of_a_rare_feature_keeps_the_cells_of_a_tightly_converged_referenc
     other, true = rare_problem(seed=5)
     rare = Feature("rare", "yes/no", np.concatenate([targets, true]))
     sample = CellSample(3 + 2 * inputs, 3 + 2 * other, (rare,), {"rare": 30}, (2, 20), 4000, None)
-    weights, _ = converged(inputs, targets, PENALTY)
+    weights, _ = sparse_regression(inputs, targets, PENALTY)
     expected = {(1 + cell // 20, 1 + cell % 20) for cell in np.flatnonzero(weights).tolist()}
     assert len(expected) == 5
     found = probe(sample, "rare")
     assert set(found.cells) == expected
     sums = sample.first @ _spread_out(found.cells, found.weights, (2, 20)) + found.bias
     np.testing.assert_allclose(
-        1 / (1 + np.exp(-sums)), _shares(inputs, targets), atol=2e-3, err_msg="weights of the states themselves"
+        logistic(sums), _shares(inputs, targets), atol=2e-3, err_msg="weights of the states themselves"
     )
 
 
@@ -90,8 +61,8 @@ def _spread_out(cells: tuple[tuple[int, int], ...], weights: np.ndarray, shape: 
 
 
 def _shares(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    weights, bias = converged(inputs, targets, PENALTY)
-    return 1 / (1 + np.exp(-(inputs @ weights + bias)))
+    weights, bias = sparse_regression(inputs, targets, PENALTY)
+    return logistic(inputs @ weights + bias)
 
 
 def test_sparse_logistic_gives_no_weights_for_a_large_penalty_and_refuses_equal_targets() -> None:

@@ -44,9 +44,10 @@ def test_results_stand_in_their_order_and_each_thread_has_its_own_stepper(random
 
         return job
 
-    told: list[int] = []
-    assert compute(Stepper(random_model), [part(number) for number in range(9)], told.append) == list(range(9))
-    assert max(told) == 9
+    told: list[tuple[int, int]] = []
+    jobs = [part(number) for number in range(9)]
+    assert compute(Stepper(random_model), jobs, lambda *done: told.append(done), 9) == list(range(9))
+    assert max(told) == (9, 9)
 
 
 def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,13 +27,12 @@ from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 from random_examples import examples
+from recorded_run import tiny_model
 
 
 def make(symbols: str = "\n abé\x00", hidden: int = 4, layers: int = 2) -> Model:
-    config = ModelConfig(len(symbols), hidden, layers)
-    numbers = np.random.default_rng(0)
-    weights = {name: numbers.normal(size=shape).astype(np.float32) for name, shape in config.shapes.items()}
-    return Model(config, Vocabulary(symbols), weights, TextOptions(clean=True), {"step": 7, "run": "é"})
+    model = tiny_model(symbols=symbols, hidden_size=hidden, num_layers=layers, step=7, run="é")
+    return replace(model, text_options=TextOptions(clean=True))
 
 
 @pytest.fixture
@@ -70,8 +69,7 @@ def test_load_model_returns_what_was_saved(saved: Path) -> None:
 
 def test_replacement_symbol_is_saved(tmp_path: Path) -> None:
     model = make()
-    folded = Model(model.config, Vocabulary(model.vocabulary.symbols, " "), model.weights)
-    save_model(tmp_path / "m", folded)
+    save_model(tmp_path / "m", replace(model, vocabulary=Vocabulary(model.vocabulary.symbols, " ")))
     assert load_model(tmp_path / "m").vocabulary.replacement == " "
 
 

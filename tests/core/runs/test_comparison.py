@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from charlstm.fields import plain
 from charlstm.runs.comparison import (
     AXES,
     Axis,
+    ComparedRun,
     compared_facts,
     comparison_chart,
     comparison_csv,
-    curves,
     differences,
     read_run,
     run_curves,
-    write_csv,
 )
 from charlstm.runs.folder import Run
 from charlstm.runs.log import EventLog
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.events import Controlled, Event, Resumed
 from charlstm.training.settings import Settings
-from recorded_run import record
+from recorded_run import record, stepped
+from small_training import make_plan
 
 
 def test_only_what_differs_is_listed(tmp_path: Path) -> None:
@@ -71,21 +74,23 @@ def test_what_a_resume_from_an_earlier_step_has_undone_is_not_compared(tmp_path:
     assert (words, rates) == (["step 20: lr 0.1 → 0.2"], [20.0])
 
 
+def rows_of(runs: list[ComparedRun]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(comparison_csv(runs))))
+
+
 @pytest.mark.parametrize("axis", list(AXES))
 def test_curves_go_over_every_axis(tmp_path: Path, axis: Axis) -> None:
     run = read_run(record(tmp_path, "finished", name="one", steps=400).run)
-    validation, train = curves(run, axis)
-    assert len(validation.x) == len(validation.y) > 1
-    assert (np.diff(train.x) > 0).all()
-    assert train.faint
+    found = run_curves(run, axis)
+    assert len(found.validation.x) == len(found.validation.y) > 1
+    assert (np.diff(found.train.x) > 0).all()
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "plain"])
 def test_names_that_a_spreadsheet_would_compute_are_marked_as_text(tmp_path: Path, name: str) -> None:
     run = record(tmp_path, "finished", name="one", steps=100).run
     named = Run(run.path.rename(run.path.with_name(name)))
-    rows = list(csv.DictReader(io.StringIO(comparison_csv([read_run(named)]))))
-    assert {row["run"] for row in rows} == {name if name == "plain" else f"'{name}"}
+    assert {row["run"] for row in rows_of([read_run(named)])} == {name if name == "plain" else f"'{name}"}
 
 
 def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: Path) -> None:
@@ -94,9 +99,7 @@ def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: P
     texts = [element.text for element in root.iter() if element.text]
     assert "one" in texts
     assert "two & b" in texts
-    file = io.StringIO()
-    write_csv(runs, file)
-    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    rows = rows_of(runs)
     assert {row["run"] for row in rows} == {"one", "two & b"}
     logged = [float(row["loss"]) for row in rows if (row["run"], row["curve"]) == ("one", "validation")]
     assert logged == runs[0].series.points("validation").y.tolist()
@@ -126,3 +129,37 @@ def test_ticks_are_round_numbers_within_the_range() -> None:
     assert ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert ticks(1.03, 1.28, 5) == [1.05, 1.1, 1.15, 1.2, 1.25]
     assert ticks(2, 2, 5) == [2]
+
+
+def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> None:
+    """A small text gets fewer rows, then shorter ones, than the settings say: 6,750 characters were 28,800."""
+    run = record(tmp_path, "finished", name="one", steps=400).run
+    spec = run.spec()
+    settings = spec.settings
+    assert spec.batch == (settings.batch_size, settings.seq_length)
+    run.write_spec(replace(spec, plan=plain(make_plan(batch_size=3, seq_length=10))))
+    compared = read_run(run)
+    assert compared.spec.batch == (3, 10)
+    steps = run_curves(compared, "step").train.x
+    assert run_curves(compared, "characters").train.x.tolist() == (30 * steps).tolist()
+    assert {int(row["characters"]) / int(row["step"]) for row in rows_of([compared]) if int(row["step"])} == {30}
+
+
+def test_commands_are_compared_by_what_they_were_given(tmp_path: Path) -> None:
+    more = Controlled(step=10, id="x", command="more", value=964, minutes=2.5)
+    finish = Controlled(step=20, id="y", command="finish", value=138)
+    assert compared_with(tmp_path, more, finish)[0] == ["step 10: more 2.5", "step 20: finish"]
+
+
+def test_options_of_a_text_in_another_form_are_left_out(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", name="one", steps=400).run
+    record_of_run = json.loads((run.path / "run.json").read_text())
+    record_of_run["corpus"]["options"] = [1]
+    (run.path / "run.json").write_text(json.dumps(record_of_run))
+    assert differences([read_run(run), read_run(run)]) == []
+
+
+def test_command_that_a_resume_repeats_is_compared_once(tmp_path: Path) -> None:
+    for step in (20, 25):
+        found = compared_with(tmp_path / str(step), rate(25), Resumed(step=step), rate(25), stepped(30))
+        assert found == (["step 25: set-lr 0.1"], [25.0])

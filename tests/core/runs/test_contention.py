@@ -2,91 +2,81 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from charlstm import system
-from charlstm.runs.contention import ContentionMeter, probe_slowdown
+from charlstm.runs.contention import ContentionMeter, probe_slowdown, slowdown_words
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.status import read_status
 from charlstm.system import MachineTimes, ProcessorTimes
 
 
 class Times:
-    """Processor times and a clock that a test sets."""
+    """Processor times and a clock that a test sets, and a meter that reads them."""
 
-    def __init__(self) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now, self.running, self.waiting = 0.0, 0.0, 0.0
+        patch.setattr(system, "processor_times", lambda: ProcessorTimes(self.running, self.waiting))
+        patch.setattr("charlstm.runs.contention.time", SimpleNamespace(monotonic=lambda: self.now))
+        self.meter = ContentionMeter()
 
-    def meter(self) -> ContentionMeter:
-        return ContentionMeter(lambda: ProcessorTimes(self.running, self.waiting), lambda: self.now)
-
-    def advance(self, seconds: float, running: float, waiting: float) -> None:
+    def advance(self, seconds: float, running: float, waiting: float) -> float | None:
+        """Let time pass; what the meter reads then."""
         self.now += seconds
         self.running += running
         self.waiting += waiting
+        return self.meter.read()
 
 
-def test_meter_gives_time_on_and_off_the_processor_as_a_factor() -> None:
-    times = Times()
-    meter = times.meter()
-    assert meter.read() is None  # nothing to compare with yet
-    times.advance(1, 1.0, 1.0)
-    assert meter.read() == pytest.approx(2.0)
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> Times:
+    return Times(monkeypatch)
 
 
-def test_meter_forgets_what_was_before_its_window() -> None:
-    times = Times()
-    meter = times.meter()
-    meter.read()
+def test_meter_gives_time_on_and_off_the_processor_as_a_factor(times: Times) -> None:
+    assert times.meter.read() is None  # nothing to compare with yet
+    assert times.advance(1, 1.0, 1.0) == pytest.approx(2.0)
+
+
+def test_meter_forgets_what_was_before_its_window(times: Times) -> None:
+    times.meter.read()
     for _ in range(10):
         times.advance(1, 0.5, 1.5)
-        meter.read()
-    for _ in range(12):
-        times.advance(1, 2.0, 0.0)
-        found = meter.read()
-    assert found == 1.0
+    assert [times.advance(1, 2.0, 0.0) for _ in range(12)][-1] == 1.0
 
 
-def test_meter_says_nothing_during_a_pause() -> None:
-    times = Times()
-    meter = times.meter()
-    meter.read()
-    times.advance(1, 0.001, 0.02)
-    assert meter.read() is None
+def test_meter_says_nothing_during_a_pause(times: Times) -> None:
+    times.meter.read()
+    assert times.advance(1, 0.001, 0.02) is None
 
 
-def test_meter_starts_again_when_a_thread_has_ended() -> None:
-    times = Times()
-    meter = times.meter()
-    meter.read()
-    times.advance(1, -5.0, -1.0)
-    assert meter.read() is None
-    assert meter.read() is None
-    times.advance(1, 1.0, 0.0)
-    assert meter.read() == 1.0
+def test_meter_starts_again_when_a_thread_has_ended(times: Times) -> None:
+    times.meter.read()
+    assert times.advance(1, -5.0, -1.0) is None
+    assert times.meter.read() is None
+    assert times.advance(1, 1.0, 0.0) == 1.0
 
 
-def test_meter_knows_the_slowdown_since_its_first_reading() -> None:
-    times = Times()
-    meter = times.meter()
-    assert meter.overall() is None
-    meter.read()
+def test_meter_knows_the_slowdown_since_its_first_reading(times: Times) -> None:
+    assert times.meter.overall() is None
+    times.meter.read()
     for _ in range(60):  # half of the work that it would have done alone
         times.advance(1, 0.5, 0.5)
-        meter.read()
     for _ in range(30):
         times.advance(1, 1.0, 0.0)
-        meter.read()
-    assert meter.overall() == pytest.approx(1.5, abs=0.1)
+    assert times.meter.overall() == pytest.approx(1.5, abs=0.1)
 
 
 def test_meter_takes_the_load_average_where_the_system_does_not_tell_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "processor_times", lambda: None)
     for load, expected in ((3.0, 3.0), (0.5, 1.0), (None, None)):
         monkeypatch.setattr(system, "load", lambda load=load: load)
-        assert ContentionMeter(lambda: None).read() == expected
+        assert ContentionMeter().read() == expected
 
 
 @pytest.mark.parametrize(
@@ -136,3 +126,9 @@ def test_machine_times_add_up() -> None:
     assert times is not None
     assert 0 <= times.nice <= times.busy <= times.total
     assert times.runnable >= 1
+
+
+def test_slowdown_is_told_in_one_sentence() -> None:
+    assert [slowdown_words(each) for each in (None, 1.2, math.nan)] == ["", "", ""]
+    assert slowdown_words(2.1) == "The processor has other work too: training is about 2 times slower."
+    assert slowdown_words(30.0, "was") == "The processor had other work too: training was many times slower."

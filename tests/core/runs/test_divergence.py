@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from charlstm.runs.series import RunSeries
-from charlstm.runs.verdict import Verdict, judge
-from charlstm.training.events import Event, Finished, Resumed, Stepped, Validated
+from charlstm.runs.verdict import judge
+from charlstm.training.events import Event, Finished, Resumed
 from recorded_run import started, stepped, validated
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "diverging_runs.json").read_text())
 ORDER0 = {"order 0": 3.28}
 """Entropy of the letter frequencies of the text of both runs."""
-
-
-@dataclass
-class Moment:
-    """The verdict after an event of a recorded run."""
-
-    step: int
-    seconds: float
-    loss: float
-    verdict: Verdict
-
-
-def replay(name: str) -> Iterator[Moment]:
-    """Feed a recorded run event by event, without its end."""
-    recorded = RECORDED[name]
-    series = series_at_start(name)
-    validations = [value for value in recorded["validations"] if not value[3]]
-    for step, loss, rate, seconds, worked in recorded["steps"]:
-        while validations and validations[0][0] < step:
-            at, val_loss, best, _, trained = validations.pop(0)
-            series.feed([Validated(step=at, val_loss=val_loss, chars=9, best=best, train_seconds=trained)])
-        series.feed(
-            [
-                Stepped(
-                    step=step,
-                    epoch=0.0,
-                    train_loss=loss,
-                    lr=rate,
-                    grad_norm=1.0,
-                    chars_per_second=1.0,
-                    train_seconds=seconds,
-                    work_seconds=worked,
-                )
-            ]
-        )
-        yield Moment(step, worked, loss, judge(series, references=ORDER0))
 
 
 def series_at_start(name: str) -> RunSeries:
@@ -61,11 +24,18 @@ def series_at_start(name: str) -> RunSeries:
 
 
 def test_recorded_run_that_never_learnt_is_diverging_within_ten_seconds_of_its_start() -> None:
-    moments = list(replay("diverging_from_the_start"))
-    said = next(moment for moment in moments if moment.verdict.kind == "diverging")
-    assert said.seconds < 10
-    assert not any(moment.verdict.kind in ("learning", "flattening") for moment in moments)
-    assert "worse than guessing all characters alike (4.63)" in moments[-1].verdict.text
+    recorded = RECORDED["diverging_from_the_start"]
+    series = series_at_start("diverging_from_the_start")
+    before = [validated(at, loss, best=best) for at, loss, best, whole, _ in recorded["validations"] if not whole]
+    said = []
+    for step, loss, _, _, worked in recorded["steps"]:
+        while before and before[0].step < step:
+            series.feed([before.pop(0)])
+        series.feed([stepped(step, loss)])
+        said.append((worked, judge(series, references=ORDER0)))
+    assert next(worked for worked, verdict in said if verdict.kind == "diverging") < 10
+    assert not any(verdict.kind in ("learning", "flattening") for _, verdict in said)
+    assert "worse than guessing all characters alike (4.63)" in said[-1][1].text
 
 
 def test_rising_loss_is_never_called_learning() -> None:
@@ -124,6 +94,15 @@ def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
     assert found.text.endswith("The steps that were added did not improve it.")
 
 
-def test_loss_that_is_not_a_number_is_diverging_at_once() -> None:
-    series = RunSeries.of([started(symbols=98), validated(0, 4.5), stepped(1, 4.0), stepped(2, math.nan)])
-    assert judge(series).text == "Diverging: the training loss is not a number any more."
+@pytest.mark.parametrize("name", list(RECORDED))
+def test_end_of_a_recorded_run_says_that_it_diverged(name: str) -> None:
+    recorded = RECORDED[name]
+    series = series_at_start(name)
+    for at, val_loss, best, whole, _ in recorded["validations"][:-1]:
+        series.feed([validated(at, val_loss, best=best, whole=whole)])
+    series.feed([stepped(step, loss) for step, loss, *_ in recorded["steps"]])
+    series.feed([Finished(**recorded["finished"])])
+    found = judge(series, references=ORDER0)
+    assert found.kind == "finished"
+    assert "It diverged: the training loss rose from" in found.text
+    assert ("no better than guessing" in found.text) == (name == "diverging_from_the_start")

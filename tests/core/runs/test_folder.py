@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import sys
-import threading
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm import storage, system
-from charlstm.errors import RunError
+from charlstm.errors import ModelError, RunError
 from charlstm.runs import index, liveness
 from charlstm.runs.folder import (
     Run,
@@ -45,6 +45,7 @@ def test_runs_dir_is_the_requested_folder_else_the_default(
     tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARLSTM_DATA", "")  # an empty variable is one that is not set
     if sys.platform == "linux":
         assert runs_dir() == own_home / ".local" / "share" / "charlstm" / "runs"
     (tmp_path / "checkpoints").mkdir()
@@ -52,6 +53,11 @@ def test_runs_dir_is_the_requested_folder_else_the_default(
     monkeypatch.setenv("CHARLSTM_RUNS", "elsewhere")
     assert runs_dir() == tmp_path / "elsewhere"
     assert runs_dir("asked") == tmp_path / "asked"
+    assert runs_dir(".") == tmp_path
+    monkeypatch.setenv("CHARLSTM_RUNS", "")
+    assert runs_dir() == tmp_path / "checkpoints"
+    with pytest.raises(RunError, match="is empty"):
+        runs_dir("")
 
 
 def test_create_run_names_it_text_preset_number_and_makes_it_private(tmp_path: Path) -> None:
@@ -110,6 +116,21 @@ def test_valid_name_stays_directly_below_the_folder(name: str) -> None:
     path = os.path.normpath(os.path.join("/runs", name))
     assert path == f"/runs/{name}"
     assert os.path.dirname(path) == "/runs"
+
+
+NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
+
+
+@pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC)])
+def test_composed_and_decomposed_accents_are_one_name(tmp_path: Path, first: str, second: str) -> None:
+    run, other = (create_run(spec(), name=name, folder=tmp_path) for name in (first, "other"))
+    assert run.name == NFC
+    with pytest.raises(RunError, match="There is a run"):
+        create_run(spec(), name=second, folder=tmp_path)
+    with pytest.raises(RunError, match="There is a run"):
+        rename_run(other, second)
+    assert find_run(second, tmp_path) == find_run(first, tmp_path) == run
+    assert sorted(os.listdir(tmp_path)) == [NFC, "other"]
 
 
 def test_create_run_in_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -341,24 +362,12 @@ def test_delete_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
 
 def test_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
-        for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
-            with pytest.raises(RunError, match="is being trained"):
-                attempt()
+        for _ in range(2):  # with its lock, and without
+            for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
+                with pytest.raises(RunError, match="is being trained"):
+                    attempt()
+            recorded.run.lock_path.unlink(missing_ok=True)
         assert recorded.run.status().state == "running"
-        recorded.run.lock_path.unlink()
-        for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
-            with pytest.raises(RunError, match="is being trained"):
-                attempt()
-
-
-def test_wait_returns_when_the_worker_has_ended(tmp_path: Path) -> None:
-    recorded = record(tmp_path, "running")
-    with pytest.raises(TimeoutError, match=r"is still running after 0\.05 seconds"):
-        recorded.run.wait(timeout=0.05)
-    ending = threading.Timer(0.2, recorded.close)
-    ending.start()
-    assert not recorded.run.wait().alive
-    ending.join()
 
 
 def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
@@ -370,3 +379,7 @@ def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     assert steps[0] == 0
     assert len(steps) > 3
     assert run.size() > 10_000
+    best = run.model().info["step"]
+    assert run.model(best).info["step"] == best
+    with pytest.raises(ModelError, match=rf"no snapshot of step 12345; it has 0, .*its best model is of step {best}$"):
+        run.model(12345)

@@ -33,7 +33,6 @@ from charlstm.runs.store import RunStore
 from charlstm.runs.worker import run_foreground
 from charlstm.training.commands import Command
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from recorded_run import record
@@ -52,7 +51,6 @@ def begun(
         "progress": plain(progress),
         "asked": asked.to_dict(),
         "settings": asked.to_dict(),
-        "schedule": plain(LearningRate(asked.lr, "cosine", 20, planned)),
     }
     RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, kept, {}))
     return run

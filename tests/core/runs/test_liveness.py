@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -17,8 +16,6 @@ from charlstm import system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
 from faulty_disk import have_no_locks
-
-posix = pytest.mark.skipif(os.name == "nt", reason="there a folder whose files are open cannot be moved or removed")
 
 HOLDER = """
 import pathlib, sys
@@ -47,7 +44,7 @@ def test_lock_has_one_holder_and_is_freed_when_its_process_ends(tmp_path: Path) 
         with pytest.raises(RunError, match="Another worker is already training the run novel-quick-1"):
             liveness.acquire_lock(path, patience=0.05)
     finally:
-        child.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+        child.kill()
         child.communicate()
     assert system.is_locked(path) is False
     liveness.acquire_lock(path, patience=0).release()
@@ -95,7 +92,6 @@ def test_started_program_does_not_inherit_the_lock(tmp_path: Path) -> None:
         child.communicate()
 
 
-@posix
 def test_problem_of_a_lock_tells_what_was_done(tmp_path: Path) -> None:
     place = tmp_path / "disk" / "runs"
     folder, other = place / "run", place / "other"
@@ -122,7 +118,6 @@ def test_problem_of_a_lock_tells_what_was_done(tmp_path: Path) -> None:
     held.release()
 
 
-@posix
 def test_lock_has_no_problem_while_the_disk_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

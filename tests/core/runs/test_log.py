@@ -22,7 +22,7 @@ def test_events_are_read_as_written(tmp_path: Path) -> None:
     events = [warning(1), Sampled(step=2, time=2.0, prime="a", text="\x00\n\x1b[2J\ud800\u2028")]
     log = EventLog(path)
     for event in events:
-        log.append(event, sync=True)
+        log.append(event)
     log.close()
     back = list(read_events(path))
     assert back[0] == events[0]

@@ -8,7 +8,7 @@ import pytest
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.prediction import FROM_MODEL, FROM_NOTHING, Rule, predict
+from charlstm.runs.prediction import predict
 from charlstm.runs.series import RunSeries
 from charlstm.training.events import Controlled, Event, Finished, Resumed
 from charlstm.training.presets import preset
@@ -54,13 +54,6 @@ def test_from_a_model_little_will_change_unless_it_knew_little() -> None:
     assert predict(RunSeries.of([BEGIN, validated(0, 1.7), validated(200, 1.47)]), MODEL) is None
 
 
-@pytest.mark.parametrize("rule", [FROM_NOTHING, FROM_MODEL])
-def test_rules_begin_at_a_tenth_and_have_a_value_for_each_fraction(rule: Rule) -> None:
-    assert rule.done[0] == 0.1
-    assert list(rule.done) == sorted(rule.done)
-    assert len(rule.done) == len(rule.change) == len(rule.doubling) == len(rule.spread)
-
-
 @pytest.mark.parametrize(
     "spec",
     [
@@ -94,3 +87,12 @@ def test_nothing_is_said_of_a_run_that_was_changed_on_its_way(event: Event) -> N
 def test_nothing_is_said_of_a_much_shorter_run() -> None:
     short = started(planned_steps=400, steps_per_epoch=1000)
     assert predict(RunSeries.of([short, validated(0, 4.4), validated(200, 1.8)]), NOTHING) is None
+
+
+def test_setting_that_does_not_matter_for_the_loss_is_free() -> None:
+    own = dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(seed=5, threads=1, max_minutes=2.0))
+    assert predict(log(), own) is not None
+
+
+def test_loss_that_is_not_a_number_is_left_out() -> None:
+    assert predict(log(validated(300, float("nan"))), NOTHING) == predict(log(), NOTHING)

@@ -73,35 +73,20 @@ def test_feeding_events_one_by_one_equals_feeding_all_at_once(tmp_path: Path) ->
 def test_copy_is_not_changed_by_later_events() -> None:
     series = RunSeries.of([started(), *life(range(10))])
     twin, before = series.copy(), picture(series)
-    series.feed(life(range(10, 20)))
-    assert picture(twin) == before
-    assert series.step == 19
+    series.feed([*life(range(10, 20)), Controlled(step=20, id="a", command="checkpoint")])
+    assert (picture(twin), twin.handled) == (before, set())
+    assert (series.step, series.handled) == (20, {"a"})
 
 
 def test_resume_removes_the_end() -> None:
-    end = Finished(step=20, time=20.0, reason="stopped", best_val=2.0, best_step=20, train_seconds=10.0)
-    series = RunSeries.of([started(), *life(range(21)), validated(20, 2.5, whole=True), end])
-    assert series.finished is end
-    assert series.best_val == 2.0
-    assert not series.best_whole
-    assert series.seconds_left() is None
-    series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
-    assert (series.finished, series.planned_steps, series.step) == (None, 200, 20)
-    assert len(series.inexact) == 1
-
-
-@pytest.mark.parametrize(
-    ("reason", "whole"),
-    [("done", True), ("stopped", False), ("diverged", False)],
-)
-def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, whole: bool) -> None:
-    end = Finished(step=20, reason=reason, best_val=2.0, best_step=20, train_seconds=10.0, best_whole=whole)
+    end = Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=10.0, best_whole=True)
     series = RunSeries.of([started(), *life(range(21))])
     assert not series.best_whole
-    series.feed([validated(20, 2.0, whole=True), end])
-    assert series.best_whole == whole
-    series.feed([Resumed(step=20, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
-    assert not series.best_whole
+    series.feed([validated(20, 2.5, whole=True), end])
+    assert (series.finished, series.best_val, series.best_whole, series.seconds_left()) == (end, 2.0, True, None)
+    series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
+    assert (series.finished, series.planned_steps, series.step, series.best_whole) == (None, 200, 20, False)
+    assert len(series.inexact) == 1
 
 
 def test_values_that_are_not_finite_are_gaps() -> None:
@@ -199,3 +184,25 @@ def test_progress_and_time_left_include_the_final_validation() -> None:
     # of a run of 100 steps that ends by the clock ten may be spent on it: where it would take eleven, eight are
     timed = started(train_chars=1000, steps_per_epoch=10, val_chars=1320, limit="max_minutes")
     assert RunSeries.of([timed, stepped(50), stepped(100)]).seconds_left() == pytest.approx(8)
+
+
+def test_second_started_event_clears_the_series() -> None:
+    series = RunSeries.of([started(), *life(range(12))])
+    assert [sample.step for sample in series.samples] == [0, 5, 10]
+    series.feed([started(planned_steps=50)])
+    assert (series.step, series.planned_steps, series.samples) == (0, 50, [])
+
+
+def test_last_validation_is_the_best_one_where_the_end_measured_that_again() -> None:
+    series = RunSeries.of([started(), validated(0, 4.0), stepped(10, 1.2), validated(10, 0.997)])
+    assert series.val_loss == 0.997
+    ended = Finished(step=10, reason="done", best_val=1.039, best_step=10, train_seconds=60.0, best_whole=False)
+    series.feed([ended])
+    assert (series.val_loss, series.best_val) == (1.039, 1.039)
+    other = RunSeries.of([started(), validated(5, 1.0), stepped(10, 1.2), validated(10, 1.2), ended])
+    other.feed([Finished(step=10, reason="done", best_val=1.01, best_step=5, train_seconds=60.0, best_whole=False)])
+    assert other.val_loss == 1.2
+    # what the end measured on the whole part is of the best model, here that of step 0
+    none = RunSeries.of([started(), validated(0, 1.155), validated(5, 1.212), validated(5, 1.154, whole=True)])
+    none.feed([Finished(step=5, reason="done", best_val=1.154, best_step=0, train_seconds=60.0, best_whole=True)])
+    assert (none.val_loss, none.val_whole, none.best_val) == (1.212, False, 1.154)

@@ -10,7 +10,7 @@ from charlstm.errors import ModelError
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.runs import start_models
 from charlstm.runs.start_models import StartModel, best_start, loss_before_training, pairs_loss, try_model
-from charlstm.text.corpus import Corpus, Span, Split, open_corpus
+from charlstm.text.corpus import Corpus, Span, TextSplit, open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.vocabulary import Vocabulary
 
@@ -30,9 +30,9 @@ def everything(corpus: Corpus) -> tuple[Span, ...]:
     return (Span(0, corpus.chars),)
 
 
-def whole(corpus: Corpus) -> Split:
+def whole(corpus: Corpus) -> TextSplit:
     """All of the text for training, and for validation too."""
-    return Split(everything(corpus), everything(corpus))
+    return TextSplit(everything(corpus), everything(corpus))
 
 
 @pytest.mark.parametrize("symbols", ["abcd", "dcba", "abcdefgh"])
@@ -136,3 +136,17 @@ def test_text_that_the_model_has_read_is_recognised(tmp_path: Path) -> None:
     assert try_model("m", tmp_path / "m.safetensors", corpus, whole(corpus)).read == 1.0
     other = open_corpus(text=" ".join(reversed(words)))
     assert try_model("m", tmp_path / "m.safetensors", other, whole(other)).read == 0.0
+
+
+@pytest.mark.parametrize("text", ["ab", "abc", "ab" * 40])
+def test_short_texts_are_measured_too(text: str) -> None:
+    corpus = open_corpus(text=text)
+    assert np.isfinite(loss_before_training(model_of("ab"), corpus, everything(corpus)))
+
+
+def test_loss_before_training_is_that_of_all_parts_of_the_text() -> None:
+    corpus = open_corpus(text="a" * 6_000 + "b" * 2_000 + "a" * 100)
+    likely_a = model_of("ab", {"a": np.log(3)})  # a has 3 of 4
+    parts = (Span(0, 2_000), Span(4_000, 5_000), Span(6_000, 8_000), Span(8_000, 8_010))
+    expected = -3 / 5 * np.log(0.75) - 2 / 5 * np.log(0.25)
+    assert loss_before_training(likely_a, corpus, parts) == pytest.approx(expected, abs=0.03)

@@ -38,6 +38,9 @@ def test_load_state_skips_only_a_damaged_checkpoint(tmp_path: Path, monkeypatch:
     assert state.step == 7
     assert warning is not None
     assert "damaged" in warning
+    run.previous_state_path.write_bytes(b"junk")
+    with pytest.raises(RunError, match="No checkpoint"):
+        load_state(run)
 
 
 def test_save_state_does_not_read_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,3 +151,16 @@ def test_lines_of_a_text_read_as_paragraphs_stay_with_it(tmp_path: Path) -> None
     again = open_text(run)
     assert again.joined_lines().tolist() == begins
     assert len([path for path in run.parts() if path.name.startswith("lines-")]) == 1
+
+
+def test_run_has_all_of_its_text_once_it_is_created(run: Run, corpus: Corpus, source: Path) -> None:
+    cached = cache.texts_dir() / corpus.fingerprint / cache.IDS
+    assert os.path.samefile(run.text_path, cached)
+    assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600
+    lose_all_others(source)
+    found = open_text(run)
+    assert found.text() == TEXT + VALIDATION == corpus.text()
+    assert (found.name, found.sources, found.options, found.report, found.validation, found.fingerprint) == (
+        *(corpus.name, corpus.sources, corpus.options, corpus.report, corpus.validation, corpus.fingerprint),
+    )
+    assert (found.vocabulary, found.counts.tolist()) == (corpus.vocabulary, corpus.counts.tolist())

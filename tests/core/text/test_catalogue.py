@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -29,7 +30,6 @@ def test_find_texts_lists_data_then_files_then_folders(tmp_path: Path) -> None:
     assert found[0].bytes == 4
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX files")
 def test_find_texts_skips_pipes_and_broken_links(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
@@ -57,6 +57,11 @@ def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> 
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "a.txt", "c.txt"]
     (tmp_path / "a.txt").unlink()
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
+    path = paths.state_dir() / "recent-texts.json"
+    written = json.loads(path.read_text())
+    written["texts"][0] |= {"chars": "many"}  # edited by hand
+    path.write_text(json.dumps(written))
+    assert [one.name for one in recent_texts()] == ["b.txt", "c.txt"]
 
 
 def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:
@@ -91,7 +96,7 @@ def test_python_source_is_built_in() -> None:
 def pages(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a built-in text of which less than all is read, as of the source code."""
     declared = builtin._Text("two pages", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20)
-    monkeypatch.setitem(builtin._TEXTS, "python-pages", declared)
+    monkeypatch.setitem(builtin.TEXTS, "python-pages", declared)
     return "python-pages"
 
 
@@ -120,8 +125,7 @@ def test_program_folders_are_private_and_can_be_moved(tmp_path: Path, monkeypatc
     for make, name in ((paths.cache_dir, "cache"), (paths.state_dir, "state")):
         monkeypatch.setenv(f"CHARLSTM_{name.upper()}", str(tmp_path / name))
         assert make() == tmp_path / name
-        if os.name != "nt":
-            assert make().stat().st_mode & 0o777 == 0o700
+        assert make().stat().st_mode & 0o777 == 0o700
     monkeypatch.setenv("CHARLSTM_DATA", str(tmp_path / "data"))
     assert paths.data_dir() == tmp_path / "data"
     assert not paths.data_dir().exists()

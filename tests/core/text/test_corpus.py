@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.worker import run_foreground
 from charlstm.text import cache, prepare
 from charlstm.text import corpus as corpus_module
-from charlstm.text.corpus import Corpus, ReadProgress, Span, open_corpus, reopen_corpus
+from charlstm.text.corpus import ReadProgress, open_corpus, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
 from charlstm.training.events import Finished
@@ -245,14 +244,6 @@ def test_strip_boilerplate_applies_to_every_file(tmp_path: Path) -> None:
     assert header == Boilerplate("header", noticed.text().index("*** START", 60), 48, lines=2)
     with pytest.raises(TextError, match="nothing but Project Gutenberg licence"):
         open_corpus(written(tmp_path / "c.txt", LICENCE), TextOptions(strip_boilerplate=True))
-
-
-def test_blocks_are_spread_over_the_text() -> None:
-    ids = np.zeros(100_000, np.uint8)
-    split = Corpus("x", (), TextOptions(), None, None, None, ids, "").split(0.1, "blocks")  # type: ignore[arg-type]
-    assert [stop - start for start, stop in split.held_out] == [1000] * 10
-    assert [start // 10_000 for start, _ in split.held_out] == list(range(10))
-    assert Span(0, 100_000) not in split.train
 
 
 def test_encoded_for_uses_ids_of_other_vocabulary(text: Path) -> None:

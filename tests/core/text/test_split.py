@@ -47,7 +47,10 @@ def test_test_part_is_the_very_end_of_the_text() -> None:
     assert split.test == (Span(800, 1000),)
 
 
-def test_test_part_is_the_end_of_every_block() -> None:
+def test_blocks_are_spread_over_the_text_and_the_test_part_is_the_end_of_each() -> None:
+    split = corpus_of(100_000).split(0.1, "blocks")
+    assert [stop - start for start, stop in split.held_out] == [1000] * 10
+    assert [start // 10_000 for start, _ in split.held_out] == list(range(10))
     split = corpus_of(100_000).split(0.1, "blocks", 0.1)
     assert len(split.held_out) == len(split.test) == 10
     for validation, test in zip(split.held_out, split.test, strict=True):

@@ -88,6 +88,9 @@ def test_record_opens_both_texts_again(corpus: Corpus, emptied: bool) -> None:
         cache.prune_cache()
     again = reopen_corpus(record)
     assert (again.text(), again.validation, again.fingerprint) == (corpus.text(), corpus.validation, corpus.fingerprint)
+    del record["validation"]
+    with pytest.raises(TextError, match="of another text"):
+        reopen_corpus(record)
 
 
 def test_changed_validation_text_is_not_opened_again(corpus: Corpus, files: tuple[Path, Path]) -> None:
@@ -153,8 +156,3 @@ def test_several_files_are_one_validation_text(files: tuple[Path, Path]) -> None
     files[1].write_text("", encoding="utf-8")
     with pytest.raises(TextError, match=r"val\.txt is empty"):
         open_corpus(files[0], validation=files[1])
-
-
-def test_change_of_the_validation_text_is_noticed(corpus: Corpus, files: tuple[Path, Path]) -> None:
-    files[1].write_text("other", encoding="utf-8")
-    assert open_corpus(files[0], validation=files[1]).text() == TRAIN + "other"

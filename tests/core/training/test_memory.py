@@ -15,10 +15,10 @@ from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.text.corpus import Corpus
 from charlstm.training import estimate as estimates
 from charlstm.training.estimate import check_memory, estimate
-from charlstm.training.events import Resumed, Started, Warned
+from charlstm.training.events import Warned
 from charlstm.training.plan import MeasuredSpeed, Plan
 from charlstm.training.settings import Settings
-from small_training import MemoryStore
+from trained import trained
 
 MEMINFO = """MemTotal:       16000000 kB
 MemFree:          900000 kB
@@ -135,10 +135,8 @@ def test_trainer_warns_of_too_little_free_memory(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000))
-    store = MemoryStore()
-    events = list(Trainer(corpus, settings, store=store, plan=plan).events())
-    again = list(Trainer.resume(corpus, settings, store.states[0]).events())
-    for first, kind in ((events, Started), (again, Resumed)):
-        assert isinstance(first[0], kind)
-        warned = next(event for event in first if isinstance(event, Warned))
+    run = trained(corpus, settings, plan)
+    for each in (run, trained(corpus, settings, state=run.store.states[0])):
+        assert each.names[1] == "warning"
+        warned = each.only(Warned)[0]
         assert warned.message.startswith("Training takes about 0.3 GB of memory, and only 0.0 GB are free")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import small_training
-from charlstm.errors import ModelError
+from charlstm.errors import ModelError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.training.plan import (
     MIN_STEPS_PER_EPOCH,
@@ -59,6 +59,8 @@ def test_plan_ends_at_the_first_limit() -> None:
     assert planned(Settings(max_steps=10, epochs=5, max_minutes=3)).planned_steps == 10
     assert planned(Settings(epochs=0.1, max_minutes=30)).planned_steps == 49
     assert planned(Settings(max_minutes=1e-6)).planned_steps == 1
+    with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
+        planned(Settings())
 
 
 def test_plan_logs_and_validates_at_the_intended_intervals() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import LearningRate
+from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.time_limit import TimeLimit
 from training_fixtures import make_plan
@@ -32,13 +32,13 @@ class FakeClock:
         pass
 
 
-def steps_left(step: int, seconds: float, planned: int = 600) -> int | None:
+def steps_left(step: int, seconds: float, *changes: Amendment) -> int | None:
     """Of a run of one minute, 100 steps of which were expected to take 10 s, validated after every 150."""
     progress = Progress()
     progress.step = step
     limit = TimeLimit(Settings(max_minutes=1.0), FakeClock(progress, seconds))  # type: ignore[arg-type]
-    plan = make_plan(planned_steps=planned, val_every=150, log_every=10, seconds_per_step=0.1)
-    return limit.new_steps_left(plan, LearningRate(0.01, "linear", 0, planned), progress, last=0.0)
+    plan = make_plan(planned_steps=600, val_every=150, log_every=10, seconds_per_step=0.1)
+    return limit.new_steps_left(plan, LearningRate(0.01, "linear", 0, 600, changes), progress, last=0.0)
 
 
 def test_a_run_that_became_slow_is_replanned_before_its_first_validation() -> None:
@@ -57,3 +57,7 @@ def test_after_a_validation_the_end_moves_both_ways() -> None:
     assert steps_left(150, 0.1) is None
     assert steps_left(150, 0.12) == 350
     assert steps_left(150, 0.05) == 1050
+
+
+def test_the_command_finish_says_when_a_run_ends() -> None:
+    assert steps_left(150, 0.12, Amendment(145, "finish", 30)) is None

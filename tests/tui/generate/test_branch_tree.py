@@ -6,9 +6,11 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.color import Color
 
-from charlstm.generation.session import BranchInfo
+from charlstm.generation.document import BranchInfo
 from charlstm_tui.generate.branch_tree import BranchTree, words_at
-from charlstm_tui.player.thread import Player
+from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.player.desk import Desk
+from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.theme import DARK, contrast, own_variables
 
 
@@ -22,7 +24,7 @@ class Host(App[None]):
         return {**super().get_theme_variable_defaults(), **own_variables(self.current_theme)}
 
     def compose(self) -> ComposeResult:
-        yield BranchTree(Player(lambda: None))
+        yield BranchTree(Desk(ModelThread(print), 0, StreamView(), print, spawn=print, post=print))
 
     @property
     def tree(self) -> BranchTree:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from textual.app import App, ComposeResult
 
+from charlstm.generation.rows import Alternative, NextCharDistribution
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
 from charlstm.generation.sampling import Sampler
-from charlstm.generation.tree import Alternative, NextCharDistribution
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_panel import SamplerPanel, hides_temperature
 from charlstm_tui.theme import DARK

@@ -12,7 +12,7 @@ from charlstm.display import plural, quoted
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.generate.context_view import SCALE, ContextCurves, Curve
+from charlstm_tui.generate.context_view import SCALE, ContextCurve, ContextCurves
 from charlstm_tui.player.marks import level
 from playing_app import playing
 
@@ -76,7 +76,7 @@ async def test_the_bars_of_the_model_and_of_the_place_have_one_scale(model: Path
         assert view.whole is not None
         twice = replace(view.whole.context, losses=tuple(2 * loss for loss in view.whole.context.losses))
         curves = view.query_one(ContextCurves)
-        curves.show((Curve("MODEL", "", view.whole.context), Curve("HERE", "", twice)), 4, False)
+        curves.show((ContextCurve("MODEL", "", view.whole.context), ContextCurve("HERE", "", twice)), 4, False)
         await it.pilot.pause()
         assert "█" not in "".join(curves.render_line(row).text for row in (1, 2)), "half as high as that below"
         assert "█" in "".join(curves.render_line(row).text for row in (7, 8))

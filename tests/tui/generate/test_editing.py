@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,7 @@ from textual.selection import Selection
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
-from charlstm_tui.player import operations
-from charlstm_tui.player.playback import Playback
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.model_thread import Batch, ModelThread
 from playing_app import PRIME, Session, at, playing
 
 LINES = "a line of text\n" * 60
@@ -31,7 +28,7 @@ def shows_cursor(it: Session) -> bool:
 async def with_lines(it: Session) -> None:
     """Put 60 lines in."""
     await it.paused(5)
-    it.screen.player.do(operations.INSERT_AT, LINES, at(5))
+    it.desk.insert_at(LINES, at(5))
     await it.until(lambda: it.text.count("\n") == 60)
 
 
@@ -52,10 +49,10 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.until(lambda: it.text.endswith("own"))
         assert shows_cursor(it)
 
-        it.screen.player.do(operations.MOVE_TO, at(5))  # a branch near the start, then back by the list of branches
+        it.desk.move(at(5))  # a branch near the start, then back by the list of branches
         await it.until(lambda: it.position == 5)
         assert shows_cursor(it)
-        it.screen.player.do(operations.CHOOSE, "q", at(5))
+        it.desk.choose("q", at(5))
         await it.until(lambda: it.text.endswith("q"))
         await it.pilot.press("b")
         await it.until(lambda: it.screen.query_one(BranchTree).has_focus)
@@ -66,7 +63,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.until(lambda: it.text.count("\n") >= 59 and it.screen.maximized is None)
         await it.until(lambda: shows_cursor(it))
 
-        it.screen.player.do(operations.MOVE_TO, at(20))
+        it.desk.move(at(20))
         await it.until(lambda: it.position == 20)
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.position > 100)
@@ -82,7 +79,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
 async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path) -> None:
     async with playing(model, size=(100, 30)) as it:
         await it.paused(2)
-        it.screen.player.do(operations.INSERT_AT, "one two three four", at(2))
+        it.desk.insert_at("one two three four", at(2))
         await it.until(lambda: it.text.endswith("four"))
         before, base = it.text, it.text.index("one")
         text = it.screen.play.text_view
@@ -119,14 +116,14 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
 
 @pytest.fixture
 def late_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The view is told of what the player does as late as on a busy machine."""
-    publish = Player._publish_now
+    """What the thread computes comes as late as on a busy machine."""
+    post = ModelThread._post
 
-    def publish_late(player: Player, playbacks: Iterable[Playback]) -> None:
+    def post_late(thread: ModelThread, number: int, batch: Batch) -> None:
         time.sleep(0.02)
-        publish(player, playbacks)
+        post(thread, number, batch)
 
-    monkeypatch.setattr(Player, "_publish_now", publish_late)
+    monkeypatch.setattr(ModelThread, "_post", post_late)
 
 
 @pytest.mark.usefixtures("late_states")
@@ -135,7 +132,7 @@ async def test_keys_that_come_before_the_view_shows_what_others_did_act_in_their
 ) -> None:
     async with playing(model, size=(100, 30)) as it:
         await it.paused(2)
-        it.screen.player.do(operations.INSERT_AT, "one two three four", at(2))
+        it.desk.insert_at("one two three four", at(2))
         await it.until(lambda: it.text.endswith("four"))
         before = it.text
         copied: list[str] = []
@@ -207,19 +204,19 @@ async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> 
     async with playing(model, size=(120, 30)) as it:
         it.app.bits = True
         await it.paused(1200)
-        reader, first = it.screen.player._playbacks[0].reader, len(PRIME)
+        reading, first = it.screen.model_thread._works[0].readings[0], len(PRIME)
 
         def mean(position: int) -> float:
-            probabilities = reader.rows(first, first + position)["probability"].astype(np.float64)
+            probabilities = reading.rows(first, first + position)["probability"].astype(np.float64)
             return float(-np.log2(probabilities).mean())
 
         assert it.state.bits_per_char == pytest.approx(mean(1200))
         assert f"mean {mean(1200):.2f} bits" in it.status()
-        it.screen.player.do(operations.INSERT_AT, "own text", at(100))
-        await it.until(lambda: it.state.length == 108)
+        it.desk.insert_at("own text", at(100))
+        await it.until(lambda: it.state.length == 108 and it.state.read_to == it.state.size)
         assert it.state.bits_per_char == pytest.approx(mean(108))
         await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.state.length == 1200)
+        await it.until(lambda: it.state.length == 1200 and it.state.read_to == it.state.size)
         assert it.state.bits_per_char == pytest.approx(mean(it.position))
         assert "Undone: typing" in it.status()
         await it.pilot.press("home", "left")  # only a move, yet what was said was about the change before it

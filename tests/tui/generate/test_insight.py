@@ -20,7 +20,6 @@ from charlstm.display import symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import model_digest
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import FEWEST_SPANS, NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
@@ -37,11 +36,12 @@ from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.generate.view_bar import Legend
-from charlstm_tui.player import cell_names, insight_jobs, operations
+from charlstm_tui.player import cell_names, insight_jobs
 from charlstm_tui.player.cell_names import recall, remember
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, in_unit, level
-from charlstm_tui.player.state import FULL, checkpoints
+from charlstm_tui.player.opening import checkpoints
+from charlstm_tui.player.played import FULL
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session as Playing
 from playing_app import playing
@@ -99,7 +99,7 @@ async def test_new_characters_are_coloured_while_text_streams(model: Path) -> No
         assert found is not None
         values = found.cells[:, 0, view.cell[1] - 1]
         mean, deviation = values.mean(), values.std()
-        it.screen.player.change_speed(lambda speed: 60)
+        it.desk.change_speed(lambda speed: 60)
         await it.pilot.press("space")
         await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
         found = view.activations
@@ -379,7 +379,7 @@ async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Pa
         assert "Space generates more." not in " ".join(it.screen_text().split())
         await it.pilot.press("L")
         assert "Space generates more." in " ".join(it.screen_text().split()), "which is still so after another list"
-        it.screen.player.change_speed(lambda speed: 250)
+        it.desk.change_speed(lambda speed: 250)
         await it.pilot.press("space")
         await it.until(lambda: it.state.length > 300, settle=False)
         await it.pilot.press("space")
@@ -433,7 +433,7 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
         await it.until(lambda: len(it.state.clamps) == 2)
         assert it.state.clamps[1] == Clamp(*other, value=-0.5)
         before = len(it.text)
-        it.screen.player.change_speed(lambda speed: 0)
+        it.desk.change_speed(lambda speed: 0)
         await it.pilot.press("space")
         await it.until(lambda: len(it.text) == before + 1)
         await it.pilot.press("escape")
@@ -449,25 +449,6 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
         await it.pilot.press("escape")
         it.screen.play.load_session(home / "held.json")
         await it.until(lambda: len(it.state.clamps) == 2)
-
-
-async def test_a_hold_is_that_of_the_cell_for_which_the_key_was_pressed(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        held, other = (1, 1), (1, 2)
-        it.screen.player.do(operations.CHANGE_CLAMPS, lambda clamps: [Clamp(*held, value=1.0)])
-        await it.until(lambda: bool(it.state.clamps))
-        waiting: list[tuple[Any, ...]] = []
-        with monkeypatch.context() as patch:
-            patch.setattr(it.screen.player, "do", lambda *command: waiting.append(command))  # a busy player
-            view.choose(held)
-            view.do_hold(1)
-            view.choose(other)
-        for command in waiting:
-            it.screen.player.do(*command)
-        await it.until(lambda: it.state.clamps == (Clamp(*held, value=1.5),))
 
 
 async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_done(
@@ -505,7 +486,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         view.choose(named.cell)
         await it.pilot.press("plus", "plus", "plus", "plus")
         await it.until(lambda: len(it.state.clamps) == 1 and it.state.clamps[0].value == 2)
-        it.screen.player.change_speed(lambda speed: FULL)
+        it.desk.change_speed(lambda speed: FULL)
         await it.until(lambda: it.state.speed == FULL)
         await it.pilot.press("d")
         duel = it.screen.duel
@@ -515,8 +496,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         assert held is not None
         assert (free.clamps, held.clamps) == ((), it.state.clamps)
         assert free.settings == held.settings
-        for side, clamps in ((free, ()), (held, it.state.clamps)):
-            number = side.number
+        for number, side, clamps in ((1, free, ()), (2, held, it.state.clamps)):
             prime = duel.view(number).text(0, free.prime_length)
             session = Session(load_model(model), prime, seed=free.request.seed, settings=free.settings)
             session.clamps = clamps
@@ -570,7 +550,7 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
         assert "Why “" not in it.status()
         await it.pilot.press("v")
         await it.until(lambda: "Why “" in it.status())
-        it.screen.player.change_speed(lambda speed: 60)
+        it.desk.change_speed(lambda speed: 60)
         await it.pilot.press("space")
         await it.until(lambda: it.state.running and play.text_view.scale is play.scale, settle=False)
 
@@ -695,7 +675,7 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
     async with playing(model) as it:
         view = await cells_shown(it)
         play = it.screen.play
-        it.screen.player.change_speed(lambda speed: 250)
+        it.desk.change_speed(lambda speed: 250)
 
         async def streaming() -> None:
             length = it.state.length
@@ -827,10 +807,10 @@ def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(
     with pytest.raises(GenerationError, match="newer charlstm"):
         remember(model, None, (1, 1), "a")
     assert file.read_text() == '{"format": 2, "models": {}}'
-    for damaged in ("[]", "{", '{"models": [1]}', json.dumps({"models": {model_digest(model): {"x": 1, "1:2": 3}}})):
+    for damaged in ("[]", "{", '{"models": [1]}', json.dumps({"models": {model.digest(): {"x": 1, "1:2": 3}}})):
         file.write_text(damaged)
         assert recall(model, None) == {}
-    file.write_text(json.dumps({"models": {model_digest(model): {"1:2": "x" * 500, "²:1": "no"}}}))
+    file.write_text(json.dumps({"models": {model.digest(): {"1:2": "x" * 500, "²:1": "no"}}}))
     assert recall(model, None) == {(1, 2): "x" * cell_names.LONGEST}
 
 

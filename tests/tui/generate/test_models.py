@@ -27,13 +27,13 @@ from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate import model_picker
 from charlstm_tui.generate.model_picker import ModelPicker
-from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import operations, playback, preferences, saved_sessions, session_saver
+from charlstm_tui.player import opening, preferences, saved_sessions, session_saver
+from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.saved_sessions import copy_as
-from charlstm_tui.player.state import PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import driven
 from playing_app import PRIME, Session, playing
@@ -78,9 +78,9 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
 
 async def test_keys_while_a_checkpoint_is_opened_act_afterwards(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
-    read, free = playback.load_model, threading.Event()
+    read, free = opening.load_model, threading.Event()
     free.set()
-    monkeypatch.setattr(playback, "load_model", lambda path: (free.wait(60), read(path))[1])
+    monkeypatch.setattr(opening, "load_model", lambda path: (free.wait(60), read(path))[1])
     async with playing(run.path) as it:
         await it.until(lambda: it.screen.play.playing)
         free.clear()
@@ -223,6 +223,52 @@ async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) 
         await it.until(lambda: it.state.facts is not None and it.state.facts.name == "tiny")
 
 
+async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model: Path, home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+    record(home / "runs", "finished", name="other-1", steps=200)
+
+    async def choose(it: Session, name: str, key: str) -> None:
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = name
+        await it.pilot.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
+        await it.pilot.press(key)
+
+    def plays(it: Session, name: str) -> bool:
+        state = it.state
+        return state.facts is not None and state.facts.name == name and state.read_to == state.size
+
+    async with playing(run.path) as it:
+        await it.paused(30)
+        await it.pilot.press("w", *"Zoë ñ5 ", "escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play" and it.text.endswith("Zoë ñ5 "))
+        it.desk.give_title("The bell")
+        before = it.text
+        await choose(it, str(model), "g")
+        await it.until(lambda: plays(it, "tiny") and "The text goes on with tiny." in it.status())
+        assert (it.text, it.state.title, it.state.position) == (before, "The bell", len(before))
+        await it.until(lambda: it.state.file is not None and read_summary(it.state.file).model == str(model))
+        file = it.state.file
+        assert file is not None
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before.removesuffix("ñ5 "))
+        await choose(it, "other-1", "g")
+        await it.until(lambda: plays(it, "other-1"))
+        await it.pilot.press("ctrl+y")
+        await it.until(lambda: it.text == before and plays(it, "other-1"))
+        assert it.state.file == file
+        await choose(it, str(model), "g")
+        await it.until(lambda: plays(it, "tiny"))
+    assert saved_sessions.model_of(file) == str(model)
+    async with playing(model) as it:
+        it.app.open_session(file)
+        await it.until(lambda: it.screen.play.playing and it.text == before)
+        await choose(it, "novel-quick-1", "n")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "novel-quick-1")
+        await it.until(lambda: it.text != before)
+
+
 @pytest.mark.parametrize("named", ["novel-1", "runs/novel-1", "runs/novel-1/model.safetensors", "tiny.safetensors"])
 async def test_the_picker_opens_at_the_model_that_is_played_however_it_was_named(
     model: Path, home: Path, named: str
@@ -293,7 +339,7 @@ async def test_a_prime_that_was_edited_is_not_remembered_as_an_empty_one(
 ) -> None:
     async with playing(model) as it:
         await it.paused(20)
-        it.screen.player.save_as(home / "bell.json", "rank")
+        it.desk.save_as(home / "bell.json", "rank")
         await it.until((home / "bell.json").is_file)
         it.screen.play.load_session(home / "bell.json")
         await it.until(lambda: it.state.request.session is not None and it.screen.play.playing)
@@ -320,6 +366,7 @@ async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None
     async with playing(model) as it:
         await it.paused(10)
         text = it.text
+        it.desk.give_title("a storm")
     async with playing(model) as it:
         await it.until(lambda: "last session" in it.status())
         await it.pilot.press("l")
@@ -333,7 +380,7 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.pilot.press("w", *"and so on", "escape", "escape")
         await it.until(lambda: it.state.length == 19 and it.screen.view_name == "play")
         story = it.text
-        it.screen.player.change_speed(lambda speed: 0)
+        it.desk.change_speed(lambda speed: 0)
         await it.pilot.press("e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.until(lambda: "l brings back the text before" in it.screen.message)
@@ -346,22 +393,25 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: it.screen.play.playing and it.state.length == 0)
         await it.pilot.press("right", "right")
         await it.until(lambda: it.state.length == 2)
-    async with playing(model) as it:  # the last one was thrown away: without work in it
+        await it.until(lambda: it.state.file is not None)
+        it.app.exit(return_code=129)  # as when the terminal is gone: then what only grew stays, and comes last
+    async with playing(model) as it:
         await it.until(lambda: "l continues the last session" in it.screen.message)
         assert "4 words · “The morning" in it.screen.message
         await it.pilot.press("o")
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
-        await it.until(lambda: "at the end; type “session”" in it.screen_text())
-        await it.pilot.press(*"session")
-        await it.until(lambda: "demo" not in it.screen_text())
-        without_work, with_work = " 2 words · “The morning", "4 words · “The morning"
-        assert -1 < it.screen_text().find(with_work) < it.screen_text().find(without_work)
+        await it.until(lambda: "the model in the box" in it.screen_text())
+        assert "not kept" not in it.screen_text()  # the texts have a list of their own
         it.app.screen.query_one(Input).value = "./tin"
         await it.until(lambda: "./tiny.safetensors" in it.screen_text())
         await it.pilot.press("tab")
         await it.until(lambda: it.app.screen.query_one(Input).value == "./tiny.safetensors")
-        it.app.screen.query_one(Input).value = "session"
-        await it.until(lambda: without_work in it.screen_text())
+        await it.pilot.press("escape", "O")
+        await it.until(lambda: "not kept" in it.screen_text())
+        kept, unkept = (row for row in it.screen_text().splitlines() if "tiny · " in row and " words · " in row)
+        assert "The morning" in kept
+        assert "4 words" in kept
+        assert "not kept" not in kept
+        assert "2 words" in unkept
         await it.pilot.press("enter")
         await it.until(lambda: it.text == story)
 
@@ -372,7 +422,7 @@ async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is
     mine = home / "mine.json"
     async with playing(model) as it:
         await it.paused(10)
-        it.screen.player.save_as(mine, "rank")
+        it.desk.save_as(mine, "rank")
         await it.until(mine.is_file)
     assert it.app.farewell == ""  # the text is in the file that the user named
     assert is_session(str(mine))
@@ -392,8 +442,9 @@ async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is
         await it.until(lambda: "l continues a newer version" in it.screen.message)
         await it.pilot.press("l")
         await it.until(lambda: it.state.length == 13)
-        await it.pilot.press("o")
-        await it.until(lambda: "mine.json " in it.screen_text())  # which lies elsewhere; its continuation is played
+        await it.pilot.press("O")
+        await it.until(lambda: "from mine.json" in it.screen_text())
+        assert it.screen_text().count("tiny · ") == 2  # with what is left of this session's beginning
         await it.pilot.press("escape", "ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert it.app.screen.query_one(Input).value == str(mine)
@@ -407,10 +458,10 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
     async with playing(run.path) as it:
         await it.paused(10)
         session = run.sessions_dir / "mine.json"
-        it.screen.player.save_as(session, "rank")
+        it.desk.save_as(session, "rank")
         await it.until(session.is_file)
         text = it.text
-        await it.pilot.press("o")
+        await it.pilot.press("O")
         await it.until(lambda: "mine.json" in it.screen_text())  # it stands in the list
         await it.pilot.press("escape")
     async with playing(model) as it:
@@ -440,28 +491,30 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
         own = it.state.file
         assert own is not None
         session = run.sessions_dir / "mine.json"
-        it.screen.player.save_as(session, "rank")
+        it.desk.save_as(session, "rank")
         await it.until(lambda: session.is_file() and bool(read_summary(own).continues))
-        await it.pilot.press("o", *"mine")
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "mine.json" in it.screen_text())
+        await it.pilot.press("O", *"mine")
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "from mine.json" in it.screen_text())
         await it.pilot.press("left", "delete")  # within what is typed, it is the line's key
         assert it.app.screen.query_one(Input).value == "min"
         it.screen.show_message("")  # that it was saved
+        await it.pilot.press("delete")
+        await it.until(lambda: "This session is being played" in it.screen_text())
+        await it.pilot.press("escape", "e", "end", "x", "enter")
+        await it.until(lambda: it.prime.endswith("x"))
+        await it.pilot.press("O", *"mine")
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "from mine.json" in it.screen_text())
         for answer, deleted in (("n", False), ("y", True)):
             await it.pilot.press("delete")
             await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
             assert "novel-quick-1" in it.screen_text()
             await it.pilot.press(answer)
-            await it.until(lambda: isinstance(it.app.screen, ModelPicker))
-            assert session.exists() is not deleted
-        await it.until(lambda: "mine.json" not in it.screen_text().replace("mine.json, continued", ""))
-        await it.pilot.press("ctrl+u", *"novel", "delete")  # no session
-        assert isinstance(it.app.screen, ModelPicker)
-        assert run.model_path.exists()
-        await it.pilot.press("ctrl+u", *"continued")
-        await it.until(lambda: "● mine.json, continued" in it.screen_text())
-        await it.pilot.press("delete")
-        await it.until(lambda: "This session is being played" in it.screen_text())
+            await it.until(lambda: isinstance(it.app.screen, TextPicker))
+            assert own.exists() is not deleted
+        await it.until(lambda: "mine.json" not in it.screen_text())
+        await it.pilot.press("escape", "O", *"your file")
+        await it.until(lambda: "your file mine.json" in it.screen_text())
+        assert session.exists()
 
 
 @pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])
@@ -578,13 +631,15 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert copy_as(path, "rank", state, played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
+            assert copy_as(path, "rank", state, lambda: played)().endswith(
+                f"{path.name} in {formatting.home(path.parent)}"
+            )
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
-        copy_as(tmp_path / "pipe.txt", "rank", state, played)
+        copy_as(tmp_path / "pipe.txt", "rank", state, lambda: played)
 
 
 async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
@@ -600,10 +655,10 @@ async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
     shutil.copy(model, other)
     async with playing(model) as it:
         await it.paused(3)  # a state was shown only just now, and the next one is not due yet
-        monkeypatch.setattr(playback, "load_model", slow)
-        it.screen.player.load(PlayRequest(str(other), prime="She"))
+        monkeypatch.setattr(opening, "load_model", slow)
+        it.desk.open(PlayRequest(str(other), prime="She"))
         await it.until(lambda: "Opening other.safetensors …" in it.screen_text())
-        assert isinstance(it.screen.focused, Empty)
+        assert it.screen.focused is it.screen.play.text_view
         assert not it.screen.in_input()
         await it.pilot.press("x", "y")
         release.set()
@@ -618,7 +673,7 @@ async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(mod
     save_session(played, home / "clamped.json")
 
     async def saved(it: Session, name: str) -> Played:
-        it.screen.player.save_as(home / name, "rank")
+        it.desk.save_as(home / name, "rank")
         await it.until(lambda: name in it.screen.message)
         return load_session(home / name, load_model(model))
 
@@ -626,7 +681,7 @@ async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(mod
         await it.paused(3)
         it.screen.play.load_session(home / "clamped.json")
         await it.until(lambda: it.prime == "The" and it.screen.play.playing)
-        it.screen.player.do(operations.STREAM, 20)
+        it.desk.stream(20)
         await it.until(lambda: it.state.length > 2)
         assert (await saved(it, "again.json")).clamps == clamps
         it.screen.play.load(PlayRequest(str(model), prime="She"))
@@ -820,9 +875,8 @@ async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_wit
         text = it.text
     async with playing(model) as it:
         await it.until(lambda: "l continues the last session of novel-quick-1" in it.screen.message)
-        await it.pilot.press("o", *"session")
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "novel-quick-1 · " in it.screen_text())
-        assert " words · “" in it.screen_text()
+        await it.pilot.press("O")
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "novel-quick-1 · " in it.screen_text())
         await it.pilot.press("escape", "l")
         await it.until(lambda: it.text == text)
         assert it.state.facts is not None
@@ -866,14 +920,14 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
         first = it.state.file
         assert first is not None
-        await it.pilot.press("o", *"session", "f2", *"a storm", "enter")  # of what is played
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "● a storm" in it.screen_text())
+        await it.pilot.press("O", "f2", *"a storm", "enter")  # of what is played
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "● a storm" in it.screen_text())
         await it.pilot.press("escape", "e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("w", *" other words", "escape", "escape")
         await it.until(lambda: it.state.file not in (first, None))
-        await it.pilot.press("o", *"a storm", "f2", "end", *" at sea", "enter")  # of another one
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "a storm at sea" in it.screen_text())
+        await it.pilot.press("O", *"a storm", "f2", "end", *" at sea", "enter")  # of another one
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "a storm at sea" in it.screen_text())
         await it.pilot.press("escape")
         assert read_summary(first).title == "a storm at sea"
         await it.pilot.press("l")
@@ -883,7 +937,7 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.until(lambda: it.text.endswith("again") and it.screen.view_name == "play")
         assert it.state.file == first
     async with playing(model) as it:
-        await it.pilot.press("o", *"storm", "enter")
+        await it.pilot.press("O", *"storm", "enter")
         await it.until(lambda: "my own words" in it.text)
         await it.pilot.press("w", *" more", "escape", "escape")
         await it.until(lambda: it.state.length > 10)

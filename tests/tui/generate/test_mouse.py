@@ -10,7 +10,6 @@ from textual.widget import Widget
 from charlstm.display import symbol
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.player import operations
 from playing_app import Session, at, playing
 
 
@@ -52,7 +51,7 @@ async def test_click_on_a_candidate_chooses_it(model: Path, size: tuple[int, int
             rows = [line[left:] for line in it.screen_text().splitlines()]
             y = next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
             await it.pilot.click(offset=(left + 4, y))
-            await it.until(lambda wanted=wanted: it.text == wanted)
+            await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
 
 
 async def test_click_on_a_candidate_in_write_leaves_what_follows(model: Path) -> None:
@@ -79,7 +78,7 @@ async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
         for position in (15, 10):
             candidates = it.screen.query_one(Candidates)
             other = next(one.char for one in candidates.shown if one.char not in it.text[-10:])
-            it.screen.player.do(operations.CHOOSE, other, at(position))
+            it.desk.choose(other, at(position))
             await it.until(lambda position=position: it.state.length == position + 1)
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.option_count == 3)

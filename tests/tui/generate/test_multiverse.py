@@ -18,8 +18,7 @@ from charlstm.model.file import load_model
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlocks, cut_in_the_middle
 from charlstm_tui.generate.view_bar import StatusLine
-from charlstm_tui.player import operations
-from charlstm_tui.player.state import PlayRequest
+from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.theme import LIGHT
 from playing_app import playing
 
@@ -110,7 +109,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.pilot.press("escape")
         assert it.screen.view_name == "play"
         await it.pilot.press("escape")
-        it.screen.player.do(operations.CHANGE_CLAMPS, lambda clamps: (parse_clamp("1:2=0.5"),))
+        it.desk.change_clamps(lambda clamps: (parse_clamp("1:2=0.5"),))
         await it.until(lambda: bool(it.state.clamps))
         await it.pilot.press("f")
         stepper = Stepper(loaded)
@@ -183,7 +182,7 @@ async def test_another_model_of_the_same_shape_is_shown_at_once(model: Path) -> 
         view = it.screen.multiverse
         await it.until(lambda: view.root is not None)
         before = view.root
-        it.screen.player.load(PlayRequest(str(other), stream=False))
+        it.desk.open(PlayRequest(str(other), stream=False))
         await it.until(lambda: it.state.facts is not None and it.state.facts.name == "other")
         await it.until(lambda: view.root is not None and view.root is not before)
 

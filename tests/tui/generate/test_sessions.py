@@ -10,12 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input, TextArea
+from textual.widgets import Input
 
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.screen import GenerateScreen
-from charlstm_tui.generate.session_text_dialog import SessionTextDialog
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session, playing
@@ -34,51 +33,28 @@ async def opened(path: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[
 
 async def save(it: Session, path: Path) -> str:
     """Save the session as a file; returns its text."""
-    it.screen.player.save_as(path, "rank")
+    it.desk.save_as(path, "rank")
     await it.until(path.is_file)
     return it.text
 
 
-@pytest.mark.parametrize("has_demo", [True, False])
-async def test_text_of_a_session_whose_model_is_gone_is_shown_and_exported(
-    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch, has_demo: bool
+@pytest.mark.parametrize("played", [False, True])
+async def test_session_whose_model_is_gone_goes_on_with_the_one_that_is_there(
+    model: Path, home: Path, played: bool
 ) -> None:
     async with playing(model) as it:
         await it.paused(40)
-        it.screen.player.give_title("The bell")
+        it.desk.give_title("The bell")
         text = await save(it, home / "bell.json")
     model.rename(home / "moved")
-    if not has_demo:  # whose characters are others
-        monkeypatch.setattr("charlstm_tui.generate.screen.demo_path", lambda: None)
-    async with opened(home / "bell.json") as it:
-        await it.until(lambda: isinstance(it.app.screen, SessionTextDialog))
-        assert it.app.screen.query_one(TextArea).text == text
-        assert "Its model" in it.screen_text()
-        assert "tiny" in it.screen_text()
-        await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        assert it.app.screen.query_one(Input).value == "The bell.txt"
-        await it.pilot.press("enter")
-        await it.until((home / "The bell.txt").is_file)
-        assert (home / "The bell.txt").read_text() == text
-        await it.until(lambda: "Exported to The bell.txt" in it.screen.message)
-
-
-async def test_text_of_a_session_whose_model_is_gone_is_shown_above_what_is_played(model: Path, home: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(40)
-        text = await save(it, home / "bell.json")
-    model.rename(home / "moved")
-    async with playing("demo") as it:
-        await it.until(lambda: it.screen.play.playing)
-        await it.paused(20)
-        here = it.text
-        it.app.open_session(home / "bell.json")
-        await it.until(lambda: isinstance(it.app.screen, SessionTextDialog))
-        assert it.app.screen.query_one(TextArea).text == text
-        await it.pilot.press("escape")
-        await it.until(lambda: it.app.screen is it.screen)
-        assert it.text == here
+    async with playing("demo") if played else opened(home / "bell.json") as it:
+        if played:
+            await it.paused(20)
+            it.app.open_session(home / "bell.json")
+        await it.until(lambda: it.screen.play.playing and it.text == text)
+        assert (it.state.title, it.state.facts and it.state.facts.name) == ("The bell", "demo")
+        assert "Its model tiny is not there: it goes on with demo" in it.screen.message
+        await it.until(lambda: it.state.read_to == it.state.size)
 
 
 async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home: Path) -> None:
@@ -90,6 +66,7 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
         await it.until(lambda: it.state.length == 1000 and not it.state.running and it.state.file is not None)
         text, file = it.text, it.state.file
         assert file is not None
+        it.desk.give_title("a storm")
     async with opened(file) as it:
         await it.until(lambda: it.screen.play.playing and it.text == text)
         assert it.state.facts is not None
@@ -124,6 +101,7 @@ async def test_session_whose_best_model_is_gone_says_with_which_step_it_goes_on(
     run = record(home / "runs", "finished", name="novel-quick-1", steps=450).run
     async with playing(run.path) as it:
         await it.paused(10)
+        it.desk.give_title("a storm")
         await it.until(lambda: it.state.file is not None)
         assert it.state.facts is not None
         best, file = it.state.facts.step, it.state.file
@@ -215,7 +193,7 @@ async def test_another_checkpoint_is_said_although_a_text_was_replaced(home: Pat
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
     async with playing(run.path) as it:
         await it.paused(10)
-        it.screen.player.give_title("The bell")  # so that there is work in it
+        it.desk.give_title("The bell")  # so that there is work in it
         await it.until(lambda: it.state.title == "The bell")
         await it.pilot.press("[")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
@@ -230,7 +208,7 @@ async def test_where_there_is_little_space_the_key_that_brings_a_text_back_comes
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
     async with playing(run.path, (60, 24)) as it:
         await it.paused(10)
-        it.screen.player.give_title("The bell")  # so that there is work in it
+        it.desk.give_title("The bell")  # so that there is work in it
         await it.until(lambda: it.state.title == "The bell")
         await it.pilot.press("[")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
@@ -242,14 +220,14 @@ async def test_long_title_leaves_room_for_what_stands_beside_the_others(model: P
         await it.paused(10)
         await it.pilot.press("w", *" words", "escape", "escape")
         await it.until(lambda: it.state.file is not None)
-        it.screen.player.give_title("A title of many words " * 4)
+        it.desk.give_title("A title of many words " * 4)
         await it.until(lambda: bool(it.state.title))
         await it.pilot.press("e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("w", *" others", "escape", "escape")
         await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
-        await it.pilot.press("o", *"session")
-        await it.until(lambda: "A title of man…" in it.screen_text())
+        await it.pilot.press("O")
+        await it.until(lambda: "A title of many words A tit…" in it.screen_text())
         rows = [line for line in it.screen_text().splitlines() if "word" in line and "tiny ·" in line]
         assert len(rows) == 2
 
@@ -288,7 +266,7 @@ async def test_sessions_folder_and_file_that_are_offered_exist_and_are_of_this_t
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert not it.app.screen.query_one(Input).value.endswith(".json")
         await it.pilot.press("escape")
-        it.screen.player.give_title("The bell / at dusk?")
+        it.desk.give_title("The bell / at dusk?")
         await it.until(lambda: bool(it.state.title))
         await it.pilot.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))

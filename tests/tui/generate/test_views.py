@@ -27,10 +27,10 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.duel_view import LENGTH
 from charlstm_tui.generate.score_view import ScoredText, ScoreView
-from charlstm_tui.player import operations
+from charlstm_tui.player.edits import LONGEST_SENTENCE
 from charlstm_tui.player.marks import SURPRISE, level
-from charlstm_tui.player.playback import LONGEST_SENTENCE
-from charlstm_tui.player.state import FULL, PlayRequest
+from charlstm_tui.player.opening import PlayRequest
+from charlstm_tui.player.played import FULL
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
@@ -41,9 +41,8 @@ from wrapped_prose import prose
 
 async def found_suggestion(it: Session) -> str:
     """Wait for the suggestion. Until it is found, what is left of the one before is shown."""
-    (playback,) = it.screen.player._playbacks.values()
-    await it.until(lambda: playback._suggestions_for == playback._suggestions_key())
-    await it.until(lambda: it.screen.play.suggested == it.state.suggestion == playback.suggestion())
+    await it.until(lambda: it.desk._suggestions.basis == it.desk._basis)
+    await it.until(lambda: it.screen.play.suggested == it.state.suggestion == it.desk.suggestion)
     return it.state.suggestion
 
 
@@ -113,7 +112,8 @@ async def test_digits_are_shown_only_while_they_choose_and_in_write_no_tree_offe
         # All keys of an action are on its line. (How far from its help is up to rich.)
         shown = " ".join(it.screen_text().split())
         assert "Ctrl+→ Ctrl+O Accept the next word of the suggestion." in shown
-        assert "Backspace Del" in shown
+        await it.pilot.press("pagedown")
+        await it.until(lambda: "Backspace Del" in " ".join(it.screen_text().split()))
         await it.pilot.press("escape")
         await it.until(lambda: it.app.screen is it.screen)
         await it.pilot.press("escape", "escape")
@@ -354,11 +354,11 @@ async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(mo
         view = await it.score_shown(60)
         facts = it.state.facts
         assert facts is not None
-        view.enter(facts, it.screen.player.model(), it.text, (5, 20))
+        view.enter(facts, it.desk.model, it.text, (5, 20))
         view.post_message(events.Paste(other))
         await it.until(lambda: "the pasted text" in it.screen_text() and "Scoring" not in it.screen_text())
         assert view.text_view.text() == other
-        view.enter(facts, it.screen.player.model(), it.text, (5, 20))
+        view.enter(facts, it.desk.model, it.text, (5, 20))
         assert view.handle_escape(), "which stops it"
         view.score(other + ".", "another text")
         await it.until(lambda: "another text" in it.screen_text() and "Scoring" not in it.screen_text())
@@ -496,7 +496,7 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
         await it.until(lambda: shows(learnt[1.0]))
         await it.pilot.press("plus", "plus", "plus")
         await it.until(lambda: "Strength 4 is the highest here." in it.status())
-        played = it.screen.player.model()
+        played = it.desk.model
         assert played is not None
         assert all(np.array_equal(array, loaded.weights[name]) for name, array in played.weights.items())
     assert model.read_bytes() == before
@@ -563,7 +563,7 @@ async def test_a_view_has_the_state_of_the_playback_while_it_is_shown(model: Pat
             await it.pilot.press(key)
             await it.until(lambda name=name: it.screen.view.id == name)  # type: ignore[misc]
             assert it.screen.view.state is play.state
-            it.screen.player.give_title(name)
+            it.desk.give_title(name)
             await it.until(lambda name=name: play.state is not None and play.state.title == name)  # type: ignore[misc]
             assert it.screen.view.state is play.state
             await it.pilot.press("escape")
@@ -629,7 +629,7 @@ async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(m
         states = [duel.sides.get(side) for side in (1, 2)]
         assert duel.seed is not None
         return [
-            duel.view(state.number).text(state.prime_length, state.prime_length + 5)
+            state.text.text.read(state.prime_length, state.prime_length + 5)
             for state in states
             if state is not None and state.request.seed == duel.seed and state.length > 5
         ]
@@ -673,8 +673,8 @@ async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_p
         await it.pilot.press("d")
         duel = it.screen.duel
         await it.until(lambda: set(duel.sides) == {1, 2})
-        it.screen.player.change_speed(lambda speed: FULL, 1)
-        it.screen.player.change_speed(lambda speed: 20, 2)
+        it.screen.duel.desks[1].change_speed(lambda speed: FULL)
+        it.screen.duel.desks[2].change_speed(lambda speed: 20)
         await it.until(lambda: duel.sides[1].ended and duel.sides[2].running)
         text, length = duel.view(1).text(), duel.sides[2].length
         await it.pilot.press("space")
@@ -682,7 +682,7 @@ async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_p
         await it.pilot.press("space")
         await it.until(lambda: duel.sides[2].length > length)
         assert duel.sides[1].ended
-        it.screen.player.change_speed(lambda speed: FULL, 2)
+        it.screen.duel.desks[2].change_speed(lambda speed: FULL)
         await it.until(lambda: duel.query_one("#verdict-1").display)
         assert duel.view(1).text() == text
         await it.pilot.press("space")  # once both have ended, both go on
@@ -746,7 +746,7 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path
     async with playing(novel) as it:
         await it.paused(3)
         await it.pilot.press("w")
-        it.screen.player.do(operations.INSERT, COPIED)
+        it.desk.insert(COPIED)
         await it.until(lambda: it.screen.play.overlap is not None and it.screen.play.overlap.share > 0.8)
         await it.pilot.press("escape", "escape", "left", "left", "left")
         await it.until(lambda: " of novel.txt" in it.status())
@@ -774,7 +774,7 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
     monkeypatch.setattr(Novelty, "update", slow)
     async with playing(novel) as it:
         await it.paused(3)
-        it.screen.player.do(operations.INSERT, COPIED)
+        it.desk.insert(COPIED)
         await it.until(compared.is_set)
         play = it.screen.play
         play.load(PlayRequest(str(novel), prime="Somebody said that", stream=False))
@@ -805,7 +805,7 @@ async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_
             lambda: "Nothing found; its texts are not here: below 500 characters may be missed." in it.screen_text()
         )
         await it.pilot.press("w")
-        it.screen.player.do(operations.INSERT, f" {book[1000:2500]}")
+        it.desk.insert(f" {book[1000:2500]}")
         await it.until(lambda: play.overlap is not None and play.overlap.share > 0.5)
         await it.pilot.press("escape", "escape", "y")
         await it.until(lambda: "characters or more that it has read" in it.status())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from charlstm_tui.actions import bindings
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.corpus.texts_view import TextsView
+from charlstm_tui.mode_screen import ModeScreen
 
 
 class CorpusScreen(ModeScreen):

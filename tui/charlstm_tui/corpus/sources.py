@@ -18,7 +18,7 @@ from charlstm.text.builtin import builtins
 from charlstm.text.catalogue import recent_texts, remember_text
 from charlstm_tui.formatting import working_folder
 
-Named = TypeVar("Named", "Text", "Folder")
+Named = TypeVar("Named", "ListedText", "Folder")
 
 MOST = 1_000  # entries of one folder that are listed
 RECENT = 8
@@ -31,7 +31,7 @@ NOT_TEXT = frozenset((
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ListedText:
     """A text: ``source`` is what ``open_corpus`` takes; ``chars`` of a built-in, ``octets`` of a file."""
 
     source: str
@@ -67,7 +67,7 @@ class BoxModel:
     place: str = DEMO
 
 
-Entry = Text | Folder | BoxModel
+Entry = ListedText | Folder | BoxModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,21 @@ def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | No
         first.append(Section("GIVEN", "", (text,)))
     entries, problem = _entries(browsed)
     up = () if browsed.parent == browsed else (Folder(browsed.parent, "..", up=True),)
-    texts = [entry for entry in entries if isinstance(entry, Text) and entry.source not in known]
+    texts = [entry for entry in entries if isinstance(entry, ListedText) and entry.source not in known]
     folders = [entry for entry in entries if isinstance(entry, Folder)]
     folder = Section("FOLDER", str(browsed), (*texts, *up, *folders), problem)
     here = _here()
     in_data = () if here is None else _entries(here / "data")[0]
-    listed = [Section("DATA/", "", tuple(one for one in in_data if isinstance(one, Text)))]
-    known |= {entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, Text)}
+    listed = [Section("DATA/", "", tuple(one for one in in_data if isinstance(one, ListedText)))]
+    known |= {
+        entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, ListedText)
+    }
     listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
     if demo_path() is not None:
         listed.append(Section("PLAY AT ONCE", "", (BoxModel(),)))
-    built_in = tuple(Text(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known)
+    built_in = tuple(
+        ListedText(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known
+    )
     listed.append(Section("BUILT IN", "", built_in))
     has_texts = browsed != here or any(is_likely_text(text) for text in texts)
     return (
@@ -124,19 +128,19 @@ def _here() -> Path | None:
         return None
 
 
-def is_likely_text(text: Text) -> bool:
+def is_likely_text(text: ListedText) -> bool:
     """Whether the name of a file says that it is a text."""
     return text.name.lower().endswith(".txt")
 
 
-def first_entry(found: Sequence[Section]) -> Text | BoxModel | None:
+def first_entry(found: Sequence[Section]) -> ListedText | BoxModel | None:
     """What the cursor is on at first: the text that was given, else a likely text, else the model in the box."""
     entries = [entry for section in found for entry in section.entries if not isinstance(entry, Folder)]
     likely = (each for each in entries if isinstance(each, BoxModel) or is_likely_text(each) or not _is_file(each))
     return entries[0] if found and found[0].title == "GIVEN" else next(likely, entries[0] if entries else None)
 
 
-def _is_file(text: Text) -> bool:
+def _is_file(text: ListedText) -> bool:
     return os.path.isabs(text.source)
 
 
@@ -154,13 +158,13 @@ def remember(source: str, name: str, chars: int) -> None:
         remember_text([source], name, chars)
 
 
-def _given_text(source: str) -> Text:
+def _given_text(source: str) -> ListedText:
     path = Path(os.path.expanduser(source))
     if source == path.name and not path.exists():
         for builtin in builtins():
             if builtin.name == source:
-                return Text(source, source, chars=builtin.chars)
-    return Text(str(path.absolute()), path.name or source, octets=_octets(path))
+                return ListedText(source, source, chars=builtin.chars)
+    return ListedText(str(path.absolute()), path.name or source, octets=_octets(path))
 
 
 def _octets(path: Path) -> int | None:
@@ -170,21 +174,21 @@ def _octets(path: Path) -> int | None:
         return None
 
 
-def _recent(sources: Iterable[str], known: set[str]) -> tuple[Text, ...]:
-    found: dict[str, Text] = {}
+def _recent(sources: Iterable[str], known: set[str]) -> tuple[ListedText, ...]:
+    found: dict[str, ListedText] = {}
     for source in sources:
         if len(found) == RECENT:
             break
         if source not in known and source not in found and os.path.isabs(source):
             path = Path(source)
             if path.exists():
-                found[source] = Text(source, path.name, octets=_octets(path))
+                found[source] = ListedText(source, path.name, octets=_octets(path))
     return tuple(found.values())
 
 
 def _entries(folder: Path) -> tuple[tuple[Entry, ...], str]:
     folders: list[Folder] = []
-    texts: list[Text] = []
+    texts: list[ListedText] = []
     try:
         with os.scandir(folder) as found:
             for entry in islice(found, MOST):
@@ -194,7 +198,7 @@ def _entries(folder: Path) -> tuple[tuple[Entry, ...], str]:
                     if entry.is_dir():
                         folders.append(Folder(Path(entry.path), entry.name + "/"))
                     elif entry.is_file():  # neither pipe nor device, and no broken link
-                        texts.append(Text(entry.path, entry.name, octets=entry.stat().st_size))
+                        texts.append(ListedText(entry.path, entry.name, octets=entry.stat().st_size))
                 except OSError:
                     continue
     except FileNotFoundError:

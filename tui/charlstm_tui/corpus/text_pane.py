@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from charlstm.display import visible
 from charlstm_tui.corpus import summary
-from charlstm_tui.corpus.text_state import Reading, TextState
+from charlstm_tui.corpus.text_state import TextReading, TextState
 from charlstm_tui.formatting import clock, shorten, size
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.find import FindTarget, Search, row_of
@@ -127,7 +127,7 @@ class FrequentCharacters(TextPart):
 class TextHints(TextPart):
     """What a person should know or do about the text; until it is read, how far the reading has come."""
 
-    reading: reactive[Reading | None] = reactive(None, layout=True)
+    reading: reactive[TextReading | None] = reactive(None, layout=True)
 
     def render(self) -> Content:
         state = self.state

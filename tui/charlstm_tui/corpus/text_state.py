@@ -11,7 +11,7 @@ from charlstm.training.presets import preset
 from charlstm_tui.choices import CorpusChoice, Stamps
 
 if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus, EncodingChoice, ReadProgress, Split
+    from charlstm.text.corpus import Corpus, EncodingChoice, ReadProgress, TextSplit
     from charlstm.text.statistics import Statistics
 
 BEGINNING_CHARS = 12_000
@@ -36,7 +36,7 @@ class TextState:
     encodings: tuple[EncodingChoice, ...] = ()
     """The encodings that the text may be in, the detected one first."""
     corpus: Corpus | None = None
-    split: Split | None = None
+    split: TextSplit | None = None
     preset: str = ""
     """The preset whose validation fraction ``split`` has."""
     stats: Statistics | None = None
@@ -54,7 +54,7 @@ class TextState:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TextReading:
     """How far the reading of a text has come, and the seconds that are left if that is known."""
 
     progress: ReadProgress
@@ -97,7 +97,7 @@ def read_whole(choice: CorpusChoice, preset_name: str, progress: Callable[[ReadP
     }
 
 
-def count_bits(corpus: Corpus, split: Split) -> dict[str, object]:
+def count_bits(corpus: Corpus, split: TextSplit) -> dict[str, object]:
     """The field that takes longest: the figures with ``bits``, the losses of simple models."""
     from charlstm.text.statistics import describe  # see above
 

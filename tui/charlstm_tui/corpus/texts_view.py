@@ -26,17 +26,16 @@ from charlstm.text.reading import TextOptions
 from charlstm.text.sources import resolve
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
-from charlstm_tui.corpus.sources import BoxModel, Folder, Text, recently_used, remember, sections
+from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, recently_used, remember, sections
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
-from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, read_beginning, read_whole
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
+from charlstm_tui.dialogs import PathDialog, ask
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
-from charlstm_tui.widgets.path_input import PathSuggester
+from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
@@ -63,7 +62,7 @@ class TextsView(View):
     """The text under the cursor."""
     otherwise: reactive[str] = reactive("")
     """What the preview shows when the cursor is not on a text."""
-    reading: reactive[Reading | None] = reactive(None)
+    reading: reactive[TextReading | None] = reactive(None)
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -150,7 +149,7 @@ class TextsView(View):
     def _choice(self) -> CorpusChoice | None:
         """The text under the cursor with what was chosen for it."""
         entry = self.texts.current
-        if not isinstance(entry, Text):
+        if not isinstance(entry, ListedText):
             return None
         return self._choices.get(entry.source) or CorpusChoice(entry.source, entry.name)
 
@@ -233,7 +232,7 @@ class TextsView(View):
             if now - shown > 0.1:
                 shown = now
                 left = _seconds_left(progress.total - progress.done, progress.done - first, now - since)
-                loop.call_soon_threadsafe(setattr, self, "reading", Reading(progress, left))
+                loop.call_soon_threadsafe(setattr, self, "reading", TextReading(progress, left))
 
         return report
 
@@ -242,17 +241,17 @@ class TextsView(View):
     def opens(self) -> bool:
         return not self._listed
 
-    def can(self, action: Action) -> bool:
-        if self.opens:
-            return False
-        match action.handler:
-            case "licence" | "lines" | "clean" | "held_out":
-                return self.text is not None
-            case "encoding":
-                return self.text is not None and len(self.text.encodings) > 1
-            case "use":
-                return self.texts.current is not None and (self.text is None or not self.text.problem)
-        return True
+    @property
+    def busy(self) -> bool:
+        return self.opens
+
+    def has(self) -> dict[str, bool]:
+        text = self.text
+        return {
+            "text": text is not None,
+            "usable": self.texts.current is not None and (text is None or not text.problem),
+            "encodings": text is not None and len(text.encodings) > 1,
+        }
 
     def labels(self) -> dict[str, str]:
         entry = self.texts.current
@@ -300,22 +299,15 @@ class TextsView(View):
         self.charlstm.remember_folder(folder)
 
     def do_open_path(self) -> None:
-        def check(typed: str) -> str | None:
-            if os.path.isdir(typed_path(typed)):
-                return None
-            try:
+        def check(typed: str) -> None:
+            if not os.path.isdir(typed_path(typed)):
                 resolve(typed.strip(), TextOptions())
-            except CharLSTMError as error:
-                return str(error)
-            return None
 
         about = "A text file, or a folder whose *.txt are read as one text."
-        self.app.push_screen(
-            PromptDialog("Open a text", about, placeholder="path", check=check, suggester=PathSuggester()), self._opened
-        )
+        ask(self, PathDialog("Open a text", about, check), self._opened)
 
-    def _opened(self, typed: str | None) -> None:
-        if typed is None or not typed.strip():
+    def _opened(self, typed: str) -> None:
+        if not typed.strip():
             return
         path = typed_path(typed)
         self._given = str(path.absolute()) if os.path.exists(path) else typed.strip()
@@ -325,33 +317,18 @@ class TextsView(View):
         self.reload()
         self.focus_main()
 
-    def do_licence(self) -> None:
+    def do_switch(self, name: str, one: Any, other: Any) -> None:
+        """Read the text in the other of two ways."""
         if (choice := self._choice()) is not None:
-            self._choose(replace(choice, strip_boilerplate=not choice.strip_boilerplate))
-
-    def do_lines(self) -> None:
-        if (choice := self._choice()) is not None:
-            self._choose(replace(choice, lines="auto" if choice.lines == "keep" else "keep"))
-
-    def do_clean(self) -> None:
-        if (choice := self._choice()) is not None:
-            self._choose(replace(choice, clean=not choice.clean))
-
-    def do_held_out(self) -> None:
-        if (choice := self._choice()) is not None:
-            self._choose(replace(choice, split="blocks" if choice.split == "tail" else "tail"))
+            self._choose(replace(choice, **{name: other if getattr(choice, name) == one else one}))
 
     def do_encoding(self) -> None:
         state = self.text
         if state is None or not state.encodings:
             return
         guess = state.encodings[0].name
-
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                self._choose(replace(state.choice, encoding=None if name == guess else name))
-
-        self.app.push_screen(EncodingDialog(state.encodings, state.encoding), chosen)
+        dialog = EncodingDialog(state.encodings, state.encoding)
+        ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == guess else name)))
 
     def _choose(self, choice: CorpusChoice) -> None:
         """Remember what was chosen for a text, and read it so."""

@@ -20,7 +20,7 @@ from charlstm.runs.verdict import Verdict, judge
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.formatting import loss, unit
-from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
+from charlstm_tui.player.opening import ModelFacts, PlayRequest, model_path
 
 
 def slowed_words(status: RunStatus) -> str:

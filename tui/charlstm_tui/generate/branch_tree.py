@@ -13,12 +13,11 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
-from charlstm.generation.session import BranchInfo
+from charlstm.generation.document import BranchInfo
 from charlstm_tui.actions import key_of
-from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.player import operations
-from charlstm_tui.player.state import PlaybackState
-from charlstm_tui.player.thread import Player
+from charlstm_tui.dialogs import PromptDialog, ask
+from charlstm_tui.player.desk import Desk
+from charlstm_tui.player.played import Played
 from charlstm_tui.widgets.option_list import SideList
 
 INDENT_WIDTH = 14
@@ -30,7 +29,7 @@ SPAN_WIDTH = 40
 class BranchTree(SideList):
     """Enter or a click on a branch makes it the current text."""
 
-    state: var[PlaybackState | None] = var(None, init=False)
+    state: var[Played | None] = var(None, init=False)
 
     class Chosen(Message):
         """A branch is to become the current text."""
@@ -39,16 +38,16 @@ class BranchTree(SideList):
             super().__init__()
             self.number = number
 
-    def __init__(self, player: Player, *, id: str | None = None) -> None:
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._player = player
+        self._desk = desk
         self._branches: tuple[BranchInfo, ...] | None = None
 
     def on_mount(self) -> None:
         if self._branches is None:
             self.show(())
 
-    def watch_state(self, state: PlaybackState | None) -> None:
+    def watch_state(self, state: Played | None) -> None:
         if state is not None:
             self.show(state.branches)
 
@@ -88,18 +87,13 @@ class BranchTree(SideList):
     def do_prune_branch(self) -> None:
         branch = self.highlighted_branch
         if branch is not None:
-            self._player.do(operations.PRUNE, branch.number)
+            self._desk.prune(branch.number)
 
     def do_name_branch(self) -> None:
         branch = self.highlighted_branch
-        if branch is None:
-            return
-
-        def named(name: str | None) -> None:
-            if name is not None:
-                self._player.do(operations.RENAME, branch.number, name)
-
-        self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
+        if branch is not None:
+            dialog = PromptDialog("Name this branch", value=branch.name)
+            ask(self, dialog, lambda name: self._desk.rename(branch.number, name))
 
     # ---- drawing
 

@@ -21,9 +21,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from charlstm.display import percent, symbol, visible
+from charlstm.generation.rows import ALTERNATIVES, Alternative, NextCharDistribution
 from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
-from charlstm.generation.session import NextCharDistribution
-from charlstm.generation.tree import ALTERNATIVES, Alternative
 from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.painted import Painted

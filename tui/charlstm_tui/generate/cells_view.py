@@ -33,9 +33,9 @@ from charlstm.insight.cells import SHORTEST, NamedCell, mean_and_deviation
 from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
-from charlstm_tui.actions import Action, key_of
-from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.actions import key_of
+from charlstm_tui.background import write_in_thread
+from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import started
@@ -45,13 +45,11 @@ from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player import operations
 from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
-from charlstm_tui.player.playback import PAUSE_AFTER
-from charlstm_tui.player.state import PlaybackState
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.played import Played
 from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split
 
@@ -143,6 +141,8 @@ class CellList(SideList):
 class CellsView(ReadingView):
     """The view. ``cell`` colours the text that is played, which ``source`` shows."""
 
+    question = "what single cells follow"
+
     has_own_scale = True
     expecting: reactive[bool] = reactive(True, init=False)
     """Whether the likeliest next characters stand under the line at the cursor."""
@@ -159,11 +159,11 @@ class CellsView(ReadingView):
             super().__init__()
             self.found, self.history = found, history
 
-    def __init__(self, player: Player, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
-        super().__init__(player, insight, id=id)
+    def __init__(self, desk: Desk, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
+        super().__init__(desk, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
         self._source = source
-        self._side = Vertical(id="cells-side")
+        self._side = Vertical(id="cells-side", classes="view-side")
         self._next = NextChars(id="cells-next")
         self._history_bars = CellHistory(id="cells-history")
         self._caption = Static(Content("CELLS THAT FOLLOW"), id="cells-caption", classes="caption")
@@ -236,17 +236,19 @@ class CellsView(ReadingView):
     def scopes_key(self) -> str:
         return "cells, text" if self.text_view.has_focus else "cells"  # there the arrows are the list's
 
-    def can(self, action: Action) -> bool:
-        if action.handler == "let_go":
-            return self.state is not None and bool(self.state.clamps)
-        if action.handler == "through_training":
-            facts = None if self.state is None else self.state.facts
-            return facts is not None and bool(facts.snapshot_steps) and self.activations is not None
-        if action.handler == "lesions":
-            return self.activations is not None
-        if action.handler == "other_step":
-            return len(self.history) > 1 and self.through_training
-        return self.state is not None
+    @property
+    def busy(self) -> bool:
+        return self.state is None
+
+    def has(self) -> dict[str, bool]:
+        state, measured = self.state, self.activations is not None
+        facts = None if state is None else state.facts
+        return {
+            "held cells": state is not None and bool(state.clamps),
+            "activations": measured,
+            "snapshots": measured and facts is not None and bool(facts.snapshot_steps),
+            "steps": len(self.history) > 1 and self.through_training,
+        }
 
     def copyable(self) -> None:
         """Nothing: of a long text it shows only the end."""
@@ -314,15 +316,15 @@ class CellsView(ReadingView):
         self.workers.cancel_group(self, "names")
         self.workers.cancel_group(self, "hold")
         self._judged = None
-        self.player.do(operations.PAUSE)
+        self.desk.pause()
 
     def focus_main(self) -> None:
         """Give the focus to the list, where it is shown: its keys choose a cell."""
         (self._list if self._side.display else self.text_view).focus()
 
-    # ---- the player's states
+    # ---- what is played
 
-    def watch_state(self, before: PlaybackState | None, state: PlaybackState | None) -> None:
+    def watch_state(self, before: Played | None, state: Played | None) -> None:
         """Show what has changed. New characters are coloured as they come, unless they come too fast for that."""
         if state is None:  # another view is shown
             return
@@ -363,9 +365,9 @@ class CellsView(ReadingView):
         if before is None or (before.running, before.clamps) != (state.running, state.clamps):
             self.post_message(self.Changed())
 
-    def _use_model(self, state: PlaybackState) -> None:
+    def _use_model(self, state: Played) -> None:
         """Show the cells of the model that is played now."""
-        self.activations, model = None, self.player.model()
+        self.activations, model = None, self.desk.model
         if model is not self._model:
             self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
             self._session_id = None  # what the text was coloured by is of the other model
@@ -498,7 +500,7 @@ class CellsView(ReadingView):
         self.workers.cancel_group(self, "history")
         self.history, self.step = [], 0
         if through_training:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
             self.lesions = False
             self._follow()
         self._draw_panels()
@@ -524,12 +526,7 @@ class CellsView(ReadingView):
         def tell(found: CellsAtStep) -> None:
             self.post_message(self.Step(found, history))
 
-        try:
-            await self.insight.through_training(
-                state.facts.run, self._source.text(), self._start, named, self.cell, tell
-            )
-        except CharLSTMError as error:
-            self.say(f"{error}.", error=True)
+        await self.insight.through_training(state.facts.run, self._source.text(), self._start, named, self.cell, tell)
 
     @on(Step)
     def _step_found(self, event: Step) -> None:
@@ -590,7 +587,7 @@ class CellsView(ReadingView):
         if had_focus:
             self._list.focus()
         if lesions:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
             self.through_training = self.explaining = False
             self._measure()
             self._read_damage()
@@ -724,28 +721,21 @@ class CellsView(ReadingView):
         def check(answer: str) -> str | None:
             return f"A name has up to {LONGEST} characters." if len(answer.strip()) > LONGEST else None
 
-        def named(answer: str | None) -> None:
-            if answer is not None and state is not None:
+        def named(answer: str) -> None:
+            if state is not None:
                 self._use_names(lambda model, run: remember(model, run, cell, answer), state)
 
         about = "It is kept for this model and its run, not in the model's file. An empty name removes it."
         title = f"Name of cell {cell_name(cell)}"
-        self.app.push_screen(PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
+        ask(self, PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
 
     @work(exclusive=True, group="own names")
-    async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: PlaybackState) -> None:
+    async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: Played) -> None:
         """Read the names of cells, or change one, in a thread: the weights, by which they are kept, take a while."""
         model, run = self._model, None if state.facts is None else state.facts.run
         if model is None:
             return
-        try:
-            self.names = await in_thread(lambda check: job(model, run))
-        except CharLSTMError as error:
-            self.say(f"{error}.", error=True)
-            return
-        except OSError as error:
-            self.say(f"The name of the cell could not be kept: {error.strerror or error}.", error=True)
-            return
+        self.names = await write_in_thread(lambda check: job(model, run))
         rows, highlighted = self.cell_list, self.cell_list.highlighted
         rows.show(rows.cells, self.names)
         if highlighted is None or rows.listed[highlighted : highlighted + 1] != (self.cell,):
@@ -762,9 +752,9 @@ class CellsView(ReadingView):
             found = self._find(answer)
             return found if isinstance(found, str) else None
 
-        def named(answer: str | None) -> None:
-            found = None if answer is None else self._find(answer)
-            if found is None or isinstance(found, str):
+        def named(answer: str) -> None:
+            found = self._find(answer)
+            if isinstance(found, str):
                 return
             cell = self.cell_list.cells[found].cell if isinstance(found, int) else found
             rows = self.cell_list.listed
@@ -774,7 +764,7 @@ class CellsView(ReadingView):
             self.choose(cell)
 
         about = "Its layer and number, such as 1:7, or a part of its name or of that of a feature."
-        self.app.push_screen(PromptDialog("Go to a cell", about, check=check), named)
+        ask(self, PromptDialog("Go to a cell", about, check=check), named)
 
     def _find(self, answer: str) -> int | Cell | str:
         """A place in the list, a cell that is not in it, or why there is none."""
@@ -835,7 +825,7 @@ class CellsView(ReadingView):
             others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
             return [*others, Clamp(layer, cell, value=value(held_at(clamps, (layer, cell))))]
 
-        self.player.do(operations.CHANGE_CLAMPS, change)
+        self.desk.change_clamps(change)
 
     def _judge_hold(self) -> None:
         """Find out what the held cells change, once the text stands still and it is known what they follow."""
@@ -852,7 +842,7 @@ class CellsView(ReadingView):
             self.draw_head()
 
     @work(exclusive=True, group="hold")
-    async def _measure_hold(self, state: PlaybackState) -> None:
+    async def _measure_hold(self, state: Played) -> None:
         """Say in a sentence what the held cells change in what is written after this text."""
         model, features = self._model, self.features_of(state.clamps)
         if model is None:
@@ -871,22 +861,22 @@ class CellsView(ReadingView):
 
     def features_of(self, clamps: Sequence[Clamp]) -> list[str]:
         """The features that held cells follow, as far as cells were named."""
-        if self._model is not self.player.model():
+        if self._model is not self.desk.model:
             return []
         held = {(each.layer, each.cell) for each in clamps}
         return [named.feature for named in self.cell_list.cells if named.cell in held and named.above_chance]
 
     def do_let_go(self) -> None:
-        self.player.do(operations.CHANGE_CLAMPS, lambda clamps: ())
+        self.desk.change_clamps(lambda clamps: ())
 
     def do_stream(self) -> None:
         self.say("")
         if self.running:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
         else:
             self.text_view.cursor = None
             self.text_view.reveal(self.text_view.length)
-            self.player.do(operations.STREAM, PAUSE_AFTER)
+            self.desk.stream()
 
 
 def named_words(named: NamedCells) -> str:

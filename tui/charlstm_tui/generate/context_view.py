@@ -23,13 +23,11 @@ from charlstm.errors import GenerationError
 from charlstm.insight.context import CERTAIN, LENGTHS, Context
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
-from charlstm_tui.actions import Action
 from charlstm_tui.formatting import loss, unit
 from charlstm_tui.generate.reading_view import ReadingView
-from charlstm_tui.player import operations
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
 from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
-from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import sparkline
 
 SCALE = replace(
@@ -47,7 +45,7 @@ NARROWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ContextCurve:
     """What a curve is about, and its values: ``found`` is ``None`` until it is measured, or where ``note`` says why it
     cannot be."""
 
@@ -66,11 +64,11 @@ class ContextCurves(Static):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._curves: tuple[Curve, ...] = ()
+        self._curves: tuple[ContextCurve, ...] = ()
         self._rows = 2
         self._bits = False
 
-    def show(self, curves: Sequence[Curve], rows: int, bits: bool) -> None:
+    def show(self, curves: Sequence[ContextCurve], rows: int, bits: bool) -> None:
         """Show curves below one another, with bars of so many rows, in nats or in bits."""
         self._curves, self._rows, self._bits = tuple(curves), rows, bits
         self._draw()
@@ -118,10 +116,12 @@ class ContextView(ReadingView):
     """The view: the text, coloured by what reading further back does for the character at the cursor, and the curves of
     the model and of that character."""
 
+    question = "how far it looks back"
+
     has_own_scale = True
 
-    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(player, insight, id=id)
+    def __init__(self, desk: Desk, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(desk, insight, id=id)
         self.set_reactive(ContextView.scale, SCALE)
         self._curves = ContextCurves(id="context-curves")
         self.whole: ModelContext | None = None
@@ -140,9 +140,6 @@ class ContextView(ReadingView):
 
     # ---- for the screen
 
-    def can(self, action: Action) -> bool:
-        return action.handler != "why"  # the text has colours of its own
-
     def copyable(self) -> None:
         """Nothing: it shows only a part of the text."""
 
@@ -152,8 +149,8 @@ class ContextView(ReadingView):
 
     def enter(self, run: Path | None, text: str, cursor: int) -> None:
         """Show ``text``, and measure its model and the place at ``cursor``."""
-        self.player.do(operations.PAUSE)
-        model, before, self._place, self.here = self.player.model(), self._measured_on, None, None
+        self.desk.pause()
+        model, before, self._place, self.here = self.desk.model, self._measured_on, None, None
         self._measured_on = run, text
         of_other = self.whole is not None and not self.whole.of_run and before != self._measured_on
         if model is not self._model or of_other:
@@ -230,8 +227,8 @@ class ContextView(ReadingView):
             about = f"loss in {unit(self.bits)} at {places}"
         note = self._place_note()
         curves = (
-            Curve("MODEL", about, whole.context if whole else None),
-            Curve("HERE", note, here),
+            ContextCurve("MODEL", about, whole.context if whole else None),
+            ContextCurve("HERE", note, here),
         )
         rows = 2 if not self.screen.has_class("-tall") else 4 if self.screen.size.height < HIGH else 8
         self._curves.show(curves, rows, self.bits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
@@ -16,11 +16,11 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
-from charlstm.generation.session import Continuation
+from charlstm.generation.reading import Continuation
 from charlstm.text.sentences import sentence_ends
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.formatting import from_bits, unit
-from charlstm_tui.player.state import Continuations
+from charlstm_tui.player.played import Continuations
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 COUNT = 6
@@ -33,8 +33,16 @@ CONTEXT = 40
 """Characters before the cursor that the title may show."""
 
 
+class Picked(NamedTuple):
+    """A continuation that was picked; ``first`` is the number of the first one that was shown, where it is to go on to
+    the end of its sentence."""
+
+    text: str
+    first: int | None = None
+
+
 class ContinuationsDialog(Dialog):
-    """Returns the text that was picked, or ``None``. ``find`` is called with the number of the first continuation to
+    """Returns what was :class:`Picked`, or ``None``. ``find`` is called with the number of the first continuation to
     generate; :meth:`show` shows them while they grow."""
 
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium"), (30, "-tall")]  # noqa: RUF012
@@ -103,7 +111,8 @@ class ContinuationsDialog(Dialog):
 
     def _pick(self, place: int, *, sentence: bool = False) -> None:
         if 0 <= place < len(self._found) and (text := self._found[place].text):
-            self.dismiss(first_sentence(text) if sentence else text)
+            end = next(sentence_ends(text), None) if sentence else len(text)
+            self.dismiss(Picked(text, self._first) if end is None else Picked(text[:end]))
 
 
 def rows(text: str) -> str:
@@ -111,8 +120,3 @@ def rows(text: str) -> str:
     continuations as it can."""
     start = len(text) - len(text.lstrip("\n"))
     return "↵" * start + re.sub(r"\n+", lambda breaks: "↵" * len(breaks[0]) + "\n", text[start:]).rstrip("\n")
-
-
-def first_sentence(text: str) -> str:
-    """``text`` up to the end of its first sentence; all of it if none ends in it."""
-    return text[: next(sentence_ends(text), len(text))]

@@ -6,8 +6,9 @@ import sys
 from dataclasses import replace
 
 from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
-from charlstm_tui.player.state import ModelFacts, PlaybackState
+from charlstm_tui.player.played import Played
 
 
 class CopiedPassages:
@@ -31,13 +32,14 @@ class CopiedPassages:
             self._check.replace(0, 0, self._view.text(base))
         return self._check
 
-    def follow(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def follow(self, before: Played | None, state: Played) -> None:
         """The view shows this state."""
         same_text = before is not None and before.session_id == state.session_id
         if not same_text or before is None or before.prime_length != state.prime_length:
             self.forget(state.prime_length)
-        elif state.text or state.removed:
-            self.text_changed(state.start, state.removed, state.text)
+        elif state.splice.added or state.splice.removed:
+            start, removed, added = state.splice
+            self.text_changed(start, removed, self._view.text(start, start + added))
 
     def text_changed(self, start: int, removed: int, text: str) -> None:
         """In the view, ``text`` came in the place of ``removed`` characters at ``start``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from charlstm.insight.duel import (
 )
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm.insight.holding import PAIRS
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
@@ -44,16 +45,15 @@ from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
-from charlstm_tui.player import operations
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.overlap import open_novelty
-from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.played import NORMAL_SPEED, Played
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.widgets.split import Split
 
 SIDES = (1, 2)
-"""The numbers of the player's playbacks that are the two sides."""
+"""The numbers of the two sides."""
 SHORT_TEMPERATURE = "temp"
 """The caption of the temperature where a side is narrow."""
 LENGTH = 600
@@ -68,7 +68,9 @@ FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown,
 class DuelView(GenerateView):
     """Two sides. The keys change the settings of the one in focus."""
 
-    sides: var[Mapping[int, PlaybackState]] = var[Mapping[int, PlaybackState]]({}, init=False)
+    question = "two side by side"
+
+    sides: var[Mapping[int, Played]] = var[Mapping[int, Played]]({}, init=False)
     """The last state of each side that has one."""
 
     class Kept(Message):
@@ -78,9 +80,19 @@ class DuelView(GenerateView):
             super().__init__()
             self.text = text
 
-    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(player, id=id)
+    def __init__(
+        self,
+        desk: Desk,
+        insight: InsightJobs,
+        make_desk: Callable[[int, StreamView, Callable[[Played], object]], Desk],
+        *,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(desk, id=id)
         self._insight = insight
+        self._views = {number: StreamView(id=f"duel-{number}") for number in SIDES}
+        self.desks = {number: make_desk(number, self._views[number], partial(self._show, number)) for number in SIDES}
+        """The texts of the sides."""
         self._features: tuple[str, ...] = ()  # whose rates are shown
         self._length = LENGTH  # of each side
         self.seed: int | None = None
@@ -94,7 +106,7 @@ class DuelView(GenerateView):
             for number in SIDES:
                 with Vertical(classes="duel-side", id=f"side-{number}"):
                     yield Static(classes="duel-head", id=f"head-{number}")
-                    yield StreamView(id=f"duel-{number}")
+                    yield self._views[number]
                     yield Static(classes="duel-verdict", id=f"verdict-{number}")
         yield Static(id="duel-words")
 
@@ -102,7 +114,7 @@ class DuelView(GenerateView):
 
     def view(self, number: int) -> StreamView:
         """The text of one side."""
-        return self.query_one(f"#duel-{number}", StreamView)
+        return self._views[number]
 
     @property
     def text_view(self) -> StreamView:
@@ -117,15 +129,17 @@ class DuelView(GenerateView):
     def running(self) -> bool:
         return _runs(self.sides)
 
-    def can(self, action: Action) -> bool:
-        if action.handler == "save":
-            return bool(self._figures)
-        if action.handler == "keep_side":
-            state = self.sides.get(self.chosen)
-            return state is not None and state.length > 0
-        if action.handler == "duel_before":
-            return bool(self.sides) and bool(self.seed)
-        return action.handler != "last_session" and bool(self.sides)
+    @property
+    def busy(self) -> bool:
+        return not self.sides
+
+    def has(self) -> dict[str, bool]:
+        state = self.sides.get(self.chosen) if self.sides else None
+        return {
+            "saveable": bool(self._figures),
+            "text": state is not None and state.length > 0,
+            "seed": bool(self.seed),
+        }
 
     def labels(self) -> dict[str, str]:
         labels = {"generate.stream": "pause" if self.running else "generate"}
@@ -147,7 +161,7 @@ class DuelView(GenerateView):
         """Whether a side has held cells; then both continue the prime, else the text at the cursor of Play."""
         return any(state.clamps for state in self.sides.values())
 
-    def enter(self, played: PlaybackState, prime: str, before: str, features: Sequence[str] = ()) -> None:
+    def enter(self, played: Played, prime: str, before: str, features: Sequence[str] = ()) -> None:
         """Continue ``before``, the text up to the cursor of Play, on both sides, on the second with a higher
         temperature; or if cells are held, the ``prime``, on the second with them. The heads show how often ``features``
         begin in what is generated."""
@@ -165,23 +179,29 @@ class DuelView(GenerateView):
                 played.request, prime=prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
                 session=None, clamps=clamps, to_sentence=self._length, seed=self.seed,
             )  # fmt: skip
-            self.player.load(request, number)
+            self.desks[number].open(request)
 
     def leave(self) -> None:
         """End both sides."""
-        for number in SIDES:
-            self.player.remove(number)
+        for desk in self.desks.values():
+            desk.close_text()
+        self.sides = {}
 
     def open_model(self, model_name: str, step: int | None) -> None:
         self._load(self.chosen, model_name=model_name, step=step, clamps=())
 
-    # ---- the player's states
+    # ---- what is played
 
-    def watch_sides(self, before: Mapping[int, PlaybackState], sides: Mapping[int, PlaybackState]) -> None:
-        """Show what has changed on each side."""
+    def _show(self, number: int, played: Played) -> None:
+        """A side is another now."""
+        self.sides = {**self.sides, number: played}
+
+    def watch_sides(self, before: Mapping[int, Played], sides: Mapping[int, Played]) -> None:
+        """Show how each side is."""
         for number in SIDES:
-            if sides.get(number) is not before.get(number):
-                self._show_side(number, before.get(number), sides.get(number))
+            state = sides.get(number)
+            if state is not None and state is not before.get(number) and (state.note or state.failure):
+                self.say(state.failure or state.note, error=bool(state.failure))
         self._draw_heads()
         if not _ended(sides):
             self._show_figures({})
@@ -189,17 +209,6 @@ class DuelView(GenerateView):
             self._compute_figures()
         if len(before) != len(sides) or _runs(before) != _runs(sides):
             self.post_message(self.Changed())
-
-    def _show_side(self, number: int, before: PlaybackState | None, state: PlaybackState | None) -> None:
-        view = self.view(number)
-        if before is None or state is None or before.session_id != state.session_id:
-            view.clear()
-        if state is None:
-            return
-        view.replace(state.start, state.start + state.removed, state.text, state.marks)
-        view.set_marks(state.figures_start, state.figures, state.read_to)
-        if state.note or state.failure:
-            self.say(state.failure or state.note, error=bool(state.failure))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw_heads)  # when the heads have their size
@@ -238,7 +247,7 @@ class DuelView(GenerateView):
                     words[number] += rate_words(name, begins, len(text))
         return words
 
-    def _head(self, number: int, state: PlaybackState, rates: list[str]) -> Content:
+    def _head(self, number: int, state: Played, rates: list[str]) -> Content:
         if state.error or state.busy or state.facts is None:
             return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
         settings = state.settings
@@ -272,7 +281,7 @@ class DuelView(GenerateView):
     async def _compute_figures(self) -> None:
         """Find the figures of both sides, which are at their end, and show them."""
         states = self.sides
-        models = {number: self.player.model(number) for number in SIDES}
+        models = {number: desk.model for number, desk in self.desks.items()}
         texts = {number: self._generated(state) for number, state in states.items()}
 
         def job(check: Callable[[], None]) -> dict[int, TextFigures]:
@@ -301,7 +310,7 @@ class DuelView(GenerateView):
         self._show_figures(self._figures)
         super().watch_bits()
 
-    def _novelty(self, state: PlaybackState) -> Novelty | None:
+    def _novelty(self, state: Played) -> Novelty | None:
         """The search in the training text of a side's run. Not on the message loop."""
         run = None if state.facts is None else state.facts.run
         if run is None:
@@ -313,12 +322,12 @@ class DuelView(GenerateView):
                 self._novelties[run] = None
         return self._novelties[run]
 
-    def _generated(self, state: PlaybackState) -> str:
+    def _generated(self, state: Played) -> str:
         """The text of a side without its prime."""
-        return self.view(state.number).text(state.prime_length)
+        return state.text.text.read(state.prime_length)
 
-    def _prime(self, state: PlaybackState) -> str:
-        return self.view(state.number).text(0, state.prime_length)
+    def _prime(self, state: Played) -> str:
+        return state.text.text.read(0, state.prime_length)
 
     def _show_figures(self, figures: dict[int, TextFigures]) -> None:
         if not figures and not self._figures:
@@ -369,24 +378,24 @@ class DuelView(GenerateView):
     def do_stream(self) -> None:
         """Pause, or go on; a side that is at its end stays there until the other one is at its own."""
         running, ended = self.running, _ended(self.sides)
-        for number in SIDES:
+        for number, desk in self.desks.items():
             state = self.sides.get(number)
             if state is not None and state.ended and not ended:
                 continue
             left = self._length if state is None or ended else max(1, self._length - state.length)
             if running:
-                self.player.do(operations.PAUSE, number=number)
+                desk.pause()
             else:
-                self.player.do(operations.STREAM, left, number=number)
+                desk.stream(left)
 
     def do_speed(self, direction: int) -> None:
-        for number in SIDES:
-            self.player.change_speed(lambda speed: faster(speed, direction), number)
+        for desk in self.desks.values():
+            desk.change_speed(lambda speed: faster(speed, direction))
 
     def do_adjust(self, name: str, direction: int) -> None:
         state = self.sides.get(self.chosen)
         symbols = math.inf if state is None or state.facts is None else state.facts.vocab_size
-        self.player.change_settings(lambda settings: adjust(settings, name, direction, symbols), self.chosen)
+        self.desks[self.chosen].change_settings(lambda settings: adjust(settings, name, direction, symbols))
 
     def do_all_settings(self) -> None:
         number = self.chosen
@@ -396,7 +405,7 @@ class DuelView(GenerateView):
 
         def chosen(answer: Chosen | None) -> None:
             if answer is not None:
-                self.player.change_settings(lambda _: answer.settings, number)
+                self.desks[number].change_settings(lambda _: answer.settings)
 
         side = "left" if number == SIDES[0] else "right"
         self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)
@@ -427,20 +436,20 @@ class DuelView(GenerateView):
         state = self.sides.get(number)
         if state is not None:
             request = replace(state.request, settings=None, speed=None, stream=True, **changes)
-            self.player.load(request, number)
+            self.desks[number].open(request)
 
 
-def _runs(sides: Mapping[int, PlaybackState]) -> bool:
+def _runs(sides: Mapping[int, Played]) -> bool:
     """Whether a side streams."""
     return any(state.running for state in sides.values())
 
 
-def _ended(sides: Mapping[int, PlaybackState]) -> bool:
+def _ended(sides: Mapping[int, Played]) -> bool:
     """Whether both are at their end."""
     return len(sides) == len(SIDES) and all(state.ended for state in sides.values())
 
 
-def _model_name(state: PlaybackState) -> str:
+def _model_name(state: Played) -> str:
     """``novel-quick-1 @ 400``."""
     facts = state.facts
     if facts is None:

@@ -14,11 +14,10 @@ from charlstm.insight.influence import Influence
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.player import operations
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
 from charlstm_tui.player.marks import INFLUENCE, Scale
-from charlstm_tui.player.state import PlaybackState
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.played import Played
 
 LEAST = 0.005
 """A smaller influence is 0.00 where it is shown."""
@@ -30,8 +29,8 @@ class ExplainingView(GenerateView):
 
     explaining: reactive[bool] = reactive(False, init=False)
 
-    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(player, id=id)
+    def __init__(self, desk: Desk, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(desk, id=id)
         self.insight = insight
         self.explanation = ""
         self._explained: tuple[str, int] | None = None  # the text that the colours are about, and its position
@@ -66,7 +65,7 @@ class ExplainingView(GenerateView):
         self._explained = None
         self.text_view.scale = INFLUENCE if explaining else self.scale
         if explaining:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
             self.explain()
         else:
             self.workers.cancel_group(self, "why")
@@ -98,7 +97,7 @@ class ExplainingView(GenerateView):
     @work(exclusive=True, group="why")
     async def _explain(self, text: str, start: int) -> None:
         """Explain the last character of ``text``, which begins at ``start`` of the whole one."""
-        model = self.player.model()
+        model = self.desk.model
         if model is None:
             return
         try:
@@ -115,7 +114,7 @@ class ExplainingView(GenerateView):
         self.post_message(self.Changed())
 
 
-def started(before: PlaybackState | None, state: PlaybackState) -> bool:
+def started(before: Played | None, state: Played) -> bool:
     """Whether text has begun to stream. What explains a text ends then, but not by the last characters of a stream that
     it has just ended."""
     return state.running and (before is None or not before.running)

@@ -12,7 +12,8 @@ from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 from charlstm.runs.folder import Run
 from charlstm.runs.models import models_of_run
 from charlstm_tui.background import run_command
-from charlstm_tui.player.state import ModelFacts, PlaybackState
+from charlstm_tui.player.opening import ModelFacts
+from charlstm_tui.player.played import Played
 from charlstm_tui.save_dialog import Format
 
 SESSION_FORMATS = (
@@ -22,7 +23,7 @@ SESSION_FORMATS = (
     Format(".tree.html", "all branches as a web page"),
     Format(".json", "the session, to continue it"),
 )
-"""What the player writes."""
+"""What Play writes of the text."""
 CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
 REPORT = Format(".report.html", "a report on the model")
 LONGEST_NAME = 60
@@ -47,9 +48,7 @@ def formats(facts: ModelFacts) -> list[Format]:
     return found
 
 
-def write_checkpoints(
-    path: Path, state: PlaybackState, prime: str, run: Run, progress: Callable[[int, int], None]
-) -> None:
+def write_checkpoints(path: Path, state: Played, prime: str, run: Run, progress: Callable[[int, int], None]) -> None:
     """Continue ``prime`` with every checkpoint of the run, and write the texts as a page. Takes seconds; ``progress``
     is called with the number of checkpoints that are done and of all, and may raise to end it."""
     texts = checkpoint_texts(models_of_run(run), prime, CHECKPOINTS_LENGTH, state.recipe, progress=progress)

@@ -29,16 +29,14 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
-from charlstm_tui.player import operations
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, InsightJobs
-from charlstm_tui.player.operations import SeenPosition
-from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.painted import Painted
 from charlstm_tui.widgets.split import Split
@@ -212,10 +210,12 @@ class MultiverseKey(Widget):
 class MultiverseView(GenerateView):
     """The view. ``before`` is what the model reads of the text that it was called from, up to the cursor."""
 
+    question = "what else could have come"
+
     MAIN_PANE = "#multiverse-blocks"
 
-    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(player, id=id)
+    def __init__(self, desk: Desk, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(desk, id=id)
         self.insight = insight
         self.depth, self.cutoff = 20, 0.001
         self.before = ""
@@ -234,16 +234,16 @@ class MultiverseView(GenerateView):
         self._source: ExplainingView | None = None  # that it was called from
         self._is_played = False  # whether its text is the one that is played
         self._model: Model | None = None
-        self._place: SeenPosition | None = None  # where a continuation can be put
+        self._place: int | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
         self._words_shown = 0  # lines of the last next words
         self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
-        yield Static(id="multiverse-head")
+        yield Static(id="multiverse-head", classes="view-head")
         with Split("#multiverse-side", id="multiverse-body"):
             yield ContinuationBlocks(id="multiverse-blocks")
-            with Vertical(id="multiverse-side"):
+            with Vertical(id="multiverse-side", classes="view-side"):
                 yield Static(id="multiverse-words")
                 yield Static(id="multiverse-chars")
                 yield MultiverseKey(self, id="multiverse-key")
@@ -259,14 +259,16 @@ class MultiverseView(GenerateView):
         """The characters of the chosen continuation."""
         return self.zoomed + "".join(branch.char for branch in self.path)
 
-    def can(self, action: Action) -> bool:
-        if action.handler == "put_in":
-            return self._place is not None and bool(self.chosen)
-        if action.handler == "zoom_in":
-            return bool(self.path)
-        if action.handler == "zoom_out":
-            return bool(self.zoomed)
-        return self._model is not None
+    @property
+    def busy(self) -> bool:
+        return self._model is None
+
+    def has(self) -> dict[str, bool]:
+        return {
+            "continuation": self._place is not None and bool(self.chosen),
+            "path": bool(self.path),
+            "zoom": bool(self.zoomed),
+        }
 
     def figures(self) -> list[KeyFigure]:
         depth = f"{key_of('generate.shallower')} {key_of('generate.deeper')}"
@@ -316,8 +318,8 @@ class MultiverseView(GenerateView):
         cursor = source.text_start + source.text_view.cursor
         start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
         before, following = source.whole_text(start, cursor), source.whole_text(cursor, cursor + FOLLOWING)
-        self._place = SeenPosition(cursor, state.version) if self._is_played else None
-        shown = (self.player.model(), before, following, state.clamps if self._is_played else ())
+        self._place = cursor if self._is_played else None
+        shown = (self.desk.model, before, following, state.clamps if self._is_played else ())
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
             self._restart()
@@ -554,7 +556,7 @@ class MultiverseView(GenerateView):
     def do_put_in(self) -> None:
         """Put the chosen continuation into the text; what stood there stays as a branch."""
         if self._place is not None and self.chosen:
-            self.player.do(operations.CHOOSE, self.chosen, self._place)
+            self.desk.choose(self.chosen, self._place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ Write is the same text with the keys of a writer: letters are typed into it, and
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,17 +21,16 @@ from textual.widgets import Static
 from charlstm.display import percent, plural, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.tree import Alternative
-from charlstm_tui.actions import Action, active, key_of
+from charlstm.generation.rows import Alternative
+from charlstm_tui.actions import active, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import from_bits, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
+from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog, Picked
 from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.learning import Learning
@@ -46,16 +44,15 @@ from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.generate.writing import Writing
-from charlstm_tui.player import operations
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import SCALES, Scale
-from charlstm_tui.player.operations import SeenPosition
+from charlstm_tui.player.opening import ModelFacts, PlayRequest
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
-from charlstm_tui.player.playback import PAUSE_AFTER
+from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, recall, remember
-from charlstm_tui.player.state import FULL, ModelFacts, PlaybackState, PlayRequest
-from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
+from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.split import Split
 
@@ -72,12 +69,6 @@ TITLE_CONTEXT = 40
 PANELS_INTERVAL = 0.25
 """Seconds between two sets of candidates while text races by at full speed: drawing them takes as long as the text."""
 
-AT_CURSOR = frozenset({
-    "stream", "choices", "pick", "pick_chosen", "alternative", "regenerate", "continuations", "own_text", "why",
-    "next_copied", "find", "replace", "write", "score", "duel", "cells", "multiverse", "context",
-})  # fmt: skip
-"""The actions that act at the view's cursor, or look at whether text streams."""
-
 
 class PlayView(ExplainingView):
     """One session. With ``writing`` the user types; with ``choosing`` the digits pick candidates."""
@@ -87,23 +78,25 @@ class PlayView(ExplainingView):
     text_only: reactive[bool] = reactive(False, init=False)
     """Focus mode: whether there is nothing on the screen but the text."""
 
-    def __init__(self, player: Player, insight: InsightJobs, usual: Preferences, *, id: str | None = None) -> None:
-        super().__init__(player, insight, id=id)
+    def __init__(
+        self, desk: Desk, text: StreamView, insight: InsightJobs, usual: Preferences, *, id: str | None = None
+    ) -> None:
+        super().__init__(desk, insight, id=id)
         self._is_empty = True  # whether a sentence stands in the place of the text
         self._usual = usual  # how a model is played that was not played before
         self._notice: Content | None = None
-        self._stream = StreamView(keys_scroll=False, can_replace=True, id="stream")
+        self._stream = text
         self.prime_input = PrimeInput(id="prime")
         self._prime_row, self._side = Horizontal(id="prime-row"), Vertical(id="side")
         self._prime_hint = Static(id="prime-hint", classes="quiet")
         self._empty = Empty(id="empty")
         self._candidates = Candidates(id="candidates")
         self._suggestions = SuggestionList(id="suggestions")
-        self._tree = BranchTree(player, id="tree")
+        self._tree = BranchTree(desk, id="tree")
         self._sampler = SamplerPanel(id="sampler")
-        self._text = PlayedText(player, self._stream)
+        self._text = PlayedText(desk, self._stream)
         self._writing = Writing(self, self._text, self._suggestions)
-        self._learning = Learning(self, player, insight)
+        self._learning = Learning(self, desk, insight)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
@@ -115,7 +108,6 @@ class PlayView(ExplainingView):
         self._told_of: PlayRequest | None = None  # the request of which is said which session there is
         self._said_of = 0  # the session of which is said what it is
         self._last_model: ModelFacts | None = None  # of that session
-        self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
         self._note = ""  # what is said of the last change
         self.saving = SessionFiles(self)
@@ -149,7 +141,7 @@ class PlayView(ExplainingView):
         for part in (
             self._show_prime, self._copied.follow, self._writing.follow, self._learning.follow,
             self._use_preferences, self._show_panels, self._show_branch_titles,
-            self._explain_again, self._show_continuations, self._show_keys, self._tell,
+            self._explain_again, self._show_keys, self._tell,
         ):  # fmt: skip
             self.watch(self, "state", part, init=False)
 
@@ -173,19 +165,6 @@ class PlayView(ExplainingView):
     def copyable(self) -> Copyable:
         return Copyable("the text with its prime", self.text_view.text())
 
-    async def settle(self, action: Action) -> None:
-        # In the screen's own task it would wait for itself.
-        if action.handler in AT_CURSOR and asyncio.current_task() is not self.screen.task:
-            await self._text.settled()
-
-    def in_turn(self, action: Callable[[], None]) -> None:
-        self._text.in_turn(action)
-
-    @property
-    def place(self) -> SeenPosition:
-        """The place of the cursor."""
-        return self._text.cursor
-
     @property
     def overlap(self) -> Overlap | None:
         """What of the text is copied, if the training text is known."""
@@ -194,12 +173,13 @@ class PlayView(ExplainingView):
     @property
     def prime(self) -> str:
         """The beginning of the text that is its prime."""
-        return self.text_view.text(0, self._text.prime_length)
+        return self.text_view.text(0, self.desk.played.prime_length)
 
     @property
     def playing(self) -> bool:
         """Whether there is a session on the screen."""
-        return self._notice is None and self.state is not None and self.state.distribution is not None
+        state = self.state
+        return self._notice is None and state is not None and state.distribution is not None and not state.busy
 
     @property
     def opens(self) -> bool:
@@ -220,11 +200,14 @@ class PlayView(ExplainingView):
         """The suggestion, while it is shown."""
         return self._writing.suggested
 
-    def parts(self) -> tuple[object, ...]:
-        return (self, self._writing, self._learning, self._text, self._candidates, self._tree)
+    def part(self, name: str) -> object:
+        parts = {"text": self._text, "writing": self._writing, "learning": self._learning}
+        return {"": self, "candidates": self._candidates, "tree": self._tree, **parts}[name]
 
     @property
     def scopes_key(self) -> str:
+        if not self.playing:
+            return "play, empty"
         if self.choosing:
             return "play, choices"
         if self.writing:
@@ -234,41 +217,30 @@ class PlayView(ExplainingView):
             return "play, text"
         return "play, branches" if isinstance(focused, BranchTree) else "play"
 
-    def can(self, action: Action) -> bool:
-        state = self.state
-        if action.handler == "open_model":
-            return True
-        if action.handler == "edit_prime":
-            return self._notice is None and state is not None and state.facts is not None and not state.busy
-        if action.handler == "last_session":
-            return self.playing
-        if action.handler == "checkpoint":
-            comes = self.playing or self.opens  # what is being opened: the player answers afterwards
-            return comes and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
-        if action.handler == "save":
-            return self.playing or (state is not None and state.unopened is not None)
-        if action.handler == "accept_word":
-            return self.playing and bool(self.suggested)
-        if action.handler == "another_suggestion":
-            has_none = not self.text_view.at_end  # which the key says
-            return self.playing and state is not None and (bool(state.suggestion) or has_none)
-        if action.handler in ("undo", "redo") and not self.writing:
-            return self.playing and state is not None and bool(getattr(state, f"{action.handler}able"))
-        if action.scope == "generate.tree":
-            branch = self._tree.highlighted_branch
-            return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
-        if action.handler == "why" and self.screen.focused is not self.text_view:
-            return False
-        if action.handler == "pick":
-            return action.args[0] <= len(self._shown_candidates)
-        return self.playing
+    def has(self) -> dict[str, bool]:
+        state, branch = self.state, self._tree.highlighted_branch
+        facts = None if state is None else state.facts
+        if state is None or facts is None:
+            return {}
+        return {
+            "model": self._notice is None and not state.busy,
+            "snapshots": self.playing and bool(facts.snapshot_steps),
+            "saveable": True,
+            "suggestion": bool(self.suggested),
+            "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none
+            "undo": self.writing or bool(state.undoable),
+            "redo": self.writing or bool(state.redoable),
+            "branch": branch is not None,
+            "fork": branch is not None and branch.parent is not None,
+            **{f"choice {number}": number <= len(self._shown_candidates) for number in range(1, 10)},
+        }
 
     def labels(self) -> dict[str, str]:
         state = self.state
         shown = min(9, len(self._shown_candidates))
         stream = "pause" if state and state.running else "one more" if state and state.speed == 0 else "generate"
         labels = {"generate.stream": stream, "generate.pick_1": f"to {shown} choose"}
-        if not self.text_view.at_end:  # there are no suggestions, which the key says
+        if state is None or not state.suggests:  # there are no suggestions, which the key says
             labels["generate.next_suggestion"] = ""
         labels["generate.learn_written"] = self._learning.key_label
         return labels
@@ -277,6 +249,8 @@ class PlayView(ExplainingView):
         state = self.state
         if self._notice is not None or state is None or state.facts is None or state.error:
             return []
+        if state.busy:
+            return [state.busy]
         figures = []
         if state.running:
             figures.append(f"▶ {state.rate:,.0f} ch/s" if state.rate else f"▶ {speed_words(state.speed)}")
@@ -317,14 +291,17 @@ class PlayView(ExplainingView):
             return f"A better model has come: {self._offered.sentence(self.bits)}.   {' '.join(keys)} goes on with it"
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
-        match = self.overlap.match_at(self.text_view.cursor - self._text.prime_length)
+        match = self.overlap.match_at(self.text_view.cursor - self.desk.played.prime_length)
         return "" if match is None else self.overlap.source(match)
 
     def legend(self) -> Legend | None:
         if not self.playing or (legend := super().legend()) is None:
             return None
         copied = None if self.overlap is None or self.writing else self.overlap.figure
-        return replace(legend, copied=copied)
+        state = self.state
+        own = state is not None and state.edited and not legend.scale.diverging
+        unread = state is not None and not state.running and max(state.position, state.read_to) < state.size
+        return replace(legend, copied=copied, own=own, unread=unread)
 
     @property
     def escape_label(self) -> str:
@@ -342,8 +319,8 @@ class PlayView(ExplainingView):
             self.choosing = False
         elif self.explaining:
             self.explaining = False
-        elif self.state is not None and self.state.busy:
-            self.player.cancel()
+        elif self.desk.cancel():
+            pass
         elif self.screen.focused is not self.text_view and not self._is_empty:
             self.remove_class("-tree")
             self.focus_main()
@@ -360,7 +337,7 @@ class PlayView(ExplainingView):
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
         self.writing = self.choosing = self.explaining = self.text_only = False
-        self.player.do(operations.PAUSE)
+        self.desk.pause()
 
     # ---- which model
 
@@ -393,7 +370,7 @@ class PlayView(ExplainingView):
         self.choosing = False
         self._offered = None
         self._notice = None
-        self.player.load(request)
+        self.desk.open(request)
 
     def load_session(self, path: Path, model_name: str | None = None, step: int | None = None) -> None:
         """Continue a saved session with the model that is played, or with the one of its run after so many steps."""
@@ -422,11 +399,11 @@ class PlayView(ExplainingView):
         """What colours the text of a model for which nothing else was chosen."""
         return next((scale for scale in SCALES if scale.name == self._usual.colour), default_scale(self.app))
 
-    def _is_opened(self, state: PlaybackState) -> bool:
+    def _is_opened(self, state: Played) -> bool:
         """Whether the model that was asked for is played."""
         return self._opening is not None and state.request is self._opening[0] and state.distribution is not None
 
-    def _use_preferences(self, state: PlaybackState) -> None:
+    def _use_preferences(self, state: Played) -> None:
         """Show the text of a model that was asked for as the last time."""
         if self._opening is None or not self._is_opened(state) or self._opened is state.request:
             return
@@ -439,17 +416,17 @@ class PlayView(ExplainingView):
         self.check_overlap()
 
     @staticmethod
-    def _last_session_words(state: PlaybackState) -> str:
+    def _last_session_words(state: Played) -> str:
         """How to continue the last session of a model that was opened without one."""
         last = state.last_session
         if last is None or state.request.session is not None:
             return ""
-        key, others = key_of("generate.last_session"), key_of("generate.open_model")
+        key, others = key_of("generate.last_session"), key_of("generate.texts")
         of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
         return f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all."
 
     @staticmethod
-    def _played_words(state: PlaybackState, before: ModelFacts | None) -> str:
+    def _played_words(state: Played, before: ModelFacts | None) -> str:
         """Another text has come: what became of the one before, and which session it is. Where it came because of
         another checkpoint of the run that was played ``before``, the screen says that."""
         opened, last, replaced = state.opened, state.last_session, state.replaced
@@ -460,7 +437,7 @@ class PlayView(ExplainingView):
             key = key_of("generate.last_session")
             return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
         if opened is not None:
-            others = key_of("generate.open_model")
+            others = key_of("generate.texts")
             return f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others."
         return ""
 
@@ -472,45 +449,41 @@ class PlayView(ExplainingView):
         self._notice = notice
         self._draw_empty()
 
-    # ---- the player's states
+    # ---- what is played
 
-    def watch_state(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def watch_state(self, before: Played | None, state: Played) -> None:
         """Show the text. The parts of the view, which may read it, watch the state too, and so does the screen, which
         gives it to the view that is shown. They do not depend on each other."""
-        self._text.show(before, state)
+        self._text.follow(before, state)
 
-    def _show_prime(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def _show_prime(self, before: Played | None, state: Played) -> None:
         is_new = _is_other_text(before, state)
         if is_new or before is None or before.prime_length != state.prime_length:
             typed = state.request.prime if is_new and state.prime_length else None
             self.prime_input.show(self.text_view.text(0, state.prime_length) if typed is None else typed)
 
-    def _show_panels(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def _show_panels(self, before: Played | None, state: Played) -> None:
         if not _races_on(before, state) or time.monotonic() - self._panels_at >= PANELS_INTERVAL:
             self._draw_panels()
 
-    def _show_branch_titles(self, state: PlaybackState) -> None:
+    def _show_branch_titles(self, state: Played) -> None:
         self.set_class(len(state.branches) > 1, "-branched")
 
-    def _explain_again(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def _explain_again(self, before: Played | None, state: Played) -> None:
         if self.explaining and (started(before, state) or not self.playing):
             self.explaining = False
         else:
             self.explain()
 
-    def _show_continuations(self, state: PlaybackState) -> None:
-        if self._continuations is not None and state.continuations is not None:
-            self._continuations.show(state.continuations)
-
-    def _show_keys(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def _show_keys(self, before: Played | None, state: Played) -> None:
         """Show which keys do something, where that has changed."""
         if before is None or _is_other_text(before, state) or _key_state(before) != _key_state(state):
             self._draw_empty()
             self._draw_title()
             self.post_message(self.Changed())
 
-    def _tell(self, before: PlaybackState | None, state: PlaybackState) -> None:
-        """Say what was done: what the player says of it, else what was cut, else what is played from now on."""
+    def _tell(self, before: Played | None, state: Played) -> None:
+        """Say what was done: else what is played from now on."""
         words = ""
         if self._said_of != state.session_id and state.distribution is not None:
             self._said_of, last_model, self._last_model = state.session_id, self._last_model, state.facts
@@ -518,8 +491,6 @@ class PlayView(ExplainingView):
         if self._is_opened(state) and self._told_of is not state.request:
             self._told_of = state.request
             words = self._last_session_words(state) or words
-        if before is not None and not _is_other_text(before, state) and state.cuts != before.cuts:
-            words = _cut_words(len(state.cut))
         said = state.failure or state.note or words
         if said:
             self.say(said, error=bool(state.failure))
@@ -583,9 +554,8 @@ class PlayView(ExplainingView):
         if state is not None and state.error:
             edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
             error = (visible(state.error), "$error")
-            export = ((key_of("generate.save"), key), " exports its text   ") if state.unopened is not None else ()
-            return Content.assemble(error, "\n\n", *edit, *export, (open_key, key), " opens another model")
-        if state is not None and state.busy:
+            return Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
+        if state is not None and state.busy and state.distribution is None:
             stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
             return Content.assemble((visible(state.busy), "$quiet"), *stop)
         if state is None and self._opening is None:
@@ -602,7 +572,7 @@ class PlayView(ExplainingView):
         """Mark what is copied from now on."""
         self.workers.cancel_group(self, "overlap")
         model = None if self.state is None else self.state.facts
-        check = self._copied.check(model, self.min_copied, self._text.prime_length)
+        check = self._copied.check(model, self.min_copied, self.desk.played.prime_length)
         if check is not None:
             self._watch_overlap(check)
 
@@ -619,19 +589,19 @@ class PlayView(ExplainingView):
     def do_stream(self) -> None:
         self.say("")
         if self.state is not None and self.state.running:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
         else:
             self.text_view.cursor = None
             self.text_view.reveal(self.text_view.length)
-            self.player.do(operations.STREAM, PAUSE_AFTER)
+            self.desk.stream()
 
     def do_speed(self, direction: int) -> None:
-        self.player.change_speed(lambda speed: faster(speed, direction))
+        self.desk.change_speed(lambda speed: faster(speed, direction))
 
     def do_adjust(self, name: str, direction: int) -> None:
         facts = None if self.state is None else self.state.facts
         symbols = math.inf if facts is None else facts.vocab_size
-        self.player.change_settings(lambda settings: adjust(settings, name, direction, symbols))
+        self.desk.change_settings(lambda settings: adjust(settings, name, direction, symbols))
 
     def do_all_settings(self) -> None:
         if self.state is None:
@@ -641,7 +611,7 @@ class PlayView(ExplainingView):
             if answer is None:
                 return
             self._writing.expect_suggestion()
-            self.player.change_settings(lambda _: answer.settings)
+            self.desk.change_settings(lambda _: answer.settings)
             if answer.copied is not None and answer.copied != self.min_copied:
                 self.min_copied = answer.copied
                 self.check_overlap()
@@ -655,7 +625,7 @@ class PlayView(ExplainingView):
         event.stop()
         position = self.text_view.length if event.position is None else event.position
         if any(bar.has_class("-replacing") for bar in self.screen.query(FindBar)):  # undo is for what is replaced
-            self._text.do(operations.SHOW_PLACE, self._text.at(position))
+            self.desk.show_place(position)
         else:
             self._text.move_to(position)
 
@@ -676,14 +646,9 @@ class PlayView(ExplainingView):
     def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
         """Replace what the bar has found: at ``place``, or everywhere."""
         view = self.text_view
-        at = None if place is None else self._text.at(place)
-
-        def replaced() -> None:
-            view.search_origin = view.cursor  # where nothing more is found, what was replaced last stays in view
-            bar.text_changed(view.cursor)
-
-        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at, self._text.at(view.search_origin))
-        self._text.when_shown(replaced)
+        self.desk.replace_found(bar.search.pattern, text, place, view.search_origin)
+        view.search_origin = view.cursor  # where nothing more is found, what was replaced last stays in view
+        bar.text_changed(view.cursor)
 
     # ---- actions: focus mode
 
@@ -718,28 +683,29 @@ class PlayView(ExplainingView):
         """Show several continuations of the text at the cursor; the one that is picked is put in."""
         if self.state is None:
             return
-        self.player.do(operations.PAUSE)
+        self.desk.pause()
         if not self.writing:
             self._text.move_to(self.text_view.cursor)
 
-        def picked(text: str | None) -> None:
-            self._continuations = None
-            if text is None:
-                self.player.cancel()
+        def picked(picked: Picked | None) -> None:
+            if picked is None:
+                self.desk.cancel()
+            elif picked.first is None:
+                self.desk.put_in(picked.text)
             else:
-                self.player.do(operations.PUT_IN, text)
+                self.desk.put_in_sentence(picked.text, COUNT, picked.first)
 
         cursor = self.text_view.cursor
-        self._continuations = ContinuationsDialog(
+        dialog = ContinuationsDialog(
             self.text_view.text(max(0, cursor - CONTEXT), cursor),
-            lambda first: self.player.find_continuations(COUNT, LENGTH, LINES, first),
+            lambda first: self.desk.ways_on(COUNT, LENGTH, LINES, first, dialog.show),
             self.bits,
         )
-        self.app.push_screen(self._continuations, picked)
+        self.app.push_screen(dialog, picked)
 
     def do_alternative(self, direction: int) -> None:
         self.say("")
-        self.player.do(operations.ALTERNATIVE, direction, self._text.cursor)
+        self.desk.alternative(direction, self.text_view.cursor)
 
     # ---- actions: choosing and branching
 
@@ -760,24 +726,24 @@ class PlayView(ExplainingView):
         self.call_after_refresh(self.post_message, self.Changed())  # by then it is known how many fit
 
     def do_choices(self) -> None:
-        self.player.do(operations.PAUSE)
+        self.desk.pause()
         self.choosing = True
 
     @on(Candidates.Picked)
     def _picked(self, event: Candidates.Picked) -> None:
-        self.player.do(operations.CHOOSE, event.char, self._text.cursor)
+        self.desk.choose(event.char, self.text_view.cursor)
         self.choosing = False
 
     def do_regenerate(self) -> None:
-        self.player.do(operations.REGENERATE, self._text.cursor)
+        self.desk.regenerate(self.text_view.cursor)
 
     def do_own_text(self) -> None:
-        self.player.do(operations.PAUSE)
-        place = self._text.cursor
+        self.desk.pause()
+        place = self.text_view.cursor
 
         def typed(text: str | None) -> None:
             if text:
-                self.player.do(operations.INSERT_AT, text, place)
+                self.desk.insert_at(text, place)
 
         about = "It goes in at the cursor. The text from there on stays as a branch."
         self.app.push_screen(PromptDialog("Your own text", about, wide=True, lines=True), typed)
@@ -799,7 +765,7 @@ class PlayView(ExplainingView):
 
     @on(BranchTree.Chosen)
     def _branch_chosen(self, event: BranchTree.Chosen) -> None:
-        self.player.do(operations.SWITCH, event.number)
+        self.desk.switch(event.number)
         self.remove_class("-tree")
         self.focus_main()
 
@@ -812,7 +778,7 @@ class PlayView(ExplainingView):
 
         def answered(title: str | None) -> None:
             if title is not None:
-                self.player.give_title(" ".join(title.split()))
+                self.desk.give_title(" ".join(title.split()))
 
         about = "It stands above the text and in the list of sessions. An empty one removes it."
         self.app.push_screen(PromptDialog("Title of the session", about, self.state.title, "a title"), answered)
@@ -821,7 +787,7 @@ class PlayView(ExplainingView):
     @on(events.DescendantBlur)
     def _focus_moved(self, event: events.DescendantFocus | events.DescendantBlur) -> None:
         if isinstance(event, events.DescendantFocus) and event.widget is self.prime_input:
-            self.player.do(operations.PAUSE)  # nothing is generated while a prime is typed
+            self.desk.pause()  # nothing is generated while a prime is typed
         self.post_message(self.Changed())
 
     def do_edit_prime(self) -> None:
@@ -848,9 +814,9 @@ class PlayView(ExplainingView):
     def do_checkpoint(self, direction: int) -> None:
         self.say("")
         if direction > 0 and self._offered is not None:
-            self.player.load_model_of_run(self._offered.choice.step)
+            self.desk.load_model_of_run(self._offered.choice.step)
         else:
-            self.player.load_checkpoint(direction)
+            self.desk.load_checkpoint(direction)
         self._offered = None
 
     @property
@@ -866,14 +832,12 @@ class PlayView(ExplainingView):
     def begin_again(self, step: int | None) -> None:
         """Let the text begin again with the model of the run after ``step`` steps, or with its best one."""
         self._offered = None
-        self.player.load_model_of_run(step)
+        self.desk.load_model_of_run(step)
 
     async def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""
         state = self.state
-        if state is not None and state.unopened is not None and not self.playing:
-            self.saving.export_text(state.unopened.text)
-        elif state is not None and state.facts is not None and self.playing:
+        if state is not None and state.facts is not None and self.playing:
             await self.saving.save(state, state.facts, self.prime, self.scale)
 
     # ---- writing
@@ -882,8 +846,7 @@ class PlayView(ExplainingView):
         self.explaining = False
         self.set_class(writing, "-typing")  # the keys of the settings and of the branches are letters then
         self._writing.expect_suggestion()
-        self._text.writing = writing
-        self.player.do(operations.SET_WRITING, writing)
+        self.desk.set_writing(writing)
         self.focus_main()
         if writing:
             back = key_of("app.back")
@@ -900,7 +863,7 @@ class PlayView(ExplainingView):
             self._candidates.do_choice(-CHOICES_PAGE if event.key == "pageup" else CHOICES_PAGE)
             return
         actions = [action for action in active(self.scopes()) if event.key in action.keys]
-        if any(map(self.can, actions)):
+        if any(self.screen.check_action("do", (action.id,)) for action in actions):
             return
         if not self.writing or self.screen.focused is not self.text_view:
             return
@@ -921,7 +884,7 @@ class PlayView(ExplainingView):
 
     @on(SuggestionList.Picked)
     def _suggestion_picked(self, event: SuggestionList.Picked) -> None:
-        self.player.do(operations.SHOW_SUGGESTION, event.place)
+        self.desk.show_suggestion(event.place)
 
 
 class Empty(Static, can_focus=True):
@@ -935,26 +898,21 @@ def is_other_checkpoint(before: ModelFacts | None, facts: ModelFacts | None) -> 
     return facts.run == before.run and facts.step != before.step
 
 
-def _races_on(before: PlaybackState | None, state: PlaybackState) -> bool:
+def _races_on(before: Played | None, state: Played) -> bool:
     """Whether text goes on streaming at full speed with the same settings."""
     if before is None or not (before.running and state.running):
         return False
     return before.speed == state.speed == FULL and before.settings == state.settings
 
 
-def _is_other_text(before: PlaybackState | None, state: PlaybackState) -> bool:
+def _is_other_text(before: Played | None, state: Played) -> bool:
     return before is None or before.session_id != state.session_id
 
 
-def _cut_words(length: int) -> str:
-    return f"Cut {plural(length, 'character')}: {key_of('generate.undo')} brings them back."
-
-
-def _key_state(state: PlaybackState) -> tuple[object, ...]:
+def _key_state(state: Played) -> tuple[object, ...]:
     """What decides which keys do something, and what the empty pane says."""
     return (
         state.running, state.facts is None, state.distribution is None, bool(state.suggestion), state.speed == 0,
         state.busy, state.error, state.facts and state.facts.path, state.request.step, bool(state.undoable),
-        bool(state.redoable), state.position < state.size,
-        state.title,
+        bool(state.redoable), state.suggests, state.title,
     )  # fmt: skip

@@ -19,8 +19,9 @@ class ReadingView(ExplainingView):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.head = Static(id=f"{self.id}-head")
+        self.head = Static(id=f"{self.id}-head", classes="view-head")
         self._text = StreamView(id=f"{self.id}-text")
+        self._text.add_class("view-text")
         self._shares: dict[str, float] = {}  # how much is done of the jobs that the head tells about, 0 to 1
 
     @property

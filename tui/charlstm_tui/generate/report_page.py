@@ -12,7 +12,7 @@ from pathlib import Path
 from charlstm import paths, storage
 from charlstm.insight.cells import SHORTEST
 from charlstm_tui.background import run_command
-from charlstm_tui.player.state import ModelFacts
+from charlstm_tui.player.opening import ModelFacts
 
 
 def page_file(facts: ModelFacts) -> Path:

@@ -17,7 +17,7 @@ from textual.widget import Widget
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.setting_fields import setting_fields
 from charlstm_tui.actions import key_of
-from charlstm_tui.player.state import FULL, SPEEDS
+from charlstm_tui.player.played import FULL, SPEEDS
 from charlstm_tui.widgets.painted import Painted
 
 TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 100)

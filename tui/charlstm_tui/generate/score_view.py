@@ -8,7 +8,6 @@ It opens with the text that was played. Figures are computed by ``charlstm.gener
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,16 +31,15 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.dialogs import PathDialog, ask
 from charlstm_tui.formatting import clock, from_bits, typed_path, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack, uniform
-from charlstm_tui.player.state import ModelFacts
+from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
-from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.split import Split
 
@@ -142,6 +140,8 @@ class ScoredText:
 class ScoreView(ReadingView):
     """The view."""
 
+    question = "what surprised the model"
+
     by_sentence: var[bool] = var(False)
     """Whether the list has sentences, not single characters."""
 
@@ -179,7 +179,7 @@ class ScoreView(ReadingView):
         yield self._strip
         with Split("#score-side", id="score-body"):
             yield self.text_view
-            with Vertical(id="score-side"):
+            with Vertical(id="score-side", classes="view-side"):
                 yield self._caption
                 yield self._rows
 
@@ -195,8 +195,8 @@ class ScoreView(ReadingView):
         """What is shown."""
         return self._scores
 
-    def can(self, action: Action) -> bool:
-        return action.handler != "score_strength" or self._learns
+    def has(self) -> dict[str, bool]:
+        return {"learning": self._learns}
 
     def labels(self) -> dict[str, str]:
         labels = {"generate.read_right": ""}  # the key before it stands for both
@@ -412,7 +412,7 @@ class ScoreView(ReadingView):
         self._show_text(slice(before + start, before + stop))
         self.say(f"{key_of('generate.score')} shows all of the text again.")
 
-    def do_score(self) -> None:
+    def show_selected(self) -> None:
         """Show the figures of what is selected, or of all of the text again."""
         selected = self.text_view.selected
         if selected is not None:
@@ -581,18 +581,8 @@ class ScoreView(ReadingView):
     # ---- actions
 
     def do_score_open(self) -> None:
-        def check(typed: str) -> str | None:
-            if not typed.strip():
-                return "Type the path of a text file."
-            return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip()}."
-
-        def named(path: str | None) -> None:
-            if path is not None:
-                self.open(typed_path(path))
-
         about = "The path of a text; or paste a text into the view."
-        dialog = PromptDialog("Score a text", about, placeholder="path", check=check, suggester=PathSuggester())
-        self.app.push_screen(dialog, named)
+        ask(self, PathDialog("Score a text", about), lambda path: self.open(typed_path(path)))
 
     def do_score_list(self) -> None:
         """List the sentences, or single characters again."""

@@ -1,15 +1,16 @@
-"""Generate: play a model. The screen owns the player and the views, and dispatches keys to the view that is shown."""
+"""Generate: play a model. The screen owns the texts and the views, and dispatches keys to the view that is shown."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
@@ -19,16 +20,14 @@ from textual.widgets import Static
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation import session_file
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
-from charlstm_tui.actions import BY_ID, Action, bindings, key_of
+from charlstm_tui.actions import BY_ID, bindings, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
 from charlstm_tui.formatting import home, loss, shorten, unit
 from charlstm_tui.generate.awaited import (
     Awaited,
@@ -40,39 +39,28 @@ from charlstm_tui.generate.awaited import (
 )
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
-from charlstm_tui.generate.duel_view import SIDES, DuelView
-from charlstm_tui.generate.model_picker import BEGINNING, ModelPicker
+from charlstm_tui.generate.duel_view import DuelView
+from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
-from charlstm_tui.generate.play_view import PlayView, is_other_checkpoint
+from charlstm_tui.generate.play_view import BEGINNING, PlayView, is_other_checkpoint
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
-from charlstm_tui.generate.session_text_dialog import SessionTextDialog
+from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
-from charlstm_tui.player import operations, saved_sessions
+from charlstm_tui.mode_screen import ModeScreen
+from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.desk import Desk, Display
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
+from charlstm_tui.player.model_thread import ModelThread
+from charlstm_tui.player.opening import LoadedModel, ModelFacts, PlayRequest, model_of_session, model_path
+from charlstm_tui.player.played import Played
 from charlstm_tui.player.preferences import Preferences, remember
-from charlstm_tui.player.state import (
-    ModelFacts,
-    PlaybackState,
-    PlayRequest,
-    UnopenedSession,
-    model_of_session,
-    model_path,
-)
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.widgets.find import FindBar
-
-INSIDE = {
-    "score": "what surprised the model",
-    "cells": "what single cells follow",
-    "context": "how far it looks back",
-    "multiverse": "what else could have come",
-    "duel": "two side by side",
-}
-"""The views that explain, each with the question that it answers."""
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
@@ -95,10 +83,14 @@ FIGURES_INTERVAL = 0.25
 composes everything between it and the text anew with each."""
 
 
-class PlaybackChanged(Message):
-    """The player has states; at most one of these is under way at a time."""
+class Call(Message):
+    """Something to do on the message loop, from another thread."""
 
     bubble = False
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.act = act
 
 
 class GenerateScreen(ModeScreen):
@@ -115,19 +107,25 @@ class GenerateScreen(ModeScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.player = Player(lambda: self.post_message(PlaybackChanged()))
+        self._desks: dict[int, Desk] = {}
+        self.model_thread = ModelThread(
+            lambda number, batch: self.post_message(Call(lambda: self._desks[number].take(batch)))
+        )
+        self.saver = SessionSaver(lambda: self.post_message(Call(lambda: self.desk.saving_changed())))
         self.insight = InsightJobs()
         config = self.charlstm.config
         # "surprise" is left to the view, which has marks instead where the terminal has no colours for it
         colouring = None if config.colouring == "surprise" else config.colouring
         usual = Preferences(speed=config.speed, colour=colouring)
-        self.play = PlayView(self.player, self.insight, usual, id="play")
-        self.score = ScoreView(self.player, self.insight, id="score")
-        self.duel = DuelView(self.player, self.insight, id="duel")
-        self.cells = CellsView(self.player, self.insight, self.play.text_view, id="cells")
-        self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
-        self.context = ContextView(self.player, self.insight, id="context")
-        self.use_views(self.play, later=(self.score, self.duel, self.cells, self.multiverse, self.context))
+        self._text = StreamView(keys_scroll=False, can_replace=True, id="stream")
+        self.desk = self._make_desk(0, self._text, self._show_played, saver=self.saver)
+        self.play = PlayView(self.desk, self._text, self.insight, usual, id="play")
+        self.score = ScoreView(self.desk, self.insight, id="score")
+        self.duel = DuelView(self.desk, self.insight, self._make_desk, id="duel")
+        self.cells = CellsView(self.desk, self.insight, self._text, id="cells")
+        self.multiverse = MultiverseView(self.desk, self.insight, id="multiverse")
+        self.context = ContextView(self.desk, self.insight, id="context")
+        self.use_views(self.play, later=(self.score, self.cells, self.context, self.multiverse, self.duel))
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
@@ -139,13 +137,14 @@ class GenerateScreen(ModeScreen):
         """Whether the model in the box is played because the chosen run has no model yet."""
         self._is_untouched = False
         """Whether nothing was done in Generate since the text began, by which it stays as it is."""
-        self._asked = 0  # of the player, when the text began
+        self._asked = 0  # of the text, when it began
         self._begun_at = 0.0
         self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self._message = ""
         self._message_is_error = self._message_stays = False
         self._message_timer: Timer | None = None
         self._figures_at = 0.0
+        self._draws = False  # whether what has changed is not drawn yet
 
     def compose_body(self) -> ComposeResult:
         yield self._bar
@@ -156,12 +155,12 @@ class GenerateScreen(ModeScreen):
         yield self._status
 
     def on_mount(self) -> None:
-        for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
+        for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint):
             self.watch(self.play, "state", part, init=False)
         self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
         self.charlstm.unfinished.append(self._finish)
         if not self.detached:
-            self.player.start()
+            self.model_thread.start()
 
     async def on_unmount(self) -> None:
         played = self.play.preferences()
@@ -169,7 +168,8 @@ class GenerateScreen(ModeScreen):
         def save(check: object) -> str | None:
             if played is not None:
                 remember(*played)
-            return self._saved_words() if self.player.close(SAVE_WITHIN) else None
+            ended = self.desk.close(SAVE_WITHIN, delete_unkept=not self.charlstm.return_code)
+            return self._saved_words() if ended else None
 
         words = await in_thread(save)
         if words is not None:
@@ -178,14 +178,14 @@ class GenerateScreen(ModeScreen):
 
     def _finish(self) -> str:
         """Wait until all is saved."""
-        while not self.player.close(SAVE_WITHIN):
+        while not self.desk.close(SAVE_WITHIN):
             pass  # it goes on in threads; Ctrl+C ends the process
         return self._saved_words()
 
     def _saved_words(self) -> str:
         """What to say about the sessions at the end: what could not be saved, or how to continue the one that was
         played."""
-        return " ".join(self.player.rescue()) or saved_sessions.kept(self.player.file)
+        return " ".join(self.desk.rescue()) or saved_sessions.kept(self.desk.file)
 
     # ---- the views
 
@@ -258,7 +258,7 @@ class GenerateScreen(ModeScreen):
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
         first = next(iter(self.views))
         shown = [first, "write"] if name == first else [self.view.back_to or first, name]
-        if name == first or name in INSIDE:
+        if name == first or self.view.question:
             shown.append("look_inside")
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
@@ -302,32 +302,63 @@ class GenerateScreen(ModeScreen):
     def show_error(self, sentence: str) -> None:
         self.show_message(sentence, error=True)
 
-    # ---- the player
+    # ---- what is played
 
-    def on_playback_changed(self) -> None:
-        states = self.player.collect()
+    def _make_desk(
+        self, number: int, display: Display, changed: Callable[[Played], object], saver: SessionSaver | None = None
+    ) -> Desk:
+        """A text with this number for the thread that computes."""
+        desk = self._desks[number] = Desk(
+            self.model_thread, number, display, partial(self._changed, changed), saver=saver, known=self._loaded_models,
+            spawn=lambda job: self.run_worker(job, group=f"open {number}"),
+            post=lambda act: self.post_message(Call(act)),
+        )  # fmt: skip
+        return desk
+
+    def _loaded_models(self) -> list[LoadedModel]:
+        return [desk.about.loaded for desk in self._desks.values() if desk.about is not None]
+
+    def on_call(self, event: Call) -> None:
+        if not self.detached:
+            with self.app.batch_update():
+                event.act()
+
+    def _changed(self, changed: Callable[[Played], object], played: Played) -> None:
+        """Show how a text is now; the thread goes on when it is drawn."""
         if self.detached:
             return
-        with self.app.batch_update():
-            for state in states:
-                if state.number not in SIDES:
-                    self.play.state = state
-                elif self.view is self.duel:  # the last one of a side that has ended comes a moment later
-                    self.duel.sides = {**self.duel.sides, state.number: state}
-            if not self.view.running or time.monotonic() - self._figures_at >= FIGURES_INTERVAL:
-                self._draw_status()
-        self.view.call_after_refresh(self.player.drawn)
+        changed(played)
+        if not self.view.running or time.monotonic() - self._figures_at >= FIGURES_INTERVAL:
+            self._draw_status()
+        if not self._draws:
+            self._draws = True
+            self.view.call_after_refresh(self._drawn)
+
+    def _drawn(self) -> None:
+        self._draws = False
+        self.model_thread.drawn()
+
+    def _show_played(self, played: Played) -> None:
+        self.play.state = played
+
+    def keys_wait(self, event: events.Key | events.Paste) -> bool:
+        """See :class:`ModeScreen`. Keys for a text wait, too, while the model is asked for a change of it, or for the
+        candidates that are picked."""
+        is_choosing = self.play.choosing and not self.desk.played.is_current
+        if self.view is self.play and (self.desk.keys_wait or is_choosing):
+            return isinstance(event, events.Paste) or event.key != "escape"
+        return super().keys_wait(event)
 
     def _bring_up_to_date(self) -> None:
         super()._bring_up_to_date()
         self.view.state = self.play.state
 
-    def _tell_not_saved(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def _tell_not_saved(self, before: Played | None, state: Played) -> None:
         self.charlstm.not_saved = self._not_saved
         if self._not_saved and (before is None or before.not_saved != state.not_saved):
             self.show_error(self._not_saved)
 
-    def _tell_checkpoint(self, before: PlaybackState | None, state: PlaybackState) -> None:
+    def _tell_checkpoint(self, before: Played | None, state: Played) -> None:
         """Say which other model of the run is played now."""
         if before is None or state.facts is None or not is_other_checkpoint(before.facts, state.facts):
             return
@@ -338,33 +369,7 @@ class GenerateScreen(ModeScreen):
         else:
             self._show_checkpoint(state.facts, state)
 
-    def _tell_unopened(self, before: PlaybackState | None, state: PlaybackState) -> None:
-        if state.unopened is not None and (before is None or before.unopened is not state.unopened):
-            self._show_unopened(state.unopened)
-
-    def _show_unopened(self, unopened: UnopenedSession) -> None:
-        """Show the text of a session that cannot be continued."""
-
-        def answered(export: bool | None) -> None:
-            if export:
-                self.play.saving.export_text(unopened.text)
-
-        self.app.push_screen(SessionTextDialog(unopened), answered)
-
-    @work(exclusive=True, group="session-text")
-    async def _show_text_of(self, path: Path) -> None:
-        """Show the text of a session whose model is not there, while no other model is played."""
-        try:
-            found = await in_thread(lambda check: session_file.read(path))
-        except CharLSTMError as error:
-            self.show_error(str(error))
-            return
-        model = f" {found.model}" if found.model else ""
-        key = key_of("generate.open_model")
-        reason = f"Its model{model} is not there. {key} opens another one, which may continue it."
-        self._show_unopened(UnopenedSession(reason, found))
-
-    def _show_checkpoint(self, facts: ModelFacts, state: PlaybackState) -> None:
+    def _show_checkpoint(self, facts: ModelFacts, state: Played) -> None:
         """Say where the model is among the checkpoints of its run: the bar has no space for it on narrow screens."""
         count = len(facts.checkpoint_steps)
         if facts.step is not None and count > 1:
@@ -384,7 +389,7 @@ class GenerateScreen(ModeScreen):
 
     def on_screen_suspend(self) -> None:
         visible = self in self.app.screen_stack  # behind a dialog it is visible
-        self.player.set_visible(visible)
+        self.model_thread.set_visible(visible)
         if not visible:
             for group in ("choice", "follow"):  # who goes elsewhere is not called back; coming back looks again
                 self.workers.cancel_group(self, group)
@@ -408,26 +413,28 @@ class GenerateScreen(ModeScreen):
     # ---- which model
 
     def entered(self) -> None:
-        self.player.set_visible(True)
+        self.model_thread.set_visible(True)
         self._open_choice()
 
     def dialog_closed(self) -> None:
-        self.player.set_visible(True)
+        self.model_thread.set_visible(True)
 
     def _follow_rename(self, folders: tuple[Path, Path]) -> None:
         """Go on with what is played of a run that was renamed."""
         if self._played_choice is not None:
             self._played_choice = self._played_choice.after_rename(*folders)
-        self.player.rename_run(*folders)
+        self.desk.rename_run(*folders)
 
     @property
     def opens(self) -> bool:
         return (self._choosing and self._awaited is None) or super().opens
 
-    def can(self, action: Action) -> bool:
-        if action.handler == self.view_name != "score":  # in Score that key scores what is selected
-            return False
-        return not (action.mode == self.MODE and self._choosing and self._awaited is None) and super().can(action)
+    @property
+    def busy(self) -> bool:
+        return super().busy or (self._choosing and self._awaited is None)
+
+    def has(self) -> dict[str, bool]:
+        return super().has() | {f"not {name}": name != self.view_name for name in (*self.views, "write")}
 
     @property
     def _choosing(self) -> bool:
@@ -450,13 +457,10 @@ class GenerateScreen(ModeScreen):
             if model is not None:
                 self.charlstm.model = ModelChoice(model[0])
         choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
-        if session is not None and choice is not None:
+        if session is not None:
+            choice = choice or ModelChoice(DEMO)
             self.charlstm.model, self.charlstm.session_to_open = choice, None
             self._open(choice, choice if model is None else ModelChoice(*model), session)
-            return
-        if session is not None:
-            self.charlstm.session_to_open = None
-            self._show_text_of(session)
             return
         again = anew or self.charlstm.play_again
         if choice is None or (choice == self._played_choice and not again):
@@ -484,7 +488,7 @@ class GenerateScreen(ModeScreen):
             return choice
         found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
         if waited := isinstance(found, Awaited):
-            self._is_untouched, self._asked = True, self.player.asked.get(0, 0)
+            self._is_untouched, self._asked = True, self.desk.asked
         while isinstance(found, Awaited):
             self._show_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
@@ -554,7 +558,7 @@ class GenerateScreen(ModeScreen):
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
         self.play.open(found.model, found.step, session, self.charlstm.start_options.runs_dir)
-        self._is_untouched, self._asked = session is None, self.player.asked.get(0, 0)
+        self._is_untouched, self._asked = session is None, self.desk.asked
         self._begun_at = time.monotonic()
         self._follow(choice)
 
@@ -567,7 +571,7 @@ class GenerateScreen(ModeScreen):
         to_play, state = await in_thread(lambda check: run_to_play(choice, runs_dir)), self.play.state
         if to_play is None:
             return
-        if not to_play.status.alive and (state is None or state.request.step is not None):
+        if not to_play.status.alive and (state is None or state.facts is None or state.request.step is not None):
             return  # else it may have ended elsewhere than here; an earlier checkpoint was chosen by its key
         best: ModelFacts | None = None  # that was played or offered
         while True:
@@ -592,33 +596,70 @@ class GenerateScreen(ModeScreen):
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
                 self._begins_again, self._begun_at = better, time.monotonic()
                 self.play.begin_again(better.choice.step)
-                self._asked = self.player.asked[0]
+                self._asked = self.desk.asked
 
     @property
     def _untouched(self) -> bool:
-        return self._is_untouched and self.player.asked.get(0, 0) == self._asked
+        return self._is_untouched and self.desk.asked == self._asked
 
     def do_open_model(self) -> None:
-        def chosen(name: str | None) -> None:
-            if name is None:
-                return
-            if name.endswith(".json"):
-                if played is None or Path(name) != played:
-                    self._open_session(Path(name))
-            elif self.view is self.duel:
-                self._open_in_duel(ModelChoice(name))
-            else:
-                self.charlstm.model = ModelChoice(name)
+        shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else self.play.state
+        here = set() if shown is None else _names(shown)
+        self.app.push_screen(ModelPicker(self.charlstm.runs_state, here), self._picked)
+
+    def do_texts(self) -> None:
+        """List the texts, to go on with one."""
+        state = self.play.state
+        folder = None if state is None or state.facts is None else state.facts.sessions
+        played = None if state is None else state.file
+        picker = TextPicker(self.charlstm.runs_state, folder, played, self.desk.give_title)
+        self.app.push_screen(picker, self._picked)
+
+    def _picked(self, name: str | None) -> None:
+        """Play the model or open the session that was chosen in a list."""
+        if name is None:
+            return
+        if name.endswith(".json"):
+            if self.play.state is None or Path(name) != self.play.state.file:
+                self._open_session(Path(name))
+        elif self.view is self.duel:
+            self._open_in_duel(ModelChoice(name))
+        else:
+            self._choose_model(ModelChoice(name))
+
+    def _choose_model(self, choice: ModelChoice) -> None:
+        """Play another model; ask first what becomes of a text in which the user had a part."""
+
+        def answered(goes_on: bool | None) -> None:
+            if goes_on:
+                self._go_on_with(choice)
+            elif goes_on is not None:
+                self.charlstm.model = choice
                 self._open_choice(anew=True)
 
         state = self.play.state
-        facts = None if state is None or self.view is self.duel else state.facts
-        sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
-        shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else state
-        here = set() if shown is None else _names(shown)
-        played = None if state is None else state.file
-        picker = ModelPicker(self.charlstm.runs_state, here, sessions, played, self.player.give_title)
-        self.app.push_screen(picker, chosen)
+        if state is None or not state.edited or not self.play.playing:
+            answered(False)
+            return
+        choices = (Choice("g", "go on with this text", True), Choice("n", "begin a new one", False))
+        about = "The text stays, with its branches and what can be undone; its figures are then those of this model."
+        self.app.push_screen(ChoiceDialog(f"Play {Path(choice.model).name}", about, choices), answered)
+
+    @work(exclusive=True, group="choice")
+    async def _go_on_with(self, choice: ModelChoice) -> None:
+        """Go on with the text in another model, unless that is a run which has not learnt anything yet."""
+        runs_dir = self.charlstm.start_options.runs_dir
+        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
+        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
+        if isinstance(found, Awaited):
+            self.show_error(f"{found.run.name} has not learnt anything yet that could go on with the text.")
+            return
+        if self.view_name not in ("play", "write"):  # the other views are of the model that was played
+            self.show_view("play")
+        self._show_awaited(None)
+        self.charlstm.model = self._played_choice = choice
+        self.desk.go_on_with(found.model, found.step, runs_dir)
+        self._follow(choice)
 
     @work(exclusive=True, group="session")
     async def _open_session(self, path: Path) -> None:
@@ -626,12 +667,11 @@ class GenerateScreen(ModeScreen):
         runs_dir, state = self.charlstm.start_options.runs_dir, self.play.state
         model = await in_thread(lambda check: model_of_session(path, runs_dir))
         played = None if state is None or state.facts is None else _names(state)
-        if model is not None and (played is None or model[0] not in played):
+        if played is None or (model is not None and model[0] not in played):
+            found = ModelChoice(*(model or (DEMO,)))
             self.workers.cancel_group(self, "choice")
-            self.charlstm.model = choice = ModelChoice(model[0])
-            self._open(choice, ModelChoice(*model), path)
-        elif played is None:
-            self._show_text_of(path)
+            self.charlstm.model = choice = ModelChoice(found.model)
+            self._open(choice, found, path)
         else:
             if self.view_name != "play":
                 self.show_view("play")
@@ -662,10 +702,10 @@ class GenerateScreen(ModeScreen):
         await super().action_do(name)
 
     async def do_find(self) -> None:
-        await self.charlstm.do_find()
+        await self.find_in_text()
 
     async def do_replace(self) -> None:
-        await self.charlstm.do_find(replace=True)
+        await self.find_in_text(replace=True)
 
     @on(FindBar.Replaced)
     def _found_replaced(self, event: FindBar.Replaced) -> None:
@@ -698,11 +738,11 @@ class GenerateScreen(ModeScreen):
 
     def do_last_session(self) -> None:
         """Continue the last session, of whichever model."""
-        state, others = self.play.state, key_of("generate.open_model")
+        state, others = self.play.state, key_of("generate.texts")
         last = None if state is None else state.last_session
         if state is None or last is None:
             self.show_message("There is no other session.")
-        elif last.path in (state.request.session, self.player.file):
+        elif last.path in (state.request.session, self.desk.file):
             self.show_message(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
         else:
             self._open_session(last.path)
@@ -710,28 +750,26 @@ class GenerateScreen(ModeScreen):
     def do_look_inside(self) -> None:
         """Let a person choose among the views that explain, each with the question that it answers."""
         views = [
-            Choice(key_of(f"generate.{name}"), f"{name.capitalize():<11} {question}", name)
-            for name, question in INSIDE.items()
+            Choice(key_of(f"generate.{name}"), f"{name.capitalize():<11} {view.question}", f"generate.{name}")
+            for name, view in self.views.items()
+            if isinstance(view, GenerateView) and view.question
         ]
-
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                self.call_later(self.action_do, f"generate.{name}")
-
-        self.app.push_screen(ChoiceDialog("Look inside", "", views), chosen)
+        ask(self, ChoiceDialog("Look inside", "", views), lambda action: self.call_later(self.action_do, action))
 
     async def do_score(self) -> None:
         state = self.play.state
-        if state is not None and state.facts is not None:
+        if self.view is self.score:
+            self.score.show_selected()
+        elif state is not None and state.facts is not None:
             selected = self.play.text_view.selected
             await self.open_view("score")
-            self.score.enter(state.facts, self.player.model(), self.play.text_view.text(), selected)
+            self.score.enter(state.facts, self.desk.model, self.play.text_view.text(), selected)
 
     async def do_duel(self) -> None:
         state = self.play.state
         if state is not None:
             await self.open_view("duel", "cells" if self.view is self.cells else "play")
-            self.player.do(operations.MOVE_TO, self.play.place)
+            self.desk.move(self.play.text_view.cursor)
             text = self.play.text_view
             self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
 
@@ -769,14 +807,9 @@ class GenerateScreen(ModeScreen):
     @on(DuelView.Kept)
     def _side_kept(self, event: DuelView.Kept) -> None:
         self.show_view("play")
-        self.player.do(operations.PUT_IN, event.text)
+        self.desk.put_in(event.text)
         undo = key_of("generate.undo")
         self.show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
-
-    async def do_cells(self) -> None:
-        state = self.play.state
-        if state is not None and state.facts is not None:
-            await self.open_view("cells")
 
     async def do_multiverse(self) -> None:
         """Show what could come next at the cursor of Play or Score."""
@@ -800,7 +833,7 @@ class GenerateScreen(ModeScreen):
         self.context.enter(state.facts.run, source.whole_text(start, stop), cursor - start)
 
 
-def _names(state: PlaybackState) -> set[str]:
+def _names(state: Played) -> set[str]:
     """What may be the name of the model that is played, in a session or a list: as it was asked for, and its paths."""
     paths = () if state.facts is None else (state.facts.run, state.facts.path)
     return {state.request.model_name, *(str(path.absolute()) for path in paths if path is not None)}
@@ -826,7 +859,7 @@ def _look_for_better(
     return better_model(found, best, runs_dir, clearly=clearly and to_play.status.alive)
 
 
-def is_newest(choice: ModelChoice, played: PlaybackState | None, runs_dir: Path | None) -> bool:
+def is_newest(choice: ModelChoice, played: Played | None, runs_dir: Path | None) -> bool:
     """Whether what is played is the choice as it is now: a run that trains may have a better model meanwhile."""
     if played is None or played.facts is None or played.request.step != choice.step:
         return False

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from charlstm.errors import CharLSTMError
-from charlstm.generation.export import export_text
-from charlstm.generation.session_file import ReadSession, SessionSummary
+from charlstm.generation.session_file import SessionSummary
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import in_thread, write_in_thread
+from charlstm_tui.dialogs import ask
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.explaining_view import ExplainingView
-from charlstm_tui.generate.session_text_dialog import FORMATS
-from charlstm_tui.player import operations, saved_sessions
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import Scale
-from charlstm_tui.player.state import ModelFacts, PlaybackState
+from charlstm_tui.player.opening import ModelFacts
+from charlstm_tui.player.played import Played
 from charlstm_tui.save_dialog import SaveDialog
 
 SAME_BEGINNING = 12
@@ -31,48 +30,33 @@ class SessionFiles:
         self._view = view
         self._saved_as: tuple[int, Path] | None = None  # the session that was saved last, and its file
 
-    async def save(self, state: PlaybackState, facts: ModelFacts, prime: str, scale: Scale) -> None:
+    async def save(self, state: Played, facts: ModelFacts, prime: str, scale: Scale) -> None:
         """Ask for a file for the text of ``state``, which begins with ``prime`` and is coloured by ``scale``.
 
         The ending says what is saved.
         """
         saved = await in_thread(lambda check: _summary_at(state.continues))
         own = Path(state.continues) if self._is_of_this_text(saved) else None
-        sessions = saved_sessions.folder(facts.run, facts.path) if state.file is None else state.file.parent
-        about = f"In Play, {key_of('generate.open_model')} lists the sessions in {home(sessions)}."
+        sessions = facts.sessions if state.file is None else state.file.parent
+        about = f"In Play, {key_of('generate.texts')} lists the sessions in {home(sessions)}."
         run = facts.run
         if run is not None and sessions.is_relative_to(run) and not run.exists():
             about = ""  # the run is gone: the next change is saved elsewhere
 
-        def named(path: Path | None) -> None:
-            if path is None:
-                return
+        def named(path: Path) -> object:
             if run is not None and exports.CHECKPOINTS.fits(path):
-                self._in_background(self._write_checkpoints(path, state, prime, Run(run)))
-            elif run is not None and exports.REPORT.fits(path):
-                self._in_background(self._write_report(path, run, state.request.step))
-            else:
-                self._saved_as = (state.session_id, path)
-                self._view.player.save_as(path, scale.name, prose=dialog.joins_lines)
+                return self._write_checkpoints(path, state, prime, Run(run))
+            if run is not None and exports.REPORT.fits(path):
+                return self._write_report(path, run, state.request.step)
+            self._saved_as = (state.session_id, path)
+            self._view.desk.save_as(path, scale.name, prose=dialog.joins_lines)
+            return None
 
         formats = exports.formats(facts)
         stem = exports.file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
         dialog = SaveDialog("Save the text, or the session", name, formats, about, own, prose=True)
-        self._view.app.push_screen(dialog, named)
-
-    def export_text(self, found: ReadSession) -> None:
-        """Ask for a file, and write the text of a session that cannot be continued."""
-
-        def named(path: Path | None) -> None:
-            if path is not None:
-                prose = dialog.joins_lines
-                writing = in_thread(lambda check: export_text(found.text, path, found.title, prose=prose))
-                self._in_background(self._export(path, writing))
-
-        name = f"{exports.file_name(found.title) or found.path.stem}{FORMATS[0].ending}"
-        dialog = SaveDialog("Export the text", name, FORMATS, prose=True)
-        self._view.app.push_screen(dialog, named)
+        ask(self._view, dialog, named)
 
     def _is_of_this_text(self, saved: SessionSummary | None) -> bool:
         """Whether the session that is continued is still in its file, with a text that begins like this one."""
@@ -81,19 +65,16 @@ class SessionFiles:
         there = saved.begins[:SAME_BEGINNING]
         return self._view.text_view.text(0, len(there)) == there
 
-    def _offered_name(self, state: PlaybackState, name: str) -> str:
+    def _offered_name(self, state: Played, name: str) -> str:
         """The file of this text, if it was saved before; else ``name``, in the folder where another one was saved."""
         if self._saved_as is None:
             return name
         session_id, path = self._saved_as
         return home(path if session_id == state.session_id else path.with_name(name))
 
-    def _in_background(self, writing: Awaitable[None]) -> None:
-        self._view.run_worker(writing, group="page")
-
-    async def _write_checkpoints(self, path: Path, state: PlaybackState, prime: str, run: Run) -> None:
+    async def _write_checkpoints(self, path: Path, state: Played, prime: str, run: Run) -> None:
         """Write the page of what every checkpoint of the run generates."""
-        self._view.player.do(operations.PAUSE)
+        self._view.desk.pause()
 
         def write(check: Callable[[], None]) -> None:
             def progress(done: int, total: int) -> None:
@@ -104,23 +85,17 @@ class SessionFiles:
 
             exports.write_checkpoints(path, state, prime, run, progress)
 
-        await self._export(path, in_thread(write))
+        await self._export(path, write_in_thread(write))
 
     async def _write_report(self, path: Path, run: Path, step: int | None) -> None:
-        self._view.player.do(operations.PAUSE)
+        self._view.desk.pause()
         self._view.say("Writing the report; it takes a minute or two.")
         await self._export(path, exports.write_report(path, run, step))
 
     async def _export(self, path: Path, writing: Awaitable[object]) -> None:
         """Wait for the file to be written, and say what came of it."""
-        try:
-            await writing
-        except CharLSTMError as error:
-            self._view.say(str(error), error=True)
-        except OSError as error:
-            self._view.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
-        else:
-            self._view.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
+        await writing
+        self._view.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
 
 
 def _summary_at(path: str) -> SessionSummary | None:

@@ -48,6 +48,7 @@ from charlstm_tui.widgets.painted import MOST_LINES, Painted
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+SUGGESTED = next(iter(uniform(" ", Origin.SUGGESTION)))
 WRAPPED = "›"
 """What ends a row of verse whose line goes on in the next row."""
 
@@ -114,6 +115,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         self._text_layout = TextLayout()
         self._marks = array("H")
         self._length = 0
+        self._suggested_at, self._suggested = 0, 0  # where the suggestion stands in the text, and its length
         self._words = 0
         self._breaks = 0  # line breaks of all that is shown, the suggestion too
         self._is_verse = False
@@ -138,7 +140,18 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self._keys_scroll or action not in ("page_up", "page_down", "scroll_home", "scroll_end")
 
-    # ---- the text
+    # ---- the text: a position is a character's in it, a place is in the layout, which has the suggestion too
+
+    def _place(self, position: int) -> int:
+        """The place of a position. That of the suggestion is where that begins."""
+        return position + self._suggested if position > self._suggested_at else position
+
+    def _position(self, place: int) -> int:
+        """The position at a place. Within the suggestion it is the one at which that stands."""
+        return place if place <= self._suggested_at else max(self._suggested_at, place - self._suggested)
+
+    def _row_of(self, position: int) -> int:
+        return self._text_layout.row_of(self._place(position))
 
     @property
     def length(self) -> int:
@@ -147,11 +160,14 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The text, without the suggestion."""
-        return self._text_layout.text(start, self._length if stop is None else min(stop, self._length))
+        stop = self._length if stop is None else min(stop, self._length)
+        at, size, layout = self._suggested_at, self._suggested, self._text_layout
+        before = layout.text(min(start, at), min(stop, at))
+        return before + layout.text(max(start, at) + size, max(stop, at) + size)
 
     def marks(self) -> array[int]:
         """The mark of each character, without the suggestion: a copy."""
-        return self._marks[: self._length]
+        return self._marks[:]
 
     def append(self, text: str, marks: Iterable[int] | None = None) -> None:
         """Add ``text`` at the end, with a mark for each character (default: those of the prime)."""
@@ -163,8 +179,15 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         if start == stop and not text:
             return
         self._words -= self._words_within(start, stop)
-        self._length += len(text) - (stop - start)
-        self._change(start, stop, text, marks)
+        if start < self._suggested_at < stop:
+            self.show_suggestion("")
+        added, at, size = len(text) - (stop - start), self._suggested_at, self._suggested
+        self._length += added
+        self._marks[start:stop] = array("H", marks)
+        if stop <= at:
+            self._change(start, stop, text, at + added, size)
+        else:
+            self._change(start + size, stop + size, text, at, size)
         self._words += self._words_within(start, start + len(text))
         if self._cursor is not None and self._cursor >= self._length:
             self.cursor = None
@@ -195,7 +218,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             ends = [self._length if end is None else end for end in (before, read_to)]
             start, stop = (min(start, *ends), max(stop, *ends)) if marks else (min(ends), max(ends))
         if start < stop:
-            self._draw_again(self._text_layout.row_of(start), self._text_layout.row_of(stop) + 1)
+            self._draw_again(self._row_of(start), self._row_of(stop) + 1)
 
     def _find_out_whether_verse(self) -> None:
         """Rows that wrap have a mark in verse, where a line break of the text could not be told from one of the view:
@@ -222,10 +245,15 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         self.truncate(0)
         self.cursor = None
 
-    def show_suggestion(self, text: str) -> None:
-        """Show ``text`` after the end as a suggestion; it does not become part of the text."""
-        if text != self._text_layout.text(self._length):
-            self._change(self._length, len(self._text_layout), text, uniform(text, Origin.SUGGESTION))
+    def show_suggestion(self, text: str, position: int | None = None) -> None:
+        """Show ``text`` as a suggestion before the character at ``position``, or at the end; it does not become part of
+        the text."""
+        position = self._length if position is None else position
+        at, end = self._suggested_at, self._suggested_at + self._suggested
+        if end > at and not (text and position == at):
+            self._change(at, end, "", 0, 0)
+        if text and text != self._text_layout.text(position, position + self._suggested):
+            self._change(position, position + self._suggested, text, position, len(text))
 
     def mark_copied(self, start: int, stop: int, copied: bool = True) -> None:
         """Mark a stretch as standing word for word in the training text, or no longer."""
@@ -234,14 +262,15 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             self._marks[position] = bits | COPIED if copied else bits & ~COPIED
         self.repaint()
 
-    def _change(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None:
-        """Put ``text`` in the place of what is shown from ``start`` to ``stop``, the suggestion too."""
+    def _change(self, start: int, stop: int, text: str, suggested_at: int, suggested: int) -> None:
+        """Put ``text`` in the layout from ``start`` to ``stop``. Then so many characters at ``suggested_at`` are the
+        suggestion."""
         follow, selected = self.following, self.selected
         layout = self._text_layout
-        rows, cursor_row = layout.rows, layout.row_of(self._cursor_drawn)
+        rows, cursor_row = layout.rows, self._row_of(self._cursor_drawn)
         self._breaks += text.count("\n") - layout.text(start, stop).count("\n")
         row, last = layout.replace(start, stop, text)
-        self._marks[start:stop] = array("H", marks)
+        self._suggested_at, self._suggested = suggested_at, suggested
         if self._search.needle:  # a place that ends in the new text may begin in a row above
             row = min(row, layout.row_of(max(0, start - len(self._search.needle))))
         if layout.rows != rows:  # those below have moved
@@ -252,10 +281,10 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             self._show_end()  # draws all rows again when it scrolls
         # Only the rows that changed are drawn and sent: all of them are some 10 kB for the terminal each time.
         self._draw_again(row, last + 1)
-        for drawn in (cursor_row, layout.row_of(self.cursor)):
+        for drawn in (cursor_row, self._row_of(self.cursor)):
             self._draw_again(drawn, drawn + 1)
         self._cursor_drawn = self.cursor
-        if selected is not None and selected[1] <= len(layout):  # in Textual it is of rows, which may be others now
+        if selected is not None and selected[1] <= self._length:  # in Textual it is of rows, which may be others now
             self._select(*selected)
 
     # ---- colouring
@@ -294,13 +323,13 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         tail = self._marks[start : start + len(levels)]
         set_levels(tail, scale, 0, levels)
         self._marks[start : start + len(levels)] = tail
-        first, last = (self._text_layout.row_of(place) for place in (start, start + len(levels)))
+        first, last = self._row_of(start), self._row_of(start + len(levels))
         self._draw_again(first, last + 1)
 
     def row_at(self, position: int) -> tuple[int, int]:
         """The positions of the row that shows ``position``: of its first character and after its last."""
-        start, stop = self._text_layout.row_span(self._text_layout.row_of(position))
-        return start, min(stop, self._length)
+        start, stop = self._text_layout.row_span(self._row_of(position))
+        return self._position(start), min(self._position(stop), self._length)
 
     @property
     def shows_backgrounds(self) -> bool:
@@ -317,6 +346,11 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def copied_style(self) -> VisualStyle:
         """How copied characters look: for a legend."""
         return VisualStyle.from_rich_style(self._copied_style)
+
+    @property
+    def own_style(self) -> VisualStyle:
+        """How the user's own characters look: for a legend."""
+        return VisualStyle.from_rich_style(self.part_style("own"))
 
     def forget_styles(self) -> None:
         super().forget_styles()
@@ -373,7 +407,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         self._column = None
         self._cursor = None if position is None or position >= self._length else max(0, position)
         for place in {self._cursor_drawn, self.cursor}:
-            row = self._text_layout.row_of(place)
+            row = self._row_of(place)
             self._draw_again(row, row + 1)
         self._cursor_drawn = self.cursor
 
@@ -385,11 +419,11 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         """Move the cursor by characters and rows and scroll it into view. Returns its new position."""
         if lines:
             layout = self._text_layout
-            row = layout.row_of(self.cursor)
-            column = layout.column_of(self.cursor) if self._column is None else self._column
+            row = self._row_of(self.cursor)
+            column = layout.column_of(self._place(self.cursor)) if self._column is None else self._column
             target = row + lines
             if 0 <= target < layout.rows:
-                self.cursor = min(layout.position_at(target, column), self._length)
+                self.cursor = self._position(layout.position_at(target, column))
             else:  # above the first row the start, below the last the end
                 self.cursor = 0 if target < 0 else None
             self._column = column
@@ -401,30 +435,30 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def rows_away(self, position: int, rows: int) -> int:
         """The position so many rows below ``position``: the start or the end of the text if there are not so many."""
         layout = self._text_layout
-        row = layout.row_of(position) + rows
+        row = self._row_of(position) + rows
         if not 0 <= row < layout.rows:
             return 0 if row < 0 else self._length
-        return min(layout.position_at(row, layout.column_of(position)), self._length)
+        return self._position(layout.position_at(row, layout.column_of(self._place(position))))
 
     def row_start(self, position: int) -> int:
         """The first position in the row of ``position``."""
-        return self._text_layout.row_span(self._text_layout.row_of(position))[0]
+        return self._position(self._text_layout.row_span(self._row_of(position))[0])
 
     def row_end(self, position: int) -> int:
         """The last position in the row of ``position``: before the line break, or before the last character of a row
         that wraps."""
         layout = self._text_layout
-        start, stop = layout.row_span(layout.row_of(position))
-        if stop >= self._length and not (stop > start and layout.ends_row(stop - 1)):
+        start, stop = layout.row_span(self._row_of(position))
+        if stop >= self._place(self._length) and not (stop > start and layout.ends_row(stop - 1)):
             return self._length
-        return stop - 1
+        return self._position(stop - 1)
 
     def reveal(self, position: int) -> None:
         """Scroll just as far as needed to show ``position``."""
         if self.at_end and position >= self._length:
             self._show_end()
             return
-        row, top, height = self._text_layout.row_of(position), self.scroll_offset.y, self.size.height
+        row, top, height = self._row_of(position), self.scroll_offset.y, self.size.height
         if row < top:
             self.scroll_to(y=row, animate=False, force=True)
         elif height and row >= top + height:
@@ -468,8 +502,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             return
         offset = event.get_content_offset(self)
         if offset is not None:
-            position = self._text_layout.position_at(offset.y + self.scroll_offset.y, offset.x)
-            self.cursor = min(position, self._length)
+            self.cursor = self._position(self._text_layout.position_at(offset.y + self.scroll_offset.y, offset.x))
             self.post_message(self.CursorMoved(self._cursor))
 
     # ---- scrolling and size
@@ -501,7 +534,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def _lay_out(self, change: Callable[[TextLayout], None]) -> None:
         """Wrap the text in another way. Keep the cursor in view if it was, else the first row."""
         top, height, layout = self.scroll_offset.y, self._height_before, self._text_layout
-        shows_cursor = not height or top <= layout.row_of(self.cursor) < top + height
+        shows_cursor = not height or top <= self._row_of(self.cursor) < top + height
         self._height_before = self.size.height
         first, selected = layout.starts[min(top, layout.rows - 1)], self.selected
         change(layout)
@@ -568,21 +601,22 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         """A row with its padding."""
         layout, base = self._text_layout, self.look()
         start, stop = layout.row_span(row)
-        cursor = self.cursor
+        cursor = self._place(self.cursor)
         selected = self._selected(row)
         selection = self._selection_style() if selected else Style()
-        found = self._found_styles(start, stop) if self._search.needle else {}
+        found = self._found_styles(self._position(start), self._position(stop)) if self._search.needle else {}
         runs: list[tuple[str, Style]] = []
+        suggested = range(self._suggested_at, self._suggested_at + self._suggested)
         unread, width_used = self._read_to, 0
-        for offset, (shown, cells) in enumerate(layout.glyphs(start, stop)):
-            position = start + offset
-            mark = self._marks[position]
+        for place, (shown, cells) in enumerate(layout.glyphs(start, stop), start):
+            position = place if place < suggested.stop else place - len(suggested)
+            mark = SUGGESTED if place in suggested else self._marks[position]
             style = self._style(mark if unread is None or position < unread else without_levels(mark))
-            if position in found:
+            if position in found and place not in suggested:
                 style += found[position]
-            if position in selected:
+            if place in selected:
                 style += selection
-            if position == cursor and position not in found:
+            if place == cursor and position not in found:
                 shown, cells = (shown, cells) if shown.strip() or cells else ("↵", 1)
                 style += self.part_style("cursor")
             width_used += cells
@@ -704,9 +738,9 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     def _drawn_offset(self, position: int) -> Offset:
         """Where ``position`` is, as Textual counts."""
-        row = self._text_layout.row_of(position)
+        row, place = self._row_of(position), self._place(position)
         start, _ = self._text_layout.row_span(row)
-        return Offset(sum(len(shown) for shown, _ in self._text_layout.glyphs(start, position)), row)
+        return Offset(sum(len(shown) for shown, _ in self._text_layout.glyphs(start, place)), row)
 
     def _positions(self, selection: Selection) -> tuple[int, int]:
         layout = self._text_layout
@@ -714,7 +748,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         def position(offset: Offset) -> int:
             if offset.y >= layout.rows:
                 return self._length
-            return min(self._drawn_at(*layout.row_span(offset.y), offset.x), self._length)
+            return self._position(self._drawn_at(*layout.row_span(offset.y), offset.x))
 
         start = 0 if selection.start is None else position(selection.start)
         return start, self._length if selection.end is None else position(selection.end)

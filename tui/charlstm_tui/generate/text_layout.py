@@ -29,8 +29,9 @@ BREAK = 0x08  # a row may end after the character
 SPACE = 0x10  # it may stand beyond the right margin, instead of starting a row
 # No language has more combining marks on a letter; the limit bounds the cost of a row.
 ROW_CHARS_PER_CELL = 8
-FIRST_BLOCK = 1024
-"""Characters that are wrapped first after an edit; then twice as many each time."""
+FIRST_BLOCK, LONGEST_BLOCK = 1024, 1 << 18
+"""Characters that are wrapped at once: first after an edit, then twice as many each time, and at most. It takes some 80
+bytes for each of them."""
 
 
 @lru_cache(maxsize=65536)
@@ -181,7 +182,7 @@ class TextLayout:
         """Wrap the text from the start of ``row``, the last one, on. The start itself stays. ``known`` are the starts
         of rows below the position ``changed``, as they were before: from the first of them that a row begins at again,
         all are the same. Returns the row after the last that was wrapped."""
-        size, block = len(self.chars), FIRST_BLOCK if known else len(self.chars)
+        size, block = len(self.chars), FIRST_BLOCK if known else LONGEST_BLOCK
         known = known or array("q")
         base, place = self.starts[row], 0
         while True:
@@ -195,7 +196,7 @@ class TextLayout:
                     return len(self.starts) - (len(known) - place)
             if stop == size:
                 return len(self.starts)
-            base, block = self.starts[-1], 2 * block
+            base, block = self.starts[-1], min(2 * block, LONGEST_BLOCK)
 
     def _row_starts(self, base: int, end: int) -> Iterator[int]:
         """Where rows begin in the characters from ``base`` to ``end`` after the first, which begins there; counted from

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from textual.message import Message
 from textual.reactive import reactive, var
 
-from charlstm_tui.base import View
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import KeyFigure, Legend
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale, in_unit
-from charlstm_tui.player.state import PlaybackState
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.played import Played
+from charlstm_tui.view import View
 
 TELL_EVERY = 0.02
 """Share of a job after which its progress is shown again."""
@@ -22,11 +23,14 @@ TELL_EVERY = 0.02
 class GenerateView(View):
     """A view, mostly with a text, and with what the status line says of it."""
 
-    state: var[PlaybackState | None] = var(None, init=False)
+    state: var[Played | None] = var(None, init=False)
     """The last state of the text that is played. The screen sets it while the view is shown, and then removes it; Play,
     which shows that text, has every state, and shows it before another view has it."""
     scale: reactive[Scale] = reactive(SURPRISE, init=False)
     """The figure that colours the text."""
+
+    question: ClassVar[str] = ""
+    """What a view that explains answers, for the list of these; empty for another view."""
 
     has_own_scale = False
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
@@ -38,9 +42,9 @@ class GenerateView(View):
             super().__init__()
             self.job, self.share = job, share
 
-    def __init__(self, player: Player, *, id: str | None = None) -> None:
+    def __init__(self, desk: Desk, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.player = player
+        self.desk = desk
 
     @property
     def view_name(self) -> str:

@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from charlstm.display import percent, quoted
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.tree import surprise
+from charlstm.generation.rows import surprise
 from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.generate.stream_view import StreamView
@@ -117,12 +117,15 @@ def _click(action: str) -> Style:
 @dataclass(frozen=True, slots=True)
 class Legend:
     """What the colouring of ``text`` by ``scale`` means. ``copied`` is the share of it that stands in the training
-    text, ``None`` where that is not known. How levels look is asked of the text when the legend is drawn, since they
-    look different with another theme."""
+    text, ``None`` where that is not known; with ``own`` it says how the user's own characters look, with ``unread``
+    that some have no figures yet. How levels look is asked of the text when the legend is drawn, since they look
+    different with another theme."""
 
     scale: Scale
     text: StreamView
     copied: float | None = None
+    own: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +163,13 @@ class StatusLine(Widget):
             return [(Content(""), 0)]
         scale, title = legend.scale, quiet + Style(bold=True)
         styles, as_background = self._level_styles(legend), legend.text.shows_backgrounds
+        own = Content.assemble("  ", ("your own", legend.text.own_style)) if legend.own else Content("")
+        if legend.unread:
+            own += Content.styled("  not read yet", quiet)
         copied, copied_words = self._copied(legend, False), self._copied(legend, True)
         if scale is OFF:
             none = Content.styled("no colours", quiet)
-            return [(none + copied_words, every), (none + copied, 0)]
+            return [(none + own + copied_words, every), (none + own + copied, every), (none + copied, 0)]
         # The level that looks plain has no background of its own, so its label needs no space around it.
         labels = [
             (f" {label} " if as_background and level != scale.plain_level else label, style)
@@ -194,8 +200,10 @@ class StatusLine(Widget):
         # What is coloured by its surprise needs no name for that; a cell or another figure of the view does.
         background = Content.assemble((f"{scale.title}: ", title) if scale.diverging else ("background: ", quiet))
         return [
-            (background + words + copied_words, every),
-            (background + words + copied, every),
+            (background + words + own + copied_words, every),
+            (background + words + own + copied, every),
+            (words + own + copied, every),
+            *([(short + own + copied, every), (short + own + copied, first)] if own else []),
             (words + copied, first),
             (short + copied, 0),
         ]

@@ -11,11 +11,10 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.generate.played_text import PlayedText
 from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.player import operations
-from charlstm_tui.player.state import PlaybackState
+from charlstm_tui.player.played import Played
 
 HELD_FOR = 0.4
-"""Seconds after which a key is not held any more: Ctrl+→ that went on by words to the end accepts none meanwhile."""
+"""Seconds after which a key is not held any more: Ctrl+→ that goes on by words passes suggestions meanwhile."""
 
 
 class Writing:
@@ -24,7 +23,6 @@ class Writing:
     def __init__(self, view: GenerateView, text: PlayedText, suggestions: SuggestionList) -> None:
         self._view, self._text, self._suggestions = view, text, suggestions
         self._is_hidden = False  # whether the suggestion is left out until the next key
-        self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
         self._walked_at = 0.0  # when Ctrl+→ went on by a word
 
     @property
@@ -33,10 +31,9 @@ class Writing:
         state = self._view.state
         return "" if state is None or self._is_hidden else state.suggestion
 
-    def follow(self, state: PlaybackState) -> None:
+    def follow(self, state: Played) -> None:
         """Show the suggestions of this state: one in the text, and others in the list."""
-        self._unaccepted = self.suggested
-        self._text.view.show_suggestion(self.suggested)
+        self._text.view.show_suggestion(self.suggested, state.position)
         suggestions = state.suggestions if self.suggested else ()
         self._view.set_class(bool(suggestions), "-suggesting")
         self._suggestions.show(suggestions, state.suggestion_place)
@@ -58,60 +55,55 @@ class Writing:
 
     def handle(self, event: Key) -> bool:
         """What a key does in every text editor. Returns whether it does anything."""
-        if not self._text.handle(event):
+        if not self._text.handles(event):
             return False
         if event.key == "ctrl+right":
             self._walked_at = time.monotonic()
-        self._typed()
+        self._begin()
+        self._text.handle(event)
         return True
 
     def paste(self, text: str) -> None:
-        self._text.when_shown(lambda: self._text.type(text))
-        self._typed()
+        self._begin()
+        self._text.type(text)
 
-    def _typed(self) -> None:
+    def _begin(self) -> None:
         self._view.say("")
         self.expect_suggestion()
 
     def do_cut(self) -> None:
-        def cut() -> None:
-            if not self._text.cut_selected():
-                self._view.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
-
-        self._text.in_turn(cut)
+        if not self._text.cut_selected():
+            self._view.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
 
     def do_cut_rest(self) -> None:
-        self._text.in_turn(self._text.cut_rest)
+        self._text.cut_rest()
 
     def do_undo(self) -> None:
         self.expect_suggestion()
-        self._text.in_turn(lambda: self._text.do(operations.UNDO))
+        self._text.desk.undo()
 
     def do_redo(self) -> None:
         self.expect_suggestion()
-        self._text.in_turn(lambda: self._text.do(operations.REDO))
+        self._text.desk.redo()
 
     # ---- suggestions
 
     def do_accept_suggestion(self) -> None:
-        self._accept(len(self._unaccepted))
+        self._text.desk.accept(self.suggested)
 
     def do_accept_word(self) -> None:
         if time.monotonic() - self._walked_at < HELD_FOR:
             self._walked_at = time.monotonic()
+            self._text.desk.move_by_word(1)
             return
-        word = re.match(r"\s*\S+", self._unaccepted)
+        word = re.match(r"\s*\S+", self.suggested)
         if word is not None:
-            self._accept(word.end())
-
-    def _accept(self, length: int) -> None:
-        accepted, self._unaccepted = self._unaccepted[:length], self._unaccepted[length:]
-        self._text.in_turn(lambda: self._text.do(operations.ACCEPT, accepted))
+            self._text.desk.accept(word.group())
 
     def do_another_suggestion(self, direction: int) -> None:
-        if not self._text.view.at_end:
+        if not self._text.desk.suggests:
             key = key_of("generate.continuations_written")
-            self._view.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
+            self._view.say(f"Suggestions come at the end of a paragraph; {key} reads ways on from here.")
             return
         self.expect_suggestion()
-        self._text.in_turn(lambda: self._text.do(operations.ANOTHER_SUGGESTION, direction))
+        self._text.desk.another_suggestion(direction)

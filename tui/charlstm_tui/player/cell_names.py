@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.session_file import model_digest
 from charlstm.model.file import Model
 from charlstm.runs.folder import Run
 from charlstm_tui.player.model_memory import ModelMemory
@@ -50,7 +49,7 @@ def remember(model: Model, run: Path | None, cell: Cell, name: str) -> dict[Cell
 
 def _keys(model: Model, run: Path | None) -> list[str]:
     """What the names of a model are kept under: its run, which may have a better model by now, and its weights."""
-    keys = [model_digest(model)]
+    keys = [model.digest()]
     if run is not None:
         with contextlib.suppress(CharLSTMError, OSError):  # a run that is gone: the weights are still known
             keys.insert(0, f"run {Run(run).spec().created!r}")  # stays when the run is renamed

@@ -33,8 +33,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
 from charlstm.runs.own_text import OwnText, text_for_cells, text_for_context
 from charlstm_tui.background import in_thread
-from charlstm_tui.player.playback import LearntModel
-from charlstm_tui.player.state import checkpoints
+from charlstm_tui.player.opening import LearntModel, checkpoints
 
 SHOWN_CHARS = 3000
 """Characters that cells are computed for."""

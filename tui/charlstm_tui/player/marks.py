@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.generation.tree import in_bits
+from charlstm.generation.colouring import LIMITS
+from charlstm.generation.rows import in_bits
 
 LEVEL_BITS = 3
 LEVEL_MASK = 0b111
@@ -87,14 +88,18 @@ class Scale:
 
 
 SURPRISE = Scale(
-    "probability", "SURPRISE", 0, (1, 3, 6), ("<1", "1–3", "3–6", ">6"), "bits", ("expected", "surprising"), True
-)
+    "probability", "SURPRISE", 0, LIMITS["probability"],
+    ("<1", "1–3", "3–6", ">6"), "bits", ("expected", "surprising"), True,
+)  # fmt: skip
 """−log2 of the model's probability, in bits."""
-RANK = Scale("rank", "RANK", LEVEL_BITS, (2, 4, 11), ("1", "2–3", "4–10", ">10"), "", ("expected", "surprising"), False)
+RANK = Scale(
+    "rank", "RANK", LEVEL_BITS, LIMITS["rank"], ("1", "2–3", "4–10", ">10"), "", ("expected", "surprising"), False
+)
 """The character's place among all, by the model's probability: 1 is the most likely."""
 ENTROPY = Scale(
-    "entropy", "ENTROPY", 2 * LEVEL_BITS, (1, 2, 3.5), ("<1", "1–2", "2–3.5", ">3.5"), "bits", ("sure", "unsure"), True
-)
+    "entropy", "ENTROPY", 2 * LEVEL_BITS, LIMITS["entropy"],
+    ("<1", "1–2", "2–3.5", ">3.5"), "bits", ("sure", "unsure"), True,
+)  # fmt: skip
 """The entropy of the model's distribution before the character, in bits."""
 CELL = Scale("cell", "CELL", 0, (-1.5, -0.5, 0.5, 1.5), ("", "", "", "", ""), "", ("low", "high"), True)
 """The state of one cell, in standard deviations from its mean; :func:`cell_scale` gives its values."""

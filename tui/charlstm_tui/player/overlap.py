@@ -57,7 +57,7 @@ class LineIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class OverlapSearch:
     """What a text is compared with: the training text of a run, if it is here, with its lines, and passages of texts
     that are not here, if their hashes are ``known``."""
 
@@ -94,7 +94,7 @@ class Overlap:
 
     share: float
     matches: tuple[Match, ...]
-    search: Search
+    search: OverlapSearch
 
     @property
     def figure(self) -> float | None:
@@ -159,7 +159,7 @@ class OverlapCheck:
             tell(Overlap(report.share, matches, search))
 
 
-def open_search(run: Path | None, model: Path, min_length: int) -> Search | None:
+def open_search(run: Path | None, model: Path, min_length: int) -> OverlapSearch | None:
     """The search in what the model in a file has read; ``None`` if that is not known. The training text of a ``run``
     that began with random weights is all that it has read."""
     novelty = lines = known = None
@@ -169,7 +169,7 @@ def open_search(run: Path | None, model: Path, min_length: int) -> Search | None
     with contextlib.suppress(CharLSTMError, OSError):
         if run is None or novelty is None or Run(run).spec().lineage:
             known = with_passages(load_model(model)).passages
-    return None if novelty is None and known is None else Search(novelty, lines, known, min_length)
+    return None if novelty is None and known is None else OverlapSearch(novelty, lines, known, min_length)
 
 
 def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:

@@ -21,8 +21,8 @@ from charlstm import paths, storage, user_files
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError, RunError
 from charlstm.generation import export, session_file
+from charlstm.generation.colouring import Colour
 from charlstm.generation.session import Session
-from charlstm.generation.session_document import session_of
 from charlstm.generation.session_file import SessionState, SessionSummary
 from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
 from charlstm.runs.models import find_model
@@ -86,6 +86,25 @@ class SavedSession:
     def has_work(self) -> bool:
         """Whether the user had a part in it, gave it a title or asked for a long text; or it is not known."""
         return self.edited or self.length > LONG or bool(self.title)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it stays: the user named it, or there is work in it."""
+        return not self.automatic or self.has_work
+
+    def is_continued_by(self, sessions: Iterable[SavedSession]) -> bool:
+        """Whether one of ``sessions`` was saved by itself and has its text, or a newer one."""
+        if self.automatic:
+            return False
+        versions = (each for each in sessions if each.is_version_of(self.path))
+        return any(each.saved > self.saved or each.has_text_of(self) for each in versions)
+
+    def has_text_of(self, other: SavedSession) -> bool:
+        """Whether the text seems to be the same as far as the summaries say."""
+        mine, others = self.summary, other.summary
+        if mine is None or others is None:
+            return False
+        return (self.size, mine.words, mine.begins) == (other.size, others.words, others.begins)
 
     def is_version_of(self, path: Path) -> bool:
         """Whether it was saved by itself when the session at ``path`` was continued."""
@@ -210,20 +229,22 @@ def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
 
 
 def model_of(session: Path, runs_dir: Path | None = None, *, is_continued: bool = False) -> str | None:
-    """The model of a session: the run in whose folder it lies, else the model that it was played on, if that is there,
-    else that of the session which it continues."""
-    if (run := run_of_session(session.absolute())) is not None:
-        return str(run.path)
+    """The model of a session: the one that it was played on, if that is there, else that of the session which it
+    continues, or the run in whose folder it lies. That has another name than the session knows if it was renamed, and
+    another folder if it was copied."""
+    run = run_of_session(session.absolute())
     with contextlib.suppress(CharLSTMError, OSError):
         summary = session_file.read_summary(session, MOST_BYTES)
         model = summary.model
+        if run is not None and Path(model).name == run.path.name:
+            return str(run.path)
         # A run that was moved to a folder of runs that is known has its name there.
         names = (model,) if model.endswith(".safetensors") else (model, Path(model).name)
         if (found := next((name for name in names if name and _is_there(name, runs_dir)), None)) is not None:
             return found
-        if summary.continues and not is_continued:
+        if summary.continues and not is_continued and run is None:
             return model_of(Path(summary.continues), runs_dir, is_continued=True)
-    return None
+    return None if run is None else str(run.path)
 
 
 def _is_there(model: str, runs_dir: Path | None) -> bool:
@@ -333,12 +354,11 @@ def quoted(text: str, width: int) -> str:
 
 
 def copy_as(
-    path: Path, colour: str | None, state: SessionState, session: Session, *, prose: bool = False
+    path: Path, colour: str | None, state: SessionState, session: Callable[[], Session], *, prose: bool = False
 ) -> Callable[[], str]:
     """Copy a session to save it, or to export its text, as the ending of ``path`` says, with ``prose`` as
-    paragraphs; ``session`` has read all of the
-    text. The result writes the file, in any thread, and returns a sentence on what was done. Both raise
-    :class:`CharLSTMError`."""
+    paragraphs; ``session`` gives one that has read all of the text, where that is needed. The result writes the file,
+    in any thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
     path = export.target(path)
     if path.suffix == ".json":
 
@@ -351,14 +371,9 @@ def copy_as(
         def write() -> None:
             export.export_text(text, path, prose=prose)
 
-    elif export.is_page_of_branches(path):
-
-        def write() -> None:  # it reads all branches, which may take long
-            export.export_session(session_of(state, session.model), path, title=state.summary.title)
-
     else:
-        scale = cast(Any, colour if colour in get_args(export.Colour) else "rank")
-        content = export.exported(session, path, scale, state.summary.title, prose=prose)
+        scale = cast(Any, colour if colour in get_args(Colour) else "rank")
+        content = export.exported(session(), path, scale, state.summary.title, prose=prose)
 
         def write() -> None:
             user_files.save_bytes(path, content)

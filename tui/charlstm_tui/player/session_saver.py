@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlstm.errors import CharLSTMError
+from charlstm.generation import session_file
 from charlstm.generation.session_file import FileLostError, OwnFile, ReadSession, SessionState, is_as_left
 from charlstm.runs.folder import Run, known_runs, list_runs
 from charlstm.storage import FileStamp
@@ -23,6 +24,7 @@ from charlstm_tui.choices import path_after_rename
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.saved_sessions import SavedSession
 
 WRITE_AFTER = 0.2
 """Seconds from a change to its write. A text of 100 kB takes 20 ms."""
@@ -72,6 +74,7 @@ class _Saving:
         file: the same while its lock is held.
         due: when something is to be done, in seconds of :func:`time.monotonic`.
         leaving: whether it is not played any more.
+        begun_here: whether it was not read from a file.
     """
 
     folder: Path
@@ -87,6 +90,7 @@ class _Saving:
     interval: float = WRITE_AFTER
     pause: float = FIRST_PAUSE
     leaving: bool = False
+    begun_here: bool = False
     failure: str = ""
     note: str = ""
 
@@ -123,14 +127,15 @@ class SessionSaver:
     def begin(self, key: Hashable, folder: Path, *, run: Path | None = None) -> None:
         """A new session, which is saved in ``folder`` under a name of the app's own. There is no file before the first
         :meth:`keep`. ``run`` is the run in whose folder that is."""
-        self._add(key, _Saving(folder, run, _identity(run)))
+        self._add(key, _Saving(folder, run, _identity(run), begun_here=True))
 
     def go_on(self, key: Hashable, folder: Path, found: ReadSession, *, run: Path | None = None) -> None:
         """A session that was read from a file. The first :meth:`keep` goes on in that file, if the app gave it its
         name, in ``folder``; otherwise in a new file there. So it does if another program has the file open or has
         written to it since, and if it is damaged or of an older format."""
         state = replace(found.state, document=found.state.document.copy())
-        saving = _Saving(folder, run, _identity(run), state, state, state.summary.saved)
+        moment = state.summary.saved or found.stamp.mtime_ns / 1e9
+        saving = _Saving(folder, run, _identity(run), state, state, moment)
         if found.can_go_on and saved_sessions.is_own(found.path, folder):
             # it may have been opened by another path, such as one with a link
             saving.path, saving.stamp = folder / found.path.name, found.stamp
@@ -145,8 +150,9 @@ class SessionSaver:
         with self._changed:
             saving = self._savings[key]
             saving.newest, saving.leaving = state, False
-            saving.due = min(saving.due, time.monotonic() + saving.interval)
-            self._changed.notify_all()
+            if (due := time.monotonic() + saving.interval) < saving.due:  # else the thread waits for that already
+                saving.due = due
+                self._changed.notify_all()
 
     def leave(self, key: Hashable) -> None:
         """The session is not played any more: write what waits at once, and let other programs go on in its file.
@@ -250,6 +256,18 @@ class SessionSaver:
         if self._started:
             self._thread.join(timeout + CLOSING_PAUSE)
         return [status for status, _ in self.unsaved()]
+
+    def delete_unkept(self) -> None:
+        """Delete the files of what was begun since the app was started and only grew by itself, after :meth:`close`."""
+        for each in self._savings.values():
+            if each.path is None or each.stamp is None or each.newest is None or not each.begun_here or each.waits:
+                continue
+            try:
+                session = SavedSession(each.path, each.moment, each.newest.summary)
+                if not session.has_work and is_as_left(each.path, each.stamp):
+                    session_file.delete(each.path)
+            except OSError as error:
+                LOG.warning("%s, which is not kept, cannot be deleted: %s", each.path, error)
 
     def _add(self, key: Hashable, saving: _Saving) -> None:
         with self._changed:
@@ -396,10 +414,11 @@ _DELETED = " was deleted"
 
 
 def _is_other_work(before: SessionState, state: SessionState) -> bool:
-    """Whether anything has changed but the title, and which saved session this one continues: it is newer then."""
+    """Whether the text or its branches have changed, or the user has a part in it now: it is newer then."""
     return (
-        (before.document.version, before.document.cursor) != (state.document.version, state.document.cursor)
-        or (before.settings, before.clamps, before.weights) != (state.settings, state.clamps, state.weights)
+        before.document.text != state.document.text
+        or len(before.document.branches) != len(state.document.branches)
+        or before.document.names != state.document.names
         or before.summary.edited != state.summary.edited
     )
 

@@ -48,7 +48,8 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
         )
 
     title = f"{marked} MARKED: what differs" + (f" (first {len(shown)} shown)" if len(shown) < marked else "")
-    lines = [Content.styled(title, "bold $quiet"), row("", [view.name for view, _ in shown], "bold $accent")]
+    names = [shorten(view.name, 2 * cell) for view, _ in shown]
+    lines = [Content.styled(title, "bold $quiet"), row("", names, "bold $accent")]
     curves = [details.series.points("validation").y.tolist() for _, details in shown]
     known = [value for curve in curves for value in curve if value == value]
     if len(known) > 2:

@@ -19,11 +19,11 @@ from charlstm.display import plural, visible
 from charlstm.runs.comparison import AXES, Axis, ComparedRun, RunCurves, loss_at, run_curves
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import View
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart
 from charlstm_tui.formatting import clock, count, loss, shorten
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs.run_details import DetailsCache, RunDetails
+from charlstm_tui.view import View
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from charlstm_tui.widgets.split import Split

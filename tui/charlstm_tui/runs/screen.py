@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from charlstm_tui.actions import bindings
-from charlstm_tui.base import ModeScreen
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.runs.table_view import TablePane, TableView
 from charlstm_tui.widgets.row_list import RowList

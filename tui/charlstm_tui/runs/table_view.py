@@ -6,13 +6,10 @@ It reads folders, and trains nothing.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -22,23 +19,21 @@ from textual.reactive import var
 from textual.widgets import Input, Static
 
 from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
 from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import run_command
-from charlstm_tui.base import View, is_detached
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, ask
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
 from charlstm_tui.run_actions import RunActions
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
 from charlstm_tui.runs.run_details import DetailsCache
+from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
-from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
@@ -249,23 +244,13 @@ class TableView(RunActions):
                 await asyncio.sleep(self.READ_AGAIN_AFTER)
 
     # ---- the table of actions
-    def can(self, action: Action) -> bool:
+    def has(self) -> dict[str, bool]:
         run = self.run
-        if not super().can(action):
-            return False
-        match action.handler:
-            case "import_model":
-                return True
-            case "find" | "sort" | "mark_all":
-                return bool(self.runs)
-            case "stop":
-                return run is not None and run.live
-            case "resume":
-                return run is not None and not run.status.alive and run.status.state != "finished"
-            case "compare":
-                return self.comparing or len(self.marked) > 0
-            case _:
-                return run is not None
+        return super().has() | {
+            "runs": bool(self.runs),
+            "resumable": run is not None and not run.status.alive and run.status.state != "finished",
+            "marked": self.comparing or bool(self.marked),
+        }
 
     def labels(self) -> dict[str, str]:
         return {"runs.compare": "details" if self.comparing else "compare"}
@@ -318,23 +303,16 @@ class TableView(RunActions):
         if run is None:
             return
 
-        def check(name: str) -> str | None:
-            try:
-                check_name(name.strip())
-            except RunError as error:
-                return str(error)
-            return None
+        def check(name: str) -> None:
+            check_name(name.strip())
 
-        def named(name: str | None) -> None:
-            if name is not None and name.strip() != run.name:
-                self.run_worker(self._rename(run, name.strip()), group="attempt")
-
-        self.app.push_screen(PromptDialog("A new name", f"for {run.name}", run.name, check=check), named)
+        dialog = PromptDialog("A new name", f"for {run.name}", run.name, check=check)
+        ask(self, dialog, lambda name: self._rename(run, name.strip()))
 
     async def _rename(self, run: RunView, name: str) -> None:
-        renamed = await self.attempt(lambda: folder.rename_run(run.run, name))
-        if renamed is None:
+        if name == run.name:
             return
+        renamed = await self.attempt(lambda: folder.rename_run(run.run, name))
         self.marked = tuple(renamed.path if path == run.path else path for path in self.marked)
         self.charlstm.renamed(run.path, renamed.path)
         self._renamed_to = renamed.path
@@ -348,29 +326,21 @@ class TableView(RunActions):
 
     def do_tags(self) -> None:
         if run := self.run:
-
-            def typed(tags: str | None) -> None:
-                if tags is not None:
-                    shown, new = run.notes.tags, parse_tags(tags)
-                    self._attempt(lambda: edit_tags(run.run, shown, new), f"The tags of {run.name} are saved.")
-
+            shown, done = run.notes.tags, f"The tags of {run.name} are saved."
             about = f"of {run.name}, divided by spaces. The filter tag=NAME finds them."
-            self.app.push_screen(PromptDialog("Tags", about, " ".join(run.notes.tags), wide=True), typed)
+            dialog = PromptDialog("Tags", about, " ".join(shown), wide=True)
+            ask(self, dialog, lambda tags: self.attempt(lambda: edit_tags(run.run, shown, parse_tags(tags)), done))
 
     def do_note(self) -> None:
         if run := self.run:
-            before = " ".join(run.notes.note.split("\n"))
+            before, done = " ".join(run.notes.note.split("\n")), f"The note on {run.name} is saved."
 
-            def typed(note: str | None) -> None:
-                if note is not None and note != before:
-                    new = note.strip()
-                    self._attempt(
-                        lambda: change_notes(run.run, lambda now: replace(now, note=new)),
-                        f"The note on {run.name} is saved.",
-                    )
+            def typed(note: str) -> object:
+                change = partial(change_notes, run.run, lambda now: replace(now, note=note.strip()))
+                return None if note == before else self.attempt(change, done)
 
             about = f"on {run.name}. The filter note=WORD finds it."
-            self.app.push_screen(PromptDialog("A note", about, before, wide=True), typed)
+            ask(self, PromptDialog("A note", about, before, wide=True), typed)
 
     def do_delete(self) -> None:
         run = self.run
@@ -379,52 +349,26 @@ class TableView(RunActions):
         if run.live:
             self.say(f"{run.name} is {run.status.state}: stop it first with {key_of('runs.stop')}.", error=True)
             return
-
-        def answered(answer: bool | None) -> None:
-            if answer:
-                self.run_worker(self._delete(run), group="attempt")
-
         name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
         count = len(run.run.sessions())
         sessions = f", and {plural(count, 'session')} of text that you played or wrote" if count else ""
-        self.app.push_screen(
-            ChoiceDialog(
-                f"Delete {name}?",
-                f"Its model, snapshots and log go for good{sessions}: {size(run.size)} in {place}.",
-                [Choice("n", "no, keep it", False), Choice("y", "yes, delete it for good", True)],
-            ),
-            answered,
-        )
+        about = f"Its model, snapshots and log go for good{sessions}: {size(run.size)} in {place}."
+        choices = [Choice("n", "no, keep it", None), Choice("y", "yes, delete it for good", run)]
+        ask(self, ChoiceDialog(f"Delete {name}?", about, choices), self._delete)
 
     async def _delete(self, run: RunView) -> None:
         left = await self.attempt(lambda: folder.delete_run(run.run))
-        if left is None:
-            return
         self.say(f"{run.name} is deleted. {folder.left_over(run.run, left)}".strip())
         if self.charlstm.run_path == run.path:
             self.charlstm.attach(None, show=False)
 
     def do_import_model(self) -> None:
-        def check(typed: str) -> str | None:
-            return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip() or 'of that name'}."
-
-        def typed(path: str | None) -> None:
-            if path is not None:
-                self._import(typed_path(path))
-
         about = "A checkpoint of the reference script (.net, .pth, .pt). Nothing in it is executed."
-        self.app.push_screen(
-            PromptDialog("Import a model", about, placeholder="path", check=check, suggester=PathSuggester()), typed
-        )
+        ask(self, PathDialog("Import a model", about), lambda typed: self._import(typed_path(typed)))
 
-    @work(group="import")
     async def _import(self, path: Path) -> None:
         self.say(f"Reading {path.name} …", stays=True)
-        try:
-            answer = await run_command("import", str(path.absolute()))
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-            return
+        answer = await run_command("import", str(path.absolute()))
         out = str(answer.get("out") or answer.get("path") or "") if isinstance(answer, dict) else ""
         self.say(f"Imported {path.name} as {home(out) or 'a model'}.")
         if out and self.screen.is_current:  # else the user is at something else by now
@@ -476,10 +420,6 @@ class TableView(RunActions):
         self._left_filter &= action.handler == "back"
         if action.handler not in ("back", "find"):  # what is done is done to the run that the cursor is on now
             self._rows.stay()
-
-    def _attempt(self, act: Callable[[], Any], done: str) -> None:
-        """See :meth:`attempt`; the screen goes on meanwhile."""
-        self.run_worker(self.attempt(act, done), group="attempt")
 
 
 @lru_cache(2048)  # every key typed in the filter asks for them

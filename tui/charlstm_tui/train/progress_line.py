@@ -13,7 +13,7 @@ from charlstm_tui.widgets.bars import bar
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """``fraction``: 0 to 1, or ``None`` while it is not known. Times are in seconds; ``words`` stand beside them or
     in their place."""
 
@@ -23,17 +23,17 @@ class Progress:
     words: str = ""
 
 
-class ProgressLine(Widget):
+class RunProgressLine(Widget):
     """A bar to the last eighth of a cell."""
 
     DEFAULT_CSS = """
-    ProgressLine { height: 1; width: 1fr; color: $primary; }
-    ProgressLine.-held { color: $accent; }
-    ProgressLine.-done { color: $success; }
-    ProgressLine.-broken { color: $error; }
+    RunProgressLine { height: 1; width: 1fr; color: $primary; }
+    RunProgressLine.-held { color: $accent; }
+    RunProgressLine.-done { color: $success; }
+    RunProgressLine.-broken { color: $error; }
     """
 
-    progress: reactive[Progress] = reactive(Progress())
+    progress: reactive[RunProgress] = reactive(RunProgress())
 
     def render(self) -> Content:
         width, progress = self.size.width, self.progress

@@ -20,11 +20,10 @@ from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.status import NO_WORKER
 from charlstm_tui.actions import key_of
-from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figures
-from charlstm_tui.train.progress_line import ProgressLine
+from charlstm_tui.train.progress_line import RunProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_summary import (
     ShownRun,
@@ -37,6 +36,7 @@ from charlstm_tui.train.run_summary import (
     train_curve_words,
 )
 from charlstm_tui.train.samples import Samples
+from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
@@ -65,7 +65,7 @@ class RunPane(Vertical):
         self.chart = LossChart(id="chart")
         self.samples = Samples(id="samples")
         self._headline = ChangingText(id="headline", markup=False)
-        self._progress = ProgressLine(id="progress")
+        self._progress = RunProgressLine(id="progress")
         self._figures = Figures(id="figures")
         self._upper = Horizontal(self.chart, self._figures, id="upper")
         self._card = ResultCard(id="card")

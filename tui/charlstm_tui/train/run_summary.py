@@ -25,7 +25,7 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
-from charlstm_tui.train.progress_line import Progress
+from charlstm_tui.train.progress_line import RunProgress
 from charlstm_tui.train.result_card import RunResult
 
 LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
@@ -122,15 +122,15 @@ def _small(series: RunSeries, line: CurveName, wanted: bool) -> Curve | None:
         return Curve(curve.x[starts], np.add.reduceat(np.where(known, curve.y, 0), starts) / counts)
 
 
-def progress(view: RunView | None) -> tuple[Progress, str]:
+def progress(view: RunView | None) -> tuple[RunProgress, str]:
     """How far the run is, for the progress line, and the CSS class of that: none, ``-held``, ``-done``, ``-broken``."""
     if view is None:
-        return Progress(None, words="starting"), ""
+        return RunProgress(None, words="starting"), ""
     status = view.status
     state, mark = status.state, STATE_MARKS[status.state]
     worked = status.work_seconds or None
     if status.elsewhere and status.alive:
-        return Progress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
+        return RunProgress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
     if state == "running":
         words, left = "", status.seconds_left
         if status.validated is not None:
@@ -139,7 +139,7 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
             words, left = "validation before the first step", None
         elif status.planned_steps and status.step >= status.planned_steps:
             words, left = "validation after the last step", None
-        return Progress(status.progress, worked, left, words), ""
+        return RunProgress(status.progress, worked, left, words), ""
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
         done = None
@@ -147,7 +147,7 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
             doing = visible(status.message, keep="")
             words = f"{mark} starting {clock(age)}{doing and f': {doing}'}"
     styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
-    return Progress(done, worked, words=words), styles.get(state, "-broken")
+    return RunProgress(done, worked, words=words), styles.get(state, "-broken")
 
 
 STEP_ACTIONS = {
@@ -193,11 +193,9 @@ def run_result(shown: ShownRun) -> RunResult | None:
         lines.append("No text was held out, so there is no validation loss.")
     if flaw is None:
         lines.append(judged.busy)
-    if best is not None and best.step is not None:
-        if best.step == 0:
-            lines.append("of the model from before training: no step has improved it")
-        else:
-            lines.append(f"at step {best.step:,} of {series.planned_steps or series.step:,}")
+    if best is not None and best.step is not None and (best.step or flaw is None):  # a flaw says it too
+        at = f"at step {best.step:,} of {series.planned_steps or series.step:,}"
+        lines.append(at if best.step else "of the model from before training: no step has improved it")
     lines.append(read_before.words(view.status.read_share, view.status.read_by or ""))
     lines.append(_times(series, shown.spec))
     if flaw is None and judged.from_model is not None:

@@ -72,7 +72,7 @@ class Samples(SideList, inherit_bindings=False):
     def _fill(self, chosen: int | None) -> None:
         self._in_full = chosen
         options = [Option(self._words(index)) for index in range(len(self.samples))]
-        self.set_options(options or [Option(Content.styled(self.empty, "$quiet"), disabled=True)])
+        self.set_options(options or [Option(Content.styled(f" {self.empty}", "$quiet"), disabled=True)])
         if options:
             self.highlighted = chosen
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from charlstm.runs.folder import RunSpec
-from charlstm_tui.actions import Action, bindings
-from charlstm_tui.base import ModeScreen
+from charlstm_tui.actions import bindings
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 
@@ -28,10 +28,9 @@ class TrainScreen(ModeScreen):
         self.watching = WatchView(self.charlstm.remembered.smoothing, id="watch")
         self.use_views(self.setup, self.watching)
 
-    def can(self, action: Action) -> bool:
-        if action.handler in ("previous_run", "next_run"):
-            return self._place_of_run(1 if action.handler == "previous_run" else -1) is not None
-        return super().can(action)
+    def has(self) -> dict[str, bool]:
+        previous, following = (self._place_of_run(by) is not None for by in (1, -1))
+        return {**super().has(), "previous run": previous, "next run": following}
 
     def entered(self) -> None:
         """Without a text to train on, show a run that trains, else the last one."""

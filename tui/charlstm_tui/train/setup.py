@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import BACKGROUND_NICENESS, NOTABLE_SLOWDOWN
+from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel, expected_losses
 from charlstm.text.reading import USUAL
 from charlstm.training.ending import risk_words
@@ -174,6 +176,19 @@ class Setup:
         if minutes is None or self.slowdown is None:
             return self.choices
         return self.change(max_minutes=longer_minutes(minutes, self.slowdown))
+
+    def new_run(self, runs_dir: Path | None) -> NewRun:
+        """The run that begins."""
+        assert self.corpus is not None
+        return NewRun(
+            self.corpus.source,
+            self.settings,
+            self.choices.preset,
+            text_options=self.corpus.options(self.choices.preset),
+            validation=self.corpus.validation or None,
+            runs_dir=runs_dir,
+            model_from=None if self.start is None else self.start.path,
+        )
 
     # ---- for the screen
     def presets_command(self, changes: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from textual.widgets import Static
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import run_of_model
-from charlstm.runs.launch import NewRun, start_run
+from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import StartModel, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
@@ -33,13 +33,12 @@ from charlstm.text.sources import ReadProgress
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread, run_command
-from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, WaitDialog, ask
 from charlstm_tui.formatting import loss, shorten, unit
-from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.preset_list import PresetList
 from charlstm_tui.train.run_plan import (
@@ -57,8 +56,8 @@ from charlstm_tui.train.run_plan import (
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.train.setup import Costs, Setup
+from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.bars import bar, sparkline
-from charlstm_tui.widgets.path_input import PathSuggester
 
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
@@ -104,8 +103,12 @@ class SetupPane(View):
             Static(id=name, markup=False)
             for name in ("setup-head", "preset-about", "setup-start", "setup-problem", "setup-warnings", "plan")
         )
-        self._losses = SizedText(lambda size: self._baselines(size.width - 2), "baselines")
-        self._rates = SizedText(lambda size: self._rate_plan(size.width - 4, min(size.height - 1, 12)), "rate-plan")
+        self._losses = SizedText(
+            lambda size: loss_bars(self.state, self.runs_state.runs, self.bits, size.width - 2), "baselines"
+        )
+        self._rates = SizedText(
+            lambda size: rate_plan(self.state.settings, size.width - 4, min(size.height - 1, 12)), "rate-plan"
+        )
         self._presets = PresetList(id="presets")
         self._plans = Horizontal(self._plan_pane, self._losses, id="plans")
 
@@ -136,25 +139,21 @@ class SetupPane(View):
     # ---- the keys
     @property
     def opens(self) -> bool:
-        return self.works_at("start") or (self.state.startable and not self.state.ready)
+        return self.busy or (self.state.startable and not self.state.ready)
 
-    def can(self, action: Action) -> bool:
+    @property
+    def busy(self) -> bool:
+        return self.works_at("start")
+
+    def has(self) -> dict[str, bool]:
         state = self.state
-        if self.works_at("start"):
-            return False
-        match action.handler:
-            case "start":
-                return state.startable
-            case "preset" | "all_settings" | "from_model":
-                return state.ready
-            case "from_nothing":
-                return state.can_choose_start
-            case "reset":
-                return state.ready and state.changes > 0
-            case "more_time":
-                return state.can_train_longer
-            case _:
-                return True
+        return {
+            "text": state.ready,
+            "unstarted": state.startable and not self._start_when_read,  # once: the next Enter is for the run
+            "start": state.can_choose_start,
+            "changes": state.ready and state.changes > 0,
+            "slowdown": state.can_train_longer,
+        }
 
     # ---- the text
     def show_text(self, choice: CorpusChoice | None) -> None:
@@ -196,6 +195,7 @@ class SetupPane(View):
             self._change(problem=f"Reading the text failed: {type(error).__name__}: {error}")
             raise
         if self._start_when_read and self.state.ready:
+            self._start_when_read = False
             self.do_start()
         elif self.state.ready:
             self._measure()
@@ -207,10 +207,9 @@ class SetupPane(View):
     # ---- what is measured
     def _measure(self, again: bool = False) -> None:
         """Measure what is missing, or again what the presets cost."""
-        if (
-            self.state.ready and self.charlstm.run_path is None
-        ):  # else it would slow a run that trains, for figures that nobody sees
-            self.run_worker(self._measure_all(again), group="measure", exclusive=True)
+        # else it would slow a run that trains, for figures that nobody sees
+        if self.state.ready and self.charlstm.run_path is None:
+            self.run_worker(partial(self._measure_all, again), group="measure", exclusive=True)
 
     async def _measure_all(self, again: bool) -> None:
         """One thing after the other, so that they do not slow each other down."""
@@ -275,17 +274,14 @@ class SetupPane(View):
         """All settings as a form."""
         before = self.state
 
-        def edited(settings: Settings | None) -> None:
-            if settings is not None:
-                choices, lifted = self.state.choices.edited(before.settings, settings, self.state.usual)
-                self.choose(choices)
-                if lifted:
-                    self.say("The usual limit is lifted, since you set another; set it again to have both.")
+        def edited(settings: Settings) -> None:
+            choices, lifted = self.state.choices.edited(before.settings, settings, self.state.usual)
+            self.choose(choices)
+            if lifted:
+                self.say("The usual limit is lifted, since you set another; set it again to have both.")
 
         without_effect = without_effect_words(before.corpus, before.choices)
-        self.app.push_screen(
-            SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect), edited
-        )
+        ask(self, SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect), edited)
 
     def do_from_model(self) -> None:
         """Where the first weights come from."""
@@ -299,19 +295,16 @@ class SetupPane(View):
             choices.append(Choice("d", "the model in the box", (DEMO, demo)))
         choices.append(Choice("p", "a model file: type its path", "path"))
 
-        def path_chosen(text: str | None) -> None:
-            if text:
-                path = find_model(text, runs_dir)
-                self.start_from(_model_name(path), path)
+        def path_chosen(text: str) -> None:
+            path = find_model(text, runs_dir)
+            self.start_from(model_name(path), path)
 
         def answered(answer: Any) -> None:
             if answer == "path":
                 about = "A .safetensors file, or the name or folder of a run."
-                dialog = PromptDialog(
-                    "A model file", about, check=lambda text: _check_model(text, runs_dir), suggester=PathSuggester()
-                )
-                self.app.push_screen(dialog, path_chosen)
-            elif answer is not None:
+                check = partial(find_model, runs_dir=runs_dir)
+                ask(self, PathDialog("A model file", about, check), path_chosen)
+            else:
                 self.start_from(*answer)
 
         about = (
@@ -320,7 +313,7 @@ class SetupPane(View):
         )
         path = None if self.state.start is None else self.state.start.path
         cursor = next((at for at, each in enumerate(choices[:-1]) if each.value[1] == path), 0)
-        self.app.push_screen(ChoiceDialog("Start from", about, choices, cursor), answered)
+        ask(self, ChoiceDialog("Start from", about, choices, cursor), answered)
 
     def start_from(self, name: str, path: Path | None) -> None:
         """Start from the weights of this model, ``None`` for random ones. A dialog is shown while it is read."""
@@ -331,14 +324,14 @@ class SetupPane(View):
             self.choose(replace(state.choices, start_from=None, from_nothing=nothing))
         elif corpus is not None and facts is not None:
 
-            def read(answer: StartModel | CharLSTMError | None) -> None:
-                if isinstance(answer, StartModel):
-                    self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
-                elif answer is not None:
+            def read(answer: StartModel | CharLSTMError) -> None:
+                if isinstance(answer, CharLSTMError):
                     self.say(str(answer), error=True)
+                else:
+                    self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
 
             job = partial(try_start, name, path, facts.record, corpus.split)
-            self.app.push_screen(WaitDialog(f"Reading {name} …", job), read)
+            ask(self, WaitDialog(f"Reading {name} …", job), read)
 
     def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""
@@ -361,7 +354,7 @@ class SetupPane(View):
         def answered(answer: Any) -> None:
             if answer == "start":
                 self._start_and_show()
-            elif answer is not None:
+            else:
                 self.charlstm.attach(answer, show=False)
 
         other = self.state.live[0]
@@ -369,27 +362,17 @@ class SetupPane(View):
             "Both would share the processor: each takes about twice as long, and with a time limit each learns less."
         )
         choices = [Choice("w", f"watch {other.name}", other.path), Choice("s", "start it anyway", "start")]
-        self.app.push_screen(ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
+        ask(self, ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
 
     @work(exclusive=True, group="start")
     async def _start_and_show(self) -> None:
         state, runs_dir = self.state, self.charlstm.start_options.runs_dir
-        if state.corpus is None:
-            return
         if not state.settings.ends:
             self.say("This run would never end: set epochs, max_steps or max_minutes.", error=True)
             return
         self.say("Starting …", stays=True)
         self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
-        new = NewRun(
-            state.corpus.source,
-            state.settings,
-            state.choices.preset,
-            text_options=state.corpus.options(state.choices.preset),
-            validation=state.corpus.validation or None,
-            runs_dir=runs_dir,
-            model_from=None if state.start is None else state.start.path,
-        )
+        new = state.new_run(runs_dir)
         try:
             run = await in_thread(lambda check: start_run(new))
         except CharLSTMError as error:
@@ -425,7 +408,7 @@ class SetupPane(View):
                 Content(f"No text is chosen yet. {choose} goes to Corpus; {use} takes a text there.")
             )
             return
-        self._head_line.update(self._head(state.corpus))
+        self._head_line.update(head_line(state, self.size.width))
         name, changed = state.choices.preset, state.changes > 0
         self._presets.show(state.preset_facts(), list(PRESETS).index(name))
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
@@ -433,7 +416,7 @@ class SetupPane(View):
         words = start_words(state.choices, state.facts, self.bits, state.expected_losses())
         self._start_line.display = bool(words)
         self._start_line.update(Content(words))
-        self._plan_pane.update(self._plan())
+        self._plan_pane.update(plan_rows(state))
         resets = f" · * changed, {key_of('train.reset')} resets" if changed else ""
         self._plan_pane.border_title = Content(f"WHAT IT WILL DO{resets}")
         self._rates.draw()
@@ -447,66 +430,69 @@ class SetupPane(View):
         self._warnings.display = bool(warnings)
         self._warnings.update(Content("\n".join(f"! {each}" for each in warnings)))
 
-    def _head(self, corpus: CorpusChoice) -> Content:
-        state, facts = self.state, self.state.facts
-        parts = [f"{facts.chars:,} characters", f"{facts.symbols} symbols"] if facts else []
-        if facts is None and not state.problem:
-            parts.append(state.reading)
-        rest = "".join(f" · {part}" for part in parts)
-        changed = ""
-        if changes := state.changes:  # before what can be cut in a narrow terminal
-            origin = f" · {words}" if (words := origin_words(state.choices)) else ""
-            changed = f" · {plural(changes, 'change')}{origin}"
-        name = shorten(visible(corpus.name), max(8, self.size.width - len(changed) - 2))
-        return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
 
-    def _plan(self) -> Content:
-        """The plan; a line that differs from the preset has a mark and another colour."""
-        state = self.state
-        lines = plan_lines(state.settings, state.choices, state.usual, state.corpus, state.facts, state.own_costs)
-        width = max(len(line.label) for line, _ in lines) + 2
-        rows = []
-        for line, changed in lines:
-            label = f"{'*' if changed else ' '} {line.label.ljust(width)}"
-            style, label_style = ("bold", "bold $accent") if changed else ("", "$quiet")
-            rows.append(Content.assemble((label, label_style), (line.text, style)))
-        return Content("\n").join(rows)
+def head_line(state: Setup, width: int) -> Content:
+    """The text in a line: its name, what is changed, and what is known of it."""
+    assert state.corpus is not None
+    facts = state.facts
+    parts = [f"{facts.chars:,} characters", f"{facts.symbols} symbols"] if facts else []
+    if facts is None and not state.problem:
+        parts.append(state.reading)
+    rest = "".join(f" · {part}" for part in parts)
+    changed = ""
+    if changes := state.changes:  # before what can be cut in a narrow terminal
+        origin = f" · {words}" if (words := origin_words(state.choices)) else ""
+        changed = f" · {plural(changes, 'change')}{origin}"
+    name = shorten(visible(state.corpus.name), max(8, width - len(changed) - 2))
+    return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
 
-    def _baselines(self, width: int) -> Content:
-        """Simple models and earlier runs of this text as bars, the worst first. Not the runs alone, while the simple
-        models are counted: it is not known yet which are useless."""
-        state = self.state
-        name, counted = "" if state.corpus is None else state.corpus.name, state.references
-        losses = [] if counted is None else losses_to_beat(counted, self.runs_state.runs, name)
-        if not losses:
-            if state.facts is None or state.problem:
-                return Content("")
-            words = "counting …" if counted is None else "Too little text for figures."
-            return Content.styled(f"  {words}", "$quiet")
-        most = max(each.nats for each in losses)
-        names = [each.name(max(width - SHORT_BAR, 8), short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
-        longest = max(map(len, names))
-        cells = max(width - longest - 10, 4)
-        lines = [
-            Content.assemble(
-                (f" {name.ljust(longest)} ", "bold" if each.is_run else "$quiet"),
-                (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
-                f" {each.mark + loss(each.nats, self.bits):>6}",
-            )
-            for name, each in zip(names, losses, strict=True)
-        ]
-        words = unit_words(unit(self.bits), losses)
-        return Content("\n").join([*lines, Content.styled(f" {words}", "$quiet")])
 
-    def _rate_plan(self, width: int, height: int) -> Content:
-        """The rate of every step, in outline."""
-        if width <= 0 or height <= 0:
+def plan_rows(state: Setup) -> Content:
+    """The plan; a line that differs from the preset has a mark and another colour."""
+    lines = plan_lines(state.settings, state.choices, state.usual, state.corpus, state.facts, state.own_costs)
+    width = max(len(line.label) for line, _ in lines) + 2
+    rows = []
+    for line, changed in lines:
+        label = f"{'*' if changed else ' '} {line.label.ljust(width)}"
+        style, label_style = ("bold", "bold $accent") if changed else ("", "$quiet")
+        rows.append(Content.assemble((label, label_style), (line.text, style)))
+    return Content("\n").join(rows)
+
+
+def loss_bars(state: Setup, runs: Sequence[RunView], bits: bool, width: int) -> Content:
+    """Simple models and earlier runs of this text as bars, the worst first. Not the runs alone, while the simple models
+    are counted: it is not known yet which are useless."""
+    name, counted = "" if state.corpus is None else state.corpus.name, state.references
+    losses = [] if counted is None else losses_to_beat(counted, runs, name)
+    if not losses:
+        if state.facts is None or state.problem:
             return Content("")
-        settings = self.state.settings
-        steps = 500
-        plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
-        rows = sparkline([plan.rate(step) for step in range(steps)], width, height, low=0)
-        return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
+        words = "counting …" if counted is None else "Too little text for figures."
+        return Content.styled(f"  {words}", "$quiet")
+    most = max(each.nats for each in losses)
+    names = [each.name(max(width - SHORT_BAR, 8), short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
+    longest = max(map(len, names))
+    cells = max(width - longest - 10, 4)
+    lines = [
+        Content.assemble(
+            (f" {name.ljust(longest)} ", "bold" if each.is_run else "$quiet"),
+            (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
+            f" {each.mark + loss(each.nats, bits):>6}",
+        )
+        for name, each in zip(names, losses, strict=True)
+    ]
+    words = unit_words(unit(bits), losses)
+    return Content("\n").join([*lines, Content.styled(f" {words}", "$quiet")])
+
+
+def rate_plan(settings: Settings, width: int, height: int) -> Content:
+    """The rate of every step, in outline."""
+    if width <= 0 or height <= 0:
+        return Content("")
+    steps = 500
+    plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
+    rows = sparkline([plan.rate(step) for step in range(steps)], width, height, low=0)
+    return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
 
 
 def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
@@ -539,16 +525,7 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
     return try_model(name, path, corpus, corpus.split(held_out, split))
 
 
-def _check_model(text: str, runs_dir: Path | None) -> str | None:
-    """Why ``text`` names no model; ``None`` if it does."""
-    try:
-        find_model(text, runs_dir)
-    except CharLSTMError as error:
-        return str(error)
-    return None
-
-
-def _model_name(path: Path) -> str:
+def model_name(path: Path) -> str:
     """What the model in this file is called: by its run, or by its file if it belongs to none."""
     if path == demo_path():
         return DEMO

@@ -22,11 +22,10 @@ from charlstm.runs.launch import minutes_more
 from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
 from charlstm.training.ending import lower_rate
-from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.lower_rate_dialog import check_rate, number
 from charlstm_tui.run_actions import RunActions, command_words
@@ -98,25 +97,17 @@ class WatchView(RunActions):
     def opens(self) -> bool:
         return super().opens or (self.run_path is not None and self.run is None)
 
-    def can(self, action: Action) -> bool:
+    def has(self) -> dict[str, bool]:
         run = self.run
-        if not super().can(action):
-            return False
-        match action.handler:
-            case "others":
-                return bool(self._others)
-            case "stop":
-                return run is not None and run.live
-            case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
-                return run is not None and run.live and run.status.validated is None
-            case "play":
-                return run is not None and not (self.over and self.attached.unplayable)
-            case "more":  # how long a step takes is not known before the first one
-                return run is not None and (run.live or (self.over and run.status.step > 0))
-            case "resume":
-                return run is not None and (run.status.state != "finished" or self._diverged)
-            case _:
-                return True
+        if run is None:
+            return {}
+        return super().has() | {
+            "other runs": bool(self._others),
+            "training": run.live and run.status.validated is None,  # during the final validation it is over
+            "model": not (self.over and self.attached.unplayable),
+            "speed": run.live or (self.over and run.status.step > 0),  # known from the first step on
+            "resumable": run.status.state != "finished" or self._diverged,
+        }
 
     def labels(self) -> dict[str, str]:
         return {"train.pause": "continue" if self._pauses else "pause"}
@@ -294,7 +285,8 @@ class WatchView(RunActions):
             await self.send(self.run.run, "finish")
 
     async def do_checkpoint(self) -> None:
-        if self.run is not None and await self.send(self.run.run, "checkpoint"):
+        if self.run is not None:
+            await self.send(self.run.run, "checkpoint")
             self._change(asked=None)
             self.say("The exact state is saved between two steps.")
 
@@ -308,13 +300,9 @@ class WatchView(RunActions):
             now = "The log of the run is not read yet"
         lower = shown.verdict.needs_lower_rate
         offered = None if last is None else lower_rate(last.lr) if lower else last.lr
-        self._prompt(
-            "Learning rate",
-            f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
-            learning_rate(offered) if offered else "",
-            check_rate,
-            lambda text: self._set_rate(run.run, float(text)),
-        )
+        about = f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it."
+        dialog = PromptDialog("Learning rate", about, learning_rate(offered) if offered else "", check=check_rate)
+        ask(self, dialog, lambda text: self._set_rate(run.run, float(text)))
 
     async def _set_rate(self, run: Run, rate: float) -> None:
         """Set the learning rate of a run, after a question if it is far above the one that the run was made for."""
@@ -350,40 +338,21 @@ class WatchView(RunActions):
             return
         unknown = shown.verdict.flaw is not None or shown.state.series is None
         usual = 10 if unknown else max(1, round(shown.series.work_seconds / 60))
-        self._prompt(
-            f"Train {run.name} further",
-            "Minutes more. "
-            + (CLIMBS if self.over else "It continues without a stop; the rest of its schedule is stretched."),
-            str(usual),
-            _check_minutes,
-            lambda text: self._more(run.run, float(text)),
-        )
+        how = CLIMBS if self.over else "It continues without a stop; the rest of its schedule is stretched."
+        dialog = PromptDialog(f"Train {run.name} further", f"Minutes more. {how}", str(usual), check=_check_minutes)
+        ask(self, dialog, lambda text: self._more(run.run, float(text)))
 
     async def _more(self, run: Run, minutes: float) -> None:
         """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
         one that has ended is resumed."""
         status = await self.attempt(run.status)
-        if status is None:
-            return
         if status.alive and status.validated is not None and run.path == self.run_path:
             # no command would be read any more: :meth:`_update` resumes it when that is over
             self._change(asked=Command("after the end", "more", minutes, time.time()))
         elif status.alive:
             await self.send(run, "more", minutes)
-        elif (changes := await self.attempt(lambda: minutes_more(run, minutes))) is not None:
-            await self.resume(run, changes)
-
-    def _prompt(
-        self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
-    ) -> None:
-        self._ask(PromptDialog(title, about, value, check=check), then)
-
-    def _ask(self, dialog: PromptDialog, then: Callable[[str], Any]) -> None:
-        async def answered(text: str | None) -> None:
-            if text is not None:
-                self.run_worker(then(text), group="asked")
-
-        self.app.push_screen(dialog, answered)
+        else:
+            await self.resume(run, await self.attempt(lambda: minutes_more(run, minutes)))
 
 
 def _check_minutes(text: str) -> str | None:

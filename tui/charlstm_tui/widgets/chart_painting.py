@@ -101,7 +101,7 @@ class PaintedChart:
 
     codes: Array
     roles: Array
-    x: Scale | None = None
+    x: AxisScale | None = None
     left: int = 0
     columns: int = 0
 
@@ -143,7 +143,7 @@ class PaintedChart:
         ]
 
 
-class Scale:
+class AxisScale:
     """Maps values to 0…1 along an axis, straight or by logarithm."""
 
     def __init__(self, low: float, high: float, log: bool) -> None:
@@ -205,7 +205,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
 # ---------------------------------------------------------------- scales
 
 
-def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | None]:
+def _scales(data: ChartData, view: ChartView) -> tuple[AxisScale | None, AxisScale | None]:
     """The scales that hold what the view shows, or nothing when there is nothing to show yet."""
     unit = BITS_PER_NAT if view.bits else 1.0
     ends = [float(curve.x[-1]) for curve in data.curves if len(curve.x)]
@@ -221,11 +221,11 @@ def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | Non
         start = max(start, min(firsts, default=1.0))
     if end <= start:
         end = start + 1
-    x = Scale(start, end, view.log_x)
+    x = AxisScale(start, end, view.log_x)
     known = [_within(curve, start, end) for curve in data.curves]
     values = np.concatenate(known)
     if not len(values):
-        return x, Scale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
+        return x, AxisScale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
     low, high = float(values.min()), float(values.max())
     # A loss that ran away must not press the rest of the curve flat: what is higher stands at the upper edge.
     # Of many runs every n-th value: the median of 200,000 would take 2 ms.
@@ -239,7 +239,7 @@ def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | Non
     low, high = min([low, *below]) - 0.06 * span, high + 0.06 * span
     if view.log_y:
         low = max(low, high * 1e-4, 1e-6)
-    return x, Scale(low, max(high, low * 1.0001), view.log_y)
+    return x, AxisScale(low, max(high, low * 1.0001), view.log_y)
 
 
 def _within(curve: Curve, start: float, end: float) -> Array:
@@ -290,8 +290,8 @@ def short_number(value: float) -> str:
 def _draw(
     inside: PaintedChart,
     curve: Curve,
-    x: Scale,
-    y: Scale,
+    x: AxisScale,
+    y: AxisScale,
     unit: float,
     role: int,
     *,
@@ -309,7 +309,7 @@ def _draw(
     np.copyto(inside.roles, role, where=drawn, casting="unsafe")
 
 
-def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
+def _decimated(curve: Curve, x: AxisScale, columns: int) -> Curve:
     """First, lowest, highest and last point of each of ``columns`` columns of dots, where there are many more. A curve
     with gaps stays as it is."""
     if len(curve) < 8 * columns or not np.isfinite(curve.y).all():
@@ -403,7 +403,7 @@ def _cells_of(across: Array, up: Array, inside: PaintedChart) -> tuple[Array, Ar
     return row, (across * (2 * columns - 1) + 0.5).astype(np.int64) // 2
 
 
-def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: float, curve: Array) -> None:
+def _points(inside: PaintedChart, data: ChartData, x: AxisScale, y: AxisScale, unit: float, curve: Array) -> None:
     """Validation last, each as an ``o`` that owns its cell; the best one as ``◆``. Where they would bury the training
     curve (its cells are true in ``curve``) on a long run, they let it be seen between them."""
 
@@ -421,7 +421,7 @@ def _points(inside: PaintedChart, data: ChartData, x: Scale, y: Scale, unit: flo
         place(np.array([data.best[0]]), np.array([data.best[1]]), "◆", "best")
 
 
-def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: Scale, y: Scale, unit: float) -> None:
+def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: AxisScale, y: AxisScale, unit: float) -> None:
     """Letters along the validation curves, at the end of each and in turns before it; what happened; the best points.
     Letters do not cover one another, so that of curves that run together each has its own."""
     rows, columns = inside.codes.shape
@@ -488,7 +488,7 @@ def _write(chart: PaintedChart, column: int, row: int, text: str, role: str) -> 
 
 
 def _references(
-    inside: PaintedChart, references: Sequence[tuple[str, float]], y: Scale, unit: float
+    inside: PaintedChart, references: Sequence[tuple[str, float]], y: AxisScale, unit: float
 ) -> list[tuple[int, str]]:
     """Dash the reference lines; returns their rows and labels, those of one row together."""
     rows, columns = inside.codes.shape
@@ -517,7 +517,7 @@ def place_of_label(roles: Array, row: int, cells: int) -> tuple[int, int] | None
 
 
 def _axes(
-    chart: PaintedChart, x: Scale | None, y: Scale | None, view: ChartView, left: int, columns: int, rows: int
+    chart: PaintedChart, x: AxisScale | None, y: AxisScale | None, view: ChartView, left: int, columns: int, rows: int
 ) -> None:
     """The frame with its ticks and their labels, outside the plot."""
     axis_column = left - 1

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
 from textual import on
@@ -20,6 +20,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
@@ -110,6 +112,18 @@ class FindTarget(_Widget):
         Without a needle nothing is highlighted any more. ``place`` is ``None`` where nothing is found.
         """
         raise NotImplementedError
+
+
+def find_target(screen: Screen[Any]) -> FindTarget | None:
+    """The text that is in focus, else the first that is shown."""
+    focused = screen.focused
+    for node in focused.ancestors_with_self if focused is not None else ():
+        if isinstance(node, FindTarget):
+            return node
+    for target in screen.walk_children(FindTarget):
+        if all(node.display for node in target.ancestors_with_self if isinstance(node, Widget)):
+            return target
+    return None
 
 
 class FindBar(Vertical):

@@ -1,31 +1,28 @@
-"""Immutable values between the screen and the player's thread: what to play, how it goes, and facts about the model."""
+"""What to play: it is asked for, found on the disk and read, and facts about its model."""
 
 from __future__ import annotations
 
 import contextlib
-import math
-from array import array
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.recipe import Recipe
+from charlstm.generation.document import Document
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
-from charlstm.generation.session_file import ReadSession
-from charlstm.model.file import Model, read_info
-from charlstm.runs.folder import Run, find_run
-from charlstm.runs.models import find_model
+from charlstm.generation.session_file import SessionSummary
+from charlstm.generation.session_state import BEGINNING
+from charlstm.generation.stepper import Stepper
+from charlstm.model.file import Model, load_model, read_info
+from charlstm.runs.folder import Run, find_run, run_of_session
+from charlstm.runs.models import DEMO, find_model
+from charlstm.storage import FileStamp
 from charlstm_tui.choices import model_after_rename, path_after_rename
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
-
-FULL = math.inf
-SPEEDS: tuple[float, ...] = (0, 5, 15, 30, 60, 120, 250, 500, 1000, FULL)
-"""Characters per second. At 0 each key press generates one; at :data:`FULL` as many as possible are generated."""
-NORMAL_SPEED = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,136 +78,17 @@ class ModelFacts:
         """The number of the model among the checkpoints of its run, from 0."""
         return max((n for n, step in enumerate(self.checkpoint_steps) if step <= (self.step or 0)), default=0)
 
+    @property
+    def sessions(self) -> Path:
+        """The folder for sessions of the model."""
+        return saved_sessions.folder(self.run, self.path)
+
     def after_rename(self, old: Path, new: Path) -> ModelFacts:
         """The same model after the run in the folder ``old`` was renamed to ``new``."""
         if self.run != old:
             return self
         name = visible(new.name, keep="")
         return replace(self, name=name, path=path_after_rename(self.path, old, new), run=new)
-
-
-@dataclass(frozen=True, slots=True)
-class Continuations:
-    """Texts that could come next. ``first`` is the number of the first one, as it was asked for; until they are
-    ``complete`` they grow."""
-
-    first: int
-    found: tuple[Continuation, ...]
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UnopenedSession:
-    """A session that cannot be continued: a sentence that says why, and what can be read of it without its model."""
-
-    reason: str
-    text: ReadSession
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlaybackState:
-    """One playback at one moment, which is equal only to itself: for a reactive attribute each one is a change.
-    Positions count the characters of the text from the first of the prime.
-
-    In the state before with this ``session_id``, ``removed`` characters at ``start`` became ``text``, with one of
-    ``marks`` each; the others are the same. Those from ``figures_start`` on have the marks ``figures`` now; those from
-    ``read_to`` on the model has not read. Another ``session_id`` means another text, of which the screen has nothing.
-    """
-
-    number: int
-    session_id: int
-    request: PlayRequest
-    facts: ModelFacts | None = None
-    busy: str = ""
-    error: str = ""
-    """Why nothing can be played."""
-    note: str = ""
-    """What was done, such as saving. Said in one state only, like ``failure``."""
-    failure: str = ""
-    """Why something could not be done."""
-    not_saved: str = ""
-    """Why the text is not saved, as long as it cannot be."""
-    version: int = 0
-    """Of the text; with it the screen names places in it."""
-    done: int = 0
-    """The number of the last operation that was taken from the queue (:attr:`Player.asked`)."""
-    prime_length: int = 0
-    """Characters at the beginning that are the prime."""
-    start: int = 0
-    removed: int = 0
-    text: str = ""
-    marks: array[int] = field(default_factory=lambda: array("H"))
-    size: int = 0
-    """Characters of the text, with the prime."""
-    figures_start: int = 0
-    figures: array[int] = field(default_factory=lambda: array("H"))
-    read_to: int = 0
-    position: int = 0
-    """The cursor."""
-    running: bool = False
-    stop_reason: str = ""
-    ended: bool = False
-    """Whether the end of the sentence that ``to_sentence`` asks for is reached."""
-    settings: SamplerSettings = SamplerSettings()
-    speed: float = NORMAL_SPEED
-    rate: float | None = None
-    """Characters per second, measured."""
-    distribution: NextCharDistribution | None = None
-    """At the cursor; without characters while the model has not read the text up to there."""
-    reading: str = ""
-    """How far the model has read again what follows an edit, if that takes long."""
-    current_char: str | None = None
-    """The character at the cursor, when the cursor is not at the end."""
-    current_probability: float | None = None
-    """The model's probability of that character, before the sampler."""
-    current_rank: int = 0
-    read_as: str = ""
-    """As which other character the model reads the one at the cursor, if it does not know it."""
-    bits_per_char: float | None = None
-    """The mean over all of the text before the cursor, as far as the model reads its characters as themselves."""
-    branches: tuple[BranchInfo, ...] = ()
-    file: Path | None = None
-    """The file to which the session is saved by itself."""
-    last_session: SavedSession | None = None
-    """The session of this model to continue instead: see :func:`saved_sessions.last`."""
-    replaced: SavedSession | None = None
-    """The text before this one to which undo goes back, if there is work in it."""
-    opened: SavedSession | None = None
-    """The saved session that was loaded, as it was then."""
-    unopened: UnopenedSession | None = None
-    """The session that was to be loaded and cannot be continued."""
-    title: str = ""
-    """That the user gave the session."""
-    continues: str = ""
-    """The path of the saved session that this one continues."""
-    clamps: tuple[Clamp, ...] = ()
-    """Cells that are held while text is generated."""
-    learnt_strength: float | None = None
-    """Of the copy of the model that has learnt from the text and suggests in Write; ``None`` where the model does."""
-    suggestion: str = ""
-    """How the text could continue, while it is being written and the cursor is at its end."""
-    suggestions: tuple[str, ...] = ()
-    """What could be suggested instead, with the suggestion itself, if others were asked for."""
-    suggestion_place: int = 0
-    """Which of them the suggestion is."""
-    cut: str = ""
-    """What was cut last, and how often something was."""
-    cuts: int = 0
-    continuations: Continuations | None = None
-    """Those of the text at the cursor, if they were asked for and the text is still the same."""
-    undoable: str = ""
-    """The kind of change that undo would undo; empty for none."""
-    redoable: str = ""
-
-    @property
-    def length(self) -> int:
-        """Characters after the prime."""
-        return self.size - self.prime_length
-
-    @property
-    def recipe(self) -> Recipe:
-        """What decides the text besides model and prime."""
-        return Recipe(self.request.seed, settings=self.settings, clamps=self.clamps)
 
 
 def model_path(request: PlayRequest) -> Path:
@@ -282,3 +160,115 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
         shape=f"{model.config.num_layers}×{model.config.hidden_size}",
         vocab_size=model.config.vocab_size,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A model with its packed weights, the file that it was read from, and SHA-256 of its weights."""
+
+    source: tuple[Path, FileStamp | None]
+    model: Model
+    stepper: Stepper
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearntModel:
+    """A copy of a model that has learnt from a text at some strength, with its packed weights."""
+
+    model: Model
+    stepper: Stepper
+    strength: float
+
+
+def load(request: PlayRequest, known: Iterable[LoadedModel]) -> tuple[LoadedModel, ModelFacts]:
+    """The requested model, unless it is ``known`` already, and facts about it. Raises :class:`CharLSTMError`."""
+    path = model_path(request)
+    stamp = None
+    with contextlib.suppress(OSError):  # then load_model raises an error that says more
+        stamp = FileStamp.of(path.stat())
+    source = (path, stamp)
+    loaded = next((one for one in known if stamp is not None and one.source == source), None)
+    if loaded is None:
+        model = load_model(path)
+        loaded = LoadedModel(source, model, Stepper(model), model.digest())
+    return loaded, describe(loaded.model, path, request)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenText:
+    """What is known of a text that is played besides what is done to it.
+
+    Attributes:
+        key: its number for who saves it.
+        opened: the file that it was read from, as it was then.
+        closed: the text that was played before, if there is work in it; ``last_session`` is what to continue instead.
+        edited: whether the user wrote, picked, erased, branched or saved.
+        holds_in_prime: whether cells are held while its prime is read, too.
+        is_elsewhere: whether its file does not lie beside the run whose model goes on with it.
+        continues: the path of the saved session that this one continues.
+    """
+
+    request: PlayRequest
+    loaded: LoadedModel
+    facts: ModelFacts
+    key: int = 0
+    opened: SavedSession | None = None
+    closed: SavedSession | None = None
+    last_session: SavedSession | None = None
+    edited: bool = False
+    holds_in_prime: bool = True
+    is_elsewhere: bool = False
+    continues: str = ""
+    title: str = ""
+
+    @property
+    def model_name(self) -> str:
+        """The model, to find it again from any folder."""
+        if self.request.model_name == DEMO:
+            return DEMO
+        return str((self.facts.run or self.facts.path).absolute())
+
+    def summary(self, document: Document) -> SessionSummary:
+        """What the text is about; its words are counted when it is written."""
+        text = document.text
+        return SessionSummary(
+            len(text) - document.prime_length, text.read(0, BEGINNING), self.edited, self.continues, self.model_name,
+            self.title, size=len(text), step=-1 if self.facts.step is None else self.facts.step,
+        )  # fmt: skip
+
+    def as_saved(self, document: Document, file: Path | None) -> SavedSession | None:
+        """The text as it is saved in ``file``."""
+        summary = replace(self.summary(document), words=document.words)
+        return None if file is None else SavedSession(file, time.time(), summary)
+
+    def continuing(self, path: Path, opened: SavedSession | None) -> OpenText:
+        """The same, where it was read from the file ``path``."""
+        run = run_of_session(path.absolute())
+        about = replace(self, opened=opened, is_elsewhere=run is not None and run.path != self.facts.run)
+        if opened is None:
+            return about
+        return replace(about, edited=opened.edited, continues=opened.continued, title=opened.title)
+
+    def found_in(self, file: Path | None) -> OpenText:
+        """The same, where it is saved in ``file``: if that is in the folder of another run, the run has that name
+        now."""
+        run = self.facts.run
+        if file is None or run is None or file.is_relative_to(run) or self.is_elsewhere:
+            return self
+        other = run_of_session(file)
+        return self if other is None or not self.facts.path.is_relative_to(run) else self.after_rename(run, other.path)
+
+    def after_rename(self, old: Path, new: Path) -> OpenText:
+        """The same after the run in the folder ``old`` was renamed to ``new``."""
+
+        def renamed(session: SavedSession | None) -> SavedSession | None:
+            return None if session is None else session.after_rename(old, new)
+
+        return replace(
+            self,
+            request=self.request.after_rename(old, new),
+            facts=self.facts.after_rename(old, new),
+            opened=renamed(self.opened), closed=renamed(self.closed), last_session=renamed(self.last_session),
+            continues=self.continues and str(path_after_rename(Path(self.continues), old, new)),
+        )  # fmt: skip

@@ -1,0 +1,583 @@
+"""What a model makes of one text, as far as it has read it: figures, hidden states, what could come next.
+
+A text changes at any place; a reading follows when there is time (:meth:`Reading.follow`, :meth:`Reading.read`). What
+stands before a change is not read again, and what is cut off is kept for some time, so that going back to it reads
+nothing. Positions count characters from the first of the prime, as those of a document. A reading is not thread-safe.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm import arguments
+from charlstm.errors import GenerationError
+from charlstm.generation.clamp import check_clamps
+from charlstm.generation.generate import advance
+from charlstm.generation.prime import Prime
+from charlstm.generation.recipe import DEFAULT, Recipe
+from charlstm.generation.rows import (
+    ALTERNATIVES,
+    BLOCK,
+    GENERATED,
+    NO_DISTRIBUTION,
+    TYPED,
+    Block,
+    Floats,
+    NextCharDistribution,
+    Rows,
+    Step,
+    next_char_distribution,
+    row_type,
+    text_of,
+)
+from charlstm.generation.sampling import (
+    Sampler,
+    check_seed,
+    draw,
+    key_for,
+    mirostat_start,
+    mirostat_update,
+    other_seed,
+    penalties_after,
+    surprises,
+    uniform,
+)
+from charlstm.generation.stepper import Ids, Stepper
+from charlstm.generation.text_pieces import Text
+from charlstm.generation.threads import blas_threads
+
+if TYPE_CHECKING:
+    from charlstm.model.file import Model
+
+READ_CHUNK = 8
+"""Characters that are read between two calls of ``check``: some 10 ms with a network of 2×512."""
+
+STATE_INTERVAL = 32
+"""A hidden state is stored every so many characters, so that going to a place computes fewer than so many again."""
+
+STATE_BYTES = 150_000_000
+"""Most memory for the stored states of a text. Beyond it every second one is dropped."""
+
+MOST_TAILS = 64
+"""Texts that were cut off and are kept as they were read."""
+
+MOST_KEPT = 100_000
+"""Characters that they have together besides as many as the text has. A character takes 250 bytes: half for its
+figures, half for hidden states."""
+
+MOST_STATES = 64
+"""Hidden states that :meth:`Reading.to_arrays` has, spread over the text."""
+
+MOST_AT_ONCE = 1_000_000
+"""Characters of a suggestion."""
+
+MOST_TEXTS = 10_000
+"""Continuations that advance together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A text that could come next, and the mean surprise of its characters in bits."""
+
+    text: str
+    bits_per_char: float
+
+
+class Tail(NamedTuple):
+    """A text as it was read when ``cut`` characters of it were cut off."""
+
+    text: Text
+    blocks: list[Block]
+    cut: int
+
+
+class Reading:
+    """What a model has read of one text with one prime. A text whose prime was edited has an empty one.
+
+    Args:
+        recipe: seed, sampler and held cells of what is read and drawn from now on; see :meth:`use`.
+        stepper: of the same model, to share its packed weights with others of the same thread.
+        progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
+
+    Attributes:
+        prime: as the model read it; ``prime_length`` is that of its text.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        prime: Prime,
+        recipe: Recipe = DEFAULT,
+        *,
+        stepper: Stepper | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._begin(model, prime, recipe, stepper)
+        self._read_prime(progress)
+
+    def _begin(self, model: Model, prime: Prime, recipe: Recipe, stepper: Stepper | None) -> None:
+        self.model, self.prime, self.prime_length = model, prime, len(prime.text)
+        self._symbols = tuple(model.vocabulary.symbols)
+        self._recipe: Recipe | None = None
+        self.use(recipe)
+        self._set_stepper(stepper or Stepper(model))
+        self._text = Text.of(prime.text, TYPED)  # its beginning is what was read
+        self._blocks: list[Block] = []  # all but the last one are full
+        self._tails: deque[Tail] = deque(maxlen=MOST_TAILS)
+        self._ahead: list[Tail] | None = None  # of these, the ones that go on where the text ends; None: to be found
+        self._interval = STATE_INTERVAL
+
+    def _set_stepper(self, stepper: Stepper) -> None:
+        self._own_stepper = stepper
+        self._state = stepper.zero_state()
+        self._at: int | None = None  # position of the state, and of the logits in their row; None: not in this text
+        self._logits = np.empty((BLOCK, len(self._symbols)), np.float32)
+        self._weights = np.empty_like(self._logits)
+
+    @blas_threads(1)
+    def _read_prime(self, progress: Callable[[int, int], None] | None = None) -> None:
+        self._stepper.consume(self.prime.ids, self._state, progress)
+        self._first = self._state.pack()
+        self._compute_logits(0)
+
+    def fork(self, stepper: Stepper) -> Self:
+        """The same, for another thread with a stepper of its own. What was cut off is not in it."""
+        other = copy.copy(self)
+        other._set_stepper(stepper)
+        other._text, other._tails, other._ahead = self.text, deque(maxlen=MOST_TAILS), None
+        other._cut(self._blocks, self._size)
+        return other
+
+    # -- settings ------------------------------------------------------------------------------------------------
+
+    @property
+    def recipe(self) -> Recipe:
+        assert self._recipe is not None
+        return self._recipe
+
+    def use(self, recipe: Recipe) -> None:
+        """Read and draw with another recipe from now on. What was read stays; held cells also act on up to 32
+        characters that are read again to go to a place.
+
+        Raises :class:`GenerationError` for a wrong seed or sample, or a cell that the model does not have.
+        """
+        if recipe == self._recipe:
+            return
+        check_clamps(recipe.clamps, self.model.config.num_layers, self.model.config.hidden_size)
+        seed, sample = check_seed(recipe.seed), arguments.number("sample", recipe.sample, 0, 2**63)
+        self._key = key_for(seed, sample)
+        if self._recipe is None or recipe.settings != self._recipe.settings:
+            self._sampler = Sampler(recipe.settings)
+            self._no_repeats = range(0)  # positions at which no repeat is long enough for a penalty
+        self._clamps = tuple(recipe.clamps)
+        self._recipe = Recipe(seed, sample, recipe.settings, self._clamps)
+
+    @property
+    def stepper(self) -> Stepper:
+        """To share with another reading of this thread."""
+        return self._own_stepper
+
+    @property
+    def _stepper(self) -> Stepper:
+        """The stepper with the held cells of this text; others may share it."""
+        self._own_stepper.clamps = self._clamps
+        return self._own_stepper
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 of the model's weights."""
+        return self.model.digest()
+
+    # -- following a text ----------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> Text:
+        """The text that was given last, with what was drawn since: its beginning is what was read."""
+        if len(self._text) < self.read_to:
+            self._text += Text.of(text_of(self.rows(len(self._text), self.read_to)), GENERATED)
+        return self._text
+
+    @property
+    def read_to(self) -> int:
+        """How many characters were read, with those of the prime."""
+        return self.prime_length + self._size
+
+    @property
+    def _size(self) -> int:
+        """How many characters after the prime were read."""
+        if not self._blocks:
+            return 0
+        last = self._blocks[-1]
+        return last.start + last.size
+
+    def fits(self, text: Text, prime_length: int) -> bool:
+        """Whether a text begins with this prime; else it needs another reading."""
+        return prime_length == self.prime_length and text.same_start(self._text, sources=False) >= prime_length
+
+    def follow(self, text: Text) -> int:
+        """Go on with another text, which :meth:`fits`. What it has in common with the text before, or with one that was
+        cut off, stays as it was read; what follows of the text before is cut off. Returns :attr:`read_to`."""
+        before, read = self.text, self.read_to
+        same = min(read, text.same_start(before, sources=False))
+        if same < read or (self._tails and len(text) > read):
+            blocks, place = self._blocks, same
+            for tail in self._tails:
+                if (common := text.same_start(tail.text, sources=False)) > place:
+                    blocks, place = tail.blocks, common
+            if same < read:
+                self._keep(before.part(0, read), read - same, len(text))
+            if same < read or place > read:
+                self._cut(blocks, place - self.prime_length)
+        self._text, self._ahead = text, None
+        return self.read_to
+
+    def _keep(self, text: Text, cut: int, length: int) -> None:
+        """Keep what was read of a text of which the last ``cut`` characters are cut off now, unless it is the beginning
+        of one that is kept."""
+        if not any(tail.text.starts_with(text) for tail in self._tails):
+            self._tails.append(Tail(text, self._blocks, cut))
+        while self._tails and sum(tail.cut for tail in self._tails) > length + MOST_KEPT:
+            self._tails.popleft()
+
+    def _cut(self, blocks: list[Block], size: int) -> None:
+        """Let the first ``size`` characters of ``blocks`` be what was read. Those blocks stay as they are."""
+        if self._blocks:
+            self._blocks[-1].fill()
+        whole, rest = divmod(size, BLOCK)
+        head = [blocks[whole].head(rest, self._logits, self._weights)] if rest else []
+        self._blocks, self._at, self._no_repeats = blocks[:whole] + head, None, range(0)
+
+    def read(self, until: int, check: Callable[[], object] = lambda: None) -> None:
+        """Read the text up to position ``until``. ``check`` is called every :data:`READ_CHUNK` characters; an exception
+        that it raises ends the work, and what was read by then stays."""
+        text, encode = self.text, self.model.vocabulary.encode
+        until = min(until, len(text))
+        while (here := self.read_to) < until:
+            check()
+            stop = min(until, here + READ_CHUNK)
+            ids, _ = encode(text.read(here, stop))
+            columns = (each.tolist() for each in (ids, text.sources(here, stop), text.codes(here, stop)))
+            for which, source, char in zip(*columns, strict=True):
+                self._add(which, source, char, self._weights_at(self._size))
+
+    # -- what was read -------------------------------------------------------------------------------------------
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """The figures of the characters ``start`` to ``stop``, as far as they are read and after the prime."""
+        first, last = max(0, start - self.prime_length), min(self._size, stop - self.prime_length)
+        if last <= first:
+            return np.empty(0, row_type(len(self._symbols)))
+        self._blocks[-1].fill()
+        parts = self._slices(first, last)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _slices(self, first: int, last: int) -> list[Rows]:
+        """The rows from one position after the prime to another, without computing their statistics."""
+        blocks = self._blocks[first // BLOCK : -(-last // BLOCK)]
+        return [block.rows[max(0, first - block.start) : last - block.start] for block in blocks]
+
+    def step_at(self, position: int) -> Step:
+        """A character with its figures. Raises :class:`GenerationError` where none is read."""
+        place = position - self.prime_length
+        if not 0 <= place < self._size:
+            raise GenerationError(f"There is no character {place}: the text has {self._size} of them")
+        return Step(self._blocks[place // BLOCK], place)
+
+    def state_at(self, position: int) -> Floats | None:
+        """The packed hidden state after so many characters, if it is stored."""
+        return self._stored(position - self.prime_length)
+
+    def distribution(self, position: int, count: int = ALTERNATIVES) -> NextCharDistribution:
+        """What could come at ``position``, with at most ``count`` alternatives; :data:`NO_DISTRIBUTION` where the text
+        is not read up to there. Draws nothing."""
+        place = position - self.prime_length
+        if not 0 <= place <= self._size:
+            return NO_DISTRIBUTION
+        return next_char_distribution(self._logits_at(place), self._weights_at(place), self._symbols, count)
+
+    # -- drawing -------------------------------------------------------------------------------------------------
+
+    def draw(self) -> str:
+        """Draw a character at the end of what was read, and read it."""
+        place = self._size
+        weights = self._weights_at(place)
+        which = draw(weights, uniform(self._key, place))
+        char = self._symbols[which]
+        if self._ahead is None:
+            self._ahead = [tail for tail in self._tails if tail.text.starts_with(self.text)]
+        if self._ahead:
+            end = self.read_to
+            self._ahead = [tail for tail in self._ahead if tail.text.read(end, end + 1) == char]
+        if self._ahead:  # it was read here before, and stays as it was then
+            self._cut(self._ahead[0].blocks, place + 1)
+            self._advance(which, place + 1)
+        else:
+            self._add(which, GENERATED, ord(char), weights)
+        return char
+
+    def draw_at(self, position: int, seed: int | None = None) -> str:
+        """The character that is drawn at ``position``, up to which the text is read; with another ``seed`` if there is
+        one. Changes nothing."""
+        place = self._place(position)
+        key = self._key if seed is None else key_for(check_seed(seed), self.recipe.sample)
+        return self._symbols[draw(self._weights_at(place), uniform(key, place))]
+
+    def other_seed(self, position: int) -> int | None:
+        """The next seed with which another character is drawn at ``position`` than the one that is there; None if the
+        settings allow no other one, or one so rarely that no seed draws it."""
+        which, place = self.step_at(position).id, position - self.prime_length
+        return other_seed(self._weights_at(place), which, self.recipe.seed, self.recipe.sample, place)
+
+    @blas_threads(1)
+    def suggest(
+        self, position: int, length: int, check: Callable[[int], object] = lambda done: None, *,
+        drawn_at: int | None = None,
+    ) -> str:  # fmt: skip
+        """What would be drawn at ``position``, up to which the text is read; changes nothing.
+
+        Mirostat and the repetition penalty, which depend on the text before, are ignored.
+
+        Args:
+            check: called with the number of characters so far; an exception that it raises ends the work.
+            drawn_at: the position after the prime whose random numbers are used, where that is another one: a reading
+                of the end of a text alone counts from there.
+        """
+        length = arguments.number("length", length, 0, MOST_AT_ONCE)
+        found: list[str] = []
+        for which, _ in islice(self._ways(position, 1, 0, drawn_at), length):
+            check(len(found))
+            found.append(self._symbols[which[0]])
+        return "".join(found)
+
+    @blas_threads(1)
+    def ways_on(
+        self,
+        position: int,
+        count: int,
+        length: int,
+        *,
+        first: int = 1,
+        lines: int | None = None,
+        grown: Callable[[Sequence[Continuation]], object] = lambda continuations: None,
+        drawn_at: int | None = None,
+    ) -> list[Continuation]:
+        """Different texts that could come at ``position``, which advance together by matrix products; changes nothing.
+
+        Text n uses the random numbers of sample + n. As for :meth:`suggest`, Mirostat and the repetition penalty are
+        ignored.
+
+        Args:
+            count: how many texts, at least 1; there are fewer if some are equal.
+            length: most characters of each. One that reaches it ends with its last whole word.
+            first: the first n.
+            lines: each text ends after so many lines; None for no limit.
+            grown: called with the texts so far every 8 characters; an exception that it raises ends the work.
+            drawn_at: as for :meth:`suggest`.
+        """
+        count = arguments.number("count", count, 1, MOST_TEXTS)
+        length = arguments.number("length", length, 0, MOST_AT_ONCE)
+        first = arguments.number("first", first, 0, 2**62)
+        lines = None if lines is None else arguments.number("lines", lines, 1)
+        texts, bits = [""] * count, np.zeros((length, count))
+        going = set(range(count))
+
+        def made(number: int, text: str) -> Continuation:
+            """A text, or its beginning: its surprise is that of the characters that it has."""
+            return Continuation(text, float(bits[: len(text), number].sum()) / max(1, len(text)))
+
+        def found() -> list[Continuation]:
+            return [made(number, text) for number, text in enumerate(texts)]
+
+        for step, (which, logits) in enumerate(islice(self._ways(position, count, first, drawn_at), length)):
+            bits[step] = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
+            for number in sorted(going):
+                texts[number] += self._symbols[which[number]]
+                if lines is not None and _has_lines(texts[number], lines):
+                    going.remove(number)
+            if step % 8 == 7:
+                grown(found())
+            if not going:
+                break
+        ended = found()
+        for number in going:
+            ended[number] = made(number, re.sub(r"(?<=\S)\s+\S*$", "", texts[number]))
+        return list({each.text: each for each in ended}.values())
+
+    def _ways(self, position: int, count: int, first: int, drawn_at: int | None) -> Iterator[tuple[Ids, Floats]]:
+        """Advance ``count`` texts from ``position`` on."""
+        place, recipe = self._place(position), self.recipe
+        logits = self._logits_at(place)[None].repeat(count, 0)
+        single = self._stepper.zero_state()
+        single.unpack(self._state.pack())
+        keys = np.array([key_for(recipe.seed, recipe.sample + first + n) for n in range(count)], np.uint64)
+        sampler = Sampler(replace(recipe.settings, mirostat=None, repetition=0.0))
+        start = place if drawn_at is None else arguments.number("position", drawn_at, 0)
+        return advance(self._stepper, single.repeat(count), logits, keys, sampler, start)
+
+    def _place(self, position: int) -> int:
+        """A position after the prime. Raises :class:`GenerationError` where the text is not read up to there."""
+        place = position - self.prime_length
+        if not 0 <= place <= self._size:
+            raise GenerationError(f"The text has no position {place}: it ends at {self._size}")
+        return place
+
+    # -- as arrays -----------------------------------------------------------------------------------------------
+
+    def to_arrays(self) -> dict[str, Any]:
+        """What was read: figures, Mirostat's limits, and some hidden states."""
+        interval = STATE_INTERVAL
+        while self._size // interval > MOST_STATES:
+            interval *= 2
+        states = {at: state for at in range(0, self._size + 1, interval) if (state := self._stored(at)) is not None}
+        return {
+            "prime": self.prime.ids, "rows": self.rows(0, self.read_to), "places": np.array([*states]),
+            "states": np.array([*states.values()]),
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, npt.NDArray[Any]], model: Model, prime: Prime, recipe: Recipe, *, stepper: Stepper
+    ) -> Self:
+        """The inverse of :meth:`to_arrays`. Raises :class:`ValueError` or :class:`KeyError` for arrays of another model
+        or prime, or damaged ones."""
+        rows, states, places = arrays["rows"], arrays["states"], arrays["places"].tolist()
+        reading = cls.__new__(cls)
+        reading._begin(model, prime, recipe, stepper)
+        symbols = len(model.vocabulary)
+        shape = (len(places), *reading._state.pack().shape)
+        if rows.dtype != row_type(symbols) or states.shape != shape or not np.array_equal(prime.ids, arrays["prime"]):
+            raise ValueError("it is of another model or another prime")
+        which = max(rows[name].max(initial=0) for name in ("id", "ids"))
+        if which >= symbols or not np.isfinite(states).all() or places[:1] != [0] or max(places) > len(rows):
+            raise ValueError("it is damaged")
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            block = Block.of(start, part, reading._symbols, reading._logits, reading._weights)
+            reading._blocks.append(block)
+        reading._first = states[0]
+        for at, state in zip(places[1:], states[1:], strict=True):
+            reading._blocks[(at - 1) // BLOCK].states[at] = state
+        reading._text += Text.of(text_of(rows), rows["source"])
+        return reading
+
+    # -- internals -----------------------------------------------------------------------------------------------
+
+    def _add(self, which: int, source: int, char: int, weights: Floats) -> None:
+        """Read the character ``char``, as ``which``, at the end of what was read; ``weights`` are those there."""
+        size = self._size
+        limit = self._next_mirostat_limit(which, size) if self._sampler.needs_mu else None
+        if size == BLOCK * len(self._blocks):
+            self._blocks.append(Block(size, self._symbols, self._logits, self._weights))
+        self._weights[size % BLOCK] = weights
+        self._at = None  # if this is interrupted, the state has to be computed again
+        self._blocks[-1].append(which, source, char, limit)
+        self._advance(which, size + 1)
+
+    @blas_threads(1)
+    def _advance(self, which: int, position: int) -> None:
+        self._stepper.advance(which, self._state)
+        self._store_state(position)
+        if position % BLOCK == 0:
+            self._blocks[-1].fill()  # the logits have no other room
+        self._compute_logits(position)
+
+    def _compute_logits(self, position: int) -> None:
+        row = position % BLOCK
+        self._stepper.logits(self._state, out=self._logits[row : row + 1])
+        self._at = position
+
+    def _logits_at(self, position: int) -> Floats:
+        """The logits at a position after the prime, ``(V,)``: a buffer that is valid until another one is asked for."""
+        if self._at != position:
+            self._replay(position)
+        logits: Floats = self._logits[position % BLOCK]
+        return logits
+
+    @blas_threads(1)
+    def _replay(self, goal: int) -> None:
+        """Compute the hidden state at a position after the prime, by the same steps as the first time."""
+        if self._blocks:
+            self._blocks[-1].fill()
+        begin = goal - goal % STATE_INTERVAL
+        while (stored := self._stored(begin)) is None:
+            begin -= STATE_INTERVAL
+        here, self._at = self._at, None
+        if here is None or not begin <= here <= goal:
+            self._state.unpack(stored)
+            here = begin
+        for which in self._ids(here, goal).tolist():
+            self._stepper.advance(which, self._state)
+            here += 1
+            self._store_state(here)
+        self._compute_logits(goal)
+
+    def _ids(self, start: int, stop: int) -> Ids:
+        parts = [rows["id"] for rows in self._slices(start, stop)] if start < stop else []
+        return np.concatenate([np.empty(0, row_type(len(self._symbols))["id"]), *parts])
+
+    def _stored(self, position: int) -> Floats | None:
+        """The stored state at a position after the prime."""
+        if position <= 0 or position > self._size:
+            return None if position else self._first
+        return self._blocks[(position - 1) // BLOCK].states.get(position)
+
+    def _store_state(self, position: int) -> None:
+        if position % self._interval:
+            return
+        states = self._blocks[(position - 1) // BLOCK].states
+        if position not in states:
+            states[position] = self._state.pack()
+            if (1 + self._size // self._interval) * self._first.nbytes > STATE_BYTES:
+                self._interval *= 2
+                for block in self._blocks:
+                    block.states = {at: each for at, each in [*block.states.items()] if at % self._interval == 0}
+
+    def _weights_at(self, position: int) -> Floats:
+        """The sampler's weights at a position after the prime, ``(V,)``."""
+        logits, sampler = self._logits_at(position), self._sampler
+        if not (sampler.needs_history or sampler.needs_mu):
+            return sampler.weights(logits)
+        penalties = self._penalties(position) if sampler.needs_history else None
+        return sampler.weights(logits, penalties, self._mirostat_limit(position) if sampler.needs_mu else None)
+
+    def _penalties(self, position: int) -> Floats | None:
+        """What the repetition penalty subtracts from the logits, ``(V,)``; None for nothing."""
+        if position in self._no_repeats:
+            return None
+        settings = self.recipe.settings
+        back = settings.repetition_range
+        history = self._ids(max(0, position - back), position)
+        if len(history) < back:
+            start = self.prime.ids[-(back - len(history)) :].astype(history.dtype)
+            history = np.concatenate([start, history])
+        penalties, missing = penalties_after(history, len(self._symbols), settings)
+        self._no_repeats = range(position, position + missing)
+        return penalties
+
+    def _mirostat_limit(self, position: int) -> np.float32:
+        """Mirostat's limit at a position: that after the character before, or the first one."""
+        before = position - 1
+        limit = self._blocks[before // BLOCK].rows["limit"][before % BLOCK] if position else math.nan
+        return mirostat_start(self.recipe.settings.mirostat or 0.0) if math.isnan(limit) else np.float32(limit)
+
+    def _next_mirostat_limit(self, which: int, position: int) -> float:
+        """Mirostat's limit after the character ``which``."""
+        settings, surprise = self.recipe.settings, surprises(self._logits_at(position))[which]
+        limit = self._mirostat_limit(position)
+        return float(mirostat_update(limit, surprise, settings.mirostat or 0.0, settings.mirostat_rate))
+
+
+def _has_lines(text: str, lines: int) -> bool:
+    """Whether ``text`` ends with a line break after so many lines that are not empty."""
+    return text.endswith("\n") and sum(bool(line.strip()) for line in text.split("\n")) >= lines

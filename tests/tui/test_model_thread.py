@@ -1,0 +1,264 @@
+"""The thread that computes for texts: what it delivers, about which order, and that it ends."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.generation.reading import Reading
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.rows import GENERATED, TYPED, NextCharDistribution
+from charlstm.generation.session import Session
+from charlstm.generation.stepper import Stepper
+from charlstm.generation.text_pieces import Text
+from charlstm_tui.player import model_thread
+from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Question, Stream, Work
+from charlstm_tui.player.opening import LoadedModel
+from charlstm_tui.player.played import FULL
+from recorded_run import tiny_model
+
+PRIME = "The morning"
+
+
+class Running:
+    """A thread that computes for text 0, and what it has delivered."""
+
+    def __init__(self) -> None:
+        model = tiny_model(prime=PRIME)
+        self.loaded = LoadedModel((Path(), None), model, Stepper(model), "")
+        self.batches: list[Batch] = []
+        self.thread = ModelThread(lambda number, batch: self.batches.append(batch))
+
+    def order(self, text: str = PRIME, **values: Any) -> Order:
+        """Put an order about a text that begins with the prime."""
+        values = {"cursor": len(text), "figures_from": len(PRIME), **values}
+        order = Order(self.loaded, Text.of(text, TYPED), len(PRIME), recipe=Recipe(), **values)
+        self.thread.put(0, order)
+        return order
+
+    def until(self, condition: Callable[[Batch], bool], seconds: float = 60) -> Batch:
+        """Wait for a batch, as a screen does that draws each one."""
+        deadline, seen = time.monotonic() + seconds, 0
+        while time.monotonic() < deadline:
+            for batch in self.batches[seen:]:
+                seen += 1
+                if condition(batch):
+                    return batch
+            self.thread.drawn()
+            time.sleep(0.002)
+        raise AssertionError(f"not within {seconds} s: {self.batches[-3:]}")
+
+    def added(self, order: Order) -> str:
+        return "".join(batch.added for batch in self.batches if batch.order is order)
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    running = Running()
+    running.thread.start()
+    yield running
+    assert running.thread.close(60)
+
+
+def test_text_streams_as_a_session_draws_it_and_stops_after_its_count(running: Running) -> None:
+    order = running.order(stream=Stream(FULL, 1000))
+    last = running.until(lambda batch: bool(batch.stopped))
+    assert last.stopped == "count"
+    expected = Session(tiny_model(), PRIME)
+    assert running.added(order) == "".join(step.char for step in expected.stream(1000))
+
+
+def test_batch_is_about_the_order_that_was_put_last(running: Running) -> None:
+    """What was generated and not taken is generated again."""
+    first = running.order(stream=Stream(FULL, 10**9))
+    running.until(lambda batch: bool(batch.added))
+    taken = running.added(first)
+    second = running.order(PRIME + taken, stream=Stream(FULL, 50))
+    running.until(lambda batch: batch.order is second and bool(batch.stopped))
+    expected = Session(tiny_model(), PRIME)
+    whole = "".join(step.char for step in expected.stream(len(taken) + 50))
+    assert taken + running.added(second) == whole
+    count = len(running.batches)
+    running.thread.drawn()
+    third = running.order(PRIME + whole)
+    running.until(lambda batch: batch.order is third and batch.ahead is not None)
+    assert all(batch.order is third for batch in running.batches[count:])
+
+
+def test_orders_that_come_faster_than_they_are_carried_out_leave_the_last(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions: list[int] = []
+    distribution = Reading.distribution
+
+    def seen(reading: Reading, position: int, count: int = 10) -> NextCharDistribution:
+        positions.append(position)
+        return distribution(reading, position, count)
+
+    monkeypatch.setattr(Reading, "distribution", seen)
+    text = PRIME + "the light on the stairs " * 20
+    for position in range(len(text), len(PRIME) + 100, -1):
+        last = running.order(text, cursor=position)
+    running.until(lambda batch: batch.order is last and batch.ahead is not None)
+    assert len(positions) < 10
+    assert positions[-1] == len(PRIME) + 101
+
+
+def test_batches_come_at_most_twenty_times_a_second(running: Running) -> None:
+    begin = time.monotonic()
+    running.order(stream=Stream(500, 250))
+    running.until(lambda batch: bool(batch.stopped))
+    seconds = time.monotonic() - begin
+    assert seconds > 0.4  # 250 characters at 500 a second
+    assert len(running.batches) <= 20 * seconds + 4
+
+
+def test_screen_that_draws_nothing_gets_no_second_batch_of_a_stream() -> None:
+    running = Running()
+    work = Work(running.batches.append)
+    work.begin(running.order(stream=Stream(FULL, 10**9)), lambda: None)
+    for _ in range(3):
+        work.turn(time.monotonic() + 2 * model_thread.BATCH_INTERVAL, may_post=False)
+    assert not running.batches
+    work.turn(time.monotonic() + 0.001, may_post=True)
+    assert len(running.batches) == 1
+
+
+def test_model_slower_than_the_speed_does_not_wait_between_characters(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = Reading.draw
+    monkeypatch.setattr(Reading, "draw", lambda self: (time.sleep(0.01), draw(self))[1])
+    monkeypatch.setattr(model_thread, "BATCH_INTERVAL", 1.0)
+    running.order(stream=Stream(500, 100))
+    running.until(lambda batch: bool(batch.stopped))  # one character between two batches would take longer
+
+
+def test_nothing_is_generated_while_the_text_is_hidden() -> None:
+    work = Work(lambda batch: None)
+    running = Running()
+    work.begin(running.order(stream=Stream(60, 10)), lambda: None)
+    work.turn(math.inf, may_post=True)
+    now = time.monotonic()
+    assert work.seconds_to_wait(now, visible=False) == math.inf
+    assert work.seconds_to_wait(now, visible=True) <= model_thread.BATCH_INTERVAL
+
+
+def test_question_is_answered_once_the_text_is_read_and_goes_with_its_order(running: Running) -> None:
+    text = PRIME + "the light on the stairs"
+    asked = Question(len(text), lambda work: (work.reading.read_to, work.reading.draw()), print)
+    order = running.order(text, question=asked)
+    answered = running.until(lambda batch: batch.answered)
+    assert (answered.order, answered.answer[0]) == (order, len(text))
+    assert answered.figures is not None
+    assert answered.figures.start + len(answered.figures.marks) == len(text)  # not of what it has drawn
+
+    held, begun = threading.Event(), threading.Event()
+
+    def ask(work: Work) -> None:
+        begun.set()
+        held.wait(60)
+        work.check()
+
+    running.order(text, question=Question(0, ask, print))
+    assert begun.wait(60)
+    newer = running.order(text)
+    held.set()
+    count = len(running.batches)
+    running.until(lambda batch: batch.order is newer and batch.ahead is not None)
+    assert not any(batch.answered for batch in running.batches[count:])
+
+
+def test_text_before_the_cursor_is_read_first_while_it_is_written(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_thread, "READING_INTERVAL", 0.0)
+    text = PRIME + "the light on the stairs " * 10
+    running.order(text, cursor=30, writing=True)
+    ahead = running.until(lambda batch: batch.ahead is not None)
+    read = [batch.figures for batch in running.batches[: running.batches.index(ahead) + 1]]
+    assert sum(len(figures.marks) for figures in read if figures is not None) == 30 - len(PRIME)
+    running.until(
+        lambda batch: batch.figures is not None and batch.figures.start + len(batch.figures.marks) == len(text)
+    )
+
+
+@pytest.mark.parametrize("method", ["draw", "distribution", "follow"])
+def test_unexpected_error_ends_the_order_alone(
+    method: str, running: Running, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("bad luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reading, method, fail)
+        running.order(stream=Stream(FULL, 20))
+        assert "ValueError: bad luck" in running.until(lambda batch: bool(batch.failure)).failure
+    assert "ValueError: bad luck" in unexpected_errors[0]
+    again = running.order(stream=Stream(FULL, 20))
+    running.until(lambda batch: batch.order is again and bool(batch.stopped))
+
+
+def test_thread_survives_an_error_outside_all_texts(unexpected_errors: deque[str]) -> None:
+    running, failures = Running(), iter([True])
+
+    def deliver(number: int, batch: Batch) -> None:
+        if next(failures, False):
+            raise RuntimeError("bad luck")
+        running.batches.append(batch)
+
+    running.thread = ModelThread(deliver)
+    running.thread.start()
+    running.order()
+    deadline = time.monotonic() + 60
+    while not unexpected_errors and time.monotonic() < deadline:
+        time.sleep(0.01)
+    order = running.order(stream=Stream(FULL, 10))
+    running.until(lambda batch: batch.order is order and bool(batch.stopped))
+    assert running.thread.close(60)
+
+
+def test_another_model_and_an_edited_prime_are_read_and_the_one_before_is_kept(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    add = Reading._add
+    monkeypatch.setattr(Reading, "_add", lambda self, *values: (read.append(1), add(self, *values)))
+    text = PRIME + "the light on the stairs"
+    first = running.order(text)
+    running.until(lambda batch: batch.order is first and batch.ahead is not None)
+    assert len(read) == len(text) - len(PRIME)
+    other = replace(first, prime_length=0, figures_from=0)
+    running.thread.put(0, other)
+    running.until(lambda batch: batch.order is other and batch.ahead is not None)
+    assert len(read) == 2 * len(text) - len(PRIME)
+    back = replace(first)
+    running.thread.put(0, back)
+    marks = running.until(lambda batch: batch.order is back and batch.ahead is not None).figures
+    assert marks is not None
+    assert len(marks.marks) == len(text) - len(PRIME)
+    assert len(read) == 2 * len(text) - len(PRIME)
+
+
+def test_marks_have_who_wrote_each_character(running: Running) -> None:
+    order = running.order(PRIME + "own", stream=Stream(FULL, 5))
+    running.until(lambda batch: bool(batch.stopped))
+    figures = [batch.figures for batch in running.batches if batch.order is order and batch.figures is not None]
+    origins = [mark >> 12 for each in figures for mark in each.marks]
+    assert origins == [TYPED + 1] * 3 + [GENERATED + 1] * 5
+
+
+def test_closing_ends_a_stream_at_once() -> None:
+    running = Running()
+    running.thread.start()
+    running.order(stream=Stream(FULL, 10**9))
+    running.until(lambda batch: bool(batch.added))
+    assert running.thread.close(60)

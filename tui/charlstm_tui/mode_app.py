@@ -1,0 +1,315 @@
+"""The app as the modes know it: the state that they share, the ways from one to another, files and messages."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.notifications import SeverityLevel
+from textual.reactive import var
+from textual.screen import Screen
+from textual.signal import Signal
+from textual.theme import Theme
+
+from charlstm.config import load_config, located
+from charlstm.display import visible
+from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.runs.folder import Run
+from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
+from charlstm_tui.background import JobQueue, write_in_thread
+from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
+from charlstm_tui.dialogs import ask
+from charlstm_tui.error_log import LOG, sentence
+from charlstm_tui.formatting import home, typed_path
+from charlstm_tui.ordered_keys import OrderedKeys
+from charlstm_tui.process import SAVE_WITHIN
+from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
+from charlstm_tui.safe_workers import JobFailed, SafeWorkers
+from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.widgets.find import Search
+from charlstm_tui.widgets.split import Split
+
+REPORT_AGAIN = 60.0
+"""Seconds after which an unexpected error that goes on is reported again."""
+
+
+class Mode(Screen[None]):
+    """What the app asks of the screen of a mode."""
+
+    MODE: ClassVar[str] = ""
+
+    def entered(self) -> None:
+        """The mode came on screen."""
+
+    def key_pressed(self, key: str) -> None:
+        """A key came, wherever it goes."""
+
+    def show_error(self, sentence: str) -> None:
+        """Say what went wrong."""
+
+
+class ModeApp(SafeWorkers, OrderedKeys):
+    """What the modes know of the app: the state that they share, the ways from one to another, and messages.
+
+    Watch the state with ``self.watch(self.app, "corpus", …)``.
+    """
+
+    corpus: var[CorpusChoice | None] = var(None)
+    run_path: var[Path | None] = var(None)
+    model: var[ModelChoice | None] = var(None)
+    runs_state: var[RunsState] = var(RunsState())
+    bits: var[bool] = var(False)
+    pane_shares: var[dict[str, float]] = var({})
+    """The share of the space that each pane has which was resized, see :class:`~charlstm_tui.widgets.split.Split`."""
+
+    def __init__(self, start_options: StartOptions | None = None) -> None:
+        super().__init__()
+        self.start_options = start_options or StartOptions()
+        self.config, problems = load_config(self.start_options.config)
+        self.config_problems: tuple[str, ...] = problems
+        """A sentence for each entry of the configuration that is wrong."""
+        self.remembered: AppState = load_state()
+        self.pane_shares = self.remembered.pane_shares
+        self.start_folder = self._start_folder()
+        self._jobs = JobQueue()  # which write what is remembered: a disk may take its time
+        self.bits = self.config.loss_unit == "bits"
+        self.exiting = False
+        """Whether the app is about to exit."""
+        self.farewell = ""
+        """What to print after it has exited."""
+        self.not_saved = ""
+        """Why a session of Generate is not saved, as long as it is not."""
+        self.unfinished: list[Callable[[], str]] = []
+        """What is to be called before the process ends, one after the other, each of which gives a sentence to print:
+        it saves what is not saved, which may take longer than an exit may take."""
+        self.play_again = False
+        """Whether :meth:`play` was called and Generate has not answered yet."""
+        self.session_to_open: Path | None = None
+        """A saved session that Generate is to continue when it is shown next."""
+        self.curves_to_show: tuple[Path, ...] = ()
+        """The runs whose curves Runs is to show when it is entered next."""
+        self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
+        self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
+        """Published with the old and the new folder of a run that was renamed here."""
+        self.last_search = Search()
+        """What was looked for last."""
+        self._shown_errors: set[str] = set()
+        self._shown_until: dict[tuple[str, str, str], float] = {}  # when each message goes
+        self._reported: dict[str, float] = {}
+        self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
+
+    # ---- configuration, and what is remembered
+    def add_config_problem(self, table: str, name: str, problem: str) -> None:
+        """Something that only the app can know is wrong with an entry of the configuration."""
+        self.config_problems += (located(self.start_options.config, table, name, problem),)
+
+    def _start_folder(self) -> Path:
+        """The folder of the configuration, else the one that the app is started in."""
+        configured = typed_path(self.config.start_folder)
+        if not self.config.start_folder or os.path.isdir(configured):
+            return configured.absolute()
+        self.add_config_problem("", "start_folder", f"There is no folder {self.config.start_folder}")
+        return Path.cwd()
+
+    def remember(self, **changes: Remembered) -> None:
+        """Keep these fields of :class:`AppState` for the next start."""
+        before, self.remembered = self.remembered, replace(self.remembered, **changes)  # type: ignore[arg-type]
+        if self.remembered != before:
+            self._jobs.add(partial(save_state, changes), "writing what the app remembers")
+
+    def first_folder(self) -> Path:
+        """The folder whose texts Corpus lists first: where it was left, if the app was started in the same one then."""
+        remembered = Path(self.remembered.folder)
+        again = self.remembered.folder and self.remembered.folder_from == str(self.start_folder)
+        return remembered if again and os.path.isdir(remembered) else self.start_folder
+
+    def remember_folder(self, folder: Path) -> None:
+        """Corpus lists this folder now."""
+        self.remember(folder=str(folder), folder_from=str(self.start_folder))
+
+    def theme_chosen(self, theme: Theme) -> None:
+        """Use this theme at the next start too."""
+        self.remember(theme=theme.name)
+        if self.config.theme not in ("", theme.name):
+            self.notify_info(f"The next start has the theme of the configuration again, {self.config.theme}.")
+
+    def use_pane_shares(self, shares: dict[str, float]) -> None:
+        """Give the panes of all modes these shares of the space, and the others their usual ones."""
+        self.pane_shares = shares
+        self.remember(pane_shares=shares)
+
+    def on_split_moved(self, event: Split.Moved) -> None:
+        others = {name: share for name, share in self.pane_shares.items() if name != event.name}
+        self.use_pane_shares(others if event.share is None else {**others, event.name: event.share})
+
+    def finish_remembering(self) -> None:
+        """Wait a moment for the disk, before the process ends."""
+        self._jobs.wait(SAVE_WITHIN)
+
+    # ---- from mode to mode
+    def go(self, mode: str) -> None:
+        """Show a mode. Generate plays the run that was turned to last, unless that ended without a model."""
+        path = self._newly_watched
+        if mode == "generate" and path is not None and (choice := playable(Run(path))) is not None:
+            self.model, self._newly_watched = choice, None
+        self.switch_mode(mode)
+
+    do_go = go
+
+    def use_corpus(self, choice: CorpusChoice) -> None:
+        """Train is to use this text: remember it and go there."""
+        self.corpus = choice
+        self.run_path = self._newly_watched = None
+        self.watcher.attach(None)
+        self.go("train")
+
+    def attach(self, path: Path | None, show: bool = True, *, play: bool = True) -> None:
+        """Follow this run (its series comes with the state of the runs) and show it in Train. With ``play``, Generate
+        plays it when it is entered next."""
+        self.run_path = path
+        self._newly_watched = path if play else None
+        self.watcher.attach(path)
+        if show:
+            self.go("train")
+
+    def renamed(self, old: Path, new: Path) -> None:
+        """The run in the folder ``old`` is in ``new`` now. What Train shows and Generate plays stays the same."""
+        if self._newly_watched == old:
+            self._newly_watched = new
+        if self.model is not None:
+            self.model = self.model.after_rename(old, new)
+        if self.session_to_open is not None:
+            self.session_to_open = path_after_rename(self.session_to_open, old, new)
+        self.run_renamed.publish((old, new))
+        if self.run_path == old:
+            self.run_path = new
+            self.watcher.attach(new)
+
+    def play(self, model: str, step: int | None = None) -> None:
+        """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run. Generate waits
+        for a run that trains until it has learnt something."""
+        self.model, self._newly_watched = ModelChoice(model, step), None
+        self.play_again = True
+        self._go_to_generate()
+
+    def add_farewell(self, sentence: str) -> None:
+        """Print something more after the app has exited."""
+        # after other signals there may be no terminal to print to
+        if self.return_code in (None, ExitCode.DONE, ExitCode.INTERRUPTED):
+            self.farewell = visible(" ".join(filter(None, (self.farewell, sentence))), keep="")
+
+    def open_session(self, path: Path) -> None:
+        """Continue a saved session."""
+        self.session_to_open = path
+        self._go_to_generate()
+
+    def show_curves(self, runs: tuple[Path, ...]) -> None:
+        """Show the curves of these runs on one chart, in Runs."""
+        self.curves_to_show = runs
+        self.go("runs")
+
+    def _go_to_generate(self) -> None:
+        """Go to Generate, which sees what it is to play when it is entered, also if it is on screen already."""
+        here = self.mode_screen
+        self.go("generate")
+        if here is not None and here.MODE == "generate":
+            here.entered()
+
+    # ---- the runs
+    def _post_runs_changed(self) -> None:
+        """Called by the watcher's thread when it has a newer state of the runs."""
+        self.post_message(RunsChanged())
+
+    def on_runs_changed(self) -> None:
+        if self.is_running:  # not while the app ends, when its screens are gone one after another
+            self.runs_state = self.watcher.latest()
+
+    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
+        if state.failure not in ("", before.failure):
+            self.show_error(state.failure)
+
+    @property
+    def mode_screen(self) -> Mode | None:
+        """The mode under any dialogs."""
+        return next((screen for screen in self.screen_stack if isinstance(screen, Mode)), None)
+
+    # ---- files
+    def save_file(self, title: str, name: str, formats: Sequence[Format], write: Callable[[Path], object]) -> None:
+        """Ask where to save something and as what, and call ``write`` with the path, off the screen's thread. Does
+        nothing while another such question is open."""
+        if any(isinstance(screen, SaveDialog) for screen in self.screen_stack):
+            return
+
+        async def save(path: Path) -> None:
+            await write_in_thread(lambda check: write(path))
+            self.notify_info(f"Saved {home(path)}.")
+
+        ask(self, SaveDialog(title, name, formats), save)
+
+    # ---- messages, shown literally
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """See ``App.notify``. A message that is on the screen already is not shown a second time."""
+        now, key = time.monotonic(), (severity, title, message)
+        self._shown_until = {shown: until for shown, until in self._shown_until.items() if until > now}
+        if key in self._shown_until:
+            return
+        self._shown_until[key] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def notify_info(self, sentence: str) -> None:
+        """A remark that needs no answer."""
+        self.notify(visible(sentence), markup=False, timeout=3)
+
+    def notify_error(self, sentence: str) -> None:
+        """Something went wrong, and there is no pane of its own to say it in."""
+        LOG.info("shown: %s", sentence)
+        self.notify(visible(sentence), severity="error", markup=False, timeout=6)
+
+    def show_error(self, sentence: str) -> None:
+        """Say what went wrong in the mode on screen."""
+        LOG.info("error: %s", sentence)
+        screen = self.mode_screen
+        if screen is not None and screen.is_mounted:
+            screen.show_error(sentence)
+        else:
+            self.notify_error(sentence)
+
+    def report_error(self, error: Exception, doing: str = "") -> None:
+        """Show an exception in one sentence, and log it if it was not expected. ``doing`` is what failed.
+
+        The same sentence is logged and shown once a minute: what draws the screen may fail several times a second.
+        """
+        if self.exiting:
+            return
+        if isinstance(error, CharLSTMError):
+            self.show_error(str(error))
+            return
+        words, now = sentence(error, doing), time.monotonic()
+        if now - self._reported.get(words, -math.inf) < REPORT_AGAIN:
+            return
+        self._reported[words] = now
+        LOG.error("%s", doing or "an unexpected error", exc_info=error)
+        self.show_error(words)
+
+    def on_job_failed(self, event: JobFailed) -> None:
+        self.show_error(sentence(event.error))
+
+    def notify_error_once(self, sentence: str) -> None:
+        """Show an error at most once until the app ends."""
+        if sentence not in self._shown_errors:
+            self._shown_errors.add(sentence)
+            self.notify_error(sentence)

@@ -1,0 +1,1217 @@
+"""A text on the message loop: keys change it at once, and what a model makes of it comes later.
+
+The :class:`Desk` has the text (:class:`~charlstm.generation.document.Document`), shows it, gives it to who saves it,
+and says what is wanted of it: an :class:`~charlstm_tui.player.model_thread.Order`. What comes back is about exactly one
+order. It is taken if that still stands, and dropped otherwise: what was generated and not shown is generated again from
+the same seed. All methods are called on the message loop, unless they say something else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from charlstm.display import plural
+from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation import reading_cache, session_file
+from charlstm.generation.clamp import Clamp, existing_clamps
+from charlstm.generation.document import BranchInfo, Document, Splice, State, own_text
+from charlstm.generation.export import target
+from charlstm.generation.prime import prime_suggestion
+from charlstm.generation.reading import Continuation, Reading
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.rows import CHOSEN, GENERATED, NO_DISTRIBUTION, TYPED
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampling import next_seed
+from charlstm.generation.session import Session
+from charlstm.generation.session_file import ReadSession, SessionState, begin_reading, session_of
+from charlstm.generation.text_pieces import Text
+from charlstm.model.file import Model
+from charlstm.text.sentences import sentence_ends
+from charlstm_tui.actions import key_of
+from charlstm_tui.background import JobQueue, in_thread
+from charlstm_tui.error_log import LOG, sentence
+from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.edits import LONGEST_SENTENCE, branch_words, joint, read_as, read_as_words, whole_words
+from charlstm_tui.player.figures import Figures, marks_of
+from charlstm_tui.player.model_thread import SUGGESTION_LENGTH, Batch, ModelThread, Order, Question, Stream, Work
+from charlstm_tui.player.opening import (
+    LearntModel,
+    LoadedModel,
+    ModelFacts,
+    OpenText,
+    PlayRequest,
+    checkpoints,
+    load,
+    other_model_words,
+)
+from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
+from charlstm_tui.player.saved_sessions import SavedSession, copy_as
+from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+
+Found = TypeVar("Found")
+
+WAIT_FOR_FILE = 5.0
+"""Seconds for which a session is waited for that is being written when it is to be loaded."""
+ALTERNATIVE_LENGTH = 80
+"""Characters that follow another character at the cursor, at most: to the end of the line."""
+MOST_SAME = 1000
+"""Characters at which no other can be drawn, before regenerating gives up."""
+SUGGESTIONS = 6
+"""Suggestions to choose from, at most."""
+SUGGESTIONS_TRIED = 16
+"""Continuations that are generated for them: those with the same first word are one suggestion."""
+
+
+class Display(Protocol):
+    """Where a text is shown."""
+
+    def clear(self) -> None: ...
+    def replace(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None: ...
+    def set_marks(self, start: int, marks: array[int], read_to: int | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """How the text ``after`` could continue: one of ``texts`` is shown. ``basis`` is what they were found for;
+    ``is_rest`` says that the only one is what is left of one that was chosen among several."""
+
+    texts: tuple[str, ...] = ("",)
+    place: int = 0
+    after: Text = field(default_factory=Text)
+    basis: tuple[object, ...] = ()
+    is_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is said of the last thing that was done."""
+
+    note: str = ""
+    failure: str = ""
+    stop_reason: str = ""
+    ended: bool = False
+
+
+class _Enough(Exception):
+    """No more is needed of texts that grow."""
+
+
+class _Opening(NamedTuple):
+    """What was found on the disk: a model, a ``saved`` text to go on with it, which is ``opened`` as it is listed, and
+    the text that was ``closed``."""
+
+    loaded: LoadedModel
+    facts: ModelFacts
+    saved: ReadSession | None
+    opened: SavedSession | None
+    closed: SavedSession | None
+    last_session: SavedSession | None
+    is_saved: bool
+
+
+class Desk:
+    """One text, its model, and how it is generated.
+
+    Args:
+        thread: computes what is wanted; ``number`` is the text's there.
+        display: shows the text.
+        changed: called with each new :class:`Played`.
+        spawn: runs a coroutine; ``post`` calls something on the loop, from any thread.
+        saver: writes the text; ``None``: it is not saved.
+        known: models that are loaded already.
+
+    Attributes:
+        document: the text; ``about`` is what else is known of it, or ``None`` while there is no text.
+        played: how all of it is now.
+        asked: how often something was asked for.
+    """
+
+    def __init__(
+        self,
+        thread: ModelThread,
+        number: int,
+        display: Display,
+        changed: Callable[[Played], object],
+        *,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        post: Callable[[Callable[[], object]], object],
+        saver: SessionSaver | None = None,
+        known: Callable[[], Iterable[LoadedModel]] = tuple,
+    ) -> None:
+        self._thread, self._number, self._display, self._changed_to = thread, number, display, changed
+        self._spawn, self._post, self._saver, self._known = spawn, post, saver, known
+        self.document = Document()
+        self.about: OpenText | None = None
+        self.recipe, self.speed = Recipe(), NORMAL_SPEED
+        self.writing = False
+        self.learnt: LearntModel | None = None
+        self.played = Played(0, PlayRequest(""))
+        self.asked = 0
+        self._calls: deque[Callable[[], object]] = deque()  # from other threads
+        self._job_notes, self._job_failures = list[str](), list[str]()  # of files, until they are said
+        self._session_id = 0
+        self._opening: PlayRequest | None = None
+        self._stream: Stream | None = None
+        self._rate: float | None = None
+        self._question: Question | None = None
+        self._order: Order | None = None
+        self._wanted: tuple[object, ...] = ()  # what the order is about, with what came of it since
+        self._shown: State | None = None  # of the text that the display has
+        self._splice = Splice(0, 0, 0)  # between it and the one before
+        self._figures = Figures()
+        self._ahead, self._ahead_of = NO_DISTRIBUTION, tuple[object, ...]()
+        self._suggestions = Suggestions()
+        self._branches: tuple[State | None, tuple[BranchInfo, ...]] = (None, ())
+        self._said, self._error, self._reading = _Said(), "", ""
+        self._status, self._not_saved = SavingStatus(), ""
+        self._kept: tuple[object, ...] | None = None  # what the saver has
+        self._noted: dict[int, str] = {}  # by key of a text: what was said about where it is saved
+        self._keys = itertools.count(1)
+        self._writer = JobQueue()
+
+    # ---- what views ask
+
+    @property
+    def model(self) -> Model | None:
+        """The model, which is never modified."""
+        return None if self.about is None else self.about.loaded.model
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the text."""
+        return None if self._saver is None or self.about is None else self._saver.status(self.about.key).path
+
+    @property
+    def running(self) -> bool:
+        """Whether text is generated."""
+        return self._stream is not None
+
+    @property
+    def keys_wait(self) -> bool:
+        """Whether a change of the text needs the model first: what is typed meanwhile comes afterwards."""
+        return self._question is not None and self._question.changes_text
+
+    # ---- opening
+
+    def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
+        """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
+        about, document = self.about, self.document.copy()
+        clamps = request.clamps if clamps is None else clamps
+        self._look_for(
+            request,
+            lambda: self._find(request, about, document),
+            lambda found: self._begin_text(request, found, clamps),
+        )
+
+    def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
+        """Find something for a request on another thread and go on with it then, unless something else is opened or
+        this is cancelled meanwhile."""
+        self._begin(counts=False)
+        self._opening = request
+        self._publish()
+
+        async def look() -> None:
+            try:
+                found = await in_thread(lambda check: find())
+            except Exception as error:
+                if self._opening is request:
+                    self._opening = None
+                    self._fail(error)
+            else:
+                if self._opening is request:
+                    self._opening = None
+                    then(found)
+
+        self._spawn(look())
+
+    def cancel(self) -> bool:
+        """Leave what is being opened, or what needs the model. Returns whether there is any of them."""
+        if self._opening is not None:
+            self._opening = None
+            self._say(failure="Stopped opening.")
+        elif self._question is not None:
+            self._question = None
+        else:
+            return False
+        self._changed()
+        return True
+
+    def close_text(self) -> None:
+        """End the text."""
+        self._opening = self.about = self._stream = self._question = self._order = None
+        self.document, self._wanted = Document(), ()
+        self._thread.put(self._number, None)
+
+    def _find(self, request: PlayRequest, about: OpenText | None, document: Document) -> _Opening:
+        """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
+        closed, is_saved, saver = None, True, self._saver
+        if saver is not None and about is not None:
+            file = self._leave(about)
+            if file is None and saver.knows(about.key):
+                saver.wait_for(about.key, WAIT_FOR_FILE)  # some 20 ms: then its file has a name
+                file = saver.status(about.key).path
+            closed = about.as_saved(document, file)
+        if saver is not None and request.session is not None:  # it may be the one that was played until now
+            is_saved = saver.flush(request.session, WAIT_FOR_FILE)
+        loaded, facts = load(request, [*self._known()])
+        found = None if request.session is None else session_file.read(request.session)
+        opened = None if request.session is None else saved_sessions.session_at(request.session)
+        last = None if saver is None else saved_sessions.last(facts.sessions, request.session, closed)
+        return _Opening(loaded, facts, found, opened, closed, last, is_saved)
+
+    def _begin_text(self, request: PlayRequest, found: _Opening, clamps: Sequence[Clamp]) -> None:
+        loaded, facts, saved, closed, before = found.loaded, found.facts, found.saved, found.closed, self.about
+        if (
+            saved is None and before is not None and before.opened is None
+            and closed is not None and not closed.has_work and before.facts.sessions == facts.sessions
+        ):  # fmt: skip
+            key = before.key  # that text only grew by itself: the new one goes into its file
+        else:
+            key = next(self._keys)
+        is_last = closed is not None and closed.has_work and found.last_session == closed
+        about = OpenText(request, loaded, facts, key, None, closed if is_last else None, found.last_session)
+        self.speed = self.speed if request.speed is None else request.speed
+        if saved is None:
+            prime = own_text(prime_suggestion(loaded.model) if request.prime is None else request.prime)
+            document, note = Document(prime, request.seed), read_as_words(prime, loaded.model.vocabulary)
+            settings = self.recipe.settings if request.settings is None else request.settings
+            recipe, about = Recipe(request.seed, 0, settings, clamps), replace(about, holds_in_prime=False)
+        else:
+            state = saved.state
+            document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
+            about = about.continuing(saved.path, found.opened)
+            older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
+            note = " ".join(filter(None, (saved.note, other_model_words(found.opened, facts), older)))
+        self._play(document, about, recipe)
+        if self._saver is not None and saved is not None:
+            self._saver.go_on(key, facts.sessions, saved, run=facts.run)
+        self._kept = self._work()
+        self._say(note)
+        if request.stream and self.speed > 0:
+            self._stream = Stream(self.speed, request.to_sentence or PAUSE_AFTER, self._ends_with_sentence)
+        self._look_at_saving()
+        self._changed()
+
+    def _play(self, document: Document, about: OpenText, recipe: Recipe) -> None:
+        """Let this be the text from now on, with its model; all of it is shown anew."""
+        clamps = existing_clamps(recipe.clamps, about.loaded.model.config)
+        self.document, self.about, self.recipe = document, about, replace(recipe, clamps=clamps)
+        self._session_id += 1
+        self._order, self._wanted = None, ()
+        self._stream = self._question = self._shown = self._rate = None
+        self._error = self._reading = ""
+        self.learnt = None
+        self._figures = Figures(document.prime_length)
+        self._ahead, self._ahead_of = NO_DISTRIBUTION, ()
+        self._suggestions = Suggestions()
+        self._display.clear()
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, CharLSTMError):
+            LOG.error("Unexpected error while a text was opened", exc_info=error)
+        words = sentence(error, "opening the text")
+        if self.about is None:
+            self._error = words
+        else:
+            self._say(failure=words)
+        self._publish()
+
+    def load_checkpoint(self, by: int) -> None:
+        """Go on with the run's checkpoint that is so many later than the model that is played, or earlier where ``by``
+        is negative (:meth:`load_model_of_run`)."""
+
+        def choose(facts: ModelFacts, run: Path) -> int | str | None:
+            found, here = checkpoints(run), facts.step or 0
+            if not found:
+                return "The run has no checkpoints any more."
+            others = [one for one in found if (one[0] < here if by < 0 else one[0] > here)]
+            if not others:
+                return f"This is the {'earliest checkpoint' if by < 0 else 'latest checkpoint so far'}."
+            return others[max(0, len(others) + by) if by < 0 else min(by, len(others)) - 1][1]
+
+        if by:
+            self._load_of_run(choose)
+
+    def load_model_of_run(self, step: int | None) -> None:
+        """Go on with the model of the run after ``step`` steps, or with its best one. A text in which the user had a
+        part stays, and the other model reads it; other text begins again from its prime, with the same seed."""
+        self._load_of_run(lambda facts, run: step)
+
+    def _load_of_run(self, choose: Callable[[ModelFacts, Path], int | str | None]) -> None:
+        """Go on with the model of the run after as many steps as ``choose`` finds, or say why there is none."""
+        about, document = self.about, self.document
+        if about is None or about.facts.run is None or self._opening is not None:
+            return
+        facts, run = about.facts, about.facts.run
+        self.asked += 1
+
+        def go_on(step: int | str | None) -> None:
+            if isinstance(step, str):
+                self._say(step)
+                self._publish()
+                return
+            request = self._same_text(document, about.request, model_name=str(run), step=step)
+            if document.is_edited:
+                self._use_model(request)
+            else:
+                self.open(replace(request, stream=True, session=None), self.recipe.clamps)
+
+        self._look_for(about.request, lambda: choose(facts, run), go_on)
+
+    @staticmethod
+    def _same_text(document: Document, request: PlayRequest, **model: Any) -> PlayRequest:
+        """A request for the same text with another model."""
+        prime = document.text.read(0, document.prime_length)
+        return replace(request, prime=prime, settings=None, speed=None, stream=False, **model)
+
+    def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
+        """Go on with the same text in another model: its branches, its history and who wrote it stay."""
+        if self.about is not None:
+            model = {"model_name": model_name, "step": step, "runs_dir": runs_dir}
+            self._use_model(self._same_text(self.document, self.about.request, **model), "The text goes on with {}.")
+
+    def _use_model(self, request: PlayRequest, note: str = "") -> None:
+        """Let another model read the text and go on with it."""
+
+        def use(found: tuple[LoadedModel, ModelFacts]) -> None:
+            loaded, facts = found
+            assert self.about is not None
+            is_elsewhere = self.about.is_elsewhere or self.about.facts.run != facts.run
+            about = replace(
+                self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere, holds_in_prime=True
+            )
+            self._play(self.document, about, self.recipe)
+            self._say(note.format(facts.name))
+            if self._saver is not None and self._saver.knows(about.key):
+                self._keep(even_if_same=True)  # the session goes on with this model when it is opened again
+            self._changed()
+
+        self._look_for(request, lambda: load(request, [*self._known()]), use)
+
+    # ---- generating
+
+    def stream(self, count: int | None = None) -> None:
+        """Generate so many characters at the end of the text, or until it pauses by itself; at speed 0 one."""
+        if not self.speed:
+            self.generate_one()
+            return
+        self._begin()
+        if self.about is not None:
+            self.document.begin_generating()
+            self._stream = Stream(self.speed, count or PAUSE_AFTER, self._ends_with_sentence)
+        self._changed()
+
+    @property
+    def _ends_with_sentence(self) -> bool:
+        return self.about is not None and self.about.request.to_sentence is not None
+
+    def pause(self) -> None:
+        """Stop generating. The text ends with the last character that was shown."""
+        self._begin()
+        self._changed()
+
+    def generate_one(self) -> None:
+        """Generate one character at the end of the text."""
+
+        def put(char: str) -> None:
+            with self._changing(edits=False) as document:
+                document.begin_generating(joins=True)
+                document.generate(char)
+
+        self._ask(len(self.document), lambda work: work.reading.draw(), put)
+
+    def regenerate(self, position: int) -> None:
+        """Put another character at a place, as another seed draws it, or at the first place after it where the settings
+        allow another one; the text streams on from there."""
+        text, following = self.document.text, next_seed(self.document.seed)
+
+        def find(work: Work) -> tuple[int, int, str] | None:
+            reading = work.reading
+            if position >= len(text):
+                return position, following, reading.draw_at(position, following)
+            for place in range(position, min(len(text), position + MOST_SAME)):
+                reading.read(place + 1, work.check)
+                if (seed := reading.other_seed(place)) is not None:
+                    return place, seed, reading.draw_at(place, seed)
+            return None
+
+        def put(found: tuple[int, int, str] | None) -> None:
+            with self._changing(edits=False) as document:
+                if found is None:
+                    raise GenerationError("With these settings the model writes the same again, whatever the seed.")
+                place, seed, char = found
+                self._branch_off(place, char, GENERATED, kind="regenerating", seed=seed)
+                document.go_on_generating()
+                if self.speed:
+                    self._stream = Stream(self.speed, PAUSE_AFTER, self._ends_with_sentence)
+
+        self._ask(position, find, put)
+
+    def alternative(self, direction: int, position: int) -> None:
+        """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
+        and continue it to the end of the line, if it was not there before."""
+        note = ""
+
+        def put(chars: Sequence[str]) -> None:
+            here = self.document.text.read(position, position + 1)
+            number = chars.index(here) + direction if here in chars else 0
+            if not 0 <= number < len(chars):
+                self._say("The model has no likelier one." if direction < 0 else "That was the least likely one.")
+                self._changed()
+                return
+
+            nonlocal note
+            with self._changing() as document:
+                document.move(position)
+                self._branch_off(position, chars[number], CHOSEN, kind="showing alternatives", joins=True)
+                note = self._said.note
+                if document.cursor == len(document):
+                    document.go_on_generating()
+                document.put_cursor(position)
+            if position + 1 == len(document) and chars[number] != "\n":
+                self._ask(len(document), draw_line, finish)
+
+        def draw_line(work: Work) -> str:
+            chars = list[str]()
+            while len(chars) < ALTERNATIVE_LENGTH and chars[-1:] != ["\n"]:
+                chars.append(work.reading.draw())
+            return "".join(chars)
+
+        def finish(line: str) -> None:
+            with self._changing() as document:
+                document.generate(line)
+                document.put_cursor(position)
+                self._say(note)
+
+        def find(work: Work) -> list[str]:
+            found = work.reading.distribution(position, len(work.reading.model.vocabulary))
+            return [one.char for one in found.alternatives]
+
+        self._ask(position, find, put)
+
+    def ways_on(self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], object]) -> None:
+        """Find ``count`` texts that could come at the cursor, from number ``first`` on, each of at most so many
+        characters and lines. ``show`` is called with them while they grow; :meth:`cancel` ends it."""
+
+        def find(work: Work) -> Continuations:
+            def grown(found: Sequence[Continuation]) -> None:
+                work.tell(Continuations(first, tuple(found), complete=False))
+
+            assert work.order is not None
+            found = work.ways_on(work.order.cursor, count, length, first=first, lines=lines, grown=grown)
+            return Continuations(first, tuple(found), complete=True)
+
+        self._ask(self.document.cursor, find, show, changes_text=False)
+
+    def put_in(self, text: str, note: str = "") -> None:
+        """Put in a continuation that this model, or another one in Duel, offered, and say a note; what followed stays
+        while writing, else it stays as a branch. The cursor is behind the continuation then."""
+        with self._changing() as document:
+            if self.writing and self.model is not None and (own := self._own(text)):
+                end = document.cursor + len(own)
+                space = joint(document.text, document.cursor, own, self.model.vocabulary)
+                document.insert(own + space, GENERATED, kind="continuing")
+                document.put_cursor(end)
+            elif not self.writing and (own := self._own(text)):
+                self._branch_off(document.cursor, own, GENERATED, kind="continuing")
+            if note:
+                self._add_note(note, first=True)
+
+    def put_in_sentence(self, text: str, count: int, first: int) -> None:
+        """Put in one of ``count`` continuations at the cursor from number ``first`` on, which goes on to the end of its
+        first sentence."""
+
+        def find(work: Work) -> str:
+            longer = text
+
+            def grown(found: Sequence[Continuation]) -> None:
+                nonlocal longer
+                longer = next((each.text for each in found if each.text.startswith(text)), longer)
+                if next(sentence_ends(longer), None) is not None:
+                    raise _Enough
+
+            assert work.order is not None
+            with contextlib.suppress(_Enough):
+                grown(work.ways_on(work.order.cursor, count, LONGEST_SENTENCE, first=first, grown=grown))
+            return longer
+
+        def put(longer: str) -> None:
+            end = next(sentence_ends(longer), None)
+            self.put_in(longer[:end], "" if end else f"No sentence ended within {LONGEST_SENTENCE} characters.")
+
+        self._ask(self.document.cursor, find, put)
+
+    # ---- how it is generated
+
+    def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
+        """Choose characters with changed settings, from the next one on."""
+        self.recipe = replace(self.recipe, settings=change(self.recipe.settings))
+        self._changed()
+
+    def change_clamps(self, change: Callable[[tuple[Clamp, ...]], Iterable[Clamp]]) -> None:
+        """Hold other cells, from the next character on."""
+        self.asked += 1
+        self.recipe = replace(self.recipe, clamps=tuple(change(tuple(self.recipe.clamps))))
+        self._changed()
+
+    def change_speed(self, change: Callable[[float], float]) -> None:
+        """Stream at another speed."""
+        self.speed = change(self.speed)
+        if self._stream is not None:
+            self._stream, self._rate = replace(self._stream, speed=self.speed) if self.speed else None, None
+        self._changed()
+
+    # ---- moving
+
+    def move(self, position: int) -> None:
+        """Put the cursor at a place."""
+        first = 0 if self.writing else self.document.prime_length  # a writer's text has it too
+        with self._changing(edits=False) as document:
+            document.move(max(first, position), undoable=not self.writing)
+
+    def move_by(self, characters: int) -> None:
+        """Move the cursor by so many characters."""
+        self.move(self.document.cursor + characters)
+
+    def move_by_word(self, direction: int) -> None:
+        """Move the cursor to the beginning of the word before it (-1) or the end of the next one (1)."""
+        self.move_by(self.document.word_after() if direction > 0 else -self.document.word_before())
+
+    def show_place(self, position: int) -> None:
+        """Put the cursor at a place that was found; undo passes over it."""
+        with self._changing(edits=False) as document:
+            document.move(position, undoable=False)
+
+    # ---- writing
+
+    def insert(self, text: str) -> None:
+        """Put the user's own text in at the cursor; what follows stays."""
+        with self._changing() as document:
+            document.insert(self._own(text))
+
+    def replace(self, start: int, stop: int, text: str = "") -> None:
+        """Put the user's own text, or nothing, in the place of the characters from one place to another."""
+        with self._changing() as document:
+            document.replace(start, max(start, stop), self._own(text))
+
+    def cut(self, start: int, stop: int) -> str:
+        """Take out the characters from one place to another. Returns them, for the clipboard."""
+        with self._changing() as document:
+            if taken := document.text.read(start, stop):
+                document.replace(start, stop)
+                self._add_note(f"Cut {plural(len(taken), 'character')}: {key_of('generate.undo')} brings them back.")
+        return taken
+
+    def cut_rest(self) -> str:
+        """Take out what stands after the cursor. Returns it."""
+        taken = self.cut(self.document.cursor, len(self.document))
+        if not taken:
+            self._say("There is nothing after the cursor.")
+            self._publish()
+        return taken
+
+    def erase(self, before: int, after: int) -> None:
+        """Remove so many characters before the cursor and after it."""
+        with self._changing() as document:
+            document.erase(before, after)
+
+    def erase_word(self, direction: int) -> None:
+        """Remove the word before the cursor (-1) or after it (1)."""
+        document = self.document
+        before, after = (0, document.word_after()) if direction > 0 else (document.word_before(), 0)
+        self.erase(before, after)
+
+    def insert_at(self, text: str, position: int) -> None:
+        """Put the user's own text at a place; the text from there on stays as a branch."""
+        with self._changing():
+            if own := self._own(text):
+                self._branch_off(position, own, TYPED, kind="typing", whole=False)
+
+    def replace_found(self, pattern: re.Pattern[str], text: str, place: int | None, origin: int) -> None:
+        """Replace what ``pattern`` finds: at ``place``, or everywhere as one change; then the cursor is at ``origin``,
+        where the search began, before and after."""
+        with self._changing() as document:
+            here = document.text.read()
+            if place is None:
+                spans = [found.span() for found in pattern.finditer(here)]
+            else:
+                found = pattern.match(here, place)
+                spans = [] if found is None else [found.span()]
+            if not spans:
+                self._say("Nothing was found to replace.")
+                return
+            own = self._own(text)
+            if place is None:
+                document.move(origin, undoable=False)
+            document.replace_all(spans, own)
+            if place is not None:
+                document.put_cursor(spans[0][0] + len(own))
+            replaced = f"Replaced {plural(len(spans), 'place')}; {key_of('generate.undo')} undoes."
+            self._add_note(replaced, first=True)
+
+    def set_writing(self, writing: bool) -> None:
+        """Begin or end writing: at the end of a line there is a suggestion of how it could go on."""
+        self.writing = writing
+        with self._changing(edits=False) as document:
+            if not writing and document.cursor < document.prime_length:
+                document.move(document.prime_length, undoable=False)
+
+    # ---- suggestions
+
+    @property
+    def suggests(self) -> bool:
+        """Whether there is to be a suggestion: at the end of a line or paragraph of a text that is written."""
+        document, cursor = self.document, self.document.cursor
+        is_read_there = cursor >= document.prime_length  # a prime is read as a whole
+        return self.writing and is_read_there and document.text.read(cursor, cursor + 1) in ("", "\n")
+
+    @property
+    def _basis(self) -> tuple[object, ...]:
+        """What a suggestion depends on."""
+        document = self.document
+        return self._session_id, document.text, document.cursor, document.seed, self.recipe, self.learnt
+
+    @property
+    def suggestion(self) -> str:
+        """How the text could continue at the cursor, while it is being written and a line or the text ends there. Until
+        it is found: what is left of the one before, if the text went on as that said."""
+        if not self.suggests:
+            return ""
+        known, text, cursor = self._suggestions, self.document.text, self.document.cursor
+        shown = known.texts[known.place]
+        if known.basis == self._basis:
+            return shown
+        begin = len(known.after)
+        if not known.basis or cursor < begin or not text.starts_with(known.after):
+            return ""
+        went_on = text.read(begin, min(cursor, begin + len(shown) + 1))
+        return shown[len(went_on) :] if shown.startswith(went_on) else ""
+
+    def _suggest(self, texts: Sequence[str], place: int = 0, *, is_rest: bool = False) -> None:
+        after = self.document.text.part(0, self.document.cursor)
+        self._suggestions = Suggestions(tuple(texts), place, after, self._basis, is_rest)
+
+    def accept(self, text: str) -> None:
+        """Put the beginning ``text`` of the suggestion into the text; the rest of it is suggested from then on. A text
+        that is no longer suggested is ignored: the key was quicker than the screen."""
+        shown, known = self.suggestion, self._suggestions
+        if text and shown.startswith(text):
+            with self._changing() as document:
+                document.insert(text, GENERATED, kind="accepting")
+                if (known.place or known.is_rest) and (rest := shown[len(text) :]).strip():
+                    self._suggest([rest], is_rest=True)
+
+    def another_suggestion(self, direction: int) -> None:
+        """Suggest the next (1) or previous (-1) of several."""
+        self.show_suggestion(self._suggestions.place + direction)
+
+    def show_suggestion(self, place: int) -> None:
+        """Suggest the one at ``place`` of several, each with another first word."""
+        if not self.suggests:
+            return
+        known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
+
+        def find(work: Work) -> list[str]:
+            assert work.order is not None
+            texts = [*known] or [work.suggest()]
+            found = work.ways_on(work.order.cursor, SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
+            texts += [whole_words(each.text) for each in found]
+            by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
+            different = [text for text in texts if text in by_word.values()]
+            return list(dict.fromkeys([texts[0], *different]))[:SUGGESTIONS]
+
+        def show(texts: Sequence[str]) -> None:
+            self._suggest(texts, place % len(texts))
+            self._say("The model suggests nothing else with these settings." if len(texts) == 1 else "")
+            self._changed()
+
+        if len(known) > 1:
+            self._begin()
+            show(known)
+        else:
+            self._ask(self.document.cursor, find, show, changes_text=False)
+
+    def suggest_with(self, learnt: LearntModel | None, session_id: int) -> None:
+        """Let suggestions and continuations in Write come from a copy of the model that has learnt from the text, or
+        with ``None`` from the model itself. Where another text is played by now, nothing changes."""
+        self.asked += 1
+        if session_id == self._session_id:
+            self.learnt = learnt
+            self._changed()
+
+    # ---- choosing and branches
+
+    def choose(self, chars: str, position: int) -> None:
+        """Put characters at a place; what follows stays while writing, else it stays as a branch."""
+        with self._changing() as document:
+            if self.writing:
+                document.move(position, undoable=False)
+                document.insert(chars, CHOSEN, kind="choosing")
+            else:
+                self._branch_off(position, chars, CHOSEN, kind="choosing")
+
+    def switch(self, number: int) -> None:
+        """Make a branch the current text."""
+        with self._changing() as document:
+            document.switch(number)
+
+    def prune(self, number: int) -> None:
+        """Remove a branch and all that parted from it."""
+        with self._changing() as document:
+            before = document.list_branches()
+            document.prune(number)
+            pruned = next(each for each in before if each.number == number)
+            others = len(before) - len(document.branches) - 1
+            branch, size = branch_words(number, pruned.name), plural(pruned.stop - pruned.start, "character")
+            also, it = (f" and {others} that parted from it", "them") if others else ("", "it")
+            self._say(f"Pruned {branch} ({size}){also}: {key_of('generate.undo')} brings {it} back.")
+
+    def rename(self, number: int, name: str) -> None:
+        """Give a branch a name."""
+        with self._changing() as document:
+            document.rename(number, name)
+            self._branches, self._kept = (None, ()), None
+
+    def undo(self) -> None:
+        """Go back before the last change of the text, the cursor or the branches."""
+        with self._changing() as document:
+            kind = document.undo()
+            self._say(f"Undone: {kind}." if kind else "There is nothing to undo.")
+
+    def redo(self) -> None:
+        """Make the last change again that was undone."""
+        with self._changing() as document:
+            kind = document.redo()
+            self._say(f"Done again: {kind}." if kind else "There is nothing to redo.")
+
+    def _branch_off(self, position: int, text: str, source: int, **how: Any) -> None:
+        """:meth:`Document.branch_off`, which takes what follows off the page: a note says how much, and where it is
+        now."""
+        document = self.document
+        before, number = document.text, document.branch
+        document.branch_off(position, text, source, **how)
+        left = len(before) - before.same_start(document.text, sources=False)
+        if left > 1 and document.branch != number:
+            branch = branch_words(number, document.names.get(number, ""))
+            branches, undo = key_of("generate.branches"), key_of("generate.undo")
+            self._add_note(f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes.")
+
+    def _own(self, text: str) -> str:
+        """A text of the user's as the document takes it; of a longer one a note says what the model reads otherwise."""
+        text = own_text(text)
+        if len(text) > 1 and self.model is not None:
+            self._add_note(read_as_words(text, self.model.vocabulary))
+        return text
+
+    # ---- how something is done
+
+    def _begin(self, *, counts: bool = True) -> None:
+        """Something is asked for: what streams stops, and what was said and asked before is over."""
+        self.asked += counts
+        self._stream = self._question = self._rate = None
+        self._said = _Said()
+
+    def _say(self, note: str = "", failure: str = "") -> None:
+        self._said = replace(self._said, note=note, failure=failure)
+
+    def _add_note(self, note: str, *, first: bool = False) -> None:
+        notes = (note, self._said.note) if first else (self._said.note, note)
+        self._said = replace(self._said, note=" ".join(filter(None, notes)))
+
+    @contextlib.contextmanager
+    def _changing(self, *, edits: bool = True) -> Iterator[Document]:
+        """Change the text or the cursor. ``edits``: as the user's work, for which a session is kept."""
+        self._begin()
+        document = self.document
+        before = document.state
+        try:
+            yield document
+        except CharLSTMError as error:
+            self._say(failure=str(error))
+        if edits and document.state is not before and self.about is not None:
+            self.about = replace(self.about, edited=True)
+        if before.prime_length and not document.prime_length and not self._said.note:
+            self._say("The prime is part of the text now.")
+        self._changed()
+
+    def _ask(
+        self,
+        reads: int,
+        ask: Callable[[Work], Any],
+        then: Callable[[Any], object],
+        *,
+        changes_text: bool = True,
+    ) -> None:
+        """Ask what needs the model, once it has read so much of the text; any other change ends the question."""
+        self._begin()
+        if self.about is not None:
+            self._question = Question(reads, ask, then, changes_text)
+        self._changed()
+
+    def take(self, batch: Batch) -> None:
+        """Take what was computed, unless something else is wanted by now."""
+        document = self.document
+        if batch.order is not self._order:
+            return
+        self._reading = batch.progress
+        if batch.failure:
+            self._stream = self._question = None
+            self._say(failure=batch.failure)
+            self._publish()
+            return
+        question = self._question
+        if batch.answered:
+            self._question = None
+        if batch.added:
+            document.generate(batch.added)
+            if self._stream is not None:
+                self._stream = replace(self._stream, count=self._stream.count - len(batch.added))
+            self._rate = batch.rate
+        self._show_text()
+        if batch.figures is not None:
+            self._figures.put(batch.figures)
+            self._display.set_marks(batch.figures.start, batch.figures.marks, self._figures.read_to)
+        if batch.ahead is not None:
+            self._ahead, self._ahead_of = batch.ahead, (document.state, self.recipe)
+        if batch.suggestion is not None:
+            self._suggest([batch.suggestion])
+        self._wanted = self._wants()
+        if batch.stopped:
+            self._stream = self._rate = None
+            reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
+            self._said = replace(self._said, stop_reason=reason, ended=batch.stopped == "sentence")
+        if question is not None and (batch.answered or batch.answer is not None):
+            question.then(batch.answer)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Something is another: show, order, save and tell it."""
+        self._show_text()
+        self._order_what_is_wanted()
+        self._keep()
+        self._publish()
+
+    # ---- showing
+
+    def _show_text(self) -> None:
+        """Show what has changed of the text. The prime looks different from the text: where it was edited, all of it is
+        another."""
+        if self.about is None or (after := self.document.state) is self._shown:
+            return
+        before, self._shown = self._shown, after
+        text, prime, known = after.text, after.prime_length, Text() if before is None else before.text
+        if text is not known or before is None:
+            is_same_prime = before is not None and before.prime_length == prime
+            start = known.same_start(text) if is_same_prime else 0
+            end = known.same_end(text, min(len(known), len(text)) - start)
+            if before is not None and not is_same_prime:
+                end = max(0, min(end, len(known) - before.prime_length, len(text) - prime))
+            added = text.part(start, len(text) - end)
+            splice = Splice(start, len(known) - end - start, len(added))
+            self._splice = self._splice.then(splice)
+            if prime == self._figures.start:
+                self._figures.cut(start)
+            else:
+                self._figures = Figures(prime)
+            self._display.replace(start, start + splice.removed, added.read(), marks_of(added, start, prime))
+            self._display.set_marks(start, array("H"), self._figures.read_to)
+
+    def _publish(self) -> None:
+        """Tell how all is now. What is said, is said once."""
+        document, about = self.document, self.about
+        said, splice = self._said, self._splice
+        if self._status.note and about is not None and self._noted.get(about.key, "") != self._status.note:
+            self._noted[about.key] = self._status.note
+            said = replace(said, note=" ".join(filter(None, (said.note, self._status.note))))
+        notes, failures = [*self._job_notes, said.note], [*self._job_failures, said.failure]
+        self._said, self._splice = replace(said, note="", failure=""), Splice(0, 0, 0)
+        self._job_notes.clear()
+        self._job_failures.clear()
+        opening = self._opening
+        played = Played(
+            self._session_id,
+            PlayRequest("") if about is None else about.request,
+            None if about is None else about.facts,
+            splice=splice,
+            busy="" if opening is None else f"Opening {Path(opening.model_name).name} …",
+            error=self._error,
+            note=" ".join(filter(None, notes)),
+            failure=" ".join(filter(None, failures)),
+            not_saved=self._not_saved,
+            running=self.running,
+            stop_reason=said.stop_reason,
+            ended=said.ended,
+            settings=self.recipe.settings,
+            speed=self.speed,
+            rate=self._rate,
+            clamps=tuple(self.recipe.clamps),
+        )
+        if about is None:
+            played = replace(played, request=opening or played.request)
+        else:
+            played = self._with_text(played, document, about)
+        self.played = played
+        self._changed_to(played)
+
+    def _with_text(self, played: Played, document: Document, about: OpenText) -> Played:
+        state, vocabulary = document.state, about.loaded.model.vocabulary
+        cursor, here = state.cursor, self._figures.at(state.cursor)
+        if not self.running and self._branches[0] is not state:
+            self._branches = state, tuple(document.list_branches())
+        is_current = self._ahead_of == (state, self.recipe)
+        ahead = self._ahead if is_current or not self._reading else NO_DISTRIBUTION
+        suggestion, known = self.suggestion, self._suggestions
+        return replace(
+            played,
+            text=state,
+            read_to=self._figures.read_to,
+            distribution=ahead if ahead.total else replace(ahead, total=len(vocabulary)),
+            is_current=is_current,
+            reading=self._reading,
+            current_char=state.text.read(cursor, cursor + 1) or None,
+            current_probability=None if here is None else here[0],
+            current_rank=0 if here is None else here[1],
+            read_as=read_as(state.text, cursor, vocabulary),
+            bits_per_char=self._figures.mean(cursor),
+            branches=self._branches[1],
+            file=self._status.path,
+            last_session=about.last_session,
+            replaced=about.closed,
+            opened=about.opened,
+            edited=about.edited,
+            title=about.title,
+            continues=about.continues,
+            learnt_strength=None if self.learnt is None else self.learnt.strength,
+            suggests=self.suggests,
+            suggestion=suggestion,
+            suggestions=known.texts if suggestion and len(known.texts) > 1 else (),
+            suggestion_place=known.place,
+            undoable=document.undoable,
+            redoable=document.redoable,
+        )
+
+    # ---- what is wanted of the model
+
+    def _wants(self) -> tuple[object, ...]:
+        """What is wanted now, to find out whether that has changed."""
+        about = self.about
+        if about is None:
+            return ()
+        suggests = self.suggests and not self.running and self._suggestions.basis != self._basis
+        model = about.loaded, self.learnt, self.recipe
+        return self.document.state, *model, self.writing, self._stream, self._question, suggests
+
+    def _order_what_is_wanted(self) -> None:
+        """Put an order, if something else is wanted than before."""
+        about, wanted = self.about, self._wants()
+        if about is None:
+            return
+        if len(wanted) == len(self._wanted) and all(
+            one is other or (not isinstance(one, State) and one == other)
+            for one, other in zip(wanted, self._wanted, strict=True)
+        ):
+            return
+        self._wanted, state = wanted, self.document.state
+        self._order = Order(
+            about.loaded,
+            state.text,
+            state.prime_length,
+            state.cursor,
+            replace(self.recipe, seed=state.seed),
+            self._figures.read_to,
+            self.writing,
+            self._stream,
+            self._question,
+            suggests=bool(wanted[-1]),
+            learnt=self.learnt if self.writing else None,
+            holds_in_prime=about.holds_in_prime,
+            file=None if about.opened is None else about.opened.path,
+        )
+        self._thread.put(self._number, self._order)
+
+    # ---- saving
+
+    def _work(self) -> tuple[object, ...]:
+        """What is saved: as long as this is the same, nothing has changed."""
+        assert self.about is not None
+        return self.document.state, self.recipe.settings, self.recipe.clamps, self.about.edited
+
+    def _session_state(self) -> SessionState:
+        """All of it, to be saved."""
+        document, about = self.document, self.about
+        assert about is not None
+        return SessionState(
+            document=document.copy(),
+            summary=about.summary(document),
+            settings=self.recipe.settings,
+            clamps=tuple(self.recipe.clamps),
+            sample=self.recipe.sample,
+            weights=about.loaded.digest,
+            run=str(about.loaded.model.info.get("run") or ""),
+        )
+
+    def _keep(self, *, even_if_same: bool = False) -> None:
+        """Give the text to who writes it, if it has changed. One to which nothing was done has no file."""
+        saver, about = self._saver, self.about
+        if saver is None or about is None:
+            return
+        work, kept, is_known = self._work(), self._kept, saver.knows(about.key)
+        if not even_if_same and kept is not None and (kept[0] is work[0] and (not is_known or kept == work)):
+            return
+        if not is_known:
+            saver.begin(about.key, about.facts.sessions, run=about.facts.run)
+        saver.keep(about.key, self._session_state())
+        self._kept = work
+
+    def _leave(self, about: OpenText) -> Path | None:
+        """Let other programs go on in the file of the text, and keep what the model has read of it. Returns the file.
+        In any thread."""
+        saver = self._saver
+        if saver is None or not saver.knows(about.key):
+            return None
+        saver.leave(about.key)
+        file = saver.status(about.key).path
+        if file is not None:
+
+            def keep(reading: Reading | None) -> None:
+                if reading is not None:
+                    reading_cache.keep(reading, file)
+
+            self._thread.do(self._number, keep)
+        return file
+
+    def saving_changed(self) -> None:
+        """Show where the text is saved, or why it is not, or one that was played before."""
+        self._look_at_saving()
+        self._publish()
+
+    def _look_at_saving(self) -> None:
+        saver, about = self._saver, self.about
+        if saver is None or about is None:
+            return
+        self._status = saver.status(about.key)
+        failure = next((status.failure for status, _ in saver.unsaved() if status.failure), "")
+        self._not_saved = failure and f"{failure} It is tried again; save it elsewhere to keep it."
+        self.about = about.found_in(self._status.path)
+
+    def rename_run(self, old: Path, new: Path) -> None:
+        """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
+        if self._saver is not None:
+            self._saver.rename_run(old, new)
+        if self.about is not None:
+            self.about = self.about.after_rename(old, new)
+            self._look_at_saving()
+            self._publish()
+
+    def give_title(self, title: str, path: Path | None = None) -> bool:
+        """Give the text a title, by which it is listed; or the one at ``path``, if that was played before. Returns
+        whether it was. Only for such a one this waits for the disk, and may be called in any thread."""
+        if path is not None:
+            if self._saver is None or self._saver.give_title(path, title) is None:
+                return False
+            self._saver.flush(path, WAIT_FOR_FILE)
+            return True
+        self.asked += 1
+        if self.about is not None:
+            self.about = replace(self.about, title=title)
+            self._say(f"Title: {title}" if title else "The session has no title now.")
+            self._keep(even_if_same=True)
+            self._publish()
+        return True
+
+    def save_as(self, path: Path, colour: str | None, *, prose: bool = False) -> None:
+        """Save the session, or export its text, as the ending of ``path`` says, with ``prose`` as paragraphs. It is
+        copied at once and written by another thread; the note or the failure says what came of it."""
+        self.asked += 1
+        about, saver = self.about, self._saver
+        if about is None or saver is None:
+            return
+        self.about = about = replace(about, edited=True)
+        state, model, key = self._session_state(), about.loaded.model, about.key
+        is_session = path.suffix.lower() in ("", ".json")
+        if is_session:
+            self._keep(even_if_same=True)
+
+        def write(reading: Reading | None) -> None:
+            def session() -> Session:
+                return session_of(state, reading or begin_reading(state, model))
+
+            def save_after_own_file() -> None:  # which is the older one then
+                saver.wait_for(key, WAIT_FOR_FILE)
+                note = copy_as(path, colour, state, session, prose=prose)()
+                if is_session:
+                    self._call(lambda: self._set_continued(key, target(path)))
+                self._call(lambda: self._job_notes.append(note))
+
+            def tell(failure: str) -> None:
+                self._call(lambda: self._job_failures.append(failure))
+
+            self._writer.add(save_after_own_file, "saving the session", tell)
+
+        def write_as_read(reading: Reading | None) -> None:
+            fits = reading is not None and reading.fits(state.document.text, state.document.prime_length)
+            write(reading.fork(reading.stepper.for_another_thread()) if fits and reading is not None else None)
+
+        if path.suffix.lower() in (".md", ".html"):
+            self._thread.do(self._number, write_as_read)
+        else:
+            write(None)
+        self._changed()
+
+    def _call(self, act: Callable[[], object]) -> None:
+        """Do something on the loop, from another thread."""
+        self._calls.append(act)
+        self._post(self._answer_calls)
+
+    def _answer_calls(self) -> None:
+        self._do_calls()
+        self._publish()
+
+    def _do_calls(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
+
+    def _set_continued(self, key: int, path: Path) -> None:
+        """The text continues the session that was saved at ``path``, unless another text is played by now."""
+        if self.about is not None and self.about.key == key:
+            self.about = replace(self.about, continues=str(path.absolute()))
+            self._keep(even_if_same=True)
+
+    # ---- the end; these wait, and are called in another thread
+
+    def close(self, timeout: float, *, delete_unkept: bool = False) -> bool:
+        """Save everything and end the threads; with ``delete_unkept`` delete the texts that only grew by themselves.
+        Waits ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it
+        elsewhere. Otherwise it is to be called again."""
+        end, saver = time.monotonic() + timeout, self._saver
+        if self.about is not None:
+            self._leave(self.about)
+        if not self._thread.close(timeout) or not self._writer.wait(max(0.0, end - time.monotonic())):
+            return False
+        self._do_calls()  # the loop does nothing any more
+        if saver is None:
+            return True
+        if not saver.write_all(max(0.0, end - time.monotonic())):
+            return False
+        saver.close(max(0.0, end - time.monotonic()))
+        if delete_unkept:
+            saver.delete_unkept()
+        return True
+
+    def rescue(self) -> list[str]:
+        """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these sessions,
+        and about each file that was asked for and could not be written, where the screen has not said it."""
+        unsaved = () if self._saver is None else self._saver.unsaved()
+        sentences = [f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in unsaved]
+        if self._job_failures and not sentences and (kept := saved_sessions.kept(self.file)):
+            sentences.append(kept)
+        return [*self._job_failures, *sentences]
