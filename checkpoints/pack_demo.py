@@ -3,7 +3,8 @@
     python checkpoints/pack_demo.py RUN BOOKS OUT
 
 ``RUN`` is the folder of the run, ``BOOKS`` that of the books. The symbol for rare characters is left out: played, it
-would be a question mark in a box. ``make demo`` calls this.
+would be a question mark in a box. The model says that it reads texts as paragraphs: those that the run read had been
+joined before. ``make demo`` calls this.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def main(run: str, books: str, out: str) -> None:
     symbols = [symbol for symbol in model.vocabulary.symbols if symbol != REPLACEMENT]
     model = extend_vocabulary(model, Vocabulary(symbols))
     texts = (file.read_text(encoding="utf-8") for file in sorted(Path(books).glob("*.txt")))
+    reading = dataclasses.replace(model.text_options, lines="auto")
+    info = model.info | {"prime": PRIME}
     save_model(
-        out,
-        dataclasses.replace(model, info=model.info | {"prime": PRIME}, passages=passages_of(texts)),
-        half=True,
+        out, dataclasses.replace(model, info=info, text_options=reading, passages=passages_of(texts)), half=True
     )
     print(f"{out}: {model}, {Path(out).stat().st_size:,} bytes")
 

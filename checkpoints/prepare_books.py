@@ -1,6 +1,9 @@
-"""Gather the books of ``books.csv``, which the model that comes with charlstm is trained on, in one folder.
+"""Gather the books of ``books.csv``, which the model that comes with charlstm is trained on, in two folders.
 
-    python checkpoints/prepare_books.py FOLDER OUT
+    python checkpoints/prepare_books.py FOLDER OUT BOTH
+
+``OUT`` gets them as they are. ``BOTH`` gets them as paragraphs, and every fifth with its lines too, so that the model
+also knows texts that are read as they are.
 
 ``FOLDER`` has the books as plain texts of Project Gutenberg, in files whose names begin with the number of the book
 there: ``84.txt``, ``pg84.txt``, ``84-0.txt`` or ``00084-frankenstein.txt``. Header and licence are cut off. A book that
@@ -17,6 +20,7 @@ import sys
 from pathlib import Path
 
 from charlstm.text.boilerplate import find_header, find_licence
+from charlstm.text.paragraphs import Joined, is_wrapped, read_paragraphs
 
 BOOKS = Path(__file__).with_name("books.csv")
 NUMBER = re.compile(r"(?:pg)?0*(\d+)\b")
@@ -29,7 +33,7 @@ def plain(file: Path) -> str:
     return text[: find_licence(text)]
 
 
-def main(folder: str, out: str) -> None:
+def main(folder: str, out: str, both: str) -> None:
     found = {int(match[1]): file for file in Path(folder).glob("*.txt") if (match := NUMBER.match(file.name))}
     with BOOKS.open(encoding="utf-8", newline="") as lines:
         books = {int(row["number"]): row for row in csv.DictReader(lines) if row["use"] == "train"}
@@ -37,12 +41,18 @@ def main(folder: str, out: str) -> None:
         sys.exit(
             f"{folder} lacks {len(missing)} of {len(books)} books, by their numbers {', '.join(map(str, missing))}"
         )
-    Path(out).mkdir(parents=True, exist_ok=True)
-    for number, row in books.items():
-        text = plain(found[number]).encode()
-        (Path(out) / f"{number:05}.txt").write_bytes(text)
-        if hashlib.sha256(text).hexdigest() != row["sha256"]:
+    for place in (out, both):
+        Path(place).mkdir(parents=True, exist_ok=True)
+    for count, (number, row) in enumerate(sorted(books.items())):
+        text = plain(found[number])
+        (Path(out) / f"{number:05}.txt").write_text(text, encoding="utf-8", newline="")
+        if hashlib.sha256(text.encode()).hexdigest() != row["sha256"]:
             print(f"{row['title']} ({number}) is not the text that was used", file=sys.stderr)
+        is_prose = is_wrapped([text])
+        joined = "".join(read_paragraphs([text], Joined())) if is_prose else text
+        (Path(both) / f"{number:05}.txt").write_text(joined, encoding="utf-8", newline="")
+        if is_prose and count % 5 == 2:
+            (Path(both) / f"{number:05}-lines.txt").write_text(text, encoding="utf-8", newline="")
     print(f"{out}: {len(books)} books")
 
 
