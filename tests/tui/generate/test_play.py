@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -680,22 +678,6 @@ async def test_note_goes_with_the_next_change(model: Path) -> None:
         await it.until(lambda: "Undone" in it.status())
         it.desk.put_in("abc")
         await it.until(lambda: "Undone" not in it.status())
-
-
-async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[threading.Thread] = []
-    monkeypatch.setattr(
-        "charlstm_tui.player.saved_sessions.session_at", lambda path: threads.append(threading.current_thread())
-    )
-    async with playing(model) as it:
-        await it.paused(5)
-        it.screen.play.state = replace(it.state, continues=str(model.with_suffix(".json")))
-        await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        assert threads
-        assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize("pasted", [False, True])
