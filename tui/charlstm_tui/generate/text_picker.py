@@ -35,7 +35,7 @@ class TextPicker(ModelPicker):
 
     TITLE: ClassVar = "Go on with another text"
     ENDINGS: ClassVar[tuple[str, ...]] = ("",)  # any other file is one of text
-    HINT: ClassVar = "a name, or the path of a session (.json) or of a file of text (.txt)"
+    HINT: ClassVar = "a name, or the path of a session (.json) or text (.txt)"
     FILES: ClassVar = "the path of a .json or .txt file"
     KEYS: ClassVar = "↑↓ choose  Enter open  Tab complete  F2 title  Del delete  Esc cancel"
     BINDINGS: ClassVar = [
