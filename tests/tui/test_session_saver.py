@@ -526,6 +526,19 @@ def test_session_follows_its_run_through_a_rename(saver: SessionSaver, run: Run,
     assert sorted(each.name for each in run.path.rglob("*")) == before
 
 
+def test_file_beside_another_run_follows_that_through_a_rename(saver: SessionSaver, run: Run, place: Path) -> None:
+    run.sessions_dir.mkdir(exist_ok=True)
+    path = mine(run.sessions_dir)
+    played = Played.again(path, saver, place=place)
+    played.type("d")
+    assert played.check() == path
+    renamed = rename_run(run, "other")
+    saver.rename_run(run.path, renamed.path)
+    played.type("e")
+    assert played.leave() == renamed.sessions_dir / path.name
+    assert not list(renamed.sessions_dir.glob(".*"))
+
+
 def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: SessionSaver, run: Run) -> None:
     played = Played(saver, run.sessions_dir, run=run.path)
     played.type("ab ")

@@ -53,7 +53,7 @@ class PlayRequest:
     clamps: tuple[Clamp, ...] = ()
     """Cells that are held from the first generated character on."""
     session: Path | None = None
-    """A saved session to continue, instead of starting from the prime."""
+    """A saved session to continue, or a file of text, instead of starting from the prime."""
 
     def after_rename(self, old: Path, new: Path) -> PlayRequest:
         """The same request after the run in the folder ``old`` was renamed to ``new``."""

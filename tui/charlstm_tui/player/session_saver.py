@@ -389,8 +389,8 @@ class SessionSaver:
         """Write a session to its file, or to a new one where that is another's. Raises :class:`OSError`."""
         state = self._dated(saving, state)
         if saving.path is not None:
-            if not saving.stays:  # its run may have been renamed
-                self._set_path(saving, self._place(saving) / saving.path.name)
+            folder = saving.path.parent if saving.stays else self._place(saving)
+            self._set_path(saving, folder / saving.path.name)  # its run may have been renamed
             try:
                 if saving.file is None:
                     assert saving.path is not None
@@ -426,7 +426,11 @@ class SessionSaver:
                 self._write_at(saving, path, state)
             elif saving.written is not state:
                 self._write(saving, state)
-            is_there = not saving.automatic
+            saved_sessions.remember(path)
+            with self._changed:
+                saving.written = state
+            if saving.path is not None and saving.path.resolve() == path:
+                move.saved(f"Saved as {name.name} in {home(name.absolute().parent)}; the text goes on there.")
         except FileLostError:
             move.failed(f"{move.path.name} is open in another program: choose another name.")
         except Exception as error:
@@ -436,10 +440,6 @@ class SessionSaver:
                 move.failed(f"{move.path} cannot be written: {error.strerror or error}.")
             else:
                 move.failed(sentence(error, "saving the session"))
-        else:
-            saved_sessions.remember(path)
-            if is_there:
-                move.saved(f"Saved as {name.name} in {home(name.absolute().parent)}; the text goes on there.")
         with self._changed:
             saving.move = None if saving.move is move else saving.move
             self._changed.notify_all()
@@ -457,11 +457,15 @@ class SessionSaver:
             saving.file.close()
         was_automatic, stamp = saving.automatic, saving.stamp
         with self._changed:
-            saving.file, saving.written, saving.failure, saving.note = new, state, "", ""
+            saving.file, saving.failure, saving.note = new, "", ""
             saving.lies_at(path, new.stamp, automatic=False)
             self._files.add(path)
-        if old is not None and was_automatic and stamp is not None and is_as_left(old, stamp):
-            self._jobs.add(lambda: session_file.delete(old), "deleting the file that a session had before")
+        if old is not None and was_automatic and stamp is not None:
+            try:
+                if is_as_left(old, stamp):
+                    session_file.delete(old)
+            except OSError as error:
+                LOG.warning("%s, whose text is in %s now, cannot be deleted: %s", old, path, error)
 
     def _begin_file(self, saving: _Saving, folder: Path, state: SessionState) -> None:
         saved_sessions.make(folder)
