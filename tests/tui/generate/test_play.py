@@ -656,7 +656,7 @@ async def test_the_dialog_that_saves_shows_its_keys_below_all_formats(model: Pat
         await it.until(lambda: isinstance(it.app.screen, SaveDialog) and "Esc cancel" in it.screen_text())
         assert "O lists the sessions in" in it.screen_text()
         await it.pilot.press("up")  # the last format, which may have to be scrolled to
-        await it.until(lambda: ".json" in it.screen_text() and "the session, to continue it" in it.screen_text())
+        await it.until(lambda: ".json" in it.screen_text() and "which goes on there" in it.screen_text())
 
 
 async def test_message_stays_when_the_note_before_it_goes(model: Path) -> None:
