@@ -21,10 +21,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import reading_cache, session_file
+from charlstm.generation import reading_cache
 from charlstm.generation.clamp import Clamp, existing_clamps
-from charlstm.generation.document import BranchInfo, Document, Splice, State, own_text
-from charlstm.generation.export import target
+from charlstm.generation.document import BranchInfo, Document, Splice, State, only_moved, own_text
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.reading import Continuation, Reading
 from charlstm.generation.recipe import Recipe
@@ -52,6 +51,7 @@ from charlstm_tui.player.opening import (
     checkpoints,
     load,
     other_model_words,
+    read,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
 from charlstm_tui.player.saved_sessions import SavedSession, copy_as
@@ -173,7 +173,7 @@ class Desk:
         self._branches: tuple[State | None, tuple[BranchInfo, ...]] = (None, ())
         self._said, self._error, self._reading = _Said(), "", ""
         self._status, self._not_saved = SavingStatus(), ""
-        self._kept: tuple[object, ...] | None = None  # what the saver has
+        self._kept: tuple[State, *tuple[object, ...]] | None = None  # what the saver has
         self._noted: dict[int, str] = {}  # by key of a text: what was said about where it is saved
         self._keys = itertools.count(1)
         self._writer = JobQueue()
@@ -263,9 +263,8 @@ class Desk:
         if saver is not None and request.session is not None:  # it may be the one that was played until now
             is_saved = saver.flush(request.session, WAIT_FOR_FILE)
         loaded, facts = load(request, [*self._known()])
-        found = None if request.session is None else session_file.read(request.session)
-        opened = None if request.session is None else saved_sessions.session_at(request.session)
-        last = None if saver is None else saved_sessions.last(facts.sessions, request.session, closed)
+        found, opened = (None, None) if request.session is None else read(request.session)
+        last = None if saver is None else saved_sessions.last(facts.sessions, closed)
         return _Opening(loaded, facts, found, opened, closed, last, is_saved)
 
     def _begin_text(self, request: PlayRequest, found: _Opening, clamps: Sequence[Clamp]) -> None:
@@ -292,7 +291,7 @@ class Desk:
             older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
             note = " ".join(filter(None, (saved.note, other_model_words(found.opened, facts), older)))
         self._play(document, about, recipe)
-        if self._saver is not None and saved is not None:
+        if self._saver is not None and saved is not None and saved.format:
             self._saver.go_on(key, facts.sessions, saved, run=facts.run)
         self._kept = self._work()
         self._say(note)
@@ -989,7 +988,6 @@ class Desk:
             opened=about.opened,
             edited=about.edited,
             title=about.title,
-            continues=about.continues,
             learnt_strength=None if self.learnt is None else self.learnt.strength,
             suggests=self.suggests,
             suggestion=suggestion,
@@ -1040,7 +1038,7 @@ class Desk:
 
     # ---- saving
 
-    def _work(self) -> tuple[object, ...]:
+    def _work(self) -> tuple[State, *tuple[object, ...]]:
         """What is saved: as long as this is the same, nothing has changed."""
         assert self.about is not None
         return self.document.state, self.recipe.settings, self.recipe.clamps, self.about.edited
@@ -1060,13 +1058,18 @@ class Desk:
         )
 
     def _keep(self, *, even_if_same: bool = False) -> None:
-        """Give the text to who writes it, if it has changed. One to which nothing was done has no file."""
+        """Give the text to who writes it, if it has changed. One to which nothing was done has no file, and where only
+        the cursor was moved a file of the user's stays as it is."""
         saver, about = self._saver, self.about
         if saver is None or about is None:
             return
         work, kept, is_known = self._work(), self._kept, saver.knows(about.key)
-        if not even_if_same and kept is not None and (kept[0] is work[0] and (not is_known or kept == work)):
-            return
+        if not even_if_same and kept is not None:
+            is_same = kept[0] is work[0]
+            if not is_known or not saver.status(about.key).automatic:
+                is_same = is_same or only_moved(kept[0], work[0])
+            if is_same and (not is_known or kept[1:] == work[1:]):
+                return
         if not is_known:
             saver.begin(about.key, about.facts.sessions, run=about.facts.run)
         saver.keep(about.key, self._session_state())
@@ -1129,33 +1132,38 @@ class Desk:
         return True
 
     def save_as(self, path: Path, colour: str | None, *, prose: bool = False) -> None:
-        """Save the session, or export its text, as the ending of ``path`` says, with ``prose`` as paragraphs. It is
-        copied at once and written by another thread; the note or the failure says what came of it."""
+        """Save the session in a file, where the text goes on then, or export a copy of the text, as the ending of
+        ``path`` says, with ``prose`` as paragraphs. That is done by another thread; the note or the failure says what
+        came of it."""
         self.asked += 1
         about, saver = self.about, self._saver
         if about is None or saver is None:
             return
+
+        def note(words: str) -> None:
+            self._call(lambda: self._job_notes.append(words))
+
+        def tell(failure: str) -> None:
+            self._call(lambda: self._job_failures.append(failure))
+
         self.about = about = replace(about, edited=True)
-        state, model, key = self._session_state(), about.loaded.model, about.key
-        is_session = path.suffix.lower() in ("", ".json")
-        if is_session:
+        if path.suffix.lower() in ("", ".json"):
+            self.about = about.lying_at(path)
             self._keep(even_if_same=True)
+            saver.move(about.key, path, note, tell)
+            self._changed()
+            return
+        state, model, key = self._session_state(), about.loaded.model, about.key
 
         def write(reading: Reading | None) -> None:
             def session() -> Session:
                 return session_of(state, reading or begin_reading(state, model))
 
-            def save_after_own_file() -> None:  # which is the older one then
+            def export() -> None:
                 saver.wait_for(key, WAIT_FOR_FILE)
-                note = copy_as(path, colour, state, session, prose=prose)()
-                if is_session:
-                    self._call(lambda: self._set_continued(key, target(path)))
-                self._call(lambda: self._job_notes.append(note))
+                note(copy_as(path, colour, state, session, prose=prose)())
 
-            def tell(failure: str) -> None:
-                self._call(lambda: self._job_failures.append(failure))
-
-            self._writer.add(save_after_own_file, "saving the session", tell)
+            self._writer.add(export, "exporting the text", tell)
 
         def write_as_read(reading: Reading | None) -> None:
             fits = reading is not None and reading.fits(state.document.text, state.document.prime_length)
@@ -1180,12 +1188,6 @@ class Desk:
         while self._calls:
             self._calls.popleft()()
 
-    def _set_continued(self, key: int, path: Path) -> None:
-        """The text continues the session that was saved at ``path``, unless another text is played by now."""
-        if self.about is not None and self.about.key == key:
-            self.about = replace(self.about, continues=str(path.absolute()))
-            self._keep(even_if_same=True)
-
     # ---- the end; these wait, and are called in another thread
 
     def close(self, timeout: float, *, delete_unkept: bool = False) -> bool:
@@ -1197,15 +1199,13 @@ class Desk:
             self._leave(self.about)
         if not self._thread.close(timeout) or not self._writer.wait(max(0.0, end - time.monotonic())):
             return False
+        is_saved = saver is None or saver.write_all(max(0.0, end - time.monotonic()))
+        if saver is not None and is_saved:
+            saver.close(max(0.0, end - time.monotonic()))
+            if delete_unkept:
+                saver.delete_unkept()
         self._do_calls()  # the loop does nothing any more
-        if saver is None:
-            return True
-        if not saver.write_all(max(0.0, end - time.monotonic())):
-            return False
-        saver.close(max(0.0, end - time.monotonic()))
-        if delete_unkept:
-            saver.delete_unkept()
-        return True
+        return is_saved
 
     def rescue(self) -> list[str]:
         """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these sessions,
