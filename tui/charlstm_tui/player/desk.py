@@ -39,7 +39,7 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.background import JobQueue, in_thread
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.edits import LONGEST_SENTENCE, branch_words, joint, read_as, read_as_words, whole_words
+from charlstm_tui.player.edits import LONGEST_SENTENCE, as_suggestion, branch_words, joint, read_as, read_as_words
 from charlstm_tui.player.figures import Figures, marks_of
 from charlstm_tui.player.model_thread import SUGGESTION_LENGTH, Batch, ModelThread, Order, Question, Stream, Work
 from charlstm_tui.player.opening import (
@@ -723,7 +723,7 @@ class Desk:
             assert work.order is not None
             texts = [*known] or [work.suggest()]
             found = work.ways_on(work.order.cursor, SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
-            texts += [whole_words(each.text) for each in found]
+            texts += [as_suggestion(each.text, within=work.order.cursor < len(work.order.text)) for each in found]
             by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
             different = [text for text in texts if text in by_word.values()]
             return list(dict.fromkeys([texts[0], *different]))[:SUGGESTIONS]
