@@ -126,7 +126,7 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (desk, model_thread):  # the noise of this model is all one word
-        monkeypatch.setattr(module, "whole_words", lambda text: text)
+        monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
     async with playing(model) as it:
         await it.paused(20)
         await it.pilot.press("w")
