@@ -36,7 +36,7 @@ from charlstm_tui.formatting import home
 from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
-from charlstm_tui.player import saved_sessions, session_saver
+from charlstm_tui.player import saved_sessions, session_saver, text_saving
 from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex, OverlapCheck
@@ -627,7 +627,7 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     """The first session cannot be written while the second is played; it is tried again, and kept at the end."""
     run = record(tmp_path, "finished").run
     monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(desk_module, "WAIT_FOR_FILE", 0.05)
+    monkeypatch.setattr(text_saving, "WAIT_FOR_FILE", 0.05)
     played, attend = threading.Event(), session_saver.SessionSaver._attend
 
     def late(saver: session_saver.SessionSaver, saving: Any) -> None:
@@ -852,7 +852,7 @@ def test_closing_waits_for_an_export(
     model: Path, desk: PlayedDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, path, save = threading.Event(), tmp_path / "story.html", user_files.save_bytes
-    monkeypatch.setattr(desk_module, "WAIT_FOR_FILE", 0.01)
+    monkeypatch.setattr(text_saving, "WAIT_FOR_FILE", 0.01)
     monkeypatch.setattr(user_files, "save_bytes", lambda *arguments: (release.wait(60), save(*arguments)))
     desk.open(PlayRequest(str(model)))
     desk.insert("hello")
