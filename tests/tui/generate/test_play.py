@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -658,7 +656,7 @@ async def test_the_dialog_that_saves_shows_its_keys_below_all_formats(model: Pat
         await it.until(lambda: isinstance(it.app.screen, SaveDialog) and "Esc cancel" in it.screen_text())
         assert "O lists the sessions in" in it.screen_text()
         await it.pilot.press("up")  # the last format, which may have to be scrolled to
-        await it.until(lambda: ".json" in it.screen_text() and "the session, to continue it" in it.screen_text())
+        await it.until(lambda: ".json" in it.screen_text() and "which goes on there" in it.screen_text())
 
 
 async def test_message_stays_when_the_note_before_it_goes(model: Path) -> None:
@@ -680,22 +678,6 @@ async def test_note_goes_with_the_next_change(model: Path) -> None:
         await it.until(lambda: "Undone" in it.status())
         it.desk.put_in("abc")
         await it.until(lambda: "Undone" not in it.status())
-
-
-async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[threading.Thread] = []
-    monkeypatch.setattr(
-        "charlstm_tui.player.saved_sessions.session_at", lambda path: threads.append(threading.current_thread())
-    )
-    async with playing(model) as it:
-        await it.paused(5)
-        it.screen.play.state = replace(it.state, continues=str(model.with_suffix(".json")))
-        await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        assert threads
-        assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize("pasted", [False, True])

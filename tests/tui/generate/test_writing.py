@@ -114,17 +114,19 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
 
 
 def test_a_suggestion_ends_with_a_whole_word() -> None:
-    assert edits.whole_words(" By your h") == " By your"
-    assert edits.whole_words("said.\nTh") == "said."
-    assert edits.whole_words(" word") == " word"
-    assert edits.whole_words("word") == "word"
+    assert edits.as_suggestion(" By your h") == " By your"
+    assert edits.as_suggestion("said.\nTh") == "said."
+    assert edits.as_suggestion(" word") == " word"
+    assert edits.as_suggestion("word") == "word"
+    assert edits.as_suggestion(" said he.\nAnd th", within=True) == " said he."
+    assert edits.as_suggestion("\nAnd th", within=True) == ""
 
 
 async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (desk, model_thread):  # the noise of this model is all one word
-        monkeypatch.setattr(module, "whole_words", lambda text: text)
+        monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
     async with playing(model) as it:
         await it.paused(20)
         await it.pilot.press("w")
@@ -541,7 +543,7 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         adaptive.read(loaded.vocabulary.encode(text)[0])
         session = GenerationSession.of(adaptive.adapted(), text[-model_thread.LEARNT_CONTEXT :], it.state.recipe)
         position = len(text) - len(it.prime)  # the copy draws as the model does at this place
-        return edits.whole_words(session.suggest(model_thread.SUGGESTION_LENGTH, position=position))
+        return edits.as_suggestion(session.suggest(model_thread.SUGGESTION_LENGTH, position=position))
 
     async with playing(model, (120, 30)) as it:
         await it.paused(5)
