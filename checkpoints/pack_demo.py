@@ -29,9 +29,7 @@ def main(run: str, books: str, out: str) -> None:
     texts = (file.read_text(encoding="utf-8") for file in sorted(Path(books).glob("*.txt")))
     reading = dataclasses.replace(model.text_options, lines="auto")
     info = model.info | {"prime": PRIME}
-    save_model(
-        out, dataclasses.replace(model, info=info, text_options=reading, passages=passages_of(texts)), half=True
-    )
+    save_model(out, dataclasses.replace(model, info=info, text_options=reading, passages=passages_of(texts)), half=True)
     print(f"{out}: {model}, {Path(out).stat().st_size:,} bytes")
 
 

@@ -58,9 +58,6 @@ async def test_rows_of_verse_that_wrap_are_marked_and_those_of_prose_are_not() -
         assert "›" not in "".join(app.shown())  # all lines have room
         await pilot.resize_terminal(20, 24)
         await pilot.pause()
-        app.view.join(True)
-        assert "›" not in "".join(app.shown())
-        app.view.join(False)
         assert "›" in "".join(app.shown())
         app.view.append("words of prose " * 30)
         app.view.scroll_to(y=0, animate=False)

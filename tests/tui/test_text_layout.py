@@ -110,44 +110,6 @@ def test_rows_do_not_depend_on_how_the_text_came(text: str, width: int, cuts: li
     assert parts.starts == again.starts
 
 
-def lines_joined(text: str) -> str:
-    """The text with spaces for the newlines within paragraphs."""
-    blank = "\n\t \u3000"
-    shown = list(text)
-    for place in range(1, len(text) - 1):
-        if text[place] == "\n" and text[place - 1] not in blank and text[place + 1] not in blank:
-            shown[place] = " "
-    return "".join(shown)
-
-
-@given(
-    st.text(st.sampled_from("ab -\n\t你é\u0301"), max_size=120), st.text(st.sampled_from("a \n"), max_size=9),
-    st.integers(2, 12), st.integers(0, 130), st.integers(0, 130), st.integers(0, 9),
-)  # fmt: skip
-@examples(125)
-def test_joined_lines_wrap_as_if_there_were_spaces(
-    text: str, new: str, width: int, start: int, stop: int, repeat: int
-) -> None:
-    text = (text + "\n") * (1 + repeat * 40)
-    start, stop = sorted((min(start, len(text)), min(stop, len(text))))
-    page, expected = TextLayout(width), TextLayout(width)
-    page.join(True)
-    for place in range(0, len(text), 50):
-        page.append(text[place : place + 50])
-    expected.append(lines_joined(text))
-    assert page.starts == expected.starts
-    page.replace(start, stop, new)
-    edited = text[:start] + new + text[stop:]
-    expected.replace(0, len(expected), lines_joined(edited))
-    assert page.text() == edited
-    assert page.starts == expected.starts
-    for row in range(page.rows):
-        assert page.glyphs(*page.row_span(row)) == expected.glyphs(*expected.row_span(row))
-    page.join(False)
-    expected.replace(0, len(expected), edited)
-    assert page.starts == expected.starts
-
-
 def test_spaces_that_must_not_break_do_not() -> None:
     page = TextLayout(8)
     page.append("one 10\xa0km")

@@ -289,8 +289,6 @@ ACTIONS: tuple[Action, ...] = (
       "Go to the tree of branches: the words of each and the character from which it differs.", footer=6),
     A("generate.play", "colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.", footer=7,
       words="highlight heatmap"),
-    A("generate.play", "join_lines", "J", "join lines", "Show the line breaks within a paragraph as spaces, or as they "
-      "are: the text stays the same.", words="wrap paragraphs prose"),
     A("generate.play", "next_copied", "y", "copied", "Go to the next stretch that is copied from the training text."),
     A("generate.begin", "earlier", "left_square_bracket", "earlier", "Go on with an earlier model of the run.", -1,
       handler="checkpoint", needs="snapshots"),

@@ -26,7 +26,6 @@ from charlstm_tui.generate.view_bar import GenerateBar
 from charlstm_tui.player import desk, edits, insight_jobs, model_thread
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import Origin, origin
-from charlstm_tui.player.preferences import recall
 from charlstm_tui.widgets.find import FindBar
 from playing_app import PRIME, Session, at, playing
 from recorded_run import tiny_model
@@ -316,25 +315,6 @@ async def test_the_palette_names_no_keys_that_would_be_typed(model: Path) -> Non
         await it.until(lambda: it.screen.view_name == "play")
         await it.pilot.press("ctrl+p", *"zoom")
         await it.until(lambda: "[z]" in it.screen_text())
-
-
-async def test_line_breaks_within_a_paragraph_are_shown_as_spaces_and_stay_in_the_text(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(0)
-        await it.pilot.press("w", *"one", "enter", *"two", "enter", "enter", *"three", "escape", "escape")
-        await it.until(lambda: it.text.endswith("one\ntwo\n\nthree") and it.screen.view_name == "play")
-        text = it.text
-        assert "one two" not in it.screen_text()
-        assert "lines joined" not in it.status()
-        await it.pilot.press("J")
-        await it.until(lambda: "one two" in it.screen_text())
-        it.screen.play.say("")
-        assert "two three" not in " ".join(it.screen_text().split("\n"))
-        await it.until(lambda: "lines joined" in it.status())  # also when the message has gone
-        assert it.text == text
-    memory = recall(str(model))
-    assert memory is not None
-    assert memory.joined
 
 
 @pytest.mark.parametrize("writing", [False, True])

@@ -275,8 +275,6 @@ class PlayView(ExplainingView):
                 figures.insert(1, self._learning.figure)
         else:
             figures.append(words)
-        if self.text_view.joined:
-            figures.insert(1, "lines joined")
         if state.reading:
             figures.insert(0, state.reading)
         return figures
@@ -389,10 +387,7 @@ class PlayView(ExplainingView):
         if state.request.session is not None:
             prime = self.prime or prime  # once it was edited the text has none
         colour = None if self.scale is self._usual_when_opened else self.scale.name
-        joined = self.text_view.joined
-        return state.request.model_name, Preferences(
-            state.settings, state.speed, colour, prime, self.min_copied, joined
-        )
+        return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
 
     @property
     def _usual_scale(self) -> Scale:
@@ -411,7 +406,6 @@ class PlayView(ExplainingView):
         self._usual_when_opened = self._usual_scale
         scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_when_opened)
         self.scale, self.min_copied = scale, preferences.copied
-        self.text_view.join(preferences.joined)
         settle_garbage()
         self.check_overlap()
 
@@ -801,12 +795,6 @@ class PlayView(ExplainingView):
             request = self.state.request
             self.load(replace(request, prime=event.text, settings=None, speed=None, session=None, stream=True))
         self.focus_main()
-
-    def do_join_lines(self) -> None:
-        joined = not self.text_view.joined
-        self.text_view.join(joined)
-        how = "as spaces" if joined else "as they are"
-        self.say(f"Line breaks within a paragraph are shown {how}; the text stays the same.")
 
     def do_checkpoint(self, direction: int) -> None:
         self.say("")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -223,7 +223,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def _find_out_whether_verse(self) -> None:
         """Rows that wrap have a mark in verse, where a line break of the text could not be told from one of the view:
         where more than two rows of three end a line. In prose nearly all rows wrap, and marks would be in the way."""
-        is_verse = not self.joined and 3 * self._breaks > 2 * self._text_layout.rows
+        is_verse = 3 * self._breaks > 2 * self._text_layout.rows
         if is_verse != self._is_verse:
             self._is_verse = is_verse
             self.repaint()
@@ -516,28 +516,15 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         """Whether the end is in view, so that new text scrolls the view."""
         return self.scroll_offset.y >= self.max_scroll_y and not self.is_vertical_scrollbar_grabbed
 
-    @property
-    def joined(self) -> bool:
-        """Whether the line breaks within a paragraph are shown as spaces."""
-        return self._text_layout.joined
-
-    def join(self, joined: bool) -> None:
-        """Show the line breaks within a paragraph as spaces, or as they are."""
-        if joined != self.joined:
-            self._lay_out(lambda layout: layout.join(joined))
-
     def resized(self) -> None:
         # One cell is left for the cursor after a full row, beside the scrollbar.
         width = self.scrollable_content_region.width - 1
-        self._lay_out(lambda layout: layout.resize(width))
-
-    def _lay_out(self, change: Callable[[TextLayout], None]) -> None:
-        """Wrap the text in another way. Keep the cursor in view if it was, else the first row."""
+        # Keep the cursor in view if it was, else the first row.
         top, height, layout = self.scroll_offset.y, self._height_before, self._text_layout
         shows_cursor = not height or top <= self._row_of(self.cursor) < top + height
         self._height_before = self.size.height
         first, selected = layout.starts[min(top, layout.rows - 1)], self.selected
-        change(layout)
+        layout.resize(width)
         self.repaint()
         self._find_out_whether_verse()
         self._update_size()

@@ -1,7 +1,6 @@
 """Wrap a text that is edited into rows of terminal cells: glyphs, widths and line breaks.
 
-A newline ends a row. With ``joined``, one within a paragraph is shown as a space instead: one between two characters
-that are no spaces. The characters stay what they are.
+A newline ends a row.
 
 Only the position of each row's first character is stored. An edit wraps the rows from the one above it on, until one
 begins where a row began before: appending wraps the last row again and nothing else.
@@ -59,17 +58,11 @@ def _classify(code: int) -> int:
     return width | flags
 
 
-def _is_blank(char: str) -> bool:
-    return char in "\n\t" or bool(_classify(ord(char)) & SPACE)
-
-
 class TextLayout:
     """A text, wrapped at a width. Positions are indices of characters; rows and columns count from 0."""
 
     def __init__(self, width: int = 80) -> None:
         self.width = max(2, width)
-        self.joined = False
-        """Whether the lines of a paragraph are joined; set by :meth:`join`."""
         self.chars: list[str] = []
         self.starts = array("q", [0])
         """The position of each row's first character. There is always one row."""
@@ -88,7 +81,7 @@ class TextLayout:
 
     def append(self, text: str) -> int:
         """Add ``text`` at the end. Returns the first row that may have changed."""
-        last = max(0, self.rows - (2 if self.joined else 1))  # a newline at the end may be within a paragraph now
+        last = self.rows - 1
         del self.starts[last + 1 :]
         self.chars.extend(text)
         self._wrap(last)
@@ -121,20 +114,9 @@ class TextLayout:
             del self.starts[1:]
             self._wrap(0)
 
-    def join(self, joined: bool) -> None:
-        """Wrap all of the text again, with the lines of a paragraph joined or not."""
-        self.joined = joined
-        del self.starts[1:]
-        self._wrap(0)
-
     def ends_row(self, position: int) -> bool:
-        """Whether there is a newline at ``position`` that is shown as the end of a row."""
-        chars = self.chars
-        if not 0 <= position < len(chars) or chars[position] != "\n":
-            return False
-        if not self.joined or not 0 < position < len(chars) - 1:
-            return True
-        return _is_blank(chars[position - 1]) or _is_blank(chars[position + 1])
+        """Whether there is a newline at ``position``."""
+        return 0 <= position < len(self.chars) and self.chars[position] == "\n"
 
     def row_of(self, position: int) -> int:
         """The row that shows ``position``; the end of the text belongs to the last row."""
@@ -167,10 +149,6 @@ class TextLayout:
     def glyphs(self, start: int, stop: int) -> list[tuple[str, int]]:
         """Glyph and cells of each character. A combining mark at the start of a row is drawn on ◌."""
         shown = [(glyph(char), cells(char)) for char in self.chars[start:stop]]
-        if self.joined:
-            for place in range(start, stop):
-                if self.chars[place] == "\n" and not self.ends_row(place):
-                    shown[place - start] = " ", 1
         if shown and shown[0][1] == 0 and shown[0][0]:
             shown[0] = ("◌" + shown[0][0], 1)
         return shown
@@ -210,16 +188,9 @@ class TextLayout:
             for code in set(unknown.tolist()):
                 self._classes[code] = _classify(code)
             classes = self._classes[codes]
-        newlines = codes == 10
-        if self.joined and newlines.any():
-            blank = newlines | (codes == 9) | (classes & SPACE != 0)
-            before = np.concatenate([[base == 0 or _is_blank(self.chars[base - 1])], blank[:-1]])
-            within = newlines & ~before & ~np.concatenate([blank[1:], [True]])
-            classes = np.where(within, np.uint8(1 | BREAK | SPACE), classes)
-            newlines &= ~within
         widths = classes & WIDTH
         before = np.concatenate(([0], np.cumsum(widths, dtype=np.int64))).tolist()
-        ends = np.flatnonzero(newlines).tolist()
+        ends = np.flatnonzero(codes == 10).tolist()
         # A row may start after a break, but not with a combining mark of the character before.
         breaks = (np.flatnonzero((classes[:-1] & BREAK != 0) & (widths[1:] > 0)) + 1).tolist() if size else []
         most = self.width * ROW_CHARS_PER_CELL

@@ -30,7 +30,6 @@ class Preferences:
     colour: str | None = setting(None, "the scale that colours the text; none: the one that suits the terminal")
     prime: str | None = setting(None, "the text that generation starts from")
     copied: int = setting(MIN_LENGTH, "shortest passage shown as copied", low=2, high=1000)
-    joined: bool = setting(False, "whether the line breaks within a paragraph are shown as spaces")
 
 
 def recall(model: str) -> Preferences | None:
@@ -60,7 +59,6 @@ def remember(model: str, memory: Preferences) -> None:
         "speed": -1 if math.isinf(memory.speed) else memory.speed,
         "colouring": memory.colour,  # 0.1 stored "colour", and its default too
         "copied": memory.copied,
-        "joined": memory.joined,
         "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
     }
     with contextlib.suppress(OSError, GenerationError), MEMORY.changing() as entries:  # recall() reports a newer file
