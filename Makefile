@@ -80,11 +80,12 @@ DEMO_SETTINGS = --preset standard --batch-size 64 --seq-length 100 --set head_lr
 demo: $(VENV)/.app
 	@test -d "$(BOOKS)" || { echo "Name the folder with the books: make demo BOOKS=FOLDER"; exit 1; }
 	rm -rf build/demo
-	$(BIN)/python checkpoints/prepare_books.py "$(BOOKS)" build/demo/books build/demo/both
+	$(BIN)/python checkpoints/prepare_books.py "$(BOOKS)" build/demo/books build/demo/both build/demo/held-out
 	$(BIN)/charlstm train build/demo/books --from none --lr 4e-3 --name first $(DEMO_SETTINGS)
 	$(BIN)/charlstm train build/demo/both --from build/demo/runs/first/model.safetensors --lr 1.5e-3 --lines keep \
 		--name second $(DEMO_SETTINGS)
-	$(BIN)/python checkpoints/pack_demo.py build/demo/runs/second build/demo/books checkpoints/demo.safetensors
+	$(BIN)/python checkpoints/pack_demo.py build/demo/runs/second build/demo/books build/demo/held-out \
+		checkpoints/demo.safetensors
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m hatchling build --target wheel
