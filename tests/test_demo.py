@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import math
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -37,13 +38,15 @@ def test_list_has_the_books_that_the_model_has_read() -> None:
     assert demo.passages is not None
     assert len(books) == len({book["number"] for book in books}) == 79
     assert [book["use"] for book in books if book["use"] != "train"] == ["held out"] * 8
-    assert sum(int(book["characters"]) for book in books) == pytest.approx(160 * len(demo.passages), rel=0.02)
+    read = [int(book["characters"]) for book in books if book["use"] == "train"]
+    assert sum(read) == pytest.approx(160 * len(demo.passages), rel=0.02)
 
 
 def test_books_are_gathered_without_header_and_compared_with_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepare, folder, out = script("prepare_books"), tmp_path / "folder", tmp_path / "out"
+    prepare, folder = script("prepare_books"), tmp_path / "folder"
+    out, both, held_out = places = [tmp_path / name for name in ("out", "both", "held out")]
     listed = tmp_path / "books.csv"
     same = sha256(b"A story.\n").hexdigest()
     books = ("84,Frankenstein,{},train", "345,Dracula,{},train", "19,Hiawatha,{},held out")
@@ -54,12 +57,14 @@ def test_books_are_gathered_without_header_and_compared_with_the_list(
         b"Frankenstein\r\n*** START OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN ***\r\n\r\nA story.\r\n"
     )
     with pytest.raises(SystemExit, match="lacks 1 of 2 books, by their numbers 345"):
-        prepare.main(str(folder), str(out))
+        prepare.main(str(folder), *map(str, places))
     (folder / "pg345.txt").write_text("Another story.\n")
     (folder / "19.txt").write_text("A song.\n")
-    prepare.main(str(folder), str(out))
+    prepare.main(str(folder), *map(str, places))
     assert (out / "00084.txt").read_bytes() == b"A story.\n"
     assert sorted(file.name for file in out.iterdir()) == ["00084.txt", "00345.txt"]
+    assert sorted(file.name for file in both.iterdir()) == ["00084.txt", "00345.txt"]
+    assert [file.read_text() for file in held_out.iterdir()] == ["A song.\n"]
     assert capsys.readouterr().err == "Dracula (345) is not the text that was used\n"
 
 
@@ -71,13 +76,13 @@ def test_packed_model_recognises_its_books_and_has_no_symbol_for_rare_characters
     run.mkdir()
     trained = CharLSTM(len(vocabulary), 8, 1).to_model(vocabulary, info={"run": "prose", "prime": "the quick "})
     save_model(run / "model.safetensors", trained)
-    script("pack_demo").main(str(run), str(tmp_path), str(out))
+    script("pack_demo").main(str(run), str(tmp_path), str(tmp_path / "book.txt"), str(out))
     packed = load_model(out)
     assert packed.passages is not None
     assert known_share(packed.passages, passages_of([text])) == 1
     assert packed.vocabulary.symbols == vocabulary.symbols[:-1]
     assert packed.vocabulary.replacement is None
-    assert packed.info["run"] == "prose"
+    assert packed.loss == pytest.approx(math.log(len(vocabulary)), abs=0.5)  # it has learnt nothing
     assert packed.info["prime"] == "It was a cold bright day, and "
     kept = trained.weights["fc.weight"][:-1]
     np.testing.assert_allclose(packed.weights["fc.weight"], kept, atol=1e-3)
