@@ -13,6 +13,7 @@ from textual.app import App
 from textual.events import Event, Key
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.widgets import Input
 
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
@@ -76,6 +77,13 @@ async def shows(pilot: Pilot[Any], *words: str) -> str:
     return screen_text(pilot.app)
 
 
+async def answer(pilot: Pilot[Any], text: str) -> None:
+    """Enter ``text`` in the line of the dialog that opens."""
+    await until(pilot, lambda: not isinstance(pilot.app.screen, ModeScreen) and bool(pilot.app.screen.query(Input)))
+    pilot.app.screen.query_one(Input).value = text
+    await pilot.press("enter")
+
+
 def contains(text: str, *words: str) -> bool:
     return all(word in text for word in words)
 
@@ -124,6 +132,15 @@ class Driven:
             return not any(word in text for word in words)
 
         await self.until(all_gone)
+
+    async def answer(self, text: str) -> None:
+        """Enter ``text`` in the line of the dialog that opens."""
+        await answer(self.pilot, text)
+
+    async def go(self, mode: str) -> None:
+        """Go to ``mode``."""
+        self.app.go(mode)
+        await self.in_mode(mode)
 
     async def in_mode(self, mode: str) -> None:
         """Wait until ``mode`` is on screen and has been drawn."""

@@ -22,7 +22,7 @@ from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, remember
-from driven_app import LOOK, screen_text
+from driven_app import LOOK, answer, contains, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
@@ -77,6 +77,23 @@ class Session:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen.play.state}")
+
+    async def shows(self, *words: str) -> None:
+        """Wait until all ``words`` are on the screen, wherever its lines are broken."""
+        await self.until(lambda: contains(" ".join(self.screen_text().split()), *words))
+
+    async def says(self, *words: str) -> None:
+        """Wait until all ``words`` are in the line of status."""
+        await self.until(lambda: contains(self.status(), *words))
+
+    async def answer(self, text: str) -> None:
+        """Enter ``text`` in the line of the dialog that opens."""
+        await answer(self.pilot, text)
+
+    async def go(self, view: str, *keys: str) -> None:
+        """Press ``keys``, which lead to ``view``."""
+        await self.pilot.press(*keys)
+        await self.until(lambda: self.screen.view_name == view)
 
     async def paused(self, count: int) -> None:
         """Stand still after ``count`` characters, all of which are read."""
