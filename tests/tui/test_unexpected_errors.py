@@ -23,22 +23,6 @@ from driven_app import driven
 from recorded_run import record
 
 
-async def test_a_failing_worker_is_shown_and_logged_and_the_app_goes_on(
-    places: Path, unexpected_errors: deque[str]
-) -> None:
-    async def fails() -> None:
-        raise OSError(5, "Input/output error", "novel.txt")
-
-    async with driven(places, (120, 30)) as app:
-        await app.in_mode("corpus")
-        app.mode.run_worker(fails(), name="details")
-        await app.shows("novel.txt: Input/output")
-        await app.press("4")
-        await app.in_mode("runs")
-    assert "Traceback" in unexpected_errors[0]
-    assert "Input/output error" in log_path().read_text(encoding="utf-8")
-
-
 async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,20 +41,35 @@ async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
     assert not unexpected_errors
 
 
-async def test_a_failing_action_is_shown_and_the_app_goes_on(
+async def test_a_failing_worker_or_action_is_shown_logged_and_copied_and_the_app_goes_on(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def fails() -> None:
+        raise OSError(5, "Input/output error", "novel.txt")
+
     async with driven(places, (120, 30)) as app:
         await app.in_mode("corpus")
+        await app.press("exclamation_mark")
+        await app.shows("There are none", "app.log")
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+        app.mode.run_worker(fails(), name="details")
+        await app.shows("novel.txt: Input/output")
+        assert "Traceback" in unexpected_errors[0]
+        assert "Input/output error" in log_path().read_text(encoding="utf-8")
         monkeypatch.setattr(app.mode.view, "do_open_path", lambda: 1 / 0)
         monkeypatch.setattr(app.app, "do_units", lambda: 1 / 0)
-        await app.press("o")
-        await app.shows("Open path failed (ZeroDivisionError")
         await app.press("u")
         await app.shows("Nats/bits failed")
-        await app.press("4")
+        await app.press("o")
+        await app.shows("Open path failed (ZeroDivisionError")
+        await app.press("exclamation_mark")
+        await app.shows("ZeroDivisionError: division by zero", "Traceback")
+        await app.press("ctrl+c")
+        await app.until(lambda: "open path\nTraceback" in app.app.clipboard)
+        await app.press("escape", "4")
         await app.in_mode("runs")
-    assert len(unexpected_errors) == 2
+    assert len(unexpected_errors) == 3
 
 
 async def test_a_failing_display_of_the_runs_is_reported_once(
@@ -83,8 +82,7 @@ async def test_a_failing_display_of_the_runs_is_reported_once(
             run.advance(10)
             await app.shows("Showing the runs failed")
             run.advance(10)
-            await app.press("4")
-            await app.in_mode("runs")
+            await app.go("runs")
             await app.shows("novel-quick-1")
     assert len(unexpected_errors) == 1
 
@@ -130,25 +128,6 @@ def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: 
         assert watcher.is_alive()
     finally:
         watcher.close()
-
-
-async def test_errors_of_the_session_are_shown_and_copied(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with driven(places, (120, 30)) as app:
-        await app.in_mode("corpus")
-        await app.press("exclamation_mark")
-        await app.shows("There are none", "app.log")
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-        monkeypatch.setattr(app.mode.view, "do_open_path", lambda: 1 / 0)
-        await app.press("o", "exclamation_mark")
-        await app.shows("ZeroDivisionError: division by zero", "Traceback")
-        await app.press("ctrl+c")
-        await app.until(lambda: "open path\nTraceback" in app.app.clipboard)
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-    assert len(unexpected_errors) == 1
 
 
 def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
