@@ -111,13 +111,12 @@ class Session:
         await self.until(lambda: view.scores is not None)
         return view
 
-    async def part_scored(self, count: int, start: int, stop: int) -> ScoreView:
-        """The same for the characters from ``start`` to ``stop`` of the text alone, which were selected in it."""
-        view = await self.score_shown(count)
+    async def score_part(self, start: int, stop: int) -> None:
+        """Select these characters of the text that Score shows, and let it show them alone."""
+        view = self.screen.score
         view.text_view._select(start, stop)
         await self.pilot.press("s")
         await self.until(lambda: view.text_view.text() == self.text[start:stop])
-        return view
 
     async def burst(self, *keys: str) -> None:
         """Press keys so quickly that all have come before the app reads the first."""
@@ -164,13 +163,16 @@ class HeldReading:
 
 @asynccontextmanager
 async def playing(
-    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0
+    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0, *, paused: int | None = None
 ) -> AsyncIterator[Session]:
+    """The app on Generate with this model, which stands still after so many characters if that is said."""
     if speed is not None:
         remember(str(model), Preferences(speed=speed))
     app = CharLSTMApp(StartOptions(model=str(model)))
     async with app.run_test(size=size) as pilot:
         session = Session(app, pilot)
         await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+        if paused is not None:
+            await session.paused(paused)
         yield session
     assert not app.is_running

@@ -59,7 +59,7 @@ async def rows(settings: SamplerSettings, width: int = 28, height: int = 10) -> 
         yield [candidates.render_line(y).text.rstrip() for y in range(height)]
 
 
-async def test_without_temperature_and_filters_model_and_drawn_are_the_same() -> None:
+async def test_rows_show_the_models_bar_the_samplers_mark_and_what_is_cut() -> None:
     async with rows(NO_FILTER) as shown:
         assert shown[:7] == [
             "NEXT “…ea” █ model │ sampler",
@@ -70,12 +70,8 @@ async def test_without_temperature_and_filters_model_and_drawn_are_the_same() ->
             "  o │           3.0 %  3.0 %",
             "all 5 kept",
         ]
-
-
-async def test_a_filter_moves_the_mark_and_leaves_the_models_bar() -> None:
     async with rows(SamplerSettings(temperature=1, top_k=2, min_p=None)) as shown:
-        assert shown[:5] == [
-            "NEXT “…ea” █ model │ sampler",
+        assert shown[1:5] == [
             "  ␣ █████▎│      52 %   65 %",
             "  e ██▊│         28 %   35 %",
             "── 3 cut by top-k: 20 % ────",
@@ -83,14 +79,17 @@ async def test_a_filter_moves_the_mark_and_leaves_the_models_bar() -> None:
         ]
 
 
-async def test_a_high_temperature_puts_the_mark_inside_the_bar_of_the_likeliest() -> None:
-    async with rows(SamplerSettings(temperature=5, min_p=None)) as shown:
-        assert shown[1].startswith("  ␣ ██│██▎ ")
-
-
-async def test_foot_says_in_words_what_is_kept_of_what() -> None:
-    async with rows(SamplerSettings(temperature=1, min_p=None), width=60) as shown:
-        assert "all 5 kept · entropy 1.2 nats" in shown
+@pytest.mark.parametrize(
+    ("settings", "width", "words"),
+    [
+        (SamplerSettings(temperature=5, min_p=None), 28, "\n  ␣ ██│██▎ "),  # the mark is inside the bar
+        (SamplerSettings(temperature=1, min_p=None), 60, "all 5 kept · entropy 1.2 nats"),
+        (SamplerSettings(temperature=1, top_k=1, min_p=None), 60, "1 of 5 kept: 52 % · temperature does nothing here"),
+    ],
+)
+async def test_rows_and_foot_say_what_the_sampler_does(settings: SamplerSettings, width: int, words: str) -> None:
+    async with rows(settings, width) as shown:
+        assert words in "\n".join(shown)
 
 
 @pytest.mark.parametrize("width", [12, 18, 23, 28, 37, 53])
@@ -193,8 +192,3 @@ async def test_panel_says_which_filter_hides_what_temperature_does(settings: Sam
         shown = [panel.render_line(row).text.strip() for row in range(panel.size.height)]
         assert shown[-1].startswith("!") == bool(words)
         assert not words or shown[-1] == f"!    {words}"
-
-
-async def test_foot_says_where_temperature_does_nothing() -> None:
-    async with rows(SamplerSettings(temperature=1, top_k=1, min_p=None), width=60) as shown:
-        assert "1 of 5 kept: 52 % · temperature does nothing here" in shown

@@ -230,8 +230,7 @@ def naming(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 async def test_cells_that_are_named_while_one_is_followed_have_their_scores(run: Path, naming: asyncio.Event) -> None:
-    async with playing(run) as it:
-        await it.paused(400)
+    async with playing(run, paused=400) as it:
         await it.pilot.press("x")
         view = it.screen.cells
         await it.until(lambda: view.activations is not None)
@@ -282,8 +281,7 @@ async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
 
     monkeypatch.setattr(InsightJobs, "name", never)
     monkeypatch.setattr(InsightJobs, "lesions", never)
-    async with playing(model) as it:
-        await it.paused(400)
+    async with playing(model, paused=400) as it:
         await it.pilot.press("x")
         view = it.screen.cells
         await it.shows("follow … 0 %")
@@ -431,8 +429,7 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
 async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_done(
     model: Path, naming: asyncio.Event
 ) -> None:
-    async with playing(model) as it:
-        await it.paused(400)
+    async with playing(model, paused=400) as it:
         await it.pilot.press("x")
         view = it.screen.cells
         await it.until(lambda: view.activations is not None and "Finding out" in it.screen_text())
@@ -484,8 +481,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
 
 
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:
-    async with playing(model, (100, 24)) as it:
-        await it.paused(60)
+    async with playing(model, (100, 24), paused=60) as it:
         play, loaded = it.screen.play, load_model(model)
 
         def explains(position: int) -> bool:
@@ -644,9 +640,7 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
         await it.pilot.press("escape")
         assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
-        view.text_view._select(20, 40)
-        await it.pilot.press("s")
-        await it.until(lambda: view.text_view.text() == it.text[20:40])
+        await it.score_part(20, 40)
         view.put_cursor(0)
         await it.pilot.press("v")
         await it.says(in_words(influence(loaded, it.text, 20), it.text, bits=False))

@@ -75,8 +75,7 @@ async def test_text_streams_from_the_start_pauses_goes_on_when_it_is_shown_again
 
 
 async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(3)
+    async with playing(model, paused=3) as it:
         await it.pilot.press("a")
         await it.until(lambda: isinstance(it.app.screen, SamplerDialog))
         entered = {"typical": "0.9", "mirostat": "2.5", "top_k": "7", "min_p": "off", "copied": "12"}
@@ -96,8 +95,7 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
 
 
 async def test_at_the_end_one_character_comes_for_a_key_and_elsewhere_the_cursor_walks(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(20)
+    async with playing(model, paused=20) as it:
         await it.shows("full")
         await it.pilot.press(*["minus"] * 12)
         await it.until(lambda: it.state.speed == 0)
@@ -120,8 +118,7 @@ async def test_at_the_end_one_character_comes_for_a_key_and_elsewhere_the_cursor
 
 
 async def test_rolling_again_own_text_and_saving(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(20)
+    async with playing(model, paused=20) as it:
         before = it.text
         await it.pilot.press("left", "left", "left", "r")
         await it.until(lambda: it.text[: len(before)] != before)
@@ -143,8 +140,7 @@ async def test_rolling_again_own_text_and_saving(model: Path) -> None:
 
 
 async def test_prime_that_was_typed_stays_while_another_window_or_pane_has_the_keyboard(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         prime, text = it.screen.play.prime_input, it.text
         await it.pilot.press("e", *"Once", "tab")
         await it.says("That prime was not played; e has it again.")
@@ -203,8 +199,7 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
 ) -> None:
     monkeypatch.setattr("charlstm_tui.player.model_thread.PROGRESS_AFTER", 0.0)
     reading = HeldReading(monkeypatch)
-    async with playing(model) as it:
-        await it.paused(3)
+    async with playing(model, paused=3) as it:
         await it.pilot.press("e", *["backspace"] * 11, "enter")
         await it.until(lambda: it.prime == "" and it.screen.play.playing)
         await it.until(lambda: "begins as a line does" in it.screen_text())
@@ -221,8 +216,7 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
 async def test_change_of_the_theme_is_not_remembered_as_a_choice_of_colours(model: Path, home: Path) -> None:
     other = home / "other.safetensors"
     save_model(other, tiny_model(prime="The morning"))
-    async with playing(model) as it:
-        await it.paused(3)
+    async with playing(model, paused=3) as it:
         it.app.theme = "ansi-dark"
         it.app.play(str(other))
         await it.until(lambda: it.screen.play.playing and it.screen.play.scale is RANK)
@@ -273,8 +267,7 @@ async def test_focus_mode_shows_who_wrote_the_text_and_no_levels_until_colours_a
 
 
 async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(40)
+    async with playing(model, paused=40) as it:
         view = it.screen.play.text_view
         needle = it.text[-8:-5]
         places = [match.start() for match in re.finditer(f"(?={re.escape(needle)})", it.text)]
@@ -302,8 +295,7 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
 
 
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
-    async with playing(model, size=(50, 14)) as it:
-        await it.paused(20)
+    async with playing(model, size=(50, 14), paused=20) as it:
         it.desk.choose("q", at(10))
         await it.until(lambda: len(it.state.branches) == 2)
         await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
@@ -326,8 +318,7 @@ async def test_hostile_text_at_every_size(home: Path) -> None:
     symbols = tuple(sorted(set(SYMBOLS) | set(nasty)))
     path = home / "nasty.safetensors"
     save_model(path, tiny_model(symbols=symbols, prime=nasty))
-    async with playing(path) as it:
-        await it.paused(200)
+    async with playing(path, paused=200) as it:
         assert it.text.startswith(own_text(nasty))
         for size in ((60, 20), (80, 24), (200, 60), (40, 12)):
             await it.pilot.resize_terminal(*size)
@@ -342,8 +333,7 @@ async def test_hostile_text_at_every_size(home: Path) -> None:
 
 
 async def test_messages_and_notes_go_each_at_its_time(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         await it.pilot.press("ctrl+z")
         await it.says("Undone")
         it.desk.put_in("abc")  # the next change
@@ -366,8 +356,7 @@ async def test_messages_and_notes_go_each_at_its_time(model: Path, monkeypatch: 
 
 
 async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(200)
+    async with playing(model, paused=200) as it:
         for size in ((80, 24), (120, 36)):
             await it.pilot.resize_terminal(*size)
             await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])  # type: ignore[misc]
@@ -414,8 +403,7 @@ async def test_nothing_is_generated_while_a_prime_is_typed(model: Path) -> None:
 
 
 async def test_characters_and_words_are_counted_with_the_prime_in_every_place(model: Path) -> None:
-    async with playing(model, size=(120, 36)) as it:
-        await it.paused(20)
+    async with playing(model, size=(120, 36), paused=20) as it:
         count = f"{len(it.text)} chars"
         await it.says(f"{count}  {len(it.text.split())} words")
         await it.pilot.press("w")
@@ -440,8 +428,7 @@ async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
     monkeypatch.setattr(
         "charlstm_tui.player.saved_sessions.session_at", lambda path: threads.append(threading.current_thread())
     )
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         it.screen.play.state = replace(it.state, continues=str(model.with_suffix(".json")))
         await it.pilot.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
@@ -450,8 +437,7 @@ async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
 
 
 async def test_legend_says_how_own_text_looks(model: Path) -> None:
-    async with playing(model, size=(150, 30)) as it:
-        await it.paused(20)
+    async with playing(model, size=(150, 30), paused=20) as it:
         for pasted in (False, True):
             assert "your own" not in it.status()
             await it.go("write", "w")

@@ -44,8 +44,7 @@ async def found_suggestion(it: Session) -> str:
 
 
 async def test_write_together(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         before = it.text
         await it.pilot.press("w")
         await it.says("ends Write.")  # in a narrow screen too
@@ -76,8 +75,7 @@ async def test_write_together(model: Path) -> None:
 
 
 async def test_no_tree_offers_keys_in_write_and_its_help_has_all_keys_of_an_action(model: Path) -> None:
-    async with playing(model, (120, 36)) as it:
-        await it.paused(5)
+    async with playing(model, (120, 36), paused=5) as it:
         await it.shows("BRANCHES")
         assert "BRANCHES  Enter shows" not in it.screen_text(), "there is none to show"
         await it.go("write", "w")
@@ -88,8 +86,7 @@ async def test_no_tree_offers_keys_in_write_and_its_help_has_all_keys_of_an_acti
 
 
 async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(20)
+    async with playing(model, paused=20) as it:
         before, prime = it.text, "The morning"
         await it.pilot.press("w", *["left"] * 4, *"x y", "backspace", "delete", "z")
         changed = before[:-4] + "x z" + before[-3:]
@@ -116,8 +113,7 @@ async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> N
 
 
 async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         before = it.text
         await it.pilot.press("w")
         await it.burst(*" one two three four", *["ctrl+w"] * 3)
@@ -134,8 +130,7 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monke
     config = home / "config.toml"
     config.write_text('[keys]\n"generate.accept_word" = "alt+w"\n"app.next_pane" = "alt+n"\n')
     monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         before = it.text
         await it.pilot.press("w")
         await it.until(lambda: bool(it.state.suggestion))
@@ -456,8 +451,7 @@ async def both_stream(it: Session) -> DuelView:
 
 
 async def test_a_view_has_the_state_of_the_playback_while_it_is_shown(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(60)
+    async with playing(model, paused=60) as it:
         views, play = it.screen.views, it.screen.play
         for key, name in (("s", "score"), ("x", "cells"), ("f", "multiverse"), ("g", "context"), ("d", "duel")):
             assert [each.id for each in views.values() if each.state is not None] == ["play"]  # type: ignore[attr-defined]
@@ -472,8 +466,7 @@ async def test_a_view_has_the_state_of_the_playback_while_it_is_shown(model: Pat
 
 
 async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         await it.pilot.press("d")
         duel = await both_stream(it)
         assert duel.view(1).text().startswith("The morning")
@@ -497,8 +490,7 @@ async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept_also_whi
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm_tui.generate.duel_view.LENGTH", 10**6)  # it still streams when a busy test looks
-    async with playing(model) as it:
-        await it.paused(30)
+    async with playing(model, paused=30) as it:
         before = it.text
         await it.pilot.press(*["left"] * 4, "d")
         duel = await both_stream(it)
@@ -530,8 +522,7 @@ async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(m
             if side.request.seed == duel.seed is not None and side.length > 5
         ]
 
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         duel, found = it.screen.duel, []
         for _ in range(2):
             await it.pilot.press("d")
@@ -549,8 +540,7 @@ async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(m
 
 
 async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_paused_and_goes_on(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         await it.pilot.press("d")
         duel = it.screen.duel
         await it.until(lambda: set(duel.sides) == {1, 2})
@@ -614,8 +604,7 @@ def novel(home: Path) -> Path:
 
 
 async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path) -> None:
-    async with playing(novel) as it:
-        await it.paused(3)
+    async with playing(novel, paused=3) as it:
         await it.pilot.press("w")
         it.desk.insert(COPIED)
         await it.until(lambda: it.screen.play.overlap is not None and it.screen.play.overlap.share > 0.8)
@@ -648,8 +637,7 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
         return report
 
     monkeypatch.setattr(Novelty, "update", slow)
-    async with playing(novel) as it:
-        await it.paused(3)
+    async with playing(novel, paused=3) as it:
         it.desk.insert(COPIED)
         await it.until(compared.is_set)
         play = it.screen.play
@@ -669,8 +657,7 @@ async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_
     book = " ".join("".join(random.choice(letters, 5)) for _ in range(800))
     path = home / "reader.safetensors"
     save_model(path, replace(tiny_model(prime="abc"), passages=passages_of([book])))
-    async with playing(path) as it:
-        await it.paused(3)
+    async with playing(path, paused=3) as it:
         play = it.screen.play
         await it.until(lambda: play.overlap is not None)
         assert "copied" not in it.status(), "nothing was found, which does not mean that nothing is copied"
@@ -685,15 +672,13 @@ async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_
 
 
 async def test_nothing_is_said_of_copied_passages_where_it_is_not_known_what_was_read(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(3)
+    async with playing(model, paused=3) as it:
         await it.pilot.press("y")
         await it.until(lambda: "It is not known what this model has read" in it.screen.message)
 
 
 async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(10)
+    async with playing(model, paused=10) as it:
         await it.pilot.press("z", "w", "ctrl+x")
         assert it.screen.maximized is not None
         await it.until(lambda: "Nothing is selected" in it.screen_text().splitlines()[-2])  # below the text
@@ -709,8 +694,7 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
 
 async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:
     """Beside a loss in nats stood surprises in bits."""
-    async with playing(model, (120, 36)) as it:
-        await it.paused(60)
+    async with playing(model, (120, 36), paused=60) as it:
         for unit, other in (("nats", "bits"), ("bits", "nats")):
             it.app.bits = unit == "bits"
             await it.until(lambda unit=unit: unit in it.status())  # type: ignore[misc]
@@ -723,8 +707,7 @@ async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) 
 
 
 async def test_the_views_that_explain_are_chosen_in_one_list_and_lead_to_each_other(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(60)
+    async with playing(model, paused=60) as it:
         await it.pilot.press("I")
         await it.shows("how far it looks back")
         for view, keys in (("cells", ("down", "enter")), ("context", "g"), ("score", "Is"), ("play", ("escape",))):
