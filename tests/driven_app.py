@@ -108,8 +108,13 @@ class Driven:
         """Everything on the screen, as characters."""
         return screen_text(self.app)
 
-    async def press(self, *keys: str) -> None:
+    async def press(self, *keys: str, shows: str | tuple[str, ...] = (), mode: str = "") -> None:
+        """Press ``keys``, and wait for what they show and for the mode that they lead to."""
         await self.pilot.press(*keys)
+        if mode:
+            await self.in_mode(mode)
+        if shows:
+            await self.shows(*((shows,) if isinstance(shows, str) else shows))
 
     def burst(self, *keys: str | Event) -> None:
         """Press keys so quickly that all have come before the app reads the first."""
@@ -136,6 +141,12 @@ class Driven:
     async def answer(self, text: str) -> None:
         """Enter ``text`` in the line of the dialog that opens."""
         await answer(self.pilot, text)
+
+    async def enter(self, key: str, text: str, *, shows: str = "") -> None:
+        """Press ``key``, which opens a dialog, enter ``text`` in its line, and wait for what that shows."""
+        await self.press(key)
+        await self.answer(text)
+        await self.shows(shows)
 
     async def go(self, mode: str) -> None:
         """Go to ``mode``."""

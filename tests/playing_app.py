@@ -90,9 +90,27 @@ class Session:
         """Enter ``text`` in the line of the dialog that opens."""
         await answer(self.pilot, text)
 
+    async def enter(self, key: str, text: str, *, shows: str = "") -> None:
+        """Press ``key``, which opens a dialog, enter ``text`` in its line, and wait for what that shows."""
+        await self.pilot.press(key)
+        await self.answer(text)
+        await self.shows(shows)
+
+    async def press(
+        self, *keys: str, shows: str | tuple[str, ...] = (), says: str | tuple[str, ...] = (), gives: str | None = None
+    ) -> None:
+        """Press ``keys``, and wait for what they show, say in the line of status, and make of the text."""
+        await self.pilot.press(*keys)
+        if shows:
+            await self.shows(*((shows,) if isinstance(shows, str) else shows))
+        if says:
+            await self.says(*((says,) if isinstance(says, str) else says))
+        if gives is not None:
+            await self.until(lambda: self.text == gives)
+
     async def go(self, view: str, *keys: str) -> None:
         """Press ``keys``, which lead to ``view``."""
-        await self.pilot.press(*keys)
+        await self.press(*keys)
         await self.until(lambda: self.screen.view_name == view)
 
     async def paused(self, count: int) -> None:

@@ -61,8 +61,7 @@ async def test_opens_on_train_when_a_run_is_live_which_every_mode_says_with_keys
         async with driven(places, (120, 30)) as app:
             await app.in_mode("train")
             for key in "1234":
-                await app.press(key)
-                await app.shows("▶ novel-quick-1 40%")
+                await app.press(key, shows="▶ novel-quick-1 40%")
                 await app.until(lambda: app.screen is app.mode)
                 bound: dict[str, set[str]] = {}
                 for each in app.mode.active_bindings.values():
@@ -72,8 +71,7 @@ async def test_opens_on_train_when_a_run_is_live_which_every_mode_says_with_keys
                 if key == "3":
                     await app.shows("← ")  # a scrolling pane passes the key on
                 if key in "14":  # the keys of a line that is typed in
-                    await app.press("slash")
-                    await app.shows("Enter to the list  Esc show all")
+                    await app.press("slash", shows="Enter to the list  Esc show all")
                     await app.press("escape")
                     await app.lacks("Enter to the list")
 
@@ -83,15 +81,13 @@ async def test_modes_and_their_help_are_reached_by_digits_and_clicks_but_digits_
 ) -> None:
     async with driven(places, (100, 90)) as app:
         await app.shows("python-reference")
-        await app.press("4")
-        await app.in_mode("runs")
+        await app.press("4", mode="runs")
         await app.pilot.click(offset=(app.text().splitlines()[-1].index("? help"), 89))
         await app.shows("Runs: keys", "Everywhere", "F1 ?")
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
         await app.go("generate")
-        await app.press("f1")
-        await app.shows("Play: keys")
+        await app.press("f1", shows="Play: keys")
         await app.press("escape", "1", "slash")
         await app.until(lambda: isinstance(app.app.focused, Input))
         await app.press("4", "q", "question_mark")
@@ -148,8 +144,7 @@ async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_sho
         await app.press(*"go to runs")
         options = app.screen.query_one(OptionList)
         await app.until(lambda: options.option_count and "Go to Runs" in str(options.get_option_at_index(0).prompt))
-        await app.press("enter")
-        await app.in_mode("runs")
+        await app.press("enter", mode="runs")
 
 
 async def test_escape_never_quits_ctrl_c_says_how_to_and_q_asks_only_when_a_session_is_not_saved(
@@ -163,8 +158,7 @@ async def test_escape_never_quits_ctrl_c_says_how_to_and_q_asks_only_when_a_sess
         await app.shows("Nothing is selected to copy. Ctrl+Q quits.")
         await app.press("escape")
         app.app.not_saved = "The session cannot be saved: No space left on device."
-        await app.press("q")
-        await app.shows("Quit although a session is not saved?", "No space left on device.")
+        await app.press("q", shows=("Quit although a session is not saved?", "No space left on device."))
         await app.press("enter")
         await app.lacks("Quit although a session is not saved?")
         assert not app.app.exiting
@@ -229,8 +223,7 @@ async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(pla
     with record(places, "running") as run:
         async with driven(places) as app:
             await app.in_mode("train")
-            await app.press("q")
-            await app.shows("Quit while training continues?")
+            await app.press("q", shows="Quit while training continues?")
             run.end("stopped")
             await app.until(lambda: not app.app.is_running)
             assert app.app.farewell == ""
@@ -241,8 +234,7 @@ async def test_quitting_before_the_first_checkpoint_says_that_it_is_on_its_way(p
         recorded.run.state_path.unlink(missing_ok=True)
         async with driven(places, (120, 30)) as app:
             await app.in_mode("train")
-            await app.press("q")
-            await app.shows("first checkpoint of novel-quick-1 is on its way.")
+            await app.press("q", shows="first checkpoint of novel-quick-1 is on its way.")
             await app.press("s")
             await app.until(lambda: not app.app.is_running)
             assert app.app.farewell.startswith("Stopping novel-quick-1: a checkpoint is on its way")

@@ -75,8 +75,7 @@ async def test_welcome_fits_names_a_ready_model_only_where_there_is_one_and_is_h
         await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
         await app.press("escape")
         await app.lacks("Welcome")
-        await app.press("enter")
-        await app.in_mode("generate")
+        await app.press("enter", mode="generate")
         assert app.app.model == ModelChoice("demo")
 
 
@@ -97,8 +96,7 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
         await app.shows("licence: l leaves them out")
         await app.press("l")
         await app.shows("licence: left out", "Header and licence are left out", f"{len(PROSE):,} characters")
-        await app.press("l")
-        await app.shows("licence: l leaves them out", "compressor (xz)")
+        await app.press("l", shows=("licence: l leaves them out", "compressor (xz)"))
         await app.press("u")
         in_bits = await app.shows("LOSS TO BEAT, bits on the held-out part", "last letter (order 1)")
         assert figure(in_bits) == pytest.approx(figure(shown) / math.log(2), abs=0.01)
@@ -176,13 +174,11 @@ async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places:
     lines = prose(30, width=48).splitlines()
     async with driven(places, text="house.txt") as app:
         await app.shows("lines: kept", *lines[:2])
-        await app.press("p")
-        await app.shows("lines: auto", "lines joined into 30 paragraphs; p keeps them.")
+        await app.press("p", shows=("lines: auto", "lines joined into 30 paragraphs; p keeps them."))
         state = view(app).text
         assert state is not None
         assert (state.beginning or "").startswith(" ".join(lines[:3]))
-        await app.press("p")
-        await app.shows("lines: kept", lines[1])
+        await app.press("p", shows=("lines: kept", lines[1]))
 
 
 async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
@@ -212,8 +208,7 @@ async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None
         await app.shows("! Cleaning (n) removes 400 soft hyphens.", "clean: no")
         assert "be\u00adst" not in app.text()
         assert "It was the best of" not in app.text()
-        await app.press("n")
-        await app.shows("✓ Cleaning removes 400 soft hyphens.", "It was the best of")
+        await app.press("n", shows=("✓ Cleaning removes 400 soft hyphens.", "It was the best of"))
 
 
 @pytest.mark.usefixtures("counted")
@@ -277,8 +272,7 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
     monkeypatch.setattr(TextsView, "show_current", lambda self: None)
     async with driven(places) as app:
         await onto(app, "python-reference")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
 
 
@@ -289,10 +283,8 @@ async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) ->
         await app.lacks("▸ python-reference")
         await app.press("enter")
         await app.until(lambda: current(app) == "python-source")
-        await app.press("slash", *"xyz")
-        await app.shows("Nothing is called “xyz”.", "Esc shows all.")
-        await app.press("escape")
-        await app.shows("python-reference", "python-source")
+        await app.press("slash", *"xyz", shows=("Nothing is called “xyz”.", "Esc shows all."))
+        await app.press("escape", shows=("python-reference", "python-source"))
         assert current(app) == "python-source", "where the cursor was"
         row = next(y for y, line in enumerate(text.splitlines()) if "python-reference" in line[:28])
         await app.pilot.click(offset=(4, row))
@@ -307,8 +299,7 @@ async def test_folders_are_walked_with_enter(places: Path) -> None:
     async with driven(places) as app:
         await onto(app, "poems/")
         await app.shows("Enter opens poems/", "open folder")
-        await app.press("enter")
-        await app.shows("sonnet.txt")
+        await app.press("enter", shows="sonnet.txt")
         rows = app.mode.query_one(RowList)
         await app.until(lambda: str(rows.cursor).endswith("sonnet.txt"))  # not on the way out again
         await onto(app, "..")
@@ -321,8 +312,7 @@ async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
     Path("deep/er/tale.txt").write_text(PROSE)
     async with driven(places) as app:
         await app.in_mode("corpus")
-        await app.press("o")
-        await app.answer("deep/nothing")
+        await app.enter("o", "deep/nothing")
         await app.shows("There is no file", "nothing")
         await app.answer("~nobody/notes.txt")
         await app.shows("There is no file", "notes.txt")
@@ -334,8 +324,7 @@ async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
         await app.until(lambda: line._suggestion == "deep/")
         await app.press("tab", *"er/t")
         await app.until(lambda: line._suggestion == "deep/er/tale.txt")
-        await app.press("tab", "enter")
-        await app.shows("GIVEN", "tale.txt", "It was the best of times")
+        await app.press("tab", "enter", shows=("GIVEN", "tale.txt", "It was the best of times"))
         assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
 
 
@@ -348,8 +337,7 @@ async def test_a_text_that_was_used_or_that_a_run_was_made_of_is_on_offer_anywhe
     spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
     async with driven(places, text=str(tmp_path / "tale.txt")) as app:
         await app.shows("▸ tale.txt")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         await app.until(lambda: recent_texts())
     async with driven(places) as app:
         app.app.go("corpus")
@@ -371,16 +359,14 @@ async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path
         await app.shows("▸ two.txt", "licence: kept", "held out: end of text", "clean: no", "lines: kept")
         await app.press("up")
         await app.shows("▸ one.txt", *own)
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         chosen = app.app.corpus
         assert chosen is not None
         assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (True, "auto", True, "blocks")
         assert chosen.options().strip_boilerplate
         await app.go("corpus")
         await onto(app, "two.txt")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")
 
 
@@ -391,8 +377,7 @@ async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: 
     async with driven(places, text=str(tmp_path / "tale.txt")) as app:
         await app.shows("▸ tale.txt", "by a newer charlstm")
         await view(app).reload().wait()
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         assert len(app.app._notifications) == 1
     assert path.read_text() == newer
 
@@ -415,11 +400,9 @@ async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen
     async with driven(places, (100, 30)) as app:
         await onto(app, "latin.txt")
         await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
-        await app.press("e")
-        await app.shows("Central Europe", "The naďve Seńor.")
+        await app.press("e", shows=("Central Europe", "The naďve Seńor."))
         names = [choice.name for choice in view(app).text.encodings]  # type: ignore[union-attr]
-        await app.press(*["down"] * names.index("cp1250"), "enter")
-        await app.shows("cp1250, chosen")
+        await app.press(*["down"] * names.index("cp1250"), "enter", shows="cp1250, chosen")
         await app.lacks("is a guess")
         await onto(app, "plain.txt")
         await app.lacks("chosen")
@@ -427,10 +410,8 @@ async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen
         await app.shows("cp1250, chosen")
         await app.press("e", "home", "enter")  # the guess again
         await app.shows("cp1252, guessed")
-        await app.press("e", "end", "enter")
-        await app.shows(", chosen")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("e", "end", "enter", shows=", chosen")
+        await app.press("enter", mode="train")
         assert app.app.corpus is not None
         assert app.app.corpus.options().encoding == names[-1]
 
@@ -445,8 +426,7 @@ async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) ->
         preview = app.mode.query_one("#text-preview")
         preview.scroll_end(animate=False)
         await app.shows(f"── held out from character {start + 1:,} on ──")
-        await app.press("h")
-        await app.shows("held out in 2 blocks")
+        await app.press("h", shows="held out in 2 blocks")
         preview.scroll_to(y=105, animate=False)
         await app.shows("── held out from character")
 
@@ -470,8 +450,7 @@ async def test_states_of_few_texts_are_kept(places: Path, monkeypatch: pytest.Mo
         Path(f"{number}.txt").write_text(PROSE)
     async with driven(places) as app:
         await app.shows("▸ 0.txt")
-        await app.press(*["down"] * 5)
-        await app.shows("▸ 5.txt", "It was the best of times")
+        await app.press(*["down"] * 5, shows=("▸ 5.txt", "It was the best of times"))
         assert len(view(app)._states) == 3
 
 

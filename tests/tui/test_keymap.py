@@ -41,20 +41,14 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
     async with driven(places) as app:
         await app.go("runs")
         await app.press("1")  # has no meaning any more
-        await app.press("0")
-        await app.in_mode("corpus")
-        await app.shows("Ctrl+G play", "y open path")
+        await app.press("0", mode="corpus", shows=("Ctrl+G play", "y open path"))
         await app.press("o")
         await app.pilot.pause()
         assert app.screen is app.mode
-        await app.press("y")
-        await app.shows("Open a text")
-        await app.press("escape", "f4")
-        await app.shows("Corpus: keys", "Ctrl+G")
-        await app.press("escape", "ctrl+p", *"open path")
-        await app.shows("[y]")
-        await app.press("escape", "ctrl+c")
-        await app.shows("F6 quits")
+        await app.press("y", shows="Open a text")
+        await app.press("escape", "f4", shows=("Corpus: keys", "Ctrl+G"))
+        await app.press("escape", "ctrl+p", *"open path", shows="[y]")
+        await app.press("escape", "ctrl+c", shows="F6 quits")
         app.app.attach(places / "novel-quick-1")
         await app.in_mode("train")
         await app.shows("Ctrl+Y play")
@@ -66,10 +60,8 @@ async def test_key_moves_without_taking_it_from_actions_of_other_times(places: P
     config.write_text('[keys]\n"train.pause" = "p"\n"runs.mark" = "enter"\n"runs.open" = "space"\n')
     async with driven(places) as app:
         await app.go("runs")
-        await app.press("enter")
-        await app.shows("✓ novel-quick-1")
-        await app.press("space")
-        await app.in_mode("train")
+        await app.press("enter", shows="✓ novel-quick-1")
+        await app.press("space", mode="train")
         bound = {key: each.binding.id for key, each in app.mode.active_bindings.items()}
         assert bound["enter"] == "train.play"  # which Space of train.pause must not take along
         assert "p" not in bound
@@ -85,19 +77,12 @@ async def test_palette_knows_other_words_letters_and_modes_whose_actions_it_carr
         await app.go("corpus")
         for typed, shown in (("opnpth", "Open path"), ("clipboard", "Copy"), ("export", "Generate: save")):
             await app.press("slash")  # from inside a text field
-            await app.press("ctrl+p", *typed)
-            await app.shows(shown)
+            await app.press("ctrl+p", *typed, shows=shown)
             await app.press("escape", "escape")
-        await app.press("ctrl+p", *"runs: sort")
-        await app.shows("Runs: sort")
-        await app.press("enter")
-        await app.in_mode("runs")
-        await app.shows("sort: best first")
-        await app.press("ctrl+p", *"train: pause")
-        await app.shows("Train: pause")
-        await app.press("enter")
-        await app.in_mode("train")
-        await app.shows("nothing for “pause” to act on")
+        await app.press("ctrl+p", *"runs: sort", shows="Runs: sort")
+        await app.press("enter", mode="runs", shows="sort: best first")
+        await app.press("ctrl+p", *"train: pause", shows="Train: pause")
+        await app.press("enter", mode="train", shows="nothing for “pause” to act on")
 
 
 async def test_wrong_keys_are_sentences_and_the_default_stays(places: Path, config: Path) -> None:

@@ -101,8 +101,7 @@ async def overlaid(app: Driven) -> OverlayPane:
     """Mark all runs and show their curves."""
     await app.go("runs")
     await app.shows("one", "two")
-    await app.press("a", "v")
-    await app.shows("2 runs over steps", "last values")
+    await app.press("a", "v", shows=("2 runs over steps", "last values"))
     return app.mode.query_one(OverlayPane)
 
 
@@ -130,15 +129,13 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over_and_show_los
         _, validation, best = line.split()[-3:]
         assert (validation.startswith("~"), best.startswith("~")) == (True, False)  # the best loss is exact
 
-        await app.press("left", "shift+left")
-        await app.shows("at step")
+        await app.press("left", "shift+left", shows="at step")
         first = pane.chart.cursor
         await app.press("left")
         await app.until(lambda: pane.chart.cursor != first)
         assert await app.pilot.hover("#overlay-chart", offset=(20, 5))
         await app.until(lambda: pane.chart.cursor is not None and first is not None and pane.chart.cursor < first / 2)
-        await app.press("escape")
-        await app.shows("last values")
+        await app.press("escape", shows="last values")
         await app.press("down")
         await app.until(lambda: pane.selected == 0)
         assert pane.chart.data.runs[-1].letter == "a"
@@ -150,8 +147,7 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over_and_show_los
             ("o", "over epochs"), ("o", "over characters"), ("o", "over time"), ("o", "over steps"),
             ("b", "with raw losses"), ("S", "smoothing: strong"), ("g", "log scale: loss"), ("plus", "last 1/2"),
         ):  # fmt: skip
-            await app.press(key)
-            await app.shows(words)
+            await app.press(key, shows=words)
         assert all(run.raw is not None for run in pane.chart.data.runs)
         assert any(mark[2] == "↕" for run in pane.chart.data.runs for mark in run.marks)
         await app.shows("rate changed")
@@ -178,8 +174,7 @@ async def test_curves_appear_as_their_logs_are_read(
     async with driven(places, (120, 36)) as app:
         await app.go("runs")
         await app.shows("one", "two", "three")
-        await app.press("a", "v")
-        await app.shows("Reading the logs …")
+        await app.press("a", "v", shows="Reading the logs …")
         gates[0].set()
         await app.shows("the first 1 run of 3 over steps", "reading 1 more")
         gates[1].set()
@@ -195,8 +190,7 @@ async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
     async with driven(places, (120, 36)) as app:
         await overlaid(app)
         for name in ("runs.svg", "runs.csv"):
-            await app.press("ctrl+s")
-            await app.shows("In /")
+            await app.press("ctrl+s", shows="In /")
             await app.answer("runs.pdf")
             await app.shows("Let the name end in .svg")
             await app.answer(name)

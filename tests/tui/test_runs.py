@@ -165,11 +165,9 @@ async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
         await app.press("down", "up")
         assert read == []
         monkeypatch.setattr(TableView, "READ_AFTER", 0.0)
-        await app.press("down", "up")
-        await app.shows("SAMPLE")
+        await app.press("down", "up", shows="SAMPLE")
         await app.lacks("Reading the log")
-        await app.press("u")
-        await app.shows("best 2.08 bits")
+        await app.press("u", shows="best 2.08 bits")
 
 
 async def test_the_table_and_the_details_follow_a_running_run_of_which_only_the_line_is_drawn_again(
@@ -279,8 +277,7 @@ async def test_sorting_goes_round_and_filtering_narrows(three: list[Recorded], p
     async with driven(places, (120, 40)) as app:
         await onto(app, "novel-quick-1")
         await app.shows("sort: newest", "CREATED▾")
-        await app.press("s")
-        await app.shows("sort: best")
+        await app.press("s", shows="sort: best")
         await app.until(lambda: names(app)[0] == "novel-quick-1")
         await click("RUN")
         await app.shows("RUN▴", "sort: name")
@@ -293,10 +290,8 @@ async def test_sorting_goes_round_and_filtering_narrows(three: list[Recorded], p
         assert current(app) == "novel-quick-1"
         await app.press("slash", *"tunes")
         await app.until(lambda: names(app) == ["tunes-quick-1"])
-        await app.press("enter")
-        await app.shows("1 of 3 runs")
-        await app.press("slash", *"zzz")
-        await app.shows("No run has")
+        await app.press("enter", shows="1 of 3 runs")
+        await app.press("slash", *"zzz", shows="No run has")
         await app.press("escape")
         await app.until(lambda: len(names(app)) == 3)
 
@@ -315,8 +310,7 @@ async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_the_run
         await onto(app, "run29")
         for _ in range(2):
             for words in ("best first", "name", "state", "largest", "newest"):
-                await app.press("s")
-                await app.shows(f"sort: {words} ")
+                await app.press("s", shows=f"sort: {words} ")
                 await app.until(lambda: current(app) == "run29" and shown())
             await app.press("end")
             await onto(app, "run29")
@@ -350,8 +344,7 @@ async def test_another_theme_colours_the_rows_anew_and_a_zoomed_table_keeps_the_
         await app.press("z")
         await app.lacks("SAMPLE", "871,231 parameters")
         await app.shows("RUN", "STATE", "novel-quick-1")
-        await app.press("z")
-        await app.shows("871,231 parameters")
+        await app.press("z", shows="871,231 parameters")
         shutil.rmtree(places / "novel-quick-1")  # by another hand
         await app.shows("3 runs")
         assert current(app)
@@ -481,8 +474,7 @@ async def test_refusals_stay_until_the_next_key_and_remarks_for_some_seconds(
 ) -> None:
     async with driven(places) as app:
         await onto(app, "tunes-quick-1")
-        await app.press("D")
-        await app.shows("stop it first with x")
+        await app.press("D", shows="stop it first with x")
         await app.press("up")
         await app.lacks("stop it first")
         monkeypatch.setattr(MessageLine, "SECONDS", 0.5)
@@ -494,16 +486,13 @@ async def test_p_plays_the_run_or_says_why_not_and_enter_opens_it(three: list[Re
     record(places, "stopped", name="young", steps=0)
     async with driven(places) as app:
         await onto(app, "young")
-        await app.press("p")
-        await app.shows("young has no model that has learnt anything")
+        await app.press("p", shows="young has no model that has learnt anything")
         await onto(app, "novel-quick-1")
-        await app.press("p")
-        await app.in_mode("generate")
+        await app.press("p", mode="generate")
         assert app.app.model is not None
         assert app.app.model.model == str(places / "novel-quick-1")
         await onto(app, "anna-standard-1")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         assert app.app.run_path == places / "anna-standard-1"
 
 
@@ -531,17 +520,12 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     watch("charlstm_tui.widgets.path_input.complete", None)
     async with driven(places) as app:
         await onto(app, "tunes-quick-1")
-        await app.press("x")
-        await app.shows("continue training")
-        await app.press("s")
-        await app.shows("asked to stop")
+        await app.press("x", shows="continue training")
+        await app.press("s", shows="asked to stop")
         await onto(app, "anna-standard-1")
-        await app.press("r")
-        await app.shows("continues from")
-        await app.press("p")
-        await app.shows("no model that has learnt")
-        await app.press("D", "y")
-        await app.shows("is deleted")
+        await app.press("r", shows="continues from")
+        await app.press("p", shows="no model that has learnt")
+        await app.press("D", "y", shows="is deleted")
         await app.press("n", "z", "enter")
         await app.until(lambda: "rename_run" in threads)
         await app.press("i", "a")
@@ -567,16 +551,12 @@ async def test_r_resumes_what_was_stopped_and_x_stops_what_runs(
         await onto(app, "novel-quick-1")
         await app.press("r", "x")  # finished: nothing to go on with or to stop
         await onto(app, "anna-standard-1")
-        await app.press("r")
-        await app.shows("continues from its last checkpoint")
-        await app.press("r")
-        await app.shows("The disk is full: make room.")
+        await app.press("r", shows="continues from its last checkpoint")
+        await app.press("r", shows="The disk is full: make room.")
         assert resumed == ["anna-standard-1", "anna-standard-1"]
         await onto(app, "tunes-quick-1")
-        await app.press("x")
-        await app.shows("continue training")
-        await app.press("s")
-        await app.shows("asked to stop")
+        await app.press("x", shows="continue training")
+        await app.press("s", shows="asked to stop")
         assert [command.command for command in three[2].obey()] == ["stop"]
         await app.shows("□ stopped")
 
@@ -594,22 +574,18 @@ async def test_r_asks_for_a_lower_rate_before_it_resumes_a_run_that_diverged(
         recorded.beat("failed", "the loss was no longer a number")
     async with driven(places) as app:
         await onto(app, "risky")
-        await app.press("r")
-        await app.shows("Resume with a lower rate")
+        await app.press("r", shows="Resume with a lower rate")
         assert not asked
         rate = learning_rate(recorded.run.spec().settings.lr / 10)
         assert app.screen.query_one(Input).value == rate
-        await app.press("enter")
-        await app.shows("risky continues from its last checkpoint")
+        await app.press("enter", shows="risky continues from its last checkpoint")
         assert asked == [("risky", {"lr": float(rate)})]
 
 
 async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Recorded], places: Path) -> None:
     async with driven(places) as app:
         await onto(app, "anna-standard-1")
-        await app.press("n")
-        await app.answer("../out")
-        await app.shows("cannot be a run's name")
+        await app.enter("n", "../out", shows="cannot be a run's name")
         await app.answer("second try")
         await app.until(lambda: (places / "second try").exists() and current(app) == "second try")
 
@@ -617,8 +593,7 @@ async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Rec
 async def rename(app: Driven, old: str, new: str) -> None:
     """Rename a run in Runs."""
     await onto(app, old)
-    await app.press("n")
-    await app.answer(new)
+    await app.enter("n", new)
     await app.until(lambda: current(app) == new)
 
 
@@ -647,14 +622,11 @@ async def test_renaming_the_run_that_train_shows_leaves_what_generate_plays(
         generate, text = await paused_text(app)
         await rename(app, "second try", "third")
         assert app.app.run_path == places / "third"
-        await app.press("3")
-        await app.in_mode("generate")
+        await app.press("3", mode="generate")
         await app.until(lambda: not generate._choosing)
         assert app.app.model == ModelChoice(str(other))
         assert generate.play.text_view.text() == text
-        await app.press("2")
-        await app.in_mode("train")
-        await app.shows("third")
+        await app.press("2", mode="train", shows="third")
 
 
 async def test_deleting_asks_says_what_was_left_and_a_live_run_is_not_deleted(
@@ -662,21 +634,18 @@ async def test_deleting_asks_says_what_was_left_and_a_live_run_is_not_deleted(
 ) -> None:
     async with driven(places) as app:
         await onto(app, "tunes-quick-1")
-        await app.press("D")
-        await app.shows("stop it first with x")
+        await app.press("D", shows="stop it first with x")
         await onto(app, "novel-quick-1")
         (places / "novel-quick-1" / "sessions").mkdir()
         (places / "novel-quick-1" / "sessions" / "story.json").write_text("{}")
-        await app.press("D")
-        await app.shows("for good, and 1 session of", "text that you played or wrote")
+        await app.press("D", shows=("for good, and 1 session of", "text that you played or wrote"))
         await app.press("enter")  # the first answer keeps it
         await app.until(lambda: app.screen is app.mode)
         await app.press("D")
         await app.until(lambda: isinstance(app.screen, ChoiceDialog))
         await app.press("D")  # the same key twice is no answer
         assert (places / "novel-quick-1").exists()
-        await app.press("y")
-        await app.shows("novel-quick-1 is deleted")
+        await app.press("y", shows="novel-quick-1 is deleted")
         assert not (places / "novel-quick-1").exists()
         await app.shows("2 runs")
         mine = places / "anna-standard-1" / "mine.txt"
@@ -684,8 +653,7 @@ async def test_deleting_asks_says_what_was_left_and_a_live_run_is_not_deleted(
         await onto(app, "anna-standard-1")
         await app.press("D")
         await app.until(lambda: isinstance(app.screen, ChoiceDialog))
-        await app.press("y")
-        await app.shows("anna-standard-1 is deleted. These files do not")
+        await app.press("y", shows="anna-standard-1 is deleted. These files do not")
         await app.until(lambda: "anna-standard-1" not in [run.name for run in list_runs(places)])
     assert list(mine.parent.iterdir()) == [mine]
 
@@ -695,8 +663,7 @@ async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[
         app.app.play("novel-quick-1")  # by its name, as ``--model`` does
         generate, text = await paused_text(app)
         await rename(app, "novel-quick-1", "second try")
-        await app.press("3")
-        await app.shows("second try @ step")
+        await app.press("3", shows="second try @ step")
         await app.until(lambda: not generate._choosing)
         assert generate.play.text_view.text() == text
         await app.press("e", *"And", "enter")  # the model is found under the run's new name
@@ -719,15 +686,12 @@ async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypa
     monkeypatch.setattr("charlstm_tui.runs.table_view.run_command", run_command)
     async with driven(places) as app:
         await app.go("runs")
-        await app.press("i")
-        await app.answer("long " * 1000)
-        await app.shows("There is no file long")
+        await app.enter("i", "long " * 1000, shows="There is no file long")
         await app.answer("nothing.net")
         await app.shows("There is no file nothing.net")
         await app.answer("old.net")
         await app.shows("no model of the reference script")
-        await app.press("i")
-        await app.answer("old.net")
+        await app.enter("i", "old.net")
         await app.in_mode("generate")
         assert asked == [("import", str(Path("old.net").absolute()))] * 2
 
@@ -740,8 +704,7 @@ async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: l
         await app.press("slash", *"state=finished", "space", *"lr>0.1")
         await app.until(lambda: names(app) == ["novel-quick-1"])
         await app.shows("1 of 3 runs")
-        await app.press("space", *"lrr=1")
-        await app.shows("There is nothing called lrr to filter by; did you mean lr?")
+        await app.press("space", *"lrr=1", shows="There is nothing called lrr to filter by; did you mean lr?")
         assert app.mode.query_one(RowList).region.y == top, "no row of the list moves"
         assert app.mode.query_one("#runs-filter-row").outer_size.height == 1
         await app.press("escape")
@@ -770,15 +733,12 @@ async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_after_filterin
 ) -> None:
     async with driven(places, (100, 40)) as app:
         await onto(app, "novel-quick-1")
-        await app.press("slash", *"quick", "enter")
-        await app.shows("2 of 3 runs")
+        await app.press("slash", *"quick", "enter", shows="2 of 3 runs")
         for marks in (2, 0, 2):
             await app.press("a")
             await app.until(lambda marks=marks: app.text().count("✓") == marks)  # type: ignore[misc]
-        await app.press("escape")
-        await app.shows("anna-standard-1")
-        await app.press("escape")
-        await app.shows("2 runs marked as before; Esc again unmarks.")
+        await app.press("escape", shows="anna-standard-1")
+        await app.press("escape", shows="2 runs marked as before; Esc again unmarks.")
         assert app.text().count("✓") == 2
         await app.press("escape")
         await app.lacks("✓")
@@ -789,8 +749,7 @@ async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_after_filterin
 async def test_after_a_filter_the_cursor_is_on_the_run_that_it_was_on(three: list[Recorded], places: Path) -> None:
     async with driven(places, (100, 40)) as app:
         await onto(app, "anna-standard-1")
-        await app.press("slash", *"zzz")
-        await app.shows("No run has")
+        await app.press("slash", *"zzz", shows="No run has")
         await app.press("escape")
         await app.until(lambda: current(app) == "anna-standard-1")
         await app.press("slash", *"novel")
@@ -799,20 +758,15 @@ async def test_after_a_filter_the_cursor_is_on_the_run_that_it_was_on(three: lis
         await app.until(lambda: screen(app).table.marked == (three[0].run.path,))
         await app.press("slash", *"novel", "enter")  # which goes to that run
         await app.shows("1 of 3 runs")
-        await app.press("escape")
-        await app.shows("anna-standard-1")
+        await app.press("escape", shows="anna-standard-1")
         assert current(app) == "novel-quick-1"
 
 
 async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:
     async with driven(places, (100, 40)) as app:
         await onto(app, "novel-quick-1")
-        await app.press("t")
-        await app.answer("good paper")
-        await app.shows("#good #paper")
-        await app.press("e")
-        await app.answer("rerun")
-        await app.shows("rerun")
+        await app.enter("t", "good paper", shows="#good #paper")
+        await app.enter("e", "rerun", shows="rerun")
         await app.press("slash", *"tag=paper", "space", *"note=rerun")
         await app.until(lambda: names(app) == ["novel-quick-1"])
     assert read_notes(three[1].run) == Notes(("good", "paper"), "rerun")

@@ -97,12 +97,9 @@ async def test_a_run_that_starts_says_so_at_once_and_a_pause_that_has_not_begun_
         assert "\n No sample yet" in text  # in line with what is above it
         recorded.beat("starting", "measuring how fast a step is")
         await app.shows("starting 0:0", ": measuring how fast a step is")
-        await app.press("r")
-        await app.shows("No step is done yet")
-        await app.press("escape", "space")
-        await app.shows("Asked to pause", "Space continue")
-        await app.press("space")
-        await app.shows("Asked to continue", "Space pause")
+        await app.press("r", shows="No step is done yet")
+        await app.press("escape", "space", shows=("Asked to pause", "Space continue"))
+        await app.press("space", shows=("Asked to continue", "Space pause"))
         assert [each.command for each in recorded.commands()] == ["pause", "resume"]
 
 
@@ -173,8 +170,7 @@ async def test_keys_send_commands_and_play_the_run(tmp_path: Path) -> None:
         await app.press("ctrl+s", "F")
         await app.until(lambda: [each.command for each in recorded.obey()] == ["checkpoint", "finish"])
         await app.shows("Finished")
-        await app.press("enter")
-        await app.in_mode("generate")
+        await app.press("enter", mode="generate")
         assert app.app.model == ModelChoice(str(recorded.run.path))
 
 
@@ -191,8 +187,7 @@ async def test_r_takes_a_rate_refuses_what_is_none_and_asks_about_one_far_above_
         await app.until(lambda: bool(found.extend(recorded.obey()) or found))
         await app.lacks("Asked to")  # the worker said that it did
         for answer in ("n", "y"):
-            await app.press("r")
-            await app.answer("1.8")
+            await app.enter("r", "1.8")
             await app.shows("Set a rate of 1.8?", "the loss may run away")
             assert recorded.obey() == []
             await app.press(answer)
@@ -247,8 +242,7 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_then_what_was_chosen(
         await app.until(lambda: app.app.model == ModelChoice(str(two.path)))
         app.app.model = ModelChoice("demo")
         await app.go("train")
-        await app.press("3")
-        await app.in_mode("generate")
+        await app.press("3", mode="generate")
         assert app.app.model == ModelChoice("demo")
 
 
@@ -273,8 +267,7 @@ async def test_chart_keys_change_the_view_which_is_named_and_saved_as_it_is_show
             ("minus", "log scale: loss and time"),
             ("minus", "log scale: loss and time"),
         ):
-            await app.press(key)
-            await app.shows(words)
+            await app.press(key, shows=words)
             assert key == "s" or chart.painted().text() != seen[-1], key
             seen.append(chart.painted().text())
         assert chart.view.zoom == -1
@@ -487,8 +480,7 @@ async def test_m_resumes_a_run_that_takes_no_commands_any_more(
             await app.shows("Training has ended. Now the best model is validated")
             assert not any(app.mode.can(BY_ID[f"train.{name}"]) for name in ("pause", "rate", "finish"))
             assert app.mode.can(BY_ID["train.stop"])
-        await app.press("m")
-        await app.answer("2")
+        await app.enter("m", "2")
         if when == "final validation":
             await app.shows("Asked to train 2 minutes more; it acts after the final validation.")
             assert not recorded.run.control_path.exists()
@@ -598,8 +590,7 @@ async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_pat
     async with driven(tmp_path, (100, 30)) as app:
         await app.until(lambda: len(app.app.runs_state.runs) == 2)
         last = app.app.runs_state.runs[0].path
-        await app.press("2")
-        await app.in_mode("train")
+        await app.press("2", mode="train")
         await app.until(lambda: app.app.run_path == last)
         await app.shows(last.name, ", previous run")
         await app.press("n")  # its text, with the settings
@@ -672,8 +663,7 @@ async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
             text = await app.shows("The log of the run is not read yet. What you type acts")
             assert app.screen.query_one(Input).value == ""
             assert "The rate now is" not in text
-            await app.press("escape", "m")
-            await app.shows("Train one further")
+            await app.press("escape", "m", shows="Train one further")
             assert app.screen.query_one(Input).value == "10"
 
 

@@ -99,8 +99,7 @@ async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp
         await app.shows("No text is chosen yet. 1 goes to Corpus")
         await app.pilot.resize_terminal(200, 60)
         assert "LEARNING RATE" not in await app.shows("No text is chosen yet")
-        await app.press("enter", "a", "f", "right")
-        await app.shows("No text is chosen yet")
+        await app.press("enter", "a", "f", "right", shows="No text is chosen yet")
         pane_of(app).state = Setup(CorpusChoice(str(text), text.name))
         rates = pane_of(app).query_one("#rate-plan", Static)
         await app.until(lambda: str(rates.render()).strip())
@@ -113,8 +112,7 @@ async def test_arrows_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
         await app.shows("▸ quick", "23,456")
         assert answers == [("presets", str(text), *NICE)]
         for key, name in (("right", "standard"), ("down", "best"), ("left", "standard"), ("up", "quick")):
-            await app.press(key)
-            await app.shows(f"▸ {name}", PRESETS[name].about)
+            await app.press(key, shows=(f"▸ {name}", PRESETS[name].about))
         assert pane_of(app).state.choices == RunChoices()
         pane_of(app).choose(RunChoices(changes={"max_steps": 300, "seed": 5}))
         await app.shows("2 changes", "d resets", "* seed")
@@ -143,13 +141,11 @@ async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
         assert form.values["num_layers"] == 2
         for name in ("val_fraction", "test_fraction"):
             await app.press(*name, "enter", *"0.5", "enter")
-        await app.press("ctrl+s")
-        await app.shows("✗ val_fraction and test_fraction are 0.9 together at most")
+        await app.press("ctrl+s", shows="✗ val_fraction and test_fraction are 0.9 together at most")
         assert app.screen is form
         await app.press("ctrl+r", *"num_lay", "enter", "3", "enter")
         await app.shows("* num_layers           3", "num_layers: number of LSTM layers")
-        await app.press("ctrl+s")
-        await app.shows("quick *", "* network", "3 layers of", "23,456")
+        await app.press("ctrl+s", shows=("quick *", "* network", "3 layers of", "23,456"))
         assert pane_of(app).state.choices.changes == {"num_layers": 3}
         asked = ("presets", str(text), *NICE, "--set", "num_layers=3", "--from", "none")
         await app.until(lambda: answers[-1] == asked)
@@ -161,19 +157,16 @@ async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks_befor
     async with setup_for(tmp_path, text) as app:
         form = await open_settings(app)
         rows = form.query_one(RowList)
-        await app.press(*"val_x")
-        await app.shows("No setting has “val_x” in its name")
+        await app.press(*"val_x", shows="No setting has “val_x” in its name")
         await app.press("backspace")
         await app.until(lambda: rows.cursor == "val_fraction")
         assert "hidden_size" not in app.text()
-        await app.press("escape")
-        await app.shows("hidden_size")
+        await app.press("escape", shows="hidden_size")
         await app.pilot.click(rows, offset=(4, 3))
         clicked = rows.cursor
         await app.pilot.click(rows, offset=(4, 3))
         await app.until(lambda: form.editing == clicked)
-        await app.press("escape", *"lr", "enter", *"0.5", "enter")
-        await app.shows("times the preset's", "Ctrl+S use")
+        await app.press("escape", *"lr", "enter", *"0.5", "enter", shows=("times the preset's", "Ctrl+S use"))
         await app.press("n")  # what is found first stands at the top, wherever the list was scrolled to
         await app.shows("▸   num_layers")
         await app.press("escape", "ctrl+s")
@@ -183,10 +176,8 @@ async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks_befor
             form = await open_settings(app)
             await app.press("enter", *"77", "down")
             assert form.values["hidden_size"] == 77
-            await app.press("escape")
-            await app.shows("Use the changed values?")
-            await app.press(answer)
-            await app.in_mode("train")
+            await app.press("escape", shows="Use the changed values?")
+            await app.press(answer, mode="train")
             await app.until(lambda: app.screen is app.mode)
             assert pane_of(app).state.choices.changes == changes
 
@@ -202,17 +193,13 @@ async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(tmp_path: Pa
 
     async with setup_for(tmp_path, text) as app:
         await app.shows("weights", "random", "23,456")
-        await app.press("f")
-        await app.shows("a model file: type its path")
-        await app.press("p")
-        await app.shows("A .safetensors file, or the name or folder of a run.")
-        await app.press(*"older", "enter")
-        await app.shows("from older", "of older")
+        await app.press("f", shows="a model file: type its path")
+        await app.press("p", shows="A .safetensors file, or the name or folder of a run.")
+        await app.press(*"older", "enter", shows=("from older", "of older"))
         assert start() == run.model_path
         await app.press("d")
         await app.lacks("from older")
-        await app.press("f")
-        await app.shows("older")
+        await app.press("f", shows="older")
         await app.press("1")
         await app.shows("from older", "1 layer of 8", "quick *", "1 change")  # a model keeps its size
         assert start() == run.model_path
@@ -234,8 +221,7 @@ async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
         await app.press("0")
         await app.shows("0 starts from the model in the box", "1 change", "from nothing", "weights      random")
         await app.until(lambda: answers[-1][-2:] == ("--from", "none"))
-        await app.press("0")
-        await app.shows("of the model in the box")
+        await app.press("0", shows="of the model in the box")
 
 
 async def test_a_dialog_stands_while_a_model_is_read_and_keys_wait_for_it(
@@ -253,8 +239,7 @@ async def test_a_dialog_stands_while_a_model_is_read_and_keys_wait_for_it(
     async with setup_for(tmp_path, text) as app:
         await app.shows("weights", "random", "23,456")
         for last in ("escape", "enter"):
-            await app.press("f", "1")
-            await app.shows("Reading older …")
+            await app.press("f", "1", shows="Reading older …")
             await app.press(last)
         go_on.set()
         await app.shows("not now", "from older")
@@ -276,8 +261,7 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
     monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as app:
         await app.shows("encoding … 34 %")
-        await app.press("enter")
-        await app.shows("as soon as the text is read")
+        await app.press("enter", shows="as soon as the text is read")
         read.set()
         await app.until(lambda: app.app.run_path == tmp_path / "fresh")
 
@@ -308,13 +292,11 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
 ) -> None:
     async with setup_for(tmp_path, text) as app:
         await app.shows("▸ quick", "23,456")
-        await app.press("enter")
-        await app.shows("✗ not now: no room in [/red]")
+        await app.press("enter", shows="✗ not now: no room in [/red]")
         await app.press("enter")
         await app.until(lambda: len(refused) == 2)
         pane_of(app).choose(RunChoices(changes={"max_minutes": None}))
-        await app.press("enter")
-        await app.shows("never: set epochs", "would never end")
+        await app.press("enter", shows=("never: set epochs", "would never end"))
         assert len(refused) == 2
         assert app.app.run_path is None
 
@@ -335,8 +317,7 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
         shown = await app.shows("other.txt", "▸ quick ", "23,456")
         assert "300 steps" not in shown
         assert "change" not in shown
-        await app.press("enter")
-        await app.shows("not now")
+        await app.press("enter", shows="not now")
         assert [new.settings.max_steps for new in refused] == [None]
         await take(app, text)  # what was chosen for it is there again
         await app.shows("▸ standard *", "300 steps", "1 change")
@@ -375,8 +356,7 @@ async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
     monkeypatch.setattr(setup_pane, "run_command", answer)
     async with setup_for(tmp_path, text, (100, 30)) as app:
         await app.shows("The processor has other work too", "~11,170")
-        await app.press("m")
-        await app.shows("* ends", "after 2:00", "1 change")
+        await app.press("m", shows=("* ends", "after 2:00", "1 change"))
         slowdown[0] = 1.0
         await app.press("1", "2")  # Train is entered again
         await app.lacks("The processor has other work")
@@ -453,15 +433,12 @@ async def test_nothing_is_measured_while_a_run_is_shown(
         monkeypatch.setattr(setup_pane, "start_run", start_run)
         async with setup_for(tmp_path, text, (100, 30)) as app:
             await app.until(lambda: asked)
-            await app.press("enter")
-            await app.shows("Still learning")
-            await app.press("r")
-            await app.shows("The rate now is")
+            await app.press("enter", shows="Still learning")
+            await app.press("r", shows="The rate now is")
             await app.press("escape")
             await app.until(lambda: app.screen is app.mode)
             assert len(asked) == len(ended) == 1
-            await app.press("full_stop")
-            await app.shows("fresh is training")
+            await app.press("full_stop", shows="fresh is training")
             await app.until(lambda: answers == [("presets", str(text), *NICE)])
 
 
@@ -470,8 +447,7 @@ async def test_a_second_run_beside_a_live_one_asks_first(tmp_path: Path, text: P
         async with setup_for(tmp_path, text, (100, 30)) as app:
             await app.shows("first is training", "23,456")
             for answer, starts in (("escape", 0), ("s", 1), ("enter", 1)):  # the default is the harmless answer
-                await app.press("enter")
-                await app.shows("Train beside first?", "each takes about twice as")
+                await app.press("enter", shows=("Train beside first?", "each takes about twice as"))
                 await app.press(answer)
                 await app.until(lambda: app.screen is app.mode)
                 if answer == "s":

@@ -36,8 +36,7 @@ async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
         await app.press("up")
         await app.lacks("There is no room here")
         monkeypatch.setattr(app.mode.view, "do_open_path", refused)
-        await app.press("o")
-        await app.shows("✗ There is no room here")
+        await app.press("o", shows="✗ There is no room here")
     assert not unexpected_errors
 
 
@@ -49,8 +48,7 @@ async def test_a_failing_worker_or_action_is_shown_logged_and_copied_and_the_app
 
     async with driven(places, (120, 30)) as app:
         await app.in_mode("corpus")
-        await app.press("exclamation_mark")
-        await app.shows("There are none", "app.log")
+        await app.press("exclamation_mark", shows=("There are none", "app.log"))
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
         app.mode.run_worker(fails(), name="details")
@@ -59,16 +57,12 @@ async def test_a_failing_worker_or_action_is_shown_logged_and_copied_and_the_app
         assert "Input/output error" in log_path().read_text(encoding="utf-8")
         monkeypatch.setattr(app.mode.view, "do_open_path", lambda: 1 / 0)
         monkeypatch.setattr(app.app, "do_units", lambda: 1 / 0)
-        await app.press("u")
-        await app.shows("Nats/bits failed")
-        await app.press("o")
-        await app.shows("Open path failed (ZeroDivisionError")
-        await app.press("exclamation_mark")
-        await app.shows("ZeroDivisionError: division by zero", "Traceback")
+        await app.press("u", shows="Nats/bits failed")
+        await app.press("o", shows="Open path failed (ZeroDivisionError")
+        await app.press("exclamation_mark", shows=("ZeroDivisionError: division by zero", "Traceback"))
         await app.press("ctrl+c")
         await app.until(lambda: "open path\nTraceback" in app.app.clipboard)
-        await app.press("escape", "4")
-        await app.in_mode("runs")
+        await app.press("escape", "4", mode="runs")
     assert len(unexpected_errors) == 3
 
 
@@ -101,8 +95,7 @@ async def test_the_watcher_shows_a_failing_read_and_recovers(
             assert status_words(app.mode.query_one(TopBar).runs_state)[0] == "✗ the runs cannot be read"
         record(places, "finished").close()
         await app.shows("not training")
-        await app.press("4")
-        await app.shows("novel-quick-1")
+        await app.press("4", shows="novel-quick-1")
     assert len(unexpected_errors) == 1
 
 

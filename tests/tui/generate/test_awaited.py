@@ -87,13 +87,10 @@ async def test_enter_or_3_waits_and_says_what_is_awaited_and_who_goes_back_is_no
             text = await reads(app, WAITS, "step 150 of about ", "stops waiting")
             assert "step 0" not in text
         assert "demo" in generate(app).query_one(GenerateBar).render().plain
-        await app.press("escape")
-        await app.in_mode("train")
+        await app.press("escape", mode="train")
         assert app.app.model is None
-        await app.press("3")
-        await app.shows(WAITS)
-        await app.press("2")
-        await app.in_mode("train")
+        await app.press("3", shows=WAITS)
+        await app.press("2", mode="train")
         worker.advance(250)
         await app.shows("Still learning")
         assert app.mode.MODE == "train"
@@ -120,15 +117,13 @@ async def test_best_step_that_is_not_known_yet_does_not_count_as_trained(
         status = replace(worker.run.status(), best_step=None, best_val=None)
         monkeypatch.setattr("charlstm.runs.folder.read_status", lambda path: status)
         async with watching(runs, worker) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
+            await app.press("enter", shows=WAITS)
             assert step_played(app) is None
 
 
 async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
     async with waiting(runs, size=(80, 24)) as (worker, app):
-        await app.press("space", "w", *"my words")
-        await app.shows(WAITS, "my words")
+        await app.press("space", "w", *"my words", shows=(WAITS, "my words"))
         worker.advance(400)
         await reads(app, "novel-quick-1 has learnt something. Your text stays; 2, Enter play the run.")
         assert "my words" in generate(app).play.text_view.text()
@@ -150,11 +145,9 @@ async def test_run_that_is_named_is_awaited_and_what_was_played_before_or_is_ope
             before = app.app.model
             await app.press("d")
             await app.until(lambda: generate(app).view_name == "duel" and len(generate(app).duel.sides) == 2)
-            await app.press("o")
-            await app.answer(worker.run.name)
-            await app.shows("has not learnt anything yet")
-            await app.press("escape", "escape", "o")
-            await app.answer(worker.run.name)
+            await app.enter("o", worker.run.name, shows="has not learnt anything yet")
+            await app.press("escape", "escape")
+            await app.enter("o", worker.run.name)
             await app.shows(WAITS)
             await app.press("escape")
             await app.lacks(WAITS)
@@ -163,8 +156,7 @@ async def test_run_that_is_named_is_awaited_and_what_was_played_before_or_is_ope
             await app.until(lambda: "old" in generate(app).query_one(GenerateBar).render().plain)
             app.app.play(worker.run.name)  # as ``--model NAME`` does
             await reads(app, WAITS)
-            await app.press("o")
-            await app.answer(str(old))
+            await app.enter("o", str(old))
             await plays(app, 77)
             worker.advance(400)
             await app.press("2", "3")
@@ -186,9 +178,7 @@ async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(
         worker.end(state, "Out of memory" if state == "failed" else "")
         await app.lacks(WAITS)
         await reads(app, says, "shows what can be done", "opens another model")
-        await app.press("2")
-        await app.in_mode("train")
-        await app.shows("resume")
+        await app.press("2", mode="train", shows="resume")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from playing_app import playing
 async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_cursor(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model, paused=420) as it:
-        await it.pilot.press("left", "left", "left", "g")
+        await it.press("left", "left", "left", "g")
         view = it.screen.context
         await it.until(lambda: view.whole is not None and view.here is not None)
         assert view.text_view.text() == it.text
@@ -41,11 +41,11 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
         char = quoted(it.text[place])
         await it.shows("[Context]", uses, f"loss of {char} in nats by characters read", f"{here.losses[4]:.2f}")
         assert view.text_view.scale == SCALE
-        await it.pilot.press("u")
+        await it.press("u")
         in_bits = f"{here.losses[4] / math.log(2):.2f}"
         await it.shows(f"loss of {char} in bits by characters read", "MODEL loss in bits at", in_bits)
         await it.says("bits", "helps")
-        await it.pilot.press("u")
+        await it.press("u")
 
         marks = [level(mark, SCALE) for mark in view.text_view.marks()]
         assert set(marks[: place - LENGTHS[-1]]) == {0}
@@ -61,10 +61,9 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
         assert "█" in "".join(curves.render_line(row).text for row in (7, 8))
 
         view.text_view.cursor = 3
-        await it.pilot.press("left")
+        await it.press("left")
         await it.until(lambda: view.here is not None and view.here.lengths == (1, 2))
-        await it.pilot.press("left", "left")
-        await it.shows("The first character is not predicted.")
+        await it.press("left", "left", shows="The first character is not predicted.")
         await it.go("play", "escape")
 
 
@@ -74,17 +73,17 @@ async def test_a_text_that_is_too_short_says_so_and_the_model_is_measured_on_a_l
     loaded = load_model(model)
     async with playing(model, paused=60) as it:
         await it.pilot.resize_terminal(60, 24)
-        await it.pilot.press("g")
+        await it.press("g")
         view = it.screen.context
         await it.until(lambda: view.here is not None and view.here.lengths[-1] == 50)
         assert view.here is not None
         shown = [name for name in view.query_one(ContextCurves).render_line(8).text.split() if name.isdigit()]
         assert shown == [str(length) for length in sorted({*LENGTHS[::2], view.here.used})]
         await it.shows("a context of 300 characters")
-        await it.pilot.press("escape")
+        await it.press("escape")
         for count in (420, 900):
             await it.paused(count)
-            await it.pilot.press("g")
+            await it.press("g")
             expected = context(loaded, it.text)
             await it.until(lambda: view.whole is not None)
             assert view.whole is not None
@@ -92,22 +91,22 @@ async def test_a_text_that_is_too_short_says_so_and_the_model_is_measured_on_a_l
             assert np.allclose(view.whole.context.losses, expected.losses, atol=1e-4)
             await it.shows(f"{expected.places} places in this text")
             whole = view.whole
-            await it.pilot.press("escape", "g")
+            await it.press("escape", "g")
             assert view.whole is whole, "the text is the same"
-            await it.pilot.press("escape")
+            await it.press("escape")
 
 
 async def test_context_of_a_scored_text_and_of_a_part_of_it_which_reads_what_is_before(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model) as it:
         score, view = await it.score_shown(60), it.screen.context
-        await it.pilot.press("enter", "g")
+        await it.press("enter", "g")
         await it.until(lambda: view.here is not None)
         assert view.text_view.cursor == score.text_view.cursor
         await it.go("score", "escape")
         await it.score_part(20, 40)
         score.put_cursor(3)
-        await it.pilot.press("g")
+        await it.press("g")
         expected = context(loaded, it.text, at=23, lengths=[length for length in LENGTHS if length <= 23])
         await it.until(lambda: view.here is not None and view.here.lengths == expected.lengths)
         assert (view.text_view.text(), view.text_view.cursor) == (it.text[:40], 23)

@@ -52,7 +52,7 @@ from recorded_run import record, tiny_model
 async def cells_shown(it: Playing, count: int = 400) -> CellsView:
     """The view Cells on ``count`` generated characters, with its cells named."""
     await it.paused(count)
-    await it.pilot.press("x")
+    await it.press("x")
     view = it.screen.cells
     await it.until(lambda: bool(view.cell_list.cells) and view.activations is not None)
     return view
@@ -89,15 +89,15 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
         words = f"named on {len(it.text)} chars from all over the played text, for lack of a held-out one"
         await it.shows(f"cell 1:{cells[0].cell[1]}", words)
         assert shown(view, CELL) == levels(view)
-        await it.pilot.press("right_curly_bracket")
+        await it.press("right_curly_bracket")
         await it.until(lambda: view.cell == cells[1].cell)
         assert shown(view, CELL) == levels(view)
-        await it.pilot.press("left_curly_bracket", "left_curly_bracket")
+        await it.press("left_curly_bracket", "left_curly_bracket")
         await it.until(lambda: view.cell == cells[-1].cell)
-        await it.pilot.press("up")
+        await it.press("up")
         await it.until(lambda: view.cell == cells[-2].cell)
 
-        await it.pilot.press("tab", "up", "up", "up")
+        await it.press("tab", "up", "up", "up")
         start, stop = view.text_view.row_at(view.text_view.cursor)
         chars, _ = likeliest_next(loaded, expected.hidden[start:stop])
         panel = view.query_one(NextChars)
@@ -105,16 +105,15 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
         assert rows[0] == "".join(char if char.isprintable() else symbol(char) for char in it.text[start:stop]).rstrip()
         assert rows[1:] == ["".join(symbol(each[place]) for each in chars) for place in range(5)]
         for displayed in (False, True):
-            await it.pilot.press("E")
+            await it.press("E")
             assert panel.display is displayed
 
         found.cells[:] = 0.3  # all states of a constant cell have the middle level
         found.cells[::2] = np.nextafter(np.float32(0.3), np.float32(1))
         view.choose((1, 2))
         assert set(shown(view, CELL)) == {CELL.plain_level}
-        await it.pilot.press("v")
-        await it.says("Why “")
-        await it.pilot.press("escape")
+        await it.press("v", says="Why “")
+        await it.press("escape")
         assert it.screen.view_name == "cells"
         await it.go("play", "escape")
         assert it.screen.play.text_view.scale is it.screen.play.scale
@@ -127,14 +126,14 @@ async def test_new_characters_are_coloured_while_text_streams(model: Path) -> No
         values = view.activations.cells[:, 0, view.cell[1] - 1]
         mean, deviation = values.mean(), values.std()
         it.desk.change_speed(lambda speed: 60)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
         text = view.activations.text
         expected = activations(load_model(model), text).cells[:, 0, view.cell[1] - 1]
         found = shown(view, CELL)[: len(text)]
         if it.state.running:  # counted from the same mean as before
             assert found == CELL.levels((expected - mean) / deviation).tolist()
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: not view.running and view.activations is not None and view.activations.text == it.text)
         await it.until(lambda: shown(view, CELL) == levels(view))
 
@@ -162,7 +161,7 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         found = checkpoints(run)
         models = [(step, load_model(Run(run).model_file(request))) for step, request in found]
         assert len(models) > 2
-        await it.pilot.press("h")
+        await it.press("h")
         await it.until(lambda: len(view.history) == len(models))
         named, text = view.cell_list.cells[0], it.text
         for (number, model), each in zip(models, view.history, strict=True):
@@ -171,12 +170,12 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
             assert np.allclose(each.values[named.cell], expected, atol=1e-5)
             assert np.allclose(each.scores, score_cells(sample_cells(model, text), view.cell_list.cells), atol=1e-4)
 
-        await it.pilot.press("left_square_bracket")
+        await it.press("left_square_bracket")
         step = view.history[-2]
         values = step.values[named.cell]
         assert shown(view, CELL) == levels_of(values)
         view.text_view.cursor = 0
-        await it.pilot.press("full_stop")
+        await it.press("full_stop")
         assert view.text_view.cursor == next(place for place in most_active(values) if place > 0)
         await it.says(f"{values[view.text_view.cursor]:+.2f} after “")  # of the model of the step
         history = str(view.query_one(CellHistory).render())
@@ -184,12 +183,12 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         assert all(word in history for word in (*words, f"named at step {named.step}"))
         why_steps_differ = f"colours of the model at step {step.step}; named at step {named.step} on"
         await it.shows(why_steps_differ, "in the model that is played")
-        await it.pilot.press("escape")
+        await it.press("escape")
         assert not view.query_one(CellHistory).display
         assert shown(view, CELL) == levels(view)
         # The best model of a run that trains was replaced after the models were listed.
         monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (found[-1][0] - 7, None)])
-        await it.pilot.press("h")
+        await it.press("h")
         await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
 
 
@@ -207,7 +206,7 @@ async def test_another_cell_is_followed_when_it_is_chosen_before_the_first_step_
         listed = {named.cell for named in view.cell_list.cells}
         other = next((1, cell) for cell in range(1, 9) if (1, cell) not in listed)
         monkeypatch.setattr(InsightJobs, "through_training", held)
-        await it.pilot.press("h")
+        await it.press("h")
         assert view.through_training
         view.choose(other)
         free.set()
@@ -231,11 +230,11 @@ def naming(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 async def test_cells_that_are_named_while_one_is_followed_have_their_scores(run: Path, naming: asyncio.Event) -> None:
     async with playing(run, paused=400) as it:
-        await it.pilot.press("x")
+        await it.press("x")
         view = it.screen.cells
         await it.until(lambda: view.activations is not None)
         view.choose((1, 1))
-        await it.pilot.press("h")
+        await it.press("h")
         await it.until(lambda: len(view.history) == len(checkpoints(run)))
         naming.set()
         await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run)))
@@ -282,16 +281,14 @@ async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
     monkeypatch.setattr(InsightJobs, "name", never)
     monkeypatch.setattr(InsightJobs, "lesions", never)
     async with playing(model, paused=400) as it:
-        await it.pilot.press("x")
+        await it.press("x")
         view = it.screen.cells
         await it.shows("follow … 0 %")
-        await it.pilot.press("L")
-        await it.shows("without which cell … 0 %")
+        await it.press("L", shows="without which cell … 0 %")
         view.progress_teller("names")(0.4)
         view.progress_teller("lesions")(0.2)
         await it.shows("without which cell … 20 %")
-        await it.pilot.press("L")
-        await it.shows("follow … 40 %")
+        await it.press("L", shows="follow … 40 %")
 
 
 async def test_of_a_long_text_the_end_is_shown_all_is_copied_and_why_reads_what_is_before_it(
@@ -304,20 +301,17 @@ async def test_of_a_long_text_the_end_is_shown_all_is_copied_and_why_reads_what_
         assert view.text_view.text() == it.text[start:]
         assert it.screen.copyable() == it.screen.play.copyable()
         view.put_cursor(0)
-        await it.pilot.press("v")
-        await it.says(in_words(influence(load_model(model), it.text, start), it.text, bits=False))
+        await it.press("v", says=in_words(influence(load_model(model), it.text, start), it.text, bits=False))
 
 
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
         for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature and no cell")):
-            await it.pilot.press("slash")
-            await it.answer(answer)
+            await it.enter("slash", answer)
             await it.shows(wrong)
-            await it.pilot.press("escape")
-        await it.pilot.press("slash")
-        await it.answer("1:8")
+            await it.press("escape")
+        await it.enter("slash", "1:8")
         await it.until(lambda: view.cell == (1, 8))
         assert view.activations is not None
         values = view.activations.cells[:, 0, 7]
@@ -326,13 +320,12 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
         assert int(np.argmax(np.abs(values - values.mean()))) in places
         after = [place for place in places if place > 0]
         view.text_view.cursor = 0
-        await it.pilot.press("full_stop", "full_stop")
+        await it.press("full_stop", "full_stop")
         await it.until(lambda: view.text_view.cursor == after[1])
         await it.says(f"{values[after[1]]:+.2f} after “")
-        await it.pilot.press("comma")
+        await it.press("comma")
         await it.until(lambda: view.text_view.cursor == after[0])
-        await it.pilot.press("slash")
-        await it.answer("vowel")
+        await it.enter("slash", "vowel")
         await it.until(lambda: view.cell == next(c.cell for c in view.cell_list.cells if c.feature == "vowel"))
 
 
@@ -356,12 +349,10 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         await it.until(lambda: it.screen.play.playing)
         it.screen.play.load(replace(it.state.request, prime="", stream=False))
         await it.until(lambda: it.screen.play.playing and not it.state.size)
-        await it.pilot.press("x")
-        await it.says("The text is empty: Space generates some.")
+        await it.press("x", says="The text is empty: Space generates some.")
         await it.shows("is found out once there is text")
-        await it.pilot.press("v")
-        await it.says("nothing to explain")
-        await it.pilot.press("v", "space")
+        await it.press("v", says="nothing to explain")
+        await it.press("v", "space")
         view = it.screen.cells
         await it.until(lambda: view.activations is not None)
         assert it.state.length == 1
@@ -370,15 +361,15 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         it.desk.change_speed(lambda speed: FULL)
         it.desk.stream(20)
         await it.until(lambda: it.state.length == 21 and not it.state.running)
-        await it.pilot.press("L")
+        await it.press("L")
         await it.until(lambda: view.lesions and "Measuring what" not in it.screen_text())
         assert "Space generates more." not in " ".join(it.screen_text().split())
-        await it.pilot.press("L")
+        await it.press("L")
         await it.shows("Space generates more.")  # which is still so after another list
         it.desk.change_speed(lambda speed: 250)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: it.state.length > 300, settle=False)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: bool(view.cell_list.cells))
         assert view.text_view.text() == it.text
 
@@ -390,7 +381,7 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
     async with playing(model) as it:
         view = await cells_shown(it)
         layer, cell = view.cell
-        await it.pilot.press("plus", "plus")
+        await it.press("plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         await it.says(f"held: {layer}:{cell}=1")
         features = view.features_of(it.state.clamps)
@@ -402,26 +393,25 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
         await it.pilot.click(HoldDial, offset=(10, 2))
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=dial.value_at(10)),))
         assert dial.render_line(1).text[10] == "●"
-        await it.pilot.press("0", "plus", "plus")
+        await it.press("0", "plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         other = next(each.cell for each in view.cell_list.cells if each.cell != (layer, cell))
         while view.cell != other:  # one cell may follow several features
-            await it.pilot.press("right_curly_bracket")
-        await it.pilot.press("minus")
+            await it.press("right_curly_bracket")
+        await it.press("minus")
         await it.until(lambda: it.state.clamps[1:] == (Clamp(*other, value=-0.5),))
         before = len(it.text)
         it.desk.change_speed(lambda speed: 0)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: len(it.text) == before + 1)
-        await it.pilot.press("escape")
-        await it.says(f"held: {layer}:{cell}=1")
-        await it.pilot.press("ctrl+s")
+        await it.press("escape", says=f"held: {layer}:{cell}=1")
+        await it.press("ctrl+s")
         await it.answer(str(home / "held.json"))
         await it.until(lambda: (home / "held.json").exists())
-        await it.pilot.press("x", "0")
+        await it.press("x", "0")
         await it.until(lambda: not it.state.clamps)
         assert "held:" not in it.status()
-        await it.pilot.press("escape")
+        await it.press("escape")
         it.screen.play.load_session(home / "held.json")
         await it.until(lambda: len(it.state.clamps) == 2)
 
@@ -430,15 +420,15 @@ async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_do
     model: Path, naming: asyncio.Event
 ) -> None:
     async with playing(model, paused=400) as it:
-        await it.pilot.press("x")
+        await it.press("x")
         view = it.screen.cells
         await it.until(lambda: view.activations is not None and "Finding out" in it.screen_text())
-        await it.pilot.press("plus")
+        await it.press("plus")
         await it.until(lambda: bool(it.state.clamps))
         await it.go("duel", "d")
         view.text_view.cursor = 20
         naming.set()
-        await it.pilot.press("escape")
+        await it.press("escape")
         await it.until(lambda: it.screen.view is view and bool(view.cell_list.cells))
         assert view.text_view.cursor == 20, "the text is the same"
         assert shown(view, CELL) == levels(view)
@@ -451,11 +441,11 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         view = await cells_shown(it)
         named = view.cell_list.cells[0]
         view.choose(named.cell)
-        await it.pilot.press("plus", "plus", "plus", "plus")
+        await it.press("plus", "plus", "plus", "plus")
         await it.until(lambda: len(it.state.clamps) == 1 and it.state.clamps[0].value == 2)
         it.desk.change_speed(lambda speed: FULL)
         await it.until(lambda: it.state.speed == FULL)
-        await it.pilot.press("d")
+        await it.press("d")
         duel = it.screen.duel
         await it.until(
             lambda: set(duel.sides) == {1, 2} and all(side.ended for side in duel.sides.values()), settle=False
@@ -476,7 +466,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         assert it.screen_text().count("min-p 0.05") == 2  # no setting is cut
         heads = [it.screen.query_one(f"#head-{number}") for number in SIDES]
         await it.until(lambda: heads[0].region.height == heads[1].region.height)
-        await it.pilot.press("escape")
+        await it.press("escape")
         assert it.screen.view is view
 
 
@@ -489,10 +479,9 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
             expected = [0] * found.start + INFLUENCE.levels(found.changes).tolist()
             return shown(play, INFLUENCE) == expected + [0] * (len(it.text) - len(expected))
 
-        await it.pilot.press("v")
-        await it.says("Why “")
+        await it.press("v", says="Why “")
         assert explains(len(it.text) - 1)
-        await it.pilot.press(*["left"] * 5)
+        await it.press(*["left"] * 5)
         await it.until(lambda: explains(len(it.text) - 5))
         found = influence(loaded, it.text, len(it.text) - 5)
         assert found.strongest is not None
@@ -500,14 +489,13 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
         for bits in (False, True, False):
             await it.says(in_words(found, it.text, bits=bits))
             assert play.legend() == Legend(in_unit(INFLUENCE, bits=bits), play.text_view, copied=None)
-            await it.pilot.press("u")
-        await it.pilot.press("u", "escape")
+            await it.press("u")
+        await it.press("u", "escape")
         await it.until(lambda: play.text_view.scale is play.scale)
         assert "Why “" not in it.status()
-        await it.pilot.press("v")
-        await it.says("Why “")
+        await it.press("v", says="Why “")
         it.desk.change_speed(lambda speed: 60)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: it.state.running and play.text_view.scale is play.scale, settle=False)
 
 
@@ -550,7 +538,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         named = view.cell_list.cells
         chosen = named[-1].cell
         view.choose(chosen)
-        await it.pilot.press("L")
+        await it.press("L")
         await it.until(lambda: view.measured is not None)
         found = view.measured
         assert found is not None
@@ -579,20 +567,19 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(damage).tolist())
         place = int(np.argmax(np.abs(damage - damage.mean())))
         view.text_view.cursor = place - 1
-        await it.pilot.press("full_stop")
+        await it.press("full_stop")
         assert view.text_view.cursor == place
         await it.says(f"{damage[place]:+.2f} nats at “")
-        await it.pilot.press("u")
-        await it.says(f"{damage[place] / np.log(2):+.2f} bits at “")
+        await it.press("u", says=f"{damage[place] / np.log(2):+.2f} bits at “")
         await it.shows(silenced("bits", np.log(2)), "CELLS THAT MATTER bits")
         assert view.cell == chosen, "which stays on its row"
-        await it.pilot.press("right_curly_bracket")
+        await it.press("right_curly_bracket")
         other = found.cells[(place_of + 1) % len(found.cells)]
         await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(rises(other)).tolist())
         assert view.cell == other
-        await it.pilot.press("u", "v")
+        await it.press("u", "v")
         await it.until(lambda: view.explaining and not view.lesions)
-        await it.pilot.press("v", "L", "escape")
+        await it.press("v", "L", "escape")
         await it.until(lambda: not view.lesions and view.cell_list.has_focus)
         assert view.text_view.scale.name == CELL.name
 
@@ -604,19 +591,19 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
 
         async def streaming() -> None:
             length = it.state.length
-            await it.pilot.press("space")
+            await it.press("space")
             await it.until(lambda: it.state.running and it.state.length > length, settle=False)
 
         await streaming()
-        await it.pilot.press("L")
+        await it.press("L")
         await it.until(lambda: view.measured is not None and not it.state.running)
         await streaming()
         assert not view.lesions
-        await it.pilot.press("v")
+        await it.press("v")
         await it.until(lambda: "Why “" in it.status() and not it.state.running)
-        await it.pilot.press("escape", "escape")
+        await it.press("escape", "escape")
         await streaming()
-        await it.pilot.press("v")
+        await it.press("v")
         await it.until(lambda: "Why “" in it.status() and not it.state.running)
         found = influence(load_model(model), it.text, len(it.text) - 1)
         expected = INFLUENCE.levels(found.changes).tolist()
@@ -627,23 +614,22 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
     loaded = load_model(model)
     async with playing(model, (130, 30)) as it:
         view = await it.score_shown(60)
-        await it.pilot.press("enter", "v")
+        await it.press("enter", "v")
         position = view.text_view.cursor
         found = influence(loaded, it.text, position)
         assert found.strongest is not None
         # The surprise is in the unit of the influence.
         await it.says(in_words(found, it.text, bits=False), f"{found.loss:.1f} nats")
-        await it.pilot.press("left")
+        await it.press("left")
         found = influence(loaded, it.text, position - 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes).tolist()
         await it.until(lambda: shown(view, INFLUENCE)[: len(levels)] == levels)
-        await it.pilot.press("escape")
+        await it.press("escape")
         assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
         await it.score_part(20, 40)
         view.put_cursor(0)
-        await it.pilot.press("v")
-        await it.says(in_words(influence(loaded, it.text, 20), it.text, bits=False))
+        await it.press("v", says=in_words(influence(loaded, it.text, 20), it.text, bits=False))
         view.put_cursor(5)
         view.moved()
         found = influence(loaded, it.text, 25)
@@ -656,8 +642,7 @@ async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None
     async with playing(model, (140, 45)) as it:
         view = await cells_shown(it)
         first = view.cell_list.cells[0].cell
-        await it.pilot.press("N")
-        await it.answer(name)
+        await it.enter("N", name)
         await it.until(lambda: view.names == {first: name})
         full = f"{first[0]}:{first[1]} {name}"
         await it.shows(f"cell {full}")
@@ -665,14 +650,13 @@ async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None
         assert it.screen_text().count(full) >= 3, "and in the list"
         other = next((1, n) for n in range(1, 9) if (1, n) not in {each.cell for each in view.cell_list.cells})
         view.choose(other)
-        await it.pilot.press("N")
-        await it.answer("follows nothing")
+        await it.enter("N", "follows nothing")
         await it.until(lambda: view.cell_list.listed[-1] == other)
         await it.shows(f"1:{other[1]} follows nothing")
         view.cell_list.highlighted = len(view.cell_list.listed) - 2
-        await it.pilot.press("right_curly_bracket")
+        await it.press("right_curly_bracket")
         await it.until(lambda: view.cell == other)
-        await it.pilot.press("L")
+        await it.press("L")
         await it.until(lambda: view.measured is not None)
         await it.shows("follows nothing")
     copy = model.with_name("copy.safetensors")
@@ -680,11 +664,9 @@ async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None
     async with playing(copy, (140, 45)) as it:
         view = await cells_shown(it)
         await it.until(lambda: view.names == {first: name, other: "follows nothing"})
-        await it.pilot.press("slash")
-        await it.answer("follows noth")
+        await it.enter("slash", "follows noth")
         await it.until(lambda: view.cell == other)
-        await it.pilot.press("N")
-        await it.answer(" ")
+        await it.enter("N", " ")
         await it.until(lambda: view.names == {first: name})
         assert other not in view.cell_list.listed
     assert model.read_bytes() == before

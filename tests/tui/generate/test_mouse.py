@@ -39,7 +39,7 @@ async def test_click_in_the_text_puts_the_cursor_on_that_character(model: Path, 
         for size in ((80, 24), (120, 36), (200, 60)):
             await it.pilot.resize_terminal(*size)
             await it.until(lambda size=size: it.screen.size.width == size[0])  # type: ignore[misc]
-            await it.pilot.press("ctrl+end")
+            await it.press("ctrl+end")
             x, y = place_of(it, words, it.screen.play.text_view)
             await it.pilot.click(offset=(x + 2, y))
             await it.until(lambda: it.position == position + 2 - len(it.prime))
@@ -58,14 +58,13 @@ async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(
                 await it.pilot.click(offset=row_of(it, char))
                 await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)  # type: ignore[misc]
         before, place = it.text, it.position - 5
-        await it.pilot.press("w", *["left"] * 5)
+        await it.press("w", *["left"] * 5)
         await it.until(lambda: it.position == place and len(candidates.shown) > 2)
         char = candidates.shown[1].char
         await it.pilot.click(offset=row_of(it, char))
         await it.until(lambda: it.text == before[:-5] + char + before[-5:])
         assert it.position == place + 1
-        await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.text == before)
+        await it.press("ctrl+z", gives=before)
 
 
 async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:

@@ -50,7 +50,7 @@ def rows(
 
 async def opened(it: Session, *keys: str) -> MultiverseView:
     """Show Multiverse with all that it computes."""
-    await it.pilot.press(*keys, "f")
+    await it.press(*keys, "f")
     view = it.screen.multiverse
     await it.until(lambda: view.root is not None and view.words is not None)
     return view
@@ -87,25 +87,24 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         assert it.screen.copyable().text == it.text
         await it.shows("[Multiverse]", "UNDERLINED")
 
-        await it.pilot.press("right", "down", "right")
+        await it.press("right", "down", "right")
         second = view.root.children[1]
         assert [id(each) for each in view.path] == [id(second), id(second.children[0])]
         await it.shows(f"{percent(second.children[0].probability)} as a whole (joint)")
         chosen = second.char + second.children[0].char
         await it.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
 
-        await it.pilot.press("plus", "right_curly_bracket", "comma")
+        await it.press("plus", "right_curly_bracket", "comma")
         await it.until(lambda: (view.depth, view.cutoff) == (30, 0.002) and view.root is not None)
         zoomed = multiverse(loaded, text[:start] + chosen, depth=30, cutoff=0.002)
         await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
         assert view.chosen == view.zoomed == chosen
-        await it.pilot.press("right")
+        await it.press("right")
         taken = view.chosen
         assert len(taken) == 3
-        await it.pilot.press("left", "left")
+        await it.press("left", "left")
         assert (view.zoomed, view.chosen) == ("", chosen)
-        await it.pilot.press("plus", "right", "enter")
-        await it.until(lambda: it.text == text[:start] + taken)
+        await it.press("plus", "right", "enter", gives=text[:start] + taken)
         await it.until(lambda: view.before == it.text and view.chosen == "")
         assert [(info.start, info.text) for info in it.state.branches] == [(0, text[-30:]), (26, taken)]
         assert it.state.branches[1].before == text[max(0, start - 40) : start]
@@ -114,7 +113,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.go("play", "escape")
         it.desk.change_clamps(lambda clamps: (parse_clamp("1:2=0.5"),))
         await it.until(lambda: bool(it.state.clamps))
-        await it.pilot.press("f")
+        await it.press("f")
         stepper = Stepper(loaded)
         stepper.clamps = it.state.clamps
         held = multiverse(loaded, it.text, depth=30, cutoff=0.002, stepper=stepper)
@@ -154,7 +153,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         view = await opened(it)
         symbol = loaded.vocabulary.decode(prepare_prime(loaded, "").ids).replace("\n", "↵")
         await it.shows(f"the beginning of a text, after {symbol} ▏")
-        await it.pilot.press("escape")
+        await it.press("escape")
 
         view = await opened(it, "enter")
         cursor = score.text_view.cursor
@@ -169,19 +168,19 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         assert [id(each) for each in view.path] == [id(first.branch)]
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
         assert view.zoomed == view.chosen == text_of(first)
-        await it.pilot.press("right", "enter")
+        await it.press("right", "enter")
         assert it.screen.view_name == "multiverse"
         assert it.text == score.text_view.text()
         await it.shows("Esc wider Score")
-        await it.pilot.press("escape")
+        await it.press("escape")
         assert (view.zoomed, it.screen.view) == ("", view)
-        await it.pilot.press("escape")
+        await it.press("escape")
         assert it.screen.view is score
         assert score.text_view.cursor == cursor
 
         await it.score_part(20, 40)
         score.put_cursor(3)
-        await it.pilot.press("f")  # in a part of a text it is after what is before that
+        await it.press("f")  # in a part of a text it is after what is before that
         await it.until(lambda: (view.before, view.following) == (it.text[:23], it.text[23:]))
 
 
@@ -193,11 +192,11 @@ def test_long_words_stay_apart_where_they_are_cut() -> None:
 
 async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:
     async with playing(model, (100, 30), paused=5) as it:
-        await it.pilot.press("ctrl+p", *"slower")
+        await it.press("ctrl+p", *"slower")
         await it.until(lambda: "Fewer characters a second" in it.screen_text())
         await it.screen.do_multiverse()
         await it.until(lambda: it.screen.view_name == "multiverse")
-        await it.pilot.press("enter")
+        await it.press("enter")
         await it.until(lambda: it.app.screen is it.screen)  # and no unexpected error was logged
 
 
@@ -216,14 +215,14 @@ async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities
             assert any(line.rstrip().endswith(" 30 %") for line in lines)
             assert any(line.rstrip().endswith(" 20 %") for line in lines)
             assert not any("60 %" in line for line in lines), "it goes on"
-            await it.pilot.press("right", "right")
+            await it.press("right", "right")
             of_two = "30 % as a whole (joint) “b” 50 % after those before it (conditional)"
             await it.shows(of_two, "HEIGHT, % joint probability")
-            await it.pilot.press("left")
+            await it.press("left")
             await it.until(lambda: view.path[-1].char == "a")
             listed = " ".join(str(view.query_one("#multiverse-chars", Static).content).split())
             assert listed == ("NEXT CHARACTER conditional joint “b” 50 % 30 %" if size[1] > 30 else "")
-            await it.pilot.press("left")
+            await it.press("left")
 
 
 async def test_what_was_not_computed_when_multiverse_was_left_is_computed_when_it_is_shown_again(model: Path) -> None:
@@ -235,9 +234,9 @@ async def test_what_was_not_computed_when_multiverse_was_left_is_computed_when_i
         await it.until(lambda: not any(each.node is view for each in it.app.workers))
         assert view.root is None
         await opened(it, "escape")
-        await it.pilot.press("right", "escape")  # before the words after it are
+        await it.press("right", "escape")  # before the words after it are
         chosen = view.chosen
-        await it.pilot.press("f")
+        await it.press("f")
         await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + chosen))
         assert view.chosen == chosen
 
@@ -253,7 +252,7 @@ async def test_next_words_are_never_those_of_another_place(model: Path, monkeypa
         monkeypatch.setattr("charlstm_tui.generate.multiverse_view.DEPTHS", (1, 20))
         panel = view.query_one("#multiverse-words", Static)
         height = panel.size.height
-        await it.pilot.press("right", "right")
+        await it.press("right", "right")
         assert len(view.path) == 2
         await known()
         view.do_step(-1, 0)
@@ -263,6 +262,6 @@ async def test_next_words_are_never_those_of_another_place(model: Path, monkeypa
         assert panel.size.height == height, "what is below stays where it is"
         view.do_step(1, 0)
         await known()
-        await it.pilot.press("left_curly_bracket")
+        await it.press("left_curly_bracket")
         await it.until(lambda: len(view.path) == 1)
         await known()

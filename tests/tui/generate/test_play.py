@@ -50,46 +50,45 @@ async def test_text_streams_from_the_start_pauses_goes_on_when_it_is_shown_again
     async with playing(model, speed=30) as it:
         await it.until(lambda: it.screen.play.playing and it.state.length > 5)
         assert it.text.startswith("The morning")
-        await it.pilot.press("T", "T", "k", "k", "p", "M")
+        await it.press("T", "T", "k", "k", "p", "M")
         await it.until(lambda: it.state.settings.temperature == 0.9 and it.state.settings.min_p == 0.1)
         assert it.state.running
         assert (it.state.settings.top_k, it.state.settings.top_p) == (30, 0.99)  # 40 is the first
-        await it.pilot.press("t", "K", "K", "K", "P", "m", "m", "m", "m", "m")
+        await it.press("t", "K", "K", "K", "P", "m", "m", "m", "m", "m")
         await it.until(lambda: it.state.settings.min_p is None)
         settings = it.state.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.85, None, None)
         assert "off" in it.screen_text()
         thread, made = it.screen.model_thread, it.state.length
-        await it.pilot.press("2")
+        await it.press("2")
         await it.until(lambda: not thread._visible)
-        await it.pilot.press("3")
+        await it.press("3")
         await it.until(lambda: it.state.running and it.state.length > made, settle=False)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: not it.state.running)
         await it.says("paused")
         length = it.state.length
         assert length < 1000
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: it.state.length > length)
         await it.says("ch/s")
 
 
 async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
     async with playing(model, paused=3) as it:
-        await it.pilot.press("a")
+        await it.press("a")
         await it.until(lambda: isinstance(it.app.screen, SamplerDialog))
         entered = {"typical": "0.9", "mirostat": "2.5", "top_k": "7", "min_p": "off", "copied": "12"}
         for name, value in entered.items():
-            await it.pilot.press(*name, "enter", *value, "enter")
-        await it.pilot.press(*"mirostat", "enter", *"-1", "enter")
-        await it.shows("above 0, up to 64")
-        await it.pilot.press("escape", "ctrl+s")
+            await it.press(*name, "enter", *value, "enter")
+        await it.press(*"mirostat", "enter", *"-1", "enter", shows="above 0, up to 64")
+        await it.press("escape", "ctrl+s")
         await it.until(lambda: it.state.settings.mirostat == 2.5)
         settings = it.state.settings
         assert (settings.typical, settings.top_k, settings.min_p) == (0.9, 7, None)
         assert it.screen.play.min_copied == 12
         await it.shows("typical 0.9 · miro")
-        await it.pilot.press("a", "ctrl+r", "ctrl+s")
+        await it.press("a", "ctrl+r", "ctrl+s")
         await it.until(lambda: it.state.settings == SamplerSettings())
         assert it.screen.play.min_copied == 30
 
@@ -97,22 +96,22 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
 async def test_at_the_end_one_character_comes_for_a_key_and_elsewhere_the_cursor_walks(model: Path) -> None:
     async with playing(model, paused=20) as it:
         await it.shows("full")
-        await it.pilot.press(*["minus"] * 12)
+        await it.press(*["minus"] * 12)
         await it.until(lambda: it.state.speed == 0)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: it.state.length == 21)
-        await it.pilot.press("space", "right")
+        await it.press("space", "right")
         await it.until(lambda: it.state.length == 23)
         assert not it.state.running
-        await it.pilot.press("left", "left", "left")
+        await it.press("left", "left", "left")
         await it.until(lambda: it.position == 20)
         assert it.state.current_char == it.text[len(PRIME) + 20]
-        await it.pilot.press("right", "right", "right")
+        await it.press("right", "right", "right")
         await it.until(lambda: it.position == 23)
-        await it.pilot.press(*["up"] * 10)
+        await it.press(*["up"] * 10)
         await it.until(lambda: it.position == 0)
         assert it.screen.play.text_view.cursor == len(PRIME)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: it.state.length == 24)
         assert it.screen.play.text_view.at_end
 
@@ -120,41 +119,39 @@ async def test_at_the_end_one_character_comes_for_a_key_and_elsewhere_the_cursor
 async def test_rolling_again_own_text_and_saving(model: Path) -> None:
     async with playing(model, paused=20) as it:
         before = it.text
-        await it.pilot.press("left", "left", "left", "r")
+        await it.press("left", "left", "left", "r")
         await it.until(lambda: it.text[: len(before)] != before)
         assert it.text.startswith(before[:-3])
         await it.until(lambda: not it.state.running)
         length = it.state.length
-        await it.pilot.press("i")
-        await it.answer("hello")
+        await it.enter("i", "hello")
         await it.until(lambda: it.state.length == length + 5)
         assert it.text.endswith("hello")
         for size in ((80, 20), (80, 24), (120, 36)):
             await it.pilot.resize_terminal(*size)
-            await it.pilot.press("ctrl+s")
+            await it.press("ctrl+s")
             await it.shows("O lists the sessions in", "Esc cancel")  # below all formats
-            await it.pilot.press("up")  # the last format, which may have to be scrolled to
+            await it.press("up")  # the last format, which may have to be scrolled to
             await it.shows(".json", "the session, to continue it")
-            await it.pilot.press("escape")
+            await it.press("escape")
             await it.until(lambda: it.app.screen is it.screen)
 
 
 async def test_prime_that_was_typed_stays_while_another_window_or_pane_has_the_keyboard(model: Path) -> None:
     async with playing(model, paused=5) as it:
         prime, text = it.screen.play.prime_input, it.text
-        await it.pilot.press("e", *"Once", "tab")
-        await it.says("That prime was not played; e has it again.")
+        await it.press("e", *"Once", "tab", says="That prime was not played; e has it again.")
         assert prime.text == it.prime
-        await it.pilot.press("e")
+        await it.press("e")
         await it.until(lambda: prime.text == "Once")
         it.app.post_message(events.AppBlur())
         await it.until(lambda: not prime.has_focus)
         it.app.post_message(events.AppFocus())
         await it.until(lambda: prime.has_focus and prime.text == "Once")
         assert it.text == text
-        await it.pilot.press("enter")
+        await it.press("enter")
         await it.until(lambda: it.prime == "Once")
-        await it.pilot.press("e")
+        await it.press("e")
         assert it.screen.in_input()
         bar = it.screen.query_one(TopBar)
         await it.pilot.click(bar, offset=(bar.render().plain.index("Runs"), 0))  # also from within an input
@@ -169,7 +166,7 @@ async def test_colours_change_what_the_legend_says_and_it_has_those_of_the_text_
         seen = []
         for _ in range(5):
             seen.append(it.status().split("   ")[0].strip())
-            await it.pilot.press("c")
+            await it.press("c")
         assert seen == [
             "background: expected <1  1–3  3–6  >6  bits surprising",
             "RANK  1 plain  2–3 underline  4–10 bold  >10 reverse",
@@ -177,7 +174,7 @@ async def test_colours_change_what_the_legend_says_and_it_has_those_of_the_text_
             "no colours",
             seen[0],
         ]
-        await it.pilot.press("c", "c", "c")
+        await it.press("c", "c", "c")
         screen, text, themes = it.screen, it.screen.play.text_view, (LIGHT.name, DARK.name)
         for mode, theme in zip(("train", "runs", "generate"), (*themes, *themes), strict=False):
             before = it.backgrounds(*labels)
@@ -200,10 +197,10 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
     monkeypatch.setattr("charlstm_tui.player.model_thread.PROGRESS_AFTER", 0.0)
     reading = HeldReading(monkeypatch)
     async with playing(model, paused=3) as it:
-        await it.pilot.press("e", *["backspace"] * 11, "enter")
+        await it.press("e", *["backspace"] * 11, "enter")
         await it.until(lambda: it.prime == "" and it.screen.play.playing)
         await it.until(lambda: "begins as a line does" in it.screen_text())
-        await it.pilot.press("e")
+        await it.press("e")
         it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
         reading.hold()
         it.app.simulate_key("enter")
@@ -247,22 +244,22 @@ async def test_focus_mode_shows_who_wrote_the_text_and_no_levels_until_colours_a
         await it.paused(60)
         generated, scale = len(it.text), play.scale
         assert it.status().startswith("RANK  1 plain") is not colours
-        await it.pilot.press("w", *"ours")
+        await it.press("w", *"ours")
         await it.until(lambda: it.text.endswith("ours") and it.state.read_to == len(it.text))
         levels = looks(it.state.prime_length)
         assert any(any(look[:3]) for look in levels)
-        await it.pilot.press("ctrl+d")
+        await it.press("ctrl+d")
         await it.until(lambda: looks(it.state.prime_length) == {(False,) * 4, (False, False, False, True)})
         assert looks(generated) == {(False, False, False, True)}
-        await it.pilot.press("ctrl+d")
+        await it.press("ctrl+d")
         await it.until(lambda: looks(it.state.prime_length) == levels)
         await it.go("play", "escape", "escape", "ctrl+d")
         await it.until(lambda: play.text_only and not text.shows_levels)
-        await it.pilot.press("c")
+        await it.press("c")
         await it.until(lambda: text.shows_levels and play.scale is scale)
-        await it.pilot.press("c")
+        await it.press("c")
         await it.until(lambda: play.scale is not scale)
-        await it.pilot.press("ctrl+d", "ctrl+d", "v")  # what Why explains is seen too
+        await it.press("ctrl+d", "ctrl+d", "v")  # what Why explains is seen too
         await it.until(lambda: play.explaining and text.shows_levels)
 
 
@@ -271,7 +268,7 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
         view = it.screen.play.text_view
         needle = it.text[-8:-5]
         places = [match.start() for match in re.finditer(f"(?={re.escape(needle)})", it.text)]
-        await it.pilot.press("slash")
+        await it.press("slash")
         await it.until(lambda: isinstance(it.screen.focused, Input))
         it.screen.query_one(FindBar).action_case()
         for char in needle:
@@ -279,18 +276,18 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
         await it.until(lambda: view.cursor in places and f"of {len(places)}" in it.screen_text())
         seen = {view.cursor}
         for key in ("enter", "down", "up", "ctrl+f") * len(places):
-            await it.pilot.press(key)
+            await it.press(key)
             seen.add(view.cursor)
         assert seen == set(places)
         styles = {segment.style.reverse for strip in map(view.render_line, range(3)) for segment in strip}
         assert True in styles
-        await it.pilot.press("escape")
+        await it.press("escape")
         await it.until(lambda: not it.screen.query(FindBar) and it.screen.focused is view)
         assert it.position == view.cursor - len(it.prime)
-        await it.pilot.press("ctrl+f")
+        await it.press("ctrl+f")
         await it.until(lambda: isinstance(it.screen.focused, Input))
         assert it.screen.focused.value == needle
-        await it.pilot.press("backspace", *"[never]")
+        await it.press("backspace", *"[never]")
         await it.until(lambda: "not found" in it.screen_text())
 
 
@@ -298,18 +295,18 @@ async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) ->
     async with playing(model, size=(50, 14), paused=20) as it:
         it.desk.choose("q", at(10))
         await it.until(lambda: len(it.state.branches) == 2)
-        await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
+        await it.press("b", "pagedown", "pageup", "end", "escape")
         assert it.screen.play.playing
         assert "BRANCHES" not in it.screen_text()
-        await it.pilot.press("b", "home", "enter")  # a branch that is taken is seen
+        await it.press("b", "home", "enter")  # a branch that is taken is seen
         await it.until(lambda: "BRANCHES" not in it.screen_text() and it.screen.focused is it.screen.play.text_view)
-        await it.pilot.press("left", "enter")  # the choices stand in place of the text
+        await it.press("left", "enter")  # the choices stand in place of the text
         await it.until(lambda: "CHOOSE" in it.screen_text())
         shown = it.screen.query_one(Candidates).shown
         assert 0 < len(shown) < 10
-        await it.pilot.press(str(len(shown) + 1))  # what is not seen is not picked
+        await it.press(str(len(shown) + 1))  # what is not seen is not picked
         assert it.screen.play.choosing
-        await it.pilot.press("escape")
+        await it.press("escape")
         await it.until(lambda: "CHOOSE" not in it.screen_text() and it.screen.focused is it.screen.play.text_view)
 
 
@@ -324,22 +321,20 @@ async def test_hostile_text_at_every_size(home: Path) -> None:
             await it.pilot.resize_terminal(*size)
             await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])  # type: ignore[misc]
             for key in ("up", "left", "enter", "escape", "b", "escape", "c", "z", "escape", "e", "escape"):
-                await it.pilot.press(key)
+                await it.press(key)
             for key in ("e", "escape"):  # as it is played and while its prime is edited
                 for strip in it.app.screen._compositor.render_strips():
                     assert strip.cell_length == size[0]
                     assert not set(strip.text) & {"\x1b", "\x00", "\x07", "\u202e", "\n"}
-                await it.pilot.press(key)
+                await it.press(key)
 
 
 async def test_messages_and_notes_go_each_at_its_time(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with playing(model, paused=5) as it:
-        await it.pilot.press("ctrl+z")
-        await it.says("Undone")
+        await it.press("ctrl+z", says="Undone")
         it.desk.put_in("abc")  # the next change
         await it.until(lambda: "Undone" not in it.status())
-        await it.pilot.press("ctrl+z")
-        await it.says("Undone")
+        await it.press("ctrl+z", says="Undone")
         it.screen.show_message("3 characters of Duel put in.")
         size = it.state.size
         it.desk.put_in("abc")  # the note goes, the message stays
@@ -351,7 +346,7 @@ async def test_messages_and_notes_go_each_at_its_time(model: Path, monkeypatch: 
         it.screen.show_error("That failed.")
         it.screen.play.say("Saved")
         await it.says("That failed.")
-        await it.pilot.press("t")
+        await it.press("t")
         await it.until(lambda: it.screen.message == "")
 
 
@@ -361,7 +356,7 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(mo
             await it.pilot.resize_terminal(*size)
             await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])  # type: ignore[misc]
             rows = it.screen_text()
-            await it.pilot.press("ctrl+d")
+            await it.press("ctrl+d")
             await it.until(lambda size=size: it.screen.play.text_view.size.height == size[1] - 2)  # type: ignore[misc]
             assert "Esc or Ctrl+D shows all panes again." in it.screen_text().splitlines()[-1]  # below the text
             assert not it.app._notifications
@@ -373,15 +368,15 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(mo
                 await it.go("write", "w")
                 await it.until(lambda: it.state.suggestion != "")
                 assert it.screen.play.text_only  # also while writing
-                await it.pilot.press(back)
+                await it.press(back)
                 await it.until(lambda: not it.screen.play.text_only and "SUGGESTIONS" not in it.screen_text())
                 assert "all panes again" not in it.screen_text()
                 assert it.screen.view_name == "write"
                 await it.go("play", "escape", "escape")
-                await it.pilot.press("ctrl+d")
-            await it.pilot.press("enter")  # the choices need their pane
+                await it.press("ctrl+d")
+            await it.press("enter")  # the choices need their pane
             await it.until(lambda: it.screen.play.choosing and not it.screen.play.text_only)
-            await it.pilot.press("escape", "escape")
+            await it.press("escape", "escape")
             await it.until(lambda rows=rows: it.screen_text().splitlines()[0] == rows.splitlines()[0])  # type: ignore[misc]
 
 
@@ -393,12 +388,12 @@ async def test_nothing_is_generated_while_a_prime_is_typed(model: Path) -> None:
             await (it.pilot.click("#prime") if by_mouse else it.pilot.press("e"))
             await it.until(lambda: prime.has_focus and not it.state.running)
             length, session = it.state.length, it.state.session_id
-            await it.pilot.press(*"The light ")
+            await it.press(*"The light ")
             assert (it.state.length, it.state.session_id, it.state.running) == (length, session, False)
-            await it.pilot.press("escape")
+            await it.press("escape")
             await it.until(lambda: it.screen.focused is it.screen.play.text_view)
             assert (it.state.length, it.state.running) == (length, False)
-            await it.pilot.press("e", *f"The light {by_mouse}", "enter")
+            await it.press("e", *f"The light {by_mouse}", "enter")
             await it.until(lambda: it.prime == f"The light {by_mouse}" and it.state.running)  # noqa: B023 - it is awaited here
 
 
@@ -406,19 +401,17 @@ async def test_characters_and_words_are_counted_with_the_prime_in_every_place(mo
     async with playing(model, size=(120, 36), paused=20) as it:
         count = f"{len(it.text)} chars"
         await it.says(f"{count}  {len(it.text.split())} words")
-        await it.pilot.press("w")
-        await it.says(count)
-        await it.pilot.press("ctrl+home", "x", "backspace")  # the prime is text like any other now
+        await it.press("w", says=count)
+        await it.press("ctrl+home", "x", "backspace")  # the prime is text like any other now
         await it.until(lambda: it.state.prime_length == 0 and it.state.length == it.state.size)
         await it.says(count)
         await it.go("play", "escape", "escape")
         await it.says(count)
         count = f"{len(it.text.split())} words"
-        await it.pilot.press("e", *"The light", "enter")
+        await it.press("e", *"The light", "enter")
         await it.until(lambda: it.prime == "The light")
         await it.until(lambda: f"{count} · “The morning" in it.screen.message)
-        await it.pilot.press("O")
-        await it.shows(f"tiny · {count} · ")
+        await it.press("O", shows=f"tiny · {count} · ")
 
 
 async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
@@ -430,7 +423,7 @@ async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
     )
     async with playing(model, paused=5) as it:
         it.screen.play.state = replace(it.state, continues=str(model.with_suffix(".json")))
-        await it.pilot.press("ctrl+s")
+        await it.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert threads
         assert threading.main_thread() not in threads
@@ -444,11 +437,11 @@ async def test_legend_says_how_own_text_looks(model: Path) -> None:
             if pasted:
                 it.screen.play.text_view.post_message(Paste("the light"))
             else:
-                await it.pilot.press("x")
+                await it.press("x")
             await it.go("play", "escape", "escape")
             await it.says("your own")
             if not pasted:
-                await it.pilot.press("ctrl+z")
+                await it.press("ctrl+z")
                 await it.until(lambda: "your own" not in it.status())
         await it.pilot.resize_terminal(80, 24)
         await it.until(lambda: "surprising" not in it.status())  # words that give way to a figure
