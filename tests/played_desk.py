@@ -105,8 +105,8 @@ class PlayedDesk(Desk):
     def saved(self, length: int) -> Played:
         """Wait until a text of so many characters is saved."""
         played = self.until(lambda p: p.length == length and p.file is not None)
-        assert self._saver is not None
-        assert self._saver.write_all(60)
+        assert self._saving is not None
+        assert self._saving.saver.write_all(60)
         return played
 
     def close(self, timeout: float = 60, *, delete_unkept: bool = False) -> bool:

@@ -48,8 +48,20 @@ pytestmark = [
 
 EVENTS = 100
 """So many times --times."""
-SEEDS = 4
-"""At most, with more times."""
+SEEDS = 8
+"""At most, with more times. With odd ones, what the thread of the model computes comes up to 0.3 seconds late."""
+LATE = """
+import random, time
+from charlstm_tui.main import main
+from charlstm_tui.player.model_thread import ModelThread
+
+post = ModelThread._post
+def post_late(self, number, batch):
+    time.sleep(random.choice((0, 0.01, 0.05, 0.3)))
+    post(self, number, batch)
+ModelThread._post = post_late
+main()
+"""
 TIMEOUT = 30.0
 """Seconds without an answer after which the app is stuck."""
 START = 180.0
@@ -135,9 +147,10 @@ class Failure(AssertionError):
 class App:
     """The app in a pty of its own whose other end stays open, so that it can be looked at when the app has gone."""
 
-    def __init__(self, arguments: list[str], folder: Path) -> None:
+    def __init__(self, arguments: list[str], folder: Path, *, late: bool = False) -> None:
         program = shutil.which("charlstm-tui", path=str(Path(sys.executable).parent))
         assert program, "charlstm-tui is not installed beside this Python"
+        self.late, command = late, [sys.executable, "-c", LATE] if late else [program]
         self._master, self._slave = os.openpty()
         self.resize((80, 24))
         quiet = termios.tcgetattr(self._slave)
@@ -153,7 +166,7 @@ class App:
             "LANG": "C.UTF-8",
         }
         self.process = subprocess.Popen(
-            [program, *arguments], stdin=self._slave, stdout=self._slave, stderr=self._slave, cwd=folder,
+            [*command, *arguments], stdin=self._slave, stdout=self._slave, stderr=self._slave, cwd=folder,
             env=environment, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         self.drawn = 0
@@ -297,7 +310,7 @@ def test_app_and_worker_outlive_random_keys(seed: int, times: int, tmp_path: Pat
         time.sleep(0.05)
     history = collections.deque[str](maxlen=KEPT)
     arguments = ["--runs-dir", str(runs)]
-    app = App(arguments, tmp_path)
+    app = App(arguments, tmp_path, late=bool(seed % 2))
     try:
         for number, event in zip(range(EVENTS * times), events(seed), strict=False):
             history.append(f"{number}: {event}")
@@ -346,7 +359,7 @@ def again(app: App, arguments: list[str], folder: Path) -> App:
     """A new app after one that was told to quit."""
     app.check_end()
     app.close()
-    return App(arguments, folder)
+    return App(arguments, folder, late=app.late)
 
 
 def escapes(app: App) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
+from charlstm_tui.player.saved_sessions import remember
 from charlstm_tui.run_watcher import RunsReader, RunsState, Watcher
 from charlstm_tui.view import View
 from charlstm_tui.widgets.key_bar import KeyBar
@@ -43,12 +45,17 @@ def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- where it opens
 
 
+@pytest.mark.parametrize("beside_run", [True, False])
 @pytest.mark.parametrize(("age", "mode"), [(60, "train"), (-60, "generate")])
-async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(age: float, mode: str, places: Path) -> None:
+async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(
+    age: float, mode: str, beside_run: bool, places: Path
+) -> None:
     run = record(places, "finished").run
-    written = run.sessions_dir / "page.json"
+    written = (run.sessions_dir if beside_run else places.parent) / "page.json"
     written.parent.mkdir(exist_ok=True)
-    written.write_text("{}")  # which cannot be read, and counts as work
+    summary = {"length": 3, "begins": "The", "edited": True, "model": str(run.path)}
+    written.write_text(json.dumps({"format": 2, "kind": "charlstm session", "summary": summary}))
+    remember(written)
     moment = time.time() - age
     os.utime(written, (moment, moment))
     async with driven(places) as app:

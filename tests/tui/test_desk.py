@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from charlstm import storage, user_files
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.rows import TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import load_session
@@ -29,12 +30,13 @@ from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.text.corpus import line_numbers, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm.text.sentences import sentence_ends
+from charlstm_tui import app_state
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
-from charlstm_tui.player import saved_sessions, session_saver
+from charlstm_tui.player import saved_sessions, session_saver, text_saving
 from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex, OverlapCheck
@@ -446,8 +448,8 @@ def test_newest_sessions_with_work_stay_and_all_that_have_a_name(
 def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     place = tmp_path / "sessions"
 
-    def last(opened: Path | None = None, closed: SavedSession | None = None) -> Path | None:
-        found = saved_sessions.last(place, opened, closed)
+    def last(closed: SavedSession | None = None) -> Path | None:
+        found = saved_sessions.last(place, closed)
         return None if found is None else found.path
 
     empty = saved(place / "auto-empty.json", 1, 0)
@@ -459,30 +461,39 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     assert last() == stream
     story = saved(place / "auto-story.json", 4, 68, edited=True)
     assert last() == story
-    long = saved(place / "auto-long.json", 3, 1500)
-    assert last() == long
-    named = saved(place / "mine.json", 10, 100, edited=True)
-    newer = saved(place / "auto-newer.json", 5, 100, edited=True, continues=str(named))
-    assert last(opened=named) == newer
-    os.utime(named)
-    assert last(opened=named) == named
+    saved(place / "auto-long.json", 3, 1500)  # which only grew
+    assert last() == story
     closed = SavedSession(place / "auto-not-written.json", time.time(), session_file.SessionSummary(10, "", True))
     assert last(closed=closed) == closed.path
 
 
-def test_a_text_has_one_row_and_those_that_only_grew_come_last(tmp_path: Path) -> None:
+def test_list_has_files_of_ones_own_wherever_they_are_and_texts_that_only_grew_come_last(tmp_path: Path) -> None:
     place = tmp_path / "sessions"
-    grew = saved(automatic(place, 1), 10, 68)
-    mine = saved(place / "mine.json", 50, 70, edited=True)
-    version = saved(automatic(place, 2), 40, 80, edited=True, continues=str(mine))
-    same = saved(place / "same.json", 20, 90, edited=True)
-    played = saved(automatic(place, 3), 30, 90, edited=True, continues=str(same))
-    newer = saved(place / "newer.json", 60, 100, edited=True)
-    older = saved(automatic(place, 4), 70, 110, edited=True, continues=str(newer))
+    grew = saved(automatic(place, 1), 10, 2000)
+    beside = saved(place / "beside.json", 50, 70, edited=True)
+    mine = saved(tmp_path / "texts" / "mine.json", 40, 80, edited=True)
+    named = saved(tmp_path / "texts" / "named.json", 60, 80, edited=True)
+    old = saved(automatic(place, 2), 70, 110, edited=True, continues=str(named))  # as 0.3 wrote it
+    for path in (mine, beside, tmp_path / "gone.json"):
+        saved_sessions.remember(path)
     rows = text_picker.texts(place)
-    assert [Path(path) for path, _, _ in rows] == [played, version, newer, older, grew]
+    assert [Path(path) for path, _, _ in rows] == [mine, beside, named, old, grew]
     flags = [about.split(" · ")[0] for _, _, about in rows]
-    assert flags == ["from same.json", "from mine.json", "your file newer.json", "from newer.json", "not kept"]
+    assert flags == ["your file mine.json", "your file beside.json", "your file named.json", "110 chars", "not kept"]
+    assert [each.path for each in saved_sessions.everywhere(place, since=time.time() - 45)] == [grew, mine]
+
+
+def test_files_of_the_users_are_remembered_once_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_state, "MOST_FILES", 2)
+    app_state.save_state({"theme": "nord"})
+    for name in "abcb":
+        app_state.remember_file(tmp_path / name)
+    assert app_state.own_files() == [tmp_path / "b", tmp_path / "c"]
+    assert app_state.load_state().theme == "nord"
+    app_state.save_state({"own_files": "damaged"})
+    assert app_state.own_files() == []
 
 
 def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(model: Path, desk: PlayedDesk) -> None:
@@ -584,41 +595,30 @@ def test_saving_under_a_name_is_done_on_another_thread(
     desk.until(lambda p: p.position == p.prime_length + 5)
     assert not path.exists()
     release.set()
-    desk.until(lambda p: p.note == f"Saved as mine.json in {home(tmp_path)}")
+    desk.until(lambda p: p.note == f"Saved as mine.json in {home(tmp_path)}; the text goes on there.")
+    assert desk.until(lambda p: p.file is not None).file == path
     assert len(load_session(path, load_model(model))) == 10
     desk.save_as(tmp_path, None)
     desk.until(lambda p: "is a folder" in p.failure)
+    assert desk.close(60)
+    assert saved_sessions.kept(path) == f"The text is kept: {saved_sessions.continues(path)}."
 
 
-def test_text_continues_only_the_file_that_was_written(
-    model: Path, desk: PlayedDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also when another save, which fails, is asked for at once."""
-    mine, full, save = tmp_path / "mine.json", tmp_path / "full.json", user_files.save
-
-    def fail(path: Path, *arguments: Any, **options: Any) -> None:
-        if path == full:
-            raise OSError(28, "No space left on device")
-        save(path, *arguments, **options)
-
-    monkeypatch.setattr(user_files, "save", fail)
+def test_a_cursor_that_is_moved_writes_no_file_of_the_users(model: Path, desk: PlayedDesk, tmp_path: Path) -> None:
     desk.open(PlayRequest(str(model)))
     desk.insert("own")
-    file = desk.saved(3).file
-    assert file is not None
-    desk.save_as(full, None)
-    desk.until(lambda p: bool(p.failure))
-    assert session_file.read_summary(file).continues == desk.saved(3).continues == ""
-    desk.save_as(mine, None)
-    desk.save_as(full, None)
-    desk.until(lambda p: p.continues == str(mine))
+    path = tmp_path / "page.json"
+    desk.save_as(path, None)
+    desk.until(lambda p: p.file == path)
+    desk.open(PlayRequest(str(model), session=path))
+    desk.until(lambda p: p.request.session == path)
+    content = path.read_bytes()
+    desk.move(at(1))
     desk.saved(3)
-    assert session_file.read_summary(file).continues == str(mine)
-    assert not saved_sessions.kept(file)  # it is all in the one that was saved last
-    other = mine.with_stem("other")
-    desk.save_as(other, None)
-    assert desk.close(60)  # at once
-    assert session_file.read_summary(file).continues == str(other)
+    assert path.read_bytes() == content
+    desk.insert("x")
+    desk.saved(4)
+    assert session_file.read(path).text == f"{PRIME}oxwn"
 
 
 def test_late_failure_of_one_session_leaves_the_saving_of_another(
@@ -627,7 +627,7 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     """The first session cannot be written while the second is played; it is tried again, and kept at the end."""
     run = record(tmp_path, "finished").run
     monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(desk_module, "WAIT_FOR_FILE", 0.05)
+    monkeypatch.setattr(text_saving, "WAIT_FOR_FILE", 0.05)
     played, attend = threading.Event(), session_saver.SessionSaver._attend
 
     def late(saver: session_saver.SessionSaver, saving: Any) -> None:
@@ -757,7 +757,7 @@ def test_a_name_of_the_users_is_not_one_of_the_apps(tmp_path: Path, name: str, o
     assert session is not None
     assert session.automatic == own
     assert session.name == ("" if own else name)
-    assert saved_sessions.is_own(path, tmp_path) == own
+    assert saved_sessions.is_automatic(path, tmp_path) == own
     assert saved_sessions.AUTO_NAME.fullmatch(saved_sessions.new_name(tmp_path).name)
 
 
@@ -852,7 +852,7 @@ def test_closing_waits_for_an_export(
     model: Path, desk: PlayedDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, path, save = threading.Event(), tmp_path / "story.html", user_files.save_bytes
-    monkeypatch.setattr(desk_module, "WAIT_FOR_FILE", 0.01)
+    monkeypatch.setattr(text_saving, "WAIT_FOR_FILE", 0.01)
     monkeypatch.setattr(user_files, "save_bytes", lambda *arguments: (release.wait(60), save(*arguments)))
     desk.open(PlayRequest(str(model)))
     desk.insert("hello")
@@ -981,15 +981,72 @@ def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Pa
     assert file is not None
     for prime in "et":
         desk.open(PlayRequest(str(model), prime=prime, speed=FULL))
-        desk.stream(40)
-        desk.until(lambda p, prime=prime: desk.prime == prime and p.length == 40)  # type: ignore[misc]
-        assert desk.saved(40).file == file
+        desk.stream(1100)
+        desk.until(lambda p, prime=prime: desk.prime == prime and p.length == 1100)  # type: ignore[misc]
+        assert desk.saved(1100).file == file
     (session,) = saved_sessions.saved(file.parent)
-    assert (session.length, session.has_work) == (40, False)
+    assert (session.length, session.has_work) == (1100, False)  # however long it is
     assert desk.close(60)
     assert file.exists()  # as when the app is killed
     assert desk.close(60, delete_unkept=True)
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "said"),
+    [
+        ("\ufeffZoë\r\ncafe\u0301 £5\n".encode(), "Zoë\ncafé £5\n", ""),
+        ("“Ça” — déjà vu, à la garçonne\n".encode("cp1252"), "“Ça” — déjà vu, à la garçonne\n", ""),
+        ("Zoë\n".encode("utf-16"), "Zoë\n", ""),
+        (b"one\x07 two\n", "one two\n", "1 control character left out."),
+        (b"", "", ""),
+    ],
+)
+def test_file_of_text_becomes_a_text_of_the_apps_own(
+    model: Path, desk: PlayedDesk, tmp_path: Path, content: bytes, text: str, said: str
+) -> None:
+    path = tmp_path / "page one.txt"
+    path.write_bytes(content)
+    desk.open(PlayRequest(str(model), session=path))
+    played = desk.until(lambda p: p.request.session == path)
+    assert (played.text.text.read(), played.prime_length, played.title, played.undoable) == (text, 0, "page one", "")
+    assert set(played.text.text.sources()) <= {TYPED}
+    assert said in " ".join(desk.notes)
+    desk.move(len(text))
+    assert desk.finish().file is None  # nothing was done to it
+    desk.insert("x")
+    file = desk.saved(len(text) + 1).file
+    assert file is not None
+    assert saved_sessions.AUTO_NAME.fullmatch(file.name)
+    assert desk.close(60, delete_unkept=True)
+    assert (session_file.read(file).text, session_file.read(file).title) == (f"{text}x", "page one")
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("content", "said"), [(bytes(range(256)) * 20, "looks like binary data"), (None, "no file")])
+def test_file_that_is_no_text_is_said_and_the_text_stays(
+    model: Path, desk: PlayedDesk, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "page.txt"
+    if content is not None:
+        path.write_bytes(content)
+    desk.open(PlayRequest(str(model)))
+    desk.insert("own")
+    desk.open(PlayRequest(str(model), session=path))
+    assert desk.until(lambda p: said in p.failure).length == 3
+
+
+def test_text_of_a_file_that_was_changed_is_kept_when_the_app_ends(
+    model: Path, desk: PlayedDesk, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.txt"
+    path.write_text("A page. ")
+    desk.open(PlayRequest(str(model), session=path, speed=FULL))
+    desk.stream(30)
+    file = desk.saved(38).file
+    assert file is not None
+    assert desk.close(60, delete_unkept=True)
+    assert file.exists()
 
 
 @pytest.mark.parametrize("ending", [".json", ".txt"])
@@ -999,6 +1056,7 @@ def test_text_that_was_saved_or_exported_is_kept(model: Path, desk: PlayedDesk, 
     desk.saved(30)
     desk.save_as(tmp_path / f"mine{ending}", None)
     file = desk.until(lambda p: p.edited and p.file is not None and "mine" in p.note).file
+    assert (file == tmp_path / "mine.json") is (ending == ".json")
     assert desk.close(60, delete_unkept=True)
     assert file is not None
     assert file.exists()

@@ -18,6 +18,7 @@ from charlstm.generation.document import Document
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session_file import OwnFile, SessionState, give_title, read, write
 from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from played_documents import about, everything
@@ -46,11 +47,13 @@ class Played:
         saver.begin(key, place, run=run)
 
     @classmethod
-    def again(cls, path: Path, saver: SessionSaver, key: int = 7, run: Path | None = None) -> Played:
+    def again(
+        cls, path: Path, saver: SessionSaver, key: int = 7, run: Path | None = None, place: Path | None = None
+    ) -> Played:
         """The session in a file, opened."""
         played, found = cls.__new__(cls), read(path)
         played.saver, played.key, played.document = saver, key, found.state.document
-        saver.go_on(key, path.parent if run is None else Run(run).sessions_dir, found, run=run)
+        saver.go_on(key, place or (path.parent if run is None else Run(run).sessions_dir), found, run=run)
         return played
 
     def type(self, text: str) -> None:
@@ -301,19 +304,176 @@ def test_session_whose_file_is_replaced_or_deleted_goes_on_in_a_new_one(
     assert how == "deleted" or (new != path and path.read_text() == "something else")
 
 
-def test_session_of_an_older_format_or_of_the_user_stays_as_it_is(saver: SessionSaver, place: Path) -> None:
+def mine(folder: Path, name: str = "page.json") -> Path:
+    """A session that the user saved, which their group may read."""
+    path = folder / name
+    write(path, state_of(Document("abc")))
+    path.chmod(0o640)
+    return path
+
+
+@pytest.mark.parametrize("how", ["elsewhere", "through a link", "beside the others"])
+def test_file_of_the_users_is_gone_on_in_and_stays_theirs(
+    saver: SessionSaver, place: Path, tmp_path: Path, how: str
+) -> None:
     place.mkdir()
-    (place / FORMAT_2.name).write_bytes(FORMAT_2.read_bytes())
-    for name in ("mine.json", "auto-20260101-000000.json"):
-        write(place / name, state_of(Document("abc")))
-    write(place / "auto-mine.json", state_of(Document("abc")), automatic=True)
-    for key, path in enumerate(sorted(place.glob("*.json"))):
-        content = path.read_bytes()
-        played = Played.again(path, saver, key)
-        played.document.insert("gh")
-        saver.keep(key, state_of(played.document))
-        assert played.check() != path
-        assert path.read_bytes() == content
+    path = opened = mine(place if how == "beside the others" else tmp_path)
+    if how == "through a link":
+        opened = tmp_path / "link.json"
+        opened.symlink_to(path)
+    content, played = path.read_bytes(), Played.again(opened, saver, place=place)
+    assert played.status == SavingStatus(path, automatic=False)
+    assert saver.write_all(TIMEOUT)
+    assert path.read_bytes() == content  # opening writes nothing
+    played.type("de")
+    assert played.check() == path
+    assert storage.lock_path(path).exists()
+    assert played.leave() == path
+    assert (path.stat().st_mode & 0o777, read(path).automatic, played.status.note) == (0o640, False, "")
+    assert opened is path or opened.is_symlink()
+    assert not list(path.parent.glob(".*"))  # no lock is left
+
+
+@pytest.mark.parametrize("how", ["older", "damaged", "linked", "file is read-only", "folder is read-only"])
+def test_file_that_may_not_be_written_stays_as_it_is(
+    saver: SessionSaver, place: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mine(tmp_path)
+    if how == "older":
+        path.write_bytes(FORMAT_2.read_bytes())
+    elif how == "damaged":
+        path.write_bytes(path.read_bytes()[:-20])
+    elif how == "linked":
+        os.link(path, tmp_path / "other.json")
+    else:  # root may write everywhere
+        refused = path if how.startswith("file") else tmp_path
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != refused)
+    content, note = path.read_bytes(), read(path).note
+    played = Played.again(path, saver, place=place)
+    played.document.insert("gh")
+    saver.keep(played.key, state_of(played.document))
+    assert played.check().parent == place
+    assert path.read_bytes() == content
+    said = {"older": "older version", "damaged": "", "linked": "hard links"}.get(how, "cannot be written")
+    assert said in played.status.note
+    assert bool(played.status.note or note)
+    assert not storage.lock_path(path).exists()
+
+
+def test_file_of_the_users_that_another_program_has_open_is_left_to_it(
+    saver: SessionSaver, place: Path, tmp_path: Path
+) -> None:
+    path, program = mine(tmp_path), SessionSaver()
+    theirs, here = Played.again(path, program, place=place), Played.again(path, saver, place=place)
+    theirs.type("gh")
+    assert theirs.check() == path
+    here.type("cd")
+    assert here.check() != path
+    assert "here it goes on in a file of its own" in here.status.note
+    third = Played.again(path, saver, 3, place=place)  # as it is now
+    third.type("e")
+    assert third.check() != path
+    assert third.status.note.startswith("Another program has this session open")
+    assert theirs.check() == path
+    program.close(TIMEOUT)
+
+
+@pytest.mark.parametrize("how", ["changed", "deleted"])
+def test_file_of_the_users_that_is_changed_or_deleted_is_not_written_again(
+    saver: SessionSaver, place: Path, tmp_path: Path, how: str
+) -> None:
+    path = mine(tmp_path)
+    played = Played.again(path, saver, place=place)
+    played.type("d")
+    played.check()
+    if how == "changed":
+        path.write_text("by hand")
+    else:
+        path.unlink()
+    played.type("e")
+    new = played.check()
+    assert (new.parent, played.status.automatic) == (place, True)
+    assert how in played.status.note
+    assert path.read_text() == "by hand" if how == "changed" else not path.exists()
+
+
+def test_file_of_the_users_on_a_full_disk_is_written_when_there_is_space(
+    saver: SessionSaver, place: Path, tmp_path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.01)
+    path = mine(tmp_path)
+    content, played = path.read_bytes(), Played.again(path, saver, place=place)
+    disk.full.add(str(tmp_path))
+    played.type("d")
+    wait(lambda: played.status.failure, "the failure")
+    assert path.read_bytes() == content
+    disk.full.clear()
+    assert played.check() == path
+
+
+def test_file_of_the_users_is_written_although_the_clock_was_set_back(
+    saver: SessionSaver, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mine(tmp_path)
+    played = Played.again(path, saver, place=place)
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    played.type("de")
+    assert played.leave() == path
+    assert (read(path).state.summary.saved, played.status.note) == (1e9, "")
+
+
+class Told:
+    """What is said of a session that is saved by name."""
+
+    def __init__(self, played: Played, path: Path) -> None:
+        self.saved, self.failed = list[str](), list[str]()
+        played.saver.keep(played.key, state_of(played.document))
+        played.saver.move(played.key, path, self.saved.append, self.failed.append)
+        wait(lambda: self.saved or self.failed, "a word")
+
+
+def test_text_that_is_saved_by_name_goes_on_there_and_has_no_other_file(
+    saver: SessionSaver, place: Path, tmp_path: Path
+) -> None:
+    played, folder = Played(saver, place), tmp_path / "new"
+    played.type("d")
+    own, path = played.check(), folder / "page.json"
+    told = Told(played, folder / "page")
+    assert told.saved == [f"Saved as page.json in {home(folder)}; the text goes on there."]
+    assert played.check() == path
+    wait(lambda: not own.exists(), "the app's own file to be deleted")
+    wait(lambda: not storage.lock_path(own).exists(), "its lock")
+    played.type("e")
+    assert (played.check(), read(path).automatic) == (path, False)
+    other = mine(tmp_path, "other.json")
+    assert Told(played, other).saved
+    played.type("f")
+    assert played.leave() == other
+    assert (read(path).text, read(other).text) == ("abcde", "abcdef")
+    assert saved_sessions.own_files() == [other, path]
+    assert [each.path for each in saved_sessions.everywhere(place)] == [other, path]
+
+
+def test_text_that_cannot_be_saved_by_name_stays_where_it_is(
+    saver: SessionSaver, place: Path, tmp_path: Path, disk: FailingDisk
+) -> None:
+    played, program = Played(saver, place), SessionSaver()
+    played.type("d")
+    own, full, used = played.check(), tmp_path / "full", mine(tmp_path)
+    disk.full.add(str(full))
+    assert Told(played, full / "page.json").failed == [
+        f"{full / 'page.json'} cannot be written: No space left on device."
+    ]
+    assert "is a folder" in Told(played, tmp_path).failed[0]
+    theirs = Played.again(used, program, place=place)
+    theirs.type("x")
+    theirs.check()
+    assert Told(played, used).failed == ["page.json is open in another program: choose another name."]
+    played.type("e")
+    assert (played.check(), played.status.automatic) == (own, True)
+    assert not saved_sessions.own_files()
+    theirs.check()
+    program.close(TIMEOUT)
 
 
 def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, place: Path) -> None:
@@ -364,6 +524,19 @@ def test_session_follows_its_run_through_a_rename(saver: SessionSaver, run: Run,
     assert played.status.path == renamed.sessions_dir / path.name
     assert again.status.path == renamed.sessions_dir / opened.name
     assert sorted(each.name for each in run.path.rglob("*")) == before
+
+
+def test_file_beside_another_run_follows_that_through_a_rename(saver: SessionSaver, run: Run, place: Path) -> None:
+    run.sessions_dir.mkdir(exist_ok=True)
+    path = mine(run.sessions_dir)
+    played = Played.again(path, saver, place=place)
+    played.type("d")
+    assert played.check() == path
+    renamed = rename_run(run, "other")
+    saver.rename_run(run.path, renamed.path)
+    played.type("e")
+    assert played.leave() == renamed.sessions_dir / path.name
+    assert not list(renamed.sessions_dir.glob(".*"))
 
 
 def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: SessionSaver, run: Run) -> None:

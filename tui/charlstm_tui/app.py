@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import importlib
 import inspect
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -29,6 +30,7 @@ from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
+from charlstm_tui.app_state import own_files
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
@@ -165,7 +167,8 @@ class CharLSTMApp(ModeApp):
         folders = [*(paths.state_dir(make=False) / "sessions").glob("*")]
         folders += [run.run.sessions_dir for run in self.runs_state.runs]
         with contextlib.suppress(OSError):
-            if any(path.stat().st_mtime > since for folder in folders for path in folder.glob("*.json")):
+            files = itertools.chain(own_files(), *(folder.glob("*.json") for folder in folders))
+            if any(path.stat().st_mtime > since for path in files if path.exists()):
                 from charlstm_tui.player.saved_sessions import left_off  # 0.2 s, which Generate takes anyway
 
                 session = left_off(self.start_options.runs_dir, since)

@@ -1,4 +1,5 @@
-"""What the app remembers from one start to the next: theme, order of the runs, smoothing, folder and panes.
+"""What the app remembers from one start to the next: theme, order of the runs, smoothing, folder, panes, and where the
+user's own files of texts are.
 
 One small file in the user's state folder, beside which the configuration is the user's own and never written. Losing it
 loses nothing that matters, so a file that cannot be read or written is no error; one of a newer charlstm is left alone.
@@ -17,8 +18,9 @@ from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
 
 FORMAT = 1
-Remembered = str | bool | dict[str, float]
-MOST_BYTES = 100_000
+Remembered = str | bool | dict[str, float] | list[str]
+MOST_BYTES = 1_000_000
+MOST_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,20 @@ def save_state(changes: Mapping[str, Remembered]) -> None:
         entries = _read()
         if entries is not None:
             storage.replace_bytes(path, json.dumps({**entries, **changes, "format": FORMAT}).encode())
+
+
+def own_files() -> list[Path]:
+    """The files of the user's that have a text and lie outside the app's folders, the one that was used last first."""
+    found = (_read() or {}).get("own_files")
+    return (
+        [Path(each) for each in found if isinstance(each, str) and "\0" not in each] if isinstance(found, list) else []
+    )
+
+
+def remember_file(path: Path) -> None:
+    """Let this be the first of :func:`own_files`."""
+    others = [str(each) for each in own_files() if each != path]
+    save_state({"own_files": [str(path), *others][:MOST_FILES]})
 
 
 def _read() -> dict[str, Any] | None:

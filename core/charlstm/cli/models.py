@@ -26,7 +26,7 @@ from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, check_destination, save
 
-_SUFFIXES = {"script": ".net", "onnx": ".onnx"}
+_SUFFIXES = {"script": ".net", "onnx": ".onnx", "folder": "/"}
 
 
 def _out_option(default: str) -> Callable[[F], F]:
@@ -147,9 +147,10 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     "--to",
     "kind",
     type=click.Choice(list(_SUFFIXES)),
-    help="script: a checkpoint of the reference script; onnx: an ONNX model.  [default: by the name of FILE]",
+    help="script: a checkpoint of the reference script; onnx: an ONNX model; folder: with a model card.  [default: by "
+    "the name of FILE]",
 )
-@_out_option("./MODEL.net or ./MODEL.onnx")
+@_out_option("./MODEL.net, ./MODEL.onnx or ./MODEL/")
 @_force_option
 @snapshot_option_to("Export")
 @json_option
@@ -164,12 +165,14 @@ def export(
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
-    """Write MODEL to FILE, which other programs can read: name.net or name.onnx. Prints the path of the file.
+    """Write MODEL to FILE, which other programs can read: name.net, name.onnx or folder/. Prints its path.
 
     script (.net): the dictionary that the reference script reads with torch.load and load_state_dict.
 
     onnx (.onnx): a graph of one step, with the inputs `id`, `h` and `c` and the outputs `probabilities`, `h_next` and
     `c_next`. The vocabulary is in its metadata. Needs the package onnx.
+
+    folder (/): weights, configuration and a model card, to be given away. Fill in the licence of the text.
 
     With --json: {"out", "to"}.
     """
@@ -181,9 +184,19 @@ def export(
     out = file if file is not None else out
     kind = kind or next((kind for kind, suffix in _SUFFIXES.items() if out is not None and out.endswith(suffix)), None)
     if kind is None:
-        raise click.UsageError("Name a FILE that ends in .net or .onnx, or the format with --to script or --to onnx")
+        raise click.UsageError("Name a FILE that ends in .net, .onnx or /, or the format with --to")
     path = find_model(model, runs_dir, snapshot=snapshot)
-    out = out or _export_name(model, path, snapshot, runs_dir) + _SUFFIXES[kind]
+    name = _export_name(model, path, snapshot, runs_dir)
+    out = out or name + _SUFFIXES[kind]
+    if kind == "folder":
+        from charlstm.generation.model_card import write_folder
+
+        if out == STDOUT:
+            raise click.UsageError("A folder cannot be written to standard output: name one that ends in /")
+        with output_errors(out, ModelError):
+            write_folder(load_model(path), out, name, overwrite=force)
+        print_result(as_json, ExportResult(out=str(Path(out).absolute()), to=kind), out)
+        return
     _check_target(out, force=force, as_json=as_json)
     if Path(out).suffix == ".safetensors":
         raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")

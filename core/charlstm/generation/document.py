@@ -127,6 +127,11 @@ class State:
         return replace(self, branches=branches)
 
 
+def only_moved(before: State, after: State) -> bool:
+    """Whether at most the cursor is elsewhere."""
+    return before.text is after.text and replace(before, cursor=after.cursor) == after
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """Something that was done, and the ``state`` before it; something undone, and the state after it. ``new``

@@ -79,8 +79,8 @@ class ReadSession:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether the app may write to this file: it gave the file its name, in this format, and it is not damaged."""
-        return self.automatic and self.format == FORMAT and not self.note
+        """Whether a program may write to this file: it is of this format and not damaged."""
+        return self.format == FORMAT and not self.note
 
     @property
     def text(self) -> str:
@@ -317,9 +317,9 @@ def _write_all(file: BinaryIO, content: Iterable[bytes]) -> None:
 
 class FileLostError(CharLSTMError):
     """A session's file cannot be written: it is ``in use`` by another program, or it is ``gone``, or was ``changed`` by
-    another program."""
+    another program; or it is the user's and ``read-only``, or it has other names too, as ``linked`` files have."""
 
-    def __init__(self, path: Path, reason: Literal["in use", "gone", "changed"]) -> None:
+    def __init__(self, path: Path, reason: Literal["in use", "gone", "changed", "read-only", "linked"]) -> None:
         super().__init__(f"{path} cannot be continued: {_REASONS[reason]}")
         self.reason = reason
 
@@ -328,6 +328,8 @@ _REASONS = {
     "in use": "another program has it open",
     "gone": "it is not there any more",
     "changed": "another program has written to it",
+    "read-only": "it cannot be written",
+    "linked": "it is one file with several names (hard links)",
 }
 
 
@@ -337,12 +339,13 @@ class OwnFile:
     Attributes:
         path: of the file. Who finds its folder renamed assigns the new one.
         stamp: as it was written or read last.
+        automatic: whether the app gave it its name; else it is the user's, and keeps its permissions.
     """
 
-    def __init__(self, path: Path, stamp: FileStamp | None) -> None:
+    def __init__(self, path: Path, stamp: FileStamp | None, *, automatic: bool = True) -> None:
         """Take the lock; ``stamp`` is that of the file when it was read, None for a new one. Raises
-        :class:`FileLostError` if another program has it, :class:`OSError`."""
-        self.path, self.stamp = path, stamp
+        :class:`FileLostError` if it cannot be written as it is, :class:`OSError`."""
+        self.path, self.stamp, self.automatic = path, stamp, automatic
         if stamp is not None:
             self._check()
         self._lock = _locked(path)
@@ -352,17 +355,24 @@ class OwnFile:
             self.close()
             raise
 
-    def write(self, state: SessionState) -> None:
+    def write(self, state: SessionState, *, overwrite: bool = False) -> None:
         """Write a session, whole. Raises :class:`FileLostError` unless the file is as it was left here,
-        :class:`FileExistsError` where a new one is there by now, another :class:`OSError` when the disk fails. The file
-        is unchanged then."""
+        :class:`FileExistsError` where a new one is there by now that is not to be overwritten, another :class:`OSError`
+        when the disk fails. The file is unchanged then."""
         if self.stamp is not None:
             self._check()
-        write(self.path, state, automatic=True, overwrite=self.stamp is not None)
+            overwrite = True
+        if self.automatic:
+            write(self.path, state, automatic=True, overwrite=overwrite)
+        else:
+            user_files.save(self.path, lambda file: _write_all(file, parts(state)), overwrite=overwrite)
         self.stamp = FileStamp.of(os.stat(self.path))
 
     def close(self) -> None:
-        """Release the lock."""
+        """Release the lock, which leaves nothing beside a file of the user's."""
+        if not self.automatic and self._lock is not None:
+            with contextlib.suppress(OSError):
+                storage.disk.unlink(storage.lock_path(self.path))
         _release(self._lock)
         self._lock = None
 
@@ -370,6 +380,11 @@ class OwnFile:
         assert self.stamp is not None
         if not is_as_left(self.path, self.stamp):
             raise FileLostError(self.path, "changed" if os.path.lexists(self.path) else "gone")
+        if not self.automatic:
+            if os.stat(self.path).st_nlink > 1:
+                raise FileLostError(self.path, "linked")
+            if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+                raise FileLostError(self.path, "read-only")
 
 
 def is_as_left(path: Path, stamp: FileStamp) -> bool:
@@ -383,18 +398,17 @@ def is_as_left(path: Path, stamp: FileStamp) -> bool:
 
 
 def give_title(path: Path, title: str) -> None:
-    """Give the session in a file of the app's own a title; the time of its last change stays.
+    """Give the session in a file a title; the time of its last change stays.
 
-    Raises :class:`GenerationError` for an older format or a damaged file, :class:`FileLostError` if a program has it
-    open, :class:`OSError`.
+    Raises :class:`GenerationError` for an older format or a damaged file, :class:`FileLostError` if it cannot be
+    written as it is, :class:`OSError`.
     """
     found = read(path)
-    if found.format < FORMAT or found.note:
+    if not found.can_go_on:
         raise GenerationError(f"{path} is of an older version or damaged")
-    file = OwnFile(path, found.stamp)
+    file = OwnFile(path, found.stamp, automatic=found.automatic)
     try:
-        state = replace(found.state, summary=replace(found.state.summary, title=title))
-        write(path, state, automatic=found.automatic)
+        file.write(replace(found.state, summary=replace(found.state.summary, title=title)))
         os.utime(path, ns=(found.stamp.mtime_ns, found.stamp.mtime_ns))
     finally:
         file.close()

@@ -31,7 +31,7 @@ class SessionSummary:
         length: characters after the prime.
         begins: the first characters, with the prime.
         edited: whether the user had a part in it: typed, chose, or made a branch.
-        continues: the path of the saved session that this one continues, if any.
+        continues: in sessions of 0.3, the path of the file of the user's that had this text before, if any.
         model: the model, as it is named on the command line; empty if it is not known.
         title: what the user calls it; empty if it has no title.
         words: stretches between spaces, with those of the prime; 0 if they were not counted.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
+from charlstm.generation.session import Session
 from charlstm.model.file import load_model, save_model
 from command_line import TEXT, Cli
 
@@ -60,6 +62,24 @@ def test_export_is_named_after_run_and_snapshot(
     assert sorted(found) == ["n_hidden", "n_layers", "state_dict", "tokens"]
     run_model = load_model(workspace / "runs" / "fox" / "model.safetensors")
     assert np.array_equal(found["state_dict"]["fc.weight"].numpy(), run_model.weights["fc.weight"])
+
+
+def test_exported_folder_is_loaded_by_plain_torch_as_its_card_says(
+    workspace: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "given"
+    assert cli.json("export", "fox", f"{folder}/") == {"out": str(folder), "to": "folder"}
+    assert "already exists: replace it with --force" in cli.error("export", "fox", f"{folder}/")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "trained with charlstm on fox.txt" in card
+    assert "nats per character" in card
+    monkeypatch.chdir(folder)
+    found: dict[str, Any] = {}
+    exec(card.split("```python\n")[1].split("```")[0], found)
+    model = load_model("model.safetensors")
+    for each in Session(model, found["config"]["prime"]).next_char_distribution().alternatives:
+        probability = found["probabilities"][found["symbols"].index(each.char)].item()
+        assert probability == pytest.approx(each.probability, abs=1e-5)
 
 
 def test_export_writes_onnx(workspace: Path, cli: Cli, tmp_path: Path) -> None:

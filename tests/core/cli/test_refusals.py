@@ -157,7 +157,8 @@ novelty data/fox.txt --model fox --min-length 1 | 1
 import theirs.net --out x.net | --out x.safetensors
 export fox --to script --out x.safetensors | use .net for the export
 export fox --to gguf | script
-export fox | ends in .net or .onnx
+export fox | ends in .net, .onnx or /
+export fox - --to folder | cannot be written to standard output
 export fox x.net --out y.net | Name the file once
 influence no-such-run data/fox.txt --find '' | at least one character
 influence fox data/fox.txt --rank | --rank needs --find

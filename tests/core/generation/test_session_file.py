@@ -165,6 +165,11 @@ def test_title_is_given_and_the_time_of_the_last_change_stays(tmp_path: Path) ->
     os.utime(path, (5, 5))
     give_title(path, "The bell")
     assert (read(path).title, path.stat().st_mtime, says_automatic(path)) == ("The bell", 5, True)
+    mine = tmp_path / "mine.json"
+    write(mine, state_of(played()))
+    mine.chmod(0o640)
+    give_title(mine, "My bell")
+    assert (read(mine).title, says_automatic(mine), mine.stat().st_mode & 0o777) == ("My bell", False, 0o640)
     holder = OwnFile(path, read(path).stamp)
     with pytest.raises(FileLostError, match="another program has it open"):
         give_title(path, "Another")

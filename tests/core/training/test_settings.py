@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
+from charlstm.training import settings as settings_module
 from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings, parse_setting, write_setting
 
 
@@ -41,6 +46,13 @@ def test_every_setting_is_in_a_group() -> None:
     groups = [each.group for each in setting_fields(Settings).values()]
     assert groups[0]
     assert len(set(groups) - {""}) == len([group for group in groups if group])
+
+
+def test_every_setting_acts_somewhere() -> None:
+    core = Path(settings_module.__file__).parents[1]
+    modules = [path for path in core.glob("*/*.py") if path.name not in ("settings.py", "presets.py", "prediction.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in modules if path.parent.name != "cli")
+    assert [each.name for each in fields(Settings) if not re.search(rf"settings\.{each.name}\b", text)] == []
 
 
 def test_precision_that_a_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

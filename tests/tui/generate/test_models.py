@@ -416,15 +416,16 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: it.text == story)
 
 
-async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is_offered(
-    model: Path, home: Path
-) -> None:
+async def test_file_of_ones_own_is_gone_on_in_from_the_command_line_and_from_the_list(model: Path, home: Path) -> None:
     mine = home / "mine.json"
     async with playing(model) as it:
         await it.paused(10)
-        it.desk.save_as(mine, "rank")
-        await it.until(mine.is_file)
-    assert it.app.farewell == ""  # the text is in the file that the user named
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        it.app.screen.query_one(Input).value = str(mine)
+        await it.pilot.press("enter")
+        await it.until(lambda: "Saved as mine.json" in it.screen.message)
+    assert it.app.farewell == f"The text is kept: {saved_sessions.continues(mine)}."
     assert is_session(str(mine))
     assert not is_session(str(model))
     app = CharLSTMApp(StartOptions(session=mine))  # which knows its model
@@ -435,22 +436,42 @@ async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is
         assert (it.state.length, it.state.running) == (10, False)
         await it.pilot.press("w", *"and", "escape", "escape")
         await it.until(lambda: it.state.length == 13)
-    assert app.farewell.startswith("The text is kept, and mine.json is as you saved it last: charlstm-tui ")
     async with playing(model) as it:
         await it.until(lambda: it.screen.play.playing)
-        it.app.open_session(mine)
-        await it.until(lambda: "l continues a newer version" in it.screen.message)
-        await it.pilot.press("l")
-        await it.until(lambda: it.state.length == 13)
         await it.pilot.press("O")
-        await it.until(lambda: "from mine.json" in it.screen_text())
-        assert it.screen_text().count("tiny · ") == 2  # with what is left of this session's beginning
-        await it.pilot.press("escape", "ctrl+s")
+        await it.until(lambda: "your file mine.json" in it.screen_text())
+        await it.pilot.press(*"your file", "enter")
+        await it.until(lambda: it.state.length == 13)
+        await it.pilot.press("w", *"so", "escape", "escape")
+        await it.until(lambda: it.state.length == 15 and it.screen.view_name == "play")
+        await it.pilot.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        assert it.app.screen.query_one(Input).value == str(mine)
+        assert it.app.screen.query_one(Input).value == formatting.home(mine)
         await it.pilot.press("enter")  # does not ask: it is the session's own file
         await it.until(lambda: "Saved as mine.json" in it.screen.message)
-        assert read_summary(mine).length == 13
+        assert read_summary(mine).length == 15
+
+
+async def test_file_of_text_is_opened_from_the_list_and_its_name_is_offered(model: Path, home: Path) -> None:
+    page = home / "page.txt"
+    page.write_text("A page of one's own.\n")
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("O")
+        await it.until(lambda: isinstance(it.app.screen, TextPicker))
+        it.app.screen.query_one(Input).value = "./pag"
+        await it.until(lambda: "./page.txt" in it.screen_text())
+        await it.pilot.press("tab", "enter")
+        await it.until(lambda: it.text == page.read_text())
+        assert (it.state.title, it.state.facts and it.state.facts.name) == ("page", "tiny")
+        await it.pilot.press("w", *"My ", "escape", "escape")
+        await it.until(lambda: it.text == "My A page of one's own.\n" and it.screen.view_name == "play")
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        await it.pilot.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, ChoiceDialog) and "Replace" in it.screen_text())
+        await it.pilot.press("n")
+    assert page.read_text() == "A page of one's own.\n"
 
 
 async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:
@@ -490,20 +511,18 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
         await it.until(lambda: it.state.file is not None)
         own = it.state.file
         assert own is not None
-        session = run.sessions_dir / "mine.json"
-        it.desk.save_as(session, "rank")
-        await it.until(lambda: session.is_file() and bool(read_summary(own).continues))
+        it.desk.give_title("mine")
+        await it.until(lambda: read_summary(own).title == "mine")
         await it.pilot.press("O", *"mine")
-        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "from mine.json" in it.screen_text())
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "● mine" in it.screen_text())
         await it.pilot.press("left", "delete")  # within what is typed, it is the line's key
         assert it.app.screen.query_one(Input).value == "min"
-        it.screen.show_message("")  # that it was saved
         await it.pilot.press("delete")
         await it.until(lambda: "This session is being played" in it.screen_text())
         await it.pilot.press("escape", "e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("O", *"mine")
-        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "from mine.json" in it.screen_text())
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and " mine " in it.screen_text())
         for answer, deleted in (("n", False), ("y", True)):
             await it.pilot.press("delete")
             await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
@@ -511,10 +530,7 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
             await it.pilot.press(answer)
             await it.until(lambda: isinstance(it.app.screen, TextPicker))
             assert own.exists() is not deleted
-        await it.until(lambda: "mine.json" not in it.screen_text())
-        await it.pilot.press("escape", "O", *"your file")
-        await it.until(lambda: "your file mine.json" in it.screen_text())
-        assert session.exists()
+        await it.until(lambda: "novel-quick-1 · 1 word" not in it.screen_text())
 
 
 @pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])
@@ -628,7 +644,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     try:
         for path, folder, file in (
             (tmp_path / "mine" / "a.txt", 0o750, 0o640),
-            (run.sessions_dir / "a.json", 0o700, 0o600),
+            (run.sessions_dir / "a.md", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
             assert copy_as(path, "rank", state, lambda: played)().endswith(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,6 @@ from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.sampler_panel import adjust
 from charlstm_tui.player.marks import RANK
 from charlstm_tui.player.preferences import recall
-from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.theme import DARK, LIGHT
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
@@ -132,7 +129,7 @@ async def test_rolling_again_own_text_and_saving(model: Path) -> None:
             await it.press("ctrl+s")
             await it.shows("O lists the sessions in", "Esc cancel")  # below all formats
             await it.press("up")  # the last format, which may have to be scrolled to
-            await it.shows(".json", "the session, to continue it")
+            await it.shows(".json", "which goes on there")
             await it.press("escape")
             await it.until(lambda: it.app.screen is it.screen)
 
@@ -412,21 +409,6 @@ async def test_characters_and_words_are_counted_with_the_prime_in_every_place(mo
         await it.until(lambda: it.prime == "The light")
         await it.until(lambda: f"{count} · “The morning" in it.screen.message)
         await it.press("O", shows=f"tiny · {count} · ")
-
-
-async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[threading.Thread] = []
-    monkeypatch.setattr(
-        "charlstm_tui.player.saved_sessions.session_at", lambda path: threads.append(threading.current_thread())
-    )
-    async with playing(model, paused=5) as it:
-        it.screen.play.state = replace(it.state, continues=str(model.with_suffix(".json")))
-        await it.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        assert threads
-        assert threading.main_thread() not in threads
 
 
 async def test_legend_says_how_own_text_looks(model: Path) -> None:

@@ -119,18 +119,23 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
 
 
 @pytest.mark.parametrize(
-    ("text", "whole"),
-    [(" By your h", " By your"), ("said.\nTh", "said."), (" word", " word"), ("word", "word")],
-)
-def test_a_suggestion_ends_with_a_whole_word(text: str, whole: str) -> None:
-    assert edits.whole_words(text) == whole
+    ("text", "within", "suggested"),
+    [
+        (" By your h", False, " By your"), ("said.\nTh", False, "said."), (" word", False, " word"), ("word", False, "word"),
+        (" said he.\nAnd th", True, " said he."), ("\nAnd th", True, ""),
+    ],
+)  # fmt: skip
+def test_a_suggestion_ends_with_a_whole_word_and_within_a_text_with_its_line(
+    text: str, within: bool, suggested: str
+) -> None:
+    assert edits.as_suggestion(text, within=within) == suggested
 
 
 async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (desk, model_thread):  # the noise of this model is all one word
-        monkeypatch.setattr(module, "whole_words", lambda text: text)
+        monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
     async with playing(model, paused=20) as it:
         first, before = await write(it), it.text
         assert "SUGGESTIONS" not in it.screen_text()
@@ -444,7 +449,7 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         adaptive.read(loaded.vocabulary.encode(text)[0])
         session = GenerationSession.of(adaptive.adapted(), text[-model_thread.LEARNT_CONTEXT :], it.state.recipe)
         position = len(text) - len(it.prime)  # the copy draws as the model does at this place
-        return edits.whole_words(session.suggest(model_thread.SUGGESTION_LENGTH, position=position))
+        return edits.as_suggestion(session.suggest(model_thread.SUGGESTION_LENGTH, position=position))
 
     async def suggests(text: str, strength: float) -> str:
         learnt = suggested(text, strength)

@@ -21,7 +21,7 @@ SESSION_FORMATS = (
     Format(".md", "Markdown, with the settings"),
     Format(".html", "the text in its colours"),
     Format(".tree.html", "all branches as a web page"),
-    Format(".json", "the session, to continue it"),
+    Format(".json", "the session, which goes on there"),
 )
 """What Play writes of the text."""
 CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")

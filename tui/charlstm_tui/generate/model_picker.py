@@ -43,6 +43,9 @@ class ModelPicker(SafeWorkers, Dialog):
 
     TITLE: ClassVar = "Play another model"
     KEYS: ClassVar = "↑↓ choose  Enter play  Tab complete  Esc cancel"
+    ENDINGS: ClassVar[tuple[str, ...]] = (".safetensors", ".json")
+    HINT: ClassVar = "a name, or the path of a model (.safetensors) or session (.json)"
+    FILES: ClassVar = "a .safetensors or .json file"
     DEFAULT_CSS = """
     ModelPicker OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     ModelPicker.-wide .dialog { width: 110; }
@@ -69,7 +72,7 @@ class ModelPicker(SafeWorkers, Dialog):
         with Vertical(classes="dialog wide"):
             yield Static(Content(self.TITLE), classes="dialog-title")
             yield TextInput(
-                placeholder="a name, or the path of a model (.safetensors) or session (.json)",
+                placeholder=self.HINT,
                 suggester=TypedPathSuggester(),
                 compact=True,
             )
@@ -142,14 +145,14 @@ class ModelPicker(SafeWorkers, Dialog):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         options, typed = self.query_one(OptionList), event.value.strip()
-        if typed.endswith((".safetensors", ".json")) and os.path.isfile(typed_path(typed)):
+        if typed.endswith(self.ENDINGS) and os.path.isfile(typed_path(typed)):
             self.dismiss(str(typed_path(typed)))
         elif self.shown and options.highlighted is not None:
             self.dismiss(self.shown[options.highlighted][0])
         else:
             is_other = os.path.isfile(typed_path(typed))
             what = f"{typed} is no model or session" if is_other else f"There is no model or session called {typed}"
-            self.show_problem(f"{what}: take one listed, or a .safetensors or .json file.")
+            self.show_problem(f"{what}: take one listed, or {self.FILES}.")
 
 
 class TypedPathSuggester(PathSuggester):

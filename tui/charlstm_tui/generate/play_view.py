@@ -429,10 +429,7 @@ class PlayView(ExplainingView):
     def _played_words(state: Played, before: ModelFacts | None) -> str:
         """Another text has come: what became of the one before, and which session it is. Where it came because of
         another checkpoint of the run that was played ``before``, the screen says that."""
-        opened, last, replaced = state.opened, state.last_session, state.replaced
-        if opened is not None and last is not None and last.is_version_of(opened.path) and last.saved > opened.saved:
-            key = key_of("generate.last_session")
-            return f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}."
+        opened, replaced = state.opened, state.replaced
         if replaced is not None and replaced.length and not is_other_checkpoint(before, state.facts):
             key = key_of("generate.last_session")
             return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
@@ -838,7 +835,7 @@ class PlayView(ExplainingView):
         """Ask for a file: its ending says what is saved."""
         state = self.state
         if state is not None and state.facts is not None and self.playing:
-            await self.saving.save(state, state.facts, self.prime, self.scale)
+            self.saving.save(state, state.facts, self.prime, self.scale)
 
     # ---- writing
 

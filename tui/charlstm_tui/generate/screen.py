@@ -613,7 +613,14 @@ class GenerateScreen(ModeScreen):
         folder = None if state is None or state.facts is None else state.facts.sessions
         played = None if state is None else state.file
         picker = TextPicker(self.charlstm.runs_state, folder, played, self.desk.give_title)
-        self.app.push_screen(picker, self._picked)
+        self.app.push_screen(picker, self._text_picked)
+
+    def _text_picked(self, name: str | None) -> None:
+        """Open what was chosen in the list of texts: a session, a file of text, or a model."""
+        if name is None or name.endswith(".safetensors"):
+            self._picked(name)
+        elif self.play.state is None or Path(name) != self.play.state.file:
+            self._open_session(Path(name))
 
     def _picked(self, name: str | None) -> None:
         """Play the model or open the session that was chosen in a list."""

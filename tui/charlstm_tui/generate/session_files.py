@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from charlstm.generation.session_file import SessionSummary
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import in_thread, write_in_thread
+from charlstm_tui.background import write_in_thread
 from charlstm_tui.dialogs import ask
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.explaining_view import ExplainingView
-from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import Scale
 from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.player.played import Played
+from charlstm_tui.player.saved_sessions import AUTO_NAME
 from charlstm_tui.save_dialog import SaveDialog
-
-SAME_BEGINNING = 12
-"""Characters in which two versions of one text begin alike."""
 
 
 class SessionFiles:
@@ -30,18 +26,19 @@ class SessionFiles:
         self._view = view
         self._saved_as: tuple[int, Path] | None = None  # the session that was saved last, and its file
 
-    async def save(self, state: Played, facts: ModelFacts, prime: str, scale: Scale) -> None:
+    def save(self, state: Played, facts: ModelFacts, prime: str, scale: Scale) -> None:
         """Ask for a file for the text of ``state``, which begins with ``prime`` and is coloured by ``scale``.
 
         The ending says what is saved.
         """
-        saved = await in_thread(lambda check: _summary_at(state.continues))
-        own = Path(state.continues) if self._is_of_this_text(saved) else None
+        own = None if state.file is None or AUTO_NAME.fullmatch(state.file.name) else state.file
         sessions = facts.sessions if state.file is None else state.file.parent
         about = f"In Play, {key_of('generate.texts')} lists the sessions in {home(sessions)}."
         run = facts.run
         if run is not None and sessions.is_relative_to(run) and not run.exists():
             about = ""  # the run is gone: the next change is saved elsewhere
+        elif own is not None:
+            about = "As it changes, the text is saved there by itself."
 
         def named(path: Path) -> object:
             if run is not None and exports.CHECKPOINTS.fits(path):
@@ -58,19 +55,15 @@ class SessionFiles:
         dialog = SaveDialog("Save the text, or the session", name, formats, about, own, prose=True)
         ask(self._view, dialog, named)
 
-    def _is_of_this_text(self, saved: SessionSummary | None) -> bool:
-        """Whether the session that is continued is still in its file, with a text that begins like this one."""
-        if saved is None:
-            return False
-        there = saved.begins[:SAME_BEGINNING]
-        return self._view.text_view.text(0, len(there)) == there
-
     def _offered_name(self, state: Played, name: str) -> str:
-        """The file of this text, if it was saved before; else ``name``, in the folder where another one was saved."""
-        if self._saved_as is None:
-            return name
-        session_id, path = self._saved_as
-        return home(path if session_id == state.session_id else path.with_name(name))
+        """The file of this text, if it was exported before or opened from a file of text; else ``name``, in the folder
+        where another one was saved."""
+        session_id, path = self._saved_as or (None, None)
+        if path is not None and session_id == state.session_id:
+            return home(path)
+        if state.request.session is not None and state.request.session.suffix.lower() != ".json":
+            return home(state.request.session)
+        return name if path is None else home(path.with_name(name))
 
     async def _write_checkpoints(self, path: Path, state: Played, prime: str, run: Run) -> None:
         """Write the page of what every checkpoint of the run generates."""
@@ -96,9 +89,3 @@ class SessionFiles:
         """Wait for the file to be written, and say what came of it."""
         await writing
         self._view.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
-
-
-def _summary_at(path: str) -> SessionSummary | None:
-    """What the file of a session says of it. Not on the message loop: the file may be anywhere."""
-    saved = saved_sessions.session_at(Path(path)) if path else None
-    return None if saved is None else saved.summary

@@ -34,6 +34,9 @@ class TextPicker(ModelPicker):
     """
 
     TITLE: ClassVar = "Go on with another text"
+    ENDINGS: ClassVar[tuple[str, ...]] = ("",)  # any other file is one of text
+    HINT: ClassVar = "a name, or the path of a session (.json) or text (.txt)"
+    FILES: ClassVar = "the path of a .json or .txt file"
     KEYS: ClassVar = "↑↓ choose  Enter open  Tab complete  F2 title  Del delete  Esc cancel"
     BINDINGS: ClassVar = [
         Binding("delete", "delete_session", "delete", priority=True),
@@ -95,8 +98,9 @@ class TextPicker(ModelPicker):
 
         try:
             await in_thread(write)
-        except FileLostError:
-            self.show_problem("Another program has this session open: give it the title there.")
+        except FileLostError as error:
+            in_use = "Another program has this session open: give it the title there."
+            self.show_problem(in_use if error.reason == "in use" else f"It gets no title: {error}.")
         except GenerationError:
             self.show_problem("This session is of an older version: continue it first, then it can get a title.")
         except OSError as error:
@@ -150,10 +154,9 @@ class TextPicker(ModelPicker):
 
 def texts(folder: Path | None, played: Path | None = None) -> list[Entry]:
     """(path, name, about) of all sessions, those that were changed last first; those that only grew by themselves come
-    at the end. A text has one entry: a file of the user's has none where the newer one or the same is saved by itself.
-    ``folder`` is that of the sessions of the model that is played, ``played`` one of them."""
+    at the end. ``folder`` is that of the sessions of the model that is played, ``played`` one of them."""
     found = saved_sessions.everywhere(folder or Path())
-    listed = [each for each in found if (each.is_listed or each.path == played) and not each.is_continued_by(found)]
+    listed = [each for each in found if each.is_listed or each.path == played]
     return [text_entry(each) for each in sorted(listed, key=lambda each: (not each.is_kept, -each.saved))]
 
 
@@ -163,8 +166,7 @@ def text_entry(session: SavedSession) -> Entry:
     if summary is None:
         return str(session.path), session.path.name, "cannot be read"
     words = plural(summary.words, "word") if summary.words else f"{session.size:,} chars"
-    own = Path(session.continued).name
-    file = (f"from {own}" if session.automatic else f"your file {own}") if own else ""
+    file = "" if session.automatic else f"your file {session.path.name}"
     kept = "" if session.is_kept else "not kept"
     parts = (kept, file, session.model, words, saved_sessions.time_of_saving(session.saved))
     about = " · ".join(part for part in parts if part)

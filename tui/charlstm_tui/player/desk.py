@@ -13,7 +13,6 @@ import itertools
 import re
 import time
 from array import array
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +20,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import reading_cache, session_file
+from charlstm.generation import reading_cache
 from charlstm.generation.clamp import Clamp, existing_clamps
 from charlstm.generation.document import BranchInfo, Document, Splice, State, own_text
-from charlstm.generation.export import target
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.reading import Continuation, Reading
 from charlstm.generation.recipe import Recipe
@@ -37,10 +35,10 @@ from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model
 from charlstm.text.sentences import sentence_ends
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import JobQueue, in_thread
+from charlstm_tui.background import in_thread
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.edits import LONGEST_SENTENCE, branch_words, joint, read_as, read_as_words, whole_words
+from charlstm_tui.player.edits import LONGEST_SENTENCE, as_suggestion, branch_words, joint, read_as, read_as_words
 from charlstm_tui.player.figures import Figures, marks_of
 from charlstm_tui.player.model_thread import SUGGESTION_LENGTH, Batch, ModelThread, Order, Question, Stream, Work
 from charlstm_tui.player.opening import (
@@ -52,15 +50,15 @@ from charlstm_tui.player.opening import (
     checkpoints,
     load,
     other_model_words,
+    read,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
 from charlstm_tui.player.saved_sessions import SavedSession, copy_as
-from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+from charlstm_tui.player.session_saver import SessionSaver
+from charlstm_tui.player.text_saving import SavedWork, TextSaving
 
 Found = TypeVar("Found")
 
-WAIT_FOR_FILE = 5.0
-"""Seconds for which a session is waited for that is being written when it is to be loaded."""
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
 MOST_SAME = 1000
@@ -148,7 +146,8 @@ class Desk:
         known: Callable[[], Iterable[LoadedModel]] = tuple,
     ) -> None:
         self._thread, self._number, self._display, self._changed_to = thread, number, display, changed
-        self._spawn, self._post, self._saver, self._known = spawn, post, saver, known
+        self._spawn, self._known = spawn, known
+        self._saving = None if saver is None else TextSaving(saver, lambda: post(self._publish))
         self.document = Document()
         self.about: OpenText | None = None
         self.recipe, self.speed = Recipe(), NORMAL_SPEED
@@ -156,8 +155,6 @@ class Desk:
         self.learnt: LearntModel | None = None
         self.played = Played(0, PlayRequest(""))
         self.asked = 0
-        self._calls: deque[Callable[[], object]] = deque()  # from other threads
-        self._job_notes, self._job_failures = list[str](), list[str]()  # of files, until they are said
         self._session_id = 0
         self._opening: PlayRequest | None = None
         self._stream: Stream | None = None
@@ -172,11 +169,7 @@ class Desk:
         self._suggestions = Suggestions()
         self._branches: tuple[State | None, tuple[BranchInfo, ...]] = (None, ())
         self._said, self._error, self._reading = _Said(), "", ""
-        self._status, self._not_saved = SavingStatus(), ""
-        self._kept: tuple[object, ...] | None = None  # what the saver has
-        self._noted: dict[int, str] = {}  # by key of a text: what was said about where it is saved
         self._keys = itertools.count(1)
-        self._writer = JobQueue()
 
     # ---- what views ask
 
@@ -188,7 +181,7 @@ class Desk:
     @property
     def file(self) -> Path | None:
         """The file of the text."""
-        return None if self._saver is None or self.about is None else self._saver.status(self.about.key).path
+        return None if self._saving is None or self.about is None else self._saving.file(self.about)
 
     @property
     def running(self) -> bool:
@@ -253,19 +246,14 @@ class Desk:
 
     def _find(self, request: PlayRequest, about: OpenText | None, document: Document) -> _Opening:
         """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
-        closed, is_saved, saver = None, True, self._saver
-        if saver is not None and about is not None:
-            file = self._leave(about)
-            if file is None and saver.knows(about.key):
-                saver.wait_for(about.key, WAIT_FOR_FILE)  # some 20 ms: then its file has a name
-                file = saver.status(about.key).path
-            closed = about.as_saved(document, file)
-        if saver is not None and request.session is not None:  # it may be the one that was played until now
-            is_saved = saver.flush(request.session, WAIT_FOR_FILE)
+        closed, is_saved, saving = None, True, self._saving
+        if saving is not None and about is not None:
+            closed = about.as_saved(document, self._leave(about) or saving.named_file(about))
+        if saving is not None and request.session is not None:  # it may be the one that was played until now
+            is_saved = saving.flush(request.session)
         loaded, facts = load(request, [*self._known()])
-        found = None if request.session is None else session_file.read(request.session)
-        opened = None if request.session is None else saved_sessions.session_at(request.session)
-        last = None if saver is None else saved_sessions.last(facts.sessions, request.session, closed)
+        found, opened = (None, None) if request.session is None else read(request.session)
+        last = None if saving is None else saved_sessions.last(facts.sessions, closed)
         return _Opening(loaded, facts, found, opened, closed, last, is_saved)
 
     def _begin_text(self, request: PlayRequest, found: _Opening, clamps: Sequence[Clamp]) -> None:
@@ -292,9 +280,8 @@ class Desk:
             older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
             note = " ".join(filter(None, (saved.note, other_model_words(found.opened, facts), older)))
         self._play(document, about, recipe)
-        if self._saver is not None and saved is not None:
-            self._saver.go_on(key, facts.sessions, saved, run=facts.run)
-        self._kept = self._work()
+        if self._saving is not None:
+            self._saving.begin(about, self._work(), saved)
         self._say(note)
         if request.stream and self.speed > 0:
             self._stream = Stream(self.speed, request.to_sentence or PAUSE_AFTER, self._ends_with_sentence)
@@ -391,7 +378,7 @@ class Desk:
             )
             self._play(self.document, about, self.recipe)
             self._say(note.format(facts.name))
-            if self._saver is not None and self._saver.knows(about.key):
+            if self._saving is not None and self._saving.saver.knows(about.key):
                 self._keep(even_if_same=True)  # the session goes on with this model when it is opened again
             self._changed()
 
@@ -724,7 +711,7 @@ class Desk:
             assert work.order is not None
             texts = [*known] or [work.suggest()]
             found = work.ways_on(work.order.cursor, SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
-            texts += [whole_words(each.text) for each in found]
+            texts += [as_suggestion(each.text, within=work.order.cursor < len(work.order.text)) for each in found]
             by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
             different = [text for text in texts if text in by_word.values()]
             return list(dict.fromkeys([texts[0], *different]))[:SUGGESTIONS]
@@ -779,7 +766,9 @@ class Desk:
         """Give a branch a name."""
         with self._changing() as document:
             document.rename(number, name)
-            self._branches, self._kept = (None, ()), None
+            self._branches = None, ()
+            if self._saving is not None:
+                self._saving.keep_again()
 
     def undo(self) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
@@ -928,15 +917,9 @@ class Desk:
     def _publish(self) -> None:
         """Tell how all is now. What is said, is said once."""
         document, about = self.document, self.about
-        said, splice = self._said, self._splice
-        if self._status.note and about is not None and self._noted.get(about.key, "") != self._status.note:
-            self._noted[about.key] = self._status.note
-            said = replace(said, note=" ".join(filter(None, (said.note, self._status.note))))
-        notes, failures = [*self._job_notes, said.note], [*self._job_failures, said.failure]
+        said, splice, saving, opening = self._said, self._splice, self._saving, self._opening
         self._said, self._splice = replace(said, note="", failure=""), Splice(0, 0, 0)
-        self._job_notes.clear()
-        self._job_failures.clear()
-        opening = self._opening
+        written, of_its_file, not_written = ("", "", "") if saving is None else saving.take(about)
         played = Played(
             self._session_id,
             PlayRequest("") if about is None else about.request,
@@ -944,9 +927,9 @@ class Desk:
             splice=splice,
             busy="" if opening is None else f"Opening {Path(opening.model_name).name} …",
             error=self._error,
-            note=" ".join(filter(None, notes)),
-            failure=" ".join(filter(None, failures)),
-            not_saved=self._not_saved,
+            note=" ".join(filter(None, (written, said.note, of_its_file))),
+            failure=" ".join(filter(None, (not_written, said.failure))),
+            not_saved="" if saving is None else saving.failure,
             running=self.running,
             stop_reason=said.stop_reason,
             ended=said.ended,
@@ -983,13 +966,12 @@ class Desk:
             read_as=read_as(state.text, cursor, vocabulary),
             bits_per_char=self._figures.mean(cursor),
             branches=self._branches[1],
-            file=self._status.path,
+            file=None if self._saving is None else self._saving.status.path,
             last_session=about.last_session,
             replaced=about.closed,
             opened=about.opened,
             edited=about.edited,
             title=about.title,
-            continues=about.continues,
             learnt_strength=None if self.learnt is None else self.learnt.strength,
             suggests=self.suggests,
             suggestion=suggestion,
@@ -1040,8 +1022,7 @@ class Desk:
 
     # ---- saving
 
-    def _work(self) -> tuple[object, ...]:
-        """What is saved: as long as this is the same, nothing has changed."""
+    def _work(self) -> SavedWork:
         assert self.about is not None
         return self.document.state, self.recipe.settings, self.recipe.clamps, self.about.edited
 
@@ -1060,26 +1041,14 @@ class Desk:
         )
 
     def _keep(self, *, even_if_same: bool = False) -> None:
-        """Give the text to who writes it, if it has changed. One to which nothing was done has no file."""
-        saver, about = self._saver, self.about
-        if saver is None or about is None:
-            return
-        work, kept, is_known = self._work(), self._kept, saver.knows(about.key)
-        if not even_if_same and kept is not None and (kept[0] is work[0] and (not is_known or kept == work)):
-            return
-        if not is_known:
-            saver.begin(about.key, about.facts.sessions, run=about.facts.run)
-        saver.keep(about.key, self._session_state())
-        self._kept = work
+        """Give the text to who writes it, if it has changed."""
+        if self._saving is not None and self.about is not None:
+            self._saving.keep(self.about, self._work(), self._session_state, even_if_same=even_if_same)
 
     def _leave(self, about: OpenText) -> Path | None:
         """Let other programs go on in the file of the text, and keep what the model has read of it. Returns the file.
         In any thread."""
-        saver = self._saver
-        if saver is None or not saver.knows(about.key):
-            return None
-        saver.leave(about.key)
-        file = saver.status(about.key).path
+        file = None if self._saving is None else self._saving.leave(about)
         if file is not None:
 
             def keep(reading: Reading | None) -> None:
@@ -1095,18 +1064,13 @@ class Desk:
         self._publish()
 
     def _look_at_saving(self) -> None:
-        saver, about = self._saver, self.about
-        if saver is None or about is None:
-            return
-        self._status = saver.status(about.key)
-        failure = next((status.failure for status, _ in saver.unsaved() if status.failure), "")
-        self._not_saved = failure and f"{failure} It is tried again; save it elsewhere to keep it."
-        self.about = about.found_in(self._status.path)
+        if self._saving is not None and self.about is not None:
+            self.about = self._saving.look(self.about)
 
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
-        if self._saver is not None:
-            self._saver.rename_run(old, new)
+        if self._saving is not None:
+            self._saving.saver.rename_run(old, new)
         if self.about is not None:
             self.about = self.about.after_rename(old, new)
             self._look_at_saving()
@@ -1116,10 +1080,7 @@ class Desk:
         """Give the text a title, by which it is listed; or the one at ``path``, if that was played before. Returns
         whether it was. Only for such a one this waits for the disk, and may be called in any thread."""
         if path is not None:
-            if self._saver is None or self._saver.give_title(path, title) is None:
-                return False
-            self._saver.flush(path, WAIT_FOR_FILE)
-            return True
+            return self._saving is not None and self._saving.give_title(path, title)
         self.asked += 1
         if self.about is not None:
             self.about = replace(self.about, title=title)
@@ -1129,33 +1090,27 @@ class Desk:
         return True
 
     def save_as(self, path: Path, colour: str | None, *, prose: bool = False) -> None:
-        """Save the session, or export its text, as the ending of ``path`` says, with ``prose`` as paragraphs. It is
-        copied at once and written by another thread; the note or the failure says what came of it."""
+        """Save the session in a file, where the text goes on then, or export a copy of the text, as the ending of
+        ``path`` says, with ``prose`` as paragraphs. That is done by another thread; the note or the failure says what
+        came of it."""
         self.asked += 1
-        about, saver = self.about, self._saver
-        if about is None or saver is None:
+        about, saving = self.about, self._saving
+        if about is None or saving is None:
             return
         self.about = about = replace(about, edited=True)
-        state, model, key = self._session_state(), about.loaded.model, about.key
-        is_session = path.suffix.lower() in ("", ".json")
-        if is_session:
+        if path.suffix.lower() in ("", ".json"):
+            self.about = about.lying_at(path)
             self._keep(even_if_same=True)
+            saving.move(about, path)
+            self._changed()
+            return
+        state, model = self._session_state(), about.loaded.model
 
         def write(reading: Reading | None) -> None:
             def session() -> Session:
                 return session_of(state, reading or begin_reading(state, model))
 
-            def save_after_own_file() -> None:  # which is the older one then
-                saver.wait_for(key, WAIT_FOR_FILE)
-                note = copy_as(path, colour, state, session, prose=prose)()
-                if is_session:
-                    self._call(lambda: self._set_continued(key, target(path)))
-                self._call(lambda: self._job_notes.append(note))
-
-            def tell(failure: str) -> None:
-                self._call(lambda: self._job_failures.append(failure))
-
-            self._writer.add(save_after_own_file, "saving the session", tell)
+            saving.export(about, lambda: copy_as(path, colour, state, session, prose=prose)())
 
         def write_as_read(reading: Reading | None) -> None:
             fits = reading is not None and reading.fits(state.document.text, state.document.prime_length)
@@ -1167,51 +1122,20 @@ class Desk:
             write(None)
         self._changed()
 
-    def _call(self, act: Callable[[], object]) -> None:
-        """Do something on the loop, from another thread."""
-        self._calls.append(act)
-        self._post(self._answer_calls)
-
-    def _answer_calls(self) -> None:
-        self._do_calls()
-        self._publish()
-
-    def _do_calls(self) -> None:
-        while self._calls:
-            self._calls.popleft()()
-
-    def _set_continued(self, key: int, path: Path) -> None:
-        """The text continues the session that was saved at ``path``, unless another text is played by now."""
-        if self.about is not None and self.about.key == key:
-            self.about = replace(self.about, continues=str(path.absolute()))
-            self._keep(even_if_same=True)
-
     # ---- the end; these wait, and are called in another thread
 
     def close(self, timeout: float, *, delete_unkept: bool = False) -> bool:
         """Save everything and end the threads; with ``delete_unkept`` delete the texts that only grew by themselves.
         Waits ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it
         elsewhere. Otherwise it is to be called again."""
-        end, saver = time.monotonic() + timeout, self._saver
+        end = time.monotonic() + timeout
         if self.about is not None:
             self._leave(self.about)
-        if not self._thread.close(timeout) or not self._writer.wait(max(0.0, end - time.monotonic())):
+        if not self._thread.close(timeout):
             return False
-        self._do_calls()  # the loop does nothing any more
-        if saver is None:
-            return True
-        if not saver.write_all(max(0.0, end - time.monotonic())):
-            return False
-        saver.close(max(0.0, end - time.monotonic()))
-        if delete_unkept:
-            saver.delete_unkept()
-        return True
+        return self._saving is None or self._saving.close(max(0.0, end - time.monotonic()), delete_unkept=delete_unkept)
 
     def rescue(self) -> list[str]:
         """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these sessions,
         and about each file that was asked for and could not be written, where the screen has not said it."""
-        unsaved = () if self._saver is None else self._saver.unsaved()
-        sentences = [f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in unsaved]
-        if self._job_failures and not sentences and (kept := saved_sessions.kept(self.file)):
-            sentences.append(kept)
-        return [*self._job_failures, *sentences]
+        return [] if self._saving is None else self._saving.rescue(self.about)

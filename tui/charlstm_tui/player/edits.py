@@ -35,8 +35,12 @@ def joint(text: Text, position: int, added: str, vocabulary: Vocabulary) -> str:
     return "" if wide else " "  # scripts with wide characters have no spaces between words
 
 
-def whole_words(text: str) -> str:
-    """``text`` without the word that it ends in the middle of, unless it is all one word."""
+def as_suggestion(text: str, *, within: bool = False) -> str:
+    """What is suggested of a text that could come: whole words, unless it is all one word; ``within`` a text only to
+    the end of the line."""
+    line, ends, _ = text.partition("\n")
+    if within and ends:
+        return line
     end = max(text.rfind(" "), text.rfind("\n"))
     return text[:end] if end > 0 else text
 

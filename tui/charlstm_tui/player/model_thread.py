@@ -35,7 +35,7 @@ from charlstm.generation.threads import blas_threads
 from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.player.edits import LONGEST_SENTENCE, whole_words
+from charlstm_tui.player.edits import LONGEST_SENTENCE, as_suggestion
 from charlstm_tui.player.figures import NewFigures, figures_of
 from charlstm_tui.player.opening import LearntModel, LoadedModel
 from charlstm_tui.player.played import FULL
@@ -404,9 +404,11 @@ class Work:
 
     def suggest(self) -> str:
         """How the text could continue at the cursor: what would be generated there now."""
-        assert self.order is not None
-        reading, place, drawn_at = self._offering(self.order.cursor)
-        return whole_words(reading.suggest(place, SUGGESTION_LENGTH, lambda done: self.check(), drawn_at=drawn_at))
+        order = self.order
+        assert order is not None
+        reading, place, drawn_at = self._offering(order.cursor)
+        found = reading.suggest(place, SUGGESTION_LENGTH, lambda done: self.check(), drawn_at=drawn_at)
+        return as_suggestion(found, within=order.cursor < len(order.text))
 
     def _suggest(self, order: Order) -> None:
         suggestion = self.suggest()

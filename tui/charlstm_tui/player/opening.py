@@ -8,18 +8,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
+from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.document import Document
+from charlstm.generation.document import Branch, Document, State, own_text
+from charlstm.generation.rows import TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session_file import SessionSummary
+from charlstm.generation.session_file import ReadSession, SessionState, SessionSummary, summary_of
 from charlstm.generation.session_state import BEGINNING
 from charlstm.generation.stepper import Stepper
+from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model, load_model, read_info
 from charlstm.runs.folder import Run, find_run, run_of_session
 from charlstm.runs.models import DEMO, find_model
 from charlstm.storage import FileStamp
+from charlstm.text.paragraphs import Joined
+from charlstm.text.reading import Tally, TextOptions
+from charlstm.text.sources import Item, item_text
 from charlstm_tui.choices import model_after_rename, path_after_rename
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -47,7 +53,7 @@ class PlayRequest:
     clamps: tuple[Clamp, ...] = ()
     """Cells that are held from the first generated character on."""
     session: Path | None = None
-    """A saved session to continue, instead of starting from the prime."""
+    """A saved session to continue, or a file of text, instead of starting from the prime."""
 
     def after_rename(self, old: Path, new: Path) -> PlayRequest:
         """The same request after the run in the folder ``old`` was renamed to ``new``."""
@@ -124,6 +130,35 @@ def model_of_session(session: Path, runs_dir: Path | None = None) -> tuple[str, 
         with contextlib.suppress(CharLSTMError):
             step = dict(checkpoints(find_run(name, runs_dir).path)).get(saved.summary.step)
     return name, step
+
+
+def read(path: Path) -> tuple[ReadSession, SavedSession | None]:
+    """The session in a file, and as it is listed; or a new one with the text of another file, as one's own. Raises
+    :class:`CharLSTMError`."""
+    if path.suffix.lower() != ".json":
+        text = _read_text(path)
+        return text, SavedSession(path, time.time(), text.state.summary)
+    found, listed = session_file.read(path), saved_sessions.session_at(path)
+    for file in (found.state.summary.continues, path):  # the first one in sessions of 0.3
+        if file:
+            saved_sessions.remember(Path(file))
+    return found, listed
+
+
+def _read_text(path: Path) -> ReadSession:
+    """A file of text as a session of format 0, which no program may write to."""
+    stamps, tally = list[FileStamp](), Tally()
+    item = Item(visible(path.name, keep=""), path)
+    there = "".join(item_text(item, TextOptions(), tally, Joined(), stamps=stamps))
+    text = Text.of(own_text(there), TYPED)
+    document = Document.of(State(text, 0, 0, 0, 0, (Branch(0, None, text),)), {})
+    summary = replace(summary_of(document), edited=True, title=path.stem, words=document.words)
+    damage = f"{plural(tally.invalid_bytes, 'byte')} could not be read." if tally.invalid_bytes else ""
+    left_out = len(there) - len(text)
+    controls = f"{plural(left_out, 'control character')} left out." if left_out else ""
+    return ReadSession(
+        path, SessionState(document, summary), stamps[0], 0, note=" ".join(filter(None, (damage, controls)))
+    )
 
 
 def other_model_words(opened: SavedSession | None, facts: ModelFacts) -> str:
@@ -206,7 +241,6 @@ class OpenText:
         edited: whether the user wrote, picked, erased, branched or saved.
         holds_in_prime: whether cells are held while its prime is read, too.
         is_elsewhere: whether its file does not lie beside the run whose model goes on with it.
-        continues: the path of the saved session that this one continues.
     """
 
     request: PlayRequest
@@ -219,7 +253,6 @@ class OpenText:
     edited: bool = False
     holds_in_prime: bool = True
     is_elsewhere: bool = False
-    continues: str = ""
     title: str = ""
 
     @property
@@ -233,8 +266,8 @@ class OpenText:
         """What the text is about; its words are counted when it is written."""
         text = document.text
         return SessionSummary(
-            len(text) - document.prime_length, text.read(0, BEGINNING), self.edited, self.continues, self.model_name,
-            self.title, size=len(text), step=-1 if self.facts.step is None else self.facts.step,
+            len(text) - document.prime_length, text.read(0, BEGINNING), self.edited, model=self.model_name,
+            title=self.title, size=len(text), step=-1 if self.facts.step is None else self.facts.step,
         )  # fmt: skip
 
     def as_saved(self, document: Document, file: Path | None) -> SavedSession | None:
@@ -244,11 +277,13 @@ class OpenText:
 
     def continuing(self, path: Path, opened: SavedSession | None) -> OpenText:
         """The same, where it was read from the file ``path``."""
+        about = replace(self, opened=opened).lying_at(path)
+        return about if opened is None else replace(about, edited=opened.edited, title=opened.title)
+
+    def lying_at(self, path: Path) -> OpenText:
+        """The same, where its file is the one that the user names."""
         run = run_of_session(path.absolute())
-        about = replace(self, opened=opened, is_elsewhere=run is not None and run.path != self.facts.run)
-        if opened is None:
-            return about
-        return replace(about, edited=opened.edited, continues=opened.continued, title=opened.title)
+        return replace(self, is_elsewhere=run is not None and run.path != self.facts.run)
 
     def found_in(self, file: Path | None) -> OpenText:
         """The same, where it is saved in ``file``: if that is in the folder of another run, the run has that name
@@ -270,5 +305,4 @@ class OpenText:
             request=self.request.after_rename(old, new),
             facts=self.facts.after_rename(old, new),
             opened=renamed(self.opened), closed=renamed(self.closed), last_session=renamed(self.last_session),
-            continues=self.continues and str(path_after_rename(Path(self.continues), old, new)),
         )  # fmt: skip

@@ -101,8 +101,6 @@ class Played:
     """Whether the user had a part in the text."""
     title: str = ""
     """That the user gave the session."""
-    continues: str = ""
-    """The path of the saved session that this one continues."""
     clamps: tuple[Clamp, ...] = ()
     """Cells that are held while text is generated."""
     learnt_strength: float | None = None

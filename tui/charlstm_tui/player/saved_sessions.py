@@ -28,14 +28,13 @@ from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
+from charlstm_tui.app_state import own_files, remember_file
 from charlstm_tui.choices import path_after_rename
 from charlstm_tui.formatting import home
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
 AUTO_NAME = re.compile(rf"{AUTO}\d{{8}}-\d{{6}}(-\d+)?\.json")
-LONG = 1000
-"""Characters that the model writes before it pauses: a longer text was asked for."""
 MOST_AUTO = 500
 """Sessions with work in them that are kept of those that were saved by themselves, and how many of the others. One that
 is opened again is continued in its file, so that these are as many stories."""
@@ -84,38 +83,13 @@ class SavedSession:
 
     @property
     def has_work(self) -> bool:
-        """Whether the user had a part in it, gave it a title or asked for a long text; or it is not known."""
-        return self.edited or self.length > LONG or bool(self.title)
+        """Whether the user did something to it: had a part in it, saved it or gave it a title; or it is not known."""
+        return self.edited or bool(self.title)
 
     @property
     def is_kept(self) -> bool:
         """Whether it stays: the user named it, or there is work in it."""
         return not self.automatic or self.has_work
-
-    def is_continued_by(self, sessions: Iterable[SavedSession]) -> bool:
-        """Whether one of ``sessions`` was saved by itself and has its text, or a newer one."""
-        if self.automatic:
-            return False
-        versions = (each for each in sessions if each.is_version_of(self.path))
-        return any(each.saved > self.saved or each.has_text_of(self) for each in versions)
-
-    def has_text_of(self, other: SavedSession) -> bool:
-        """Whether the text seems to be the same as far as the summaries say."""
-        mine, others = self.summary, other.summary
-        if mine is None or others is None:
-            return False
-        return (self.size, mine.words, mine.begins) == (other.size, others.words, others.begins)
-
-    def is_version_of(self, path: Path) -> bool:
-        """Whether it was saved by itself when the session at ``path`` was continued."""
-        return self.summary is not None and self.summary.continues == str(path.absolute())
-
-    @property
-    def continued(self) -> str:
-        """The path of the saved session that is continued when this one is opened."""
-        if not self.automatic:
-            return str(self.path.absolute())
-        return "" if self.summary is None else self.summary.continues
 
     @property
     def title(self) -> str:
@@ -138,12 +112,7 @@ class SavedSession:
     @property
     def name(self) -> str:
         """What the user calls it; empty for what was saved by itself."""
-        if self.title:
-            return self.title
-        if not self.automatic:
-            return self.path.name
-        continued = "" if self.summary is None else Path(self.summary.continues).name
-        return f"{continued}, continued" if continued else ""
+        return self.title or ("" if self.automatic else self.path.name)
 
     def about(self, beginning: int, moment: bool = True) -> str:
         """When it was saved, how long it is, and so many characters of its beginning."""
@@ -178,13 +147,14 @@ def saved(place: Path, since: float = 0.0) -> list[SavedSession]:
 
 def everywhere(place: Path, runs_dir: Path | None = None, since: float = 0.0) -> list[SavedSession]:
     """The sessions of all models that were saved after ``since``, newest first: those in the folder ``place``, of the
-    runs that are known and of other models, and those that the user saved elsewhere and that one of these continues."""
+    runs that are known and of other models, and the files of the user's elsewhere that are remembered."""
     own = paths.state_dir(make=False) / "sessions"
     folders = {place, *(run.sessions_dir for run in list_runs(runs_dir, elsewhere=True))}
     with contextlib.suppress(OSError):
         folders.update(each for each in own.iterdir() if each.is_dir())
     found = [session for each in folders for session in saved(each, since)]
-    return sorted([*found, *elsewhere(found)], key=lambda session: (-session.saved, session.path.name))
+    found += [session for session in elsewhere(found) if session.saved > since]
+    return sorted(found, key=lambda session: (-session.saved, session.path.name))
 
 
 def left_off(runs_dir: Path | None = None, since: float = 0.0) -> SavedSession | None:
@@ -201,10 +171,16 @@ def is_in_own_folder(path: Path) -> bool:
 
 
 def elsewhere(sessions: Iterable[SavedSession]) -> list[SavedSession]:
-    """The sessions that the user saved elsewhere and that these ones continue."""
-    known = {session.path for session in sessions}
-    paths = {Path(session.summary.continues) for session in sessions if session.summary and session.summary.continues}
-    return [session for path in paths - known if (session := session_at(path)) is not None]
+    """The files of the user's elsewhere that are remembered, and those which sessions of 0.3 say they continue."""
+    named = {Path(each.summary.continues).resolve() for each in sessions if each.summary and each.summary.continues}
+    paths = {*own_files(), *named} - {session.path.resolve() for session in sessions}
+    return [session for path in paths if (session := session_at(path)) is not None]
+
+
+def remember(path: Path) -> None:
+    """List the session of the user's at ``path`` from now on, wherever it is."""
+    if not is_in_own_folder(path):
+        remember_file(path.resolve())
 
 
 def session_at(path: Path) -> SavedSession | None:
@@ -228,22 +204,18 @@ def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
         return None
 
 
-def model_of(session: Path, runs_dir: Path | None = None, *, is_continued: bool = False) -> str | None:
-    """The model of a session: the one that it was played on, if that is there, else that of the session which it
-    continues, or the run in whose folder it lies. That has another name than the session knows if it was renamed, and
-    another folder if it was copied."""
+def model_of(session: Path, runs_dir: Path | None = None) -> str | None:
+    """The model of a session: the one that it was played on, if that is there, else the run in whose folder it lies.
+    That has another name than the session knows if it was renamed, and another folder if it was copied."""
     run = run_of_session(session.absolute())
     with contextlib.suppress(CharLSTMError, OSError):
-        summary = session_file.read_summary(session, MOST_BYTES)
-        model = summary.model
+        model = session_file.read_summary(session, MOST_BYTES).model
         if run is not None and Path(model).name == run.path.name:
             return str(run.path)
         # A run that was moved to a folder of runs that is known has its name there.
         names = (model,) if model.endswith(".safetensors") else (model, Path(model).name)
         if (found := next((name for name in names if name and _is_there(name, runs_dir)), None)) is not None:
             return found
-        if summary.continues and not is_continued and run is None:
-            return model_of(Path(summary.continues), runs_dir, is_continued=True)
     return None if run is None else str(run.path)
 
 
@@ -261,22 +233,16 @@ def _is_there(model: str, runs_dir: Path | None) -> bool:
 
 
 def kept(played: Path | None) -> str:
-    """A sentence that says how to continue the session at ``played``, if there is work in it that is nowhere else."""
+    """A sentence that says how to continue the session at ``played``, if there is work in it."""
     if played is None or (session := session_at(played)) is None or not session.has_work or session.summary is None:
         return ""
-    advice = continues(played)
-    if session.summary.continues:
-        named = Path(session.summary.continues)
-        with contextlib.suppress(OSError):
-            if named.stat().st_mtime >= session.saved:
-                return ""
-        return f"The text is kept, and {named.name} is as you saved it last: {advice}."
-    return f"The text is kept: {advice}."
+    return f"The text is kept: {continues(played)}."
 
 
-def is_own(path: Path, place: Path) -> bool:
-    """Whether the app gave the session at ``path`` its name, in its folder ``place``: then it is continued there."""
-    return AUTO_NAME.fullmatch(path.name) is not None and path.parent.resolve() == place.resolve()
+def is_automatic(path: Path, place: Path) -> bool:
+    """Whether the file at ``path`` has a name of the app's own and lies in its folder ``place``, or another one."""
+    is_there = path.parent == place.resolve() or is_in_own_folder(path)
+    return is_there and AUTO_NAME.fullmatch(path.name) is not None
 
 
 def make(path: Path) -> None:
@@ -294,22 +260,16 @@ def new_name(place: Path, taken: Collection[Path] = ()) -> Path:
     return path
 
 
-def last(place: Path, opened: Path | None, closed: SavedSession | None = None) -> SavedSession | None:
-    """The session to continue, of whichever model: a newer version of the one that was ``opened``, which the app saved
-    by itself; else the newest with work in it; else the newest with a text; else one whose text is empty and that had
-    work in it. ``closed`` was played until now: its file may not be written yet. ``place`` is the folder of the model
-    that is played."""
+def last(place: Path, closed: SavedSession | None = None) -> SavedSession | None:
+    """The session to continue, of whichever model: the newest with work in it; else the newest with a text; else one
+    whose text is empty and that had work in it. ``closed`` was played until now: its file may not be written yet.
+    ``place`` is the folder of the model that is played."""
     others = [session for session in everywhere(place) if closed is None or session.path != closed.path]
     sessions = [each for each in (closed, *others) if each is not None and each.is_listed and each.summary is not None]
-    newer: list[SavedSession] = []
-    if opened is not None:
-        with contextlib.suppress(OSError):
-            time_opened = opened.stat().st_mtime
-            newer = [session for session in sessions if session.is_version_of(opened) and session.saved > time_opened]
     with_text = [session for session in sessions if session.length]
     with_work = [session for session in with_text if session.has_work]
     empty = [session for session in sessions if session.has_work and not session.length]
-    return next(iter((*newer, *with_work, *with_text, *empty)), None)
+    return next(iter((*with_work, *with_text, *empty)), None)
 
 
 def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
@@ -356,16 +316,11 @@ def quoted(text: str, width: int) -> str:
 def copy_as(
     path: Path, colour: str | None, state: SessionState, session: Callable[[], Session], *, prose: bool = False
 ) -> Callable[[], str]:
-    """Copy a session to save it, or to export its text, as the ending of ``path`` says, with ``prose`` as
-    paragraphs; ``session`` gives one that has read all of the text, where that is needed. The result writes the file,
-    in any thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
+    """Copy the text of a session to export it as the ending of ``path`` says, with ``prose`` as paragraphs;
+    ``session`` gives one that has read all of the text, where that is needed. The result writes the file, in any
+    thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
     path = export.target(path)
-    if path.suffix == ".json":
-
-        def write() -> None:
-            session_file.write_as(path, state)
-
-    elif path.suffix.lower() == ".txt":
+    if path.suffix.lower() == ".txt":
         text = state.document.text.read()  # of which the model need not have read anything
 
         def write() -> None:
@@ -384,8 +339,7 @@ def copy_as(
             write()
         except OSError as error:
             raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
-        place = home(path.absolute().parent)
-        return f"{'Saved as' if path.suffix == '.json' else 'Exported to'} {path.name} in {place}"
+        return f"Exported to {path.name} in {home(path.absolute().parent)}"
 
     return save
 

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation import session_file
+from charlstm.generation import export, session_file
 from charlstm.generation.session_file import FileLostError, OwnFile, ReadSession, SessionState, is_as_left
 from charlstm.runs.folder import Run, known_runs, list_runs
 from charlstm.storage import FileStamp
@@ -43,6 +44,9 @@ _LOST = {
     "in use": "Another program has this session open: here it goes on in a file of its own.",
     "changed": "Another program has changed the file of this session: here it goes on in a file of its own.",
     "gone": "The file of this session was deleted: it goes on in a new one.",
+    "read-only": "The file of this session cannot be written: here it goes on in a file of its own.",
+    "linked": "The file of this session has other names (hard links): here it goes on in a file of its own.",
+    "older": "The file of this session is of an older version and stays as it is: here it goes on in a new one.",
 }
 
 
@@ -55,12 +59,22 @@ class SavingStatus:
         failure: a sentence, as long as something cannot be saved; empty otherwise.
         unsaved: whether something waits to be written.
         note: a sentence about where it is saved, if that is not where it was; the latest one.
+        automatic: whether the app gives the file its name.
     """
 
     path: Path | None = None
     failure: str = ""
     unsaved: bool = False
     note: str = ""
+    automatic: bool = True
+
+
+class _Move(NamedTuple):
+    """A file that the user named, and what is called with a sentence when the session is saved there, or cannot be."""
+
+    path: Path
+    saved: Callable[[str], object]
+    failed: Callable[[str], object]
 
 
 @dataclass(eq=False)
@@ -68,10 +82,14 @@ class _Saving:
     """One session. All fields are read and set under the saver's lock; ``file`` is used by the saver's thread alone.
 
     Attributes:
+        folder: for its file, if the app is to name that.
         run: in whose folder it is saved, and ``identity``, which stays when the run is renamed.
         newest: what is to be in the file; ``written``: what is there; ``moment``: when that was changed last.
         path, stamp: the file, as it was left.
-        file: the same while its lock is held.
+        automatic: whether the app gave the file its name; else it is the user's. ``stays``: whether it lies elsewhere
+            than in ``folder``.
+        move: where it is to be saved from now on, and who is told what came of that.
+        file: the file while its lock is held.
         due: when something is to be done, in seconds of :func:`time.monotonic`.
         leaving: whether it is not played any more.
         begun_here: whether it was not read from a file.
@@ -85,6 +103,9 @@ class _Saving:
     moment: float = 0.0
     path: Path | None = None
     stamp: FileStamp | None = None
+    automatic: bool = True
+    stays: bool = False
+    move: _Move | None = None
     file: OwnFile | None = None
     due: float = NEVER
     interval: float = WRITE_AFTER
@@ -94,9 +115,15 @@ class _Saving:
     failure: str = ""
     note: str = ""
 
+    def lies_at(self, path: Path, stamp: FileStamp | None, *, automatic: bool) -> None:
+        """Its file is this one from now on. ``path`` has no links."""
+        self.stays = path.parent != self.folder.resolve()
+        self.path, self.stamp = path if self.stays else self.folder / path.name, stamp
+        self.automatic = automatic and saved_sessions.is_automatic(path, self.folder)
+
     @property
     def waits(self) -> bool:
-        return self.newest is not self.written
+        return self.newest is not self.written or self.move is not None
 
     @property
     def is_busy(self) -> bool:
@@ -105,7 +132,7 @@ class _Saving:
 
     @property
     def status(self) -> SavingStatus:
-        return SavingStatus(self.path, self.failure, self.waits, self.note)
+        return SavingStatus(self.path, self.failure, self.waits, self.note, self.automatic)
 
 
 class SessionSaver:
@@ -130,19 +157,18 @@ class SessionSaver:
         self._add(key, _Saving(folder, run, _identity(run), begun_here=True))
 
     def go_on(self, key: Hashable, folder: Path, found: ReadSession, *, run: Path | None = None) -> None:
-        """A session that was read from a file. The first :meth:`keep` goes on in that file, if the app gave it its
-        name, in ``folder``; otherwise in a new file there. So it does if another program has the file open or has
-        written to it since, and if it is damaged or of an older format."""
+        """A session that was read from a file. The first :meth:`keep` goes on in that file; or in a new one in
+        ``folder``, if the file is damaged or of an older format, if another program has it open or has written to it
+        since, and if it is the user's and cannot be written or has several names (hard links)."""
         state = replace(found.state, document=found.state.document.copy())
         moment = state.summary.saved or found.stamp.mtime_ns / 1e9
         saving = _Saving(folder, run, _identity(run), state, state, moment)
-        if found.can_go_on and saved_sessions.is_own(found.path, folder):
-            # it may have been opened by another path, such as one with a link
-            saving.path, saving.stamp = folder / found.path.name, found.stamp
-        with self._changed:
-            self._savings = {
-                other: each for other, each in self._savings.items() if each.waits or each.path != saving.path
-            }
+        if found.can_go_on:
+            path = found.path.resolve()  # it may have been opened by another path, such as a link
+            saving.lies_at(path, found.stamp, automatic=found.automatic)
+        elif not found.note:  # which says it
+            saving.note = _LOST["older"]
+        self._forget_file(saving.path)
         self._add(key, saving)
 
     def keep(self, key: Hashable, state: SessionState) -> None:
@@ -153,6 +179,15 @@ class SessionSaver:
             if (due := time.monotonic() + saving.interval) < saving.due:  # else the thread waits for that already
                 saving.due = due
                 self._changed.notify_all()
+
+    def move(self, key: Hashable, path: Path, saved: Callable[[str], object], failed: Callable[[str], object]) -> None:
+        """Save a session in the file ``path`` of the user's, and go on there: the file of the app's own that had it is
+        deleted then. ``saved`` or ``failed`` is called from the thread with a sentence; in the latter case the session
+        stays where it is."""
+        with self._changed:
+            saving = self._savings[key]
+            saving.move, saving.due = _Move(path, saved, failed), 0.0
+            self._changed.notify_all()
 
     def leave(self, key: Hashable) -> None:
         """The session is not played any more: write what waits at once, and let other programs go on in its file.
@@ -269,6 +304,11 @@ class SessionSaver:
             except OSError as error:
                 LOG.warning("%s, which is not kept, cannot be deleted: %s", each.path, error)
 
+    def _forget_file(self, path: Path | None) -> None:
+        """Another session has this file now."""
+        with self._changed:
+            self._savings = {key: each for key, each in self._savings.items() if each.waits or each.path != path}
+
     def _add(self, key: Hashable, saving: _Saving) -> None:
         with self._changed:
             self._savings[key] = saving
@@ -310,7 +350,9 @@ class SessionSaver:
     def _attend(self, saving: _Saving) -> None:
         """Write what waits of one session, and release its file if it is left. A failure is its alone."""
         with self._changed:
-            state, saving.due = saving.newest, NEVER
+            state, saving.due, move = saving.newest, NEVER, saving.move
+        if state is not None and move is not None:
+            self._move(saving, state, move)
         if state is not None and state is not saving.written:
             began = time.thread_time()
             try:
@@ -345,17 +387,14 @@ class SessionSaver:
 
     def _write(self, saving: _Saving, state: SessionState) -> None:
         """Write a session to its file, or to a new one where that is another's. Raises :class:`OSError`."""
-        before = saving.written
-        if before is None or _is_other_work(before, state):
-            saving.moment = time.time()
-        state = replace(state, summary=replace(state.summary, saved=saving.moment))
-        folder = self._place(saving)
-        if saving.path is not None:  # its run may have been renamed
-            self._set_path(saving, folder / saving.path.name)
+        state = self._dated(saving, state)
+        if saving.path is not None:
+            folder = saving.path.parent if saving.stays else self._place(saving)
+            self._set_path(saving, folder / saving.path.name)  # its run may have been renamed
             try:
                 if saving.file is None:
                     assert saving.path is not None
-                    saving.file = OwnFile(saving.path, saving.stamp)
+                    saving.file = OwnFile(saving.path, saving.stamp, automatic=saving.automatic)
                 saving.file.write(state)
                 self._set_path(saving, saving.file.path)
                 return
@@ -364,8 +403,69 @@ class SessionSaver:
                     saving.file.close()
                 with self._changed:
                     saving.file = saving.path = saving.stamp = None
-                    saving.note = saving.note or _LOST[error.reason]
-        self._begin_file(saving, folder, state)
+                    saving.automatic, saving.stays = True, False
+                    if not saving.note.endswith(_DELETED):
+                        saving.note = _LOST[error.reason]
+        self._begin_file(saving, self._place(saving), state)
+
+    @staticmethod
+    def _dated(saving: _Saving, state: SessionState) -> SessionState:
+        """The session with the time of its last change."""
+        before = saving.written
+        if before is None or _is_other_work(before, state):
+            saving.moment = time.time()
+        return replace(state, summary=replace(state.summary, saved=saving.moment))
+
+    def _move(self, saving: _Saving, state: SessionState, move: _Move) -> None:
+        """Save a session in a file that the user named. A failure is said once: the session stays in its own file."""
+        try:
+            name = export.target(move.path)
+            saved_sessions.make(name.parent)
+            path = name.resolve()
+            if saving.path is None or path != saving.path.resolve():
+                self._write_at(saving, path, state)
+            elif saving.written is not state:
+                self._write(saving, state)
+            saved_sessions.remember(path)
+            with self._changed:
+                saving.written = state
+            if saving.path is not None and saving.path.resolve() == path:
+                move.saved(f"Saved as {name.name} in {home(name.absolute().parent)}; the text goes on there.")
+        except FileLostError:
+            move.failed(f"{move.path.name} is open in another program: choose another name.")
+        except Exception as error:
+            if not isinstance(error, (OSError, CharLSTMError)):
+                LOG.error("Unexpected error while a session was saved", exc_info=error)
+            if isinstance(error, OSError):
+                move.failed(f"{move.path} cannot be written: {error.strerror or error}.")
+            else:
+                move.failed(sentence(error, "saving the session"))
+        with self._changed:
+            saving.move = None if saving.move is move else saving.move
+            self._changed.notify_all()
+
+    def _write_at(self, saving: _Saving, path: Path, state: SessionState) -> None:
+        """Write a session to a file of the user's, in the place of one that is there, and go on in it."""
+        new, old = OwnFile(path, None, automatic=False), saving.path
+        try:
+            new.write(self._dated(saving, state), overwrite=True)
+        except BaseException:
+            new.close()
+            raise
+        self._forget_file(path)
+        if saving.file is not None:
+            saving.file.close()
+        was_automatic, stamp = saving.automatic, saving.stamp
+        with self._changed:
+            saving.file, saving.failure, saving.note = new, "", ""
+            saving.lies_at(path, new.stamp, automatic=False)
+            self._files.add(path)
+        if old is not None and was_automatic and stamp is not None:
+            try:
+                if is_as_left(old, stamp):
+                    session_file.delete(old)
+            except OSError as error:
+                LOG.warning("%s, whose text is in %s now, cannot be deleted: %s", old, path, error)
 
     def _begin_file(self, saving: _Saving, folder: Path, state: SessionState) -> None:
         saved_sessions.make(folder)

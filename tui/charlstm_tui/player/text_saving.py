@@ -1,0 +1,166 @@
+"""Where the text of a desk is saved, and what is to be said about that.
+
+All methods are called on the message loop, unless they say something else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from charlstm.generation.document import State, only_moved
+from charlstm.generation.session_file import ReadSession, SessionState
+from charlstm_tui.background import JobQueue
+from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.opening import OpenText
+from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+
+WAIT_FOR_FILE = 5.0
+"""Seconds for which a session is waited for that is being written when it is to be loaded."""
+
+SavedWork = tuple[State, *tuple[object, ...]]
+"""What is saved of a text: as long as it is the same, nothing has changed."""
+
+
+class TextSaving:
+    """Gives a text to the ``saver``, and collects what is said of its file and of others that are written of it.
+    ``post`` is called from other threads, when there is something new.
+
+    Attributes:
+        status: how it is with saving the text.
+        failure: a sentence about what cannot be saved, of whichever text; empty otherwise.
+    """
+
+    def __init__(self, saver: SessionSaver, post: Callable[[], object]) -> None:
+        self.saver, self._post = saver, post
+        self.status, self.failure = SavingStatus(), ""
+        self._kept: SavedWork | None = None  # what the saver has
+        self._noted: dict[int, str] = {}  # by key of a text: what was said about where it is saved
+        self._notes, self._failures = list[str](), list[str]()  # of files, until they are said
+        self._said: deque[tuple[list[str], str]] = deque()  # by other threads
+        self._writer = JobQueue()
+
+    def file(self, about: OpenText) -> Path | None:
+        """The file of a text."""
+        return self.saver.status(about.key).path
+
+    def begin(self, about: OpenText, work: SavedWork, saved: ReadSession | None) -> None:
+        """Another text is played, which was read from a file or has none."""
+        if saved is not None and saved.format:
+            self.saver.go_on(about.key, about.facts.sessions, saved, run=about.facts.run)
+        self._kept = work
+
+    def keep(self, about: OpenText, work: SavedWork, state: Callable[[], SessionState], *, even_if_same: bool) -> None:
+        """Give the text to the saver, if it has changed. One to which nothing was done has no file, and where only the
+        cursor was moved a file of the user's stays as it is."""
+        kept, is_known = self._kept, self.saver.knows(about.key)
+        if not even_if_same and kept is not None:
+            is_same = kept[0] is work[0]
+            if not is_known or not self.saver.status(about.key).automatic:
+                is_same = is_same or only_moved(kept[0], work[0])
+            if is_same and (not is_known or kept[1:] == work[1:]):
+                return
+        if not is_known:
+            self.saver.begin(about.key, about.facts.sessions, run=about.facts.run)
+        self.saver.keep(about.key, state())
+        self._kept = work
+
+    def keep_again(self) -> None:
+        """Something else that is saved has changed."""
+        self._kept = None
+
+    def look(self, about: OpenText) -> OpenText:
+        """Find out how it is with saving. Returns the same text, where its file lies now."""
+        self.status = self.saver.status(about.key)
+        failure = next((status.failure for status, _ in self.saver.unsaved() if status.failure), "")
+        self.failure = failure and f"{failure} It is tried again; save it elsewhere to keep it."
+        return about.found_in(self.status.path)
+
+    def leave(self, about: OpenText) -> Path | None:
+        """Let other programs go on in the file of the text. Returns the file. In any thread."""
+        if not self.saver.knows(about.key):
+            return None
+        self.saver.leave(about.key)
+        return self.file(about)
+
+    def named_file(self, about: OpenText) -> Path | None:
+        """The file of a text that was just left: some 20 ms later it has a name. In any thread but the loop's."""
+        if self.saver.knows(about.key):
+            self.saver.wait_for(about.key, WAIT_FOR_FILE)
+        return self.file(about)
+
+    def flush(self, path: Path) -> bool:
+        """Write what waits for a file. Returns whether it is written. Waits for the disk; in any thread."""
+        return self.saver.flush(path, WAIT_FOR_FILE)
+
+    def give_title(self, path: Path, title: str) -> bool:
+        """Give a text that was played before a title. Returns whether it was. Waits for the disk; in any thread."""
+        if self.saver.give_title(path, title) is None:
+            return False
+        self.flush(path)
+        return True
+
+    # ---- other files
+
+    def move(self, about: OpenText, path: Path) -> None:
+        """Save the text in a file of the user's from now on."""
+        self.saver.move(about.key, path, self._tell_note, self._tell_failure)
+
+    def export(self, about: OpenText, write: Callable[[], str]) -> None:
+        """Write a copy on another thread, after the text's own file. In any thread."""
+
+        def write_after_own_file() -> None:
+            self.saver.wait_for(about.key, WAIT_FOR_FILE)
+            self._tell_note(write())
+
+        self._writer.add(write_after_own_file, "exporting the text", self._tell_failure)
+
+    def _tell_note(self, note: str) -> None:
+        self._said.append((self._notes, note))
+        self._post()
+
+    def _tell_failure(self, failure: str) -> None:
+        self._said.append((self._failures, failure))
+        self._post()
+
+    def _collect(self) -> None:
+        while self._said:
+            sentences, words = self._said.popleft()
+            sentences.append(words)
+
+    def take(self, about: OpenText | None) -> tuple[str, str, str]:
+        """What is to be said, each once: of files that were written, of the text's own file, and what failed."""
+        self._collect()
+        notes, failures, note = " ".join(self._notes), " ".join(self._failures), self.status.note
+        self._notes.clear()
+        self._failures.clear()
+        if about is None or self._noted.get(about.key, "") == note:
+            return notes, "", failures
+        self._noted[about.key] = note
+        return notes, note, failures
+
+    # ---- the end; in another thread
+
+    def close(self, timeout: float, *, delete_unkept: bool) -> bool:
+        """Save everything; with ``delete_unkept`` delete the texts that only grew by themselves. Waits ``timeout``
+        seconds at most; returns whether all is saved, or cannot be. Otherwise it is to be called again."""
+        end = time.monotonic() + timeout
+        if not self._writer.wait(timeout):
+            return False
+        is_saved = self.saver.write_all(max(0.0, end - time.monotonic()))
+        if is_saved:
+            self.saver.close(max(0.0, end - time.monotonic()))
+            if delete_unkept:
+                self.saver.delete_unkept()
+        return is_saved
+
+    def rescue(self, about: OpenText | None) -> list[str]:
+        """See :meth:`Desk.rescue`."""
+        self._collect()  # the loop does nothing any more
+        unsaved = self.saver.unsaved()
+        sentences = [f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in unsaved]
+        if self._failures and not sentences and about is not None and (kept := saved_sessions.kept(self.file(about))):
+            sentences.append(kept)
+        return [*self._failures, *sentences]
