@@ -35,10 +35,8 @@ def _still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def choose_theme(app: Driven, name: str) -> None:
-    await app.press("colon", *"theme")
-    await app.shows("Change the current theme")
-    await app.press("enter")
-    await app.shows("Which theme?")
+    await app.press("colon", *"theme", shows="Change the current theme")
+    await app.press("enter", shows="Which theme?")
     await app.press(*name)
     await app.until(lambda: app.text().count(name) > 1)
     await app.press("enter")
@@ -57,8 +55,7 @@ async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Pa
         assert app.app.theme == "nord"
         assert app.app.bits
         await app.shows("poems.txt")
-        app.app.go("train")
-        await app.in_mode("train")
+        await app.go("train")
         assert isinstance(app.mode, TrainScreen)
         assert app.mode.setup.state.choices.preset == "standard"
         assert not app.app.config.mouse
@@ -111,30 +108,23 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
     (Path.cwd() / "inner").mkdir()
     (Path.cwd() / "inner" / "diary.txt").write_text("a b c\n" * 400)
     async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         await choose_theme(app, "gruvbox")
         await app.press("s")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         await app.shows("smoothing: light")
-        await app.press("s")
-        await app.shows("smoothing: medium")
-        await app.press("1")
-        await app.in_mode("corpus")
+        await app.press("s", shows="smoothing: medium")
+        await app.press("1", mode="corpus")
         assert isinstance(app.mode, CorpusScreen)
         app.mode.texts_view.browse(Path.cwd() / "inner")
         await app.shows("diary.txt")
     async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         assert app.app.theme == "gruvbox"
         assert isinstance(app.mode, RunsScreen)
         assert app.mode.table.sort.title == "BEST"
-        await app.press("enter")
-        await app.shows("smoothing: medium")
-        await app.press("1")
-        await app.shows("diary.txt")
+        await app.press("enter", shows="smoothing: medium")
+        await app.press("1", shows="diary.txt")
 
 
 async def test_folder_is_not_that_of_another_start(

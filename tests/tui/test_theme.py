@@ -76,10 +76,8 @@ async def test_help_and_palette_open_in_a_theme_of_the_terminals_colours(places:
     async with driven(places) as app:
         await app.in_mode("corpus")
         app.app.theme = "ansi-dark"
-        await app.press("f1")
-        await app.shows("Corpus: keys")
-        await app.press("escape", "ctrl+p")
-        await app.shows("Open path")
+        await app.press("f1", shows="Corpus: keys")
+        await app.press("escape", "ctrl+p", shows="Open path")
         options = app.screen.query_one(OptionList)
         await app.until(lambda: options.highlighted == 0)
         name, other = (next(iter(options.render_line(row))).style for row in (0, 2))
@@ -122,8 +120,7 @@ def test_our_own_themes_need_no_correction_and_quiet_text_is_as_legible_as_any(t
 async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
-        await app.press("colon", *"theme")
-        await app.shows("Change the current theme")
+        await app.press("colon", *"theme", shows="Change the current theme")
         await app.press("enter")
         await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Which theme" in app.text())
         await app.press(*"charlstm-light")

@@ -105,8 +105,7 @@ async def test_leaving_needs_no_text_that_is_read(places: Path, text: Path, monk
         app.app.use_corpus(CorpusChoice(str(text), text.name))
         await app.in_mode("train")
         await app.until(read.called.is_set)
-        await app.press("1")
-        await app.in_mode("corpus")
+        await app.press("1", mode="corpus")
         read.release()
 
 
@@ -118,8 +117,7 @@ async def test_enter_in_a_folder_takes_its_first_text_not_that_of_the_folder_bef
     inner.write_text(SENTENCES)
     async with driven(places) as app:
         await app.shows("▸ sea.txt")
-        await app.press("down", "down")
-        await app.shows("▸ a folder/")
+        await app.press("down", "down", shows="▸ a folder/")
         sections = Held(monkeypatch, texts_view, "sections")
         app.burst("enter", "enter")
         await app.until(sections.called.is_set)
@@ -135,8 +133,7 @@ async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothin
     """``D`` deletes in Runs, and asks for Enter."""
     with record(places, "finished", name="novel-quick-1") as recorded:
         async with driven(places) as app:
-            await app.press("4")
-            await app.shows("▸   novel-quick-1")
+            await app.press("4", shows="▸   novel-quick-1")
             playable = Held(monkeypatch, run_actions, "playable")
             app.burst("p", "D", "enter", "enter")
             await app.until(playable.called.is_set)
@@ -170,6 +167,5 @@ async def test_keys_flow_again_after_the_longest_wait(
         await app.until(read.called.is_set)
         app.burst("a", "a", "1")
         await app.shows("Left out 3 keys")
-        await app.press("1")
-        await app.in_mode("corpus")
+        await app.press("1", mode="corpus")
         read.release()

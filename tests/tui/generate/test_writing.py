@@ -121,8 +121,8 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
 @pytest.mark.parametrize(
     ("text", "within", "suggested"),
     [
-        (" By your h", False, " By your"), ("said.\nTh", False, "said."), (" word", False, " word"), ("word", False, "word"),
-        (" said he.\nAnd th", True, " said he."), ("\nAnd th", True, ""),
+        (" By your h", False, " By your"), ("said.\nTh", False, "said."), (" word", False, " word"),
+        ("word", False, "word"), (" said he.\nAnd th", True, " said he."), ("\nAnd th", True, ""),
     ],
 )  # fmt: skip
 def test_a_suggestion_ends_with_a_whole_word_and_within_a_text_with_its_line(
