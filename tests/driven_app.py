@@ -15,9 +15,11 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
 
+from charlstm.runs.status import RunState
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.mode_screen import ModeScreen
+from recorded_run import Recorded, record
 
 DEADLINE = 60.0
 LOOK_AGAIN = 0.25
@@ -166,3 +168,22 @@ async def driven(
     app = CharLSTMApp(StartOptions(text=text, run=run, runs_dir=runs_dir))
     async with app.run_test(size=size, notifications=True) as pilot:
         yield Driven(app, pilot)
+
+
+@asynccontextmanager
+async def training(
+    folder: Path, state: RunState = "running", size: tuple[int, int] = (80, 24), **options: Any
+) -> AsyncIterator[tuple[Recorded, Driven]]:
+    """A recorded run, and the app on Train with it."""
+    with record(folder, state, **options) as recorded:
+        async with on_run(folder, recorded.run.name, size) as app:
+            yield recorded, app
+
+
+@asynccontextmanager
+async def on_run(folder: Path, run: str, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
+    """The app on Train with the run of this name."""
+    async with driven(folder, size, run=run) as app:
+        await app.in_mode("train")
+        await app.until(lambda: app.app.runs_state.series is not None)
+        yield app

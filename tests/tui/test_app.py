@@ -32,7 +32,7 @@ from charlstm_tui.run_watcher import RunsReader, RunsState, Watcher
 from charlstm_tui.view import View
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.textual_repairs import SteadyPalette
-from driven_app import driven
+from driven_app import driven, training
 from recorded_run import NASTY, STEP_EVERY, record
 
 
@@ -40,9 +40,6 @@ from recorded_run import NASTY, STEP_EVERY, record
 def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frame is tested here: no text is read as a whole for its statistics."""
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
-# ---- where it opens
 
 
 @pytest.mark.parametrize("beside_run", [True, False])
@@ -187,24 +184,31 @@ async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -
         await app.shows("nothing-of-the-kind")
 
 
-# ---- getting about
-
-
 # ---- leaving
 
 
-@pytest.mark.parametrize(("key", "asked"), [("l", []), ("s", ["stop"])])
-async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, key: str, asked: list[str]) -> None:
-    with record(places, "running") as run:
-        async with driven(places) as app:
-            await app.in_mode("train")
-            for answer in ("escape", key):
-                await app.press("ctrl+q")
-                await app.until(lambda: isinstance(app.screen, ChoiceDialog))
-                await app.press(answer)
-                await app.until(lambda: not app.app.is_running or app.screen is app.mode)
-            await app.until(lambda: not app.app.is_running)
-            assert "novel-quick-1" in app.app.farewell
+@pytest.mark.parametrize(
+    ("key", "saved", "asked", "farewell"),
+    [
+        ("l", True, [], "novel-quick-1"),
+        ("s", True, ["stop"], "novel-quick-1"),
+        ("s", False, ["stop"], "Stopping novel-quick-1: a checkpoint is on its way"),
+    ],
+)
+async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
+    places: Path, key: str, saved: bool, asked: list[str], farewell: str
+) -> None:
+    async with training(places, size=(120, 30)) as (run, app):
+        if not saved:
+            run.run.state_path.unlink(missing_ok=True)
+        await app.press("ctrl+q", shows="Quit while training continues?")
+        assert ("first checkpoint of novel-quick-1 is on its way." in app.text()) is not saved
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+        await app.press("ctrl+q", shows="Quit while training continues?")
+        await app.press(key)
+        await app.until(lambda: not app.app.is_running)
+        assert farewell in app.app.farewell
         assert [command.command for command in run.commands()] == asked
 
 
@@ -212,7 +216,6 @@ async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, m
     """The app ended with a traceback: its screens were gone when it saw that no run trained any more."""
     with record(places, "running") as run:
         async with driven(places) as app:
-            await app.in_mode("train")
             await app.until(lambda: app.app.runs_state.live)
             close_screens = app.app._close_all
 
@@ -227,24 +230,11 @@ async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, m
 
 
 async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(places: Path) -> None:
-    with record(places, "running") as run:
-        async with driven(places) as app:
-            await app.in_mode("train")
-            await app.press("q", shows="Quit while training continues?")
-            run.end("stopped")
-            await app.until(lambda: not app.app.is_running)
-            assert app.app.farewell == ""
-
-
-async def test_quitting_before_the_first_checkpoint_says_that_it_is_on_its_way(places: Path) -> None:
-    with record(places, "running") as recorded:
-        recorded.run.state_path.unlink(missing_ok=True)
-        async with driven(places, (120, 30)) as app:
-            await app.in_mode("train")
-            await app.press("q", shows="first checkpoint of novel-quick-1 is on its way.")
-            await app.press("s")
-            await app.until(lambda: not app.app.is_running)
-            assert app.app.farewell.startswith("Stopping novel-quick-1: a checkpoint is on its way")
+    async with training(places) as (run, app):
+        await app.press("q", shows="Quit while training continues?")
+        run.end("stopped")
+        await app.until(lambda: not app.app.is_running)
+        assert app.app.farewell == ""
 
 
 async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
@@ -252,15 +242,13 @@ async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
 ) -> None:
     """As quitting does: the run trains on, and has saved nothing yet."""
     monkeypatch.setattr(terminal, "exit_at_the_latest", lambda code, finish: None)  # it would end pytest
-    with record(places, "running") as recorded:
+    async with training(places) as (recorded, app):
         recorded.run.state_path.unlink(missing_ok=True)
-        async with driven(places) as app:
-            await app.in_mode("train")
-            os.kill(os.getpid(), signal.SIGINT)
-            await app.until(lambda: not app.app.is_running)
-            assert app.app.return_code == 128 + signal.SIGINT
-            words = "novel-quick-1 trains on. The first checkpoint of novel-quick-1 is on its way."
-            assert app.app.farewell == words
+        os.kill(os.getpid(), signal.SIGINT)
+        await app.until(lambda: not app.app.is_running)
+        assert app.app.return_code == 128 + signal.SIGINT
+        words = "novel-quick-1 trains on. The first checkpoint of novel-quick-1 is on its way."
+        assert app.app.farewell == words
 
 
 async def test_asking_which_actions_are_possible_changes_nothing(places: Path) -> None:
@@ -272,21 +260,17 @@ async def test_asking_which_actions_are_possible_changes_nothing(places: Path) -
                     found[f"{widget!r}.{name}"] = len(value) if isinstance(value, list | dict | set) else value
         return {name: value for name, value in found.items() if "_query_" not in name}  # Textual's own cache
 
-    with record(places, "running"):
-        async with driven(places) as app:
-            for mode in ("corpus", "train", "generate", "runs"):
-                await app.go(mode)
-                before = attributes()
-                for action in ACTIONS:
-                    app.mode.can(action)
-                    app.mode.check_action("do", (action.id,))
-                app.mode.footer_labels()
-                app.mode.all_scopes()
-                for name, value in attributes().items():
-                    assert value is before[name] or value == before[name], name
-
-
-# ---- sizes and hostile text
+    async with training(places) as (_, app):
+        for mode in ("corpus", "train", "generate", "runs"):
+            await app.go(mode)
+            before = attributes()
+            for action in ACTIONS:
+                app.mode.can(action)
+                app.mode.check_action("do", (action.id,))
+            app.mode.footer_labels()
+            app.mode.all_scopes()
+            for name, value in attributes().items():
+                assert value is before[name] or value == before[name], name
 
 
 async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) -> None:
@@ -304,15 +288,12 @@ async def test_hostile_names_are_shown_literally(places: Path) -> None:
     async with driven(places, (120, 40)) as app:
         await app.press("4")
         text = await app.shows("[red] run", "✗ crashed", "[/red]", "SAMPLE")
-        assert "\x1b" not in text
-        assert "\x00" not in text
-        assert "\u202e" not in text
+        assert not set("\x1b\x00\u202e") & set(text)
         app.app.notify_error(NASTY)
         await app.press("1", "question_mark")
         await app.until(lambda: isinstance(app.screen, HelpScreen))
 
 
-# ---- the backend
 def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> None:
     with record(places, "running", steps=100) as run:
         reports: list[int] = []
@@ -322,14 +303,14 @@ def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> 
         run.advance(10)
         watcher.read()
         assert len(reports) == 1
-        first = watcher.latest()
-        assert first.series is not None
-        assert first.series.step == 110
-        run.advance(10)
-        watcher.read()
-        assert len(reports) == 2
-        assert first.series.step == 110  # an earlier state does not change
-        assert watcher.latest().series.step == 120  # type: ignore[union-attr]
+        first, steps = watcher.latest().series, []
+        assert first is not None
+        for _ in range(2):
+            steps.append(first.step)  # an earlier state does not change
+            run.advance(10)
+            watcher.read()
+        assert (len(reports), steps) == (2, [110, 110])
+        assert watcher.latest().series.step == 130  # type: ignore[union-attr]
 
 
 def test_watcher_tells_of_figures_less_often_than_of_other_changes(
@@ -410,7 +391,6 @@ async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cance
     assert stopped.wait(5)
 
 
-# ---- words
 def test_figures_are_worded_for_narrow_columns() -> None:
     counts = [count(n) for n in (0, 97, 999, 1000, 465_128, 8_000_000, 9_960_000)]
     assert counts == ["0", "97", "999", "1.0 k", "465 k", "8.0 M", "10 M"]
@@ -434,7 +414,6 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
     assert len(STATE_MARKS) == 8
 
 
-# ---- the process
 @pytest.mark.parametrize(
     ("environment", "rate"), [({}, 500), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, 60), ({"SSH_TTY": ""}, 500)]
 )
@@ -486,7 +465,6 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
     assert seen == ["132" if kept else None]
 
 
-# ---- the command
 def command(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
         [sys.executable, "-m", "charlstm_tui", *argv], capture_output=True, text=True, timeout=60, **options

@@ -107,7 +107,6 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
         assert not any(line.startswith("!") for line in map(str.strip, shown.splitlines())), "it needs no warning"
 
 
-# ---- what is on offer
 def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Path) -> None:
     Path("data").mkdir()
     Path("data/anna.txt").write_text("x")
@@ -165,9 +164,6 @@ def current(app: Driven) -> str:
     return getattr(view(app).texts.current, "name", "")
 
 
-# ---- what is said of a text
-
-
 @pytest.mark.usefixtures("counted")
 async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places: Path) -> None:
     Path("house.txt").write_text(prose(30, width=48))
@@ -202,20 +198,21 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
 
 
 @pytest.mark.usefixtures("counted")
-async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None:
-    Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
-    async with driven(places, (120, 36), text="soft.txt") as app:
-        await app.shows("! Cleaning (n) removes 400 soft hyphens.", "clean: no")
-        assert "be\u00adst" not in app.text()
-        assert "It was the best of" not in app.text()
-        await app.press("n", shows=("✓ Cleaning removes 400 soft hyphens.", "It was the best of"))
-
-
-@pytest.mark.usefixtures("counted")
-async def test_what_is_no_text_gets_a_sentence_and_a_key(places: Path) -> None:
+async def test_hostile_text_is_literal_and_what_should_be_cleaned_or_is_no_text_is_said(places: Path) -> None:
+    Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
     Path("photo.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
-    async with driven(places, text="photo.txt") as app:
-        await app.shows("photo.txt", "o opens another text")
+    Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
+    async with driven(places, (120, 36)) as app:
+        await onto(app, "[red]evil.txt")
+        text = await app.shows("[red]evil.txt", "[/red] [bold]", "Frequent")
+        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(text)
+        await onto(app, "soft.txt")
+        text = await app.shows("! Cleaning (n) removes 400 soft hyphens.", "clean: no")
+        assert "be\u00adst" not in text
+        assert "It was the best of" not in text
+        await app.press("n", shows=("✓ Cleaning removes 400 soft hyphens.", "It was the best of"))
+        await onto(app, "photo.txt")
+        await app.shows("o opens another text")
         await app.lacks("Enter use")
         await app.press("enter")
         assert app.app.corpus is None
@@ -253,17 +250,6 @@ async def test_texts_and_folders_are_read_in_threads_and_a_folder_again_when_its
         view(app).show_current()
         await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
     assert wrong == []
-
-
-@pytest.mark.usefixtures("counted")
-async def test_hostile_text_is_shown_literally(places: Path) -> None:
-    Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
-    async with driven(places, (120, 36), text="[red]evil.txt") as app:
-        text = await app.shows("[red]evil.txt", "[/red] [bold]", "Frequent")
-        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(text)
-
-
-# ---- keys
 
 
 async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
@@ -390,9 +376,6 @@ def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
     assert enough_for(2_000_000) == (f"Enough text for: {', '.join(ours)}.", True)
 
 
-# ---- choices that belong to a text
-
-
 @pytest.mark.usefixtures("counted")
 async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen(places: Path) -> None:
     Path("latin.txt").write_bytes((PROSE + "The naïve Señor.\n" + PROSE).encode("latin-1"))
@@ -416,7 +399,6 @@ async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen
         assert app.app.corpus.options().encoding == names[-1]
 
 
-# ---- the preview
 @pytest.mark.usefixtures("counted")
 async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) -> None:
     Path("times.txt").write_text(PROSE)
@@ -454,7 +436,6 @@ async def test_states_of_few_texts_are_kept(places: Path, monkeypatch: pytest.Mo
         assert len(view(app)._states) == 3
 
 
-# ---- parts
 def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:
     (tmp_path / "novels").mkdir()
     (tmp_path / "novel.txt").write_text("x")

@@ -82,7 +82,6 @@ async def onto(app: Driven, name: str) -> None:
     await app.until(lambda: current(app) == name)
 
 
-# ---- the table
 @pytest.mark.parametrize(
     ("state", "words"),
     [
@@ -364,9 +363,6 @@ async def test_the_age_of_a_run_is_brought_up_to_date(places: Path, monkeypatch:
             await app.shows(words)
 
 
-# ---- what there is to say of one, and of several
-
-
 async def test_a_folder_that_cannot_be_read_is_said_in_the_details(
     three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,9 +490,6 @@ async def test_p_plays_the_run_or_says_why_not_and_enter_opens_it(three: list[Re
         await onto(app, "anna-standard-1")
         await app.press("enter", mode="train")
         assert app.app.run_path == places / "anna-standard-1"
-
-
-# ---- keys
 
 
 async def test_folders_are_read_and_changed_off_the_event_loop(

@@ -301,9 +301,6 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
         assert app.app.run_path is None
 
 
-# ---- choices belong to a text
-
-
 async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
     tmp_path: Path, text: Path, refused: list[NewRun]
 ) -> None:
@@ -323,9 +320,6 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
         await app.shows("▸ standard *", "300 steps", "1 change")
 
 
-# ---- the table and the mouse
-
-
 async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: Path) -> None:
     async def click(words: str) -> None:
         row = next(number for number, line in enumerate(app.text().splitlines()) if words in line)
@@ -339,9 +333,6 @@ async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: 
         await click("NETWORK")
         await app.pilot.pause()
         assert pane_of(app).state.choices.preset == "standard"
-
-
-# ---- a busy processor
 
 
 async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(

@@ -19,7 +19,7 @@ from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import Watcher
 from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.top_bar import TopBar
-from driven_app import driven
+from driven_app import driven, training
 from recorded_run import record
 
 
@@ -69,15 +69,13 @@ async def test_a_failing_worker_or_action_is_shown_logged_and_copied_and_the_app
 async def test_a_failing_display_of_the_runs_is_reported_once(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with record(places, "running", steps=100) as run:
-        async with driven(places, (120, 30)) as app:
-            await app.in_mode("train")
-            monkeypatch.setattr(app.mode.view, "watch_runs_state", lambda before, state: 1 / 0)
-            run.advance(10)
-            await app.shows("Showing the runs failed")
-            run.advance(10)
-            await app.go("runs")
-            await app.shows("novel-quick-1")
+    async with training(places, size=(120, 30), steps=100) as (run, app):
+        monkeypatch.setattr(app.mode.view, "watch_runs_state", lambda before, state: 1 / 0)
+        run.advance(10)
+        await app.shows("Showing the runs failed")
+        run.advance(10)
+        await app.go("runs")
+        await app.shows("novel-quick-1")
     assert len(unexpected_errors) == 1
 
 

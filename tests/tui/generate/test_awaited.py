@@ -15,7 +15,7 @@ from charlstm.training.events import Finished, Paused
 from charlstm_tui.generate.awaited import Awaited
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
-from driven_app import Driven, driven
+from driven_app import Driven, driven, on_run, training
 from recorded_run import Recorded, record, stepped, tiny_model
 
 WAITS = "takes over as soon as"
@@ -24,15 +24,6 @@ WAITS = "takes over as soon as"
 @pytest.fixture
 def runs(home: Path) -> Path:
     return home / "runs"
-
-
-@asynccontextmanager
-async def watching(runs: Path, recorded: Recorded, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
-    """The app on Train, with this run."""
-    async with driven(runs, size, run=recorded.run.name) as app:
-        await app.in_mode("train")
-        await app.shows("smoothing")
-        yield app
 
 
 def step_played(app: Driven) -> int | None:
@@ -70,11 +61,10 @@ async def waiting(
     runs: Path, steps: int = 0, size: tuple[int, int] = (120, 36)
 ) -> AsyncIterator[tuple[Recorded, Driven]]:
     """A run that trains and has learnt nothing, and the app that waits for it in Generate."""
-    with record(runs, "running", steps=steps) as worker:
-        async with watching(runs, worker, size) as app:
-            await app.press("enter")
-            await reads(app, WAITS)
-            yield worker, app
+    async with training(runs, size=size, steps=steps) as (worker, app):
+        await app.press("enter")
+        await reads(app, WAITS)
+        yield worker, app
 
 
 async def test_enter_or_3_waits_and_says_what_is_awaited_and_who_goes_back_is_not_called_away(runs: Path) -> None:
@@ -99,14 +89,12 @@ async def test_enter_or_3_waits_and_says_what_is_awaited_and_who_goes_back_is_no
 
 
 async def test_enter_while_the_run_starts_waits_too(runs: Path) -> None:
-    with record(runs, "starting", message="measuring the speed") as worker:
-        async with driven(runs, run=worker.run.name) as app:
-            await app.in_mode("train")
-            await app.press("enter")
-            await reads(app, WAITS, "measuring the speed")
-            worker.start()
-            worker.advance(400)
-            await plays(app, 400)
+    async with training(runs, "starting", message="measuring the speed") as (worker, app):
+        await app.press("enter")
+        await reads(app, WAITS, "measuring the speed")
+        worker.start()
+        worker.advance(400)
+        await plays(app, 400)
 
 
 async def test_best_step_that_is_not_known_yet_does_not_count_as_trained(
@@ -116,7 +104,7 @@ async def test_best_step_that_is_not_known_yet_does_not_count_as_trained(
     with record(runs, "running", steps=0) as worker:
         status = replace(worker.run.status(), best_step=None, best_val=None)
         monkeypatch.setattr("charlstm.runs.folder.read_status", lambda path: status)
-        async with watching(runs, worker) as app:
+        async with on_run(runs, worker.run.name) as app:
             await app.press("enter", shows=WAITS)
             assert step_played(app) is None
 
@@ -246,12 +234,11 @@ async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 4.0)
-    with record(runs, "running", steps=600) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            words = "training is about 4 times slower. A pause here (Space) and closing other programs help"
-            await app.until(lambda: any(words in each.message for each in app.app._notifications))
-            await plays(app, 600)
+    async with training(runs, steps=600) as (_, app):
+        await app.press("enter")
+        words = "training is about 4 times slower. A pause here (Space) and closing other programs help"
+        await app.until(lambda: any(words in each.message for each in app.app._notifications))
+        await plays(app, 600)
 
 
 @pytest.fixture
@@ -264,11 +251,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def played(runs: Path) -> AsyncIterator[tuple[Recorded, Driven]]:
     """A run that trains and has learnt something, and the app that plays it."""
-    with record(runs, "running", steps=400) as worker:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await plays(app, 400)
-            yield worker, app
+    async with training(runs, size=(120, 36), steps=400) as (worker, app):
+        await app.press("enter")
+        await plays(app, 400)
+        yield worker, app
 
 
 @pytest.mark.usefixtures("patient")
