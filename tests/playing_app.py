@@ -121,14 +121,6 @@ class Session:
             self.desk.stream(count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running and self.state.is_current)
 
-    async def score_shown(self, count: int) -> ScoreView:
-        """The view Score on ``count`` generated characters, with its figures."""
-        await self.paused(count)
-        await self.pilot.press("s")
-        view = self.screen.score
-        await self.until(lambda: view.scores is not None)
-        return view
-
     async def score_part(self, start: int, stop: int) -> None:
         """Select these characters of the text that Score shows, and let it show them alone."""
         view = self.screen.score
@@ -194,3 +186,15 @@ async def playing(
             await session.paused(paused)
         yield session
     assert not app.is_running
+
+
+@asynccontextmanager
+async def scored(
+    model: Path, size: tuple[int, int] = (80, 24), *, bits: bool = False
+) -> AsyncIterator[tuple[Session, ScoreView]]:
+    """The app on Score, with the figures of 60 generated characters."""
+    async with playing(model, size, paused=60) as it:
+        it.app.bits = bits
+        await it.press("s")
+        await it.until(lambda: it.screen.score.scores is not None)
+        yield it, it.screen.score

@@ -14,7 +14,7 @@ from charlstm.model.file import load_model
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.context_view import SCALE, ContextCurve, ContextCurves
 from charlstm_tui.player.marks import level
-from playing_app import playing
+from playing_app import playing, scored
 
 
 async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_cursor(model: Path) -> None:
@@ -98,8 +98,8 @@ async def test_a_text_that_is_too_short_says_so_and_the_model_is_measured_on_a_l
 
 async def test_context_of_a_scored_text_and_of_a_part_of_it_which_reads_what_is_before(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model) as it:
-        score, view = await it.score_shown(60), it.screen.context
+    async with scored(model) as (it, score):
+        view = it.screen.context
         await it.press("enter", "g")
         await it.until(lambda: view.here is not None)
         assert view.text_view.cursor == score.text_view.cursor

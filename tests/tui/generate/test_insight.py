@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -45,17 +47,20 @@ from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, Scale, in_unit, l
 from charlstm_tui.player.opening import checkpoints
 from charlstm_tui.player.played import FULL
 from playing_app import Session as Playing
-from playing_app import playing
+from playing_app import playing, scored
 from recorded_run import record, tiny_model
 
 
-async def cells_shown(it: Playing, count: int = 400) -> CellsView:
+@asynccontextmanager
+async def cells(
+    model: Path, size: tuple[int, int] = (80, 24), *, count: int = 400
+) -> AsyncIterator[tuple[Playing, CellsView]]:
     """The view Cells on ``count`` generated characters, with its cells named."""
-    await it.paused(count)
-    await it.press("x")
-    view = it.screen.cells
-    await it.until(lambda: bool(view.cell_list.cells) and view.activations is not None)
-    return view
+    async with playing(model, size, paused=count) as it:
+        await it.press("x")
+        view = it.screen.cells
+        await it.until(lambda: bool(view.cell_list.cells) and view.activations is not None)
+        yield it, view
 
 
 def levels(view: CellsView) -> list[int]:
@@ -78,24 +83,23 @@ def shown(view: CellsView | ScoreView | PlayView, scale: Scale) -> list[int]:
 
 async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_stand_under_its_line(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        cells = view.cell_list.cells
+    async with cells(model) as (it, view):
+        listed = view.cell_list.cells
         found, expected = view.activations, activations(loaded, it.text)
         assert found is not None
         assert found.text == it.text == view.text_view.text()
         assert np.allclose(found.cells, expected.cells, atol=1e-5)
-        assert view.cell == cells[0].cell
+        assert view.cell == listed[0].cell
         words = f"named on {len(it.text)} chars from all over the played text, for lack of a held-out one"
-        await it.shows(f"cell 1:{cells[0].cell[1]}", words)
+        await it.shows(f"cell 1:{listed[0].cell[1]}", words)
         assert shown(view, CELL) == levels(view)
         await it.press("right_curly_bracket")
-        await it.until(lambda: view.cell == cells[1].cell)
+        await it.until(lambda: view.cell == listed[1].cell)
         assert shown(view, CELL) == levels(view)
         await it.press("left_curly_bracket", "left_curly_bracket")
-        await it.until(lambda: view.cell == cells[-1].cell)
+        await it.until(lambda: view.cell == listed[-1].cell)
         await it.press("up")
-        await it.until(lambda: view.cell == cells[-2].cell)
+        await it.until(lambda: view.cell == listed[-2].cell)
 
         await it.press("tab", "up", "up", "up")
         start, stop = view.text_view.row_at(view.text_view.cursor)
@@ -120,8 +124,7 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
 
 
 async def test_new_characters_are_coloured_while_text_streams(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         assert view.activations is not None
         values = view.activations.cells[:, 0, view.cell[1] - 1]
         mean, deviation = values.mean(), values.std()
@@ -156,8 +159,7 @@ def run(home: Path) -> Path:
 
 
 async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with playing(run) as it:
-        view = await cells_shown(it)
+    async with cells(run) as (it, view):
         found = checkpoints(run)
         models = [(step, load_model(Run(run).model_file(request))) for step, request in found]
         assert len(models) > 2
@@ -201,8 +203,7 @@ async def test_another_cell_is_followed_when_it_is_chosen_before_the_first_step_
         await free.wait()
         await follow(jobs, *arguments)
 
-    async with playing(run) as it:
-        view = await cells_shown(it)
+    async with cells(run) as (it, view):
         listed = {named.cell for named in view.cell_list.cells}
         other = next((1, cell) for cell in range(1, 9) if (1, cell) not in listed)
         monkeypatch.setattr(InsightJobs, "through_training", held)
@@ -295,8 +296,7 @@ async def test_of_a_long_text_the_end_is_shown_all_is_copied_and_why_reads_what_
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm_tui.generate.cells_view.SHOWN_CHARS", 100)
-    async with playing(model, (130, 30)) as it:
-        view = await cells_shown(it)
+    async with cells(model, (130, 30)) as (it, view):
         start = len(it.text) - 100
         assert view.text_view.text() == it.text[start:]
         assert it.screen.copyable() == it.screen.play.copyable()
@@ -305,8 +305,7 @@ async def test_of_a_long_text_the_end_is_shown_all_is_copied_and_why_reads_what_
 
 
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature and no cell")):
             await it.enter("slash", answer)
             await it.shows(wrong)
@@ -333,15 +332,14 @@ async def test_cells_are_named_on_the_text_of_the_run(home: Path, run: Path) -> 
     text = home / "novel.txt"
     text.write_text('He said "yes" and left. She said "no, not now" and stayed.\n' * 100)
     Run(run).write_spec(replace(Run(run).spec(), corpus=open_corpus(text).to_record()))
-    async with playing(run) as it:
-        view = await cells_shown(it, 30)
+    async with cells(run, count=30) as (it, view):
         await it.shows("on 5,900 chars from all over novel.txt, which it was trained on")
-        cells, expected = view.cell_list.cells, charlstm.name_cells(run, text.read_text())
-        assert "inside quotes" in [cell.feature for cell in cells]
-        assert [(cell.cell, cell.feature) for cell in cells] == [(cell.cell, cell.feature) for cell in expected], (
+        listed, expected = view.cell_list.cells, charlstm.name_cells(run, text.read_text())
+        assert "inside quotes" in [cell.feature for cell in listed]
+        assert [(cell.cell, cell.feature) for cell in listed] == [(cell.cell, cell.feature) for cell in expected], (
             "as the library, the command and the report name them"
         )
-        assert [cell.score for cell in cells] == pytest.approx([cell.score for cell in expected])
+        assert [cell.score for cell in listed] == pytest.approx([cell.score for cell in expected])
 
 
 async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(model: Path) -> None:
@@ -378,8 +376,7 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
     model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NamedCell, "verdict", "follows")
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         layer, cell = view.cell
         await it.press("plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
@@ -408,11 +405,12 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
         await it.press("ctrl+s")
         await it.answer(str(home / "held.json"))
         await it.until(lambda: (home / "held.json").exists())
+        shutil.copy(home / "held.json", home / "copy.json")  # in the file itself the text goes on
         await it.press("x", "0")
         await it.until(lambda: not it.state.clamps)
         assert "held:" not in it.status()
         await it.press("escape")
-        it.screen.play.load_session(home / "held.json")
+        it.screen.play.load_session(home / "copy.json")
         await it.until(lambda: len(it.state.clamps) == 2)
 
 
@@ -437,8 +435,7 @@ async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_do
 async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NamedCell, "verdict", "follows")
     loaded = load_model(model)
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         named = view.cell_list.cells[0]
         view.choose(named.cell)
         await it.press("plus", "plus", "plus", "plus")
@@ -533,8 +530,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
     def rises(cell: tuple[int, int]) -> Floats:
         return np.nan_to_num(measure_lesions(loaded, it.text, [cell])[0])
 
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         named = view.cell_list.cells
         chosen = named[-1].cell
         view.choose(chosen)
@@ -585,8 +581,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
 
 
 async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         it.desk.change_speed(lambda speed: 250)
 
         async def streaming() -> None:
@@ -612,8 +607,7 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
 
 async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part_that_is_shown(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model, (130, 30)) as it:
-        view = await it.score_shown(60)
+    async with scored(model, (130, 30)) as (it, view):
         await it.press("enter", "v")
         position = view.text_view.cursor
         found = influence(loaded, it.text, position)
@@ -639,8 +633,7 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
 
 async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None:
     before, name = model.read_bytes(), "my [b]blanks[/b]"
-    async with playing(model, (140, 45)) as it:
-        view = await cells_shown(it)
+    async with cells(model, (140, 45)) as (it, view):
         first = view.cell_list.cells[0].cell
         await it.enter("N", name)
         await it.until(lambda: view.names == {first: name})
@@ -661,8 +654,7 @@ async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None
         await it.shows("follows nothing")
     copy = model.with_name("copy.safetensors")
     shutil.copy(model, copy)
-    async with playing(copy, (140, 45)) as it:
-        view = await cells_shown(it)
+    async with cells(copy, (140, 45)) as (it, view):
         await it.until(lambda: view.names == {first: name, other: "follows nothing"})
         await it.enter("slash", "follows noth")
         await it.until(lambda: view.cell == other)
@@ -698,8 +690,7 @@ def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(
 
 
 async def test_chance_stands_beside_each_figure_of_a_cell(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         expected = charlstm.name_cells(model, it.text)
         for size in ((80, 24), (60, 24), (140, 45)):
             await it.pilot.resize_terminal(*size)
@@ -718,8 +709,7 @@ async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         _, lower, _, higher, _ = view.scale.labels
         words = it.status()
         assert f"italic {lower} bold" in words

@@ -21,7 +21,7 @@ from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlock
 from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.theme import LIGHT
-from playing_app import Session, playing
+from playing_app import Session, playing, scored
 
 
 def branch(char: str, probability: float, *children: ContinuationNode) -> ContinuationNode:
@@ -147,8 +147,7 @@ async def test_words_fit_a_screen_that_became_narrower_and_key_and_model_are_tho
 
 async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model) as it:
-        score = await it.score_shown(60)
+    async with scored(model) as (it, score):
         await it.says("first character: not predicted")
         view = await opened(it)
         symbol = loaded.vocabulary.decode(prepare_prime(loaded, "").ids).replace("\n", "↵")

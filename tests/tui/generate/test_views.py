@@ -31,7 +31,7 @@ from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.played import FULL
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
-from playing_app import Session, playing
+from playing_app import Session, playing, scored
 from recorded_run import record, tiny_model
 from wrapped_prose import prose
 
@@ -144,9 +144,7 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monke
 
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
-    async with playing(model) as it:
-        it.app.bits = True
-        view = await it.score_shown(60)
+    async with scored(model, bits=True) as (it, view):
         expected = score(load_model(model), it.text)
         await it.press("enter", says="rank")
         assert view.text_view.cursor == expected.places(1)[0].position
@@ -166,8 +164,7 @@ async def test_file_is_scored_as_the_text_of_the_model_was_read(home: Path, tmp_
     symbols = tuple(sorted(set(prose())))
     save_model(model, replace(tiny_model(symbols=symbols), text_options=TextOptions(lines="auto")))
     (home / "own.txt").write_text(prose())
-    async with playing(model) as it:
-        view = await it.score_shown(60)
+    async with scored(model) as (it, view):
         view.open(home / "own.txt")
         first = prose().partition("\n\n")[0]
         await it.until(lambda: view.text_view.text().startswith(first.replace("\n", " ") + "\n\n"))
@@ -275,9 +272,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
 async def test_the_list_of_surprises_ends_where_nothing_is_surprising_and_the_strip_reaches_to_its_highest_bar(
     model: Path,
 ) -> None:
-    async with playing(model) as it:
-        it.app.bits = True
-        view = await it.score_shown(60)
+    async with scored(model, bits=True) as (it, view):
 
         def listed(length: int, surprises: dict[int, float]) -> list[str | None]:
             """What is listed where each character else has a loss of 0.2: places, and the words below them."""
@@ -301,8 +296,7 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising_and_the_st
 
 async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(model: Path) -> None:
     other = "the morning was bright and the bell was loud"
-    async with playing(model, (100, 30)) as it:
-        view = await it.score_shown(60)
+    async with scored(model, (100, 30)) as (it, view):
         facts = it.state.facts
         assert facts is not None
         view.enter(facts, it.desk.model, it.text, (5, 20))
@@ -317,8 +311,7 @@ async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(mo
 
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:
-    async with playing(model) as it:
-        await it.score_shown(60)
+    async with scored(model) as (it, _):
         (home / "long.txt").write_text("The morning and the sea. " * 24_000)
         it.screen.score.open(home / "long.txt")
         await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
@@ -396,9 +389,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
 ) -> None:
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
-    async with playing(model, (100, 30)) as it:
-        it.app.bits = True
-        view = await it.score_shown(60)
+    async with scored(model, (100, 30), bits=True) as (it, view):
         fixed = view.scores
         await it.press("ctrl+b", shows=("A copy learns while it reads, strength 1 …", "Esc stops"))
         await it.press("plus", "plus", "minus", shows="A copy learns while it reads, strength 2 …")
