@@ -110,7 +110,6 @@ async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_sho
         async def opened() -> SteadyPalette:
             await app.press("ctrl+p")
             await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Ctrl+F" in app.text())
-            assert isinstance(app.screen, SteadyPalette)
             return app.screen
 
         async def closed() -> None:
@@ -304,13 +303,12 @@ def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> 
         watcher.read()
         assert len(reports) == 1
         first, steps = watcher.latest().series, []
-        assert first is not None
         for _ in range(2):
             steps.append(first.step)  # an earlier state does not change
             run.advance(10)
             watcher.read()
         assert (len(reports), steps) == (2, [110, 110])
-        assert watcher.latest().series.step == 130  # type: ignore[union-attr]
+        assert watcher.latest().series.step == 130
 
 
 def test_watcher_tells_of_figures_less_often_than_of_other_changes(
@@ -322,7 +320,6 @@ def test_watcher_tells_of_figures_less_often_than_of_other_changes(
 
         def told() -> None:
             series = watcher.latest().series
-            assert series is not None
             reports.append(series.step)
 
         watcher = Watcher(told, places)
@@ -379,7 +376,7 @@ async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cance
     def endless(check: object) -> None:
         try:
             while True:
-                check()  # type: ignore[operator]
+                check()
         finally:
             stopped.set()
 

@@ -171,9 +171,7 @@ async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places:
     async with driven(places, text="house.txt") as app:
         await app.shows("lines: kept", *lines[:2])
         await app.press("p", shows=("lines: auto", "lines joined into 30 paragraphs; p keeps them."))
-        state = view(app).text
-        assert state is not None
-        assert (state.beginning or "").startswith(" ".join(lines[:3]))
+        assert view(app).text.beginning.startswith(" ".join(lines[:3]))
         await app.press("p", shows=("lines: kept", lines[1]))
 
 
@@ -347,7 +345,6 @@ async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path
         await app.shows("▸ one.txt", *own)
         await app.press("enter", mode="train")
         chosen = app.app.corpus
-        assert chosen is not None
         assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (True, "auto", True, "blocks")
         assert chosen.options().strip_boilerplate
         await app.go("corpus")
@@ -384,7 +381,7 @@ async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen
         await onto(app, "latin.txt")
         await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
         await app.press("e", shows=("Central Europe", "The naďve Seńor."))
-        names = [choice.name for choice in view(app).text.encodings]  # type: ignore[union-attr]
+        names = [choice.name for choice in view(app).text.encodings]
         await app.press(*["down"] * names.index("cp1250"), "enter", shows="cp1250, chosen")
         await app.lacks("is a guess")
         await onto(app, "plain.txt")
@@ -395,7 +392,6 @@ async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen
         await app.shows("cp1252, guessed")
         await app.press("e", "end", "enter", shows=", chosen")
         await app.press("enter", mode="train")
-        assert app.app.corpus is not None
         assert app.app.corpus.options().encoding == names[-1]
 
 
@@ -418,7 +414,7 @@ def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> N
     Path("long.txt").write_text(PROSE * 151)  # 3.2 million characters, of which quick holds out less than a tenth
     choice = CorpusChoice(str(Path("long.txt").absolute()), "long.txt")
     known = read_whole(choice, preset_name, lambda progress: None)
-    in_corpus = held_out_words(TextState(choice, **known), 80)  # type: ignore[arg-type]
+    in_corpus = held_out_words(TextState(choice, **known), 80)
     settings = preset(preset_name, len(PROSE) * 151)
     in_train = held_out_in_plan(settings, choice, TextFacts(len(PROSE) * 151, 20, {}))
     size = {"quick": "300 k characters", "best": "320 k characters"}[preset_name]

@@ -87,9 +87,7 @@ def test_a_long_curve_is_drawn_as_all_of_its_points_are(points: int) -> None:
 def test_a_cursor_is_behind_the_curves_and_its_column_can_be_found_again() -> None:
     painted = paint(ChartData(runs=(falling(0),)), ChartView(), 80, 20)
     column = painted.column_of(100.0)
-    assert column is not None
     place = painted.x_at(column)
-    assert place is not None
     assert abs(place - 100) < 3
     pointed = painted.with_cursor(100.0)
     assert (pointed.roles != painted.roles).sum() > 5
@@ -113,7 +111,7 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(runs: list
         for size in ((80, 24), (200, 60)):
             await app.pilot.resize_terminal(*size)
             beside = size[0] == 200
-            await app.until(lambda beside=beside: (values.region.x >= pane.chart.region.right) == beside)  # type: ignore[misc]
+            await app.until(lambda beside=beside: (values.region.x >= pane.chart.region.right) == beside)
             assert (values.region.y >= pane.chart.region.bottom) != beside
         await app.press("escape")
         await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)

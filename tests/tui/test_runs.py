@@ -320,7 +320,7 @@ async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_the_run
             y, line = lines[len(lines) // 2]
             name = line.replace("▸", " ").split()[0]
             await app.pilot.click(offset=(20, y))
-            await app.until(lambda name=name: current(app) == name)  # type: ignore[misc]
+            await app.until(lambda name=name: current(app) == name)
         await app.pilot.click(offset=(20, y))
         await app.in_mode("train")
         assert app.app.run_path == places / name
@@ -485,7 +485,6 @@ async def test_p_plays_the_run_or_says_why_not_and_enter_opens_it(three: list[Re
         await app.press("p", shows="young has no model that has learnt anything")
         await onto(app, "novel-quick-1")
         await app.press("p", mode="generate")
-        assert app.app.model is not None
         assert app.app.model.model == str(places / "novel-quick-1")
         await onto(app, "anna-standard-1")
         await app.press("enter", mode="train")
@@ -594,8 +593,7 @@ async def paused_text(app: Driven) -> tuple[GenerateScreen, str]:
     """Generate with what it has played until now."""
     await app.in_mode("generate")
     generate = app.mode
-    assert isinstance(generate, GenerateScreen)
-    await app.until(lambda: generate.play.running and generate.play.state.length > 3)  # type: ignore[union-attr]
+    await app.until(lambda: generate.play.running and generate.play.state.length > 3)
     await app.press("space")
     await app.until(lambda: not generate.play.running)
     return generate, generate.play.text_view.text()
@@ -661,7 +659,7 @@ async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[
         assert generate.play.text_view.text() == text
         await app.press("e", *"And", "enter")  # the model is found under the run's new name
         await app.until(lambda: generate.play.running and generate.play.prime.startswith("And"))
-        assert (generate.play.state.request.model_name, generate.play.state.failure) == (str(places / "second try"), "")  # type: ignore[union-attr]
+        assert (generate.play.state.request.model_name, generate.play.state.failure) == (str(places / "second try"), "")
 
 
 async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -708,7 +706,6 @@ async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: l
 async def test_the_filter_is_in_the_unit_of_the_list_and_names_it(places: Path) -> None:
     recorded = record(places, "finished", name="novel-quick-1", steps=200)
     best = recorded.run.status().best_val
-    assert best is not None
     async with driven(places, (120, 36)) as app:
         await app.go("runs")
         await app.shows("novel-quick-1", "best in nats")
@@ -729,7 +726,7 @@ async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_after_filterin
         await app.press("slash", *"quick", "enter", shows="2 of 3 runs")
         for marks in (2, 0, 2):
             await app.press("a")
-            await app.until(lambda marks=marks: app.text().count("✓") == marks)  # type: ignore[misc]
+            await app.until(lambda marks=marks: app.text().count("✓") == marks)
         await app.press("escape", shows="anna-standard-1")
         await app.press("escape", shows="2 runs marked as before; Esc again unmarks.")
         assert app.text().count("✓") == 2

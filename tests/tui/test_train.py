@@ -78,7 +78,7 @@ async def test_small_terminals_keep_what_matters(tmp_path: Path) -> None:
     async with training(tmp_path) as (_, app):
         for size, words in (((60, 20), ("train ·", "SAMPLES")), ((40, 12), ("train ·",)), ((20, 5), ())):
             await app.pilot.resize_terminal(*size)
-            await app.until(lambda size=size: len(app.text().splitlines()) == size[1])  # type: ignore[misc]
+            await app.until(lambda size=size: len(app.text().splitlines()) == size[1])
             text = await app.shows("40 %", *words)
             assert size[1] < 20 or any(0x2800 < ord(char) <= 0x28FF for char in text)
 
@@ -265,9 +265,7 @@ def card_of(
     """The card of ``run``, if these were its events."""
     series = RunSeries.of(read_events(run.events_path) if events is None else events)
     state = RunsState(runs=(RunView(run, run.status()),), attached=run.path, series=series)
-    card = run_result(ShownRun(state, spec or run.spec(), bits, references))
-    assert card is not None
-    return card
+    return run_result(ShownRun(state, spec or run.spec(), bits, references))
 
 
 @pytest.fixture
@@ -405,7 +403,7 @@ async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None
         await app.shows(names[2])
         for key, name in (("comma", names[1]), ("comma", names[0]), ("full_stop", names[1])):
             await app.press(key)
-            await app.until(lambda name=name: app.app.run_path == tmp_path / name)  # type: ignore[misc]
+            await app.until(lambda name=name: app.app.run_path == tmp_path / name)
             text = await app.shows(f"Finished · {name}")
             assert ("previous run" in text) == (name != names[0])
 
@@ -481,7 +479,7 @@ async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path:
         commands: list[Command] = []
         await app.until(lambda: bool(commands.extend(recorded.obey()) or commands))
         app.app.attach(recorded.run.path)
-        await app.until(lambda: app.app.runs_state.series.planned_steps == 2_200)  # type: ignore[union-attr]
+        await app.until(lambda: app.app.runs_state.series.planned_steps == 2_200)
     assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
 
 
@@ -521,7 +519,6 @@ def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> Non
             for recorded in (running, ended)
         }
     run = shown[running.run.name]
-    assert run.prediction is not None
     found = figures(run.series, bits=False, prediction=run.prediction)
     [ending] = [figure for figure in found if figure.name == "at end"]
     assert ending.value == f"{run.prediction.low:.2f}–{run.prediction.high:.2f}"
@@ -531,11 +528,10 @@ def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> Non
 
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
     async with training(tmp_path, "finished") as (_, app):
-        await app.until(lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
+        await app.until(lambda: app.screen.watching.attached.spec is not None)
         await app.press("n")
         await app.shows("novel.txt", "PRESETS", "✗ ")  # which is not there: the pane says so
         assert app.app.run_path is None
-        assert app.app.corpus is not None
         assert app.app.corpus.source == "/texts/novel.txt"
 
 
@@ -557,7 +553,7 @@ async def test_a_damaged_run_or_the_log_of_a_newer_version_is_said_beside_the_ca
 
 async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_path: Path) -> None:
     for name, state in (("older", "stopped"), ("newer", "finished")):
-        record(tmp_path, state, name=name, steps=100).close()  # type: ignore[arg-type]
+        record(tmp_path, state, name=name, steps=100).close()
     async with driven(tmp_path, (100, 30)) as app:
         await app.until(lambda: len(app.app.runs_state.runs) == 2)
         last = app.app.runs_state.runs[0].path
@@ -583,9 +579,7 @@ async def lower_rate_of_a_new_run(app: Driven) -> float:
     await app.press("n")
     setup = app.screen.query_one(SetupPane)
     await app.until(lambda: "lr" in setup.state.differences)
-    rate = setup.state.differences["lr"]
-    assert isinstance(rate, float)
-    return rate
+    return setup.state.differences["lr"]
 
 
 async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead_of_more(tmp_path: Path) -> None:
@@ -595,12 +589,10 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
         text = await app.shows("✗ Diverging: the training loss rose", "r lower the rate", "x stop")
         assert "earning:" not in text
-        series = app.app.runs_state.series
-        assert series is not None
-        assert series.last_step is not None
+        rate = app.app.runs_state.series.last_step.lr
         await app.press("r")
         await app.until(lambda: isinstance(app.screen, PromptDialog))
-        assert float(app.screen.query_one(Input).value) == pytest.approx(series.last_step.lr / 10, rel=0.05)
+        assert float(app.screen.query_one(Input).value) == pytest.approx(rate / 10, rel=0.05)
         await app.press("escape")
         recorded.append(ended(449, 1.8, 400))
         recorded.beat("finished")
@@ -615,7 +607,7 @@ async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> Non
     async with training(tmp_path, steps=400, settings=settings) as (recorded, app):
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
         await app.shows("Diverging: ")
-        await app.until(lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
+        await app.until(lambda: app.screen.watching.attached.spec is not None)
         with_settings(recorded.run, lr=0.002)
         recorded.append(ended(449, 1.8, 400))
         recorded.beat("finished")
@@ -651,6 +643,6 @@ async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(t
         await app.shows("n new run with a lower rate")
         app.app.corpus = CorpusChoice(str(text), text.name)
         await app.press("n")
-        await app.until(lambda: app.screen.setup.state.ready)  # type: ignore[attr-defined]
+        await app.until(lambda: app.screen.setup.state.ready)
         await app.shows("other.txt", "PRESETS")
         assert not app.screen.query_one(SetupPane).state.differences

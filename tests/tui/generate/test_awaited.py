@@ -186,7 +186,7 @@ async def test_model_that_a_run_leaves_is_played_when_it_ends_early(runs: Path, 
             worker.append(end)
             worker.end("failed", "the loss was not a number any more")
         else:
-            worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
+            worker.end(state, "Out of memory" if state == "failed" else "")
         await plays(app, 50)
         await app.shows(says)
 

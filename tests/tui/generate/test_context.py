@@ -29,13 +29,10 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
         assert place == len(it.text) - 3
         whole = context(loaded, it.text)  # at the same places as the command and the library
         here = context(loaded, it.text[: place + 1], at=place)
-        assert view.whole is not None
-        assert view.here is not None
         found = view.whole.context
         assert found.places == whole.places
         assert np.allclose(found.losses, whole.losses, atol=1e-4)
         assert np.allclose(view.here.losses, here.losses, atol=1e-4)
-        assert found.used_range is not None
         low, high = found.used_range
         uses = f"uses about {plural(found.used, 'character')} ({low} to {high}, 95 %) · at the cursor {view.here.used}"
         char = quoted(it.text[place])
@@ -76,7 +73,6 @@ async def test_a_text_that_is_too_short_says_so_and_the_model_is_measured_on_a_l
         await it.press("g")
         view = it.screen.context
         await it.until(lambda: view.here is not None and view.here.lengths[-1] == 50)
-        assert view.here is not None
         shown = [name for name in view.query_one(ContextCurves).render_line(8).text.split() if name.isdigit()]
         assert shown == [str(length) for length in sorted({*LENGTHS[::2], view.here.used})]
         await it.shows("a context of 300 characters")
@@ -86,7 +82,6 @@ async def test_a_text_that_is_too_short_says_so_and_the_model_is_measured_on_a_l
             await it.press("g")
             expected = context(loaded, it.text)
             await it.until(lambda: view.whole is not None)
-            assert view.whole is not None
             assert view.whole.context.places == expected.places
             assert np.allclose(view.whole.context.losses, expected.losses, atol=1e-4)
             await it.shows(f"{expected.places} places in this text")
@@ -110,5 +105,4 @@ async def test_context_of_a_scored_text_and_of_a_part_of_it_which_reads_what_is_
         expected = context(loaded, it.text, at=23, lengths=[length for length in LENGTHS if length <= 23])
         await it.until(lambda: view.here is not None and view.here.lengths == expected.lengths)
         assert (view.text_view.text(), view.text_view.cursor) == (it.text[:40], 23)
-        assert view.here is not None
         assert np.allclose(view.here.losses, expected.losses, atol=1e-4)

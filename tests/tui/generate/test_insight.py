@@ -65,10 +65,8 @@ async def cells(
 
 def levels(view: CellsView) -> list[int]:
     """The level of each character of the text, as it is drawn."""
-    found = view.activations
-    assert found is not None
     layer, cell = view.cell
-    return levels_of(found.cells[:, layer - 1, cell - 1])
+    return levels_of(view.activations.cells[:, layer - 1, cell - 1])
 
 
 def levels_of(values: Floats) -> list[int]:
@@ -86,7 +84,6 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
     async with cells(model) as (it, view):
         listed = view.cell_list.cells
         found, expected = view.activations, activations(loaded, it.text)
-        assert found is not None
         assert found.text == it.text == view.text_view.text()
         assert np.allclose(found.cells, expected.cells, atol=1e-5)
         assert view.cell == listed[0].cell
@@ -125,7 +122,6 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
 
 async def test_new_characters_are_coloured_while_text_streams(model: Path) -> None:
     async with cells(model) as (it, view):
-        assert view.activations is not None
         values = view.activations.cells[:, 0, view.cell[1] - 1]
         mean, deviation = values.mean(), values.std()
         it.desk.change_speed(lambda speed: 60)
@@ -245,7 +241,7 @@ async def test_cells_that_are_named_while_one_is_followed_have_their_scores(run:
 def bars_of(named: NamedCell, scores: list[float]) -> list[str]:
     """The lines of a history, without its caption and its steps."""
     history = CellHistory()
-    history.update = lambda content: shown.append(str(content))  # type: ignore[method-assign,assignment]
+    history.update = lambda content: shown.append(str(content))
     shown: list[str] = []
     history.show(named, [10 * n for n in range(len(scores))], scores, 0, "")
     return shown[-1].split("\n")[1:-1]
@@ -312,7 +308,6 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
             await it.press("escape")
         await it.enter("slash", "1:8")
         await it.until(lambda: view.cell == (1, 8))
-        assert view.activations is not None
         values = view.activations.cells[:, 0, 7]
         places = most_active(values)
         assert all(second - first >= APART for first, second in itertools.pairwise(places))
@@ -537,7 +532,6 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         await it.press("L")
         await it.until(lambda: view.measured is not None)
         found = view.measured
-        assert found is not None
         expected = most_important(loaded, it.text, also=[chosen, *(each.cell for each in named)])
         assert found.cells == expected.cells
         assert np.allclose([found.means, found.errors], [expected.means, expected.errors], atol=1e-5)
@@ -694,7 +688,7 @@ async def test_chance_stands_beside_each_figure_of_a_cell(model: Path) -> None:
         expected = charlstm.name_cells(model, it.text)
         for size in ((80, 24), (60, 24), (140, 45)):
             await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])  # type: ignore[misc]
+            await it.until(lambda size=size: it.screen.size.width == size[0])
             for row, named in zip(view.cell_list.options, expected, strict=True):
                 words = str(row.prompt)
                 if named.spans < FEWEST_SPANS:

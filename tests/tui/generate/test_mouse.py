@@ -38,7 +38,7 @@ async def test_click_in_the_text_puts_the_cursor_on_that_character(model: Path, 
         position = it.text.rindex(words)
         for size in ((80, 24), (120, 36), (200, 60)):
             await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])  # type: ignore[misc]
+            await it.until(lambda size=size: it.screen.size.width == size[0])
             await it.press("ctrl+end")
             x, y = place_of(it, words, it.screen.play.text_view)
             await it.pilot.click(offset=(x + 2, y))
@@ -51,12 +51,12 @@ async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(
         candidates = it.screen.query_one(Candidates)
         for size in ((80, 24), (120, 36)):
             await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])  # type: ignore[misc]
+            await it.until(lambda size=size: it.screen.size.width == size[0])
             for number in (1, len(candidates.shown[:9]), 3):
                 char = candidates.shown[number - 1].char
                 wanted = it.text + char
                 await it.pilot.click(offset=row_of(it, char))
-                await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)  # type: ignore[misc]
+                await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
         before, place = it.text, it.position - 5
         await it.press("w", *["left"] * 5)
         await it.until(lambda: it.position == place and len(candidates.shown) > 2)

@@ -158,7 +158,6 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         cursor = score.text_view.cursor
         await it.until(lambda: view.before == it.text[:cursor] and view.root is not None)
         root = view.root
-        assert root is not None
         came = next((child for child in root.children if child.char == it.text[cursor]), None)
         share = "below 0.1 %" if came is None else percent(came.probability)
         await it.shows(f"{quoted(it.text[cursor])} follows in the text: {share}")
@@ -204,7 +203,7 @@ async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities
         view = await opened(it)
         for size in ((140, 45), (80, 24)):
             await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])  # type: ignore[misc]
+            await it.until(lambda size=size: it.screen.size.width == size[0])
             child = ContinuationNode("b", 0.3, [])
             view.root = ContinuationNode("", 1.0, [ContinuationNode("a", 0.6, [child]), ContinuationNode("c", 0.2)])
             view._draw()

@@ -176,7 +176,7 @@ async def test_colours_change_what_the_legend_says_and_it_has_those_of_the_text_
         for mode, theme in zip(("train", "runs", "generate"), (*themes, *themes), strict=False):
             before = it.backgrounds(*labels)
             it.app.go(mode)
-            await it.until(lambda mode=mode: it.app.mode_screen is not None and mode == it.app.mode_screen.MODE)  # type: ignore[misc]
+            await it.until(lambda mode=mode: it.app.mode_screen is not None and mode == it.app.mode_screen.MODE)
             it.app.theme = theme
             await it.pilot.pause()
             it.app.go("generate")
@@ -217,9 +217,7 @@ async def test_change_of_the_theme_is_not_remembered_as_a_choice_of_colours(mode
         it.app.theme = LIGHT.name
         await it.pilot.pause()
     for each in (model, other):
-        remembered = recall(str(each))
-        assert remembered is not None
-        assert remembered.colour is None
+        assert recall(str(each)).colour is None
 
 
 @pytest.mark.parametrize("colours", [True, False])
@@ -316,7 +314,7 @@ async def test_hostile_text_at_every_size(home: Path) -> None:
         assert it.text.startswith(own_text(nasty))
         for size in ((60, 20), (80, 24), (200, 60), (40, 12)):
             await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])  # type: ignore[misc]
+            await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])
             for key in ("up", "left", "enter", "escape", "b", "escape", "c", "z", "escape", "e", "escape"):
                 await it.press(key)
             for key in ("e", "escape"):  # as it is played and while its prime is edited
@@ -351,10 +349,10 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(mo
     async with playing(model, paused=200) as it:
         for size in ((80, 24), (120, 36)):
             await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])  # type: ignore[misc]
+            await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])
             rows = it.screen_text()
             await it.press("ctrl+d")
-            await it.until(lambda size=size: it.screen.play.text_view.size.height == size[1] - 2)  # type: ignore[misc]
+            await it.until(lambda size=size: it.screen.play.text_view.size.height == size[1] - 2)
             assert "Esc or Ctrl+D shows all panes again." in it.screen_text().splitlines()[-1]  # below the text
             assert not it.app._notifications
             it.screen.play.say("")
@@ -374,7 +372,7 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(mo
             await it.press("enter")  # the choices need their pane
             await it.until(lambda: it.screen.play.choosing and not it.screen.play.text_only)
             await it.press("escape", "escape")
-            await it.until(lambda rows=rows: it.screen_text().splitlines()[0] == rows.splitlines()[0])  # type: ignore[misc]
+            await it.until(lambda rows=rows: it.screen_text().splitlines()[0] == rows.splitlines()[0])
 
 
 async def test_nothing_is_generated_while_a_prime_is_typed(model: Path) -> None:

@@ -131,11 +131,10 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monke
         before = it.text
         await it.press("w")
         await it.until(lambda: bool(it.state.suggestion))
-        word = re.match(r"\s*\S+", it.state.suggestion)
-        assert word is not None
+        word = re.match(r"\s*\S+", it.state.suggestion).group()
         it.app.post_message(events.Key("alt+q", "q"))  # has no meaning
         it.app.post_message(events.Key("alt+w", "w"))  # as Textual reads Esc and w
-        await it.until(lambda: it.text == before + word.group())
+        await it.until(lambda: it.text == before + word)
         await it.press("escape", "escape", "e")
         await it.until(lambda: it.screen.play.prime_input.has_focus)
         it.app.post_message(events.Key("alt+n", "n"))
@@ -181,7 +180,6 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path) -> None:
         view.score(text, "the text")
         await it.until(lambda: stream.text() == text)
         scores = view.scores
-        assert scores is not None
 
         def listed() -> list[int]:
             return [int(row.key) for row in rows.rows if row.key]
@@ -246,7 +244,6 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         async def scored(start: int, stop: int) -> Scores:
             await it.until(lambda: view.scores is not None and view.scores.text == it.text[start:stop])
             view.text_view.screen.clear_selection()
-            assert view.scores is not None
             assert view.text_view.text() == it.text[start:stop]
             return view.scores
 
@@ -298,7 +295,6 @@ async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(mo
     other = "the morning was bright and the bell was loud"
     async with scored(model, (100, 30)) as (it, view):
         facts = it.state.facts
-        assert facts is not None
         view.enter(facts, it.desk.model, it.text, (5, 20))
         view.post_message(events.Paste(other))
         await it.until(lambda: "the pasted text" in it.screen_text() and "Scoring" not in it.screen_text())
@@ -379,7 +375,6 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
         await it.press("minus")
         await it.until(lambda: shows(learnt[1.0].nats))
         await it.press("plus", "plus", "plus", says="Strength 4 is the highest here.")
-        assert it.desk.model is not None
         assert all(np.array_equal(array, loaded.weights[name]) for name, array in it.desk.model.weights.items())
     assert model.read_bytes() == before
 
@@ -421,12 +416,12 @@ async def test_a_view_has_the_state_of_the_playback_while_it_is_shown(model: Pat
     async with playing(model, paused=60) as it:
         views, play = it.screen.views, it.screen.play
         for key, name in (("s", "score"), ("x", "cells"), ("f", "multiverse"), ("g", "context"), ("d", "duel")):
-            assert [each.id for each in views.values() if each.state is not None] == ["play"]  # type: ignore[attr-defined]
+            assert [each.id for each in views.values() if each.state is not None] == ["play"]
             await it.press(key)
-            await it.until(lambda name=name: it.screen.view.id == name)  # type: ignore[misc]
+            await it.until(lambda name=name: it.screen.view.id == name)
             assert it.screen.view.state is play.state
             it.desk.give_title(name)
-            await it.until(lambda name=name: play.state is not None and play.state.title == name)  # type: ignore[misc]
+            await it.until(lambda name=name: play.state is not None and play.state.title == name)
             assert it.screen.view.state is play.state
             await it.press("escape")
             await it.until(lambda: it.screen.view is play)
@@ -659,10 +654,10 @@ async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) 
     async with playing(model, (120, 36), paused=60) as it:
         for unit, other in (("nats", "bits"), ("bits", "nats")):
             it.app.bits = unit == "bits"
-            await it.until(lambda unit=unit: unit in it.status())  # type: ignore[misc]
+            await it.until(lambda unit=unit: unit in it.status())
             assert other not in it.screen_text()
             await it.press("s")
-            await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())  # type: ignore[misc]
+            await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())
             assert other not in it.screen_text()
             await it.press("escape")
             await it.until(lambda: it.screen.view_name == "play")

@@ -36,7 +36,6 @@ async def continuations(it: Session, first: int) -> list[str]:
     """Wait until the dialog has those from number ``first`` on."""
     await it.until(lambda: isinstance(it.app.screen, ContinuationsDialog))
     dialog = it.app.screen
-    assert isinstance(dialog, ContinuationsDialog)
     await it.until(lambda: dialog._first == first and "r others" in it.screen_text())
     return [each.text for each in dialog._found]
 
@@ -57,9 +56,7 @@ async def write(it: Session) -> str:
 
 def first_word(text: str) -> str:
     """With the spaces before it."""
-    found = re.match(r"\s*\S+", text)
-    assert found is not None
-    return found.group()
+    return re.match(r"\s*\S+", text).group()
 
 
 async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(model: Path) -> None:
@@ -156,7 +153,7 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
         assert it.state.suggestion == rest  # it stays suggested, word after word
         for end in (2, 4):
             it.desk.accept(rest[end - 2 : end])
-            await it.until(lambda end=end: it.text == before + word + rest[:end])  # type: ignore[misc]
+            await it.until(lambda end=end: it.text == before + word + rest[:end])
             assert it.state.suggestion == rest[end:]
         await it.press("tab", gives=before + second)
         await it.press(*["ctrl+z"] * 4, gives=before)
@@ -274,9 +271,7 @@ async def test_line_breaks_within_a_paragraph_are_shown_as_spaces_and_stay_in_th
         assert "two three" not in " ".join(it.screen_text().split("\n"))
         await it.until(lambda: "lines joined" in it.status())  # also when the message has gone
         assert it.text == text
-    memory = recall(str(model))
-    assert memory is not None
-    assert memory.joined
+    assert recall(str(model)).joined
 
 
 @pytest.mark.parametrize("writing", [False, True])
