@@ -110,9 +110,11 @@ class Driven:
         """Everything on the screen, as characters."""
         return screen_text(self.app)
 
-    async def press(self, *keys: str, shows: str | tuple[str, ...] = (), mode: str = "") -> None:
-        """Press ``keys``, and wait for what they show and for the mode that they lead to."""
+    async def press(self, *keys: str, shows: str | tuple[str, ...] = (), lacks: str = "", mode: str = "") -> None:
+        """Press ``keys``, and wait for what they show, what they take away and the mode that they lead to."""
         await self.pilot.press(*keys)
+        if lacks:
+            await self.lacks(lacks)
         if mode:
             await self.in_mode(mode)
         if shows:

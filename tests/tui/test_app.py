@@ -76,8 +76,7 @@ async def test_opens_on_train_when_a_run_is_live_which_every_mode_says_with_keys
                     await app.shows("← ")  # a scrolling pane passes the key on
                 if key in "14":  # the keys of a line that is typed in
                     await app.press("slash", shows="Enter to the list  Esc show all")
-                    await app.press("escape")
-                    await app.lacks("Enter to the list")
+                    await app.press("escape", lacks="Enter to the list")
 
 
 async def test_modes_and_their_help_are_reached_by_digits_and_clicks_but_digits_are_typed_into_an_input(
@@ -162,8 +161,7 @@ async def test_escape_never_quits_ctrl_c_says_how_to_and_q_asks_only_when_a_sess
         await app.press("escape")
         app.app.not_saved = "The session cannot be saved: No space left on device."
         await app.press("q", shows=("Quit although a session is not saved?", "No space left on device."))
-        await app.press("enter")
-        await app.lacks("Quit although a session is not saved?")
+        await app.press("enter", lacks="Quit although a session is not saved?")
         assert not app.app.exiting
         app.app.not_saved = ""
         await app.press("q")

@@ -73,8 +73,7 @@ async def test_welcome_fits_names_a_ready_model_only_where_there_is_one_and_is_h
         await app.shows("▸ the model in the box", "has read English books", "Enter play")
         await app.pilot.resize_terminal(60, 20)
         await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
-        await app.press("escape")
-        await app.lacks("Welcome")
+        await app.press("escape", lacks="Welcome")
         await app.press("enter", mode="generate")
         assert app.app.model == ModelChoice("demo")
 
@@ -263,8 +262,7 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
 async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) -> None:
     async with driven(places) as app:
         text = await app.shows("python-reference", "python-source")
-        await app.press("slash", *"source")
-        await app.lacks("▸ python-reference")
+        await app.press("slash", *"source", lacks="▸ python-reference")
         await app.press("enter")
         await app.until(lambda: current(app) == "python-source")
         await app.press("slash", *"xyz", shows=("Nothing is called “xyz”.", "Esc shows all."))

@@ -7,8 +7,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,6 +80,14 @@ async def onto(app: Driven, name: str) -> None:
     await app.until(lambda: name in names(app) and rows.cursor is not None)
     rows.move_to(next(row.key or "" for row in rows.rows if Path(row.key or "").name == name))
     await app.until(lambda: current(app) == name)
+
+
+@asynccontextmanager
+async def listed(places: Path, name: str, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
+    """The app on Runs with the cursor on the run called ``name``."""
+    async with driven(places, size) as app:
+        await onto(app, name)
+        yield app
 
 
 @pytest.mark.parametrize(
@@ -158,8 +166,7 @@ async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
         return await original(cache, view)
 
     monkeypatch.setattr(DetailsCache, "read", counted)
-    async with driven(places, (160, 45)) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1", (160, 45)) as app:
         await app.shows("novel.txt · quick · 2 × 256", "best 1.44 nats", "Reading the log …")
         await app.press("down", "up")
         assert read == []
@@ -172,8 +179,7 @@ async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
 async def test_the_table_and_the_details_follow_a_running_run_of_which_only_the_line_is_drawn_again(
     three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with driven(places, (160, 45)) as app:
-        await onto(app, "tunes-quick-1")
+    async with listed(places, "tunes-quick-1", (160, 45)) as app:
         await app.shows("SAMPLE at step 400")
         await onto(app, "novel-quick-1")
         await app.shows("▶ running 40%")
@@ -273,8 +279,7 @@ async def test_sorting_goes_round_and_filtering_narrows(three: list[Recorded], p
         await app.pilot.click(offset=(titles.index(title), y))
 
     by_name = ["anna-standard-1", "novel-quick-1", "tunes-quick-1"]
-    async with driven(places, (120, 40)) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1", (120, 40)) as app:
         await app.shows("sort: newest", "CREATED▾")
         await app.press("s", shows="sort: best")
         await app.until(lambda: names(app)[0] == "novel-quick-1")
@@ -305,8 +310,7 @@ async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_the_run
 
     for number in range(30):
         record(places, "finished", name=f"run{number:02}", steps=50, planned=50)
-    async with driven(places) as app:
-        await onto(app, "run29")
+    async with listed(places, "run29") as app:
         for _ in range(2):
             for words in ("best first", "name", "state", "largest", "newest"):
                 await app.press("s", shows=f"sort: {words} ")
@@ -334,8 +338,7 @@ async def test_another_theme_colours_the_rows_anew_and_a_zoomed_table_keeps_the_
         return {str(segment.style.color) for segment in strip if segment.text.strip() and segment.style}
 
     index.remember_run(record(tmp_path / "other", "finished", name="away").run.path)
-    async with driven(places) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1") as app:
         await app.shows("4 runs, 1 of them in other folders")
         dark = colours(app)
         app.app.theme = "charlstm-light"
@@ -378,8 +381,7 @@ async def test_a_folder_that_cannot_be_read_is_said_in_the_details(
         return snapshots(run)
 
     monkeypatch.setattr(Run, "snapshots", failing)
-    async with driven(places, (120, 36)) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1", (120, 36)) as app:
         await app.shows("The event log", "events.jsonl is a folder, not a file")
         await onto(app, "anna-standard-1")
         await app.shows("The run anna-standard-1 cannot be read: Input/output error")
@@ -418,8 +420,7 @@ async def test_details_of_a_deleted_run_are_not_those_of_the_next_one_of_its_nam
 
 async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], places: Path) -> None:
     with_settings(three[1].run, lr=0.001)
-    async with driven(places, (120, 40)) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1", (120, 40)) as app:
         await app.press("c")
         assert not screen(app).table.comparing  # nothing is marked
         await app.press("space")
@@ -428,10 +429,8 @@ async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], p
         text = await app.shows("2 MARKED: what differs", "0.001", "standard", "stopped")
         assert text.count("✓") == 2
         assert "batch_size" not in text  # that is the same
-        await app.press("escape")
-        await app.lacks("what differs")
-        await app.press("escape")
-        await app.lacks("✓")
+        await app.press("escape", lacks="what differs")
+        await app.press("escape", lacks="✓")
 
 
 def test_comparison_ignores_what_cannot_be_read(three: list[Recorded]) -> None:
@@ -468,20 +467,16 @@ def test_long_names_leave_room_for_what_differs(three: list[Recorded]) -> None:
 async def test_refusals_stay_until_the_next_key_and_remarks_for_some_seconds(
     three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with driven(places) as app:
-        await onto(app, "tunes-quick-1")
+    async with listed(places, "tunes-quick-1") as app:
         await app.press("D", shows="stop it first with x")
-        await app.press("up")
-        await app.lacks("stop it first")
+        await app.press("up", lacks="stop it first")
         monkeypatch.setattr(MessageLine, "SECONDS", 0.5)
-        await app.press("c")
-        await app.lacks("Mark two runs")
+        await app.press("c", lacks="Mark two runs")
 
 
 async def test_p_plays_the_run_or_says_why_not_and_enter_opens_it(three: list[Recorded], places: Path) -> None:
     record(places, "stopped", name="young", steps=0)
-    async with driven(places) as app:
-        await onto(app, "young")
+    async with listed(places, "young") as app:
         await app.press("p", shows="young has no model that has learnt anything")
         await onto(app, "novel-quick-1")
         await app.press("p", mode="generate")
@@ -510,8 +505,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     watch("charlstm.runs.folder.delete_run", [])
     watch("charlstm.runs.folder.rename_run", three[0].run)
     watch("charlstm_tui.widgets.path_input.complete", None)
-    async with driven(places) as app:
-        await onto(app, "tunes-quick-1")
+    async with listed(places, "tunes-quick-1") as app:
         await app.press("x", shows="continue training")
         await app.press("s", shows="asked to stop")
         await onto(app, "anna-standard-1")
@@ -539,8 +533,7 @@ async def test_r_resumes_what_was_stopped_and_x_stops_what_runs(
         return run
 
     monkeypatch.setattr("charlstm.runs.launch.resume_run", resume)
-    async with driven(places) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1") as app:
         await app.press("r", "x")  # finished: nothing to go on with or to stop
         await onto(app, "anna-standard-1")
         await app.press("r", shows="continues from its last checkpoint")
@@ -564,8 +557,7 @@ async def test_r_asks_for_a_lower_rate_before_it_resumes_a_run_that_diverged(
             Finished(step=100, reason="diverged", best_val=1.8, best_step=50, train_seconds=5.0, best_whole=True)
         )
         recorded.beat("failed", "the loss was no longer a number")
-    async with driven(places) as app:
-        await onto(app, "risky")
+    async with listed(places, "risky") as app:
         await app.press("r", shows="Resume with a lower rate")
         assert not asked
         rate = learning_rate(recorded.run.spec().settings.lr / 10)
@@ -575,8 +567,7 @@ async def test_r_asks_for_a_lower_rate_before_it_resumes_a_run_that_diverged(
 
 
 async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Recorded], places: Path) -> None:
-    async with driven(places) as app:
-        await onto(app, "anna-standard-1")
+    async with listed(places, "anna-standard-1") as app:
         await app.enter("n", "../out", shows="cannot be a run's name")
         await app.answer("second try")
         await app.until(lambda: (places / "second try").exists() and current(app) == "second try")
@@ -623,8 +614,7 @@ async def test_renaming_the_run_that_train_shows_leaves_what_generate_plays(
 async def test_deleting_asks_says_what_was_left_and_a_live_run_is_not_deleted(
     three: list[Recorded], places: Path
 ) -> None:
-    async with driven(places) as app:
-        await onto(app, "tunes-quick-1")
+    async with listed(places, "tunes-quick-1") as app:
         await app.press("D", shows="stop it first with x")
         await onto(app, "novel-quick-1")
         (places / "novel-quick-1" / "sessions").mkdir()
@@ -689,8 +679,7 @@ async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypa
 
 async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: list[Recorded], places: Path) -> None:
     with_settings(three[1].run, lr=0.5)
-    async with driven(places) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1") as app:
         top = app.mode.query_one(RowList).region.y
         await app.press("slash", *"state=finished", "space", *"lr>0.1")
         await app.until(lambda: names(app) == ["novel-quick-1"])
@@ -721,8 +710,7 @@ async def test_the_filter_is_in_the_unit_of_the_list_and_names_it(places: Path) 
 async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_after_filtering_keeps_the_marks(
     three: list[Recorded], places: Path
 ) -> None:
-    async with driven(places, (100, 40)) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1", (100, 40)) as app:
         await app.press("slash", *"quick", "enter", shows="2 of 3 runs")
         for marks in (2, 0, 2):
             await app.press("a")
@@ -730,15 +718,13 @@ async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_after_filterin
         await app.press("escape", shows="anna-standard-1")
         await app.press("escape", shows="2 runs marked as before; Esc again unmarks.")
         assert app.text().count("✓") == 2
-        await app.press("escape")
-        await app.lacks("✓")
+        await app.press("escape", lacks="✓")
         await app.press("a", "slash", *"quick", "escape", "s", "escape")  # something else came between
         await app.lacks("✓")
 
 
 async def test_after_a_filter_the_cursor_is_on_the_run_that_it_was_on(three: list[Recorded], places: Path) -> None:
-    async with driven(places, (100, 40)) as app:
-        await onto(app, "anna-standard-1")
+    async with listed(places, "anna-standard-1", (100, 40)) as app:
         await app.press("slash", *"zzz", shows="No run has")
         await app.press("escape")
         await app.until(lambda: current(app) == "anna-standard-1")
@@ -753,8 +739,7 @@ async def test_after_a_filter_the_cursor_is_on_the_run_that_it_was_on(three: lis
 
 
 async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:
-    async with driven(places, (100, 40)) as app:
-        await onto(app, "novel-quick-1")
+    async with listed(places, "novel-quick-1", (100, 40)) as app:
         await app.enter("t", "good paper", shows="#good #paper")
         await app.enter("e", "rerun", shows="rerun")
         await app.press("slash", *"tag=paper", "space", *"note=rerun")

@@ -431,11 +431,9 @@ async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing
         for key in ("g", "escape"):
             await app.press("space")
             await app.shows("Crashed · ", "✗ The worker cannot be started: no memory in [/red]")
-            await app.press(key)
-            await app.lacks("cannot be started")
+            await app.press(key, lacks="cannot be started")
             await app.shows("Crashed · ")
-        await app.press("escape")
-        await app.lacks("Crashed · ")
+        await app.press("escape", lacks="Crashed · ")
 
 
 @pytest.mark.parametrize("when", ["finished", "too late", "final validation"])

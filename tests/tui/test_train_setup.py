@@ -116,8 +116,7 @@ async def test_arrows_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
         assert pane_of(app).state.choices == RunChoices()
         pane_of(app).choose(RunChoices(changes={"max_steps": 300, "seed": 5}))
         await app.shows("2 changes", "d resets", "* seed")
-        await app.press("d")
-        await app.lacks("2 changes")
+        await app.press("d", lacks="2 changes")
         assert pane_of(app).state.choices == RunChoices()
 
 
@@ -196,8 +195,7 @@ async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(tmp_path: Pa
         await app.press("p", shows="A .safetensors file, or the name or folder of a run.")
         await app.press(*"older", "enter", shows=("from older", "of older"))
         assert start() == run.model_path
-        await app.press("d")
-        await app.lacks("from older")
+        await app.press("d", lacks="from older")
         await app.press("f", shows="older")
         await app.press("1")
         await app.shows("from older", "1 layer of 8", "quick *", "1 change")  # a model keeps its size
