@@ -128,11 +128,13 @@ class Session:
         await self.pilot.press("s")
         await self.until(lambda: view.text_view.text() == self.text[start:stop])
 
-    async def burst(self, *keys: str) -> None:
-        """Press keys so quickly that all have come before the app reads the first."""
+    async def burst(self, *keys: str, gives: str | None = None) -> None:
+        """Press keys so quickly that all have come before the app reads the first, and wait for the text."""
         for key in keys:
             self.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await self.pilot.pause()
+        if gives is not None:
+            await self.until(lambda: self.text == gives)
 
     def status(self) -> str:
         return self.screen.query_one(StatusLine).render().plain

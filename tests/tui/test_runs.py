@@ -418,11 +418,15 @@ async def test_details_of_a_deleted_run_are_not_those_of_the_next_one_of_its_nam
     assert {sample.text for sample in details.series.samples} == {"new words"}
 
 
-async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], places: Path) -> None:
+async def test_marked_runs_are_compared_by_what_differs(
+    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_settings(three[1].run, lr=0.001)
     async with listed(places, "novel-quick-1", (120, 40)) as app:
-        await app.press("c")
-        assert not screen(app).table.comparing  # nothing is marked
+        monkeypatch.setattr(MessageLine, "SECONDS", 0.5)
+        await app.press("c", shows="Mark two runs")
+        assert not screen(app).table.comparing
+        await app.lacks("Mark two runs")  # a remark goes by itself
         await app.press("space")
         await onto(app, "anna-standard-1")
         await app.press("c")
@@ -462,16 +466,6 @@ def test_long_names_leave_room_for_what_differs(three: list[Recorded]) -> None:
     lines = differences(runs, 4, 60, False).plain.splitlines()
     assert next(at for at, line in enumerate(lines) if line.startswith("validation loss")) <= 5
     assert lines[3].lstrip().startswith("hand")  # the end, in which names differ, stays
-
-
-async def test_refusals_stay_until_the_next_key_and_remarks_for_some_seconds(
-    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with listed(places, "tunes-quick-1") as app:
-        await app.press("D", shows="stop it first with x")
-        await app.press("up", lacks="stop it first")
-        monkeypatch.setattr(MessageLine, "SECONDS", 0.5)
-        await app.press("c", lacks="Mark two runs")
 
 
 async def test_p_plays_the_run_or_says_why_not_and_enter_opens_it(three: list[Recorded], places: Path) -> None:
@@ -566,17 +560,11 @@ async def test_r_asks_for_a_lower_rate_before_it_resumes_a_run_that_diverged(
         assert asked == [("risky", {"lr": float(rate)})]
 
 
-async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Recorded], places: Path) -> None:
-    async with listed(places, "anna-standard-1") as app:
-        await app.enter("n", "../out", shows="cannot be a run's name")
-        await app.answer("second try")
-        await app.until(lambda: (places / "second try").exists() and current(app) == "second try")
-
-
 async def rename(app: Driven, old: str, new: str) -> None:
-    """Rename a run in Runs."""
+    """Rename a run in Runs, after a name that leaves the folder."""
     await onto(app, old)
-    await app.enter("n", new)
+    await app.enter("n", "../out", shows="cannot be a run's name")
+    await app.answer(new)
     await app.until(lambda: current(app) == new)
 
 
@@ -615,7 +603,8 @@ async def test_deleting_asks_says_what_was_left_and_a_live_run_is_not_deleted(
     three: list[Recorded], places: Path
 ) -> None:
     async with listed(places, "tunes-quick-1") as app:
-        await app.press("D", shows="stop it first with x")
+        await app.press("D", shows="stop it first with x")  # which stays until the next key
+        await app.press("up", lacks="stop it first")
         await onto(app, "novel-quick-1")
         (places / "novel-quick-1" / "sessions").mkdir()
         (places / "novel-quick-1" / "sessions" / "story.json").write_text("{}")
@@ -644,6 +633,7 @@ async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[
         app.app.play("novel-quick-1")  # by its name, as ``--model`` does
         generate, text = await paused_text(app)
         await rename(app, "novel-quick-1", "second try")
+        assert app.app.model == ModelChoice(str(places / "second try"))
         await app.press("3", shows="second try @ step")
         await app.until(lambda: not generate._choosing)
         assert generate.play.text_view.text() == text

@@ -91,8 +91,7 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
 
         await it.burst(*["shift+left"] * 4)
         await it.until(lambda: text.selected == (len(before) - 4, len(before)))
-        await it.burst("x", "y")
-        await it.until(lambda: it.text == before.replace("four", "xy"))
+        await it.burst("x", "y", gives=before.replace("four", "xy"))
         await it.press("ctrl+z", gives=before)
 
         await it.press("ctrl+end", "ctrl+shift+left", "ctrl+shift+left", "shift+right", "ctrl+x")
@@ -122,8 +121,7 @@ async def test_keys_act_in_their_order_and_where_those_before_have_put_the_curso
     async with playing(model, size=(100, 30)) as it:
         before, copied = await with_words(it), list[str]()
         monkeypatch.setattr(it.app, "copy_to_clipboard", copied.append)
-        await it.burst("ctrl+end", *["shift+left"] * 4, "x", "y")
-        await it.until(lambda: it.text == before.replace("four", "xy"))
+        await it.burst("ctrl+end", *["shift+left"] * 4, "x", "y", gives=before.replace("four", "xy"))
         await it.burst("ctrl+shift+left", "ctrl+c", "home", "end", "shift+left", "ctrl+x", "ctrl+z", "z")
         await it.until(lambda: it.text == before.replace("four", "xzy"))
         assert copied == ["xy", "y"]

@@ -97,15 +97,12 @@ async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> N
         await it.until(lambda: it.text.endswith("and\nthe sea"))
         await it.until(lambda: bool(it.state.suggestion))
         written = it.text
-        for _ in range(20):
-            await it.press("ctrl+z")
+        await it.press(*["ctrl+z"] * 20)
         await it.until(lambda: it.text == prime and not it.state.undoable)
         await it.until(lambda: "There is nothing to undo" in it.status())
-        for _ in range(20):
-            await it.press("ctrl+y")
+        await it.press(*["ctrl+y"] * 20)
         await it.until(lambda: it.text == written and not it.state.redoable)
-        await it.press("escape", "escape")
-        await it.until(lambda: it.screen.view_name == "play")
+        await it.go("play", "escape", "escape")
         assert it.text == written
 
 
@@ -113,14 +110,11 @@ async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(mo
     async with playing(model, paused=5) as it:
         before = it.text
         await it.press("w")
-        await it.burst(*" one two three four", *["ctrl+w"] * 3)
-        await it.until(lambda: it.text == before + " one ")
+        await it.burst(*" one two three four", *["ctrl+w"] * 3, gives=before + " one ")
         await it.burst(*"two three", "ctrl+left", "ctrl+left", "x", "ctrl+right", "y", "ctrl+left", "ctrl+delete")
         await it.until(lambda: it.text == before + " one  three")
-        await it.burst("end", *" ab", "end", "c", "ctrl+end", "d")
-        await it.until(lambda: it.text == before + " one  three abcd")
-        await it.burst("alt+left", "alt+d", "alt+backspace")
-        await it.until(lambda: it.text == before + " one  ")
+        await it.burst("end", *" ab", "end", "c", "ctrl+end", "d", gives=before + " one  three abcd")
+        await it.burst("alt+left", "alt+d", "alt+backspace", gives=before + " one  ")
 
 
 async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -659,8 +653,7 @@ async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) 
             await it.press("s")
             await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())
             assert other not in it.screen_text()
-            await it.press("escape")
-            await it.until(lambda: it.screen.view_name == "play")
+            await it.go("play", "escape")
 
 
 async def test_the_views_that_explain_are_chosen_in_one_list_and_lead_to_each_other(model: Path) -> None:

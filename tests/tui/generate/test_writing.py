@@ -198,8 +198,7 @@ async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another
         await it.press("ctrl+l", says="Suggestions come at the end of a paragraph; Ctrl+N")
         await it.press("ctrl+p", *"zoom", shows="Zoom")
         assert "[z]" not in it.screen_text()  # it would be typed
-        await it.press("escape", "escape", "escape")
-        await it.until(lambda: it.screen.view_name == "play")
+        await it.go("play", "escape", "escape", "escape")
         await it.press("ctrl+p", *"zoom", shows="[z]")
 
 
@@ -403,22 +402,14 @@ async def found(it: Session, needle: str) -> FindBar:
 
 
 async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
-    async with playing(model) as it:
+    async with playing(model, paused=40) as it:
 
         async def names(words: str) -> None:
             bar = it.screen.query_one(GenerateBar)
             await it.until(lambda: bar.render().plain.split("[")[0].strip() == words)
 
-        await it.paused(40)
         await write(it)
         await names("Esc hide suggestion  Play")
-        await it.press("escape")
-        await names("Esc Play")
-        await it.go("multiverse", "escape", "f")
-        await it.until(lambda: it.screen.multiverse.root is not None)
-        await names("Esc Play")
-        await it.press("right", "plus")
-        await names("Esc wider  Play")
         await it.press("escape")
         await names("Esc Play")
         await it.go("cells", "escape", "x")
@@ -427,7 +418,6 @@ async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
             await names(f"Esc {words}  Play")
             await it.press("escape")
             await names("Esc Play")
-        await it.go("play", "escape")
 
 
 def test_a_continuation_has_no_rows_for_its_empty_lines() -> None:
