@@ -79,9 +79,7 @@ async def test_opens_on_train_when_a_run_is_live_which_every_mode_says_with_keys
                     await app.press("escape", lacks="Enter to the list")
 
 
-async def test_modes_and_their_help_are_reached_by_digits_and_clicks_but_digits_are_typed_into_an_input(
-    places: Path,
-) -> None:
+async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_into_an_input(places: Path) -> None:
     async with driven(places, (100, 90)) as app:
         await app.shows("python-reference")
         await app.press("4", mode="runs")
@@ -149,9 +147,7 @@ async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_sho
         await app.press("enter", mode="runs")
 
 
-async def test_escape_never_quits_ctrl_c_says_how_to_and_q_asks_only_when_a_session_is_not_saved(
-    places: Path,
-) -> None:
+async def test_escape_never_quits_and_q_asks_only_when_a_session_is_not_saved(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
         await app.press("escape", "escape", "escape")

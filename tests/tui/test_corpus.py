@@ -61,7 +61,7 @@ async def onto(app: Driven, name: str) -> None:
     raise AssertionError(f"{name} is not in the list:\n{app.text()}")
 
 
-async def test_welcome_fits_names_a_ready_model_only_where_there_is_one_and_is_hidden(
+async def test_welcome_names_a_ready_model_only_where_there_is_one(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: None)
@@ -216,7 +216,7 @@ async def test_hostile_text_is_literal_and_what_should_be_cleaned_or_is_no_text_
 
 
 @pytest.mark.usefixtures("counted")
-async def test_texts_and_folders_are_read_in_threads_and_a_folder_again_when_its_files_have_changed(
+async def test_texts_and_folders_are_read_in_threads_and_again_when_they_have_changed(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path("plays")
@@ -310,9 +310,7 @@ async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
         assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
 
 
-async def test_a_text_that_was_used_or_that_a_run_was_made_of_is_on_offer_anywhere(
-    places: Path, tmp_path: Path
-) -> None:
+async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
     for name in ("tale.txt", "of-a-run.txt"):
         (tmp_path / name).write_text(PROSE)
     spec = record(places, "finished").run.spec_path

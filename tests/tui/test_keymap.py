@@ -68,9 +68,7 @@ async def test_key_moves_without_taking_it_from_actions_of_other_times(places: P
         assert {"m", "n", "z", "u"} <= bound.keys()
 
 
-async def test_palette_knows_other_words_letters_and_modes_whose_actions_it_carries_out(
-    places: Path, config: Path
-) -> None:
+async def test_palette_carries_out_actions_of_other_modes_and_knows_other_words(places: Path, config: Path) -> None:
     record(places, "finished").close()
     async with driven(places) as app:
         await app.go("runs")

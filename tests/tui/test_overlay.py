@@ -117,9 +117,7 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(runs: list
         await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)
 
 
-async def test_keys_and_mouse_change_what_the_curves_are_drawn_over_and_show_losses(
-    runs: list[Recorded], places: Path
-) -> None:
+async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:
     async with driven(places, (120, 36)) as app:
         pane = await overlaid(app)
         await app.until(lambda: re.search(r"\bone +[\d~]", app.text()) is not None)

@@ -176,7 +176,7 @@ async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
         await app.press("u", shows="best 2.08 bits")
 
 
-async def test_the_table_and_the_details_follow_a_running_run_of_which_only_the_line_is_drawn_again(
+async def test_table_and_details_follow_a_run_of_which_only_the_line_is_drawn_again(
     three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with listed(places, "tunes-quick-1", (160, 45)) as app:
@@ -300,9 +300,7 @@ async def test_sorting_goes_round_and_filtering_narrows(three: list[Recorded], p
         await app.until(lambda: len(names(app)) == 3)
 
 
-async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_the_run_that_stands_there(
-    places: Path,
-) -> None:
+async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_its_run(places: Path) -> None:
     """At the terminal's smallest size. A second click opens it."""
 
     def shown() -> bool:
@@ -330,7 +328,7 @@ async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_the_run
         assert app.app.run_path == places / name
 
 
-async def test_another_theme_colours_the_rows_anew_and_a_zoomed_table_keeps_the_titles_of_its_columns(
+async def test_rows_have_the_colours_of_the_theme_and_a_zoomed_table_its_titles(
     three: list[Recorded], places: Path, tmp_path: Path
 ) -> None:
     def colours(app: Driven) -> set[str]:
@@ -599,9 +597,7 @@ async def test_renaming_the_run_that_train_shows_leaves_what_generate_plays(
         await app.press("2", mode="train", shows="third")
 
 
-async def test_deleting_asks_says_what_was_left_and_a_live_run_is_not_deleted(
-    three: list[Recorded], places: Path
-) -> None:
+async def test_deleting_asks_first_and_a_live_run_is_not_deleted(three: list[Recorded], places: Path) -> None:
     async with listed(places, "tunes-quick-1") as app:
         await app.press("D", shows="stop it first with x")  # which stays until the next key
         await app.press("up", lacks="stop it first")
@@ -697,7 +693,7 @@ async def test_the_filter_is_in_the_unit_of_the_list_and_names_it(places: Path) 
         await app.shows("best in nats", "novel-quick-1")
 
 
-async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_after_filtering_keeps_the_marks(
+async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_keeps_the_marks(
     three: list[Recorded], places: Path
 ) -> None:
     async with listed(places, "novel-quick-1", (100, 40)) as app:

@@ -217,7 +217,7 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_then_what_was_chosen(
         assert app.app.model == ModelChoice("demo")
 
 
-async def test_chart_keys_change_the_view_which_is_named_and_saved_as_it_is_shown(
+async def test_chart_keys_change_the_view_which_is_named_and_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[tuple[str, float]] = []

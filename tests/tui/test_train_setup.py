@@ -149,9 +149,7 @@ async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
         await app.until(lambda: answers[-1] == asked)
 
 
-async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks_before_they_are_lost(
-    tmp_path: Path, text: Path
-) -> None:
+async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as app:
         form = await open_settings(app)
         rows = form.query_one(RowList)
@@ -372,7 +370,7 @@ async def test_a_reset_during_a_measurement_discards_it(
         assert pane.state.changed_costs == {}
 
 
-async def test_an_unexpected_error_while_a_text_is_read_is_shown_and_a_text_that_has_changed_is_read_again(
+async def test_text_is_read_again_after_an_unexpected_error_or_a_change(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, unexpected_errors: Any
 ) -> None:
     """Train stayed at "reading …", and Enter waited for ever. A run on a new text had the settings for the old one."""

@@ -41,7 +41,7 @@ async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
     assert not unexpected_errors
 
 
-async def test_a_failing_worker_or_action_is_shown_logged_and_copied_and_the_app_goes_on(
+async def test_a_failing_worker_or_action_is_shown_logged_and_copied(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails() -> None:

@@ -121,9 +121,7 @@ async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
         await plays(app, 400)
 
 
-async def test_run_that_is_named_is_awaited_and_what_was_played_before_or_is_opened_meanwhile_stays(
-    runs: Path, home: Path
-) -> None:
+async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(runs: Path, home: Path) -> None:
     old = home / "old.safetensors"
     save_model(old, tiny_model(prime="The morning", step=77))
     with record(runs, "running", steps=0) as worker:

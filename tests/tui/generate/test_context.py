@@ -64,9 +64,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
         await it.go("play", "escape")
 
 
-async def test_a_text_that_is_too_short_says_so_and_the_model_is_measured_on_a_longer_one_and_again_on_another(
-    model: Path,
-) -> None:
+async def test_a_text_that_is_too_short_says_so_and_each_longer_one_is_measured(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model, paused=60) as it:
         await it.pilot.resize_terminal(60, 24)

@@ -178,13 +178,13 @@ async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> 
             return float(-np.log2(probabilities).mean())
 
         assert it.state.bits_per_char == pytest.approx(mean(1200))
-        assert f"mean {mean(1200):.2f} bits" in it.status()
+        await it.says(f"mean {mean(1200):.2f} bits")
         it.desk.insert_at("own text", at(100))
         await it.until(lambda: it.state.length == 108 and it.state.read_to == it.state.size)
         assert it.state.bits_per_char == pytest.approx(mean(108))
         await it.press("ctrl+z")
         await it.until(lambda: it.state.length == 1200 and it.state.read_to == it.state.size)
         assert it.state.bits_per_char == pytest.approx(mean(it.position))
-        assert "Undone: typing" in it.status()
+        await it.says("Undone: typing")
         await it.press("home", "left")  # only a move, yet what was said was about the change before it
         await it.until(lambda: "Undone" not in it.status())

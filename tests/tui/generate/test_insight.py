@@ -288,9 +288,7 @@ async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
         await it.press("L", shows="follow … 40 %")
 
 
-async def test_of_a_long_text_the_end_is_shown_all_is_copied_and_why_reads_what_is_before_it(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.generate.cells_view.SHOWN_CHARS", 100)
     async with cells(model, (130, 30)) as (it, view):
         start = len(it.text) - 100

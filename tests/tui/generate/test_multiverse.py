@@ -190,8 +190,7 @@ def test_long_words_stay_apart_where_they_are_cut() -> None:
 
 async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:
     async with playing(model, (100, 30), paused=5) as it:
-        await it.press("ctrl+p", *"slower")
-        await it.until(lambda: "Fewer characters a second" in it.screen_text())
+        await it.press("ctrl+p", *"slower", shows="Fewer characters a second")
         await it.screen.do_multiverse()
         await it.until(lambda: it.screen.view_name == "multiverse")
         await it.press("enter")

@@ -41,9 +41,7 @@ def test_value_beyond_those_of_the_keys_stays_when_it_cannot_go_farther(
     assert adjust(settings, name, -direction) != settings
 
 
-async def test_text_streams_from_the_start_pauses_goes_on_when_it_is_shown_again_and_takes_settings_in_flight(
-    model: Path,
-) -> None:
+async def test_text_streams_and_pauses_and_takes_settings_in_flight(model: Path) -> None:
     async with playing(model, speed=30) as it:
         await it.until(lambda: it.screen.play.playing and it.state.length > 5)
         assert it.text.startswith("The morning")
@@ -55,7 +53,7 @@ async def test_text_streams_from_the_start_pauses_goes_on_when_it_is_shown_again
         await it.until(lambda: it.state.settings.min_p is None)
         settings = it.state.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.85, None, None)
-        assert "off" in it.screen_text()
+        await it.shows("off")
         thread, made = it.screen.model_thread, it.state.length
         await it.press("2")
         await it.until(lambda: not thread._visible)
@@ -196,7 +194,7 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
     async with playing(model, paused=3) as it:
         await it.press("e", *["backspace"] * 11, "enter")
         await it.until(lambda: it.prime == "" and it.screen.play.playing)
-        await it.until(lambda: "begins as a line does" in it.screen_text())
+        await it.shows("begins as a line does")
         await it.press("e")
         it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
         reading.hold()
@@ -221,7 +219,7 @@ async def test_change_of_the_theme_is_not_remembered_as_a_choice_of_colours(mode
 
 
 @pytest.mark.parametrize("colours", [True, False])
-async def test_focus_mode_shows_who_wrote_the_text_and_no_levels_until_colours_are_asked_for(
+async def test_focus_mode_shows_who_wrote_the_text_and_levels_when_they_are_asked_for(
     model: Path, colours: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def looks(start: int) -> set[tuple[bool, bool, bool, bool]]:
@@ -282,8 +280,7 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
         await it.press("ctrl+f")
         await it.until(lambda: isinstance(it.screen.focused, Input))
         assert it.screen.focused.value == needle
-        await it.press("backspace", *"[never]")
-        await it.until(lambda: "not found" in it.screen_text())
+        await it.press("backspace", *"[never]", shows="not found")
 
 
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
@@ -296,7 +293,7 @@ async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) ->
         await it.press("b", "home", "enter")  # a branch that is taken is seen
         await it.until(lambda: "BRANCHES" not in it.screen_text() and it.screen.focused is it.screen.play.text_view)
         await it.press("left", "enter")  # the choices stand in place of the text
-        await it.until(lambda: "CHOOSE" in it.screen_text())
+        await it.shows("CHOOSE")
         shown = it.screen.query_one(Candidates).shown
         assert 0 < len(shown) < 10
         await it.press(str(len(shown) + 1))  # what is not seen is not picked

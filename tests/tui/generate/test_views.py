@@ -99,7 +99,7 @@ async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> N
         written = it.text
         await it.press(*["ctrl+z"] * 20)
         await it.until(lambda: it.text == prime and not it.state.undoable)
-        await it.until(lambda: "There is nothing to undo" in it.status())
+        await it.says("There is nothing to undo")
         await it.press(*["ctrl+y"] * 20)
         await it.until(lambda: it.text == written and not it.state.redoable)
         await it.go("play", "escape", "escape")
@@ -209,7 +209,7 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path) -> None:
         await it.press("S", shows="HARDEST SENTENCES")
         hardest = sorted(scores.sentences(), key=lambda each: -each.bits_per_char)
         assert listed() == [each.start for each in hardest]
-        assert f"{hardest[0].bits_per_char:.1f}" in it.screen_text()
+        await it.shows(f"{hardest[0].bits_per_char:.1f}")
         here = listed().index(int(rows.cursor or 0))
         for step in (0, 1):
             await it.press("enter")
@@ -260,9 +260,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         await it.press("S", shows="SENTENCES, bits/char")
 
 
-async def test_the_list_of_surprises_ends_where_nothing_is_surprising_and_the_strip_reaches_to_its_highest_bar(
-    model: Path,
-) -> None:
+async def test_list_of_surprises_ends_where_nothing_is_surprising_and_strip_has_its_highest_bar(model: Path) -> None:
     async with scored(model, bits=True) as (it, view):
 
         def listed(length: int, surprises: dict[int, float]) -> list[str | None]:
@@ -442,7 +440,7 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         assert it.text.startswith("The morning")
 
 
-async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept_also_while_it_streams(
+async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm_tui.generate.duel_view.LENGTH", 10**6)  # it still streams when a busy test looks
@@ -613,8 +611,7 @@ async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_
         play = it.screen.play
         await it.until(lambda: play.overlap is not None)
         assert "copied" not in it.status(), "nothing was found, which does not mean that nothing is copied"
-        await it.press("y")
-        await it.shows("Nothing found; its texts are not here: below 500 characters may be missed.")
+        await it.press("y", shows="Nothing found; its texts are not here: below 500 characters may be missed.")
         await it.press("w")
         it.desk.insert(f" {book[1000:2500]}")
         await it.until(lambda: play.overlap is not None and play.overlap.share > 0.5)
@@ -650,8 +647,7 @@ async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) 
             it.app.bits = unit == "bits"
             await it.until(lambda unit=unit: unit in it.status())
             assert other not in it.screen_text()
-            await it.press("s")
-            await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())
+            await it.press("s", shows=f"{unit} per character")
             assert other not in it.screen_text()
             await it.go("play", "escape")
 

@@ -111,8 +111,7 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
         await it.until(lambda: it.state.current_rank == rank + 1)
         assert it.position == place
         await it.press("comma", "comma", gives=before)
-        await it.press(*["comma"] * (rank + 1))
-        await it.until(lambda: "The model has no likelier one" in it.status())
+        await it.press(*["comma"] * (rank + 1), says="The model has no likelier one")
 
 
 @pytest.mark.parametrize(
@@ -122,9 +121,7 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
         ("word", False, "word"), (" said he.\nAnd th", True, " said he."), ("\nAnd th", True, ""),
     ],
 )  # fmt: skip
-def test_a_suggestion_ends_with_a_whole_word_and_within_a_text_with_its_line(
-    text: str, within: bool, suggested: str
-) -> None:
+def test_a_suggestion_ends_with_a_whole_word_or_with_its_line(text: str, within: bool, suggested: str) -> None:
     assert edits.as_suggestion(text, within=within) == suggested
 
 
@@ -264,8 +261,7 @@ async def test_line_breaks_within_a_paragraph_are_shown_as_spaces_and_stay_in_th
         text = it.text
         assert "one two" not in it.screen_text()
         assert "lines joined" not in it.status()
-        await it.press("J")
-        await it.until(lambda: "one two" in it.screen_text())
+        await it.press("J", shows="one two")
         it.screen.play.say("")
         assert "two three" not in " ".join(it.screen_text().split("\n"))
         await it.until(lambda: "lines joined" in it.status())  # also when the message has gone
@@ -316,7 +312,7 @@ async def test_the_only_place_stays_in_view_when_it_is_replaced(model: Path) -> 
         assert "the shore" in it.screen_text().split("Find")[0]
         await it.press("escape")
         await it.until(lambda: not it.screen.query(FindBar))
-        assert "the shore" in it.screen_text()
+        await it.shows("the shore")
 
 
 async def test_line_breaks_are_typed_into_replace_and_own_text(model: Path) -> None:
