@@ -36,12 +36,6 @@ from driven_app import driven, training
 from recorded_run import NASTY, STEP_EVERY, record
 
 
-@pytest.fixture(autouse=True)
-def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frame is tested here: no text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
 @pytest.mark.parametrize("beside_run", [True, False])
 @pytest.mark.parametrize(("age", "mode"), [(60, "train"), (-60, "generate")])
 async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(

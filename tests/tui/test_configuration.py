@@ -28,12 +28,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def _still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
 async def choose_theme(app: Driven, name: str) -> None:
     await app.press("colon", *"theme", shows="Change the current theme")
     await app.press("enter", shows="Which theme?")

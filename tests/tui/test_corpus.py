@@ -32,14 +32,8 @@ PROSE = "It was the best of times, it was the worst of times.\n" * 400
 LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy it, give it away or re-use it.\n" * 40
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts are previewed; only tests that ask for ``counted`` read them as a whole."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
 @pytest.fixture
-def counted(_nothing_is_counted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are read and counted as soon as the cursor is on them."""
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 0)
 

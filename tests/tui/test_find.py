@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from textual.content import Content
 from textual.widgets import Input
 
@@ -38,8 +37,7 @@ async def find(app: Driven, needle: str, count: str) -> None:
     await app.shows(count)
 
 
-async def test_preview_of_a_text_is_searched(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
+async def test_preview_of_a_text_is_searched(places: Path) -> None:
     Path("poems.txt").write_text("\n".join(f"line {number} of Poems" for number in range(90)))
     async with driven(places) as app:
         await app.in_mode("corpus")
@@ -64,10 +62,7 @@ async def test_preview_of_a_text_is_searched(places: Path, monkeypatch: pytest.M
         await app.press("ctrl+f", shows="no text here")
 
 
-async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)  # the beginning alone is read
+async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(places: Path) -> None:
     Path("novel.txt").write_text("the sea and the sky\n" * 2_000)
     async with driven(places) as app:
         await app.shows("the sea and the sky")

@@ -20,7 +20,6 @@ from recorded_run import record
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the tests write their configuration."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     path = tmp_path / "config.toml"
     monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
     return path

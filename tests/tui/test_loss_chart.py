@@ -100,7 +100,7 @@ def test_a_spike_survives_any_thinning_and_does_not_press_the_rest_flat() -> Non
     assert braille("".join(drawn(ChartData(train=Curve(x, y)), 60, 12).splitlines()[:3])) >= 1
     data = falling()
     data.train.y[-1] = 1e12
-    assert sum(braille(row) > 0 for row in drawn(data, height=20).splitlines()) >= 5
+    assert sum(braille(row[:60]) > 0 for row in drawn(data, height=20).splitlines()) >= 5  # before the last step
 
 
 def test_reference_lines_are_labelled_share_a_row_when_near_and_only_the_next_below_is_in_sight() -> None:

@@ -42,13 +42,6 @@ def colours(theme: Theme) -> dict[str, str]:
     return {**variables, **legible_colours(theme, variables)}
 
 
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
-@pytest.mark.usefixtures("still")
 async def test_themes_have_the_variables_of_the_screens(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
@@ -71,7 +64,6 @@ def test_first_theme_suits_the_terminal(monkeypatch: pytest.MonkeyPatch, colours
     assert app.theme == name
 
 
-@pytest.mark.usefixtures("still")
 async def test_help_and_palette_open_in_a_theme_of_the_terminals_colours(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
@@ -115,7 +107,6 @@ def test_our_own_themes_need_no_correction_and_quiet_text_is_as_legible_as_any(t
     assert contrast(Color.parse(theme.variables["quiet"]), Color.parse(theme.variables["cursor-line"])) >= QUIET
 
 
-@pytest.mark.usefixtures("still")
 async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
