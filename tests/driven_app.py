@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.app import App
 from textual.events import Event, Key
 from textual.pilot import Pilot
@@ -189,3 +191,19 @@ async def on_run(folder: Path, run: str, size: tuple[int, int] = (80, 24)) -> As
         await app.in_mode("train")
         await app.until(lambda: app.app.runs_state.series is not None)
         yield app
+
+
+class Held:
+    """A function that is called in a thread and returns when it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
+        self._function, self._free, self.called = getattr(module, name), threading.Event(), threading.Event()
+        monkeypatch.setattr(module, name, self)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.called.set()
+        assert self._free.wait(DEADLINE)
+        return self._function(*arguments, **options)
+
+    def release(self) -> None:
+        self._free.set()

@@ -45,6 +45,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test writes its configuration."""
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
+    return path
+
+
 @pytest.fixture(autouse=True)
 def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else this machine does is not measured by a run: the processor is free."""

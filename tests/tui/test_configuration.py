@@ -20,14 +20,6 @@ from playing_app import playing
 from recorded_run import record
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the tests write their configuration."""
-    path = tmp_path / "config.toml"
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
-    return path
-
-
 async def choose_theme(app: Driven, name: str) -> None:
     await app.press("colon", *"theme", shows="Change the current theme")
     await app.press("enter", shows="Which theme?")

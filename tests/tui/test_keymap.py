@@ -17,14 +17,6 @@ from driven_app import driven
 from recorded_run import record
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the tests write their configuration."""
-    path = tmp_path / "config.toml"
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
-    return path
-
-
 def checked(**keys: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     problems: list[str] = []
     configured = {name.replace("__", "."): tuple(each.split()) for name, each in keys.items()}

@@ -583,9 +583,9 @@ async def test_renaming_the_run_that_train_shows_leaves_what_generate_plays(
     save_model(other, tiny_model(prime="The morning"))
     async with driven(places, (120, 36), run="novel-quick-1") as app:
         await app.in_mode("train")
+        app.app.model = ModelChoice(str(other))
         await rename(app, "novel-quick-1", "second try")
-        await app.press("3")  # nothing was played before: that run is, under its new name
-        await app.shows("second try @ step")
+        await app.press("3", shows="second try @ step")  # the run that was turned to last, under its new name
         app.app.play(str(other))
         generate, text = await paused_text(app)
         await rename(app, "second try", "third")

@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
+from charlstm.runs.folder import list_runs
 from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel
 from charlstm.training.presets import PRESETS, preset
@@ -25,7 +26,7 @@ from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.train.setup import Setup
 from charlstm_tui.widgets.row_list import RowList
-from driven_app import DEADLINE, Driven, driven
+from driven_app import DEADLINE, Driven, Held, driven
 from recorded_run import record
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said. [/red]\n" * 300
@@ -223,20 +224,14 @@ async def test_a_dialog_stands_while_a_model_is_read_and_keys_wait_for_it(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, refused: list[NewRun]
 ) -> None:
     """Enter began the run with random weights, and the pane said nothing of it."""
-    go_on, read = threading.Event(), setup_pane.try_start
-
-    def slow(*args: Any) -> StartModel:
-        assert go_on.wait(DEADLINE)
-        return read(*args)
-
-    monkeypatch.setattr(setup_pane, "try_start", slow)
+    read = Held(monkeypatch, setup_pane, "try_start")
     run = record(tmp_path, "finished", name="older").run
     async with setup_for(tmp_path, text) as app:
         await app.shows("weights", "random", "23,456")
         for last in ("escape", "enter"):
             await app.press("f", "1", shows="Reading older …")
             await app.press(last)
-        go_on.set()
+        read.release()
         await app.shows("not now", "from older")
         assert [new.model_from for new in refused] == [run.model_path]
 
@@ -263,23 +258,17 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
 
 async def test_enter_twice_makes_one_run(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the disk takes over the first."""
-    go_on, made = threading.Event(), []
-
-    def start_run(new: NewRun) -> Any:
-        made.append(new)
-        assert go_on.wait(DEADLINE)
-        return record(tmp_path, "starting", name=f"fresh-{len(made)}").run
-
-    monkeypatch.setattr(setup_pane, "start_run", start_run)
+    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting").run)
+    start = Held(monkeypatch, setup_pane, "start_run")
     async with setup_for(tmp_path, text) as app:
         await app.shows("Enter start")
         await app.press("enter")
-        await app.until(lambda: bool(made))
+        await app.until(start.called.is_set)
         await app.press("enter")
         await app.pilot.pause()
-        go_on.set()
+        start.release()
         await app.in_mode("generate")  # the second one plays it
-    assert len(made) == 1
+    assert len(list_runs(tmp_path)) == 1
 
 
 async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from charlstm_tui.corpus import texts_view
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.train import setup_pane
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from driven_app import Driven, driven
+from driven_app import Driven, Held, driven
 from recorded_run import record
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 300
@@ -37,22 +36,6 @@ def text() -> Path:
     path = Path("sea.txt")
     path.write_text(SENTENCES)
     return path.absolute()
-
-
-class Held:
-    """A function that is called in a thread and returns when it is released."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
-        self._function, self._free, self.called = getattr(module, name), threading.Event(), threading.Event()
-        monkeypatch.setattr(module, name, self)
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        self.called.set()
-        assert self._free.wait(60)
-        return self._function(*arguments, **options)
-
-    def release(self) -> None:
-        self._free.set()
 
 
 async def take(app: Driven, text: Path) -> None:

@@ -117,10 +117,8 @@ async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(mo
         await it.burst("alt+left", "alt+d", "alt+backspace", gives=before + " one  ")
 
 
-async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = home / "config.toml"
+async def test_key_with_alt_acts_and_is_not_typed(model: Path, config: Path) -> None:
     config.write_text('[keys]\n"generate.accept_word" = "alt+w"\n"app.next_pane" = "alt+n"\n')
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
     async with playing(model, paused=5) as it:
         before = it.text
         await it.press("w")
