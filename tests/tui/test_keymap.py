@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.binding import BindingsMap
+from textual.widgets import OptionList
 
 from charlstm.config import load_config
 from charlstm_tui.actions import ACTIONS, BY_ID, SCOPES, active, bindings, key_of, use_keys
@@ -66,7 +67,10 @@ async def test_palette_carries_out_actions_of_other_modes_and_knows_other_words(
         await app.go("corpus")
         for typed, shown in (("opnpth", "Open path"), ("clipboard", "Copy"), ("export", "Generate: save")):
             await app.press("slash")  # from inside a text field
-            await app.press("ctrl+p", *typed, shows=shown)
+            await app.press("ctrl+p", *typed)
+            found = app.screen.query_one(OptionList)
+            await app.until(lambda found=found: 0 < found.option_count < 8)
+            assert shown in app.text()
             await app.press("escape", "escape")
         await app.press("ctrl+p", *"runs: sort", shows="Runs: sort")
         await app.press("enter", mode="runs", shows="sort: best first")

@@ -641,6 +641,7 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
 async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:
     """Beside a loss in nats stood surprises in bits."""
     async with playing(model, (120, 36), paused=60) as it:
+        await it.press("left", says="rank")
         for unit, other in (("nats", "bits"), ("bits", "nats")):
             it.app.bits = unit == "bits"
             await it.until(lambda unit=unit: unit in it.status())
