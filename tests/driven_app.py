@@ -139,7 +139,7 @@ class Driven:
         """Wait until none of ``words`` is on the screen."""
 
         def all_gone() -> bool:
-            text = self.text()
+            text = screen_text(self.app)
             return not any(word in text for word in words)
 
         await self.until(all_gone)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from textual import events
-from textual.pilot import Pilot
 
 from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
 from charlstm_tui.app import CharLSTMApp
@@ -22,7 +21,7 @@ from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, remember
-from driven_app import LOOK, answer, contains, screen_text
+from driven_app import LOOK, Driven, contains, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
@@ -33,11 +32,8 @@ def at(position: int) -> int:
     return len(PRIME) + position
 
 
-class Session:
+class Session(Driven):
     """The app on Generate, and what a test wants to know of it."""
-
-    def __init__(self, app: CharLSTMApp, pilot: Pilot[None]) -> None:
-        self.app, self.pilot = app, pilot
 
     @property
     def screen(self) -> GenerateScreen:
@@ -85,16 +81,6 @@ class Session:
     async def says(self, *words: str) -> None:
         """Wait until all ``words`` are in the line of status."""
         await self.until(lambda: contains(self.status(), *words))
-
-    async def answer(self, text: str) -> None:
-        """Enter ``text`` in the line of the dialog that opens."""
-        await answer(self.pilot, text)
-
-    async def enter(self, key: str, text: str, *, shows: str = "") -> None:
-        """Press ``key``, which opens a dialog, enter ``text`` in its line, and wait for what that shows."""
-        await self.pilot.press(key)
-        await self.answer(text)
-        await self.shows(shows)
 
     async def press(
         self, *keys: str, shows: str | tuple[str, ...] = (), says: str | tuple[str, ...] = (), gives: str | None = None

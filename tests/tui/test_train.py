@@ -305,6 +305,13 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short:
     assert (unimproved.before, unimproved.sample) == ("", "")
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(short: Run, whole: bool) -> None:
+    events = [started(), validated(0, 4.5), stepped(3, 3.0), validated(3, 2.0), ended(3, 2.0, 3, whole=whole)]
+    reads_all = f"an estimate: charlstm eval {short.name} reads all of the held-out text"
+    assert (reads_all in card_of(short, events).facts) is not whole
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [

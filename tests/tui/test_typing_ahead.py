@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.events import Paste
@@ -11,7 +10,6 @@ from textual.widgets import Input
 
 from charlstm.runs.models import demo_path
 from charlstm_tui import run_actions
-from charlstm_tui.background import CommandError
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus import texts_view
 from charlstm_tui.generate.screen import GenerateScreen
@@ -21,14 +19,6 @@ from driven_app import Driven, Held, driven
 from recorded_run import record
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 300
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run_command(*argv: str) -> Any:
-        raise CommandError("nothing is measured here")
-
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
 
 
 @pytest.fixture

@@ -14,9 +14,11 @@ from textual.widgets import Input
 from charlstm.generation.document import own_text
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.model.file import save_model
+from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.sampler_panel import adjust
+from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.player.marks import RANK
 from charlstm_tui.player.preferences import recall
 from charlstm_tui.theme import DARK, LIGHT
@@ -109,6 +111,78 @@ async def test_at_the_end_one_character_comes_for_a_key_and_elsewhere_the_cursor
         await it.press("space")
         await it.until(lambda: it.state.length == 24)
         assert it.screen.play.text_view.at_end
+
+
+async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Path) -> None:
+    async with playing(model, paused=20) as it:
+        before, candidates = it.text, it.screen.query_one(Candidates)
+        await it.press("left", "left", "enter")
+        await it.until(lambda: it.position == 18)
+        await it.shows("CHOOSE")
+        await it.press("escape")
+        await it.until(lambda: it.screen.view.scopes()[-1] == "generate.text")
+        await it.press("enter")
+        other = next(number for number, one in enumerate(candidates.shown, 1) if one.char != before[-2])
+        char = candidates.shown[other - 1].char
+        await it.press(str(other))
+        await it.until(lambda: len(it.state.branches) == 2)
+        assert it.text == before[:-2] + char
+        assert it.screen.view.scopes()[-1] == "generate.text"
+        await it.press("b")
+        tree = it.screen.query_one(BranchTree)
+        await it.until(lambda: tree.has_focus and tree.option_count == 2 and not candidates.display)
+        assert tree.highlighted == 1  # the branch that is walked, the only one with the mark
+        assert [str(option.prompt).startswith("●") for option in tree.options] == [False, True]
+        before_colours = it.screen.play.scale
+        await it.press("c")  # keys of Play work
+        assert it.screen.play.scale is not before_colours
+        await it.press("home", "enter")
+        await it.until(lambda: it.text == before)
+        await it.press("b", "down")  # b once is enough, also after Enter
+        await it.enter("N", "[x]")
+        await it.until(lambda: any(branch.name == "[x]" for branch in it.state.branches))
+        await it.press("D")
+        await it.until(lambda: len(it.state.branches) == 1)
+        assert not candidates.display
+
+        it.screen.play.text_view.focus()
+        await it.until(lambda: it.screen.play.text_view.has_focus)
+        await it.press("left", "left")
+        await it.until(lambda: it.position == 18)
+        await it.press("enter")
+        await it.until(lambda: candidates.display and "CHOOSE" in it.screen_text())  # where the tree stood
+        await it.press(*["up"] * 60, "pagedown", *["down"] * 20)  # beyond the nine that have a digit
+        listed = sorted(it.state.distribution.alternatives, key=lambda one: not one.kept)
+        await it.press("enter")
+        await it.until(lambda: it.text == before[:-2] + listed[30].char and it.position == 19)
+        await it.press("4")  # a digit is a mode again
+        await it.until(lambda: not isinstance(it.app.screen, GenerateScreen))
+
+
+async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> None:
+    async with playing(model, paused=3) as it:
+        prime = it.screen.play.prime_input
+        await it.says("surprising")
+        await it.press("z")
+        await it.until(lambda: it.screen.maximized is it.screen.play.text_view)
+        await it.shows("z back")
+        for key in ("ctrl+home", "ctrl+end", "ctrl+right", "home", "end"):  # a move leaves what was selected
+            await it.press("e")
+            await it.until(lambda: it.screen.maximized is None and prime.has_focus)
+            await it.says("Enter: play from this prime")
+            await it.press(key, "x")
+            assert prime.text in (f"x{PRIME}", f"{PRIME}x")
+            await it.press("backspace", "escape", says="surprising")
+            assert prime.text == PRIME
+        await it.press("e", *["backspace"] * 11, "q", "1", "ctrl+j", "x", "enter")
+        await it.until(lambda: it.prime == "q1\nx")
+        await it.says("The model reads 1 as")
+        assert it.text.startswith("q1\nx")
+        assert not it.screen.in_input()
+        await it.burst("e", "t", "e", "k", "enter")  # none of them is an action, and they replace what was there
+        await it.until(lambda: it.prime == "tek" and it.state.length > 0 and not it.state.running)
+        await it.burst("w", "w", "e")
+        await it.until(lambda: it.text.endswith("we"))
 
 
 async def test_rolling_again_own_text_and_saving(model: Path) -> None:
