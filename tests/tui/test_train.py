@@ -350,7 +350,9 @@ def test_training_loss_beside_validation_is_said_to_be_with_dropout(tmp_path: Pa
 def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: float) -> None:
     run = record(tmp_path, "finished", read=(share, "novel-1")).run
     words = "novel-1, from which training starts, has read 94 % of the held-out part"
-    assert (words in " ".join(card_of(run).facts)) == (share > 0.9)
+    facts = card_of(run, references=(("order 0", 9.0),)).facts
+    assert (words in " ".join(facts)) == (share > 0.9)
+    assert any(fact.startswith("better than") for fact in facts) == (share < 0.9)
     found = figures(RunSeries.of(read_events(run.events_path)), bits=False)
     assert next(figure.value for figure in found if figure.name == "best").startswith("†") == (share > 0.9)
 
