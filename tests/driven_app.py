@@ -154,6 +154,11 @@ class Driven:
         await self.answer(text)
         await self.shows(shows)
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size, and wait until the screen has it."""
+        await self.pilot.resize_terminal(width, height)
+        await self.until(lambda: self.app.screen.size == (width, height))
+
     async def go(self, mode: str) -> None:
         """Go to ``mode``."""
         self.app.go(mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from textual.events import Click
 from textual.widgets import Input, OptionList, Static
 
 from charlstm.errors import CharLSTMError
-from charlstm_tui import process, terminal
+from charlstm_tui import process, run_watcher, terminal
 from charlstm_tui.actions import ACTIONS, COMMON, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
@@ -28,11 +30,11 @@ from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, short
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
-from charlstm_tui.run_watcher import RunsReader, RunsState, Watcher
+from charlstm_tui.run_watcher import RunsState, Watcher
 from charlstm_tui.view import View
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.textual_repairs import SteadyPalette
-from driven_app import driven, training
+from driven_app import Held, driven, training
 from recorded_run import NASTY, STEP_EVERY, record
 
 
@@ -305,12 +307,7 @@ def test_watcher_tells_of_figures_less_often_than_of_other_changes(
     monkeypatch.setattr(Watcher, "FIGURES_EVERY", 3)
     with record(places, "running", steps=100) as run:
         reports: list[int] = []
-
-        def told() -> None:
-            series = watcher.latest().series
-            reports.append(series.step)
-
-        watcher = Watcher(told, places)
+        watcher = Watcher(lambda: reports.append(watcher.latest().series.step), places)
         watcher.attach(run.run.path)
         watcher.read()
         for _ in range(4):
@@ -357,11 +354,9 @@ async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cance
     assert await in_thread(lambda check: threading.current_thread().name) == "charlstm-job"
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda check: 1 / 0)
-    import asyncio
-
     stopped = threading.Event()
 
-    def endless(check: object) -> None:
+    def endless(check: Callable[[], None]) -> None:
         try:
             while True:
                 check()
@@ -419,21 +414,13 @@ def test_the_frame_rate_is_chosen_before_textual_reads_it() -> None:
 
 
 async def test_leaving_does_not_wait_for_a_slow_disk(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = threading.Event()
-
-    def reads_late(*_: object) -> RunsState:
-        release.wait(30)
-        return RunsState()
-
     async with driven(places) as app:
         await app.in_mode("corpus")
-        monkeypatch.setattr(RunsReader, "read", reads_late)
-        await app.pilot.pause(0.2)
-        began = time.monotonic()
+        read = Held(monkeypatch, run_watcher.folder, "list_runs")
+        await app.until(read.called.is_set)
         app.app.exit()
         await app.until(lambda: not app.app.is_running)
-    assert time.monotonic() - began < 2
-    release.set()
+    read.release()
 
 
 @pytest.mark.parametrize(("driver", "kept"), [("some.web:Driver", True), ("", False)])
@@ -450,15 +437,10 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
     assert seen == ["132" if kept else None]
 
 
-def command(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [sys.executable, "-m", "charlstm_tui", *argv], capture_output=True, text=True, timeout=60, **options
-    )
-
-
-def test_without_a_terminal_it_says_one_sentence() -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "TEXTUAL_DRIVER"}
-    ended = command(stdin=subprocess.DEVNULL, env=environment)
+def test_without_a_terminal_it_says_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
+    command = [sys.executable, "-m", "charlstm_tui"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     assert "needs a terminal" in ended.stderr

@@ -65,7 +65,7 @@ async def test_welcome_names_a_ready_model_only_where_there_is_one(
     async with driven(places) as app:
         await app.shows("Welcome. Enter takes a text", "or the ready model to play")
         await app.shows("▸ the model in the box", "has read English books", "Enter play")
-        await app.pilot.resize_terminal(60, 20)
+        await app.resize(60, 20)
         await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
         await app.press("escape", lacks="Welcome")
         await app.press("enter", mode="generate")
@@ -93,7 +93,7 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
         await app.press("u")
         in_bits = await app.shows("LOSS TO BEAT, bits on the held-out part", "last letter (order 1)")
         assert figure(in_bits) == pytest.approx(figure(shown) / math.log(2), abs=0.01)
-        await app.pilot.resize_terminal(200, 60)
+        await app.resize(200, 60)
         await app.shows("FREQUENT CHARACTERS", "last two letters (order 2)")
         await onto(app, "python-reference")
         shown = await app.shows("compressor (xz)", "✓ Enough text")

@@ -109,7 +109,7 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(runs: list
         assert [run.letter for run in pane.chart.data.runs] == ["a", "b"]
         values = pane.query_one("#overlay-list")
         for size in ((80, 24), (200, 60)):
-            await app.pilot.resize_terminal(*size)
+            await app.resize(*size)
             beside = size[0] == 200
             await app.until(lambda beside=beside: (values.region.x >= pane.chart.region.right) == beside)
             assert (values.region.y >= pane.chart.region.bottom) != beside

@@ -135,7 +135,7 @@ async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: P
     async with driven(places, (120, 36)) as app:
         await app.go("runs")
         for size in ((120, 36), (140, 45)):
-            await app.pilot.resize_terminal(*size)
+            await app.resize(*size)
             text = await app.shows(name, "BEST", "CREATED")
             row = next(each for each in text.splitlines() if "■ finished" in each)
             assert name in row.partition("■")[0]  # not only in the details beside the table
@@ -689,7 +689,7 @@ async def test_the_filter_is_in_the_unit_of_the_list_and_names_it(places: Path) 
         app.app.bits = True
         await app.shows("No run passes the filter", "best in bits")
         app.app.bits = False
-        await app.pilot.resize_terminal(80, 24)
+        await app.resize(80, 24)
         await app.shows("best in nats", "novel-quick-1")
 
 

@@ -77,8 +77,7 @@ async def test_a_run_that_starts_says_so_at_once_and_a_pause_that_has_not_begun_
 async def test_small_terminals_keep_what_matters(tmp_path: Path) -> None:
     async with training(tmp_path) as (_, app):
         for size, words in (((60, 20), ("train ·", "SAMPLES")), ((40, 12), ("train ·",)), ((20, 5), ())):
-            await app.pilot.resize_terminal(*size)
-            await app.until(lambda size=size: len(app.text().splitlines()) == size[1])
+            await app.resize(*size)
             text = await app.shows("40 %", *words)
             assert size[1] < 20 or any(0x2800 < ord(char) <= 0x28FF for char in text)
 

@@ -98,7 +98,7 @@ async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp
     """They were drawn while they had no width, and nothing drew them again if the text was read quickly."""
     async with setup_for(tmp_path, None) as app:
         await app.shows("No text is chosen yet. 1 goes to Corpus")
-        await app.pilot.resize_terminal(200, 60)
+        await app.resize(200, 60)
         assert "LEARNING RATE" not in await app.shows("No text is chosen yet")
         await app.press("enter", "a", "f", "right", shows="No text is chosen yet")
         pane_of(app).state = Setup(CorpusChoice(str(text), text.name))

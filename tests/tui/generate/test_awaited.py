@@ -73,7 +73,7 @@ async def test_enter_or_3_waits_and_says_what_is_awaited_and_who_goes_back_is_no
         await app.until(lambda: generate(app).play.playing)  # the model in the box
         worker.advance(150)  # the best model is of step 150, and its loss still that of letters
         for size in ((60, 20), (160, 50), (80, 24)):
-            await app.pilot.resize_terminal(*size)
+            await app.resize(*size)
             text = await reads(app, WAITS, "step 150 of about ", "stops waiting")
             assert "step 0" not in text
         assert "demo" in generate(app).query_one(GenerateBar).render().plain

@@ -49,7 +49,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
         gain = here.losses[3] - here.losses[4]  # of the characters 6 to 8 before the cursor
         assert set(marks[place - 8 : place - 5]) == set(SCALE.levels(np.array([gain])).tolist())
 
-        await it.pilot.resize_terminal(100, 45)
+        await it.resize(100, 45)
         twice = replace(found, losses=tuple(2 * loss for loss in found.losses))
         curves = view.query_one(ContextCurves)
         curves.show((ContextCurve("MODEL", "", found), ContextCurve("HERE", "", twice)), 4, False)
@@ -67,7 +67,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
 async def test_a_text_that_is_too_short_says_so_and_each_longer_one_is_measured(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model, paused=60) as it:
-        await it.pilot.resize_terminal(60, 24)
+        await it.resize(60, 24)
         await it.press("g")
         view = it.screen.context
         await it.until(lambda: view.here is not None and view.here.lengths[-1] == 50)

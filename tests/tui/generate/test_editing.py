@@ -74,8 +74,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         assert shows_cursor(it)
 
         await it.go("write", "w")
-        await it.pilot.resize_terminal(80, 24)
-        await it.until(lambda: it.screen.size.width == 80)
+        await it.resize(80, 24)
         await it.until(lambda: shows_cursor(it))
 
 

@@ -685,8 +685,7 @@ async def test_chance_stands_beside_each_figure_of_a_cell(model: Path) -> None:
     async with cells(model) as (it, view):
         expected = charlstm.name_cells(model, it.text)
         for size in ((80, 24), (60, 24), (140, 45)):
-            await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])
+            await it.resize(*size)
             for row, named in zip(view.cell_list.options, expected, strict=True):
                 words = str(row.prompt)
                 if named.spans < FEWEST_SPANS:

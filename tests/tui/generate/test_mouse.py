@@ -37,8 +37,7 @@ async def test_click_in_the_text_puts_the_cursor_on_that_character(model: Path, 
         words = next(line[at : at + 6] for at in range(len(line) - 12, 0, -1) if " " not in line[at : at + 6])
         position = it.text.rindex(words)
         for size in ((80, 24), (120, 36), (200, 60)):
-            await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])
+            await it.resize(*size)
             await it.press("ctrl+end")
             x, y = place_of(it, words, it.screen.play.text_view)
             await it.pilot.click(offset=(x + 2, y))
@@ -50,8 +49,7 @@ async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(
     async with playing(model, paused=20) as it:
         candidates = it.screen.query_one(Candidates)
         for size in ((80, 24), (120, 36)):
-            await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])
+            await it.resize(*size)
             for number in (1, len(candidates.shown[:9]), 3):
                 char = candidates.shown[number - 1].char
                 wanted = it.text + char

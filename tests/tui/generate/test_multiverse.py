@@ -135,7 +135,7 @@ async def test_words_fit_a_screen_that_became_narrower_and_key_and_model_are_tho
         shades = it.backgrounds(*labels)
         assert shades == [shade.bgcolor and shade.bgcolor.name for shade in reversed(view.blocks.shades[1:])]
         assert all(now != was for now, was in zip(shades, before, strict=True))
-        await it.pilot.resize_terminal(80, 24)
+        await it.resize(80, 24)
         panel = view.query_one("#multiverse-words", Static)
         await it.until(lambda: panel.content_size.width < 35)
         await it.until(lambda: panel.size.height == 1 + len(view.words or ()), 10)
@@ -201,8 +201,7 @@ async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities
     async with playing(model, (140, 45), paused=30) as it:
         view = await opened(it)
         for size in ((140, 45), (80, 24)):
-            await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: it.screen.size.width == size[0])
+            await it.resize(*size)
             child = ContinuationNode("b", 0.3, [])
             view.root = ContinuationNode("", 1.0, [ContinuationNode("a", 0.6, [child]), ContinuationNode("c", 0.2)])
             view._draw()

@@ -197,7 +197,7 @@ async def test_rolling_again_own_text_and_saving(model: Path) -> None:
         await it.until(lambda: it.state.length == length + 5)
         assert it.text.endswith("hello")
         for size in ((80, 20), (80, 24), (120, 36)):
-            await it.pilot.resize_terminal(*size)
+            await it.resize(*size)
             await it.press("ctrl+s")
             await it.shows("O lists the sessions in", "Esc cancel")  # below all formats
             await it.press("up")  # the last format, which may have to be scrolled to
@@ -384,8 +384,7 @@ async def test_hostile_text_at_every_size(home: Path) -> None:
     async with playing(path, paused=200) as it:
         assert it.text.startswith(own_text(nasty))
         for size in ((60, 20), (80, 24), (200, 60), (40, 12)):
-            await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])
+            await it.resize(*size)
             for key in ("up", "left", "enter", "escape", "b", "escape", "c", "z", "escape", "e", "escape"):
                 await it.press(key)
             for key in ("e", "escape"):  # as it is played and while its prime is edited
@@ -419,8 +418,7 @@ async def test_messages_and_notes_go_each_at_its_time(model: Path, monkeypatch: 
 async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(model: Path) -> None:
     async with playing(model, paused=200) as it:
         for size in ((80, 24), (120, 36)):
-            await it.pilot.resize_terminal(*size)
-            await it.until(lambda size=size: len(it.screen_text().splitlines()) == size[1])
+            await it.resize(*size)
             rows = it.screen_text()
             await it.press("ctrl+d")
             await it.until(lambda size=size: it.screen.play.text_view.size.height == size[1] - 2)
@@ -494,6 +492,6 @@ async def test_legend_says_how_own_text_looks(model: Path) -> None:
             if not pasted:
                 await it.press("ctrl+z")
                 await it.until(lambda: "your own" not in it.status())
-        await it.pilot.resize_terminal(80, 24)
+        await it.resize(80, 24)
         await it.until(lambda: "surprising" not in it.status())  # words that give way to a figure
         await it.says("your own", "mean")

@@ -253,7 +253,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         await it.press("s")
         await scored(0, len(it.text))
         await it.press("s", says="Select a part of the text first")
-        await it.pilot.resize_terminal(60, 24)
+        await it.resize(60, 24)
         await it.shows("SURPRISES, in bits")
         await it.press("S", shows="SENTENCES, bits/char")
 
@@ -428,7 +428,7 @@ async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
         await it.press("tab", "t")
         await it.until(lambda: duel.sides[2].settings.temperature == 1.15)
         assert duel.sides[1].settings.temperature == 0.8
-        await it.pilot.resize_terminal(60, 20)  # each head keeps its two lines
+        await it.resize(60, 20)  # each head keeps its two lines
         await it.until(lambda: any(row.count(" temp ") == 2 for row in it.screen_text().splitlines()))
         line = duel.view(2).text()
         await it.press("equals_sign", "r")
