@@ -188,8 +188,8 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
     places: Path, key: str, saved: bool, asked: list[str], farewell: str
 ) -> None:
     async with training(places, size=(120, 30)) as (run, app):
-        if not saved:
-            run.run.state_path.unlink(missing_ok=True)
+        if saved:
+            run.run.state_path.touch()
         await app.press("ctrl+q", shows="Quit while training continues?")
         assert ("first checkpoint of novel-quick-1 is on its way." in app.text()) is not saved
         await app.press("escape")
