@@ -421,11 +421,10 @@ async def test_marked_runs_are_compared_by_what_differs(
 ) -> None:
     with_settings(three[1].run, lr=0.001)
     async with listed(places, "novel-quick-1", (120, 40)) as app:
-        await app.press("c", shows="Mark two runs")
+        await app.press("c", "space", "c", shows="Mark two runs")  # there is nothing yet to compare
         assert not screen(app).table.comparing
         monkeypatch.setattr(MessageLine, "SECONDS", 0.5)
         await app.press("c", lacks="Mark two runs")  # a remark goes by itself
-        await app.press("space")
         await onto(app, "anna-standard-1")
         await app.press("c")
         text = await app.shows("2 MARKED: what differs", "0.001", "standard", "stopped")
