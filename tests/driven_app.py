@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.app import App
 from textual.events import Event, Key
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.widgets import Input
 
+from charlstm.runs.status import RunState
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.mode_screen import ModeScreen
+from recorded_run import Recorded, record
 
 DEADLINE = 60.0
 LOOK_AGAIN = 0.25
@@ -76,6 +81,13 @@ async def shows(pilot: Pilot[Any], *words: str) -> str:
     return screen_text(pilot.app)
 
 
+async def answer(pilot: Pilot[Any], text: str) -> None:
+    """Enter ``text`` in the line of the dialog that opens."""
+    await until(pilot, lambda: not isinstance(pilot.app.screen, ModeScreen) and bool(pilot.app.screen.query(Input)))
+    pilot.app.screen.query_one(Input).value = text
+    await pilot.press("enter")
+
+
 def contains(text: str, *words: str) -> bool:
     return all(word in text for word in words)
 
@@ -100,8 +112,15 @@ class Driven:
         """Everything on the screen, as characters."""
         return screen_text(self.app)
 
-    async def press(self, *keys: str) -> None:
+    async def press(self, *keys: str, shows: str | tuple[str, ...] = (), lacks: str = "", mode: str = "") -> None:
+        """Press ``keys``, and wait for what they show, what they take away and the mode that they lead to."""
         await self.pilot.press(*keys)
+        if lacks:
+            await self.lacks(lacks)
+        if mode:
+            await self.in_mode(mode)
+        if shows:
+            await self.shows(*((shows,) if isinstance(shows, str) else shows))
 
     def burst(self, *keys: str | Event) -> None:
         """Press keys so quickly that all have come before the app reads the first."""
@@ -120,10 +139,30 @@ class Driven:
         """Wait until none of ``words`` is on the screen."""
 
         def all_gone() -> bool:
-            text = self.text()
+            text = screen_text(self.app)
             return not any(word in text for word in words)
 
         await self.until(all_gone)
+
+    async def answer(self, text: str) -> None:
+        """Enter ``text`` in the line of the dialog that opens."""
+        await answer(self.pilot, text)
+
+    async def enter(self, key: str, text: str, *, shows: str = "") -> None:
+        """Press ``key``, which opens a dialog, enter ``text`` in its line, and wait for what that shows."""
+        await self.press(key)
+        await self.answer(text)
+        await self.shows(shows)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size, and wait until the screen has it."""
+        await self.pilot.resize_terminal(width, height)
+        await self.until(lambda: self.app.screen.size == (width, height))
+
+    async def go(self, mode: str) -> None:
+        """Go to ``mode``."""
+        self.app.go(mode)
+        await self.in_mode(mode)
 
     async def in_mode(self, mode: str) -> None:
         """Wait until ``mode`` is on screen and has been drawn."""
@@ -138,3 +177,38 @@ async def driven(
     app = CharLSTMApp(StartOptions(text=text, run=run, runs_dir=runs_dir))
     async with app.run_test(size=size, notifications=True) as pilot:
         yield Driven(app, pilot)
+
+
+@asynccontextmanager
+async def training(
+    folder: Path, state: RunState = "running", size: tuple[int, int] = (80, 24), **options: Any
+) -> AsyncIterator[tuple[Recorded, Driven]]:
+    """A recorded run, and the app on Train with it."""
+    with record(folder, state, **options) as recorded:
+        async with on_run(folder, recorded.run.name, size) as app:
+            yield recorded, app
+
+
+@asynccontextmanager
+async def on_run(folder: Path, run: str, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
+    """The app on Train with the run of this name."""
+    async with driven(folder, size, run=run) as app:
+        await app.in_mode("train")
+        await app.until(lambda: app.app.runs_state.series is not None)
+        yield app
+
+
+class Held:
+    """A function that is called in a thread and returns when it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
+        self._function, self._free, self.called = getattr(module, name), threading.Event(), threading.Event()
+        monkeypatch.setattr(module, name, self)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.called.set()
+        assert self._free.wait(DEADLINE)
+        return self._function(*arguments, **options)
+
+    def release(self) -> None:
+        self._free.set()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from textual import events
-from textual.pilot import Pilot
 
 from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
 from charlstm_tui.app import CharLSTMApp
@@ -22,7 +21,7 @@ from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, remember
-from driven_app import LOOK, screen_text
+from driven_app import LOOK, Driven, contains, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
@@ -33,11 +32,8 @@ def at(position: int) -> int:
     return len(PRIME) + position
 
 
-class Session:
+class Session(Driven):
     """The app on Generate, and what a test wants to know of it."""
-
-    def __init__(self, app: CharLSTMApp, pilot: Pilot[None]) -> None:
-        self.app, self.pilot = app, pilot
 
     @property
     def screen(self) -> GenerateScreen:
@@ -78,6 +74,31 @@ class Session:
             await asyncio.sleep(0.01)
         raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen.play.state}")
 
+    async def shows(self, *words: str) -> None:
+        """Wait until all ``words`` are on the screen, wherever its lines are broken."""
+        await self.until(lambda: contains(" ".join(self.screen_text().split()), *words))
+
+    async def says(self, *words: str) -> None:
+        """Wait until all ``words`` are in the line of status."""
+        await self.until(lambda: contains(self.status(), *words))
+
+    async def press(
+        self, *keys: str, shows: str | tuple[str, ...] = (), says: str | tuple[str, ...] = (), gives: str | None = None
+    ) -> None:
+        """Press ``keys``, and wait for what they show, say in the line of status, and make of the text."""
+        await self.pilot.press(*keys)
+        if shows:
+            await self.shows(*((shows,) if isinstance(shows, str) else shows))
+        if says:
+            await self.says(*((says,) if isinstance(says, str) else says))
+        if gives is not None:
+            await self.until(lambda: self.text == gives)
+
+    async def go(self, view: str, *keys: str) -> None:
+        """Press ``keys``, which lead to ``view``."""
+        await self.press(*keys)
+        await self.until(lambda: self.screen.view_name == view)
+
     async def paused(self, count: int) -> None:
         """Stand still after ``count`` characters, all of which are read."""
         await self.until(lambda: self.screen.play.playing)
@@ -86,27 +107,20 @@ class Session:
             self.desk.stream(count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running and self.state.is_current)
 
-    async def score_shown(self, count: int) -> ScoreView:
-        """The view Score on ``count`` generated characters, with its figures."""
-        await self.paused(count)
-        await self.pilot.press("s")
+    async def score_part(self, start: int, stop: int) -> None:
+        """Select these characters of the text that Score shows, and let it show them alone."""
         view = self.screen.score
-        await self.until(lambda: view.scores is not None)
-        return view
-
-    async def part_scored(self, count: int, start: int, stop: int) -> ScoreView:
-        """The same for the characters from ``start`` to ``stop`` of the text alone, which were selected in it."""
-        view = await self.score_shown(count)
         view.text_view._select(start, stop)
         await self.pilot.press("s")
         await self.until(lambda: view.text_view.text() == self.text[start:stop])
-        return view
 
-    async def burst(self, *keys: str) -> None:
-        """Press keys so quickly that all have come before the app reads the first."""
+    async def burst(self, *keys: str, gives: str | None = None) -> None:
+        """Press keys so quickly that all have come before the app reads the first, and wait for the text."""
         for key in keys:
             self.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await self.pilot.pause()
+        if gives is not None:
+            await self.until(lambda: self.text == gives)
 
     def status(self) -> str:
         return self.screen.query_one(StatusLine).render().plain
@@ -147,13 +161,28 @@ class HeldReading:
 
 @asynccontextmanager
 async def playing(
-    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0
+    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0, *, paused: int | None = None
 ) -> AsyncIterator[Session]:
+    """The app on Generate with this model, which stands still after so many characters if that is said."""
     if speed is not None:
         remember(str(model), Preferences(speed=speed))
     app = CharLSTMApp(StartOptions(model=str(model)))
     async with app.run_test(size=size) as pilot:
         session = Session(app, pilot)
         await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+        if paused is not None:
+            await session.paused(paused)
         yield session
     assert not app.is_running
+
+
+@asynccontextmanager
+async def scored(
+    model: Path, size: tuple[int, int] = (80, 24), *, bits: bool = False
+) -> AsyncIterator[tuple[Session, ScoreView]]:
+    """The app on Score, with the figures of 60 generated characters."""
+    async with playing(model, size, paused=60) as it:
+        it.app.bits = bits
+        await it.press("s")
+        await it.until(lambda: it.screen.score.scores is not None)
+        yield it, it.screen.score

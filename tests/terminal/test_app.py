@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -137,6 +138,25 @@ def test_blocked_app_ends_and_its_session_is_saved(how: int | None, machine: tup
             raise AssertionError("the app does not end")
         time.sleep(0.05)
     assert [path for path in home.rglob("*.json") if "Last words" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (None, 0)], ids=str
+)
+def test_every_end_restores_the_terminal(how: int | None, code: int, machine: tuple[Path, dict[str, str]]) -> None:
+    app = Terminal([], *machine)
+    before = termios.tcgetattr(app.child.child_fd)
+    app.until("help")
+    assert termios.tcgetattr(app.child.child_fd) != before
+    if how is None:
+        app.key("ctrl+q")
+    else:
+        app.child.kill(how)
+    while b"\x1b[?1004l" not in app.raw:
+        assert app.read()
+    assert restored(app.raw)
+    assert termios.tcgetattr(app.child.child_fd) == before
+    assert app.end() == code
 
 
 def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Path, dict[str, str]]) -> None:

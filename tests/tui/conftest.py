@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pytest
 from rich.console import RenderableType
@@ -22,7 +21,6 @@ from textual.cache import LRUCache
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 
-from charlstm.text import statistics
 from charlstm_tui.actions import use_keys
 from charlstm_tui.background import CommandError
 from charlstm_tui.error_log import RECENT
@@ -34,10 +32,6 @@ from driven_app import LOOK
 
 LONGEST_WAIT = 0.1
 """Seconds after which a test goes on although messages wait to be read, as they do while text streams."""
-JUST_NOW = 0.001
-"""Seconds for which an app that had read everything is known to have, if nothing came since."""
-_READ: WeakKeyDictionary[App[Any], float] = WeakKeyDictionary()
-"""When an app had read everything."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +43,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     monkeypatch.chdir(work)
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test writes its configuration."""
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
+    return path
 
 
 @pytest.fixture(autouse=True)
@@ -90,8 +92,10 @@ async def wait_until_read(least: float = 0) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs are looked at often; garbage is searched for as in all tests; a message of Generate stays until another
-    one, however slow this machine is; a test waits until a key was read."""
+    """The runs are looked at often; no text is read as a whole for its statistics; garbage is searched for as in all
+    tests; a message of Generate stays until another one, however slow this machine is; a test waits until a key was
+    read."""
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     monkeypatch.setattr(generate_screen, "INFO_SECONDS", 600.0)
     monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
@@ -136,15 +140,6 @@ def _costs_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         raise CommandError("not measured in this test")
 
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _compress_texts_once() -> Iterator[None]:
-    """Corpus measures the text that the cursor is on, in an app without runs the one that comes with charlstm: a second
-    of the processor for xz. Each test has a cache of its own, so it is remembered for all of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "_xz_size", cache(statistics._xz_size))
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -65,8 +65,7 @@ async def test_every_action_has_a_handler_and_what_it_needs_in_each_view_that_ha
     views: set[str] = set()
     async with driven(places) as app:
         for mode, _ in MODES:
-            app.app.go(mode)
-            await app.in_mode(mode)
+            await app.go(mode)
             if isinstance(app.mode, RunsScreen):
                 await app.mode.do_overlay()  # makes that view
             views |= app.mode.views.keys()

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from rich.style import Style
 from textual.app import ComposeResult
 from textual.events import Click
 from textual.widgets import Input, OptionList, Static
 
 from charlstm.errors import CharLSTMError
-from charlstm_tui import process, terminal
+from charlstm_tui import process, run_watcher, terminal
 from charlstm_tui.actions import ACTIONS, COMMON, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
@@ -33,25 +30,12 @@ from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, short
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
-from charlstm_tui.run_watcher import RunsReader, RunsState, Watcher
+from charlstm_tui.run_watcher import RunsState, Watcher
 from charlstm_tui.view import View
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.textual_repairs import SteadyPalette
-from driven_app import driven
+from driven_app import Held, driven, training
 from recorded_run import NASTY, STEP_EVERY, record
-
-
-@pytest.fixture(autouse=True)
-def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frame is tested here: no text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
-# ---- where it opens
-async def test_opens_on_corpus_with_a_welcome_when_there_is_nothing(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.shows("Welcome. Enter takes a text", "[1 Corpus]", "not training")
 
 
 @pytest.mark.parametrize("beside_run", [True, False])
@@ -72,13 +56,108 @@ async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(
         assert app.app.run_path == (run.path if mode == "train" else None)
 
 
-async def test_opens_on_train_when_a_run_is_live_and_says_so_in_every_mode(places: Path) -> None:
+async def test_opens_on_train_when_a_run_is_live_which_every_mode_says_with_keys_that_are_bound(places: Path) -> None:
     with record(places, "running"):
-        async with driven(places) as app:
+        async with driven(places, (120, 30)) as app:
             await app.in_mode("train")
             for key in "1234":
-                await app.press(key)
-                await app.shows("▶ novel-quick-1 40%")
+                await app.press(key, shows="▶ novel-quick-1 40%")
+                await app.until(lambda: app.screen is app.mode)
+                bound: dict[str, set[str]] = {}
+                for each in app.mode.active_bindings.values():
+                    bound.setdefault(each.binding.id or "", set()).add(key_name(each.binding.key))
+                for action, shown, _ in app.mode.query_one(KeyBar).items():
+                    assert shown in bound.get(action, {shown})
+                if key == "3":
+                    await app.shows("← ")  # a scrolling pane passes the key on
+                if key in "14":  # the keys of a line that is typed in
+                    await app.press("slash", shows="Enter to the list  Esc show all")
+                    await app.press("escape", lacks="Enter to the list")
+
+
+async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_into_an_input(places: Path) -> None:
+    async with driven(places, (100, 90)) as app:
+        await app.shows("python-reference")
+        await app.press("4", mode="runs")
+        await app.pilot.click(offset=(app.text().splitlines()[-1].index("? help"), 89))
+        await app.shows("Runs: keys", "Everywhere", "F1 ?")
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+        await app.go("generate")
+        await app.press("f1", shows="Play: keys")
+        await app.press("escape", "1", "slash")
+        await app.until(lambda: isinstance(app.app.focused, Input))
+        await app.press("4", "q", "question_mark")
+        assert app.mode.MODE == "corpus"
+        assert app.mode.query_one("#texts-filter", Input).value == "4q?"
+        await app.press("escape")
+        await app.until(lambda: not isinstance(app.app.focused, Input))
+        assert app.mode.MODE == "corpus"
+        await app.pilot.click(offset=(app.text().splitlines()[0].index("4 Runs") + 1, 0))
+        await app.in_mode("runs")
+
+
+async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_should(places: Path) -> None:
+    async with driven(places) as app:
+
+        async def opened() -> SteadyPalette:
+            await app.press("ctrl+p")
+            await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Ctrl+F" in app.text())
+            return app.screen
+
+        async def closed() -> None:
+            await app.until(lambda: app.screen is app.mode)
+
+        await app.in_mode("corpus")
+        app.app.do_palette()
+        app.app.do_palette()  # closes it before it is there
+        await closed()
+        await app.press("slash")  # in an input
+        await app.until(lambda: isinstance(app.app.focused, Input) and app.screen is app.mode)
+        palette = await opened()
+        await app.shows("Open path", "Filter")
+        click = Click(  # where the screen was before it became smaller
+            palette, 300, 100, 0, 0, button=1, shift=False, meta=False, ctrl=False, screen_x=300, screen_y=100
+        )
+        palette.post_message(click)
+        await app.pilot.pause()
+        assert app.screen is palette
+        dialog = ChoiceDialog("Stop?", "", [Choice("y", "yes", True)])
+        app.app.push_screen(dialog)
+        await app.until(lambda: app.screen is dialog)
+        palette.dismiss()  # by a late click: Textual would take away the dialog
+        await app.pilot.pause()
+        assert app.screen is dialog
+        await app.press("escape")
+        await app.until(lambda: app.screen is palette)
+        await app.press("ctrl+p")
+        await closed()
+        await opened()
+        await app.press("pagedown", "pageup", "escape", "escape")
+        await closed()
+        await app.press("escape", "colon")
+        await app.shows("What would you like to do?", "Open path", "Type the path of a file or folder")
+        await app.press(*"go to runs")
+        options = app.screen.query_one(OptionList)
+        await app.until(lambda: options.option_count and "Go to Runs" in str(options.get_option_at_index(0).prompt))
+        await app.press("enter", mode="runs")
+
+
+async def test_escape_never_quits_and_q_asks_only_when_a_session_is_not_saved(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("escape", "escape", "escape")
+        assert app.app.is_running
+        await app.press("slash", "ctrl+c")  # in an empty line
+        await app.shows("Nothing is selected to copy. Ctrl+Q quits.")
+        await app.press("escape")
+        app.app.not_saved = "The session cannot be saved: No space left on device."
+        await app.press("q", shows=("Quit although a session is not saved?", "No space left on device."))
+        await app.press("enter", lacks="Quit although a session is not saved?")
+        assert not app.app.exiting
+        app.app.not_saved = ""
+        await app.press("q")
+        await app.until(lambda: not app.app.is_running)
 
 
 async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -> None:
@@ -94,186 +173,38 @@ async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -
         await app.shows("nothing-of-the-kind")
 
 
-# ---- getting about
-async def test_digits_change_the_mode_but_are_digits_in_an_input(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("4")
-        await app.in_mode("runs")
-        await app.press("1", "slash")
-        await app.until(lambda: isinstance(app.app.focused, Input))
-        await app.press("4", "q", "question_mark")
-        assert app.mode.MODE == "corpus"
-        assert app.mode.query_one("#texts-filter", Input).value == "4q?"
-        await app.press("escape")
-        await app.until(lambda: not isinstance(app.app.focused, Input))
-        assert app.mode.MODE == "corpus"
-
-
-async def test_clicks_on_the_tabs_and_on_the_footer_do_what_their_keys_do(places: Path) -> None:
-    async with driven(places) as app:
-        await app.shows("python-reference")
-        first = app.text().splitlines()[0]
-        await app.pilot.click(offset=(first.index("4 Runs") + 1, 0))
-        await app.in_mode("runs")
-        last = app.text().splitlines()[-1]
-        await app.pilot.click(offset=(last.index("? help"), 23))
-        await app.until(lambda: isinstance(app.screen, HelpScreen))
-
-
-@pytest.mark.parametrize("mode", ["generate", "runs"])
-async def test_help_lists_the_keys_of_this_mode_and_escape_leaves_it(places: Path, mode: str) -> None:
-    async with driven(places, (100, 90)) as app:
-        app.app.go(mode)
-        await app.in_mode(mode)
-        await app.press("f1")
-        await app.until(lambda: isinstance(app.screen, HelpScreen))
-        place = "Play" if mode == "generate" else mode.capitalize()
-        await app.shows(f"{place}: keys", "Everywhere", "F1 ?")
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-
-
-async def test_the_palette_finds_actions_and_carries_them_out(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("colon")
-        await app.shows("What would you like to do?", "Open path", "Type the path of a file or folder")
-        await app.press(*"go to runs")
-        options = app.screen.query_one(OptionList)
-        await app.until(lambda: options.option_count and "Go to Runs" in str(options.get_option_at_index(0).prompt))
-        await app.press("enter")
-        await app.in_mode("runs")
-
-
-async def test_a_click_where_the_screen_was_before_it_became_smaller_is_none(places: Path) -> None:
-    async with driven(places) as app:
-        await app.press("ctrl+p")
-        await app.until(lambda: isinstance(app.screen, SteadyPalette))
-        palette = app.screen
-        place = {"x": 300, "y": 100, "screen_x": 300, "screen_y": 100}
-        click = Click(
-            palette, delta_x=0, delta_y=0, button=1, shift=False, meta=False, ctrl=False, style=Style(), **place
-        )  # fmt: skip
-        palette.post_message(click)
-        await app.pilot.pause()
-        assert app.screen is palette
-
-
-async def test_the_palette_below_a_dialog_is_not_closed_by_a_late_click(places: Path) -> None:
-    async with driven(places) as app:
-        await app.press("ctrl+p")
-        await app.until(lambda: isinstance(app.screen, SteadyPalette))
-        palette, dialog = app.screen, ChoiceDialog("Stop?", "", [Choice("y", "yes", True)])
-        app.app.push_screen(dialog)
-        await app.until(lambda: app.screen is dialog)
-        palette.dismiss()  # Textual would take away the dialog
-        await app.pilot.pause()
-        assert app.screen is dialog
-        await app.press("escape")
-        await app.until(lambda: app.screen is palette)
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-
-
-async def test_the_palette_opens_in_an_input_and_its_keys_close_it(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("slash")
-        await app.until(lambda: isinstance(app.app.focused, Input) and app.screen is app.mode)
-        await app.press("ctrl+p")
-        await app.shows("Open path", "Filter")
-        await app.press("ctrl+p")
-        await app.until(lambda: app.screen is app.mode)
-        await app.press("ctrl+p")
-        await app.until(lambda: isinstance(app.screen, SteadyPalette))
-        await app.press("pagedown", "pageup", "escape", "escape")
-        await app.until(lambda: app.screen is app.mode)
-        assert app.app.is_running
-
-
-async def test_the_key_bar_shows_keys_that_a_scrolling_pane_passes_on(places: Path) -> None:
-    with record(places, "running"):
-        async with driven(places, (120, 30)) as app:
-            await app.in_mode("train")
-            await app.press("3")
-            await app.in_mode("generate")
-            await app.shows("← ")
-
-
-async def test_key_bar_names_keys_that_are_bound(places: Path) -> None:
-    with record(places, "running"):
-        async with driven(places) as app:
-            for key in "1234":
-                await app.press(key)
-                await app.until(lambda: app.screen is app.mode)
-                bound: dict[str, set[str]] = {}
-                for each in app.mode.active_bindings.values():
-                    bound.setdefault(each.binding.id or "", set()).add(key_name(each.binding.key))
-                for action, shown, _ in app.mode.query_one(KeyBar).items():  # a scrolling pane may pass the key on
-                    assert shown in bound.get(action, {shown})
-
-
-async def test_key_bar_names_the_keys_of_a_line_that_is_typed_in(places: Path) -> None:
-    with record(places, "running"):
-        async with driven(places) as app:
-            for mode in "14":
-                await app.press(mode, "slash")
-                await app.shows("Enter to the list  Esc show all")
-                await app.press("escape")
-                await app.lacks("Enter to the list")
-
-
-async def test_escape_never_quits_and_ctrl_c_says_how_to(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("escape", "escape", "escape")
-        assert app.app.is_running
-        await app.press("slash", "ctrl+c")  # in an empty line
-        await app.shows("Nothing is selected to copy. Ctrl+Q quits.")
-
-
 # ---- leaving
-async def test_quitting_is_immediate_without_a_live_run(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("q")
-        await app.until(lambda: not app.app.is_running)
 
 
-@pytest.mark.parametrize(("key", "asked"), [("l", []), ("s", ["stop"])])
-async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, key: str, asked: list[str]) -> None:
-    with record(places, "running") as run:
-        async with driven(places) as app:
-            await app.in_mode("train")
-            await app.press("ctrl+q")
-            await app.until(lambda: isinstance(app.screen, ChoiceDialog))
-            await app.press("escape")
-            await app.until(lambda: app.screen is app.mode)
-            await app.press("ctrl+q")
-            await app.until(lambda: isinstance(app.screen, ChoiceDialog))
-            await app.press(key)
-            await app.until(lambda: not app.app.is_running)
-            assert "novel-quick-1" in app.app.farewell
-        assert [command.command for command in run.commands()] == asked
-
-
-async def test_a_palette_that_is_left_before_it_is_there_breaks_nothing(places: Path) -> None:
-    """The app ended with an IndexError: Textual looked for the screen below it."""
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        app.app.do_palette()
-        app.app.do_palette()  # closes it again
+@pytest.mark.parametrize(
+    ("key", "saved", "asked", "farewell"),
+    [
+        ("l", True, [], "novel-quick-1"),
+        ("s", True, ["stop"], "novel-quick-1"),
+        ("s", False, ["stop"], "Stopping novel-quick-1: a checkpoint is on its way"),
+    ],
+)
+async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
+    places: Path, key: str, saved: bool, asked: list[str], farewell: str
+) -> None:
+    async with training(places, size=(120, 30)) as (run, app):
+        if saved:
+            run.run.state_path.touch()
+        await app.press("ctrl+q", shows="Quit while training continues?")
+        assert ("first checkpoint of novel-quick-1 is on its way." in app.text()) is not saved
+        await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
-        await app.press("ctrl+p")
-        await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Ctrl+F" in app.text())
+        await app.press("ctrl+q", shows="Quit while training continues?")
+        await app.press(key)
+        await app.until(lambda: not app.app.is_running)
+        assert farewell in app.app.farewell
+        assert [command.command for command in run.commands()] == asked
 
 
 async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app ended with a traceback: its screens were gone when it saw that no run trained any more."""
     with record(places, "running") as run:
         async with driven(places) as app:
-            await app.in_mode("train")
             await app.until(lambda: app.app.runs_state.live)
             close_screens = app.app._close_all
 
@@ -288,37 +219,11 @@ async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, m
 
 
 async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(places: Path) -> None:
-    with record(places, "running") as run:
-        async with driven(places) as app:
-            await app.in_mode("train")
-            await app.press("q")
-            await app.shows("Quit while training continues?")
-            run.end("stopped")
-            await app.until(lambda: not app.app.is_running)
-            assert app.app.farewell == ""
-
-
-async def test_enter_stays_when_a_session_is_not_saved(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        app.app.not_saved = "The session cannot be saved: No space left on device."
-        await app.press("q")
-        await app.shows("Quit although a session is not saved?", "No space left on device.")
-        await app.press("enter")
-        await app.lacks("Quit although a session is not saved?")
-        assert not app.app.exiting
-
-
-async def test_quitting_before_the_first_checkpoint_says_that_it_is_on_its_way(places: Path) -> None:
-    with record(places, "running") as recorded:
-        recorded.run.state_path.unlink(missing_ok=True)
-        async with driven(places, (120, 30)) as app:
-            await app.in_mode("train")
-            await app.press("q")
-            await app.shows("first checkpoint of novel-quick-1 is on its way.")
-            await app.press("s")
-            await app.until(lambda: not app.app.is_running)
-            assert app.app.farewell.startswith("Stopping novel-quick-1: a checkpoint is on its way")
+    async with training(places) as (run, app):
+        await app.press("q", shows="Quit while training continues?")
+        run.end("stopped")
+        await app.until(lambda: not app.app.is_running)
+        assert app.app.farewell == ""
 
 
 async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
@@ -326,19 +231,16 @@ async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
 ) -> None:
     """As quitting does: the run trains on, and has saved nothing yet."""
     monkeypatch.setattr(terminal, "exit_at_the_latest", lambda code, finish: None)  # it would end pytest
-    with record(places, "running") as recorded:
+    async with training(places) as (recorded, app):
         recorded.run.state_path.unlink(missing_ok=True)
-        async with driven(places) as app:
-            await app.in_mode("train")
-            os.kill(os.getpid(), signal.SIGINT)
-            await app.until(lambda: not app.app.is_running)
-            assert app.app.return_code == 128 + signal.SIGINT
-            words = "novel-quick-1 trains on. The first checkpoint of novel-quick-1 is on its way."
-            assert app.app.farewell == words
+        os.kill(os.getpid(), signal.SIGINT)
+        await app.until(lambda: not app.app.is_running)
+        assert app.app.return_code == 128 + signal.SIGINT
+        words = "novel-quick-1 trains on. The first checkpoint of novel-quick-1 is on its way."
+        assert app.app.farewell == words
 
 
-@pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])
-async def test_asking_which_actions_are_possible_changes_nothing(places: Path, mode: str) -> None:
+async def test_asking_which_actions_are_possible_changes_nothing(places: Path) -> None:
     def attributes() -> dict[str, object]:
         found = {}
         for widget in (app.mode, *app.mode.walk_children()):
@@ -347,10 +249,9 @@ async def test_asking_which_actions_are_possible_changes_nothing(places: Path, m
                     found[f"{widget!r}.{name}"] = len(value) if isinstance(value, list | dict | set) else value
         return {name: value for name, value in found.items() if "_query_" not in name}  # Textual's own cache
 
-    with record(places, "running"):
-        async with driven(places) as app:
-            app.app.go(mode)
-            await app.in_mode(mode)
+    async with training(places) as (_, app):
+        for mode in ("corpus", "train", "generate", "runs"):
+            await app.go(mode)
             before = attributes()
             for action in ACTIONS:
                 app.mode.can(action)
@@ -361,15 +262,11 @@ async def test_asking_which_actions_are_possible_changes_nothing(places: Path, m
                 assert value is before[name] or value == before[name], name
 
 
-# ---- sizes and hostile text
-
-
 async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) -> None:
     record(places, "finished").close()
     async with driven(places) as app:
         for mode in ("corpus", "runs"):
-            app.app.go(mode)
-            await app.in_mode(mode)
+            await app.go(mode)
             for width, height in ((20, 5), (141, 41), (61, 20)):
                 await app.pilot.resize_terminal(width, height)
                 await app.until(lambda w=width, h=height: [*map(cell_len, app.text().splitlines())] == [w] * h)
@@ -380,15 +277,12 @@ async def test_hostile_names_are_shown_literally(places: Path) -> None:
     async with driven(places, (120, 40)) as app:
         await app.press("4")
         text = await app.shows("[red] run", "✗ crashed", "[/red]", "SAMPLE")
-        assert "\x1b" not in text
-        assert "\x00" not in text
-        assert "\u202e" not in text
+        assert not set("\x1b\x00\u202e") & set(text)
         app.app.notify_error(NASTY)
         await app.press("1", "question_mark")
         await app.until(lambda: isinstance(app.screen, HelpScreen))
 
 
-# ---- the backend
 def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> None:
     with record(places, "running", steps=100) as run:
         reports: list[int] = []
@@ -398,14 +292,13 @@ def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> 
         run.advance(10)
         watcher.read()
         assert len(reports) == 1
-        first = watcher.latest()
-        assert first.series is not None
-        assert first.series.step == 110
-        run.advance(10)
-        watcher.read()
-        assert len(reports) == 2
-        assert first.series.step == 110  # an earlier state does not change
-        assert watcher.latest().series.step == 120  # type: ignore[union-attr]
+        first, steps = watcher.latest().series, []
+        for _ in range(2):
+            steps.append(first.step)  # an earlier state does not change
+            run.advance(10)
+            watcher.read()
+        assert (len(reports), steps) == (2, [110, 110])
+        assert watcher.latest().series.step == 130
 
 
 def test_watcher_tells_of_figures_less_often_than_of_other_changes(
@@ -414,13 +307,7 @@ def test_watcher_tells_of_figures_less_often_than_of_other_changes(
     monkeypatch.setattr(Watcher, "FIGURES_EVERY", 3)
     with record(places, "running", steps=100) as run:
         reports: list[int] = []
-
-        def told() -> None:
-            series = watcher.latest().series
-            assert series is not None
-            reports.append(series.step)
-
-        watcher = Watcher(told, places)
+        watcher = Watcher(lambda: reports.append(watcher.latest().series.step), places)
         watcher.attach(run.run.path)
         watcher.read()
         for _ in range(4):
@@ -467,14 +354,12 @@ async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cance
     assert await in_thread(lambda check: threading.current_thread().name) == "charlstm-job"
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda check: 1 / 0)
-    import asyncio
-
     stopped = threading.Event()
 
-    def endless(check: object) -> None:
+    def endless(check: Callable[[], None]) -> None:
         try:
             while True:
-                check()  # type: ignore[operator]
+                check()
         finally:
             stopped.set()
 
@@ -486,17 +371,9 @@ async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cance
     assert stopped.wait(5)
 
 
-# ---- words
 def test_figures_are_worded_for_narrow_columns() -> None:
-    assert [count(n) for n in (0, 97, 999, 1000, 465_128, 8_000_000, 9_960_000)] == [
-        "0",
-        "97",
-        "999",
-        "1.0 k",
-        "465 k",
-        "8.0 M",
-        "10 M",
-    ]
+    counts = [count(n) for n in (0, 97, 999, 1000, 465_128, 8_000_000, 9_960_000)]
+    assert counts == ["0", "97", "999", "1.0 k", "465 k", "8.0 M", "10 M"]
     assert [size(n) for n in (0, 999, 21_000_000)] == ["0 B", "999 B", "21 MB"]
     assert [clock(n) for n in (None, 0, 35.4, 727, 11_109)] == ["–", "0:00", "0:35", "12:07", "3:05:09"]
     assert [loss(n, False) for n in (None, float("nan"), 1.7412)] == ["–", "not finite", "1.74"]
@@ -517,7 +394,6 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
     assert len(STATE_MARKS) == 8
 
 
-# ---- the process
 @pytest.mark.parametrize(
     ("environment", "rate"), [({}, 500), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, 60), ({"SSH_TTY": ""}, 500)]
 )
@@ -538,21 +414,13 @@ def test_the_frame_rate_is_chosen_before_textual_reads_it() -> None:
 
 
 async def test_leaving_does_not_wait_for_a_slow_disk(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = threading.Event()
-
-    def reads_late(*_: object) -> RunsState:
-        release.wait(30)
-        return RunsState()
-
     async with driven(places) as app:
         await app.in_mode("corpus")
-        monkeypatch.setattr(RunsReader, "read", reads_late)
-        await app.pilot.pause(0.2)
-        began = time.monotonic()
+        read = Held(monkeypatch, run_watcher.folder, "list_runs")
+        await app.until(read.called.is_set)
         app.app.exit()
         await app.until(lambda: not app.app.is_running)
-    assert time.monotonic() - began < 2
-    release.set()
+    read.release()
 
 
 @pytest.mark.parametrize(("driver", "kept"), [("some.web:Driver", True), ("", False)])
@@ -569,16 +437,10 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
     assert seen == ["132" if kept else None]
 
 
-# ---- the command
-def command(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [sys.executable, "-m", "charlstm_tui", *argv], capture_output=True, text=True, timeout=60, **options
-    )
-
-
-def test_without_a_terminal_it_says_one_sentence() -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "TEXTUAL_DRIVER"}
-    ended = command(stdin=subprocess.DEVNULL, env=environment)
+def test_without_a_terminal_it_says_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
+    command = [sys.executable, "-m", "charlstm_tui"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     assert "needs a terminal" in ended.stderr
@@ -604,79 +466,6 @@ def test_a_wrong_argument_is_one_sentence(
     assert len(said.err.splitlines()) == 1
     assert words in said.err
     assert not said.out
-
-
-@contextlib.contextmanager
-def in_a_terminal(*argv: str) -> Iterator[tuple[int, int]]:
-    """The app in a pty of its own: its process and the pty's other end."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.environ.update(TERM="xterm-256color", COLUMNS="80", LINES="24")
-        os.execv(sys.executable, [sys.executable, "-m", "charlstm_tui", *argv])
-    try:
-        yield process, terminal
-    finally:
-        with contextlib.suppress(OSError):
-            os.close(terminal)
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            if os.waitpid(process, os.WNOHANG)[0] == 0:
-                os.kill(process, signal.SIGKILL)
-                os.waitpid(process, 0)
-
-
-def read_until(terminal: int, word: bytes | None, seconds: float = 60.0) -> bytes:
-    """What the app writes, until ``word`` came or (``None``) until it ended."""
-    seen, end = b"", time.monotonic() + seconds
-    while time.monotonic() < end and (word is None or word not in seen):
-        if select.select([terminal], [], [], 0.05)[0]:
-            try:
-                part = os.read(terminal, 65536)
-            except OSError:
-                return seen
-            if not part:
-                return seen
-            seen += part
-    assert word is None or word in seen, seen[-2000:]
-    return seen
-
-
-def ended(process: int, seconds: float = 60.0) -> int:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found, status = os.waitpid(process, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)  # waitpid has no deadline of its own
-    raise AssertionError("the app did not end")
-
-
-@pytest.mark.terminal
-@pytest.mark.parametrize(
-    ("how", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), ("quit", 0)], ids=str
-)
-def test_every_end_restores_the_terminal(how: signal.Signals | str, code: int) -> None:
-    with in_a_terminal() as (process, terminal):
-        before = termios.tcgetattr(terminal)
-        read_until(terminal, b"help")
-        assert termios.tcgetattr(terminal) != before
-        if isinstance(how, signal.Signals):
-            os.kill(process, how)
-        else:
-            os.write(terminal, b"\x11")
-        written = read_until(terminal, b"\x1b[?1004l")
-        assert b"\x1b[?1049l" in written
-        assert b"\x1b[?25h" in written
-        assert termios.tcgetattr(terminal) == before
-        read_until(terminal, None, 5)
-        assert ended(process) == code
-
-
-@pytest.mark.terminal
-def test_a_terminal_that_goes_away_ends_the_app_even_where_its_signal_is_ignored() -> None:
-    with in_a_terminal() as (process, terminal):
-        read_until(terminal, b"help")
-        os.close(terminal)
-        assert ended(process) == 129
 
 
 class Letters(View):

@@ -20,25 +20,9 @@ from playing_app import playing
 from recorded_run import record
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the tests write their configuration."""
-    path = tmp_path / "config.toml"
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
 async def choose_theme(app: Driven, name: str) -> None:
-    await app.press("colon", *"theme")
-    await app.shows("Change the current theme")
-    await app.press("enter")
-    await app.shows("Which theme?")
+    await app.press("colon", *"theme", shows="Change the current theme")
+    await app.press("enter", shows="Which theme?")
     await app.press(*name)
     await app.until(lambda: app.text().count(name) > 1)
     await app.press("enter")
@@ -57,8 +41,7 @@ async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Pa
         assert app.app.theme == "nord"
         assert app.app.bits
         await app.shows("poems.txt")
-        app.app.go("train")
-        await app.in_mode("train")
+        await app.go("train")
         assert isinstance(app.mode, TrainScreen)
         assert app.mode.setup.state.choices.preset == "standard"
         assert not app.app.config.mouse
@@ -111,30 +94,23 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
     (Path.cwd() / "inner").mkdir()
     (Path.cwd() / "inner" / "diary.txt").write_text("a b c\n" * 400)
     async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         await choose_theme(app, "gruvbox")
         await app.press("s")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         await app.shows("smoothing: light")
-        await app.press("s")
-        await app.shows("smoothing: medium")
-        await app.press("1")
-        await app.in_mode("corpus")
+        await app.press("s", shows="smoothing: medium")
+        await app.press("1", mode="corpus")
         assert isinstance(app.mode, CorpusScreen)
         app.mode.texts_view.browse(Path.cwd() / "inner")
         await app.shows("diary.txt")
     async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         assert app.app.theme == "gruvbox"
         assert isinstance(app.mode, RunsScreen)
         assert app.mode.table.sort.title == "BEST"
-        await app.press("enter")
-        await app.shows("smoothing: medium")
-        await app.press("1")
-        await app.shows("diary.txt")
+        await app.press("enter", shows="smoothing: medium")
+        await app.press("1", shows="diary.txt")
 
 
 async def test_folder_is_not_that_of_another_start(

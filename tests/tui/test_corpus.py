@@ -21,7 +21,6 @@ from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, first_entr
 from charlstm_tui.corpus.summary import enough_for, held_out_words
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
-from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.train.run_plan import TextFacts
 from charlstm_tui.train.run_plan import held_out_words as held_out_in_plan
 from charlstm_tui.widgets.path_input import complete
@@ -34,14 +33,8 @@ PROSE = "It was the best of times, it was the worst of times.\n" * 400
 LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy it, give it away or re-use it.\n" * 40
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts are previewed; only tests that ask for ``counted`` read them as a whole."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
 @pytest.fixture
-def counted(_nothing_is_counted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are read and counted as soon as the cursor is on them."""
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 0)
 
@@ -55,20 +48,59 @@ def view(app: Driven) -> TextsView:
 async def onto(app: Driven, name: str) -> None:
     """Move the cursor down to the entry called ``name``."""
     await app.shows("python-reference")
-    rows = app.mode.query_one(RowList)
     await app.press("home")
     for _ in range(60):
-        entry = view(app).texts.current
-        if entry is not None and entry.name == name:
+        if current(app) == name:
             return
-        before = rows.cursor
         await app.press("down")
-        if rows.cursor == before:
-            break
     raise AssertionError(f"{name} is not in the list:\n{app.text()}")
 
 
-# ---- what is on offer
+async def test_welcome_names_a_ready_model_only_where_there_is_one(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: None)
+    async with driven(places) as app:
+        assert "or the ready model to play" not in await app.shows("Welcome. Enter takes a text")
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: Path("demo.safetensors"))
+    async with driven(places) as app:
+        await app.shows("Welcome. Enter takes a text", "or the ready model to play")
+        await app.shows("▸ the model in the box", "has read English books", "Enter play")
+        await app.resize(60, 20)
+        await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
+        await app.press("escape", lacks="Welcome")
+        await app.press("enter", mode="generate")
+        assert app.app.model == ModelChoice("demo")
+
+
+@pytest.mark.usefixtures("counted")
+async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(places: Path) -> None:
+    def figure(shown: str) -> float:
+        return float(next(line for line in shown.splitlines() if "letter frequencies" in line).split()[-1])
+
+    text = Path("times.txt")
+    text.write_bytes(b"")
+    async with driven(places, text="times.txt") as app:
+        await app.shows("empty", "o opens another text")
+        for content, words in (("A line.\n" * 20, "Too little text for figures"), (PROSE + LICENCE, "compressor (xz)")):
+            text.write_text(content)
+            await app.go("runs")
+            await app.go("corpus")
+            shown = await app.shows(f"{len(content.removesuffix(LICENCE)):,} characters", content[:7], words)
+        await app.shows("licence: left out", "Header and licence are left out")
+        await app.press("l")
+        await app.shows("licence: kept", "licence: l leaves them out", f"{len(PROSE + LICENCE):,} characters")
+        await app.press("l", shows=("Header and licence are left out", "compressor (xz)"))
+        await app.press("u")
+        in_bits = await app.shows("LOSS TO BEAT, bits on the held-out part", "last letter (order 1)")
+        assert figure(in_bits) == pytest.approx(figure(shown) / math.log(2), abs=0.01)
+        await app.resize(200, 60)
+        await app.shows("FREQUENT CHARACTERS", "last two letters (order 2)")
+        await onto(app, "python-reference")
+        shown = await app.shows("compressor (xz)", "✓ Enough text")
+        assert not any(line.startswith("!") for line in map(str.strip, shown.splitlines())), "it needs no warning"
+
+
 def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Path) -> None:
     Path("data").mkdir()
     Path("data/anna.txt").write_text("x")
@@ -96,14 +128,6 @@ def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(
     assert first_entry(found) == BoxModel()
 
 
-async def test_model_in_the_box_says_what_it_is_and_is_played_at_once(places: Path) -> None:
-    async with driven(places) as app:
-        await app.shows("▸ the model in the box", "has read English books", "Enter play")
-        await app.press("enter")
-        await app.in_mode("generate")
-        assert app.app.model == ModelChoice("demo")
-
-
 def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_archives(tmp_path: Path) -> None:
     place = tmp_path / "texts"
     (place / "poems").mkdir(parents=True)
@@ -129,41 +153,15 @@ def test_a_given_text_comes_first() -> None:
     assert not any(entry.name == "python-reference" for section in others for entry in section.entries)
 
 
-async def test_texts_that_runs_were_made_of_are_recent(places: Path, tmp_path: Path) -> None:
-    record(places, "finished").close()
-    used = tmp_path / "used.txt"
-    used.write_text(PROSE)
-    run = places / "novel-quick-1" / "run.json"
-    run.write_text(run.read_text().replace("/texts/novel.txt", str(used)))
-    async with driven(places) as app:
-        app.app.go("corpus")
-        await app.shows("RECENT", "used.txt")
-
-
 def test_reference_reads_a_text_as_it_is() -> None:
     choice = CorpusChoice("python-reference", "python-reference")
-    assert choice.options() == USUAL
-    assert choice.options("quick") == USUAL
+    assert choice.options() == choice.options("quick") == USUAL
     assert choice.options("reference") == TextOptions()
 
 
-# ---- what is said of a text
-@pytest.mark.usefixtures("counted")
-async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
-    Path("times.txt").write_text(PROSE + LICENCE)
-    async with driven(places, text="times.txt") as app:
-        await app.shows("times.txt", "It was the best of times", "GIVEN")
-        simple = (
-            "letter frequencies (order 0)",
-            "last letter (order 1)",
-            "last two letters (order 2)",
-            "compressor (xz)",
-        )
-        text = await app.shows(*simple, "Frequent", "Header and licence are left out")
-        assert f"{len(PROSE):,} characters" in text
-        assert "█" in text
-        await app.press("l")
-        await app.shows("licence: kept", "licence: l leaves them out", f"{len(PROSE + LICENCE):,} characters")
+def current(app: Driven) -> str:
+    """The entry that the cursor is on."""
+    return getattr(view(app).texts.current, "name", "")
 
 
 @pytest.mark.usefixtures("counted")
@@ -172,12 +170,8 @@ async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places:
     lines = prose(30, width=48).splitlines()
     async with driven(places, text="house.txt") as app:
         await app.shows("lines: auto", "lines joined into 30 paragraphs; p keeps them.")
-        state = view(app).text
-        assert state is not None
-        assert state.beginning is not None
-        assert state.beginning.startswith(f"{lines[0]} {lines[1]} {lines[2]}")
-        await app.press("p")
-        await app.shows("lines: kept", lines[1])
+        assert view(app).text.beginning.startswith(" ".join(lines[:3]))
+        await app.press("p", shows=("lines: kept", lines[1]))
 
 
 async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
@@ -201,344 +195,33 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
 
 
 @pytest.mark.usefixtures("counted")
-async def test_wide_terminals_show_bars_of_the_characters(places: Path) -> None:
-    Path("times.txt").write_text(PROSE)
-    async with driven(places, (200, 60), text="times.txt") as app:
-        await app.shows("FREQUENT CHARACTERS", "last two letters (order 2)")
-
-
-@pytest.mark.usefixtures("counted")
-async def test_what_should_be_cleaned_is_named_and_cleaned(places: Path) -> None:
+async def test_hostile_text_is_literal_and_what_should_be_cleaned_or_is_no_text_is_said(places: Path) -> None:
+    Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
+    Path("photo.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
     Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
-    async with driven(places, (120, 36), text="soft.txt") as app:
-        await app.shows("! Cleaning (n) removes 400 soft hyphens.", "clean: no")
-        assert "be\u00adst" not in app.text()
-        assert "It was the best of" not in app.text()
-        await app.press("n")
-        await app.shows("✓ Cleaning removes 400 soft hyphens.", "It was the best of")
-
-
-@pytest.mark.usefixtures("counted")
-async def test_a_short_text_says_that_it_is_too_short_for_figures(places: Path) -> None:
-    Path("short.txt").write_text("A line.\n" * 20)
-    async with driven(places, text="short.txt") as app:
-        await app.shows("Too little text for figures")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [("empty.txt", b"", "empty"), ("photo.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, "photo.txt")],
-)
-@pytest.mark.usefixtures("counted")
-async def test_what_is_no_text_gets_a_sentence_and_a_key(places: Path, name: str, content: bytes, words: str) -> None:
-    Path(name).write_bytes(content)
-    async with driven(places, text=name) as app:
-        await app.shows(words, "o opens another text")
+    async with driven(places, (120, 36)) as app:
+        await onto(app, "[red]evil.txt")
+        text = await app.shows("[red]evil.txt", "[/red] [bold]", "Frequent")
+        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(text)
+        await onto(app, "soft.txt")
+        text = await app.shows("! Cleaning (n) removes 400 soft hyphens.", "clean: no")
+        assert "be\u00adst" not in text
+        assert "It was the best of" not in text
+        await app.press("n", shows=("✓ Cleaning removes 400 soft hyphens.", "It was the best of"))
+        await onto(app, "photo.txt")
+        await app.shows("o opens another text")
         await app.lacks("Enter use")
         await app.press("enter")
         assert app.app.corpus is None
 
 
 @pytest.mark.usefixtures("counted")
-async def test_a_text_that_was_mended_or_written_anew_is_read_anew(places: Path) -> None:
-    text = Path("notes.txt")
-    text.write_bytes(b"")
-    async with driven(places, text="notes.txt") as app:
-        await app.shows("empty", "o opens another text")
-        for content in ("It was better by then. " * 300, "It was written anew. " * 100):
-            text.write_text(content)
-            await app.press("4")
-            await app.in_mode("runs")
-            await app.press("1")
-            await app.shows(f"{len(content):,} characters", content[:20])
-
-
-@pytest.mark.usefixtures("counted")
-async def test_hostile_text_is_shown_literally(places: Path) -> None:
-    Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
-    async with driven(places, (120, 36), text="[red]evil.txt") as app:
-        text = await app.shows("[red]evil.txt", "[/red] [bold]", "Frequent")
-        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(text)
-
-
-# ---- keys
-async def test_enter_takes_the_text_and_goes_to_train(places: Path) -> None:
-    async with driven(places) as app:
-        await app.shows("Welcome")
-        await onto(app, "python-reference")
-        await app.press("enter")
-        await app.in_mode("train")
-        assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
-
-
-async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
+async def test_texts_and_folders_are_read_in_threads_and_again_when_they_have_changed(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TextsView, "show_current", lambda self: None)
-    async with driven(places) as app:
-        await onto(app, "python-reference")
-        await app.press("enter")
-        await app.in_mode("train")
-
-
-async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
-    async with driven(places, (120, 30)) as app:
-        await onto(app, "python-reference")
-        await app.shows("licence: left out", "held out: end of text", "clean: no", "lines: auto")
-        await app.press("l", "h", "n", "p")
-        await app.shows("licence: kept", "held out: blocks", "clean: yes", "lines: kept")
-        await app.press("enter")
-        await app.in_mode("train")
-        chosen = app.app.corpus
-        assert chosen is not None
-        assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (False, "keep", True, "blocks")
-        assert not chosen.options().strip_boilerplate
-
-
-async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) -> None:
-    async with driven(places) as app:
-        await app.shows("python-reference", "python-source")
-        await app.press("slash", *"source")
-        await app.lacks("▸ python-reference")
-        await app.press("enter")
-        await app.until(lambda: getattr(view(app).texts.current, "name", "") == "python-source")
-        await app.press("slash", *"xyz")
-        await app.shows("Nothing is called “xyz”.", "Esc shows all.")
-        await app.press("escape")
-        await app.shows("python-reference", "python-source")
-        assert getattr(view(app).texts.current, "name", "") == "python-source", "where the cursor was"
-
-
-async def test_folders_are_walked_with_enter(places: Path) -> None:
-    Path("poems").mkdir()
-    Path("poems/sonnet.txt").write_text(PROSE)
-    async with driven(places) as app:
-        await onto(app, "poems/")
-        await app.shows("Enter opens poems/", "open folder")
-        await app.press("enter")
-        await app.shows("sonnet.txt")
-        rows = app.mode.query_one(RowList)
-        await app.until(lambda: str(rows.cursor).endswith("sonnet.txt"))  # not on the way out again
-        await onto(app, "..")
-        await app.press("enter")
-        await app.until(lambda: str(rows.cursor).endswith("poems"))  # where one came from
-
-
-async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
-    Path("deep/er").mkdir(parents=True)
-    Path("deep/er/tale.txt").write_text(PROSE)
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("o")
-        await app.until(lambda: isinstance(app.screen, PromptDialog))
-        line = app.screen.query_one(Input)
-        for missing in ("deep/nothing", "~nobody/notes.txt"):
-            await app.press(*missing, "enter")
-            await app.shows("There is no file", missing.rpartition("/")[2])
-            line.value = ""
-        line.value = "long " * 1000
-        await app.press("enter")
-        await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
-        line.value = ""
-        await app.press(*"de")
-        await app.until(lambda: line._suggestion == "deep/")
-        await app.press("tab", *"er/t")
-        await app.until(lambda: line._suggestion == "deep/er/tale.txt")
-        await app.press("tab", "enter")
-        await app.shows("GIVEN", "tale.txt", "It was the best of times")
-        assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
-
-
-async def test_a_click_moves_the_cursor_and_a_second_one_takes_the_text(places: Path) -> None:
-    async with driven(places) as app:
-        text = await app.shows("python-source")
-        row = next(y for y, line in enumerate(text.splitlines()) if "python-source" in line[:28])
-        await app.pilot.click(offset=(4, row))
-        await app.until(lambda: getattr(view(app).texts.current, "name", "") == "python-source")
-        await app.pilot.click(offset=(4, row))
-        await app.in_mode("train")
-
-
-async def test_the_welcome_names_a_ready_model_only_where_there_is_one(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for demo in (None, Path("demo.safetensors")):
-        monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda demo=demo: demo)
-        async with driven(places) as app:
-            text = await app.shows("Welcome. Enter takes a text")
-            assert ("or the ready model to play" in text) == (demo is not None)
-
-
-async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
-    (tmp_path / "away").mkdir()
-    (tmp_path / "away" / "tale.txt").write_text(PROSE)
-    async with driven(places, text=str(tmp_path / "away" / "tale.txt")) as app:
-        await app.shows("▸ tale.txt")
-        await app.press("enter")
-        await app.in_mode("train")
-        await app.until(lambda: recent_texts())
-    async with driven(places) as app:
-        await app.shows("RECENT", "tale.txt")
-
-
-async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: Path, tmp_path: Path) -> None:
-    path = paths.state_dir() / "recent-texts.json"
-    path.write_text(newer := '{"format": 2, "texts": []}')
-    (tmp_path / "tale.txt").write_text(PROSE)
-    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
-        await app.shows("▸ tale.txt", "by a newer charlstm")
-        await view(app).reload().wait()
-        await app.press("enter")
-        await app.in_mode("train")
-        assert len(app.app._notifications) == 1
-    assert path.read_text() == newer
-
-
-def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
-    assert enough_for(50_000)[1] is False
-    words, enough = enough_for(150_000)
-    assert (words.startswith("Enough text for: quick, standard"), "best" in words, enough) == (True, False, True)
-    ours = [name for name in PRESETS if name != "reference"]
-    assert enough_for(2_000_000) == (f"Enough text for: {', '.join(ours)}.", True)
-
-
-async def test_welcome_fits_a_narrow_terminal_and_escape_hides_it(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: Path("demo.safetensors"))
-    async with driven(places) as app:
-        await app.shows("Welcome")
-        await app.pilot.resize_terminal(60, 20)
-        await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
-        await app.pilot.resize_terminal(80, 24)
-        await app.shows("Welcome", "Esc hide")
-        await app.press("escape")
-        await app.lacks("Welcome")
-
-
-# ---- choices that belong to a text
-async def test_choices_belong_to_a_text_and_stay_with_it(places: Path) -> None:
-    for name in ("one.txt", "two.txt"):
-        Path(name).write_text(PROSE)
-    async with driven(places, (120, 30)) as app:
-        await onto(app, "one.txt")
-        await app.press("l", "h", "n")
-        await app.shows("licence: kept", "held out: blocks", "clean: yes")
-        await app.press("down")
-        await app.shows("▸ two.txt", "licence: left out", "held out: end of text", "clean: no")
-        await app.press("up")
-        await app.shows("▸ one.txt", "licence: kept", "held out: blocks", "clean: yes")
-        await app.press("down", "enter")
-        await app.in_mode("train")
-        assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")
-
-
-@pytest.mark.usefixtures("counted")
-async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen(places: Path) -> None:
-    Path("latin.txt").write_bytes((PROSE + "The naïve Señor.\n" + PROSE).encode("latin-1"))
-    Path("plain.txt").write_text(PROSE)
-    async with driven(places, (100, 30)) as app:
-        await onto(app, "latin.txt")
-        await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
-        await app.press("e")
-        await app.shows("Central Europe", "The naďve Seńor.")
-        names = [choice.name for choice in view(app).text.encodings]  # type: ignore[union-attr]
-        await app.press(*["down"] * names.index("cp1250"), "enter")
-        await app.shows("cp1250, chosen")
-        await app.lacks("is a guess")
-        await onto(app, "plain.txt")
-        await app.lacks("chosen")
-        await onto(app, "latin.txt")
-        await app.shows("cp1250, chosen")
-        await app.press("e", "home", "enter")  # the guess again
-        await app.shows("cp1252, guessed")
-        await app.press("e", "end", "enter")
-        await app.shows(", chosen")
-        await app.press("enter")
-        await app.in_mode("train")
-        assert app.app.corpus is not None
-        assert app.app.corpus.options().encoding == names[-1]
-
-
-async def test_the_encoding_of_ascii_cannot_be_chosen(places: Path) -> None:
-    Path("plain.txt").write_text(PROSE)
-    async with driven(places, (120, 30)) as app:
-        await app.shows("▸ plain.txt", "It was the best of times")
-        await app.press("e")
-        await app.lacks("encoding:")
-        assert app.screen is app.mode
-
-
-# ---- the preview
-@pytest.mark.usefixtures("counted")
-async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) -> None:
-    Path("times.txt").write_text(PROSE)
-    start = int(len(PROSE) * 0.9)
-    async with driven(places, (100, 60), text="times.txt") as app:
-        await app.shows(f"2.1 k characters held out, from character {start + 1:,} on: “")
-        preview = app.mode.query_one("#text-preview")
-        preview.scroll_end(animate=False)
-        await app.shows(f"── held out from character {start + 1:,} on ──")
-        await app.press("h")
-        await app.shows("held out in 2 blocks")
-        preview.scroll_to(y=105, animate=False)
-        await app.shows("── held out from character")
-
-
-@pytest.mark.usefixtures("counted")
-async def test_simple_models_are_shown_in_the_chosen_unit(places: Path) -> None:
-    Path("times.txt").write_text(PROSE)
-    async with driven(places, text="times.txt") as app:
-        text = await app.shows("LOSS TO BEAT, nats on the held-out part", "last letter (order 1)")
-        await app.press("u")
-        await app.shows("LOSS TO BEAT, bits on the held-out part")
-        in_bits = await app.shows("last letter (order 1)")
-
-        def figure(shown: str) -> float:
-            return float(next(line for line in shown.splitlines() if "letter frequencies" in line).split()[-1])
-
-        assert figure(in_bits) == pytest.approx(figure(text) / math.log(2), abs=0.01)
-
-
-@pytest.mark.parametrize("preset_name", ["quick", "best"])
-def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> None:
-    Path("long.txt").write_text(PROSE * 151)  # 3.2 million characters, of which quick holds out less than a tenth
-    choice = CorpusChoice(str(Path("long.txt").absolute()), "long.txt")
-    known = read_whole(choice, preset_name, lambda progress: None)
-    in_corpus = held_out_words(TextState(choice, **known), 80)  # type: ignore[arg-type]
-    settings = preset(preset_name, len(PROSE) * 151)
-    in_train = held_out_in_plan(settings, choice, TextFacts(len(PROSE) * 151, 20, {}))
-    size = {"quick": "300 k characters", "best": "320 k characters"}[preset_name]
-    assert in_train.startswith(size)
-    assert in_corpus.startswith(f"{size} held out by {preset_name},")
-
-
-@pytest.mark.usefixtures("counted")
-async def test_the_built_in_text_has_no_warning(places: Path) -> None:
-    async with driven(places, (120, 40)) as app:
-        await onto(app, "python-reference")
-        text = await app.shows("compressor (xz)", "✓ Enough text")
-        assert not any(line.startswith("!") for line in map(str.strip, text.splitlines()))
-
-
-@pytest.mark.usefixtures("counted")
-async def test_a_folder_whose_files_have_changed_is_read_again(places: Path) -> None:
     folder = Path("plays")
     folder.mkdir()
     (folder / "first.txt").write_text(PROSE)
-    async with driven(places, text="plays") as app:
-        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
-        (folder / "second.txt").write_text(PROSE)
-        view(app).show_current()
-        await app.shows(f"{2 * len(PROSE):,} characters", "compressor (xz)")
-        (folder / "second.txt").unlink()
-        view(app).show_current()
-        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
-
-
-@pytest.mark.usefixtures("counted")
-async def test_texts_and_folders_are_read_in_threads(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("times.txt").write_text(PROSE)
     wrong: list[str] = []
 
     def watched(name: str) -> None:
@@ -555,9 +238,184 @@ async def test_texts_and_folders_are_read_in_threads(places: Path, monkeypatch: 
     for name in ("corpus.open_corpus", "corpus.preview", "corpus.encoding_choices", "statistics.describe"):
         watched(f"charlstm.text.{name}")
     watched("charlstm_tui.corpus.texts_view.sections")
-    async with driven(places) as app:
-        await app.shows("▸ times.txt", "compressor (xz)")
+    async with driven(places, text="plays") as app:
+        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
+        (folder / "second.txt").write_text(PROSE)
+        view(app).show_current()
+        await app.shows(f"{2 * len(PROSE):,} characters", "compressor (xz)")
+        (folder / "second.txt").unlink()
+        view(app).show_current()
+        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
     assert wrong == []
+
+
+async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TextsView, "show_current", lambda self: None)
+    async with driven(places) as app:
+        await onto(app, "python-reference")
+        await app.press("enter", mode="train")
+        assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
+
+
+async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) -> None:
+    async with driven(places) as app:
+        text = await app.shows("python-reference", "python-source")
+        await app.press("slash", *"source", lacks="▸ python-reference")
+        await app.press("enter")
+        await app.until(lambda: current(app) == "python-source")
+        await app.press("slash", *"xyz", shows=("Nothing is called “xyz”.", "Esc shows all."))
+        await app.press("escape", shows=("python-reference", "python-source"))
+        assert current(app) == "python-source", "where the cursor was"
+        row = next(y for y, line in enumerate(text.splitlines()) if "python-reference" in line[:28])
+        await app.pilot.click(offset=(4, row))
+        await app.until(lambda: current(app) == "python-reference")
+        await app.pilot.click(offset=(4, row))  # a second one takes the text
+        await app.in_mode("train")
+
+
+async def test_folders_are_walked_with_enter(places: Path) -> None:
+    Path("poems").mkdir()
+    Path("poems/sonnet.txt").write_text(PROSE)
+    async with driven(places) as app:
+        await onto(app, "poems/")
+        await app.shows("Enter opens poems/", "open folder")
+        await app.press("enter", shows="sonnet.txt")
+        rows = app.mode.query_one(RowList)
+        await app.until(lambda: str(rows.cursor).endswith("sonnet.txt"))  # not on the way out again
+        await onto(app, "..")
+        await app.press("enter")
+        await app.until(lambda: str(rows.cursor).endswith("poems"))  # where one came from
+
+
+async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
+    Path("deep/er").mkdir(parents=True)
+    Path("deep/er/tale.txt").write_text(PROSE)
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.enter("o", "deep/nothing")
+        await app.shows("There is no file", "nothing")
+        await app.answer("~nobody/notes.txt")
+        await app.shows("There is no file", "notes.txt")
+        await app.answer("long " * 1000)
+        await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
+        line = app.screen.query_one(Input)
+        line.value = ""
+        await app.press(*"de")
+        await app.until(lambda: line._suggestion == "deep/")
+        await app.press("tab", *"er/t")
+        await app.until(lambda: line._suggestion == "deep/er/tale.txt")
+        await app.press("tab", "enter", shows=("GIVEN", "tale.txt", "It was the best of times"))
+        assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
+
+
+async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
+    for name in ("tale.txt", "of-a-run.txt"):
+        (tmp_path / name).write_text(PROSE)
+    spec = record(places, "finished").run.spec_path
+    spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
+    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
+        await app.shows("▸ tale.txt")
+        await app.press("enter", mode="train")
+        await app.until(lambda: recent_texts())
+    async with driven(places) as app:
+        app.app.go("corpus")
+        await app.shows("RECENT", "tale.txt", "of-a-run.txt")
+
+
+async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        Path(name).write_text(PROSE)
+    own = ("licence: kept", "held out: blocks", "clean: yes", "lines: kept")
+    async with driven(places, (120, 30)) as app:
+        await onto(app, "one.txt")
+        await app.press("e")  # of ASCII no encoding can be chosen
+        await app.lacks("encoding:")
+        assert app.screen is app.mode
+        await app.press("l", "h", "n", "p")
+        await app.shows(*own)
+        await app.press("down")
+        await app.shows("▸ two.txt", "licence: left out", "held out: end of text", "clean: no", "lines: auto")
+        await app.press("up")
+        await app.shows("▸ one.txt", *own)
+        await app.press("enter", mode="train")
+        chosen = app.app.corpus
+        assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (False, "keep", True, "blocks")
+        assert not chosen.options().strip_boilerplate
+        await app.go("corpus")
+        await onto(app, "two.txt")
+        await app.press("enter", mode="train")
+        assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")
+
+
+async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: Path, tmp_path: Path) -> None:
+    path = paths.state_dir() / "recent-texts.json"
+    path.write_text(newer := '{"format": 2, "texts": []}')
+    (tmp_path / "tale.txt").write_text(PROSE)
+    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
+        await app.shows("▸ tale.txt", "by a newer charlstm")
+        await view(app).reload().wait()
+        await app.press("enter", mode="train")
+        assert len(app.app._notifications) == 1
+    assert path.read_text() == newer
+
+
+def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
+    assert enough_for(50_000)[1] is False
+    words, enough = enough_for(150_000)
+    assert (words.startswith("Enough text for: quick, standard"), "best" in words, enough) == (True, False, True)
+    ours = [name for name in PRESETS if name != "reference"]
+    assert enough_for(2_000_000) == (f"Enough text for: {', '.join(ours)}.", True)
+
+
+@pytest.mark.usefixtures("counted")
+async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen(places: Path) -> None:
+    Path("latin.txt").write_bytes((PROSE + "The naïve Señor.\n" + PROSE).encode("latin-1"))
+    Path("plain.txt").write_text(PROSE)
+    async with driven(places, (100, 30)) as app:
+        await onto(app, "latin.txt")
+        await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
+        await app.press("e", shows=("Central Europe", "The naďve Seńor."))
+        names = [choice.name for choice in view(app).text.encodings]
+        await app.press(*["down"] * names.index("cp1250"), "enter", shows="cp1250, chosen")
+        await app.lacks("is a guess")
+        await onto(app, "plain.txt")
+        await app.lacks("chosen")
+        await onto(app, "latin.txt")
+        await app.shows("cp1250, chosen")
+        await app.press("e", "home", "enter")  # the guess again
+        await app.shows("cp1252, guessed")
+        await app.press("e", "end", "enter", shows=", chosen")
+        await app.press("enter", mode="train")
+        assert app.app.corpus.options().encoding == names[-1]
+
+
+@pytest.mark.usefixtures("counted")
+async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) -> None:
+    Path("times.txt").write_text(PROSE)
+    start = int(len(PROSE) * 0.9)
+    async with driven(places, (100, 60), text="times.txt") as app:
+        await app.shows(f"2.1 k characters held out, from character {start + 1:,} on: “")
+        preview = app.mode.query_one("#text-preview")
+        preview.scroll_end(animate=False)
+        await app.shows(f"── held out from character {start + 1:,} on ──")
+        await app.press("h", shows="held out in 2 blocks")
+        preview.scroll_to(y=105, animate=False)
+        await app.shows("── held out from character")
+
+
+@pytest.mark.parametrize("preset_name", ["quick", "best"])
+def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> None:
+    Path("long.txt").write_text(PROSE * 151)  # 3.2 million characters, of which quick holds out less than a tenth
+    choice = CorpusChoice(str(Path("long.txt").absolute()), "long.txt")
+    known = read_whole(choice, preset_name, lambda progress: None)
+    in_corpus = held_out_words(TextState(choice, **known), 80)
+    settings = preset(preset_name, len(PROSE) * 151)
+    in_train = held_out_in_plan(settings, choice, TextFacts(len(PROSE) * 151, 20, {}))
+    size = {"quick": "300 k characters", "best": "320 k characters"}[preset_name]
+    assert in_train.startswith(size)
+    assert in_corpus.startswith(f"{size} held out by {preset_name},")
 
 
 async def test_states_of_few_texts_are_kept(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -566,12 +424,10 @@ async def test_states_of_few_texts_are_kept(places: Path, monkeypatch: pytest.Mo
         Path(f"{number}.txt").write_text(PROSE)
     async with driven(places) as app:
         await app.shows("▸ 0.txt")
-        await app.press(*["down"] * 5)
-        await app.shows("▸ 5.txt", "It was the best of times")
+        await app.press(*["down"] * 5, shows=("▸ 5.txt", "It was the best of times"))
         assert len(view(app)._states) == 3
 
 
-# ---- parts
 def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:
     (tmp_path / "novels").mkdir()
     (tmp_path / "novel.txt").write_text("x")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from textual.events import Paste
 from textual.widgets import Input, OptionList
 
@@ -27,74 +26,91 @@ def question(title: str) -> ChoiceDialog:
     return ChoiceDialog(title, "", [Choice("y", "yes", True), Choice("n", "no", False)])
 
 
-async def test_a_question_that_needs_no_explanation_has_no_empty_lines_for_it(tmp_path: Path) -> None:
+async def test_a_dialog_answers_once_and_in_its_turn(tmp_path: Path) -> None:
     async with driven(tmp_path) as app:
         await app.in_mode("corpus")
-        await app.app.push_screen(question("first"))
+        answers: list[Any] = []
+
+        async def answered(*expected: Any) -> None:
+            await app.until(lambda: answers == list(expected) and app.screen is app.mode)
+            answers.clear()
+
+        first = question("first")
+        await app.app.push_screen(first, answers.append)
         lines = (await app.shows("first", "yes")).splitlines()
         title, answer = (next(at for at, line in enumerate(lines) if word in line) for word in ("first", "yes"))
-        assert answer - title == 2
+        assert answer - title == 2, "no empty lines for an explanation that it does not need"
+        first.dismiss(True)  # two at once
+        first.dismiss(None)
+        await answered(True)
 
-
-async def test_two_answers_at_once_are_one(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        answers: list[Any] = []
-        dialog = question("first")
-        await app.app.push_screen(dialog, answers.append)
-        dialog.dismiss(True)
-        dialog.dismiss(None)
-        await app.until(lambda: app.app.screen is app.mode and answers)
-        assert answers == [True]
-
-
-async def test_a_dialog_below_another_waits_for_its_turn(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        answers: list[Any] = []
         below, above = question("below"), question("above")
         await app.app.push_screen(below, answers.append)
         await app.app.push_screen(above, answers.append)
         below.dismiss(True)  # a key that was meant for it came late
         await app.pilot.pause(0.05)
-        assert app.app.screen is above
-        await app.pilot.press("n")
+        assert app.screen is above
+        await app.press("n")
         await app.until(lambda: answers == [False])
-        await app.pilot.press("escape")
-        await app.until(lambda: app.app.screen is app.mode)
-        assert answers == [False, None]
+        await app.press("escape")
+        await answered(False, None)
+
+        quick = question("quick")
+        app.app.push_screen(quick, answers.append)
+        quick.dismiss(True)  # before it is there
+        await answered(True)
+
+        await app.app.push_screen(question("keys"), answers.append)
+        options = app.screen.query_one(OptionList)
+        app.screen.set_focus(options)
+        await app.pilot.pause()
+        app.burst("down", "up", "down")
+        await options.remove()  # the widget that had a key is gone
+        await app.press("escape")
+        await answered(None)
+
+        for wanted in ("first", "second", "third"):
+            choices = [Choice(word[0], word, word) for word in ("first", "second", "third")]
+            app.app.push_screen(ChoiceDialog("Which one?", "", choices), answers.append)
+            lines = (await app.shows("Which one?", "third")).splitlines()
+            row = next(number for number, line in enumerate(lines) if wanted in line)
+            await app.pilot.click(offset=(lines[row].index(wanted), row))
+            await answered(wanted)
 
 
-@pytest.mark.parametrize("rows", [24, 36])
-async def test_long_continuations_leave_room_for_the_keys(tmp_path: Path, rows: int) -> None:
-    async with driven(tmp_path, (80, rows)) as app:
-        await app.in_mode("corpus")
-        dialog = ContinuationsDialog("before", lambda first: None)
-        await app.app.push_screen(dialog)
-        found = tuple(Continuation("words of a line " * 4 + "\n" + "and of another one " * 4, 1.5) for _ in range(6))
-        dialog.show(Continuations(1, found, complete=True))
-        await app.shows("words of a line", "r others", "Esc cancel")
-
-
-@pytest.mark.parametrize("rows", [12, 24, 36])
-async def test_long_texts_leave_room_for_the_keys(tmp_path: Path, rows: int) -> None:
-    async with driven(tmp_path, (80, rows)) as app:
-        await app.in_mode("corpus")
-        await app.app.push_screen(ErrorsDialog([f"entry {number} is wrong" for number in range(200)]))
-        await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
-
-
-async def test_an_answer_before_the_dialog_is_there_is_kept(tmp_path: Path) -> None:
+async def test_long_dialogs_leave_room_for_the_keys_and_are_as_wide_as_their_answers(tmp_path: Path) -> None:
+    name = "a-run-with-a-long-name-" + "x" * 60
+    found = tuple(Continuation("words of a line " * 4 + "\n" + "and of another one " * 4, 1.5) for _ in range(6))
     async with driven(tmp_path) as app:
         await app.in_mode("corpus")
-        answers: list[Any] = []
-        dialog = question("quick")
-        app.app.push_screen(dialog, answers.append)
-        dialog.dismiss(True)
-        await app.until(lambda: answers == [True] and app.app.screen is app.mode)
+        for rows in (12, 24, 36):
+            await app.resize(80, rows)
+            await app.app.push_screen(ErrorsDialog([f"entry {number} is wrong" for number in range(200)]))
+            await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
+            await app.press("escape")
+            if rows > 12:
+                dialog = ContinuationsDialog("before", lambda first: None)
+                await app.app.push_screen(dialog)
+                dialog.show(Continuations(1, found, complete=True))
+                await app.shows("words of a line", "r others", "Esc cancel")
+                await app.press("escape")
+        await app.resize(120, 36)
+        await app.app.push_screen(ChoiceDialog("Start from", "", [Choice("1", name, 1), Choice("n", "new", 0)]))
+        await app.shows(name)
+        await app.press("escape")
+        await app.app.push_screen(PromptDialog("A path", value=name, wide=True))
+        await app.shows(name)
+        await app.resize(60, 24)
+        wide = app.screen.query_one(".dialog")
+        await app.until(lambda: wide.region.right <= 60)
+        line = app.screen.query_one(Input)
+        line.value = ""
+        line.post_message(Paste("x" * 20_000))  # a book is left out
+        await app.press("!")
+        await app.until(lambda: line.value == "!")
 
 
-async def test_a_dialog_that_is_left_while_it_opens_harms_nothing(tmp_path: Path) -> None:
+async def test_a_dialog_that_is_left_while_it_opens_harms_nothing_and_after_leaving_no_key_acts(tmp_path: Path) -> None:
     formats = [Format(".txt", "the text"), Format(".md", "Markdown")]
     async with driven(tmp_path) as app:
         await app.in_mode("corpus")
@@ -105,7 +121,33 @@ async def test_a_dialog_that_is_left_while_it_opens_harms_nothing(tmp_path: Path
         assert app.app.screen is app.mode
         app.app.push_screen(SaveDialog("Save", "a.txt", formats))
         app.app.exit()
+        assert not app.mode.available()
+        assert not app.app.check_action("do", ("app.quit",))
     assert app.app.return_code == 0
+
+
+async def test_model_picker_opens_what_was_chosen_and_says_that_nothing_has_the_name(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", name="first", steps=10).run
+    async with driven(tmp_path) as app:
+        await app.until(lambda: bool(app.app.runs_state.runs))
+        answers: list[Any] = []
+        for opened in (str(run.path), None):
+            picker = ModelPicker(app.app.runs_state, "")
+            await app.app.push_screen(picker, answers.append)
+            options = picker.query_one(OptionList)
+            await app.until(lambda options=options: options.highlighted == 0)
+            if opened:
+                options.action_select()
+                picker.fill("no such model")  # as when the line was typed in before the list's message came
+                await app.until(lambda: answers == [opened])  # noqa: B023 - it is awaited here
+        await app.shows("the model in the box")
+        await app.press(*"zzz", shows="Nothing here is called “zzz”.")
+        await app.press("down", "enter")  # the sentence cannot be chosen
+        await app.shows("There is no model or session called zzz")
+        Path("novel.txt").touch()
+        await app.answer("./novel.txt")
+        await app.shows("./novel.txt is no model or session: take one listed")
+        assert app.screen is picker
 
 
 async def test_keys_and_a_paste_reach_what_the_key_before_them_opens(tmp_path: Path) -> None:
@@ -122,100 +164,6 @@ async def test_keys_and_a_paste_reach_what_the_key_before_them_opens(tmp_path: P
         app.burst("1", "o", *str(tmp_path), "enter", "question_mark", "escape", "colon", *"theme", "escape", "2")
         await app.in_mode("train")
         assert app.app.screen is app.mode
-
-
-async def test_keys_go_on_when_the_widget_that_had_one_is_gone(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        await app.app.push_screen(question("first"))
-        options = app.app.screen.query_one(OptionList)
-        app.app.screen.set_focus(options)
-        await app.pilot.pause()
-        app.burst("down", "up", "down")
-        await options.remove()
-        await app.press("escape")
-        await app.until(lambda: app.app.screen is app.mode)
-
-
-async def test_after_leaving_no_key_does_anything(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        app.app.exit()
-        assert not app.mode.available()
-        assert not app.app.check_action("do", ("app.quit",))
-
-
-async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        record(tmp_path, "finished", name="first", steps=10)
-        await app.in_mode("corpus")
-        await app.until(lambda: [view.name for view in app.app.runs_state.runs] == ["first"])
-        answers: list[Any] = []
-        picker = ModelPicker(app.app.runs_state, "")
-        await app.app.push_screen(picker, answers.append)
-        options = picker.query_one(OptionList)
-        await app.until(lambda: options.highlighted == 0)
-        options.action_select()
-        picker.fill("no such model")  # as when the line was typed in before the list's message came
-        await app.until(lambda: bool(answers))
-        assert answers == [str(tmp_path / "first")]
-
-
-async def test_a_book_pasted_into_a_line_is_left_out(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        await app.app.push_screen(PromptDialog("find"))
-        line = app.app.screen.query_one(Input)
-        line.post_message(Paste("x" * 20_000))
-        await app.press("!")
-        await app.until(lambda: line.value.endswith("!"))
-        assert line.value == "!"
-
-
-async def test_dialogs_are_as_wide_as_their_answers_where_there_are_columns(tmp_path: Path) -> None:
-    name = "a-run-with-a-long-name-" + "x" * 60
-    async with driven(tmp_path, (120, 36)) as app:
-        await app.in_mode("corpus")
-        await app.app.push_screen(ChoiceDialog("Start from", "", [Choice("1", name, 1), Choice("n", "new", 0)]))
-        await app.shows(name)
-        await app.press("escape")
-        await app.app.push_screen(PromptDialog("A path", value=name, wide=True))
-        await app.shows(name)
-        await app.pilot.resize_terminal(60, 24)
-        dialog = app.screen.query_one(".dialog")
-        await app.until(lambda: dialog.region.right <= 60)
-
-
-async def test_model_picker_says_that_nothing_has_the_name(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        record(tmp_path, "finished", name="first", steps=10).close()
-        await app.in_mode("corpus")
-        picker = ModelPicker(app.app.runs_state, "")
-        await app.app.push_screen(picker)
-        await app.shows("the model in the box")
-        await app.press(*"zzz")
-        await app.shows("Nothing here is called “zzz”.")
-        await app.press("down", "enter")  # the sentence cannot be chosen
-        await app.shows("There is no model or session called zzz")
-        Path("novel.txt").touch()
-        picker.query_one(Input).value = "./novel.txt"
-        await app.press("enter")
-        await app.shows("./novel.txt is no model or session: take one listed")
-        assert app.screen is picker
-
-
-async def test_a_click_gives_the_answer_under_the_pointer(tmp_path: Path) -> None:
-    answers: list[str] = []
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        for wanted in ("first", "second", "third"):
-            choices = [Choice(word[0], word, word) for word in ("first", "second", "third")]
-            app.app.push_screen(ChoiceDialog("Which one?", "", choices), answers.append)
-            lines = (await app.shows("Which one?", "third")).splitlines()
-            row = next(number for number, line in enumerate(lines) if wanted in line)
-            await app.pilot.click(offset=(lines[row].index(wanted), row))
-            await app.until(lambda: app.screen is app.mode)
-            assert answers[-1] == wanted
 
 
 def test_rows_of_forms_and_lists_have_room_for_their_words_at_80_columns() -> None:

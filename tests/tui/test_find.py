@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from textual.content import Content
 from textual.widgets import Input
 
@@ -38,42 +37,32 @@ async def find(app: Driven, needle: str, count: str) -> None:
     await app.shows(count)
 
 
-async def test_preview_of_a_text_is_searched(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
+async def test_preview_of_a_text_is_searched(places: Path) -> None:
     Path("poems.txt").write_text("\n".join(f"line {number} of Poems" for number in range(90)))
     async with driven(places) as app:
         await app.in_mode("corpus")
         await app.shows("line 1 of Poems")
         await find(app, "line 7", "1 of 11")
-        await app.press("enter")
-        await app.shows("line 70 of Poems", "2 of 11")
-        await app.press("up", "up")
-        await app.shows("line 79 of Poems", "11 of 11")
+        await app.press("enter", shows=("line 70 of Poems", "2 of 11"))
+        await app.press("up", "up", shows=("line 79 of Poems", "11 of 11"))
         app.screen.query_one(FindBar).query_one(Input).value = "poems"
         await app.shows("of 90", "case: any")
         app.app.notify_info("Said meanwhile.")  # a notification leaves the bar in sight
         assert "Find" in await app.shows("Said meanwhile.", "case: any")
-        await app.press("ctrl+l")
-        await app.shows("not found", "case: as typed")
+        await app.press("ctrl+l", shows=("not found", "case: as typed"))
         await app.press("ctrl+l", "ctrl+o")
         app.screen.query_one(FindBar).query_one(Input).value = "poem"
         await app.shows("not found", "word: whole")
-        await app.press("ctrl+o")
-        await app.shows("of 90", "word: any")
+        await app.press("ctrl+o", shows=("of 90", "word: any"))
         await app.press("ctrl+l")
         await app.press("escape")
         await app.until(lambda: not app.mode.query(FindBar) and isinstance(app.mode.focused, TextPreview))
         assert app.app.last_search.match_case
-        app.app.go("runs")
-        await app.in_mode("runs")
-        await app.press("ctrl+f")
-        await app.shows("no text here")
+        await app.go("runs")
+        await app.press("ctrl+f", shows="no text here")
 
 
-async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)  # the beginning alone is read
+async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(places: Path) -> None:
     Path("novel.txt").write_text("the sea and the sky\n" * 2_000)
     async with driven(places) as app:
         await app.shows("the sea and the sky")

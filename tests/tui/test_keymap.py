@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.binding import BindingsMap
+from textual.widgets import OptionList
 
 from charlstm.config import load_config
 from charlstm_tui.actions import ACTIONS, BY_ID, SCOPES, active, bindings, key_of, use_keys
@@ -15,15 +16,6 @@ from charlstm_tui.main import command
 from charlstm_tui.palette import relevance
 from driven_app import driven
 from recorded_run import record
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the tests write their configuration."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-    path = tmp_path / "config.toml"
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
-    return path
 
 
 def checked(**keys: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
@@ -39,25 +31,16 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         '"app.mode_generate" = "5"\n"app.help" = "f4"\n"app.quit" = "f6"\n"app.mode_corpus" = "0"\n'
     )
     async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         await app.press("1")  # has no meaning any more
-        await app.press("0")
-        await app.in_mode("corpus")
-        await app.shows("Ctrl+G play", "y open path")
+        await app.press("0", mode="corpus", shows=("Ctrl+G play", "y open path"))
         await app.press("o")
         await app.pilot.pause()
         assert app.screen is app.mode
-        await app.press("y")
-        await app.shows("Open a text")
-        await app.press("escape", "f4")
-        await app.shows("Corpus: keys")
-        await app.shows("Ctrl+G")
-        await app.press("escape", "ctrl+p", *"open path")
-        await app.shows("[y]")
-        await app.press("escape")
-        await app.press("ctrl+c")
-        await app.shows("F6 quits")
+        await app.press("y", shows="Open a text")
+        await app.press("escape", "f4", shows=("Corpus: keys", "Ctrl+G"))
+        await app.press("escape", "ctrl+p", *"open path", shows="[y]")
+        await app.press("escape", "ctrl+c", shows="F6 quits")
         app.app.attach(places / "novel-quick-1")
         await app.in_mode("train")
         await app.shows("Ctrl+Y play")
@@ -68,16 +51,31 @@ async def test_key_moves_without_taking_it_from_actions_of_other_times(places: P
     record(places, "finished").close()
     config.write_text('[keys]\n"train.pause" = "p"\n"runs.mark" = "enter"\n"runs.open" = "space"\n')
     async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
-        await app.press("enter")
-        await app.shows("✓ novel-quick-1")
-        await app.press("space")
-        await app.in_mode("train")
+        await app.go("runs")
+        await app.press("enter", shows="✓ novel-quick-1")
+        await app.press("space", mode="train")
         bound = {key: each.binding.id for key, each in app.mode.active_bindings.items()}
         assert bound["enter"] == "train.play"  # which Space of train.pause must not take along
         assert "p" not in bound
         assert {"m", "n", "z", "u"} <= bound.keys()
+
+
+async def test_palette_carries_out_actions_of_other_modes_and_knows_other_words(places: Path, config: Path) -> None:
+    record(places, "finished").close()
+    async with driven(places) as app:
+        await app.go("runs")
+        await app.go("corpus")
+        for typed, shown in (("npth", "Open path"), ("clipboard", "Copy"), ("export", "Generate: save")):
+            await app.press("slash")  # from inside a text field
+            await app.press("ctrl+p", *typed)
+            found = app.screen.query_one(OptionList)
+            await app.until(lambda found=found: found.option_count < 8)
+            await app.until(lambda found=found, shown=shown: any(shown in str(each.prompt) for each in found.options))
+            await app.press("escape", "escape")
+        await app.press("ctrl+p", *"runs: sort", shows="Runs: sort")
+        await app.press("enter", mode="runs", shows="sort: best first")
+        await app.press("ctrl+p", *"train: pause", shows="Train: pause")
+        await app.press("enter", mode="train", shows="nothing for “pause” to act on")
 
 
 async def test_wrong_keys_are_sentences_and_the_default_stays(places: Path, config: Path) -> None:
@@ -186,41 +184,6 @@ def test_palette_finds_words_not_letters(typed: str, mode: str, first: str) -> N
     }
     assert max(scores, key=lambda name: scores[name]) == first
     assert sum(score > 0 for score in scores.values()) <= 4
-
-
-async def test_palette_finds_letters_when_there_is_no_such_word(places: Path, config: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("ctrl+p", *"opnpth")
-        await app.shows("Open path")
-
-
-@pytest.mark.parametrize(("typed", "shown"), [("clipboard", "Copy"), ("export", "Generate: save")])
-async def test_palette_knows_other_words_and_other_modes(places: Path, config: Path, typed: str, shown: str) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("slash")  # from inside a text field
-        await app.press("ctrl+p", *typed)
-        await app.shows(shown)
-
-
-async def test_palette_carries_out_an_action_of_another_mode(places: Path, config: Path) -> None:
-    record(places, "finished").close()
-    async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
-        await app.press("1")
-        await app.in_mode("corpus")
-        await app.press("ctrl+p", *"runs: sort")
-        await app.shows("Runs: sort")
-        await app.press("enter")
-        await app.in_mode("runs")
-        await app.shows("sort: best first")
-        await app.press("ctrl+p", *"train: pause")
-        await app.shows("Train: pause")
-        await app.press("enter")
-        await app.in_mode("train")
-        await app.shows("nothing for “pause” to act on")
 
 
 def test_printed_keys_are_a_configuration_of_the_default_ones(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -41,6 +42,11 @@ def braille(text: str) -> int:
     return sum(0x2800 < ord(char) <= 0x28FF for char in text)
 
 
+def drawn(data: ChartData, width: int = 80, height: int = 16, **view: Any) -> str:
+    """The chart as text."""
+    return paint(data, ChartView(**view), width, height).text()
+
+
 async def test_a_drag_over_the_chart_selects_nothing() -> None:
     class Beside(App[None]):
         CSS = "#words { width: 10; }"
@@ -62,7 +68,7 @@ async def test_a_drag_over_the_chart_selects_nothing() -> None:
 
 
 def test_validation_owns_its_cells_and_differs_in_shape() -> None:
-    text = paint(falling(), ChartView(), 80, 20).text()
+    text = drawn(falling(), height=20)
     assert text.count("o") >= 12 - 2  # "step" has none; two may share a cell
     assert braille(text) > 40
 
@@ -80,88 +86,80 @@ def test_validation_on_the_training_curve_lets_it_be_seen() -> None:
 
 
 def test_a_gap_at_not_a_number_is_not_bridged() -> None:
-    x = np.arange(100.0)
-    y = np.full(100, 2.0)
+    x, y = np.arange(100.0), np.full(100, 2.0)
+    whole = drawn(ChartData(train=Curve(x, y.copy())), 60, 8)
     y[40:60] = np.nan
-    whole = paint(ChartData(train=Curve(x, np.full(100, 2.0))), ChartView(), 60, 8)
-    gap = paint(ChartData(train=Curve(x, y)), ChartView(), 60, 8)
-    assert braille(whole.text()) - braille(gap.text()) >= 8
-
-
-def test_nothing_but_gaps_and_nothing_at_all_are_drawn() -> None:
+    assert braille(whole) - braille(drawn(ChartData(train=Curve(x, y)), 60, 8)) >= 8
     nothing = ChartData(train=Curve(np.arange(3.0), np.full(3, np.nan)))
-    for data in (nothing, ChartData()):
-        assert "nats" in paint(data, ChartView(), 40, 8).text()
+    assert all("nats" in drawn(data, 40, 8) for data in (nothing, ChartData()))
 
 
-def test_a_single_spike_survives_any_thinning() -> None:
-    x = np.arange(20_000.0)
-    y = np.full(20_000, 1.5)
+def test_a_spike_survives_any_thinning_and_does_not_press_the_rest_flat() -> None:
+    x, y = np.arange(20_000.0), np.full(20_000, 1.5)
     y[12_345] = 3.0
-    rows = paint(ChartData(train=Curve(x, y)), ChartView(), 60, 12).text().splitlines()
-    assert braille("".join(rows[:3])) >= 1
-
-
-def test_a_loss_that_ran_away_does_not_press_the_rest_flat() -> None:
+    assert braille("".join(drawn(ChartData(train=Curve(x, y)), 60, 12).splitlines()[:3])) >= 1
     data = falling()
-    y = data.train.y.copy()
-    y[-1] = 1e12
-    painted = paint(ChartData(train=Curve(data.train.x, y), validation=data.validation), ChartView(), 80, 20)
-    rows = painted.text().splitlines()
-    assert sum(braille(row) > 0 for row in rows) >= 5
+    data.train.y[-1] = 1e12
+    assert sum(braille(row[:60]) > 0 for row in drawn(data, height=20).splitlines()) >= 5  # before the last step
 
 
-def test_reference_lines_are_labelled_and_share_a_row_when_near() -> None:
-    data = falling()
-    painted = paint(
-        ChartData(train=data.train, references=(("order 0", 3.1), ("order 2", 1.88), ("xz", 1.879))),
-        ChartView(),
-        80,
-        16,
-    )
-    text = painted.text()
-    assert "─ ─ ─" in text
-    assert " order 0" in text
-    assert " order 2 · xz" in text
-
-
-def test_the_next_reference_below_is_in_sight_and_a_far_one_is_not() -> None:
+def test_reference_lines_are_labelled_share_a_row_when_near_and_only_the_next_below_is_in_sight() -> None:
+    references = (("order 0", 3.1), ("order 2", 1.88), ("xz", 1.879))
+    text = drawn(ChartData(train=falling().train, references=references))
+    assert all(words in text for words in ("─ ─ ─", " order 0", " order 2 · xz"))
     data = ChartData(train=Curve(np.arange(50.0), np.linspace(4, 3, 50)), references=(("near", 2.8), ("far", 0.5)))
-    text = paint(data, ChartView(), 60, 12).text()
+    text = drawn(data, 60, 12)
     assert "near" in text
     assert "far" not in text
 
 
 def test_bits_and_nats_show_the_same_curve_with_other_labels() -> None:
-    nats, bits = (paint(falling(), ChartView(bits=bits), 80, 20) for bits in (False, True))
-    assert "nats" in nats.text()
-    assert "bits" in bits.text()
-    assert "5.0" in bits.text()  # 1.4 … 4.2 nats are 2 … 6 bits
-    assert "5.0" not in nats.text()
+    nats, bits = (drawn(falling(), height=20, bits=bits) for bits in (False, True))
+    assert "nats" in nats
+    assert "bits" in bits
+    assert "5.0" in bits  # 1.4 … 4.2 nats are 2 … 6 bits
+    assert "5.0" not in nats
 
 
 def test_zoom_shows_the_latest_steps_and_the_plan() -> None:
     data = falling()
-    assert "400" not in paint(data, ChartView(), 80, 16).text()
-    assert "300" in paint(data, ChartView(zoom=-1), 80, 16).text()
-    close = paint(data, ChartView(zoom=2), 80, 16).text()
+    assert "400" not in drawn(data)
+    assert "300" in drawn(data, zoom=-1)
+    close = drawn(data, zoom=2)
     assert " 0 " not in close.splitlines()[-1]
     assert "175" in close or "160" in close or "180" in close
 
 
-def test_log_axes_space_decades_evenly() -> None:
+def test_log_axes_space_decades_evenly_and_time_is_written_as_time() -> None:
     data = falling(1000)
-    last = paint(data, ChartView(log_x=True), 90, 16).text().splitlines()[-1]
+    last = drawn(data, 90, log_x=True).splitlines()[-1]
     places = [last.index(word) for word in (" 10 ", " 100 ")]
     assert last.lstrip().startswith("1")
     assert abs((places[1] - places[0]) - (places[0] - last.index("1"))) <= 2
-    assert paint(data, ChartView(log_y=True), 90, 16).text() != paint(data, ChartView(), 90, 16).text()
-
-
-def test_time_is_written_as_time() -> None:
-    last = paint(falling(), ChartView(seconds=True), 80, 16).text().splitlines()[-1]
+    assert drawn(data, 90, log_y=True) != drawn(data, 90)
+    last = drawn(falling(), seconds=True).splitlines()[-1]
     assert "1:00" in last
     assert "time" in last
+
+
+async def test_the_widget_paints_only_what_changed_and_zoom_has_ends() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(120, 36)):
+        chart = app.query_one(LossChart)
+        data = falling(10_000)
+        chart.show(data)
+        first = chart.painted()
+        chart.show(data)
+        assert chart.painted() is first
+        chart.set_view(bits=True)
+        assert chart.painted() is not first
+        for _ in range(20):
+            chart.set_view(zoom=chart.view.zoom + 1)
+        assert chart.view.zoom > 3
+        assert chart.painted().text()
+        for _ in range(30):
+            chart.set_view(zoom=chart.view.zoom - 1)
+        assert chart.view.zoom == -1
 
 
 @given(
@@ -210,33 +208,6 @@ class ChartApp(App[None]):
         yield LossChart()
 
 
-async def test_the_widget_paints_only_what_changed() -> None:
-    app = ChartApp()
-    async with app.run_test(size=(120, 36)):
-        chart = app.query_one(LossChart)
-        data = falling(10_000)
-        chart.show(data)
-        first = chart.painted()
-        chart.show(data)
-        assert chart.painted() is first
-        chart.set_view(bits=True)
-        assert chart.painted() is not first
-
-
-async def test_zoom_has_ends() -> None:
-    app = ChartApp()
-    async with app.run_test(size=(60, 20)):
-        chart = app.query_one(LossChart)
-        for _ in range(20):
-            chart.set_view(zoom=chart.view.zoom + 1)
-        most = chart.view.zoom
-        chart.show(falling())
-        assert chart.painted().text()
-        for _ in range(30):
-            chart.set_view(zoom=chart.view.zoom - 1)
-        assert (most > 3, chart.view.zoom) == (True, -1)
-
-
 def test_a_reference_label_without_a_free_place_on_its_line_stands_beside_it() -> None:
     """A curve that lies on the line all along wrote over the label."""
     roles = np.full((4, 12), ROLE["blank"])
@@ -254,8 +225,8 @@ def test_a_reference_label_stays_clear_of_the_curve() -> None:
     x = np.arange(100.0)
     flat = np.where(x < 30, 3.0, 2.0)
     data = ChartData(train=Curve(x, flat), validation=Curve(np.array([99.0]), np.array([2.0])))
-    alone = paint(data, ChartView(), 60, 12).text()
-    labelled = paint(ChartData(data.train, data.validation, references=(("xz", 2.0),)), ChartView(), 60, 12).text()
+    alone = drawn(data, 60, 12)
+    labelled = drawn(ChartData(data.train, data.validation, references=(("xz", 2.0),)), 60, 12)
     assert " xz " in labelled
     assert braille(labelled) == braille(alone)
     assert labelled.count("o") == alone.count("o")
@@ -263,7 +234,6 @@ def test_a_reference_label_stays_clear_of_the_curve() -> None:
 
 def test_large_losses_keep_their_first_digits() -> None:
     """1,000 was labelled 000.0."""
-    curve = Curve(np.arange(1.0, 50.0), np.linspace(100.0, 1400.0, 49))
-    text = paint(ChartData(train=curve), ChartView(), 60, 14).text()
+    text = drawn(ChartData(train=Curve(np.arange(1.0, 50.0), np.linspace(100.0, 1400.0, 49))), 60, 14)
     assert "1,000 ┤" in text
     assert "500.0 ┤" in text or " 500 ┤" in text

@@ -158,7 +158,6 @@ def test_question_is_answered_once_the_text_is_read_and_goes_with_its_order(runn
     order = running.order(text, question=asked)
     answered = running.until(lambda batch: batch.answered)
     assert (answered.order, answered.answer[0]) == (order, len(text))
-    assert answered.figures is not None
     assert answered.figures.start + len(answered.figures.marks) == len(text)  # not of what it has drawn
 
     held, begun = threading.Event(), threading.Event()
@@ -243,7 +242,6 @@ def test_another_model_and_an_edited_prime_are_read_and_the_one_before_is_kept(
     back = replace(first)
     running.thread.put(0, back)
     marks = running.until(lambda batch: batch.order is back and batch.ahead is not None).figures
-    assert marks is not None
     assert len(marks.marks) == len(text) - len(PRIME)
     assert len(read) == 2 * len(text) - len(PRIME)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from textual.widgets import Input
 
 from charlstm.runs.folder import Run
 from charlstm.runs.series import Curve
@@ -22,7 +21,6 @@ from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
 from charlstm_tui.runs.run_details import RunDetails, read_details
 from charlstm_tui.runs.table_view import TableView
-from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
 from driven_app import Driven, driven
 from recorded_run import Recorded, record
@@ -89,9 +87,7 @@ def test_a_long_curve_is_drawn_as_all_of_its_points_are(points: int) -> None:
 def test_a_cursor_is_behind_the_curves_and_its_column_can_be_found_again() -> None:
     painted = paint(ChartData(runs=(falling(0),)), ChartView(), 80, 20)
     column = painted.column_of(100.0)
-    assert column is not None
     place = painted.x_at(column)
-    assert place is not None
     assert abs(place - 100) < 3
     pointed = painted.with_cursor(100.0)
     assert (pointed.roles != painted.roles).sum() > 5
@@ -99,45 +95,70 @@ def test_a_cursor_is_behind_the_curves_and_its_column_can_be_found_again() -> No
     assert (pointed.codes[letters] == painted.codes[letters]).all()
 
 
-async def overlaid(app: Driven, *keys: str) -> OverlayPane:
+async def overlaid(app: Driven) -> OverlayPane:
     """Mark all runs and show their curves."""
-    app.app.go("runs")
-    await app.in_mode("runs")
+    await app.go("runs")
     await app.shows("one", "two")
-    await app.press("a", "v", *keys)
-    await app.shows("2 runs over steps", "last values")
+    await app.press("a", "v", shows=("2 runs over steps", "last values"))
     return app.mode.query_one(OverlayPane)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
-async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(
-    runs: list[Recorded], places: Path, size: tuple[int, int]
-) -> None:
-    async with driven(places, size) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
-        await app.until(lambda: len(app.app.runs_state.runs) == 2)
-        await app.press("a", "v")
-        await app.shows("2 runs")
-        pane = app.mode.query_one(OverlayPane)
+async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(runs: list[Recorded], places: Path) -> None:
+    async with driven(places) as app:
+        pane = await overlaid(app)
         assert [run.letter for run in pane.chart.data.runs] == ["a", "b"]
         values = pane.query_one("#overlay-list")
-        beside = size[0] == 200
-        assert (values.region.x >= pane.chart.region.right) == beside
-        assert (values.region.y >= pane.chart.region.bottom) != beside
+        for size in ((80, 24), (200, 60)):
+            await app.resize(*size)
+            beside = size[0] == 200
+            await app.until(lambda beside=beside: (values.region.x >= pane.chart.region.right) == beside)
+            assert (values.region.y >= pane.chart.region.bottom) != beside
         await app.press("escape")
         await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)
+
+
+async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:
+    async with driven(places, (120, 36)) as app:
+        pane = await overlaid(app)
+        await app.until(lambda: re.search(r"\bone +[\d~]", app.text()) is not None)
+        [line] = [line for line in app.text().splitlines() if re.search(r"\bone +[\d~]", line)]
+        _, validation, best = line.split()[-3:]
+        assert (validation.startswith("~"), best.startswith("~")) == (True, False)  # the best loss is exact
+
+        await app.press("left", "shift+left", shows="at step")
+        first = pane.chart.cursor
+        await app.press("left")
+        await app.until(lambda: pane.chart.cursor != first)
+        assert await app.pilot.hover("#overlay-chart", offset=(20, 5))
+        await app.until(lambda: pane.chart.cursor is not None and first is not None and pane.chart.cursor < first / 2)
+        await app.press("escape", shows="last values")
+        await app.press("down")
+        await app.until(lambda: pane.selected == 0)
+        assert pane.chart.data.runs[-1].letter == "a"
+        assert not len(pane.chart.data.runs[0].train)
+        await app.press("escape")
+        await app.until(lambda: pane.selected is None)
+
+        for key, words in (
+            ("o", "over epochs"), ("o", "over characters"), ("o", "over time"), ("o", "over steps"),
+            ("b", "with raw losses"), ("S", "smoothing: strong"), ("g", "log scale: loss"), ("plus", "last 1/2"),
+        ):  # fmt: skip
+            await app.press(key, shows=words)
+        assert all(run.raw is not None for run in pane.chart.data.runs)
+        assert any(mark[2] == "↕" for run in pane.chart.data.runs for mark in run.marks)
+        await app.shows("rate changed")
+        await app.press("escape")
+        await app.until(lambda: app.mode.view.id == "runs-list" and app.mode.focused is app.mode.query_one("#runs"))
 
 
 async def test_curves_appear_as_their_logs_are_read(
     runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And of more marked runs than there are letters no log is read."""
-    first, second = threading.Event(), threading.Event()
-    gates, read = iter((first, second)), []
+    gates, read = (threading.Event(), threading.Event()), []
 
     def waiting(run: Run, known: RunDetails | None = None) -> RunDetails:
-        next(gates).wait(30)
+        gates[len(read)].wait(30)
         read.append(run.name)
         return read_details(run, known)
 
@@ -145,75 +166,17 @@ async def test_curves_appear_as_their_logs_are_read(
     monkeypatch.setattr(OverlayPane, "MOST_RUNS", 2)
     monkeypatch.setattr(TableView, "READ_AFTER", 3600.0)
     monkeypatch.setattr(OverlayPane, "SHOW_READ_EVERY", 0.0)
-    try:
-        record(places, name="three")
-        async with driven(places, (120, 36)) as app:
-            app.app.go("runs")
-            await app.shows("one", "two", "three")
-            await app.press("a", "v")
-            await app.shows("Reading the logs …")
-            first.set()
-            await app.shows("the first 1 run of 3 over steps", "reading 1 more")
-            second.set()
-            await app.shows("the first 2 runs of 3 over steps")
-            await app.lacks("reading")
-            assert len(read) == 2
-    finally:
-        first.set()
-        second.set()
-
-
-async def test_values_of_curves_are_marked_as_estimates_and_the_best_loss_is_exact(
-    runs: list[Recorded], places: Path
-) -> None:
+    record(places, name="three")
     async with driven(places, (120, 36)) as app:
-        await overlaid(app)
-        await app.until(lambda: re.search(r"\bone +[\d~]", app.text()) is not None)
-        [line] = [line for line in app.text().splitlines() if re.search(r"\bone +[\d~]", line)]
-        _, validation, best = line.split()[-3:]
-        assert validation.startswith("~")
-        assert not best.startswith("~")
-
-
-async def test_keys_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:
-    async with driven(places, (120, 36)) as app:
-        pane = await overlaid(app)
-        for axis in ("epochs", "characters", "time", "steps"):
-            await app.press("o")
-            await app.shows(f"over {axis}")
-        await app.press("b")
-        await app.shows("with raw losses")
-        assert all(run.raw is not None for run in pane.chart.data.runs)
-        await app.press("S")
-        await app.shows("smoothing: strong")
-        await app.press("g")
-        await app.shows("log scale: loss")
-        await app.press("plus")
-        await app.shows("last 1/2")
-        assert any(mark[2] == "↕" for run in pane.chart.data.runs for mark in run.marks)
-        await app.shows("rate changed")
-
-
-async def test_the_cursor_shows_the_losses_of_all_runs(runs: list[Recorded], places: Path) -> None:
-    async with driven(places, (120, 36)) as app:
-        pane = await overlaid(app)
-        await app.press("left", "shift+left")
-        await app.shows("at step")
-        first = pane.chart.cursor
-        await app.press("left")
-        await app.until(lambda: pane.chart.cursor != first)
-        assert await app.pilot.hover("#overlay-chart", offset=(20, 5))
-        await app.until(lambda: pane.chart.cursor is not None and first is not None and pane.chart.cursor < first / 2)
-        await app.press("escape")
-        await app.shows("last values")
-        await app.press("down")
-        await app.until(lambda: pane.selected == 0)
-        assert pane.chart.data.runs[-1].letter == "a"
-        assert not len(pane.chart.data.runs[0].train)
-        await app.press("escape")
-        await app.until(lambda: pane.selected is None)
-        await app.press("escape")
-        await app.until(lambda: app.mode.view.id == "runs-list" and app.mode.focused is app.mode.query_one("#runs"))
+        await app.go("runs")
+        await app.shows("one", "two", "three")
+        await app.press("a", "v", shows="Reading the logs …")
+        gates[0].set()
+        await app.shows("the first 1 run of 3 over steps", "reading 1 more")
+        gates[1].set()
+        await app.shows("the first 2 runs of 3 over steps")
+        await app.lacks("reading")
+        assert len(read) == 2
 
 
 async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
@@ -223,19 +186,13 @@ async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
     async with driven(places, (120, 36)) as app:
         await overlaid(app)
         for name in ("runs.svg", "runs.csv"):
-            await app.press("ctrl+s")
-            await app.until(lambda: isinstance(app.screen, SaveDialog))
-            await app.shows("In /")
-            app.screen.query_one(Input).value = "runs.pdf"
-            await app.press("enter")
+            await app.press("ctrl+s", shows="In /")
+            await app.answer("runs.pdf")
             await app.shows("Let the name end in .svg")
-            app.screen.query_one(Input).value = name
-            await app.press("enter")
+            await app.answer(name)
             await app.shows("Saved")
         await app.press("ctrl+s")
-        await app.until(lambda: isinstance(app.screen, SaveDialog))
-        app.screen.query_one(Input).value = "runs.csv"
-        await app.press("enter")
+        await app.answer("runs.csv")
         await app.until(lambda: isinstance(app.screen, ChoiceDialog))
         await app.press("escape")
     words = [element.text for element in ET.parse(tmp_path / "runs.svg").iter()]

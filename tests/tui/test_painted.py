@@ -69,12 +69,10 @@ async def test_lines_are_drawn_again_in_another_style_or_size() -> None:
     async with Host().run_test() as pilot:
         lines = pilot.app.query_one(Lines)
         style = lines.render_line(0)._segments[0].style
-        assert style is not None
         assert style.bold
         lines.add_class("-red")
         await pilot.pause()
         changed = lines.render_line(0)._segments[0].style
-        assert changed is not None
         assert changed.color != style.color
         before = lines.drawn
         await pilot.resize_terminal(40, 20)

@@ -22,14 +22,12 @@ def test_separate_validation_text_of_a_run(tmp_path: Path) -> None:
     view = RunView(run, run.status(), spec.corpus_name, spec.preset, spec.created)
     assert "validated on" not in run_lines(view, read_details(run), 80, bits=False).plain
     choice = _choice(spec)
-    assert choice is not None
     assert choice.validation == ()
 
     validation = {"name": "sequel.txt", "sources": ["/texts/sequel.txt"], "chars": 9}
     run.write_spec(replace(spec, corpus=spec.corpus | {"validation": validation}))
     assert "validated on sequel.txt" in run_lines(view, read_details(run), 80, bits=False).plain
     choice = _choice(run.spec())
-    assert choice is not None
     assert choice.validation == ("/texts/sequel.txt",)
 
     run.write_spec(replace(spec, corpus=spec.corpus | {"validation": validation | {"sources": ["-"]}}))

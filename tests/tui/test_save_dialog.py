@@ -81,13 +81,11 @@ async def test_charts_and_screenshots_are_saved(places: Path, monkeypatch: pytes
         await app.until(lambda: app.screen is app.mode and Path(name).exists())
 
     async with driven(places, (120, 30)) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         await app.shows("one", "two")
         await app.press("a", "ctrl+s")
         await save("all.csv")
-        await app.press("enter")
-        await app.in_mode("train")
+        await app.press("enter", mode="train")
         await app.until(lambda: app.app.run_path is not None and app.mode.focused is not None)
         await app.press("w")
         await app.until(lambda: isinstance(app.screen, SaveDialog))
@@ -100,8 +98,7 @@ async def test_charts_and_screenshots_are_saved(places: Path, monkeypatch: pytes
         monkeypatch.setattr("charlstm_tui.app.user_files.save_text", lambda *_: os.open("/no/folder", os.O_RDONLY))
         await app.press("ctrl+t")
         await app.until(lambda: isinstance(app.screen, SaveDialog))
-        await app.press("enter")
-        await app.shows("No such file")
+        await app.press("enter", shows="No such file")
     assert shown in ("one.svg", "two.svg")
     assert {row["run"] for row in csv.DictReader(Path("all.csv").read_text().splitlines())} == {"one", "two"}
     for name in ("one.svg", "screen.svg"):
@@ -117,12 +114,9 @@ async def test_a_folder_that_is_gone_is_said_once_a_name_is_entered(
     monkeypatch.chdir(gone)
     async with driven(tmp_path / "runs") as app:
         gone.rmdir()
-        await app.press("ctrl+t")
-        await app.shows("Save a picture")
-        await app.press("a", "enter")
-        await app.shows("is gone: enter a whole path")
-        await app.press("escape", "1")
-        await app.shows("BUILT IN")
+        await app.press("ctrl+t", shows="Save a picture")
+        await app.press("a", "enter", shows="is gone: enter a whole path")
+        await app.press("escape", "1", shows="BUILT IN")
 
 
 async def test_a_key_says_whether_the_lines_of_a_paragraph_are_joined() -> None:

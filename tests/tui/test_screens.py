@@ -98,8 +98,7 @@ async def test_corpus_and_help_look_as_in_their_snapshots(home: Path) -> None:
         async with driven(home / "runs", text="times.txt") as app:
             await app.shows("Frequent")
             await screens.compare("corpus", app)
-            await app.press("f1")
-            await app.shows("Corpus: keys")
+            await app.press("f1", shows="Corpus: keys")
             await screens.compare("help", app)
 
 
@@ -117,8 +116,7 @@ async def test_train_before_a_start_and_the_settings_look_as_in_their_snapshots(
             app.app.go("train")
             await app.shows("No text is chosen yet")
             await screens.compare("train-empty", app)
-            app.app.go("runs")
-            await app.in_mode("runs")
+            await app.go("runs")
             await screens.compare("runs-empty", app)
             app.app.use_corpus(CorpusChoice("times.txt", "times.txt"))
             await app.shows("345 MB", "compressor")
@@ -153,15 +151,13 @@ async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Pa
         async with driven(home / "runs", run="tunes-quick") as app:
             await app.shows("the loss ran away")
             await screens.compare("train-diverged", app)
-            app.app.go("runs")
-            await app.in_mode("runs")
+            await app.go("runs")
             await app.shows("novel-quick", "poems-quick")
             await screens.compare("runs", app)
             app.app.theme = LIGHT.name
             await screens.compare("runs-light", app)
             app.app.theme = DARK.name
-            await app.press("down", "space", "down", "space", "c")
-            await app.shows("what differs")
+            await app.press("down", "space", "down", "space", "c", shows="what differs")
             await screens.compare("runs-compared", app)
 
 

@@ -158,7 +158,6 @@ def test_run_has_the_text_as_it_was_chosen_the_settings_and_the_weights() -> Non
     new = replace(SETUP, corpus=corpus, choices=RunChoices("standard", start_from=OLDER)).new_run(Path("/runs"))
     assert (new.source, new.preset, new.runs_dir) == (TEXT.source, "standard", Path("/runs"))
     assert (new.settings.split, new.validation, new.model_from) == ("blocks", ("v.txt",), OLDER.path)
-    assert new.text_options is not None
     assert new.text_options.strip_boilerplate
 
 

@@ -129,8 +129,7 @@ async def test_the_first_pane_can_be_the_one_that_is_resized() -> None:
 async def test_keys_move_the_border_which_is_remembered(places: Path, size: tuple[int, int]) -> None:
     record(places, "finished").close()
     async with driven(places, size) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         pane = app.mode.query_one("#runs-details")
         await app.until(lambda: pane.display and pane.region)
         beside = app.mode.query_one("#runs-split", Split).beside
@@ -149,16 +148,14 @@ async def test_keys_move_the_border_which_is_remembered(places: Path, size: tupl
         assert pane.outer_size.height > before.height + 2
         await app.press("z")
         await app.until(lambda: pane.outer_size == moved)
-        await app.press("1")
-        await app.in_mode("corpus")
+        await app.press("1", mode="corpus")
         texts = app.mode.query_one("#texts")
         width = texts.outer_size.width
         await app.press(">")
         await app.until(lambda: texts.outer_size.width == width + 4)
     assert load_state().pane_shares.keys() == {f"runs-split-{'beside' if beside else 'below'}", "corpus-split-beside"}
     async with driven(places, size) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
+        await app.go("runs")
         assert isinstance(app.mode, RunsScreen)
         pane = app.mode.query_one("#runs-details")
         await app.until(lambda: pane.outer_size == moved)

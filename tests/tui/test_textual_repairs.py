@@ -86,5 +86,4 @@ async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, mo
             patch.setattr(toast, "_parent", None)
             app.app.post_message(MouseDown(None, int(at[0]), int(at[1]), 0, 0, 1, False, False, False))
             await app.pilot.pause()
-        await app.press("4")
-        await app.in_mode("runs")
+        await app.press("4", mode="runs")

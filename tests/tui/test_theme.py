@@ -42,13 +42,6 @@ def colours(theme: Theme) -> dict[str, str]:
     return {**variables, **legible_colours(theme, variables)}
 
 
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
-
-
-@pytest.mark.usefixtures("still")
 async def test_themes_have_the_variables_of_the_screens(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
@@ -71,19 +64,15 @@ def test_first_theme_suits_the_terminal(monkeypatch: pytest.MonkeyPatch, colours
     assert app.theme == name
 
 
-@pytest.mark.usefixtures("still")
 async def test_help_and_palette_open_in_a_theme_of_the_terminals_colours(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
         app.app.theme = "ansi-dark"
-        await app.press("f1")
-        await app.shows("Corpus: keys")
-        await app.press("escape", "ctrl+p")
-        await app.shows("Open path")
+        await app.press("f1", shows="Corpus: keys")
+        await app.press("escape", "ctrl+p", shows="Open path")
         options = app.screen.query_one(OptionList)
         await app.until(lambda: options.highlighted == 0)
         name, other = (next(iter(options.render_line(row))).style for row in (0, 2))
-        assert name is not None
         assert name.reverse  # there is no colour for a cursor
         assert other is None or not other.reverse
 
@@ -118,12 +107,10 @@ def test_our_own_themes_need_no_correction_and_quiet_text_is_as_legible_as_any(t
     assert contrast(Color.parse(theme.variables["quiet"]), Color.parse(theme.variables["cursor-line"])) >= QUIET
 
 
-@pytest.mark.usefixtures("still")
 async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
-        await app.press("colon", *"theme")
-        await app.shows("Change the current theme")
+        await app.press("colon", *"theme", shows="Change the current theme")
         await app.press("enter")
         await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Which theme" in app.text())
         await app.press(*"charlstm-light")

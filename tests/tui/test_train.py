@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import RunSpec
+from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.runs.verdict import NextStep
 from charlstm.training.commands import Command
-from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Validated, Warned
+from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled, Validated, Warned
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
 from charlstm_tui import run_actions
-from charlstm_tui.actions import ACTIONS, BY_ID
-from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
+from charlstm_tui.actions import BY_ID
+from charlstm_tui.choices import CorpusChoice, ModelChoice, playable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
-from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.train.result_card import RunResult
@@ -44,190 +40,144 @@ from charlstm_tui.train.run_summary import (
     train_curve_words,
 )
 from charlstm_tui.train.samples import Samples
-from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
-from driven_app import driven, screen_text, shows, until
+from driven_app import Driven, driven, on_run, training
 from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
 
-@asynccontextmanager
-async def app_on(
-    folder: Path, run: str | None = None, size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[CharLSTMApp, Pilot[None]]]:
-    app = CharLSTMApp(StartOptions(run=run, runs_dir=folder))
-    async with app.run_test(size=size) as pilot:
-        if run is not None:
-            await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.runs_state.series is not None)
-        yield app, pilot
+def ended(step: int, best: float, best_step: int, *, whole: bool = True, reason: str = "done", **more: Any) -> Finished:
+    """The event of the end of a run."""
+    end: Any = {"reason": reason, "train_seconds": step * 0.05, "best_whole": whole}
+    return Finished(step=step, best_val=best, best_step=best_step, **(end | more))
 
 
-async def test_rising_loss_is_shown_as_diverging_with_what_to_do(tmp_path: Path) -> None:
-    """With a rate of 0.1 the pane said "Learning: training loss 11.37 → 78.83"."""
-    with record(tmp_path, "running", steps=10) as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Learning")
-            recorded.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
-            text = await shows(pilot, "✗ Diverging: the training loss rose", "r lower the rate", "x stop")
-            assert "Learning" not in text
+@pytest.fixture
+def resumed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """With which changes runs were resumed, none of which is."""
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
+    return asked
 
 
-async def test_a_run_that_starts_says_so_at_once(tmp_path: Path) -> None:
-    with record(tmp_path, "starting") as recorded:
-        async with app_on(tmp_path, recorded.run.name, (140, 40)) as (_app, pilot):
-            text = await shows(pilot, "starting", "The first one comes with the first validation")
-            assert "\n No sample yet" in text  # in line with what is above it
-            recorded.beat("starting", "measuring how fast a step is")
-            await shows(pilot, "starting 0:0", ": measuring how fast a step is")
-            await pilot.press("r")
-            await shows(pilot, "No step is done yet")
+async def test_a_run_that_starts_says_so_at_once_and_a_pause_that_has_not_begun_is_taken_back(tmp_path: Path) -> None:
+    """On a busy machine it takes a while to the next step, and a second Space asked for the pause again."""
+    async with training(tmp_path, "starting", (140, 40)) as (recorded, app):
+        text = await app.shows("starting", "The first one comes with the first validation", "Space pause")
+        assert "\n No sample yet" in text  # in line with what is above it
+        recorded.beat("starting", "measuring how fast a step is")
+        await app.shows("starting 0:0", ": measuring how fast a step is")
+        await app.press("r", shows="No step is done yet")
+        await app.press("escape", "space", shows=("Asked to pause", "Space continue"))
+        await app.press("space", shows=("Asked to continue", "Space pause"))
+        assert [each.command for each in recorded.commands()] == ["pause", "resume"]
 
 
-@pytest.mark.parametrize("size", [(60, 20), (40, 12), (20, 5)], ids=str)
-async def test_small_terminals_keep_what_matters(tmp_path: Path, size: tuple[int, int]) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name, size) as (_app, pilot):
-            text = await shows(pilot, "40 %")
-            if size[1] >= 12:
-                assert "train ·" in text
-            if size[1] >= 20:
-                assert "SAMPLES" in text
-                assert any(0x2800 < ord(char) <= 0x28FF for char in text)
+async def test_small_terminals_keep_what_matters(tmp_path: Path) -> None:
+    async with training(tmp_path) as (_, app):
+        for size, words in (((60, 20), ("train ·", "SAMPLES")), ((40, 12), ("train ·",)), ((20, 5), ())):
+            await app.resize(*size)
+            text = await app.shows("40 %", *words)
+            assert size[1] < 20 or any(0x2800 < ord(char) <= 0x28FF for char in text)
 
 
-async def test_the_chart_moves_and_samples_grow_while_it_trains(tmp_path: Path) -> None:
-    with record(tmp_path, "running", steps=100) as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await until(pilot, lambda: len(app.screen.query_one(Samples).samples) == 3)
-            chart = app.screen.query_one(LossChart)
-            before = chart.painted()
-            recorded.advance(100)
-            await until(pilot, lambda: len(app.screen.query_one(Samples).samples) == 5)
-            await shows(pilot, "20 %")
-            assert chart.painted().text() != before.text()
-            assert app.screen.query_one(Samples).following
+async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(tmp_path: Path) -> None:
+    async with training(tmp_path, steps=600) as (recorded, app):
+        samples, chart = app.screen.query_one(Samples), app.screen.query_one(LossChart)
+        await app.until(lambda: len(samples.samples) == 13)
+        before = chart.painted()
+        recorded.advance(100)
+        await app.until(lambda: len(samples.samples) == 15)
+        await app.shows("70 %")
+        assert chart.painted().text() != before.text()
+        assert samples.following
+        await app.press("tab")
+        await app.until(lambda: app.app.focused is samples)
+        await app.press("up", "pageup", "pageup", "pageup")
+        await app.until(lambda: samples.highlighted == 0 and samples.scroll_offset.y == 0)
+        recorded.advance(50)
+        await app.until(lambda: len(samples.samples) == 16)
+        assert samples.highlighted == 0
+        await app.press("down", "pagedown", "pagedown", "pagedown")
+        await app.until(lambda: samples.following)
 
 
-async def test_nothing_is_painted_while_nothing_happens(tmp_path: Path) -> None:
-    with record(tmp_path, "finished") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "Finished", "m more minutes")
-            await pilot.pause()
-            chart = app.screen.query_one(LossChart)
-            painted = chart.painted()
-            app.mode_screen.refresh_state()  # type: ignore[union-attr]
-            await pilot.pause()
-            assert chart.painted() is painted
+async def test_nothing_is_painted_while_nothing_happens_and_equal_notifications_are_shown_once(tmp_path: Path) -> None:
+    async with training(tmp_path, "finished") as (_, app):
+        await app.shows("Finished", "m more minutes")
+        await app.pilot.pause()
+        chart = app.screen.query_one(LossChart)
+        painted = chart.painted()
+        app.mode.refresh_state()
+        await app.pilot.pause()
+        assert chart.painted() is painted
+        for _ in range(10):
+            app.app.notify_info("The exact state is saved.")
+        app.app.notify_info("Something else.")
+        await app.shows("The exact state is saved.", "Something else.")
+        assert app.text().count("The exact state is saved.") == 1
 
 
 async def test_hostile_samples_and_names_are_literal(tmp_path: Path) -> None:
-    with record(
-        tmp_path, "running", sample=NASTY + "\x1b[2J\0", text="[red]no\x1b[2J.txt", lineage={"run": "[/x]\x07"}
-    ) as recorded:
-        async with app_on(tmp_path, recorded.run.name, (160, 50)) as (_app, pilot):
-            text = await shows(pilot, "[/red] [bold]␛[2J", "␀NUL", "[red]no␛[2J.txt", "from [/x]␇")
-            assert not any(char in text for char in "\x1b\0\x07\u202e\u200b")
-            recorded.end("crashed")
-            await shows(pilot, "[/red] [bold]␛[2J", "crashed")
+    hostile = {"sample": NASTY + "\x1b[2J\0", "text": "[red]no\x1b[2J.txt", "lineage": {"run": "[/x]\x07"}}
+    async with training(tmp_path, "running", (160, 50), **hostile) as (recorded, app):
+        text = await app.shows("[/red] [bold]␛[2J", "␀NUL", "[red]no␛[2J.txt", "from [/x]␇")
+        assert not any(char in text for char in "\x1b\0\x07\u202e\u200b")
+        recorded.end("crashed")
+        await app.shows("[/red] [bold]␛[2J", "crashed")
 
 
-async def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Space pause")
-            await pilot.press("space")
-            await until(pilot, lambda: [each.command for each in recorded.obey()] == ["pause"])
-            await shows(pilot, "‖ paused", "Space continue", "Paused at step 400")
-            await pilot.press("space")
-            await until(pilot, lambda: [each.command for each in recorded.obey()] == ["resume"])
-            await shows(pilot, "Space pause", "left ")
+async def test_keys_send_commands_and_play_the_run(tmp_path: Path) -> None:
+    async with training(tmp_path) as (recorded, app):
+        await app.shows("Space pause")
+        await app.press("space")
+        await app.until(lambda: [each.command for each in recorded.obey()] == ["pause"])
+        await app.shows("‖ paused", "Space continue", "Paused at step 400")
+        await app.press("space")
+        await app.until(lambda: [each.command for each in recorded.obey()] == ["resume"])
+        await app.shows("Space pause", "left ")
+        await app.press("ctrl+s", "F")
+        await app.until(lambda: [each.command for each in recorded.obey()] == ["checkpoint", "finish"])
+        await app.shows("Finished")
+        await app.press("enter", mode="generate")
+        assert app.app.model == ModelChoice(str(recorded.run.path))
 
 
-async def test_space_takes_a_pause_back_that_has_not_begun(tmp_path: Path) -> None:
-    """On a busy machine it takes a while to the next step, and a second Space asked for the pause again."""
-    with record(tmp_path, "starting") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Space pause")
-            await pilot.press("space")
-            await shows(pilot, "Asked to pause", "Space continue")
-            await pilot.press("space")
-            await shows(pilot, "Asked to continue", "Space pause")
-            assert [each.command for each in recorded.commands()] == ["pause", "resume"]
-
-
-async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("r")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            field = app.screen.query_one(Input)
-            assert field.value == "1.8e-3"
-            field.value = "fast"
-            await pilot.press("enter")
-            await shows(pilot, "A learning rate is a number above zero")
-            field.value = "5e-4"
-            await pilot.press("enter")
-            await shows(pilot, "Asked to set the rate to 0.0005")
-            found = []
-            await until(pilot, lambda: bool(found.extend(recorded.obey()) or found))
-            assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4)]
-            await until(pilot, lambda: "Asked to" not in screen_text(app))  # the worker said that it did
-
-
-async def test_r_asks_before_it_sets_a_rate_far_above_that_of_the_run(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            for answer in ("n", "y"):
-                await pilot.press("r")
-                await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-                app.screen.query_one(Input).value = "1.8"
-                await pilot.press("enter")
-                await shows(pilot, "Set a rate of 1.8?", "the loss may run away")
-                assert recorded.obey() == []
-                await pilot.press(answer)
-            found = []
-            await until(pilot, lambda: bool(found.extend(recorded.obey()) or found))
-            assert [(each.command, each.value) for each in found] == [("set-lr", 1.8)]
+async def test_r_takes_a_rate_refuses_what_is_none_and_asks_about_one_far_above_that_of_the_run(tmp_path: Path) -> None:
+    async with training(tmp_path) as (recorded, app):
+        await app.press("r")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        assert app.screen.query_one(Input).value == "1.8e-3"
+        await app.answer("fast")
+        await app.shows("A learning rate is a number above zero")
+        await app.answer("5e-4")
+        await app.shows("Asked to set the rate to 0.0005")
+        found: list[Command] = []
+        await app.until(lambda: bool(found.extend(recorded.obey()) or found))
+        await app.lacks("Asked to")  # the worker said that it did
+        for answer in ("n", "y"):
+            await app.enter("r", "1.8")
+            await app.shows("Set a rate of 1.8?", "the loss may run away")
+            assert recorded.obey() == []
+            await app.press(answer)
+        await app.until(lambda: len(found) == 2 or bool(found.extend(recorded.obey())))
+        assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4), ("set-lr", 1.8)]
+        send_command(recorded.run, "stop")  # from elsewhere
+        await app.shows("Asked to stop at a checkpoint; it acts between two steps.")
+        recorded.obey()
+        await app.shows("Stopped at step 400")
+        await app.lacks("Asked to")
 
 
 async def test_o_shows_the_curves_of_all_runs_on_the_same_text(tmp_path: Path) -> None:
     record(tmp_path, "finished", name="novel-long-1").close()
     record(tmp_path, "finished", name="anna-1", text="anna.txt").close()
-    with record(tmp_path, "running", name="now"):
-        async with app_on(tmp_path, "now") as (_app, pilot):
-            await shows(pilot, "Still learning")
-            await pilot.press("o")
-            text = await shows(pilot, "2 runs over steps", "a now", "b novel-long-1")
-            assert "anna-1" not in text
-
-
-async def test_a_stop_that_was_sent_from_elsewhere_is_shown_until_it_is_handled(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "Still learning")
-            send_command(recorded.run, "stop")
-            await shows(pilot, "Asked to stop at a checkpoint; it acts between two steps.")
-            recorded.obey()
-            await shows(pilot, "Stopped at step 400")
-            assert "Asked to" not in screen_text(app)
-
-
-@pytest.mark.parametrize(("key", "command"), [("ctrl+s", "checkpoint"), ("F", "finish")])
-async def test_other_commands(tmp_path: Path, key: str, command: str) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await pilot.press(key)
-            await until(pilot, lambda: [each.command for each in recorded.commands()] == [command])
-
-
-async def test_enter_plays_the_run(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("enter")
-            await until(pilot, lambda: app.current_mode == "generate")
-            assert app.model is not None
-            assert app.model.model == str(recorded.run.path)
+    async with training(tmp_path, name="now") as (_, app):
+        await app.shows("Still learning")
+        await app.press("o")
+        text = await app.shows("2 runs over steps", "a now", "b novel-long-1")
+        assert "anna-1" not in text
 
 
 def test_run_is_playable_while_it_trains_and_then_if_it_has_learnt_something(tmp_path: Path) -> None:
@@ -242,91 +192,85 @@ def test_run_is_playable_while_it_trains_and_then_if_it_has_learnt_something(tmp
 async def test_what_a_run_that_ended_before_its_first_step_cannot_do_is_not_offered(
     tmp_path: Path, state: RunState
 ) -> None:
-    recorded = record(tmp_path, state, steps=0)
-    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-        await until(pilot, lambda: " play" not in screen_text(app))
-        footer = screen_text(app).splitlines()[-1]
+    async with training(tmp_path, state, steps=0) as (_, app):
+        await app.lacks(" play")
+        footer = app.text().splitlines()[-1]
         assert footer.startswith(" Space resume  n new run ")
         assert "more minutes" not in footer
-        await pilot.press("enter")
-        assert app.current_mode == "train"
+        await app.press("enter")
+        assert app.mode.MODE == "train"
 
 
 async def test_3_plays_the_run_that_was_turned_to_last_and_then_what_was_chosen(tmp_path: Path) -> None:
     one, two = (record(tmp_path, "finished", name=name).run for name in ("one", "two"))
-    async with app_on(tmp_path, "one") as (app, pilot):
-        await pilot.press("3")
-        await until(pilot, lambda: app.model == ModelChoice(str(one.path)))
-        app.attach(two.path)
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await pilot.press("3")
-        await until(pilot, lambda: app.model == ModelChoice(str(two.path)))
-        app.model = ModelChoice("demo")
-        app.go("train")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await pilot.press("3")
-        await until(pilot, lambda: app.current_mode == "generate")
-        assert app.model == ModelChoice("demo")
+    async with on_run(tmp_path, "one") as app:
+        await app.press("3")
+        await app.until(lambda: app.app.model == ModelChoice(str(one.path)))
+        app.app.attach(two.path)
+        await app.in_mode("train")
+        await app.press("3")
+        await app.until(lambda: app.app.model == ModelChoice(str(two.path)))
+        app.app.model = ModelChoice("demo")
+        await app.go("train")
+        await app.press("3", mode="generate")
+        assert app.app.model == ModelChoice("demo")
 
 
-async def test_chart_keys_change_the_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the chart is saved as it is shown."""
+async def test_chart_keys_change_the_view_which_is_named_and_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written: list[tuple[str, float]] = []
     monkeypatch.setattr(
         run_actions, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
     )
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
-            chart = app.screen.query_one(LossChart)
-            watch = app.screen.query_one(RunPane)
-            seen = [chart.painted().text()]
-            for key, changed in (
-                ("u", lambda: chart.view.bits),
-                ("t", lambda: chart.view.seconds),
-                ("g", lambda: chart.view.log_y),
-                ("plus", lambda: chart.view.zoom == 1),
-                ("minus", lambda: chart.view.zoom == 0),
-                ("minus", lambda: chart.view.zoom == -1),
-            ):
-                await pilot.press(key)
-                await until(pilot, changed)
-                assert chart.painted().text() != seen[-1], key
-                seen.append(chart.painted().text())
-            await shows(pilot, "bits")
-            await pilot.press("s", "w")
-            await until(pilot, lambda: isinstance(app.screen, SaveDialog))
-            await pilot.press("enter")
-            await until(pilot, lambda: written == [("seconds", SMOOTHING[watch.smoothing][1])])
-            await until(pilot, lambda: not isinstance(app.screen, SaveDialog))
-            await pilot.press("z")
-            await until(pilot, lambda: app.screen.maximized is chart)
-            await shows(pilot, "z back")
-            await pilot.press("escape")
-            await until(pilot, lambda: app.screen.maximized is None)
-
-
-async def test_smoothing_and_axes_are_named(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "smoothing: light")
-            for key, words in (
-                ("s", "smoothing: medium"),
-                ("g", "log scale: loss · smoothing: medium"),
-                ("g", "log scale: loss and steps"),
-                ("t", "log scale: loss and time"),
-                ("plus", "last 1/2 · log scale"),
-            ):
-                await pilot.press(key)
-                await shows(pilot, words)
+    async with training(tmp_path) as (_, app):
+        chart = app.screen.query_one(LossChart)
+        await app.shows("smoothing: light")
+        seen = [chart.painted().text()]
+        for key, words in (
+            ("u", "bits"),
+            ("s", "smoothing: medium"),
+            ("g", "log scale: loss · smoothing: medium"),
+            ("g", "log scale: loss and steps"),
+            ("t", "log scale: loss and time"),
+            ("plus", "last 1/2 · log scale"),
+            ("minus", "log scale: loss and time"),
+            ("minus", "log scale: loss and time"),
+        ):
+            await app.press(key, shows=words)
+            assert key == "s" or chart.painted().text() != seen[-1], key
+            seen.append(chart.painted().text())
+        assert chart.view.zoom == -1
+        await app.press("w")
+        await app.until(lambda: isinstance(app.screen, SaveDialog))
+        await app.press("enter")
+        await app.until(lambda: written == [("seconds", SMOOTHING[app.mode.query_one(RunPane).smoothing][1])])
+        await app.until(lambda: app.screen is app.mode)
+        await app.press("z")
+        await app.until(lambda: app.screen.maximized is chart)
+        await app.shows("z back")
+        await app.press("escape")
+        await app.until(lambda: app.screen.maximized is None)
 
 
 def card_of(
-    view: RunView, series: RunSeries, spec: RunSpec, bits: bool, references: tuple[tuple[str, float], ...]
+    run: Run,
+    events: Iterable[Event] | None = None,
+    references: tuple[tuple[str, float], ...] = (),
+    *,
+    bits: bool = False,
+    spec: RunSpec | None = None,
 ) -> RunResult:
-    state = RunsState(runs=(view,), attached=view.path, series=series)
-    card = run_result(ShownRun(state, spec, bits, references))
-    assert card is not None
-    return card
+    """The card of ``run``, if these were its events."""
+    series = RunSeries.of(read_events(run.events_path) if events is None else events)
+    state = RunsState(runs=(RunView(run, run.status()),), attached=run.path, series=series)
+    return run_result(ShownRun(state, spec or run.spec(), bits, references))
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Run:
+    """A run that ended at 3.5 nats."""
+    return record(tmp_path, "finished", steps=50).run
 
 
 def test_each_step_that_a_verdict_names_has_a_key() -> None:
@@ -334,19 +278,16 @@ def test_each_step_that_a_verdict_names_has_a_key() -> None:
     assert {BY_ID[action].mode for action in STEP_ACTIONS.values()} == {"train"}
 
 
-def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(tmp_path: Path) -> None:
+def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short: Run) -> None:
     """Three steps from a model, from 1.108 to 1.094, had a green card: "better than … compressor"."""
-    run = record(tmp_path, "finished", steps=50).run
-    view, references = RunView(run, run.status()), (("order 2", 2.9), ("xz", 2.25))
 
     def card(last: float, steps: int) -> RunResult:
-        series = RunSeries.of([started(symbols=98, steps_per_epoch=500), validated(0, 2.2)])
-        series.feed([Sampled(step=0, prime="Anna", text=" of the box"), stepped(steps, 2.3), validated(steps, last)])
-        series.feed([Sampled(step=steps, prime="Anna", text=" and the sea")])
-        series.feed(
-            [Finished(step=steps, reason="time", best_val=last, best_step=steps, train_seconds=60.0, best_whole=True)]
-        )
-        return card_of(view, series, run.spec(), False, references)
+        events = [
+            started(symbols=98, steps_per_epoch=500), validated(0, 2.2),
+            Sampled(step=0, prime="Anna", text=" of the box"), stepped(steps, 2.3), validated(steps, last),
+            Sampled(step=steps, prime="Anna", text=" and the sea"), ended(steps, last, steps),
+        ]  # fmt: skip
+        return card_of(short, events, (("order 2", 2.9), ("xz", 2.25)))
 
     poor, good = card(2.19, 3), card(1.8, 600)
     assert poor.state == "poor"
@@ -357,6 +298,17 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(tmp_pa
     assert "~2.200 → ~1.800 nats on the same slices after reading your text 1.2 times" in good.facts
     assert "better than compressor (xz)" in good.facts  # the model in the box was better than two letters alone
     assert (good.prime, good.before, good.sample) == ("Anna", " of the box", " and the sea")
+    events = [started(symbols=98), validated(0, 2.2), Sampled(step=0, prime="A", text="b"), stepped(3, 2.3)]
+    events += [validated(3, 2.4, best=False), Sampled(step=3, prime="A", text="c"), ended(3, 2.2, 0)]
+    unimproved = card_of(short, events)
+    assert (unimproved.before, unimproved.sample) == ("", "")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(short: Run, whole: bool) -> None:
+    events = [started(), validated(0, 4.5), stepped(3, 3.0), validated(3, 2.0), ended(3, 2.0, 3, whole=whole)]
+    reads_all = f"an estimate: charlstm eval {short.name} reads all of the held-out text"
+    assert (reads_all in card_of(short, events).facts) is not whole
 
 
 @pytest.mark.parametrize(
@@ -373,25 +325,6 @@ def test_phase_without_steps_is_named_beside_the_progress(tmp_path: Path, status
     shown, _ = progress(RunView(run, RunStatus(state="running", alive=True, **status)))
     assert shown.words == words
     assert (shown.left is None) == bool(words)
-
-
-def test_card_of_a_run_whose_model_no_step_improved_repeats_no_sample(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", steps=50).run
-    series = RunSeries.of([started(symbols=98), validated(0, 2.2), Sampled(step=0, prime="A", text="b")])
-    series.feed([stepped(3, 2.3), validated(3, 2.4, best=False), Sampled(step=3, prime="A", text="c")])
-    series.feed([Finished(step=3, reason="time", best_val=2.2, best_step=0, train_seconds=60.0, best_whole=True)])
-    card = card_of(RunView(run, run.status()), series, run.spec(), False, ())
-    assert (card.before, card.sample) == ("", "")
-
-
-def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", steps=50).run
-    for whole in (False, True):
-        series = RunSeries.of([started(), validated(0, 4.5), stepped(3, 3.0), validated(3, 2.0)])
-        ended = Finished(step=3, reason="time", best_val=2.0, best_step=3, train_seconds=6.0, best_whole=whole)
-        series.feed([ended])
-        card = card_of(RunView(run, run.status()), series, run.spec(), False, ())
-        assert (f"an estimate: charlstm eval {run.name} reads all of the held-out text" in card.facts) is not whole
 
 
 def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:
@@ -415,148 +348,72 @@ def test_training_loss_beside_validation_is_said_to_be_with_dropout(tmp_path: Pa
 @pytest.mark.parametrize("share", [0.94, 0.04])
 def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: float) -> None:
     run = record(tmp_path, "finished", read=(share, "novel-1")).run
-    view, series = RunView(run, run.status()), RunSeries.of(read_events(run.events_path))
-    card = card_of(view, series, run.spec(), False, ())
-    assert ("novel-1, from which training starts, has read 94 % of the held-out part" in " ".join(card.facts)) == (
-        share > 0.9
-    )
-    best = next(figure for figure in figures(series, False) if figure.name == "best")
-    assert best.value.startswith("†") == (share > 0.9)
-
-
-def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> None:
-    """A first run on a busy machine wrote gibberish beside a green card."""
-    run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
-    references = (("order 0", 3.3), ("order 1", 2.9))
-    view = RunView(run, run.status())
-    series = RunSeries.of(read_events(run.events_path))
-    card = card_of(view, series, run.spec(), False, references)
-    assert card.state == "poor"
-    assert "no better than the letter frequencies alone (3.30 nats), so that it writes gibberish" in card.words
-    assert "m trains it for more minutes; 3, then o, opens a model that reads well." in card.words
-    near = card_of(view, series, run.spec(), False, (("order 0", 3.55), ("order 1", 2.9)))
-    assert "no better than the letter frequencies alone" in near.words
-    assert not any(fact.startswith("better than") for fact in near.facts)  # the card said both
-    weak = card_of(
-        view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 3.2))
-    )
-    assert "a model of the last letter alone (3.20 nats)" in weak.words
-    good = card_of(
-        view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 4.0))
-    )
-    assert (good.state, good.words) == ("good", "")
-    untrained = RunSeries()
-    untrained.feed([started(val_chars=100), validated(0, 3.5), *(stepped(step, 4.0) for step in (1, 2, 3))])
-    untrained.feed([validated(3, 3.9, best=False)])
-    untrained.feed([Finished(step=3, reason="done", best_val=3.5, best_step=0, train_seconds=1.0, best_whole=True)])
-    card = card_of(view, untrained, run.spec(), False, (("order 0", 3.3),))
-    assert card.state == "poor"
-    assert card.words.startswith("Its model, still the one from before training, is no better than the letter freq")
-    assert "best" not in card.measures
-    card = card_of(view, untrained, run.spec(), False, ())  # of a trained model that training began with
-    assert card.words.startswith("No step has improved the model that training began with.")
+    words = "novel-1, from which training starts, has read 94 % of the held-out part"
+    facts = card_of(run, references=(("order 0", 9.0),)).facts
+    assert (words in " ".join(facts)) == (share > 0.9)
+    assert any(fact.startswith("better than") for fact in facts) == (share < 0.9)
+    found = figures(RunSeries.of(read_events(run.events_path)), bits=False)
+    assert next(figure.value for figure in found if figure.name == "best").startswith("†") == (share > 0.9)
 
 
 @pytest.mark.parametrize(
     ("references", "words"),
     [
-        ((("order 1", 4.0), ("order 2", 3.4)), "no better than a model of the last two letters alone (3.40 nats)"),
-        ((("order 1", 4.0), ("order 2", 3.9), ("xz", 3.3)), "no better than a file compressor (3.30 nats)"),
+        ({"order 0": 3.3, "order 1": 2.9}, "the letter frequencies alone (3.30 nats), so that it writes gibberish. m"),
+        ({"order 0": 3.55, "order 1": 2.9}, "no better than the letter frequencies alone"),
+        ({"order 0": 4.1, "order 1": 3.2}, "a model of the last letter alone (3.20 nats)"),
+        ({"order 1": 4.0, "order 2": 3.9, "xz": 3.3}, "a file compressor (3.30 nats), so that it writes few real"),
+        ({"order 0": 4.1, "order 1": 4.0}, ""),
     ],
 )
-def test_model_worse_than_two_letters_or_a_compressor_has_no_green_card(
-    tmp_path: Path, references: tuple[tuple[str, float], ...], words: str
-) -> None:
-    run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
-    series = RunSeries.of(read_events(run.events_path))
-    card = card_of(RunView(run, run.status()), series, run.spec(), False, references)
+def test_model_that_learnt_little_has_no_green_card(short: Run, references: dict[str, float], words: str) -> None:
+    """A first run on a busy machine wrote gibberish beside a green card."""
+    card = card_of(short, references=tuple(references.items()))
+    assert card.state == ("poor" if words else "good")
+    assert words in card.words or not card.words
+    assert not words or "m trains it for more minutes" in card.words
+    assert card_of(short, references=tuple(references.items()), bits=True).words.count("bits)") == bool(words)
+
+
+def test_card_of_a_run_that_improved_nothing_or_beside_other_work_says_why(short: Run) -> None:
+    references = (("order 0", 3.3),)
+    card = card_of(short, references=references)
+    assert card.words.endswith("m trains it for more minutes; 3, then o, opens a model that reads well.")
+    near = card_of(short, references=(("order 0", 3.55), ("order 1", 2.9)))
+    assert not any(fact.startswith("better than") for fact in near.facts), "which its words deny"
+    untrained = [started(val_chars=100), validated(0, 3.5), *(stepped(step, 4.0) for step in (1, 2, 3))]
+    untrained += [validated(3, 3.9, best=False), ended(3, 3.5, 0)]
+    card = card_of(short, untrained, references)
     assert card.state == "poor"
-    assert f"{words}, so that it writes few real words. m trains it for more minutes" in card.words
-    in_bits = card_of(RunView(run, run.status()), series, run.spec(), True, references)
-    assert "bits), so that" in in_bits.words
+    assert card.words.startswith("Its model, still the one from before training, is no better than the letter freq")
+    assert "best" not in card.measures
+    # of a trained model that training began with
+    assert card_of(short, untrained).words.startswith("No step has improved the model that training began with.")
+    events = read_events(short.events_path)
+    busy = [replace(event, slowdown=3.0) if isinstance(event, Finished) else event for event in events]
+    words = "The processor had other work too: training was about 3 times slower"
+    assert f"gibberish. {words}. m trains it for more minutes" in card_of(short, busy, references).words
+    assert card_of(short, busy).facts[0] == f"{words}."
 
 
-def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(tmp_path: Path) -> None:
-    recorded = record(tmp_path, "finished", steps=50)
-    run, spec = recorded.run, recorded.run.spec()
-    series = RunSeries.of(read_events(run.events_path))
+def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(short: Run) -> None:
+    spec = short.spec()
     spec = replace(spec, settings=spec.settings.with_changes(lr=10 * preset(spec.preset).lr))
-    card = card_of(RunView(run, run.status()), series, spec, False, (("order 0", 3.3),))
+    card = card_of(short, references=(("order 0", 3.3),), spec=spec)
     assert f"The learning rate, {learning_rate(spec.settings.lr)}, was too high: n trains anew" in card.words
     assert "n new run with a lower rate" in card.keys
     assert "more minutes" not in card.words + card.keys
 
 
-def test_card_names_the_busy_machine(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", steps=50).run
-    events = [
-        replace(event, slowdown=3.0) if isinstance(event, Finished) else event for event in read_events(run.events_path)
-    ]
-    busy = "The processor had other work too: training was about 3 times slower"
-    poor = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, (("order 0", 3.3),))
-    assert f"gibberish. {busy}. m trains it for more minutes" in poor.words
-    good = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
-    assert good.facts[0] == f"{busy}."
-
-
-async def test_equal_notifications_are_shown_once(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        for _ in range(10):
-            app.app.notify_info("The exact state is saved.")
-        app.app.notify_info("Something else.")
-        await app.shows("The exact state is saved.", "Something else.")
-        assert app.text().count("The exact state is saved.") == 1
-
-
 async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None:
-    names = []
-    for number in range(3):
-        with record(tmp_path, "finished", steps=100 * (number + 1), planned=300) as recorded:
-            names.append(recorded.run.name)
-    async with app_on(tmp_path, names[2]) as (app, pilot):
-        await shows(pilot, names[2])
+    names = [record(tmp_path, "finished", steps=100 * n, planned=300).run.name for n in (1, 2, 3)]
+    async with on_run(tmp_path, names[2]) as app:
+        await app.shows(names[2])
         for key, name in (("comma", names[1]), ("comma", names[0]), ("full_stop", names[1])):
-            await pilot.press(key)
-            await until(pilot, lambda name=name: app.run_path is not None and app.run_path.name == name)
-            text = await shows(pilot, f"Finished · {name}")
+            await app.press(key)
+            await app.until(lambda name=name: app.app.run_path == tmp_path / name)
+            text = await app.shows(f"Finished · {name}")
             assert ("previous run" in text) == (name != names[0])
-
-
-async def test_samples_are_walked_and_followed(tmp_path: Path) -> None:
-    with record(tmp_path, "running", steps=600) as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            samples = app.screen.query_one(Samples)
-            await until(pilot, lambda: len(samples.samples) == 13)
-            await pilot.press("tab")
-            await until(pilot, lambda: app.focused is samples)
-            await pilot.press("up", "pageup", "pageup", "pageup")
-            await until(pilot, lambda: samples.highlighted == 0)
-            await until(pilot, lambda: samples.scroll_offset.y == 0)
-            recorded.advance(50)
-            await until(pilot, lambda: len(samples.samples) == 14)
-            assert samples.highlighted == 0
-            await pilot.press("down", "pagedown", "pagedown", "pagedown")
-            await until(pilot, lambda: samples.following)
-
-
-async def test_the_end_is_a_card_that_escape_puts_away(tmp_path: Path) -> None:
-    with record(tmp_path, "running", steps=950) as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "95 %")
-            recorded.advance(50)
-            recorded.end("finished")
-            await shows(
-                pilot,
-                "Finished · ",
-                "at step 1,000 of 1,000",
-                "took 0:50",
-                "The morning",
-                "Enter play it",
-                "m more minutes",
-            )
-            await pilot.press("escape")
-            await until(pilot, lambda: app.screen.query_one(RunPane).card_closed)
-            await shows(pilot, "SAMPLES", "Finished after")
 
 
 async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing_else_away(
@@ -566,124 +423,71 @@ async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing
         raise RunError("The worker cannot be started: no memory in [/red]")
 
     monkeypatch.setattr("charlstm.runs.launch.resume_run", refuse)
-    refused = "✗ The worker cannot be started: no memory in [/red]"
-    run = record(tmp_path, "crashed").run
-    async with app_on(tmp_path, run.name) as (app, pilot):
-        await shows(pilot, "Crashed · ")
+    async with training(tmp_path, "crashed") as (_, app):
+        await app.shows("Crashed · ")
         for key in ("g", "escape"):
-            await pilot.press("space")
-            await shows(pilot, "Crashed · ", refused)
-            await pilot.press(key)
-            await until(pilot, lambda: "cannot be started" not in screen_text(app))
-            await shows(pilot, "Crashed · ")
-        await pilot.press("escape")
-        await until(pilot, lambda: "Crashed · " not in screen_text(app))
+            await app.press("space")
+            await app.shows("Crashed · ", "✗ The worker cannot be started: no memory in [/red]")
+            await app.press(key, lacks="cannot be started")
+            await app.shows("Crashed · ")
+        await app.press("escape", lacks="Crashed · ")
+        await app.shows("SAMPLES", "Crashed:")
 
 
-async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
-    with record(tmp_path, "finished") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("m")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            app.screen.query_one(Input).value = "2"
-            await pilot.press("enter")
-            await until(pilot, lambda: bool(asked))
+@pytest.mark.parametrize("when", ["finished", "too late", "final validation"])
+async def test_m_resumes_a_run_that_takes_no_commands_any_more(
+    tmp_path: Path, when: str, resumed: list[dict[str, object]]
+) -> None:
+    """A run takes no commands but stop during its final validation, and of the keys only that one is offered."""
+    async with training(tmp_path, "finished" if when == "finished" else "running", steps=1000) as (recorded, app):
+        if when == "final validation":
+            recorded.beat("running", validated=0.2)
+            await app.shows("Training has ended. Now the best model is validated")
+            assert not any(app.mode.can(BY_ID[f"train.{name}"]) for name in ("pause", "rate", "finish"))
+            assert app.mode.can(BY_ID["train.stop"])
+        await app.enter("m", "2")
+        if when == "final validation":
+            await app.shows("Asked to train 2 minutes more; it acts after the final validation.")
+            assert not recorded.run.control_path.exists()
+        elif when == "too late":
+            await app.until(lambda: recorded.run.control_path.exists())
+        recorded.end("finished")
+        await app.until(lambda: bool(resumed))
     # 1,000 steps took 50 s, so two minutes are 2,400 steps
-    assert asked == [{"epochs": None, "max_minutes": 2.83}]
+    assert resumed == [{"epochs": None, "max_minutes": 2.83}]
 
 
-async def test_m_lengthens_a_run_that_trains_without_a_stop(tmp_path: Path) -> None:
-    """It was stopped and resumed, and stayed stopped when the app was left meanwhile."""
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("m")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            app.screen.query_one(Input).value = "1"
-            await pilot.press("enter")
-            commands: list[Command] = []
-            await until(pilot, lambda: bool(commands.extend(recorded.obey()) or commands))
-            await until(pilot, lambda: app.runs_state.series.planned_steps == 2_200)  # type: ignore[union-attr]
+async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path: Path) -> None:
+    """It was stopped and resumed, and stayed stopped when the app was left meanwhile. The run is the one that was
+    shown, even if another is before the answer; one of another machine is not given more."""
+    other = record(tmp_path, "finished", name="other").run
+    async with training(tmp_path, name="live") as (recorded, app):
+        more = BY_ID["train.more"]
+        await app.until(lambda: app.mode.can(more))
+        with pytest.MonkeyPatch.context() as patch:
+            view = next(run for run in app.app.runs_state.runs if run.live)
+            patch.setattr(WatchView, "run", replace(view, status=replace(view.status, elsewhere=True)))
+            assert not app.mode.can(more)
+        await app.press("m")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        app.app.attach(other.path)
+        await app.answer("1")
+        commands: list[Command] = []
+        await app.until(lambda: bool(commands.extend(recorded.obey()) or commands))
+        app.app.attach(recorded.run.path)
+        await app.until(lambda: app.app.runs_state.series.planned_steps == 2_200)
     assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
 
 
-async def test_m_lengthens_the_run_that_it_was_asked_of(tmp_path: Path) -> None:
-    """Even if another run is shown before the answer."""
-    other = record(tmp_path, "finished", name="other").run
-    with record(tmp_path, "running", name="live") as recorded:
-        async with app_on(tmp_path, "live") as (app, pilot):
-            await pilot.press("m")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            app.attach(other.path)
-            await pilot.press("enter")
-            await until(pilot, lambda: recorded.run.control_path.exists())
-            assert [each.command for each in recorded.commands()] == ["more"]
-
-
-async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run takes no commands but stop during its final validation."""
-    asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
-    with record(tmp_path, "running", steps=1000) as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("m")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            app.screen.query_one(Input).value = "2"
-            await pilot.press("enter")
-            await until(pilot, lambda: recorded.run.control_path.exists())
-            recorded.end("finished")
-            await until(pilot, lambda: bool(asked))
-    assert asked == [{"epochs": None, "max_minutes": 2.83}]
-
-
-@pytest.mark.parametrize("validated", [None, 0.2])
-async def test_finish_is_offered_until_the_final_validation(tmp_path: Path, validated: float | None) -> None:
+@pytest.mark.parametrize("share", [None, 0.2])
+async def test_finish_is_offered_until_the_final_validation(tmp_path: Path, share: float | None) -> None:
     """It was offered during it too, and then refused."""
-    with record(tmp_path, "running") as recorded:
-        recorded.beat("running", validated=validated)
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Still learning" if validated is None else "Now the best model is validated")
-            await pilot.press("x")
-            text = await shows(pilot, "stop at a checkpoint now", "continue training")
-            assert ("rate to zero" in text) == (validated is None)
-
-
-async def test_more_during_the_final_validation_resumes_the_run_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of the keys that reach a run only that which stops it is offered then."""
-    asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
-    with record(tmp_path, "running", steps=1000) as recorded:
-        recorded.beat("running", validated=0.2)
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "Training has ended. Now the best model is validated")
-            screen = app.screen
-            assert isinstance(screen, ModeScreen)
-            offered = {each.id: screen.can(each) for each in ACTIONS if each.id.startswith("train.")}
-            assert [name for name in ("train.pause", "train.rate", "train.finish") if offered[name]] == []
-            assert offered["train.stop"]
-            await pilot.press("m")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            app.screen.query_one(Input).value = "2"
-            await pilot.press("enter")
-            await shows(pilot, "Asked to train 2 minutes more; it acts after the final validation.")
-            assert not recorded.run.control_path.exists()
-            recorded.end("finished")
-            await until(pilot, lambda: bool(asked))
-    assert asked == [{"epochs": None, "max_minutes": 2.83}]
-
-
-async def test_a_run_of_another_machine_is_not_given_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            more = next(action for action in ACTIONS if action.id == "train.more")
-            await until(pilot, lambda: app.screen.can(more))  # type: ignore[attr-defined]
-            view = app.runs_state.runs[0]
-            away = replace(view, status=replace(view.status, elsewhere=True))
-            monkeypatch.setattr(WatchView, "run", away)
-            assert not app.screen.can(more)  # type: ignore[attr-defined]
+    async with training(tmp_path) as (recorded, app):
+        recorded.beat("running", validated=share)
+        await app.shows("Still learning" if share is None else "Now the best model is validated")
+        await app.press("x")
+        text = await app.shows("stop at a checkpoint now", "continue training")
+        assert ("rate to zero" in text) == (share is None)
 
 
 def test_what_the_worker_warned_of_is_said() -> None:
@@ -699,9 +503,8 @@ def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state
         shown = {figure.name: figure.value for figure in figures(series, bits=False)}
         assert shown["best"].startswith("~") == shown["valid"].startswith("~") == (state != "finished")
         if state != "running":
-            card = card_of(RunView(recorded.run, recorded.run.status()), series, recorded.run.spec(), False, ())
             where = "slices of the held-out text, an estimate" if state == "stopped" else "held-out text"
-            assert f"best on {where} (" in card.measures
+            assert f"best on {where} (" in card_of(recorded.run).measures
 
 
 def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> None:
@@ -712,7 +515,6 @@ def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> Non
             for recorded in (running, ended)
         }
     run = shown[running.run.name]
-    assert run.prediction is not None
     found = figures(run.series, bits=False, prediction=run.prediction)
     [ending] = [figure for figure in found if figure.name == "at end"]
     assert ending.value == f"{run.prediction.low:.2f}–{run.prediction.high:.2f}"
@@ -721,44 +523,41 @@ def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> Non
 
 
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
-    with record(tmp_path, "finished") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await until(pilot, lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
-            await pilot.press("n")
-            await shows(pilot, "novel.txt", "PRESETS")
-            assert app.run_path is None
-            assert app.corpus is not None
-            assert app.corpus.source == "/texts/novel.txt"
-            await shows(pilot, "✗ ")  # which is not there: the pane says so
+    async with training(tmp_path, "finished") as (_, app):
+        await app.until(lambda: app.screen.watching.attached.spec is not None)
+        await app.press("n")
+        await app.shows("novel.txt", "PRESETS", "✗ ")  # which is not there: the pane says so
+        assert app.app.run_path is None
+        assert app.app.corpus.source == "/texts/novel.txt"
 
 
-async def test_a_damaged_run_says_what_is_wrong_beside_its_card(tmp_path: Path) -> None:
-    with record(tmp_path, "finished") as recorded:
+@pytest.mark.parametrize("newer", [False, True])
+async def test_a_damaged_run_or_the_log_of_a_newer_version_is_said_beside_the_card(tmp_path: Path, newer: bool) -> None:
+    recorded = record(tmp_path, "stopped" if newer else "finished", steps=50)
+    if newer:
+        recorded.append(replace(started(), format=99))
+    else:
         recorded.run.spec_path.write_text("{}")
-        async with app_on(tmp_path, recorded.run.name, (60, 16)) as (_app, pilot):
-            await shows(pilot, "Finished · ", "cannot be read")
-
-
-async def test_log_of_a_newer_version_is_said_beside_the_card(tmp_path: Path) -> None:
-    recorded = record(tmp_path, "stopped", steps=50)
-    recorded.append(replace(started(), format=99))
     recorded.close()
-    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-        await shows(pilot, "□ stopped", "written by a newer charlstm (format 99); update")
+    async with on_run(tmp_path, recorded.run.name, (80, 24) if newer else (60, 16)) as app:
+        if newer:
+            await app.shows("□ stopped", "written by a newer charlstm (format 99); update")
+        else:
+            await app.shows("Finished · ", "cannot be read")
         assert not app.screen.query_one(RunPane).card_closed
 
 
 async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_path: Path) -> None:
-    with record(tmp_path, "stopped", name="older", steps=100), record(tmp_path, "finished", name="newer", steps=100):
-        async with driven(tmp_path, (100, 30)) as app:
-            await app.until(lambda: len(app.app.runs_state.runs) == 2)
-            last = app.app.runs_state.runs[0].path
-            await app.press("2")
-            await app.in_mode("train")
-            await app.until(lambda: app.app.run_path == last)
-            await app.shows(last.name, ", previous run")
-            await app.press("n")  # its text, with the settings
-            await app.until(lambda: app.app.run_path is None and app.app.corpus is not None)
+    for name, state in (("older", "stopped"), ("newer", "finished")):
+        record(tmp_path, state, name=name, steps=100).close()
+    async with driven(tmp_path, (100, 30)) as app:
+        await app.until(lambda: len(app.app.runs_state.runs) == 2)
+        last = app.app.runs_state.runs[0].path
+        await app.press("2", mode="train")
+        await app.until(lambda: app.app.run_path == last)
+        await app.shows(last.name, ", previous run")
+        await app.press("n")  # its text, with the settings
+        await app.until(lambda: app.app.run_path is None and app.app.corpus is not None)
 
 
 def test_the_card_has_a_sample_of_the_best_model(tmp_path: Path) -> None:
@@ -766,71 +565,67 @@ def test_the_card_has_a_sample_of_the_best_model(tmp_path: Path) -> None:
     events = list(read_events(run.events_path))
     best = max(event.step for event in events if isinstance(event, Validated) and event.best)
     written = [event.text for event in events if isinstance(event, Sampled) and event.step <= best]
-    events.append(Sampled(step=401, prime="The", text="gibberish of the last step"))
-    card = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
+    card = card_of(run, [*events, Sampled(step=401, prime="The", text="gibberish of the last step")])
     assert card.sample == written[-1][:400]
 
 
+async def lower_rate_of_a_new_run(app: Driven) -> float:
+    """The rate with which ``n`` offers a new run."""
+    await app.shows("n new run with a lower rate")
+    await app.press("n")
+    setup = app.screen.query_one(SetupPane)
+    await app.until(lambda: "lr" in setup.state.differences)
+    return setup.state.differences["lr"]
+
+
 async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead_of_more(tmp_path: Path) -> None:
-    with record(tmp_path, "running", steps=400) as recorded:
+    """With a rate of 0.1 the pane said "Learning: training loss 11.37 → 78.83"."""
+    async with training(tmp_path, steps=400) as (recorded, app):
+        await app.shows("Still learning")
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "Diverging: ")
-            series = app.runs_state.series
-            assert series is not None
-            assert series.last_step is not None
-            await pilot.press("r")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-            offered = float(app.screen.query_one(Input).value)
-            assert offered == pytest.approx(series.last_step.lr / 10, rel=0.05)
-            await pilot.press("escape")
-            recorded.append(
-                Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True)
-            )
-            recorded.beat("finished")
-            await shows(pilot, "n new run with a lower rate")
-            assert "more minutes   Esc" not in screen_text(app)
-            await pilot.press("n")
-            setup = app.screen.query_one(SetupPane)
-            await until(pilot, lambda: "lr" in setup.state.differences)
-            assert setup.state.differences["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)
+        text = await app.shows("✗ Diverging: the training loss rose", "r lower the rate", "x stop")
+        assert "earning:" not in text
+        rate = app.app.runs_state.series.last_step.lr
+        await app.press("r")
+        await app.until(lambda: isinstance(app.screen, PromptDialog))
+        assert float(app.screen.query_one(Input).value) == pytest.approx(rate / 10, rel=0.05)
+        await app.press("escape")
+        recorded.append(ended(449, 1.8, 400))
+        recorded.beat("finished")
+        await app.shows("n new run with a lower rate")
+        assert "more minutes   Esc" not in app.text()
+        assert await lower_rate_of_a_new_run(app) == pytest.approx(recorded.run.spec().settings.lr / 10)
 
 
 async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> None:
     """A run was resumed with a lower rate and diverged again: ``n`` offered just the rate that had failed."""
-    with record(tmp_path, "running", steps=400, settings=Settings(hidden_size=256, epochs=5, lr=0.02)) as recorded:
+    settings = Settings(hidden_size=256, epochs=5, lr=0.02)
+    async with training(tmp_path, steps=400, settings=settings) as (recorded, app):
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await shows(pilot, "Diverging: ")
-            await until(pilot, lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
-            with_settings(recorded.run, lr=0.002)
-            recorded.append(
-                Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True)
-            )
-            recorded.beat("finished")
-            await shows(pilot, "The learning rate, 2.0e-3, was too high", "n new run with a lower rate")
-            await pilot.press("n")
-            setup = app.screen.query_one(SetupPane)
-            await until(pilot, lambda: "lr" in setup.state.differences)
-            assert setup.state.differences["lr"] == pytest.approx(2e-4)
+        await app.shows("Diverging: ")
+        await app.until(lambda: app.screen.watching.attached.spec is not None)
+        with_settings(recorded.run, lr=0.002)
+        recorded.append(ended(449, 1.8, 400))
+        recorded.beat("finished")
+        await app.shows("The learning rate, 2.0e-3, was too high")
+        assert await lower_rate_of_a_new_run(app) == pytest.approx(2e-4)
 
 
 async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``r`` right after ``.`` offered the rate of the other run, and Enter set it."""
-    with record(tmp_path, "running", name="one") as one, record(tmp_path, "running", name="two"):
-        async with app_on(tmp_path, "two") as (app, pilot):
-            await shows(pilot, "Still learning")
-            monkeypatch.setattr(app.watcher, "read", lambda all_runs=True: None)
-            await pilot.press("comma")
-            await until(pilot, lambda: app.run_path == one.run.path)
-            await pilot.press("r")
-            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+    with record(tmp_path, "running", name="one") as one:
+        async with training(tmp_path, name="two") as (_, app):
+            await app.shows("Still learning")
+            monkeypatch.setattr(app.app.watcher, "read", lambda all_runs=True: None)
+            await app.press("comma")
+            await app.until(lambda: app.app.run_path == one.run.path)
+            await app.press("r")
+            text = await app.shows("The log of the run is not read yet. What you type acts")
             assert app.screen.query_one(Input).value == ""
-            assert "The rate now is" not in await shows(pilot, "The log of the run is not read yet. What you type acts")
-            await pilot.press("escape", "m")
-            await shows(pilot, "Train one further")
+            assert "The rate now is" not in text
+            await app.press("escape", "m", shows="Train one further")
             assert app.screen.query_one(Input).value == "10"
 
 
@@ -838,15 +633,12 @@ async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(t
     text = tmp_path / "other.txt"
     text.write_text("The sea was calm, and the light was on the stairs.\n" * 300)
     with record(tmp_path, "running", steps=400) as recorded:
-        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
-        recorded.append(
-            Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True)
-        )
+        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)), ended(449, 1.8, 400))
         recorded.beat("finished")
-    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-        await shows(pilot, "n new run with a lower rate")
-        app.corpus = CorpusChoice(str(text), text.name)
-        await pilot.press("n")
-        await until(pilot, lambda: app.screen.setup.state.ready)  # type: ignore[attr-defined]
-        await shows(pilot, "other.txt", "PRESETS")
+    async with on_run(tmp_path, recorded.run.name) as app:
+        await app.shows("n new run with a lower rate")
+        app.app.corpus = CorpusChoice(str(text), text.name)
+        await app.press("n")
+        await app.until(lambda: app.screen.setup.state.ready)
+        await app.shows("other.txt", "PRESETS")
         assert not app.screen.query_one(SetupPane).state.differences

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.events import Paste
@@ -12,24 +10,15 @@ from textual.widgets import Input
 
 from charlstm.runs.models import demo_path
 from charlstm_tui import run_actions
-from charlstm_tui.background import CommandError
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus import texts_view
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.train import setup_pane
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from driven_app import Driven, driven
+from driven_app import Driven, Held, driven
 from recorded_run import record
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 300
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run_command(*argv: str) -> Any:
-        raise CommandError("nothing is measured here")
-
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
 
 
 @pytest.fixture
@@ -37,22 +26,6 @@ def text() -> Path:
     path = Path("sea.txt")
     path.write_text(SENTENCES)
     return path.absolute()
-
-
-class Held:
-    """A function that is called in a thread and returns when it is released."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
-        self._function, self._free, self.called = getattr(module, name), threading.Event(), threading.Event()
-        monkeypatch.setattr(module, name, self)
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        self.called.set()
-        assert self._free.wait(60)
-        return self._function(*arguments, **options)
-
-    def release(self) -> None:
-        self._free.set()
 
 
 async def take(app: Driven, text: Path) -> None:
@@ -105,8 +78,7 @@ async def test_leaving_needs_no_text_that_is_read(places: Path, text: Path, monk
         app.app.use_corpus(CorpusChoice(str(text), text.name))
         await app.in_mode("train")
         await app.until(read.called.is_set)
-        await app.press("1")
-        await app.in_mode("corpus")
+        await app.press("1", mode="corpus")
         read.release()
 
 
@@ -118,8 +90,7 @@ async def test_enter_in_a_folder_takes_its_first_text_not_that_of_the_folder_bef
     inner.write_text(SENTENCES)
     async with driven(places) as app:
         await app.shows("▸ sea.txt")
-        await app.press("down", "down")
-        await app.shows("▸ a folder/")
+        await app.press("down", "down", shows="▸ a folder/")
         sections = Held(monkeypatch, texts_view, "sections")
         app.burst("enter", "enter")
         await app.until(sections.called.is_set)
@@ -135,8 +106,7 @@ async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothin
     """``D`` deletes in Runs, and asks for Enter."""
     with record(places, "finished", name="novel-quick-1") as recorded:
         async with driven(places) as app:
-            await app.press("4")
-            await app.shows("▸   novel-quick-1")
+            await app.press("4", shows="▸   novel-quick-1")
             playable = Held(monkeypatch, run_actions, "playable")
             app.burst("p", "D", "enter", "enter")
             await app.until(playable.called.is_set)
@@ -170,6 +140,5 @@ async def test_keys_flow_again_after_the_longest_wait(
         await app.until(read.called.is_set)
         app.burst("a", "a", "1")
         await app.shows("Left out 3 keys")
-        await app.press("1")
-        await app.in_mode("corpus")
+        await app.press("1", mode="corpus")
         read.release()

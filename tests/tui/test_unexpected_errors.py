@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
+import inspect
 import logging
+import pkgutil
+import re
 import threading
 from collections import deque
 from pathlib import Path
@@ -19,24 +21,8 @@ from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import Watcher
 from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.top_bar import TopBar
-from driven_app import driven
+from driven_app import driven, training
 from recorded_run import record
-
-
-async def test_a_failing_worker_is_shown_and_logged_and_the_app_goes_on(
-    places: Path, unexpected_errors: deque[str]
-) -> None:
-    async def fails() -> None:
-        raise OSError(5, "Input/output error", "novel.txt")
-
-    async with driven(places, (120, 30)) as app:
-        await app.in_mode("corpus")
-        app.mode.run_worker(fails(), name="details")
-        await app.shows("novel.txt: Input/output")
-        await app.press("4")
-        await app.in_mode("runs")
-    assert "Traceback" in unexpected_errors[0]
-    assert "Input/output error" in log_path().read_text(encoding="utf-8")
 
 
 async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
@@ -49,43 +35,48 @@ async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
         await app.in_mode("corpus")
         app.mode.run_worker(refused())
         await app.shows("✗ There is no room here")
-        await app.press("up")
-        await app.lacks("There is no room here")
+        await app.press("up", lacks="There is no room here")
         monkeypatch.setattr(app.mode.view, "do_open_path", refused)
-        await app.press("o")
-        await app.shows("✗ There is no room here")
+        await app.press("o", shows="✗ There is no room here")
     assert not unexpected_errors
 
 
-async def test_a_failing_action_is_shown_and_the_app_goes_on(
+async def test_a_failing_worker_or_action_is_shown_logged_and_copied(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def fails() -> None:
+        raise OSError(5, "Input/output error", "novel.txt")
+
     async with driven(places, (120, 30)) as app:
         await app.in_mode("corpus")
+        await app.press("exclamation_mark", shows=("There are none", "app.log"))
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
+        app.mode.run_worker(fails(), name="details")
+        await app.shows("novel.txt: Input/output")
+        assert "Traceback" in unexpected_errors[0]
+        assert "Input/output error" in log_path().read_text(encoding="utf-8")
         monkeypatch.setattr(app.mode.view, "do_open_path", lambda: 1 / 0)
         monkeypatch.setattr(app.app, "do_units", lambda: 1 / 0)
-        await app.press("o")
-        await app.shows("Open path failed (ZeroDivisionError")
-        await app.press("u")
-        await app.shows("Nats/bits failed")
-        await app.press("4")
-        await app.in_mode("runs")
-    assert len(unexpected_errors) == 2
+        await app.press("u", shows="Nats/bits failed")
+        await app.press("o", shows="Open path failed (ZeroDivisionError")
+        await app.press("exclamation_mark", shows=("ZeroDivisionError: division by zero", "Traceback"))
+        await app.press("ctrl+c")
+        await app.until(lambda: "open path\nTraceback" in app.app.clipboard)
+        await app.press("escape", "4", mode="runs")
+    assert len(unexpected_errors) == 3
 
 
 async def test_a_failing_display_of_the_runs_is_reported_once(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with record(places, "running", steps=100) as run:
-        async with driven(places, (120, 30)) as app:
-            await app.in_mode("train")
-            monkeypatch.setattr(app.mode.view, "watch_runs_state", lambda before, state: 1 / 0)
-            run.advance(10)
-            await app.shows("Showing the runs failed")
-            run.advance(10)
-            await app.press("4")
-            await app.in_mode("runs")
-            await app.shows("novel-quick-1")
+    async with training(places, size=(120, 30), steps=100) as (run, app):
+        monkeypatch.setattr(app.mode.view, "watch_runs_state", lambda before, state: 1 / 0)
+        run.advance(10)
+        await app.shows("Showing the runs failed")
+        run.advance(10)
+        await app.go("runs")
+        await app.shows("novel-quick-1")
     assert len(unexpected_errors) == 1
 
 
@@ -103,8 +94,7 @@ async def test_the_watcher_shows_a_failing_read_and_recovers(
             assert status_words(app.mode.query_one(TopBar).runs_state)[0] == "✗ the runs cannot be read"
         record(places, "finished").close()
         await app.shows("not training")
-        await app.press("4")
-        await app.shows("novel-quick-1")
+        await app.press("4", shows="novel-quick-1")
     assert len(unexpected_errors) == 1
 
 
@@ -130,25 +120,6 @@ def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: 
         assert watcher.is_alive()
     finally:
         watcher.close()
-
-
-async def test_errors_of_the_session_are_shown_and_copied(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with driven(places, (120, 30)) as app:
-        await app.in_mode("corpus")
-        await app.press("exclamation_mark")
-        await app.shows("There are none", "app.log")
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-        monkeypatch.setattr(app.mode.view, "do_open_path", lambda: 1 / 0)
-        await app.press("o", "exclamation_mark")
-        await app.shows("ZeroDivisionError: division by zero", "Traceback")
-        await app.press("ctrl+c")
-        await app.until(lambda: "open path\nTraceback" in app.app.clipboard)
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-    assert len(unexpected_errors) == 1
 
 
 def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
@@ -197,33 +168,11 @@ def test_the_log_stays_in_memory_when_it_cannot_be_written(
 
 
 def test_every_class_with_workers_has_safe_ones() -> None:
-    unsafe = []
-    for path in Path(charlstm_tui.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef) and _starts_workers(node):
-                relative = path.relative_to(Path(charlstm_tui.__file__).parent).with_suffix("")
-                module = importlib.import_module(".".join(("charlstm_tui", *relative.parts)))
-                found = getattr(module, node.name)
-                if not issubclass(found, SafeWorkers):
-                    unsafe.append(f"{module.__name__}.{node.name}")
-    assert unsafe == []
-
-
-def _starts_workers(node: ast.ClassDef) -> bool:
-    calls = {  # of its own methods: a worker of another widget is looked at where that is declared
-        each.func.attr
-        for each in ast.walk(node)
-        if isinstance(each, ast.Call)
-        and isinstance(each.func, ast.Attribute)
-        and isinstance(each.func.value, ast.Name)
-        and each.func.value.id == "self"
-    }
-    names = {
-        name.id
-        for each in ast.walk(node)
-        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
-        for decorator in each.decorator_list
-        for name in ast.walk(decorator)
-        if isinstance(name, ast.Name)
-    }
-    return "run_worker" in calls or "work" in names
+    modules = [each.name for each in pkgutil.walk_packages(charlstm_tui.__path__, "charlstm_tui.")]
+    found = 0
+    for module in (importlib.import_module(name) for name in modules if not name.endswith("__main__")):
+        for name, each in inspect.getmembers(module, inspect.isclass):
+            if each.__module__ == module.__name__ and re.search(r"@work\b|self\.run_worker\(", inspect.getsource(each)):
+                found += 1
+                assert issubclass(each, SafeWorkers), f"{module.__name__}.{name}"
+    assert found > 10

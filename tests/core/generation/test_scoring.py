@@ -40,6 +40,9 @@ def test_part_has_its_own_figures_and_only_the_first_character_of_the_text_is_no
     part = scores.part(3, 7)
     assert (part.text, part.chars, part.unpredicted, part.unknown) == ("jihg", 4, 0, {})
     assert part.loss == pytest.approx(scores.nats[3:7].mean())
+    assert part.strip(1)[0] == pytest.approx(part.bits_per_char) == pytest.approx(part.loss / math.log(2))
+    assert part.sentences()[0].bits_per_char == pytest.approx(part.bits_per_char)
+    assert len(part.places(4)) == 4
     first = scores.part(0, 3)
     assert (first.text, first.chars, first.unpredicted) == ("abc", 2, 1)
     assert first.loss == pytest.approx(scores.nats[1:3].mean())

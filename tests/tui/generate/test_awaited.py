@@ -8,16 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input
 
 from charlstm.model.file import save_model
-from charlstm.runs.status import RunStatus
+from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.events import Finished, Paused
 from charlstm_tui.generate.awaited import Awaited
-from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
-from driven_app import Driven, driven
+from driven_app import Driven, driven, on_run, training
 from recorded_run import Recorded, record, stepped, tiny_model
 
 WAITS = "takes over as soon as"
@@ -26,15 +24,6 @@ WAITS = "takes over as soon as"
 @pytest.fixture
 def runs(home: Path) -> Path:
     return home / "runs"
-
-
-@asynccontextmanager
-async def watching(runs: Path, recorded: Recorded, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
-    """The app on Train, with this run."""
-    async with driven(runs, size, run=recorded.run.name) as app:
-        await app.in_mode("train")
-        await app.shows("smoothing")
-        yield app
 
 
 def step_played(app: Driven) -> int | None:
@@ -67,29 +56,45 @@ async def plays(app: Driven, step: int) -> None:
     await app.lacks(WAITS)
 
 
-async def test_enter_waits_until_the_run_has_learnt_something_and_says_what_is_awaited(runs: Path) -> None:
-    with record(runs, "running", steps=0) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            await reads(app, WAITS, "its first steps are still to come", "Esc stops waiting")
-            await app.until(lambda: generate(app).play.playing)  # the model in the box
-            worker.advance(150)  # the best model is of step 150, and its loss still that of letters
-            text = await reads(app, WAITS, "step 150 of about ")
+@asynccontextmanager
+async def waiting(
+    runs: Path, steps: int = 0, size: tuple[int, int] = (120, 36)
+) -> AsyncIterator[tuple[Recorded, Driven]]:
+    """A run that trains and has learnt nothing, and the app that waits for it in Generate."""
+    async with training(runs, size=size, steps=steps) as (worker, app):
+        await app.press("enter")
+        await reads(app, WAITS)
+        yield worker, app
+
+
+async def test_enter_or_3_waits_and_says_what_is_awaited_and_who_goes_back_is_not_called_away(runs: Path) -> None:
+    async with waiting(runs, size=(80, 24)) as (worker, app):
+        await reads(app, "its first steps are still to come", "Esc stops waiting")
+        await app.until(lambda: generate(app).play.playing)  # the model in the box
+        worker.advance(150)  # the best model is of step 150, and its loss still that of letters
+        for size in ((60, 20), (160, 50), (80, 24)):
+            await app.resize(*size)
+            text = await reads(app, WAITS, "step 150 of about ", "stops waiting")
             assert "step 0" not in text
-            assert "demo" in generate(app).query_one(GenerateBar).render().plain
-            worker.advance(250)
-            await plays(app, 400)
+        assert "demo" in generate(app).query_one(GenerateBar).render().plain
+        await app.press("escape", mode="train")
+        assert app.app.model is None
+        await app.press("3", shows=WAITS)
+        await app.press("2", mode="train")
+        worker.advance(250)
+        await app.shows("Still learning")
+        assert app.mode.MODE == "train"
+        await app.press("3")
+        await plays(app, 400)
 
 
 async def test_enter_while_the_run_starts_waits_too(runs: Path) -> None:
-    with record(runs, "starting", message="measuring the speed") as worker:
-        async with driven(runs, run=worker.run.name) as app:
-            await app.in_mode("train")
-            await app.press("enter")
-            await reads(app, WAITS, "measuring the speed")
-            worker.start()
-            worker.advance(400)
-            await plays(app, 400)
+    async with training(runs, "starting", message="measuring the speed") as (worker, app):
+        await app.press("enter")
+        await reads(app, WAITS, "measuring the speed")
+        worker.start()
+        worker.advance(400)
+        await plays(app, 400)
 
 
 async def test_best_step_that_is_not_known_yet_does_not_count_as_trained(
@@ -97,146 +102,69 @@ async def test_best_step_that_is_not_known_yet_does_not_count_as_trained(
 ) -> None:
     """The model of step 0 was on disk before the app knew that the best step was 0, and was played for good."""
     with record(runs, "running", steps=0) as worker:
-        status = worker.run.status()
-        monkeypatch.setattr(
-            "charlstm.runs.folder.read_status", lambda path: replace(status, best_step=None, best_val=None)
-        )
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
+        status = replace(worker.run.status(), best_step=None, best_val=None)
+        monkeypatch.setattr("charlstm.runs.folder.read_status", lambda path: status)
+        async with on_run(runs, worker.run.name) as app:
+            await app.press("enter", shows=WAITS)
             assert step_played(app) is None
 
 
 async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
+    async with waiting(runs, size=(80, 24)) as (worker, app):
+        await app.press("space", "w", *"my words", shows=(WAITS, "my words"))
+        worker.advance(400)
+        await reads(app, "novel-quick-1 has learnt something. Your text stays; 2, Enter play the run.")
+        assert "my words" in generate(app).play.text_view.text()
+        assert step_played(app) is None
+        app.app.go("train")
+        await app.press("enter")
+        await plays(app, 400)
+
+
+async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(runs: Path, home: Path) -> None:
+    old = home / "old.safetensors"
+    save_model(old, tiny_model(prime="The morning", step=77))
     with record(runs, "running", steps=0) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
-            await app.press("space", "w", *"my words")
-            await app.shows(WAITS, "my words")
-            worker.advance(400)
-            await reads(app, "novel-quick-1 has learnt something. Your text stays; 2, Enter play the run.")
-            assert "my words" in generate(app).play.text_view.text()
-            assert step_played(app) is None
-            app.app.go("train")
-            await app.press("enter")
-            await plays(app, 400)
-
-
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 50)], ids=str)
-async def test_wait_is_readable_in_every_size(runs: Path, size: tuple[int, int]) -> None:
-    with record(runs, "running", steps=120) as worker:
-        async with watching(runs, worker, size) as app:
-            await app.press("enter")
-            await reads(app, WAITS, "step 120 of about", "stops waiting")
-
-
-async def test_key_3_waits_for_the_run_that_is_watched(runs: Path) -> None:
-    with record(runs, "running", steps=0) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("3")
-            await app.shows(WAITS)
-            await app.press("2")
-            await app.in_mode("train")
-            worker.advance(400)
-            await app.shows("Still learning")
-            assert app.mode.MODE == "train"  # who watches it learn is not called away
-            await app.press("3")
-            await plays(app, 400)
-
-
-async def test_escape_goes_back_to_where_the_run_was_chosen(runs: Path) -> None:
-    with record(runs, "running", steps=0) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
-            await app.press("escape")
-            await app.in_mode("train")
-            worker.advance(400)
-            await app.shows("Still learning")
-            assert app.mode.MODE == "train"
-            assert app.app.model is None
-
-
-async def test_escape_brings_back_the_text_that_was_played_before(runs: Path, home: Path) -> None:
-    save_model(home / "old.safetensors", tiny_model(prime="The morning"))
-    with record(runs, "running", steps=0) as worker:
-        async with watching(runs, worker) as app:
-            app.app.play(str(home / "old.safetensors"))
-            await app.in_mode("generate")
-            await app.until(lambda: generate(app).play.playing)
+        async with driven(runs) as app:
+            app.app.play(str(old))
+            await plays(app, 77)
             before = app.app.model
-            await app.press("2")
-            await app.in_mode("train")
-            await app.press("enter")
+            await app.press("d")
+            await app.until(lambda: generate(app).view_name == "duel" and len(generate(app).duel.sides) == 2)
+            await app.enter("o", worker.run.name, shows="has not learnt anything yet")
+            await app.press("escape", "escape")
+            await app.enter("o", worker.run.name)
             await app.shows(WAITS)
-            assert generate(app).play.playing
             await app.press("escape")
             await app.lacks(WAITS)
             assert generate(app).play.playing
             assert app.app.model == before
             await app.until(lambda: "old" in generate(app).query_one(GenerateBar).render().plain)
-
-
-async def test_other_model_that_is_opened_meanwhile_stays(runs: Path, home: Path) -> None:
-    save_model(home / "old.safetensors", tiny_model(prime="The morning", step=77))
-    with record(runs, "running", steps=0) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
-            await app.press("o")
-            await app.until(lambda: isinstance(app.screen, ModelPicker))
-            app.screen.query_one(Input).value = str(home / "old.safetensors")
-            await app.press("enter")
+            app.app.play(worker.run.name)  # as ``--model NAME`` does
+            await reads(app, WAITS)
+            await app.enter("o", str(old))
             await plays(app, 77)
             worker.advance(400)
             await app.press("2", "3")
             await plays(app, 77)
 
 
-async def test_run_without_a_trained_model_is_awaited_when_the_picker_or_the_command_line_names_it(
-    runs: Path, home: Path
-) -> None:
-    save_model(home / "old.safetensors", tiny_model(prime="The morning", step=77))
-    with record(runs, "running", steps=0) as worker:
-        async with driven(runs) as app:
-            app.app.play(str(home / "old.safetensors"))
-            await app.in_mode("generate")
-            await app.until(lambda: generate(app).play.playing)
-            await app.press("o")
-            await app.until(lambda: isinstance(app.screen, ModelPicker))
-            app.screen.query_one(Input).value = worker.run.name
-            await app.press("enter")
-            await app.shows(WAITS)
-            await app.press("escape")
-            await app.lacks(WAITS)
-            app.app.play(worker.run.name)  # as ``--model NAME`` does
-            await reads(app, WAITS)
-            worker.advance(400)
-            await app.until(lambda: step_played(app) == 400)
-
-
 @pytest.mark.parametrize(
-    ("state", "steps", "says"),
+    ("state", "says"),
     [
-        ("failed", 0, "no model that has learnt anything, so there is nothing to play. Failed: Out of memory."),
-        ("crashed", 0, "Crashed:"),
-        ("stopped", 0, "Stopped at step 0."),
+        ("failed", "no model that has learnt anything, so there is nothing to play. Failed: Out of memory."),
+        ("crashed", "Crashed:"),
+        ("stopped", "Stopped at step 0."),
     ],
 )
 async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(
-    runs: Path, state: str, steps: int, says: str
+    runs: Path, state: RunState, says: str
 ) -> None:
-    with record(runs, "running", steps=steps) as worker:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
-            worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
-            await app.lacks(WAITS)
-            await reads(app, says, "shows what can be done", "opens another model")
-            await app.press("2")
-            await app.in_mode("train")
-            await app.shows("resume")
+    async with waiting(runs) as (worker, app):
+        worker.end(state, "Out of memory" if state == "failed" else "")
+        await app.lacks(WAITS)
+        await reads(app, says, "shows what can be done", "opens another model")
+        await app.press("2", mode="train", shows="resume")
 
 
 @pytest.mark.parametrize(
@@ -250,62 +178,35 @@ async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(
     ],
 )
 async def test_model_that_a_run_leaves_is_played_when_it_ends_early(runs: Path, state: str, says: str) -> None:
-    with record(runs, "running", steps=60) as worker:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
-            if state == "diverged":
-                worker.append(
-                    Finished(step=60, reason="diverged", best_val=1.8, best_step=50, train_seconds=3.0, best_whole=True)
-                )
-                worker.end("failed", "the loss was not a number any more")
-            else:
-                worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
-            await plays(app, 50)
-            await app.shows(says)
+    async with waiting(runs, steps=60) as (worker, app):
+        if state == "diverged":
+            end = Finished(step=60, reason="diverged", best_val=1.8, best_step=50, train_seconds=3.0, best_whole=True)
+            worker.append(end)
+            worker.end("failed", "the loss was not a number any more")
+        else:
+            worker.end(state, "Out of memory" if state == "failed" else "")
+        await plays(app, 50)
+        await app.shows(says)
 
 
 async def test_wait_tells_that_the_loss_rises_or_that_training_is_paused(runs: Path) -> None:
-    with record(runs, "running", steps=10) as worker:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
-            worker.append(Paused(step=10))
-            worker.beat("paused")
-            await reads(app, WAITS, "Paused at step 10.")
-            worker.beat("running")
-            worker.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
-            await reads(app, WAITS, "Diverging: the training loss rose")
-            worker.append(
-                Finished(step=39, reason="diverged", best_val=4.1, best_step=0, train_seconds=1.0, best_whole=True)
-            )
-            worker.end("failed", "the loss was not a number any more")
-            await reads(app, "nothing to play", "Diverged at step 39")
+    async with waiting(runs, steps=10) as (worker, app):
+        worker.append(Paused(step=10))
+        worker.beat("paused")
+        await reads(app, WAITS, "Paused at step 10.")
+        worker.beat("running")
+        worker.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
+        await reads(app, WAITS, "Diverging: the training loss rose")
+        end = Finished(step=39, reason="diverged", best_val=4.1, best_step=0, train_seconds=1.0, best_whole=True)
+        worker.append(end)
+        worker.end("failed", "the loss was not a number any more")
+        await reads(app, "nothing to play", "Diverged at step 39")
 
 
 async def test_folder_that_is_gone_while_it_is_awaited_is_said(runs: Path) -> None:
-    with record(runs, "running", steps=0) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            await app.shows(WAITS)
-            worker.run.path.rename(runs.parent / "elsewhere")
-            await app.shows("Its folder is gone.")
-
-
-async def test_duel_does_not_open_a_run_that_has_learnt_nothing(runs: Path, home: Path) -> None:
-    save_model(home / "old.safetensors", tiny_model(prime="The morning", step=77))
-    with record(runs, "running", steps=0) as worker:
-        async with driven(runs) as app:
-            app.app.play(str(home / "old.safetensors"))
-            await app.in_mode("generate")
-            await app.until(lambda: generate(app).play.playing)
-            await app.press("d")
-            await app.until(lambda: generate(app).view_name == "duel" and len(generate(app).duel.sides) == 2)
-            await app.press("o")
-            await app.until(lambda: isinstance(app.screen, ModelPicker))
-            app.screen.query_one(Input).value = worker.run.name
-            await app.press("enter")
-            await app.shows("has not learnt anything yet")
+    async with waiting(runs) as (worker, app):
+        worker.run.path.rename(runs.parent / "elsewhere")
+        await app.shows("Its folder is gone.")
 
 
 def test_sentence_says_about_how_many_steps_are_needed_and_never_step_0(home: Path) -> None:
@@ -331,12 +232,11 @@ async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 4.0)
-    with record(runs, "running", steps=600) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            words = "training is about 4 times slower. A pause here (Space) and closing other programs help"
-            await app.until(lambda: any(words in each.message for each in app.app._notifications))
-            await plays(app, 600)
+    async with training(runs, steps=600) as (_, app):
+        await app.press("enter")
+        words = "training is about 4 times slower. A pause here (Space) and closing other programs help"
+        await app.until(lambda: any(words in each.message for each in app.app._notifications))
+        await plays(app, 600)
 
 
 @pytest.fixture
@@ -346,90 +246,84 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.generate.screen.FOLLOW_EVERY", 0.05)
 
 
+@asynccontextmanager
+async def played(runs: Path) -> AsyncIterator[tuple[Recorded, Driven]]:
+    """A run that trains and has learnt something, and the app that plays it."""
+    async with training(runs, size=(120, 36), steps=400) as (worker, app):
+        await app.press("enter")
+        await plays(app, 400)
+        yield worker, app
+
+
 @pytest.mark.usefixtures("patient")
 async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_pressed(runs: Path) -> None:
-    with record(runs, "running", steps=400) as worker:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await plays(app, 400)
-            worker.advance(200)
-            await reads(app, "Begins again with a better model: step 600, loss")
-            assert step_played(app) == 600
-            text = generate(app).play.text_view.text()
-            await app.press("left")
-            worker.advance(200)
-            generate(app).show_message("")  # as after some seconds
-            await reads(app, "A better model has come: step 800, loss", "] goes on with it")
-            worker.advance(100)  # this model is hardly better, but it is the one with which the key goes on
-            await reads(app, "A better model has come: step 900, loss", "nats. ] goes on with it")
-            assert step_played(app) == 600
-            await app.press("u")
-            await reads(app, "A better model has come: step 900, loss", "bits. ] goes on with it")
-            assert generate(app).play.text_view.text().startswith(text)
-            await app.press("right_square_bracket")
-            await app.until(lambda: step_played(app) == 900)
-            await app.lacks("goes on with it")
+    async with played(runs) as (worker, app):
+        worker.advance(200)
+        await reads(app, "Begins again with a better model: step 600, loss")
+        assert step_played(app) == 600
+        text = generate(app).play.text_view.text()
+        await app.press("left")
+        worker.advance(200)
+        generate(app).show_message("")  # as after some seconds
+        await reads(app, "A better model has come: step 800, loss", "] goes on with it")
+        worker.advance(100)  # this model is hardly better, but it is the one with which the key goes on
+        await reads(app, "A better model has come: step 900, loss", "nats. ] goes on with it")
+        assert step_played(app) == 600
+        await app.press("u")
+        await reads(app, "A better model has come: step 900, loss", "bits. ] goes on with it")
+        assert generate(app).play.text_view.text().startswith(text)
+        await app.press("right_square_bracket")
+        await app.until(lambda: step_played(app) == 900)
+        await app.lacks("goes on with it")
 
 
 @pytest.mark.usefixtures("patient")
 async def test_page_with_own_words_stays_and_the_better_model_reads_it(runs: Path) -> None:
-    with record(runs, "running", steps=400) as worker:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await plays(app, 400)
-            await app.press("space", "w", *"and so")
-            play = generate(app).play
-            await app.until(lambda: play.text_view.text().endswith("and so"))
-            text = play.text_view.text()
-            worker.advance(500)
-            await reads(app, "A better model has come: step 900, loss", "Esc ] goes on with it")
-            await app.press("escape", "escape", "right_square_bracket")
-            await app.until(lambda: step_played(app) == 900 and play.state is not None and not play.state.busy)
-            assert play.text_view.text() == text
-            await app.until(lambda: play.state is not None and play.state.read_to == len(text))
-            await app.press("left_square_bracket")
-            await app.until(lambda: step_played(app) not in (900, None))
-            assert play.text_view.text() == text
-            await app.press("ctrl+z")
-            await app.until(lambda: play.text_view.text() != text)
+    async with played(runs) as (worker, app):
+        await app.press("space", "w", *"and so")
+        play = generate(app).play
+        await app.until(lambda: play.text_view.text().endswith("and so"))
+        text = play.text_view.text()
+        worker.advance(500)
+        await reads(app, "A better model has come: step 900, loss", "Esc ] goes on with it")
+        await app.press("escape", "escape", "right_square_bracket")
+        await app.until(lambda: step_played(app) == 900 and play.state is not None and not play.state.busy)
+        assert play.text_view.text() == text
+        await app.until(lambda: play.state is not None and play.state.read_to == len(text))
+        await app.press("left_square_bracket")
+        await app.until(lambda: step_played(app) not in (900, None))
+        assert play.text_view.text() == text
+        await app.press("ctrl+z")
+        await app.until(lambda: play.text_view.text() != text)
 
 
 @pytest.mark.usefixtures("patient")
 async def test_run_that_ends_gives_its_best_model(runs: Path) -> None:
-    with record(runs, "running", steps=400) as worker:
-        async with watching(runs, worker) as app:
-            await app.press("enter")
-            await plays(app, 400)
-            worker.advance(500)
-            await app.until(lambda: step_played(app) == 900)
-            worker.advance(100)  # this model is hardly better
-            worker.end("finished")
-            await app.until(lambda: step_played(app) == 1000)
+    async with played(runs) as (worker, app):
+        worker.advance(500)
+        await app.until(lambda: step_played(app) == 900)
+        worker.advance(100)  # this model is hardly better
+        worker.end("finished")
+        await app.until(lambda: step_played(app) == 1000)
 
 
 @pytest.mark.usefixtures("patient")
 async def test_best_model_of_a_run_that_ended_while_another_mode_was_shown_is_offered(runs: Path) -> None:
-    with record(runs, "running", steps=400) as worker:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await plays(app, 400)
-            await app.press("left", "4")
-            await app.in_mode("runs")
-            worker.advance(500)
-            worker.end("finished")
-            await app.until(lambda: not app.app.runs_state.live)
-            await app.press("3")
-            await reads(app, "A better model has come: step 900, loss", "] goes on with it")
+    async with played(runs) as (worker, app):
+        await app.press("left")
+        await app.go("runs")
+        worker.advance(500)
+        worker.end("finished")
+        await app.until(lambda: not app.app.runs_state.live)
+        await app.press("3")
+        await reads(app, "A better model has come: step 900, loss", "] goes on with it")
 
 
 @pytest.mark.usefixtures("patient")
 async def test_run_that_was_played_is_followed_again_when_the_wait_for_another_is_stopped(runs: Path) -> None:
-    with record(runs, "running", steps=400) as worker, record(runs, "running", text="other.txt", steps=0) as other:
-        async with watching(runs, worker, (120, 36)) as app:
-            await app.press("enter")
-            await plays(app, 400)
-            await app.press("2")
-            await app.in_mode("train")
+    async with played(runs) as (worker, app):
+        with record(runs, "running", text="other.txt", steps=0) as other:
+            await app.go("train")
             app.app.play(str(other.run.path))
             await app.in_mode("generate")
             await app.shows(WAITS)

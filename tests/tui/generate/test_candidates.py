@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 
 import numpy as np
 import pytest
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 
 from charlstm.generation.rows import Alternative, NextCharDistribution
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
@@ -44,24 +46,31 @@ class Host(App[None]):
 
     def compose(self) -> ComposeResult:
         yield Candidates()
+        yield SamplerPanel()
 
     def on_candidates_picked(self, event: Candidates.Picked) -> None:
         self.picked.append(event.char)
 
+    async def rows(self, pilot: Pilot[None], settings: SamplerSettings, width: int = 28, height: int = 10) -> list[str]:
+        """What the candidates show in this size."""
+        candidates = self.query_one(Candidates)
+        candidates.styles.width, candidates.styles.height = width, height
+        candidates.show(distribution(settings), settings, None, "the sea")
+        await pilot.pause()
+        return [candidates.render_line(y).text.rstrip() for y in range(height)]
+
 
 @asynccontextmanager
-async def rows(settings: SamplerSettings, width: int = 28, height: int = 10) -> AsyncIterator[list[str]]:
+async def hosted() -> AsyncIterator[tuple[Host, Pilot[None]]]:
     app = Host()
-    async with app.run_test(size=(width, height)) as pilot:
+    async with app.run_test(size=(80, 60)) as pilot:
         await pilot.pause()
-        candidates = app.query_one(Candidates)
-        candidates.show(distribution(settings), settings, None, "the sea")
-        yield [candidates.render_line(y).text.rstrip() for y in range(height)]
+        yield app, pilot
 
 
-async def test_without_temperature_and_filters_model_and_drawn_are_the_same() -> None:
-    async with rows(NO_FILTER) as shown:
-        assert shown[:7] == [
+async def test_rows_show_the_models_bar_the_samplers_mark_and_what_is_cut() -> None:
+    async with hosted() as (app, pilot):
+        assert (await app.rows(pilot, NO_FILTER))[:7] == [
             "NEXT “…ea” █ model │ sampler",
             "  ␣ █████│       52 %   52 %",
             "  e ██│          28 %   28 %",
@@ -70,70 +79,57 @@ async def test_without_temperature_and_filters_model_and_drawn_are_the_same() ->
             "  o │           3.0 %  3.0 %",
             "all 5 kept",
         ]
-
-
-async def test_a_filter_moves_the_mark_and_leaves_the_models_bar() -> None:
-    async with rows(SamplerSettings(temperature=1, top_k=2, min_p=None)) as shown:
-        assert shown[:5] == [
-            "NEXT “…ea” █ model │ sampler",
+        assert (await app.rows(pilot, SamplerSettings(temperature=1, top_k=2, min_p=None)))[1:5] == [
             "  ␣ █████▎│      52 %   65 %",
             "  e ██▊│         28 %   35 %",
             "── 3 cut by top-k: 20 % ────",
             "entropy 1.2 nats",
         ]
+        hot = await app.rows(pilot, SamplerSettings(temperature=5, min_p=None))
+        assert hot[1].startswith("  ␣ ██│██▎ "), "the mark is inside the bar"
+        one = "1 of 5 kept: 52 % · temperature does nothing here"
+        for top_k, words in ((None, "all 5 kept · entropy 1.2 nats"), (1, one)):
+            rows = await app.rows(pilot, SamplerSettings(temperature=1, top_k=top_k, min_p=None), 60)
+            assert words in "\n".join(rows)
 
 
-async def test_a_high_temperature_puts_the_mark_inside_the_bar_of_the_likeliest() -> None:
-    async with rows(SamplerSettings(temperature=5, min_p=None)) as shown:
-        assert shown[1].startswith("  ␣ ██│██▎ ")
+async def test_rows_fit_any_size() -> None:
+    async with hosted() as (app, pilot):
+        for width, height in product((12, 18, 23, 28, 37, 53), (2, 4, 8, 30)):
+            rows = await app.rows(pilot, SamplerSettings(top_k=2), width, height)
+            assert all(len(row) <= width for row in rows)
+            assert "  ␣" in rows[1] or height < 3
 
 
-async def test_foot_says_in_words_what_is_kept_of_what() -> None:
-    async with rows(SamplerSettings(temperature=1, min_p=None), width=60) as shown:
-        assert "all 5 kept · entropy 1.2 nats" in shown
+async def test_each_column_adds_up_with_what_is_cut() -> None:
+    def figures(row: str) -> list[float]:
+        return [float(each.strip("<>")) for each in re.findall(r"[<>\d.]+(?= %)", row)]
 
-
-@pytest.mark.parametrize("width", [12, 18, 23, 28, 37, 53])
-@pytest.mark.parametrize("height", [2, 4, 8, 30])
-async def test_rows_fit_any_size(width: int, height: int) -> None:
-    async with rows(SamplerSettings(top_k=2), width, height) as shown:
-        assert all(len(row) <= width for row in shown)
-        assert "  ␣" in shown[1] or height < 3
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        NO_FILTER,
-        SamplerSettings(),
-        SamplerSettings(temperature=0),
-        SamplerSettings(temperature=3, min_p=None),
-        SamplerSettings(temperature=0.3, top_p=0.9),
-        SamplerSettings(typical=0.5, min_p=None),
-        SamplerSettings(kind="reference", top_k=3),
-    ],
-    ids=str,
-)
-async def test_each_column_adds_up_with_what_is_cut(settings: SamplerSettings) -> None:
-    def figure(words: str) -> float:
-        return float(words.strip("<>"))
-
-    async with rows(settings, 53) as shown:
-        found = [re.findall(r"[<>\d.]+(?= %)", row) for row in shown[1:]]
-        columns = [(figure(each[0]), figure(each[1])) for each in found if len(each) == 2]
-        cut = next((figure(re.findall(r"[<>\d.]+(?= %)", row)[0]) for row in shown if "cut by" in row), 0.0)
-        assert len(columns) == 5 or cut
-        assert abs(sum(model for model, _ in columns) + cut - 100) < 1.5
-        assert abs(sum(drawn for _, drawn in columns) - 100) < 1.5
+    async with hosted() as (app, pilot):
+        for settings in (
+            NO_FILTER,
+            SamplerSettings(),
+            SamplerSettings(temperature=0),
+            SamplerSettings(temperature=3, min_p=None),
+            SamplerSettings(temperature=0.3, top_p=0.9),
+            SamplerSettings(typical=0.5, min_p=None),
+            SamplerSettings(kind="reference", top_k=3),
+        ):
+            rows = (await app.rows(pilot, settings, 53))[1:]
+            columns = [figures(row) for row in rows if len(figures(row)) == 2]
+            cut = next((figures(row)[0] for row in rows if "cut by" in row), 0.0)
+            assert len(columns) == 5 or cut
+            assert abs(sum(model for model, _ in columns) + cut - 100) < 1.5, settings
+            assert abs(sum(drawn for _, drawn in columns) - 100) < 1.5, settings
 
 
 async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
     chars = [chr(ord("A") + n) for n in range(26)]
     alternatives = tuple(Alternative(char, 1 / 26, 1 / 20, n < 20) for n, char in enumerate(chars))
-    app = Host()
-    async with app.run_test(size=(28, 10)) as pilot:
-        await pilot.pause()
+    async with hosted() as (app, pilot):
         candidates = app.query_one(Candidates)
+        candidates.styles.width, candidates.styles.height = 28, 10
+        await pilot.pause()
         many = NextCharDistribution(alternatives, 4.7, 20, 26, 0.8)
         candidates.show(many, SamplerSettings(top_k=20), "C", "the sea")
 
@@ -143,13 +139,10 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
         assert shown()[1:8] == ["  A", "  B", "  C", "  D", "  E", "  F", "  G"]  # no digit is a key yet
         candidates.choosing = True
         await pilot.pause()
-        assert candidates.chosen is not None
         assert candidates.chosen.char == "C"  # which is in the text
-        reversed_in = [
-            "".join(each.text for each in candidates.render_line(y) if each.style is not None and each.style.reverse)
-            for y in range(1, 6)
-        ]
-        assert reversed_in == ["", "", "3 C", "", ""]
+        strips = [candidates.render_line(y) for y in range(1, 6)]
+        marked = ["".join(each.text for each in strip if each.style and each.style.reverse) for strip in strips]
+        assert marked == ["", "", "3 C", "", ""]
         for place in range(3, 26):
             candidates.do_choice(1)
             assert candidates.chosen.char == chars[place]
@@ -178,23 +171,16 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
         ({"top_k": 40, "top_p": 0.9}, ""),
     ],
 )
-async def test_panel_says_which_filter_hides_what_temperature_does(settings: SamplerKeywords, words: str) -> None:
-    chosen = SamplerSettings(**settings)
-    assert hides_temperature(chosen) == words
-
-    class Panel(Host):
-        def compose(self) -> ComposeResult:
-            yield SamplerPanel()
-
-    async with Panel().run_test() as pilot:
-        panel = pilot.app.query_one(SamplerPanel)
-        panel.show(chosen, 60)
-        await pilot.pause()
-        shown = [panel.render_line(row).text.strip() for row in range(panel.size.height)]
-        assert shown[-1].startswith("!") == bool(words)
-        assert not words or shown[-1] == f"!    {words}"
+def test_which_filter_hides_what_temperature_does(settings: SamplerKeywords, words: str) -> None:
+    assert hides_temperature(SamplerSettings(**settings)) == words
 
 
-async def test_foot_says_where_temperature_does_nothing() -> None:
-    async with rows(SamplerSettings(temperature=1, top_k=1, min_p=None), width=60) as shown:
-        assert "1 of 5 kept: 52 % · temperature does nothing here" in shown
+async def test_panel_says_which_filter_hides_what_temperature_does_as_its_last_row() -> None:
+    async with hosted() as (app, pilot):
+        panel = app.query_one(SamplerPanel)
+        for top_k, last in ((1, "!    top-k 1 hides temperature"), (40, None)):
+            panel.show(SamplerSettings(top_k=top_k), 60)
+            await pilot.pause()
+            shown = [panel.render_line(row).text.strip() for row in range(panel.size.height)]
+            assert (shown[-1] if last else None) == last
+            assert any(row.startswith("!") for row in shown) == bool(last)

@@ -10,13 +10,21 @@ import pytest
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.player.model_thread import Batch, ModelThread
 from playing_app import PRIME, Session, at, playing
 
 LINES = "a line of text\n" * 60
+
+
+async def with_words(it: Session) -> str:
+    """Put four words in, and begin to write. Gives the text."""
+    await it.paused(2)
+    it.desk.insert_at("one two three four", at(2))
+    await it.until(lambda: it.text.endswith("four"))
+    await it.go("write", "w")
+    return it.text
 
 
 def shows_cursor(it: Session) -> bool:
@@ -35,17 +43,14 @@ async def with_lines(it: Session) -> None:
 async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(model: Path) -> None:
     async with playing(model, size=(100, 30)) as it:
         await with_lines(it)
-        await it.pilot.press("up", "z")
+        await it.press("up", "z")
         await it.until(lambda: it.screen.maximized is not None)
-        await it.pilot.press("z")
+        await it.press("z")
         await it.until(lambda: it.screen.maximized is None and it.screen.play.text_view.size.width < 80)
         assert shows_cursor(it)
 
-        text = it.screen.play.text_view
-        text.scroll_to(y=0, animate=False)
-        await it.pilot.press("i")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        await it.pilot.press(*"own", "enter")
+        it.screen.play.text_view.scroll_to(y=0, animate=False)
+        await it.enter("i", "own")
         await it.until(lambda: it.text.endswith("own"))
         assert shows_cursor(it)
 
@@ -54,69 +59,57 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         assert shows_cursor(it)
         it.desk.choose("q", at(5))
         await it.until(lambda: it.text.endswith("q"))
-        await it.pilot.press("b")
+        await it.press("b")
         await it.until(lambda: it.screen.query_one(BranchTree).has_focus)
-        await it.pilot.press("z")
+        await it.press("z")
         await it.until(lambda: it.screen.maximized is not None)
-        await it.pilot.press(*["up"] * 5)
-        await it.pilot.press("enter")
+        await it.press(*["up"] * 5, "enter")
         await it.until(lambda: it.text.count("\n") >= 59 and it.screen.maximized is None)
         await it.until(lambda: shows_cursor(it))
 
         it.desk.move(at(20))
         await it.until(lambda: it.position == 20)
-        await it.pilot.press("ctrl+z")
+        await it.press("ctrl+z")
         await it.until(lambda: it.position > 100)
         assert shows_cursor(it)
 
-        await it.pilot.press("w")
-        await it.until(lambda: it.screen.view_name == "write")
-        await it.pilot.resize_terminal(80, 24)
-        await it.until(lambda: it.screen.size.width == 80)
+        await it.go("write", "w")
+        await it.resize(80, 24)
         await it.until(lambda: shows_cursor(it))
 
 
 async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path) -> None:
     async with playing(model, size=(100, 30)) as it:
-        await it.paused(2)
-        it.desk.insert_at("one two three four", at(2))
-        await it.until(lambda: it.text.endswith("four"))
-        before, base = it.text, it.text.index("one")
-        text = it.screen.play.text_view
-        await it.pilot.press("w")
-        await it.until(lambda: it.screen.view_name == "write")
-
-        start = base + 4  # the mouse selects "two ", far from the cursor
+        before, text = await with_words(it), it.screen.play.text_view
+        start = it.text.index("two")  # the mouse selects "two ", far from the cursor
         it.screen.selections = {text: Selection(Offset(start, 0), Offset(start + 4, 0))}
-        await it.pilot.press("delete")
-        await it.until(lambda: it.text == before.replace("two ", ""))
+        await it.press("delete", gives=before.replace("two ", ""))
         assert text.selected is None
-        await it.pilot.press("ctrl+z")
+        await it.press("ctrl+z")
         await it.until(lambda: it.text == before and it.state.position == it.state.size)
 
         await it.burst(*["shift+left"] * 4)
         await it.until(lambda: text.selected == (len(before) - 4, len(before)))
-        await it.burst("x", "y")
-        await it.until(lambda: it.text == before.replace("four", "xy"))
-        await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.text == before)
+        await it.burst("x", "y", gives=before.replace("four", "xy"))
+        await it.press("ctrl+z", gives=before)
 
-        await it.pilot.press("ctrl+end", "ctrl+shift+left", "ctrl+shift+left", "shift+right", "ctrl+x")
+        await it.press("ctrl+end", "ctrl+shift+left", "ctrl+shift+left", "shift+right", "ctrl+x")
         await it.until(lambda: it.text == before.replace("hree four", ""))
         assert it.app.clipboard == "hree four"
-        await it.pilot.press("ctrl+left", "backspace", "ctrl+r")
+        await it.press("ctrl+left", "backspace", "ctrl+r")
         await it.until(lambda: it.text.endswith("two"))
-        assert "Ctrl+Z brings them back" in it.status()
-        await it.pilot.press("shift+home", "T")
+        await it.says("Ctrl+Z brings them back")
+        await it.press("shift+home", "T")
         await it.until(lambda: it.text == "T")  # a writer's text begins with the prime
-        assert "The prime is part of the text now" in it.status()
-        await it.pilot.press("shift+left", "right", "x")
-        await it.until(lambda: it.text == "Tx")
+        await it.says("The prime is part of the text now")
+        await it.press("shift+left", "right", "x", gives="Tx")
 
 
-@pytest.fixture
-def late_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the thread computes comes as late as on a busy machine."""
+async def test_keys_act_in_their_order_and_where_those_before_have_put_the_cursor(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the thread computes comes as late as on a busy machine, where "←←← r" regenerated from the end of the
+    text."""
     post = ModelThread._post
 
     def post_late(thread: ModelThread, number: int, batch: Batch) -> None:
@@ -124,50 +117,28 @@ def late_states(monkeypatch: pytest.MonkeyPatch) -> None:
         post(thread, number, batch)
 
     monkeypatch.setattr(ModelThread, "_post", post_late)
-
-
-@pytest.mark.usefixtures("late_states")
-async def test_keys_that_come_before_the_view_shows_what_others_did_act_in_their_order(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     async with playing(model, size=(100, 30)) as it:
-        await it.paused(2)
-        it.desk.insert_at("one two three four", at(2))
-        await it.until(lambda: it.text.endswith("four"))
-        before = it.text
-        copied: list[str] = []
+        before, copied = await with_words(it), list[str]()
         monkeypatch.setattr(it.app, "copy_to_clipboard", copied.append)
-        await it.pilot.press("w")
-        await it.until(lambda: it.screen.view_name == "write")
-        await it.burst("ctrl+end", *["shift+left"] * 4, "x", "y")
-        await it.until(lambda: it.text == before.replace("four", "xy"))
+        await it.burst("ctrl+end", *["shift+left"] * 4, "x", "y", gives=before.replace("four", "xy"))
         await it.burst("ctrl+shift+left", "ctrl+c", "home", "end", "shift+left", "ctrl+x", "ctrl+z", "z")
         await it.until(lambda: it.text == before.replace("four", "xzy"))
         assert copied == ["xy", "y"]
-
-
-@pytest.mark.usefixtures("late_states")
-@pytest.mark.parametrize("key", ["full_stop", "r", "n"])
-async def test_actions_act_where_the_keys_before_have_put_the_cursor(model: Path, key: str) -> None:
-    """On a busy machine "←←← r" regenerated from the end of the text."""
-    async with playing(model) as it:
-        await it.paused(20)
+        await it.go("play", "escape", "escape")
         before = it.text
-        await it.burst("left", "left", "left", key)
-        if key == "n":
-            await it.until(lambda: isinstance(it.app.screen, ContinuationsDialog))
-            await it.until(lambda: f"{before[-6:-3]}”" in it.screen_text())
-        else:
+        await it.burst("ctrl+end", "left", "left", "left", "n")
+        await it.until(lambda: isinstance(it.app.screen, ContinuationsDialog))
+        await it.shows(f"{before[-6:-3]}”")
+        await it.press("escape")
+        for key in ("full_stop", "r"):
+            await it.burst("ctrl+end", "left", "left", "left", key)
             await it.until(lambda: it.text != before)
             assert it.text[: len(before) - 3] == before[:-3]
             assert it.text[len(before) - 3] != before[-3]
-
-
-async def test_a_click_is_not_undone_by_what_the_view_is_told_before_it_acts(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(20)
+            await it.until(lambda: it.state.is_current and not it.state.running)
+            await it.press("ctrl+z", gives=before)
         text = it.screen.play.text_view
-        text.post_message(text.CursorMoved(len(PRIME) + 5))
+        text.post_message(text.CursorMoved(len(PRIME) + 5))  # by a click
         text.cursor = None  # as by a state that comes before the message is handled
         await it.until(lambda: it.position == 5)
 
@@ -176,28 +147,23 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
     async with playing(model, size=(100, 30)) as it:
         await with_lines(it)
         text, end = it.screen.play.text_view, len(it.text)
+        await it.press("slash", *"text")
+        await it.until(lambda: text.cursor == it.text.index("text"))
+        await it.press("z")  # a search without a match goes back to where it began
+        await it.until(lambda: text.cursor == end and shows_cursor(it))
+        await it.press("escape")
         for key, place in (
             ("up", end - 15), ("end", end - 1), ("ctrl+left", end - 5), ("home", end - 15), ("ctrl+a", end - 15),
-            ("ctrl+right", end - 14), ("ctrl+home", len("The morning")), ("G", end),
+            ("ctrl+right", end - 14), ("ctrl+home", len(PRIME)), ("G", end),
         ):  # fmt: skip
-            await it.pilot.press(key)
-            await it.until(lambda place=place: text.cursor == place and len(it.prime) + it.position == place)
+            await it.press(key)
+            await it.until(lambda place=place: text.cursor == place == len(PRIME) + it.position)
             assert shows_cursor(it)
-        await it.pilot.press("pageup")
+        await it.press("pageup")
         page = 15 * (text.size.height - 1)
-        await it.until(lambda: len(it.prime) + it.position == end - page)
-        await it.pilot.press("w", "pagedown")
+        await it.until(lambda: len(PRIME) + it.position == end - page)
+        await it.press("w", "pagedown")
         await it.until(lambda: it.state.position == it.state.size)
-
-
-async def test_a_search_without_a_match_goes_back_to_where_it_began(model: Path) -> None:
-    async with playing(model) as it:
-        await with_lines(it)
-        text, end = it.screen.play.text_view, len(it.text)
-        await it.pilot.press("slash", *"text")
-        await it.until(lambda: text.cursor == it.text.index("text"))
-        await it.pilot.press("z")
-        await it.until(lambda: text.cursor == end and shows_cursor(it))
 
 
 async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
@@ -211,13 +177,13 @@ async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> 
             return float(-np.log2(probabilities).mean())
 
         assert it.state.bits_per_char == pytest.approx(mean(1200))
-        assert f"mean {mean(1200):.2f} bits" in it.status()
+        await it.says(f"mean {mean(1200):.2f} bits")
         it.desk.insert_at("own text", at(100))
         await it.until(lambda: it.state.length == 108 and it.state.read_to == it.state.size)
         assert it.state.bits_per_char == pytest.approx(mean(108))
-        await it.pilot.press("ctrl+z")
+        await it.press("ctrl+z")
         await it.until(lambda: it.state.length == 1200 and it.state.read_to == it.state.size)
         assert it.state.bits_per_char == pytest.approx(mean(it.position))
-        assert "Undone: typing" in it.status()
-        await it.pilot.press("home", "left")  # only a move, yet what was said was about the change before it
+        await it.says("Undone: typing")
+        await it.press("home", "left")  # only a move, yet what was said was about the change before it
         await it.until(lambda: "Undone" not in it.status())

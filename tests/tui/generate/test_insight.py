@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +15,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from textual.content import Content
-from textual.widgets import Input
 
 import charlstm
 from charlstm.display import symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.session import Session
+from charlstm.generation.stepper import Floats
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import FEWEST_SPANS, NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
@@ -27,108 +29,112 @@ from charlstm.insight.holding import hold_effects
 from charlstm.insight.influence import Influence, influence
 from charlstm.insight.lesions import measure_lesions, most_important
 from charlstm.model.file import load_model
+from charlstm.runs.folder import Run
 from charlstm.text.corpus import open_corpus
-from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
+from charlstm_tui.generate.play_view import PlayView
+from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view_bar import Legend
 from charlstm_tui.player import cell_names, insight_jobs
 from charlstm_tui.player.cell_names import recall, remember
-from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs, NamedCells
-from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, in_unit, level
+from charlstm_tui.player.insight_jobs import InsightJobs, NamedCells
+from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, Scale, in_unit, level
 from charlstm_tui.player.opening import checkpoints
 from charlstm_tui.player.played import FULL
-from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session as Playing
-from playing_app import playing
+from playing_app import playing, scored
 from recorded_run import record, tiny_model
 
 
-async def cells_shown(it: Playing, count: int = 400) -> CellsView:
+@asynccontextmanager
+async def cells(
+    model: Path, size: tuple[int, int] = (80, 24), *, count: int = 400
+) -> AsyncIterator[tuple[Playing, CellsView]]:
     """The view Cells on ``count`` generated characters, with its cells named."""
-    await it.paused(count)
-    await it.pilot.press("x")
-    view = it.screen.cells
-    await it.until(lambda: bool(view.cell_list.cells) and view.activations is not None)
-    return view
+    async with playing(model, size, paused=count) as it:
+        await it.press("x")
+        view = it.screen.cells
+        await it.until(lambda: bool(view.cell_list.cells) and view.activations is not None)
+        yield it, view
 
 
 def levels(view: CellsView) -> list[int]:
     """The level of each character of the text, as it is drawn."""
-    found = view.activations
-    assert found is not None
     layer, cell = view.cell
-    values = found.cells[:, layer - 1, cell - 1]
+    return levels_of(view.activations.cells[:, layer - 1, cell - 1])
+
+
+def levels_of(values: Floats) -> list[int]:
+    """The levels of these values of a cell."""
     return CELL.levels((values - values.mean()) / values.std()).tolist()
 
 
-async def test_the_text_is_coloured_by_the_chosen_cell(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        expected = activations(load_model(model), it.text)
-        assert view.activations is not None
-        assert view.activations.text == it.text == view.text_view.text()
-        assert np.allclose(view.activations.cells, expected.cells, atol=1e-5)
-        first = view.cell_list.cells[0]
-        assert view.cell == first.cell
-        assert f"cell 1:{first.cell[1]}" in it.screen_text()
+def shown(view: CellsView | ScoreView | PlayView, scale: Scale) -> list[int]:
+    """The levels that are shown."""
+    return [level(mark, scale) for mark in view.text_view.marks()]
+
+
+async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_stand_under_its_line(model: Path) -> None:
+    loaded = load_model(model)
+    async with cells(model) as (it, view):
+        listed = view.cell_list.cells
+        found, expected = view.activations, activations(loaded, it.text)
+        assert found.text == it.text == view.text_view.text()
+        assert np.allclose(found.cells, expected.cells, atol=1e-5)
+        assert view.cell == listed[0].cell
         words = f"named on {len(it.text)} chars from all over the played text, for lack of a held-out one"
-        assert words in " ".join(it.screen_text().split())
-        marks = [level(mark, CELL) for mark in view.text_view.marks()]
-        assert marks == levels(view)
-        await it.pilot.press("right_curly_bracket")
-        await it.until(lambda: view.cell == view.cell_list.cells[1].cell)
-        assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
-        await it.pilot.press("left_curly_bracket", "left_curly_bracket")
-        await it.until(lambda: view.cell == view.cell_list.cells[-1].cell)
-        await it.pilot.press("up")
-        await it.until(lambda: view.cell == view.cell_list.cells[-2].cell)
-        await it.pilot.press("escape")
-        await it.until(lambda: it.screen.view_name == "play")
+        await it.shows(f"cell 1:{listed[0].cell[1]}", words)
+        assert shown(view, CELL) == levels(view)
+        await it.press("right_curly_bracket")
+        await it.until(lambda: view.cell == listed[1].cell)
+        assert shown(view, CELL) == levels(view)
+        await it.press("left_curly_bracket", "left_curly_bracket")
+        await it.until(lambda: view.cell == listed[-1].cell)
+        await it.press("up")
+        await it.until(lambda: view.cell == listed[-2].cell)
+
+        await it.press("tab", "up", "up", "up")
+        start, stop = view.text_view.row_at(view.text_view.cursor)
+        chars, _ = likeliest_next(loaded, expected.hidden[start:stop])
+        panel = view.query_one(NextChars)
+        rows = [panel.render_line(row).text.rstrip() for row in range(1, 7)]
+        assert rows[0] == "".join(char if char.isprintable() else symbol(char) for char in it.text[start:stop]).rstrip()
+        assert rows[1:] == ["".join(symbol(each[place]) for each in chars) for place in range(5)]
+        for displayed in (False, True):
+            await it.press("E")
+            assert panel.display is displayed
+
+        found.cells[:] = 0.3  # all states of a constant cell have the middle level
+        found.cells[::2] = np.nextafter(np.float32(0.3), np.float32(1))
+        view.choose((1, 2))
+        assert set(shown(view, CELL)) == {CELL.plain_level}
+        await it.press("v", says="Why “")
+        await it.press("escape")
+        assert it.screen.view_name == "cells"
+        await it.go("play", "escape")
         assert it.screen.play.text_view.scale is it.screen.play.scale
 
 
 async def test_new_characters_are_coloured_while_text_streams(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        found = view.activations
-        assert found is not None
-        values = found.cells[:, 0, view.cell[1] - 1]
+    async with cells(model) as (it, view):
+        values = view.activations.cells[:, 0, view.cell[1] - 1]
         mean, deviation = values.mean(), values.std()
         it.desk.change_speed(lambda speed: 60)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
-        found = view.activations
-        assert found is not None
-        expected = activations(load_model(model), found.text).cells[:, 0, view.cell[1] - 1]
-        shown = [level(mark, CELL) for mark in view.text_view.marks()[: len(found.text)]]
+        text = view.activations.text
+        expected = activations(load_model(model), text).cells[:, 0, view.cell[1] - 1]
+        found = shown(view, CELL)[: len(text)]
         if it.state.running:  # counted from the same mean as before
-            assert shown == CELL.levels((expected - mean) / deviation).tolist()
-        await it.pilot.press("space")
+            assert found == CELL.levels((expected - mean) / deviation).tolist()
+        await it.press("space")
         await it.until(lambda: not view.running and view.activations is not None and view.activations.text == it.text)
-        await it.until(lambda: [level(mark, CELL) for mark in view.text_view.marks()] == levels(view))
-
-
-async def test_the_likeliest_next_characters_stand_under_the_line_at_the_cursor(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        await it.pilot.press("tab", "up", "up", "up")
-        start, stop = view.text_view.row_at(view.text_view.cursor)
-        hidden = activations(load_model(model), it.text).hidden[start:stop]
-        chars, _ = likeliest_next(load_model(model), hidden)
-        panel = view.query_one(NextChars)
-        rows = [panel.render_line(row).text.rstrip() for row in range(1, 7)]
-        assert rows[0] == "".join(char if char.isprintable() else symbol(char) for char in it.text[start:stop]).rstrip()
-        for place in range(5):
-            assert rows[1 + place] == "".join(symbol(each[place]) for each in chars)
-        await it.pilot.press("E")
-        assert not panel.display
-        await it.pilot.press("E")
-        assert panel.display
+        await it.until(lambda: shown(view, CELL) == levels(view))
 
 
 def test_the_likeliest_next_are_not_drawn_again_while_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,47 +148,50 @@ def test_the_likeliest_next_are_not_drawn_again_while_there_are_none(monkeypatch
     assert len(drawn) == 2
 
 
-async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
-    async with playing(run.path) as it:
-        view = await cells_shown(it)
-        models = [(step, load_model(run.model_file(request))) for step, request in checkpoints(run.path)]
-        assert len(models) > 2
-        await it.pilot.press("h")
-        await it.until(lambda: len(view.history) == len(models))
-        assert [found.step for found in view.history] == [step for step, _ in models]
-        named, text = view.cell_list.cells[0], it.text
-        for (_, model), found in zip(models, view.history, strict=True):
-            expected = activations(model, text).cells[:, named.cell[0] - 1, named.cell[1] - 1]
-            assert np.allclose(found.values[named.cell], expected, atol=1e-5)
-            scores = score_cells(sample_cells(model, text), view.cell_list.cells)
-            assert np.allclose(found.scores, scores, atol=1e-4)
+@pytest.fixture
+def run(home: Path) -> Path:
+    """A run with models of several steps."""
+    return record(home / "runs", "finished", name="novel-quick-1", steps=100).run.path
 
-        await it.pilot.press("left_square_bracket")
+
+async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cells(run) as (it, view):
+        found = checkpoints(run)
+        models = [(step, load_model(Run(run).model_file(request))) for step, request in found]
+        assert len(models) > 2
+        await it.press("h")
+        await it.until(lambda: len(view.history) == len(models))
+        named, text = view.cell_list.cells[0], it.text
+        for (number, model), each in zip(models, view.history, strict=True):
+            assert each.step == number
+            expected = activations(model, text).cells[:, named.cell[0] - 1, named.cell[1] - 1]
+            assert np.allclose(each.values[named.cell], expected, atol=1e-5)
+            assert np.allclose(each.scores, score_cells(sample_cells(model, text), view.cell_list.cells), atol=1e-4)
+
+        await it.press("left_square_bracket")
         step = view.history[-2]
         values = step.values[named.cell]
-        shown = [level(mark, CELL) for mark in view.text_view.marks()]
-        assert shown == CELL.levels((values - values.mean()) / values.std()).tolist()
+        assert shown(view, CELL) == levels_of(values)
         view.text_view.cursor = 0
-        await it.pilot.press("full_stop")
+        await it.press("full_stop")
         assert view.text_view.cursor == next(place for place in most_active(values) if place > 0)
-        assert f"{values[view.text_view.cursor]:+.2f} after “" in it.status(), "of the model of the step"
+        await it.says(f"{values[view.text_view.cursor]:+.2f} after “")  # of the model of the step
         history = str(view.query_one(CellHistory).render())
-        assert named.feature in history
-        assert f"{named.strength(step.scores[0]):.2f}" in history
-        assert str(step.step) in history
-        assert f"┈ chance {named.chance:.2f}" in history
-        assert f"named at step {named.step}" in history
-        head = " ".join(it.screen_text().split())
-        assert f"colours of the model at step {step.step}; named at step {named.step} on" in head, "why steps differ"
-        assert "in the model that is played" in head
-        await it.pilot.press("escape")
+        words = (named.feature, f"{named.strength(step.scores[0]):.2f}", str(step.step), f"┈ chance {named.chance:.2f}")
+        assert all(word in history for word in (*words, f"named at step {named.step}"))
+        why_steps_differ = f"colours of the model at step {step.step}; named at step {named.step} on"
+        await it.shows(why_steps_differ, "in the model that is played")
+        await it.press("escape")
         assert not view.query_one(CellHistory).display
-        assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
+        assert shown(view, CELL) == levels(view)
+        # The best model of a run that trains was replaced after the models were listed.
+        monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (found[-1][0] - 7, None)])
+        await it.press("h")
+        await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
 
 
 async def test_another_cell_is_followed_when_it_is_chosen_before_the_first_step_is_known(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     follow, free = InsightJobs.through_training, asyncio.Event()
 
@@ -190,24 +199,22 @@ async def test_another_cell_is_followed_when_it_is_chosen_before_the_first_step_
         await free.wait()
         await follow(jobs, *arguments)
 
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
-    async with playing(run.path) as it:
-        view = await cells_shown(it)
+    async with cells(run) as (it, view):
         listed = {named.cell for named in view.cell_list.cells}
         other = next((1, cell) for cell in range(1, 9) if (1, cell) not in listed)
         monkeypatch.setattr(InsightJobs, "through_training", held)
-        await it.pilot.press("h")
+        await it.press("h")
         assert view.through_training
         view.choose(other)
         free.set()
-        await it.until(lambda: len(view.history) == len(checkpoints(run.path)))
+        await it.until(lambda: len(view.history) == len(checkpoints(run)))
         assert all(other in found.values for found in view.history)
         assert "Reading the text" not in it.screen_text()
 
 
-async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def naming(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Cells are named once it is set."""
     name, free = InsightJobs.name, asyncio.Event()
 
     async def held(jobs: InsightJobs, *arguments: Any) -> NamedCells:
@@ -215,39 +222,26 @@ async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
         return await name(jobs, *arguments)
 
     monkeypatch.setattr(InsightJobs, "name", held)
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
-    async with playing(run.path) as it:
-        await it.paused(400)
-        await it.pilot.press("x")
+    return free
+
+
+async def test_cells_that_are_named_while_one_is_followed_have_their_scores(run: Path, naming: asyncio.Event) -> None:
+    async with playing(run, paused=400) as it:
+        await it.press("x")
         view = it.screen.cells
         await it.until(lambda: view.activations is not None)
         view.choose((1, 1))
-        await it.pilot.press("h")
-        await it.until(lambda: len(view.history) == len(checkpoints(run.path)))
-        free.set()
-        await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run.path)))
+        await it.press("h")
+        await it.until(lambda: len(view.history) == len(checkpoints(run)))
+        naming.set()
+        await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run)))
         assert {len(found.scores) for found in view.history} == {len(view.cell_list.cells)}
-
-
-async def test_steps_of_a_run_that_trains_are_those_of_the_models_that_were_read(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
-    async with playing(run.path) as it:
-        view = await cells_shown(it)
-        found = checkpoints(run.path)
-        last = found[-1][0]
-        # The best model was replaced after the models were listed.
-        monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (last - 7, None)])
-        await it.pilot.press("h")
-        await it.until(lambda: len(view.history) == len(found))
-        assert [each.step for each in view.history] == [step for step, _ in found]
 
 
 def bars_of(named: NamedCell, scores: list[float]) -> list[str]:
     """The lines of a history, without its caption and its steps."""
     history = CellHistory()
-    history.update = lambda content: shown.append(str(content))  # type: ignore[method-assign,assignment]
+    history.update = lambda content: shown.append(str(content))
     shown: list[str] = []
     history.show(named, [10 * n for n in range(len(scores))], scores, 0, "")
     return shown[-1].split("\n")[1:-1]
@@ -275,14 +269,6 @@ def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> Non
     assert figures.split() == ["-0.10", "0.80"]
 
 
-async def test_all_of_the_text_is_copied_from_cells(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm_tui.generate.cells_view.SHOWN_CHARS", 100)
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        assert view.text_view.text() == it.text[-100:]
-        assert it.screen.copyable() == it.screen.play.copyable()
-
-
 async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,267 +277,215 @@ async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
 
     monkeypatch.setattr(InsightJobs, "name", never)
     monkeypatch.setattr(InsightJobs, "lesions", never)
-    async with playing(model) as it:
-        await it.paused(400)
-        await it.pilot.press("x")
+    async with playing(model, paused=400) as it:
+        await it.press("x")
         view = it.screen.cells
-        await it.until(lambda: "follow … 0 %" in " ".join(it.screen_text().split()))
-        await it.pilot.press("L")
-        await it.until(lambda: "without which cell … 0 %" in " ".join(it.screen_text().split()))
+        await it.shows("follow … 0 %")
+        await it.press("L", shows="without which cell … 0 %")
         view.progress_teller("names")(0.4)
         view.progress_teller("lesions")(0.2)
-        await it.until(lambda: "without which cell … 20 %" in " ".join(it.screen_text().split()))
-        await it.pilot.press("L")
-        await it.until(lambda: "follow … 40 %" in " ".join(it.screen_text().split()))
+        await it.shows("without which cell … 20 %")
+        await it.press("L", shows="follow … 40 %")
 
 
-async def test_all_of_a_text_has_the_middle_level_of_a_constant_cell(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        found = view.activations
-        assert found is not None
-        found.cells[:] = 0.3
-        found.cells[::2] = np.nextafter(np.float32(0.3), np.float32(1))
-        view.choose((1, 2))
-        assert {level(mark, CELL) for mark in view.text_view.marks()} == {CELL.plain_level}
+async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm_tui.generate.cells_view.SHOWN_CHARS", 100)
+    async with cells(model, (130, 30)) as (it, view):
+        start = len(it.text) - 100
+        assert view.text_view.text() == it.text[start:]
+        assert it.screen.copyable() == it.screen.play.copyable()
+        view.put_cursor(0)
+        await it.press("v", says=in_words(influence(load_model(model), it.text, start), it.text, bits=False))
 
 
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature and no cell")):
-            await it.pilot.press("slash")
-            await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-            it.app.screen.query_one(Input).value = answer
-            await it.pilot.press("enter")
-            await it.until(lambda wrong=wrong: wrong in it.screen_text())  # type: ignore[misc]
-            await it.pilot.press("escape")
-        await it.pilot.press("slash")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = "1:8"
-        await it.pilot.press("enter")
+            await it.enter("slash", answer)
+            await it.shows(wrong)
+            await it.press("escape")
+        await it.enter("slash", "1:8")
         await it.until(lambda: view.cell == (1, 8))
-        assert view.activations is not None
         values = view.activations.cells[:, 0, 7]
         places = most_active(values)
         assert all(second - first >= APART for first, second in itertools.pairwise(places))
         assert int(np.argmax(np.abs(values - values.mean()))) in places
+        after = [place for place in places if place > 0]
         view.text_view.cursor = 0
-        await it.pilot.press("full_stop", "full_stop")
-        await it.until(lambda: view.text_view.cursor == [place for place in places if place > 0][1])
-        assert f"{values[view.text_view.cursor]:+.2f} after “" in it.status()
-        await it.pilot.press("comma")
-        await it.until(lambda: view.text_view.cursor == next(place for place in places if place > 0))
-        await it.pilot.press("slash")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = "vowel"
-        await it.pilot.press("enter")
+        await it.press("full_stop", "full_stop")
+        await it.until(lambda: view.text_view.cursor == after[1])
+        await it.says(f"{values[after[1]]:+.2f} after “")
+        await it.press("comma")
+        await it.until(lambda: view.text_view.cursor == after[0])
+        await it.enter("slash", "vowel")
         await it.until(lambda: view.cell == next(c.cell for c in view.cell_list.cells if c.feature == "vowel"))
 
 
-async def test_cells_are_named_on_the_text_of_the_run(home: Path) -> None:
+async def test_cells_are_named_on_the_text_of_the_run(home: Path, run: Path) -> None:
     text = home / "novel.txt"
     text.write_text('He said "yes" and left. She said "no, not now" and stayed.\n' * 100)
-    recorded = record(home / "runs", "finished", name="novel-quick-1", steps=100)
-    spec = json.loads(recorded.run.spec_path.read_text())
-    spec["corpus"] = open_corpus(text).to_record()
-    recorded.run.spec_path.write_text(json.dumps(spec))
-    async with playing(recorded.run.path) as it:
-        view = await cells_shown(it, 30)
-        assert "on 5,900 chars from all over novel.txt, which it was trained on" in " ".join(it.screen_text().split())
-        assert "inside quotes" in [cell.feature for cell in view.cell_list.cells]
-        expected = charlstm.name_cells(recorded.run.path, text.read_text())
-        assert [(cell.cell, cell.feature) for cell in view.cell_list.cells] == [
-            (cell.cell, cell.feature) for cell in expected
-        ], "as the library, the command and the report name them"
-        assert [cell.score for cell in view.cell_list.cells] == pytest.approx([cell.score for cell in expected])
+    Run(run).write_spec(replace(Run(run).spec(), corpus=open_corpus(text).to_record()))
+    async with cells(run, count=30) as (it, view):
+        await it.shows("on 5,900 chars from all over novel.txt, which it was trained on")
+        listed, expected = view.cell_list.cells, charlstm.name_cells(run, text.read_text())
+        assert "inside quotes" in [cell.feature for cell in listed]
+        assert [(cell.cell, cell.feature) for cell in listed] == [(cell.cell, cell.feature) for cell in expected], (
+            "as the library, the command and the report name them"
+        )
+        assert [cell.score for cell in listed] == pytest.approx([cell.score for cell in expected])
 
 
-async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(20)
-        await it.pilot.press("x")
-        await it.until(lambda: "Space generates more." in " ".join(it.screen_text().split()))
-        view = it.screen.cells
-        await it.until(lambda: view.activations is not None)
-        await it.pilot.press("L")
-        await it.until(lambda: view.lesions and "Measuring what" not in it.screen_text())
-        assert "Space generates more." not in " ".join(it.screen_text().split())
-        await it.pilot.press("L")
-        assert "Space generates more." in " ".join(it.screen_text().split()), "which is still so after another list"
-        it.desk.change_speed(lambda speed: 250)
-        await it.pilot.press("space")
-        await it.until(lambda: it.state.length > 300, settle=False)
-        await it.pilot.press("space")
-        await it.until(lambda: bool(view.cell_list.cells))
-        assert view.text_view.text() == it.text
-
-
-async def test_cells_of_an_empty_text_say_what_to_do(model: Path) -> None:
+async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(model: Path) -> None:
     async with playing(model) as it:
         await it.until(lambda: it.screen.play.playing)
         it.screen.play.load(replace(it.state.request, prime="", stream=False))
         await it.until(lambda: it.screen.play.playing and not it.state.size)
-        await it.pilot.press("x")
-        await it.until(lambda: "The text is empty: Space generates some." in it.status())
-        assert "is found out once there is text" in " ".join(it.screen_text().split())
-        await it.pilot.press("v")
-        await it.until(lambda: "nothing to explain" in it.status())
-        await it.pilot.press("v", "space")
-        await it.until(lambda: it.screen.cells.activations is not None)
+        await it.press("x", says="The text is empty: Space generates some.")
+        await it.shows("is found out once there is text")
+        await it.press("v", says="nothing to explain")
+        await it.press("v", "space")
+        view = it.screen.cells
+        await it.until(lambda: view.activations is not None)
         assert it.state.length == 1
         assert "once there is text" not in " ".join(it.screen_text().split())
+        await it.shows("Space generates more.")
+        it.desk.change_speed(lambda speed: FULL)
+        it.desk.stream(20)
+        await it.until(lambda: it.state.length == 21 and not it.state.running)
+        await it.press("L")
+        await it.until(lambda: view.lesions and "Measuring what" not in it.screen_text())
+        assert "Space generates more." not in " ".join(it.screen_text().split())
+        await it.press("L")
+        await it.shows("Space generates more.")  # which is still so after another list
+        it.desk.change_speed(lambda speed: 250)
+        await it.press("space")
+        await it.until(lambda: it.state.length > 300, settle=False)
+        await it.press("space")
+        await it.until(lambda: bool(view.cell_list.cells))
+        assert view.text_view.text() == it.text
 
 
 async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
     model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NamedCell, "verdict", "follows")
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         layer, cell = view.cell
-        await it.pilot.press("plus", "plus")
+        await it.press("plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
-        assert f"held: {layer}:{cell}=1" in it.status()
+        await it.says(f"held: {layer}:{cell}=1")
         features = view.features_of(it.state.clamps)
         effects = hold_effects(load_model(model), features, it.state.clamps, prime=it.text, recipe=it.state.recipe)
         await it.until(lambda: view.hold_words == " ".join(each.sentence for each in effects))
-        assert effects[0].sentence in " ".join(it.screen_text().split())
+        await it.shows(effects[0].sentence)
         dial = view.query_one(HoldDial)
         assert f"HOLD {layer}:{cell} at 1" in dial.render_line(0).text
         await it.pilot.click(HoldDial, offset=(10, 2))
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=dial.value_at(10)),))
         assert dial.render_line(1).text[10] == "●"
-        await it.pilot.press("0", "plus", "plus")
+        await it.press("0", "plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
-        for _ in view.cell_list.cells:  # one cell may follow several features
-            await it.pilot.press("right_curly_bracket")
-            if (other := view.cell) != (layer, cell):
-                break
-        assert other != (layer, cell)
-        await it.pilot.press("minus")
-        await it.until(lambda: len(it.state.clamps) == 2)
-        assert it.state.clamps[1] == Clamp(*other, value=-0.5)
+        other = next(each.cell for each in view.cell_list.cells if each.cell != (layer, cell))
+        while view.cell != other:  # one cell may follow several features
+            await it.press("right_curly_bracket")
+        await it.press("minus")
+        await it.until(lambda: it.state.clamps[1:] == (Clamp(*other, value=-0.5),))
         before = len(it.text)
         it.desk.change_speed(lambda speed: 0)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: len(it.text) == before + 1)
-        await it.pilot.press("escape")
-        assert f"held: {layer}:{cell}=1" in it.status()
-        await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        it.app.screen.query_one(Input).value = str(home / "held.json")
-        await it.pilot.press("enter")
+        await it.press("escape", says=f"held: {layer}:{cell}=1")
+        await it.press("ctrl+s")
+        await it.answer(str(home / "held.json"))
         await it.until(lambda: (home / "held.json").exists())
-        await it.pilot.press("x", "0")
+        shutil.copy(home / "held.json", home / "copy.json")  # in the file itself the text goes on
+        await it.press("x", "0")
         await it.until(lambda: not it.state.clamps)
         assert "held:" not in it.status()
-        await it.pilot.press("escape")
-        it.screen.play.load_session(home / "held.json")
+        await it.press("escape")
+        it.screen.play.load_session(home / "copy.json")
         await it.until(lambda: len(it.state.clamps) == 2)
 
 
 async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_done(
-    model: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, naming: asyncio.Event
 ) -> None:
-    name, named = InsightJobs.name, asyncio.Event()
-
-    async def held(jobs: InsightJobs, *arguments: Any) -> NamedCells:
-        await named.wait()
-        return await name(jobs, *arguments)
-
-    monkeypatch.setattr(InsightJobs, "name", held)
-    async with playing(model) as it:
-        await it.paused(400)
-        await it.pilot.press("x")
+    async with playing(model, paused=400) as it:
+        await it.press("x")
         view = it.screen.cells
         await it.until(lambda: view.activations is not None and "Finding out" in it.screen_text())
-        await it.pilot.press("plus")
+        await it.press("plus")
         await it.until(lambda: bool(it.state.clamps))
-        await it.pilot.press("d")
-        await it.until(lambda: it.screen.view_name == "duel")
+        await it.go("duel", "d")
         view.text_view.cursor = 20
-        named.set()
-        await it.pilot.press("escape")
+        naming.set()
+        await it.press("escape")
         await it.until(lambda: it.screen.view is view and bool(view.cell_list.cells))
         assert view.text_view.cursor == 20, "the text is the same"
-        assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
+        assert shown(view, CELL) == levels(view)
 
 
 async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NamedCell, "verdict", "follows")
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    loaded = load_model(model)
+    async with cells(model) as (it, view):
         named = view.cell_list.cells[0]
         view.choose(named.cell)
-        await it.pilot.press("plus", "plus", "plus", "plus")
+        await it.press("plus", "plus", "plus", "plus")
         await it.until(lambda: len(it.state.clamps) == 1 and it.state.clamps[0].value == 2)
         it.desk.change_speed(lambda speed: FULL)
         await it.until(lambda: it.state.speed == FULL)
-        await it.pilot.press("d")
+        await it.press("d")
         duel = it.screen.duel
-        await it.until(lambda: all((side := duel.sides.get(n)) and side.ended for n in SIDES), settle=False)
-        free, held = duel.sides.get(1), duel.sides.get(2)
-        assert free is not None
-        assert held is not None
-        assert (free.clamps, held.clamps) == ((), it.state.clamps)
-        assert free.settings == held.settings
-        for number, side, clamps in ((1, free, ()), (2, held, it.state.clamps)):
-            prime = duel.view(number).text(0, free.prime_length)
-            session = Session(load_model(model), prime, seed=free.request.seed, settings=free.settings)
-            session.clamps = clamps
+        await it.until(
+            lambda: set(duel.sides) == {1, 2} and all(side.ended for side in duel.sides.values()), settle=False
+        )
+        held = it.state.clamps
+        assert [side.clamps for side in duel.sides.values()] == [(), held]
+        assert duel.sides[1].settings == duel.sides[2].settings
+        for number, side in duel.sides.items():
+            prime = duel.view(number).text(0, side.prime_length)
+            session = Session(loaded, prime, seed=side.request.seed, settings=side.settings)
+            session.clamps = side.clamps
             text = "".join(step.char for step in session.stream(side.length))
             assert duel.view(number).text() == prime + text
             if named.kind == "auc":
-                words = rate_words(named.feature, feature_starts(named.feature, prime, text), len(text))
-                await it.until(lambda words=words: all(word in it.screen_text() for word in words))  # type: ignore[misc]
-        prime = duel.view(1).text(0, free.prime_length)
-        features = view.features_of(it.state.clamps)
-        effects = hold_effects(load_model(model), features, it.state.clamps, prime=prime, recipe=held.recipe)
-        words = " ".join(each.sentence for each in effects)
-        await it.until(lambda: words in " ".join(it.screen_text().split()))
-        assert "no cell held" in it.screen_text()
+                await it.shows(*rate_words(named.feature, feature_starts(named.feature, prime, text), len(text)))
+        effects = hold_effects(loaded, view.features_of(held), held, prime=prime, recipe=side.recipe)
+        await it.shows(" ".join(each.sentence for each in effects), "no cell held")
         assert it.screen_text().count("min-p 0.05") == 2  # no setting is cut
         heads = [it.screen.query_one(f"#head-{number}") for number in SIDES]
         await it.until(lambda: heads[0].region.height == heads[1].region.height)
-        await it.pilot.press("escape")
+        await it.press("escape")
         assert it.screen.view is view
 
 
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:
-    async with playing(model, (100, 24)) as it:
-        await it.paused(60)
-        play = it.screen.play
+    async with playing(model, (100, 24), paused=60) as it:
+        play, loaded = it.screen.play, load_model(model)
 
-        def expected(position: int) -> list[int]:
-            found = influence(load_model(model), it.text, position)
-            return [0] * found.start + INFLUENCE.levels(found.changes).tolist()
+        def explains(position: int) -> bool:
+            found = influence(loaded, it.text, position)
+            expected = [0] * found.start + INFLUENCE.levels(found.changes).tolist()
+            return shown(play, INFLUENCE) == expected + [0] * (len(it.text) - len(expected))
 
-        def shown() -> list[int]:
-            found = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
-            return found[: len(found) - next((n for n, one in enumerate(reversed(found)) if one), len(found))]
-
-        await it.pilot.press("v")
-        await it.until(lambda: "Why “" in it.status())
-        assert shown() == expected(len(it.text) - 1)
-        await it.pilot.press(*["left"] * 5)
-        await it.until(lambda: shown() == expected(len(it.text) - 5))
-        found = influence(load_model(model), it.text, len(it.text) - 5)
+        await it.press("v", says="Why “")
+        assert explains(len(it.text) - 1)
+        await it.press(*["left"] * 5)
+        await it.until(lambda: explains(len(it.text) - 5))
+        found = influence(loaded, it.text, len(it.text) - 5)
         assert found.strongest is not None
-        assert in_words(found, it.text, bits=False) in it.status()
         assert play.text_view.scale == INFLUENCE
-        await it.pilot.press("u")
-        await it.until(lambda: in_words(found, it.text, bits=True) in it.status())
-        assert play.legend() == Legend(in_unit(INFLUENCE, bits=True), play.text_view, copied=None)
-        await it.pilot.press("u")
-        await it.until(lambda: in_words(found, it.text, bits=False) in it.status())
-        await it.pilot.press("escape")
+        for bits in (False, True, False):
+            await it.says(in_words(found, it.text, bits=bits))
+            assert play.legend() == Legend(in_unit(INFLUENCE, bits=bits), play.text_view, copied=None)
+            await it.press("u")
+        await it.press("u", "escape")
         await it.until(lambda: play.text_view.scale is play.scale)
         assert "Why “" not in it.status()
-        await it.pilot.press("v")
-        await it.until(lambda: "Why “" in it.status())
+        await it.press("v", says="Why “")
         it.desk.change_speed(lambda speed: 60)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: it.state.running and play.text_view.scale is play.scale, settle=False)
 
 
@@ -570,221 +504,154 @@ def test_why_quotes_characters_and_calls_nothing_important_that_is_shown_as_0(ch
     assert in_words(found, text, bits=True).replace("-2.89 bits", "-2.00 nats").replace("bits", "nats") == words
 
 
-async def test_why_in_cells(model: Path) -> None:
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        await it.pilot.press("full_stop", "full_stop", "v")
-        await it.until(lambda: "Why “" in it.status())
-        await it.pilot.press("escape")
-        assert it.screen.view_name == "cells"
-        assert view.text_view.scale is view.scale
-
-
 async def test_why_is_right_wherever_the_cursor_goes(model: Path) -> None:
     loaded, jobs = load_model(model), InsightJobs()
     symbols = loaded.vocabulary.symbols
     text = "".join(symbols[which] for which in np.random.default_rng(0).integers(0, len(symbols), 6000))
-    for position, start in (
-        (900, 0),
-        (901, 0),
-        (850, 0),
-        (700, 0),
-        (100, 0),
-        (5, 0),
-        (1500, 0),
-        (5000, 2000),
-        (4990, 1990),
-    ):
-        part = text[start : position + 1]
+    places = [(900, 0), (901, 0), (850, 0), (700, 0), (100, 0), (5, 0), (1500, 0), (5000, 2000), (4990, 1990)]
+    parts = [(text[start : position + 1], start) for position, start in places]
+    for part, start in (*parts, ("".join(reversed(parts[-1][0])), 1990)):
         found = await jobs.influence(loaded, part, start)
         expected = influence(loaded, part, len(part) - 1)
         assert (found.position, found.start, found.char) == (expected.position, expected.start, expected.char)
         assert np.allclose(found.changes, expected.changes, atol=1e-5)
-    other = "".join(reversed(part))
-    assert np.allclose(
-        (await jobs.influence(loaded, other, start)).changes,
-        influence(loaded, other, len(other) - 1).changes,
-        atol=1e-5,
-    )
 
 
 async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model) as it:
-        view = await cells_shown(it)
+
+    def rises(cell: tuple[int, int]) -> Floats:
+        return np.nan_to_num(measure_lesions(loaded, it.text, [cell])[0])
+
+    async with cells(model) as (it, view):
         named = view.cell_list.cells
         chosen = named[-1].cell
         view.choose(chosen)
-        await it.pilot.press("L")
+        await it.press("L")
         await it.until(lambda: view.measured is not None)
         found = view.measured
-        assert found is not None
-        assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.cells)
-        assert view.lesion_list.has_focus
-        await it.until(lambda: view.lesion_list.highlighted == found.cells.index(chosen))
-        assert view.cell == chosen, "which another key chose"
         expected = most_important(loaded, it.text, also=[chosen, *(each.cell for each in named)])
         assert found.cells == expected.cells
         assert np.allclose([found.means, found.errors], [expected.means, expected.errors], atol=1e-5)
-        for row, mean, error, tells in zip(
-            view.lesion_list.options, found.means, found.errors, found.tells, strict=True
-        ):
+        assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.cells)
+        assert view.lesion_list.has_focus
+        place_of = found.cells.index(chosen)
+        await it.until(lambda: view.lesion_list.highlighted == place_of)
+        assert view.cell == chosen, "which another key chose"
+        rows = zip(view.lesion_list.options, found.means, found.errors, found.tells, strict=True)
+        for row, mean, error, tells in rows:
             prompt = cast(Content, row.prompt)
             assert f"{mean:+.4f} ±{2 * error:.4f}" in prompt.plain
             grey = any(span.start == 0 and span.style == "$quiet" for span in prompt.spans)
             assert grey != tells, "grey within two standard errors"
-        place_of = found.cells.index(chosen)
 
         def silenced(unit: str, nats: float) -> str:
             mean, error = found.means[place_of] / nats, found.errors[place_of] / nats
             words = f"silenced: loss {abs(mean):.4f} ±{2 * error:.4f} {unit} {'higher' if mean >= 0 else 'lower'}"
             return words + (", at" if found.tells[place_of] else ", which cannot be told from chance, at")
 
-        assert silenced("nats", 1) in " ".join(it.screen_text().split())
-        rises = np.nan_to_num(measure_lesions(loaded, it.text, [chosen])[0])
-        await it.until(
-            lambda: [level(mark, DAMAGE) for mark in view.text_view.marks()] == DAMAGE.levels(rises).tolist()
-        )
-        place = int(np.argmax(np.abs(rises - rises.mean())))
+        await it.shows(silenced("nats", 1))
+        damage = rises(chosen)
+        await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(damage).tolist())
+        place = int(np.argmax(np.abs(damage - damage.mean())))
         view.text_view.cursor = place - 1
-        await it.pilot.press("full_stop")
+        await it.press("full_stop")
         assert view.text_view.cursor == place
-        assert f"{rises[place]:+.2f} nats at “" in it.status()
-        await it.pilot.press("u")
-        await it.until(lambda: f"{rises[place] / np.log(2):+.2f} bits at “" in it.status())
-        assert silenced("bits", np.log(2)) in " ".join(it.screen_text().split())
-        assert "CELLS THAT MATTER bits" in " ".join(it.screen_text().split())
+        await it.says(f"{damage[place]:+.2f} nats at “")
+        await it.press("u", says=f"{damage[place] / np.log(2):+.2f} bits at “")
+        await it.shows(silenced("bits", np.log(2)), "CELLS THAT MATTER bits")
         assert view.cell == chosen, "which stays on its row"
-        await it.pilot.press("right_curly_bracket")
+        await it.press("right_curly_bracket")
         other = found.cells[(place_of + 1) % len(found.cells)]
-        rises = np.nan_to_num(measure_lesions(loaded, it.text, [other])[0])
-        await it.until(
-            lambda: [level(mark, DAMAGE) for mark in view.text_view.marks()] == DAMAGE.levels(rises).tolist()
-        )
+        await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(rises(other)).tolist())
         assert view.cell == other
-        await it.pilot.press("u")
-        await it.pilot.press("v")
+        await it.press("u", "v")
         await it.until(lambda: view.explaining and not view.lesions)
-        await it.pilot.press("v", "L", "escape")
+        await it.press("v", "L", "escape")
         await it.until(lambda: not view.lesions and view.cell_list.has_focus)
         assert view.text_view.scale.name == CELL.name
 
 
 async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Path) -> None:
-    loaded = load_model(model)
-    async with playing(model) as it:
-        view = await cells_shown(it)
-        play = it.screen.play
+    async with cells(model) as (it, view):
         it.desk.change_speed(lambda speed: 250)
 
         async def streaming() -> None:
             length = it.state.length
-            await it.pilot.press("space")
+            await it.press("space")
             await it.until(lambda: it.state.running and it.state.length > length, settle=False)
 
         await streaming()
-        await it.pilot.press("L")
+        await it.press("L")
         await it.until(lambda: view.measured is not None and not it.state.running)
         await streaming()
         assert not view.lesions
-        await it.pilot.press("v")
+        await it.press("v")
         await it.until(lambda: "Why “" in it.status() and not it.state.running)
-        await it.pilot.press("escape", "escape")
+        await it.press("escape", "escape")
         await streaming()
-        await it.pilot.press("v")
+        await it.press("v")
         await it.until(lambda: "Why “" in it.status() and not it.state.running)
-        found = influence(loaded, it.text, len(it.text) - 1)
-        shown = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
-        await it.until(lambda: shown[found.start : -1] == INFLUENCE.levels(found.changes).tolist())
+        found = influence(load_model(model), it.text, len(it.text) - 1)
+        expected = INFLUENCE.levels(found.changes).tolist()
+        await it.until(lambda: shown(it.screen.play, INFLUENCE)[found.start : -1] == expected)
 
 
-async def test_why_in_score_follows_the_cursor(model: Path) -> None:
-    async with playing(model, (130, 30)) as it:
-        view = await it.score_shown(40)
-        await it.pilot.press("enter", "v")
-        await it.until(lambda: "Why “" in it.status())
+async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part_that_is_shown(model: Path) -> None:
+    loaded = load_model(model)
+    async with scored(model, (130, 30)) as (it, view):
+        await it.press("enter", "v")
         position = view.text_view.cursor
-        found = influence(load_model(model), it.text, position)
+        found = influence(loaded, it.text, position)
         assert found.strongest is not None
-        assert in_words(found, it.text, bits=False) in it.status()
-        assert f"{found.loss:.1f} nats" in it.status(), "the surprise is in the unit of the influence"
-        await it.pilot.press("left")
-        found = influence(load_model(model), it.text, position - 1)
+        # The surprise is in the unit of the influence.
+        await it.says(in_words(found, it.text, bits=False), f"{found.loss:.1f} nats")
+        await it.press("left")
+        found = influence(loaded, it.text, position - 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes).tolist()
-        await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()][: len(levels)] == levels)
-        await it.pilot.press("escape")
+        await it.until(lambda: shown(view, INFLUENCE)[: len(levels)] == levels)
+        await it.press("escape")
         assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
-
-
-async def test_why_in_score_reads_what_is_before_the_part_that_is_shown(model: Path) -> None:
-    loaded = load_model(model)
-    async with playing(model, (130, 30)) as it:
-        view = await it.part_scored(60, 20, 40)
+        await it.score_part(20, 40)
         view.put_cursor(0)
-        await it.pilot.press("v")
-        await it.until(lambda: in_words(influence(loaded, it.text, 20), it.text, bits=False) in it.status())
+        await it.press("v", says=in_words(influence(loaded, it.text, 20), it.text, bits=False))
         view.put_cursor(5)
         view.moved()
         found = influence(loaded, it.text, 25)
-        shown = INFLUENCE.levels(found.changes).tolist()[20 - found.start :]
-        await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()] == shown + [0] * 15)
-
-
-async def test_why_in_cells_reads_what_is_before_the_end_that_is_shown(model: Path) -> None:
-    loaded = load_model(model)
-    async with playing(model, (130, 30)) as it:
-        view = await cells_shown(it, SHOWN_CHARS + 50)
-        start = len(it.text) - SHOWN_CHARS
-        assert view.text_view.text() == it.text[start:]
-        view.put_cursor(0)
-        await it.pilot.press("v")
-        await it.until(lambda: in_words(influence(loaded, it.text, start), it.text, bits=False) in it.status())
-
-
-async def name_cell(it: Playing, name: str) -> None:
-    """Give the chosen cell a name."""
-    await it.pilot.press("N")
-    await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-    it.app.screen.query_one(Input).value = name
-    await it.pilot.press("enter")
+        part = INFLUENCE.levels(found.changes).tolist()[20 - found.start :]
+        await it.until(lambda: shown(view, INFLUENCE) == part + [0] * 15)
 
 
 async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None:
-    before = model.read_bytes()
-    async with playing(model, (140, 45)) as it:
-        view = await cells_shown(it)
+    before, name = model.read_bytes(), "my [b]blanks[/b]"
+    async with cells(model, (140, 45)) as (it, view):
         first = view.cell_list.cells[0].cell
-        await name_cell(it, "my [b]blanks[/b]")
-        await it.until(lambda: view.names == {first: "my [b]blanks[/b]"})
-        shown = it.screen_text()
-        full = f"{first[0]}:{first[1]} my [b]blanks[/b]"
-        assert f"cell {full}" in shown, "in the head"
-        assert f"CELL {full}" in it.status(), "in the legend"
-        assert shown.count(full) >= 3, "and in the list"
+        await it.enter("N", name)
+        await it.until(lambda: view.names == {first: name})
+        full = f"{first[0]}:{first[1]} {name}"
+        await it.shows(f"cell {full}")
+        await it.says(f"CELL {full}")
+        assert it.screen_text().count(full) >= 3, "and in the list"
         other = next((1, n) for n in range(1, 9) if (1, n) not in {each.cell for each in view.cell_list.cells})
         view.choose(other)
-        await name_cell(it, "follows nothing")
+        await it.enter("N", "follows nothing")
         await it.until(lambda: view.cell_list.listed[-1] == other)
-        assert f"1:{other[1]} follows nothing" in it.screen_text()
+        await it.shows(f"1:{other[1]} follows nothing")
         view.cell_list.highlighted = len(view.cell_list.listed) - 2
-        await it.pilot.press("right_curly_bracket")
+        await it.press("right_curly_bracket")
         await it.until(lambda: view.cell == other)
-        await it.pilot.press("L")
+        await it.press("L")
         await it.until(lambda: view.measured is not None)
-        await it.until(lambda: it.screen_text().count("follows nothing") >= 1)
+        await it.shows("follows nothing")
     copy = model.with_name("copy.safetensors")
     shutil.copy(model, copy)
-    async with playing(copy, (140, 45)) as it:
-        view = await cells_shown(it)
-        await it.until(lambda: view.names == {first: "my [b]blanks[/b]", other: "follows nothing"})
-        await it.pilot.press("slash")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = "follows noth"
-        await it.pilot.press("enter")
+    async with cells(copy, (140, 45)) as (it, view):
+        await it.until(lambda: view.names == {first: name, other: "follows nothing"})
+        await it.enter("slash", "follows noth")
         await it.until(lambda: view.cell == other)
-        await name_cell(it, " ")
-        await it.until(lambda: view.names == {first: "my [b]blanks[/b]"})
+        await it.enter("N", " ")
+        await it.until(lambda: view.names == {first: name})
         assert other not in view.cell_list.listed
     assert model.read_bytes() == before
 
@@ -814,27 +681,26 @@ def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(
     assert recall(model, None) == {(1, 2): "x" * cell_names.LONGEST}
 
 
-@pytest.mark.parametrize("size", [(60, 24), (80, 24), (140, 45)])
-async def test_chance_stands_beside_each_figure_of_a_cell(model: Path, size: tuple[int, int]) -> None:
-    async with playing(model, size) as it:
-        view = await cells_shown(it)
+async def test_chance_stands_beside_each_figure_of_a_cell(model: Path) -> None:
+    async with cells(model) as (it, view):
         expected = charlstm.name_cells(model, it.text)
-        for row, named in zip(view.cell_list.options, expected, strict=True):
-            words = str(row.prompt)
-            if named.spans < FEWEST_SPANS:
-                assert f"too few to tell: {named.spans} span" in words
-                continue
-            assert named.score_words in words
-            assert f"chance {named.chance:.2f}" in words or f"({named.chance:.2f})" in words
-            assert f"{named.spans} spans" in words
+        for size in ((80, 24), (60, 24), (140, 45)):
+            await it.resize(*size)
+            for row, named in zip(view.cell_list.options, expected, strict=True):
+                words = str(row.prompt)
+                if named.spans < FEWEST_SPANS:
+                    assert f"too few to tell: {named.spans} span" in words
+                    continue
+                assert named.score_words in words
+                assert f"chance {named.chance:.2f}" in words or f"({named.chance:.2f})" in words
+                assert f"{named.spans} spans" in words
 
 
 async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with playing(model) as it:
-        view = await cells_shown(it)
+    async with cells(model) as (it, view):
         _, lower, _, higher, _ = view.scale.labels
         words = it.status()
         assert f"italic {lower} bold" in words

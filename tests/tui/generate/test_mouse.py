@@ -23,57 +23,50 @@ def place_of(it: Session, words: str, widget: Widget) -> tuple[int, int]:
     raise AssertionError(f"{words!r} is not in the widget:\n{it.screen_text()}")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+def row_of(it: Session, char: str) -> tuple[int, int]:
+    """Where the candidate ``char`` stands on the screen."""
+    left = it.screen.query_one(Candidates).content_region.x
+    rows = [line[left:] for line in it.screen_text().splitlines()]
+    return left + 4, next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
+
+
 @pytest.mark.parametrize("count", [60, 1500])
-async def test_click_in_the_text_puts_the_cursor_on_that_character(
-    model: Path, size: tuple[int, int], count: int
-) -> None:
-    async with playing(model, size) as it:
-        await it.paused(count)
+async def test_click_in_the_text_puts_the_cursor_on_that_character(model: Path, count: int) -> None:
+    async with playing(model, paused=count) as it:
         line = it.text.replace("\n", " ")
         words = next(line[at : at + 6] for at in range(len(line) - 12, 0, -1) if " " not in line[at : at + 6])
         position = it.text.rindex(words)
-        x, y = place_of(it, words, it.screen.play.text_view)
-        await it.pilot.click(offset=(x + 2, y))
-        await it.until(lambda: it.position == position + 2 - len(it.prime))
-        assert it.screen.play.text_view.cursor == position + 2
+        for size in ((80, 24), (120, 36), (200, 60)):
+            await it.resize(*size)
+            await it.press("ctrl+end")
+            x, y = place_of(it, words, it.screen.play.text_view)
+            await it.pilot.click(offset=(x + 2, y))
+            await it.until(lambda: it.position == position + 2 - len(it.prime))
+            assert it.screen.play.text_view.cursor == position + 2
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_click_on_a_candidate_chooses_it(model: Path, size: tuple[int, int]) -> None:
-    async with playing(model, size) as it:
-        await it.paused(20)
+async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(model: Path) -> None:
+    async with playing(model, paused=20) as it:
         candidates = it.screen.query_one(Candidates)
-        left = candidates.content_region.x
-        for number in (1, len(candidates.shown[:9]), 3):
-            char = candidates.shown[number - 1].char
-            wanted = it.text + char
-            rows = [line[left:] for line in it.screen_text().splitlines()]
-            y = next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
-            await it.pilot.click(offset=(left + 4, y))
-            await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
-
-
-async def test_click_on_a_candidate_in_write_leaves_what_follows(model: Path) -> None:
-    async with playing(model, (120, 36)) as it:
-        await it.paused(20)
-        before = it.text
-        await it.pilot.press("w", *["left"] * 5)
-        candidates = it.screen.query_one(Candidates)
-        await it.until(lambda: it.position == 15 and len(candidates.shown) > 2)
+        for size in ((80, 24), (120, 36)):
+            await it.resize(*size)
+            for number in (1, len(candidates.shown[:9]), 3):
+                char = candidates.shown[number - 1].char
+                wanted = it.text + char
+                await it.pilot.click(offset=row_of(it, char))
+                await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
+        before, place = it.text, it.position - 5
+        await it.press("w", *["left"] * 5)
+        await it.until(lambda: it.position == place and len(candidates.shown) > 2)
         char = candidates.shown[1].char
-        rows = [line[candidates.content_region.x :] for line in it.screen_text().splitlines()]
-        y = next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
-        await it.pilot.click(offset=(candidates.content_region.x + 4, y))
+        await it.pilot.click(offset=row_of(it, char))
         await it.until(lambda: it.text == before[:-5] + char + before[-5:])
-        assert it.position == 16
-        await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.text == before)
+        assert it.position == place + 1
+        await it.press("ctrl+z", gives=before)
 
 
 async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
-    async with playing(model, (120, 36)) as it:
-        await it.paused(20)
+    async with playing(model, (120, 36), paused=20) as it:
         before = it.text
         for position in (15, 10):
             candidates = it.screen.query_one(Candidates)

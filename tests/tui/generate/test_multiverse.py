@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.generate.continuation_layout import Block, place
-from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlocks, cut_in_the_middle
+from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlocks, MultiverseView, cut_in_the_middle
 from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.theme import LIGHT
-from playing_app import playing
+from playing_app import Session, playing, scored
 
 
 def branch(char: str, probability: float, *children: ContinuationNode) -> ContinuationNode:
@@ -40,151 +41,145 @@ def text_of(block: Block) -> str:
     return "".join(branch.char for branch in block.path)
 
 
-def rows(blocks: list[Block]) -> dict[str, tuple[int, int]]:
-    return {text_of(block): (block.top, block.bottom) for block in blocks}
+def rows(
+    tree: ContinuationNode, height: int, columns: int, wanted: Sequence[ContinuationNode] = ()
+) -> dict[str, tuple[int, int]]:
+    """The first row of each block and the row after its last, by its text."""
+    return {text_of(block): (block.top, block.bottom) for block in place(tree, height, columns, wanted)}
+
+
+async def opened(it: Session, *keys: str) -> MultiverseView:
+    """Show Multiverse with all that it computes."""
+    await it.press(*keys, "f")
+    view = it.screen.multiverse
+    await it.until(lambda: view.root is not None and view.words is not None)
+    return view
 
 
 def test_the_height_of_a_block_is_its_share_of_the_rows(tree: ContinuationNode) -> None:
-    blocks = place(tree, 10, 5)
-    assert rows(blocks) == {"a": (0, 6), "ab": (0, 6), "c": (6, 9), "cd": (6, 7), "ce": (7, 8)}
-    assert [text_of(block) for block in blocks if not block.splits] == ["ab"]
-    assert rows(place(tree, 10, 1)) == {"a": (0, 6), "c": (6, 9)}
-    assert rows(place(tree, 1, 5)) == {"a": (0, 1), "ab": (0, 1)}
-    assert place(branch("", 1.0), 10, 5) == []
+    assert rows(tree, 10, 5) == {"a": (0, 6), "ab": (0, 6), "c": (6, 9), "cd": (6, 7), "ce": (7, 8)}
+    assert [text_of(block) for block in place(tree, 10, 5) if not block.splits] == ["ab"]
+    assert rows(tree, 10, 1) == {"a": (0, 6), "c": (6, 9)}
+    assert rows(tree, 1, 5) == {"a": (0, 1), "ab": (0, 1)}
+    assert rows(branch("", 1.0), 10, 5) == {}
 
 
 def test_wanted_blocks_have_a_row_however_unlikely_they_are(tree: ContinuationNode) -> None:
     first, second, third = tree.children
-    assert rows(place(tree, 10, 5, [third]))["f"] == (9, 10)
-    assert rows(place(tree, 3, 5, [third])) == {"a": (0, 1), "ab": (0, 1), "c": (1, 2), "cd": (1, 2), "f": (2, 3)}
-    assert rows(place(tree, 1, 5, [third])) == {"f": (0, 1)}
-    assert rows(place(tree, 1, 5, [second, second.children[1], third])) == {"c": (0, 1), "ce": (0, 1)}
-    assert rows(place(tree, 2, 5, [first, third])) == {"a": (0, 1), "ab": (0, 1), "f": (1, 2)}
+    assert rows(tree, 10, 5, [third])["f"] == (9, 10)
+    assert rows(tree, 3, 5, [third]) == {"a": (0, 1), "ab": (0, 1), "c": (1, 2), "cd": (1, 2), "f": (2, 3)}
+    assert rows(tree, 1, 5, [third]) == {"f": (0, 1)}
+    assert rows(tree, 1, 5, [second, second.children[1], third]) == {"c": (0, 1), "ce": (0, 1)}
+    assert rows(tree, 2, 5, [first, third]) == {"a": (0, 1), "ab": (0, 1), "f": (1, 2)}
 
 
 async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model) as it:
-        await it.paused(30)
-        await it.pilot.press("left", "left", "left", "left", "f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None and view.words is not None)
+    async with playing(model, paused=30) as it:
+        view = await opened(it, "left", "left", "left", "left")
         text, start = it.text, len(it.text) - 4
         assert (view.before, view.following) == (text[:start], text[start:])
         assert view.root == multiverse(loaded, text[:start], depth=20, cutoff=0.001)
         key = Style.parse("bold $primary")
-        shown = it.screen.query_one(StatusLine).render()
-        assert {shown.plain[span.start : span.end] for span in shown.spans if span.style == key} == {"{ }", ". ,"}
+        status = it.screen.query_one(StatusLine).render()
+        assert {status.plain[span.start : span.end] for span in status.spans if span.style == key} == {"{ }", ". ,"}
         assert list(view.words or ()) == next_words(loaded, text[:start])
-        assert "[Multiverse]" in it.screen_text()
         assert it.screen.copyable().text == it.text
-        assert "UNDERLINED" in it.screen_text()
+        await it.shows("[Multiverse]", "UNDERLINED")
 
-        await it.pilot.press("right", "down", "right")
-        root = view.root
-        assert root is not None
-        second = root.children[1]
+        await it.press("right", "down", "right")
+        second = view.root.children[1]
         assert [id(each) for each in view.path] == [id(second), id(second.children[0])]
-        assert f"{percent(second.children[0].probability)} as a whole (joint)" in it.screen_text()
+        await it.shows(f"{percent(second.children[0].probability)} as a whole (joint)")
         chosen = second.char + second.children[0].char
         await it.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
 
-        await it.pilot.press("plus", "right_curly_bracket", "comma")
+        await it.press("plus", "right_curly_bracket", "comma")
         await it.until(lambda: (view.depth, view.cutoff) == (30, 0.002) and view.root is not None)
         zoomed = multiverse(loaded, text[:start] + chosen, depth=30, cutoff=0.002)
         await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
         assert view.chosen == view.zoomed == chosen
-        await it.pilot.press("right")
+        await it.press("right")
         taken = view.chosen
         assert len(taken) == 3
-        await it.pilot.press("left", "left")
+        await it.press("left", "left")
         assert (view.zoomed, view.chosen) == ("", chosen)
-        await it.pilot.press("plus", "right", "enter")
-        await it.until(lambda: it.text == text[:start] + taken)
+        await it.press("plus", "right", "enter", gives=text[:start] + taken)
         await it.until(lambda: view.before == it.text and view.chosen == "")
         assert [(info.start, info.text) for info in it.state.branches] == [(0, text[-30:]), (26, taken)]
         assert it.state.branches[1].before == text[max(0, start - 40) : start]
-        assert "4 characters are on branch 0 now" in it.status()
+        await it.says("4 characters are on branch 0 now")
 
-        await it.pilot.press("escape")
-        assert it.screen.view_name == "play"
-        await it.pilot.press("escape")
+        await it.go("play", "escape")
         it.desk.change_clamps(lambda clamps: (parse_clamp("1:2=0.5"),))
         await it.until(lambda: bool(it.state.clamps))
-        await it.pilot.press("f")
+        await it.press("f")
         stepper = Stepper(loaded)
         stepper.clamps = it.state.clamps
         held = multiverse(loaded, it.text, depth=30, cutoff=0.002, stepper=stepper)
         assert held != multiverse(loaded, it.text, depth=30, cutoff=0.002)
         await it.until(lambda: view.root == held)
         await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text, stepper=stepper))
-        assert "held: 1:2=0.5" in it.screen_text()
+        await it.shows("held: 1:2=0.5")
 
 
-async def test_key_has_the_shades_of_the_blocks_after_a_change_of_the_theme(model: Path) -> None:
+async def test_words_fit_a_screen_that_became_narrower_and_key_and_model_are_those_of_now(model: Path) -> None:
     labels = ("≥20 %", "≥5 %", "≥1 %")
-    async with playing(model, (120, 36)) as it:
-        await it.paused(30)
-        await it.pilot.press("f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None and view.words is not None)
+    other = model.with_name("other.safetensors")
+    shutil.copy(model, other)
+    async with playing(model, (140, 45), paused=30) as it:
+        view = await opened(it)
         before = it.backgrounds(*labels)
         it.app.theme = LIGHT.name
         await it.pilot.pause()
-        shown = it.backgrounds(*labels)
-        assert shown == [shade.bgcolor and shade.bgcolor.name for shade in reversed(view.blocks.shades[1:])]
-        assert all(now != was for now, was in zip(shown, before, strict=True))
+        shades = it.backgrounds(*labels)
+        assert shades == [shade.bgcolor and shade.bgcolor.name for shade in reversed(view.blocks.shades[1:])]
+        assert all(now != was for now, was in zip(shades, before, strict=True))
+        await it.resize(80, 24)
+        panel = view.query_one("#multiverse-words", Static)
+        await it.until(lambda: panel.content_size.width < 35)
+        await it.until(lambda: panel.size.height == 1 + len(view.words or ()), 10)
+        root = view.root
+        it.desk.open(PlayRequest(str(other), stream=False))  # of the same shape
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "other")
+        await it.until(lambda: view.root is not None and view.root is not root)
 
 
 async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
-    async with playing(model) as it:
-        score = await it.score_shown(30)
-        await it.pilot.press("enter", "f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None)
+    loaded = load_model(model)
+    async with scored(model) as (it, score):
+        await it.says("first character: not predicted")
+        view = await opened(it)
+        symbol = loaded.vocabulary.decode(prepare_prime(loaded, "").ids).replace("\n", "↵")
+        await it.shows(f"the beginning of a text, after {symbol} ▏")
+        await it.press("escape")
+
+        view = await opened(it, "enter")
         cursor = score.text_view.cursor
-        assert view.before == it.text[:cursor]
-        came = next((child for child in view.root.children if child.char == it.text[cursor]), None)  # type: ignore[union-attr]
+        await it.until(lambda: view.before == it.text[:cursor] and view.root is not None)
+        root = view.root
+        came = next((child for child in root.children if child.char == it.text[cursor]), None)
         share = "below 0.1 %" if came is None else percent(came.probability)
-        assert f"{quoted(it.text[cursor])} follows in the text: {share}" in it.screen_text()
+        await it.shows(f"{quoted(it.text[cursor])} follows in the text: {share}")
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
-        first = place(view.root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]  # type: ignore[arg-type]
+        first = place(root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]
         assert [id(each) for each in view.path] == [id(first.branch)]
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
         assert view.zoomed == view.chosen == text_of(first)
-        await it.pilot.press("right", "enter")
+        await it.press("right", "enter")
         assert it.screen.view_name == "multiverse"
         assert it.text == score.text_view.text()
-        assert "Esc wider  Score" in it.screen_text()
-        await it.pilot.press("escape")
+        await it.shows("Esc wider Score")
+        await it.press("escape")
         assert (view.zoomed, it.screen.view) == ("", view)
-        await it.pilot.press("escape")
+        await it.press("escape")
         assert it.screen.view is score
         assert score.text_view.cursor == cursor
 
-
-async def test_what_could_have_come_in_a_part_of_a_scored_text_is_after_what_is_before_it(model: Path) -> None:
-    async with playing(model) as it:
-        score = await it.part_scored(60, 20, 40)
+        await it.score_part(20, 40)
         score.put_cursor(3)
-        await it.pilot.press("f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None)
-        assert (view.before, view.following) == (it.text[:23], it.text[23:])
-
-
-async def test_another_model_of_the_same_shape_is_shown_at_once(model: Path) -> None:
-    other = model.with_name("other.safetensors")
-    shutil.copy(model, other)
-    async with playing(model) as it:
-        await it.paused(30)
-        await it.pilot.press("f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None)
-        before = view.root
-        it.desk.open(PlayRequest(str(other), stream=False))
-        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "other")
-        await it.until(lambda: view.root is not None and view.root is not before)
+        await it.press("f")  # in a part of a text it is after what is before that
+        await it.until(lambda: (view.before, view.following) == (it.text[:23], it.text[23:]))
 
 
 def test_long_words_stay_apart_where_they_are_cut() -> None:
@@ -194,107 +189,75 @@ def test_long_words_stay_apart_where_they_are_cut() -> None:
 
 
 async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:
-    async with playing(model, (100, 30)) as it:
-        await it.paused(5)
-        await it.pilot.press("ctrl+p", *"slower")
-        await it.until(lambda: "Fewer characters a second" in it.screen_text())
+    async with playing(model, (100, 30), paused=5) as it:
+        await it.press("ctrl+p", *"slower", shows="Fewer characters a second")
         await it.screen.do_multiverse()
         await it.until(lambda: it.screen.view_name == "multiverse")
-        await it.pilot.press("enter")
+        await it.press("enter")
         await it.until(lambda: it.app.screen is it.screen)  # and no unexpected error was logged
 
 
-@pytest.mark.parametrize("size", [(80, 24), (140, 45)])
-async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities(
-    model: Path, size: tuple[int, int]
-) -> None:
-    async with playing(model, size) as it:
-        await it.paused(30)
-        await it.pilot.press("f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None and view.words is not None)
-        child = ContinuationNode("b", 0.3, [])
-        view.root = ContinuationNode("", 1.0, [ContinuationNode("a", 0.6, [child]), ContinuationNode("c", 0.2)])
-        view._draw()
-        blocks = view.blocks
-        lines = [blocks.render_line(row).text for row in range(blocks.size.height)]
-        assert blocks._cell == WIDEST_CELL, "two characters leave columns"
-        assert any(line.rstrip().endswith(" 30 %") for line in lines)
-        assert any(line.rstrip().endswith(" 20 %") for line in lines)
-        assert not any("60 %" in line for line in lines), "it goes on"
-        await it.pilot.press("right", "right")
-        shown = " ".join(it.screen_text().split())
-        assert "30 % as a whole (joint) “b” 50 % after those before it (conditional)" in shown
-        assert "HEIGHT, % joint probability" in shown
-        await it.pilot.press("left")
-        await it.until(lambda: view.path[-1].char == "a")
-        listed = " ".join(str(view.query_one("#multiverse-chars", Static).content).split())
-        assert listed == ("NEXT CHARACTER conditional joint “b” 50 % 30 %" if size[1] > 30 else "")
-
-
-async def test_words_of_multiverse_fit_after_the_screen_became_narrower(model: Path) -> None:
-    async with playing(model, (140, 45)) as it:
-        await it.paused(30)
-        await it.pilot.press("f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None and view.words is not None)
-        await it.pilot.resize_terminal(80, 24)
-        panel = view.query_one("#multiverse-words", Static)
-        await it.until(lambda: panel.content_size.width < 35)
-        await it.until(lambda: panel.size.height == 1 + len(view.words or ()), 10)
-
-
-async def test_what_could_come_at_the_beginning_says_what_it_comes_after(model: Path) -> None:
-    async with playing(model) as it:
-        await it.score_shown(20)
-        assert "first character: not predicted" in it.status()
-        await it.pilot.press("f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None)
-        start = prepare_prime(load_model(model), "")
-        symbol = load_model(model).vocabulary.decode(start.ids).replace("\n", "↵")
-        assert f"the beginning of a text, after {symbol} ▏" in it.screen_text()
+async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities(model: Path) -> None:
+    async with playing(model, (140, 45), paused=30) as it:
+        view = await opened(it)
+        for size in ((140, 45), (80, 24)):
+            await it.resize(*size)
+            child = ContinuationNode("b", 0.3, [])
+            view.root = ContinuationNode("", 1.0, [ContinuationNode("a", 0.6, [child]), ContinuationNode("c", 0.2)])
+            view._draw()
+            blocks = view.blocks
+            lines = [blocks.render_line(row).text for row in range(blocks.size.height)]
+            assert blocks._cell == WIDEST_CELL, "two characters leave columns"
+            assert any(line.rstrip().endswith(" 30 %") for line in lines)
+            assert any(line.rstrip().endswith(" 20 %") for line in lines)
+            assert not any("60 %" in line for line in lines), "it goes on"
+            await it.press("right", "right")
+            of_two = "30 % as a whole (joint) “b” 50 % after those before it (conditional)"
+            await it.shows(of_two, "HEIGHT, % joint probability")
+            await it.press("left")
+            await it.until(lambda: view.path[-1].char == "a")
+            listed = " ".join(str(view.query_one("#multiverse-chars", Static).content).split())
+            assert listed == ("NEXT CHARACTER conditional joint “b” 50 % 30 %" if size[1] > 30 else "")
+            await it.press("left")
 
 
 async def test_what_was_not_computed_when_multiverse_was_left_is_computed_when_it_is_shown_again(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model) as it:
-        await it.paused(30)
+    async with playing(model, paused=30) as it:
         view = it.screen.multiverse
         await it.screen.do_multiverse()
         view.leave()  # before anything is computed
         await it.until(lambda: not any(each.node is view for each in it.app.workers))
         assert view.root is None
-        await it.pilot.press("escape", "f")
-        await it.until(lambda: view.root is not None and view.words is not None)
-        await it.pilot.press("right")
-        await it.pilot.press("escape")  # before the words after it are
+        await opened(it, "escape")
+        await it.press("right", "escape")  # before the words after it are
         chosen = view.chosen
-        await it.pilot.press("f")
+        await it.press("f")
         await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + chosen))
         assert view.chosen == chosen
 
 
 async def test_next_words_are_never_those_of_another_place(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_model(model)
-    async with playing(model) as it:
-        await it.paused(30)
-        await it.pilot.press("f")
-        view = it.screen.multiverse
-        await it.until(lambda: view.root is not None and view.words is not None)
+
+    async def known() -> None:
+        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))
+
+    async with playing(model, paused=30) as it:
+        view = await opened(it)
         monkeypatch.setattr("charlstm_tui.generate.multiverse_view.DEPTHS", (1, 20))
         panel = view.query_one("#multiverse-words", Static)
         height = panel.size.height
-        await it.pilot.press("right", "right")
+        await it.press("right", "right")
         assert len(view.path) == 2
-        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))
+        await known()
         view.do_step(-1, 0)
         assert view.words is None, "the words after the step are not known yet"
         assert str(panel.content).splitlines()[1].strip() == "…"
         await it.pilot.pause()
         assert panel.size.height == height, "what is below stays where it is"
         view.do_step(1, 0)
-        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))
-        await it.pilot.press("left_curly_bracket")
+        await known()
+        await it.press("left_curly_bracket")
         await it.until(lambda: len(view.path) == 1)
-        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))
+        await known()

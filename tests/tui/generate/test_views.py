@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import threading
@@ -12,29 +11,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from textual import events
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
 from charlstm.generation.novelty import Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
+from charlstm.generation.stepper import Floats
 from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.reading import TextOptions
 from charlstm.text.sentences import ends_sentence
-from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.generate.duel_view import LENGTH
-from charlstm_tui.generate.score_view import ScoredText, ScoreView
+from charlstm_tui.generate.duel_view import LENGTH, DuelView
+from charlstm_tui.generate.score_view import ScoredText
 from charlstm_tui.player.edits import LONGEST_SENTENCE
 from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.played import FULL
-from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
-from playing_app import Session, playing
+from playing_app import Session, playing, scored
 from recorded_run import record, tiny_model
 from wrapped_prose import prose
 
@@ -47,173 +44,110 @@ async def found_suggestion(it: Session) -> str:
 
 
 async def test_write_together(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         before = it.text
-        await it.pilot.press("w")
+        await it.press("w")
+        await it.says("ends Write.")  # in a narrow screen too
         await it.until(lambda: bool(it.state.suggestion))
-        await it.pilot.press(*"q? 1")
+        await it.press(*"q? 1")
         await it.until(lambda: it.text == before + "q? 1")  # this model knows no 1
-        await it.until(lambda: "1, read as" in it.screen_text())
+        await it.shows("1, read as")
         suggestion = await found_suggestion(it)
         assert suggestion[:5] in it.screen_text()
-        await it.pilot.press("tab")
-        await it.until(lambda: it.text == before + "q? 1" + suggestion)
-        await it.pilot.press("backspace")
-        await it.until(lambda: it.text == before + "q? 1" + suggestion[:-1])
-        word = await found_suggestion(it)
-        await it.pilot.press("ctrl+right")
-        await it.until(lambda: len(it.text) > len(before + "q? 1" + suggestion[:-1]))
-        assert (suggestion[:-1] + word).startswith(it.text[len(before + "q? 1") :])
+        await it.press("tab", gives=before + "q? 1" + suggestion)
+        await it.press("backspace", gives=before + "q? 1" + suggestion[:-1])
         await it.until(lambda: bool(it.screen.play.suggested))
-        await it.pilot.press("escape")
+        await it.press("escape")
         await it.until(lambda: not it.screen.play.suggested)
-        assert it.screen.view_name == "write"
         assert "generate.write.suggestion" not in it.screen.view.scopes()
-        await it.pilot.press("enter", "x")
+        await it.press("enter", "x")
         await it.until(lambda: it.text.endswith("\nx"))
         await it.until(lambda: "generate.write.suggestion" in it.screen.view.scopes())
-        await it.pilot.press("escape", "escape")
-        await it.until(lambda: it.screen.view_name == "play")
+        await it.press("ctrl+s")
+        await it.answer(str(model.with_name("written.txt")))
+        await it.until(lambda: model.with_name("written.txt").exists())
+        assert model.with_name("written.txt").read_text().rstrip("\n").endswith("\nx")
+        assert it.screen.view_name == "write"
+        await it.go("play", "escape", "escape")
         await it.until(lambda: not it.state.suggestion)
 
 
-async def test_what_is_written_is_saved_where_it_is_written(model: Path, home: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
-        await it.pilot.press("w", *"mine")
-        await it.until(lambda: it.text.endswith("mine"))
-        await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        it.app.screen.query_one(Input).value = str(home / "written.txt")
-        await it.pilot.press("enter")
-        await it.until(lambda: (home / "written.txt").exists())
-        assert (home / "written.txt").read_text().rstrip("\n").endswith("mine")
-        assert it.screen.view_name == "write"
-
-
-async def test_digits_are_shown_only_while_they_choose_and_in_write_no_tree_offers_keys(model: Path) -> None:
-    async with playing(model, (120, 36)) as it:
-        await it.paused(5)
-        await it.until(lambda: "BRANCHES" in it.screen_text())
+async def test_no_tree_offers_keys_in_write_and_its_help_has_all_keys_of_an_action(model: Path) -> None:
+    async with playing(model, (120, 36), paused=5) as it:
+        await it.shows("BRANCHES")
         assert "BRANCHES  Enter shows" not in it.screen_text(), "there is none to show"
-        first = it.screen.query_one(Candidates).render_line(1).text
-        assert first.startswith("  ")
-        await it.pilot.press("enter")
-        await it.until(lambda: "CHOOSE" in it.screen_text())
-        assert it.screen.query_one(Candidates).render_line(1).text.startswith("1 ")
-        await it.pilot.press("escape", "w")
-        await it.until(lambda: "NEXT" in it.screen_text() and "BRANCHES" not in it.screen_text())
-        assert it.screen.query_one(Candidates).render_line(1).text == first
-        assert "paused" not in it.status()
+        await it.go("write", "w")
+        await it.until(lambda: "BRANCHES" not in it.screen_text() and "paused" not in it.status())
         await it.until(lambda: bool(it.screen.play.suggested))
-        await it.pilot.press("f1")
-        await it.until(lambda: "Write: keys" in it.screen_text())
-        # All keys of an action are on its line. (How far from its help is up to rich.)
-        shown = " ".join(it.screen_text().split())
-        assert "Ctrl+→ Ctrl+O Accept the next word of the suggestion." in shown
-        await it.pilot.press("pagedown")
-        await it.until(lambda: "Backspace Del" in " ".join(it.screen_text().split()))
-        await it.pilot.press("escape")
-        await it.until(lambda: it.app.screen is it.screen)
-        await it.pilot.press("escape", "escape")
-        await it.until(lambda: "BRANCHES" in it.screen_text() and "paused" in it.status())
+        await it.press("f1", shows=("Write: keys", "Ctrl+→ Ctrl+O Accept the next word of the suggestion."))
 
 
 async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(20)
+    async with playing(model, paused=20) as it:
         before, prime = it.text, "The morning"
-        await it.pilot.press("w", *["left"] * 4, *"x y", "backspace", "delete", "z")
+        await it.press("w", *["left"] * 4, *"x y", "backspace", "delete", "z")
         changed = before[:-4] + "x z" + before[-3:]
         await it.until(lambda: it.text == changed)
         assert it.screen.play.text_view.cursor == len(before) - 1
         assert not it.state.suggestion  # only at the end of the text
-        await it.pilot.press("home", "up", "up", "ctrl+home", "Q", "end", "ctrl+end", "ctrl+w")
+        await it.press("home", "up", "up", "ctrl+home", "Q", "end", "ctrl+end", "ctrl+w")
         await it.until(lambda: it.text.startswith("Q" + prime) and it.state.position == it.state.size)
         assert changed.startswith(it.text.replace("Q", "", 1))
         it.app.post_message(events.Paste("and\nthe sea"))
         await it.until(lambda: it.text.endswith("and\nthe sea"))
         await it.until(lambda: bool(it.state.suggestion))
         written = it.text
-        for _ in range(20):
-            await it.pilot.press("ctrl+z")
+        await it.press(*["ctrl+z"] * 20)
         await it.until(lambda: it.text == prime and not it.state.undoable)
-        await it.until(lambda: "There is nothing to undo" in it.status())
-        for _ in range(20):
-            await it.pilot.press("ctrl+y")
+        await it.says("There is nothing to undo")
+        await it.press(*["ctrl+y"] * 20)
         await it.until(lambda: it.text == written and not it.state.redoable)
-        await it.pilot.press("escape", "escape")
-        await it.until(lambda: it.screen.view_name == "play")
+        await it.go("play", "escape", "escape")
         assert it.text == written
 
 
 async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         before = it.text
-        await it.pilot.press("w")
-        await it.burst(*" one two three four", *["ctrl+w"] * 3)
-        await it.until(lambda: it.text == before + " one ")
+        await it.press("w")
+        await it.burst(*" one two three four", *["ctrl+w"] * 3, gives=before + " one ")
         await it.burst(*"two three", "ctrl+left", "ctrl+left", "x", "ctrl+right", "y", "ctrl+left", "ctrl+delete")
         await it.until(lambda: it.text == before + " one  three")
-        await it.burst("end", *" ab", "end", "c", "ctrl+end", "d")
-        await it.until(lambda: it.text == before + " one  three abcd")
-        await it.burst("alt+left", "alt+d", "alt+backspace")
-        await it.until(lambda: it.text == before + " one  ")
+        await it.burst("end", *" ab", "end", "c", "ctrl+end", "d", gives=before + " one  three abcd")
+        await it.burst("alt+left", "alt+d", "alt+backspace", gives=before + " one  ")
 
 
-async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = home / "config.toml"
+async def test_key_with_alt_acts_and_is_not_typed(model: Path, config: Path) -> None:
     config.write_text('[keys]\n"generate.accept_word" = "alt+w"\n"app.next_pane" = "alt+n"\n')
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         before = it.text
-        await it.pilot.press("w")
+        await it.press("w")
         await it.until(lambda: bool(it.state.suggestion))
-        word = re.match(r"\s*\S+", it.state.suggestion)
-        assert word is not None
+        word = re.match(r"\s*\S+", it.state.suggestion).group()
         it.app.post_message(events.Key("alt+q", "q"))  # has no meaning
         it.app.post_message(events.Key("alt+w", "w"))  # as Textual reads Esc and w
-        await it.until(lambda: it.text == before + word.group())
-        await it.pilot.press("escape", "escape", "e")
+        await it.until(lambda: it.text == before + word)
+        await it.press("escape", "escape", "e")
         await it.until(lambda: it.screen.play.prime_input.has_focus)
-        prime = it.screen.play.prime_input.text
         it.app.post_message(events.Key("alt+n", "n"))
         await it.until(lambda: not it.screen.play.prime_input.has_focus)
-        assert it.screen.play.prime_input.text == prime
+        assert it.screen.play.prime_input.text == it.prime
 
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
-    async with playing(model) as it:
-        it.app.bits = True
-        view = await it.score_shown(60)
+    async with scored(model, bits=True) as (it, view):
         expected = score(load_model(model), it.text)
-        assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
-        await it.pilot.press("enter")
-        await it.until(lambda: "rank" in it.status())
+        await it.press("enter", says="rank")
         assert view.text_view.cursor == expected.places(1)[0].position
-        shown = it.screen_text()
-        assert "8 bits┐" in shown
-        assert "MOST SURPRISING, in bits" in shown
-        assert shown.count("▸") == 1  # the place that the cursor is on
+        await it.shows(f"{expected.bits_per_char:.3f} bits per character", "8 bits┐", "MOST SURPRISING, in bits")
+        assert it.screen_text().count("▸") == 1  # the place that the cursor is on
         (home / "own.txt").write_text("The morning, [/red] and 1 more\n" * 20)
-        await it.pilot.press("o")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = str(home / "own.txt")
-        await it.pilot.press("enter")
+        await it.enter("o", str(home / "own.txt"))
         await it.until(lambda: view.text_view.text().startswith("The morning, [/red] and 1"))
-        assert "that it reads as others" in it.screen_text()
-        await it.pilot.press("o")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = str(home / "missing.txt")
-        await it.pilot.press("enter")
-        await it.until(lambda: "There is no file" in it.screen_text())
-        assert isinstance(it.app.screen, PromptDialog)  # with what was typed
-        await it.pilot.press("escape")
-        assert view.text_view.text().startswith("The morning, [/red] and 1")  # and what is shown stays
-        assert "of own.txt" in it.screen_text()
+        await it.shows("that it reads as others")
+        await it.enter("o", str(home / "missing.txt"), shows="There is no file")
+        await it.press("escape", shows="of own.txt")
+        assert view.text_view.text().startswith("The morning, [/red] and 1")  # what is shown stays
 
 
 async def test_file_is_scored_as_the_text_of_the_model_was_read(home: Path, tmp_path: Path) -> None:
@@ -221,139 +155,136 @@ async def test_file_is_scored_as_the_text_of_the_model_was_read(home: Path, tmp_
     symbols = tuple(sorted(set(prose())))
     save_model(model, replace(tiny_model(symbols=symbols), text_options=TextOptions(lines="auto")))
     (home / "own.txt").write_text(prose())
-    async with playing(model) as it:
-        view = await it.score_shown(60)
+    async with scored(model) as (it, view):
         view.open(home / "own.txt")
         first = prose().partition("\n\n")[0]
         await it.until(lambda: view.text_view.text().startswith(first.replace("\n", " ") + "\n\n"))
 
 
-async def many_sentences(it: Session) -> ScoreView:
-    """Score with a text of 104 sentences."""
-    await it.paused(5)
-    await it.pilot.press("s")
-    view = it.screen.score
-    text = "".join(f"Sentence {number} is here. " for number in "abcdefghijklmnopqrstuvwxyz" * 4)
-    view.score(text, "the text")
-    await it.until(lambda: view.text_view.text() == text)
-    return view
-
-
-async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -> None:
+async def test_list_and_text_of_score_have_one_cursor(model: Path) -> None:
     async with playing(model, (100, 30)) as it:
         it.app.bits = True
-        view = await many_sentences(it)
+        await it.paused(5)
+        await it.press("s")
+        view = it.screen.score
         rows, stream = view.query_one(RowList), view.text_view
-        assert rows.cursor == rows.rows[0].key == str(view.scores.places(1)[0].position)  # type: ignore[union-attr]
-        assert rows.scroll_offset.y == 0
-        rows.focus()
-        await it.pilot.press("end")
-        last = [row.key for row in rows.rows if row.key][-1]
-        await it.until(lambda: stream.cursor == int(last or 0) == int(rows.cursor or 0))
-        await it.pilot.press("S")
-        await it.until(lambda: "HARDEST SENTENCES" in it.screen_text())
+        text = "".join(f"Sentence {number} is here. " for number in "abcdefghijklmnopqrstuvwxyz" * 4)
+        view.score(text, "the text")
+        await it.until(lambda: stream.text() == text)
         scores = view.scores
-        assert scores is not None
-        hardest = sorted(scores.sentences(), key=lambda each: -each.bits_per_char)
-        assert [int(row.key or 0) for row in rows.rows if row.key] == [each.start for each in hardest]
-        assert f"{hardest[0].bits_per_char:.1f}" in it.screen_text()
-        stream.focus()
-        await it.pilot.click(stream, offset=(5, 3))
-        before = stream.cursor
-        here = next(each.start for each in reversed(scores.sentences()) if each.start <= before)
-        await it.until(lambda: rows.cursor == str(here))
-        await it.pilot.press("right")
-        assert stream.cursor == before + 1  # the list follows the text, not the text the list
-        await it.pilot.press("tab", "home")
-        await it.until(lambda: stream.cursor == hardest[0].start)
-        await it.pilot.click(rows, offset=(8, 2))
-        await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
-        await it.pilot.press("S")
-        await it.until(lambda: "MOST SURPRISING" in it.screen_text())
 
-
-async def test_enter_in_score_goes_down_the_list_from_the_row_that_is_marked(model: Path) -> None:
-    async with playing(model, (100, 30)) as it:
-        view = await many_sentences(it)
-        rows, stream = view.query_one(RowList), view.text_view
-        listed = [int(row.key) for row in rows.rows if row.key]
-        assert listed != sorted(listed)
+        def listed() -> list[int]:
+            return [int(row.key) for row in rows.rows if row.key]
 
         async def went_to(position: int) -> None:
             await it.until(lambda: stream.cursor == position == int(rows.cursor or 0))
 
-        for position in listed[:3]:
-            await it.pilot.press("enter")
+        places = listed()
+        assert int(rows.cursor or 0) == places[0] == scores.places(1)[0].position
+        assert places != sorted(places)
+        assert rows.scroll_offset.y == 0
+        for position in places[:3]:  # Enter goes down the list
+            await it.press("enter")
             await went_to(position)
         rows.focus()
-        await it.pilot.press("down", "down")
-        await went_to(listed[4])
-        await it.pilot.press("enter")
-        await went_to(listed[5])
-        await it.pilot.press("end", "enter")  # after the last
-        await went_to(listed[0])
+        await it.press("down", "down")
+        await went_to(places[4])
+        await it.press("enter")
+        await went_to(places[5])
+        await it.press("end")
+        await went_to(places[-1])
+        await it.press("enter")  # after the last
+        await went_to(places[0])
         stream.focus()
-        await it.pilot.press("right")
-        assert stream.cursor == listed[0] + 1
-        await it.pilot.press("enter")  # the marked row is the nearest
-        await went_to(listed[0])
-        await it.pilot.press("right")
+        await it.press("right")
+        assert stream.cursor == places[0] + 1
+        await it.press("enter")  # the marked row is the nearest
+        await went_to(places[0])
+        await it.press("right")
         await it.pilot.click(rows, offset=(8, 0))
-        await went_to(listed[0])
-        await it.pilot.press("S")
-        await it.until(lambda: view.by_sentence)
-        here = [int(row.key) for row in rows.rows if row.key].index(int(rows.cursor or 0))
-        await it.pilot.press("enter")
-        sentences = [int(row.key) for row in rows.rows if row.key]
-        await went_to(sentences[here])
-        await it.pilot.press("enter")
-        await went_to(sentences[(here + 1) % len(sentences)])
+        await went_to(places[0])
+
+        await it.press("S", shows="HARDEST SENTENCES")
+        hardest = sorted(scores.sentences(), key=lambda each: -each.bits_per_char)
+        assert listed() == [each.start for each in hardest]
+        await it.shows(f"{hardest[0].bits_per_char:.1f}")
+        here = listed().index(int(rows.cursor or 0))
+        for step in (0, 1):
+            await it.press("enter")
+            await went_to(hardest[(here + step) % len(hardest)].start)
+        stream.focus()
+        await it.pilot.click(stream, offset=(5, 3))
+        before = stream.cursor
+        await it.until(lambda: int(rows.cursor or 0) == max(each.start for each in hardest if each.start <= before))
+        await it.press("right")
+        assert stream.cursor == before + 1  # the list follows the text, not the text the list
+        await it.press("tab", "home")
+        await went_to(hardest[0].start)
+        await it.pilot.click(rows, offset=(8, 2))
+        await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
+        await it.press("S", shows="MOST SURPRISING")
 
 
 async def test_score_is_about_what_is_selected(model: Path) -> None:
-    loaded = load_model(model)
     async with playing(model, (100, 30)) as it:
         it.app.bits = True
         await it.paused(300)
-        text = it.screen.play.text_view
-        text._select(100, 180)
-        await it.pilot.press("s")
+        it.screen.play.text_view._select(100, 180)
+        await it.press("s")
         view = it.screen.score
-        await it.until(lambda: view.scores is not None and view.scores.text == it.text[100:180])
-        whole = score(loaded, it.text)
-        assert view.scores is not None
-        assert np.allclose(view.scores.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
-        assert view.text_view.text() == it.text[100:180]
-        part = whole.nats[100:180].astype(np.float64)
-        assert view.scores.loss == pytest.approx(part.mean(), abs=1e-5), "its first character was predicted too"
-        assert view.scores.strip(1)[0] == pytest.approx(part.mean() / math.log(2), abs=1e-4)
-        first = view.scores.sentences()[0]
-        assert first.bits_per_char == pytest.approx(part[: first.stop].mean() / math.log(2), abs=1e-4)
-        assert len(view.scores.places(80)) == 80
-        assert "80 characters of what is selected of prime and text" in " ".join(it.screen_text().split())
-        view.text_view.screen.clear_selection()
-        await it.pilot.press("s")
-        await it.until(lambda: view.scores is not None and view.scores.text == it.text)
+
+        async def scored(start: int, stop: int) -> Scores:
+            await it.until(lambda: view.scores is not None and view.scores.text == it.text[start:stop])
+            view.text_view.screen.clear_selection()
+            assert view.text_view.text() == it.text[start:stop]
+            return view.scores
+
+        found, whole = await scored(100, 180), score(load_model(model), it.text)
+        assert np.allclose(found.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
+        await it.shows("80 characters of what is selected of prime and text")
         view.text_view._select(10, 30)
-        await it.pilot.press("s")
-        await it.until(lambda: view.scores is not None and view.scores.text == it.text[10:30])
-        view.text_view.screen.clear_selection()
-        await it.pilot.press("s")
-        await it.until(lambda: view.scores is not None and view.scores.text == it.text)
-        await it.pilot.press("s")
-        await it.until(lambda: "Select a part of the text first" in it.status())
-        await it.pilot.resize_terminal(60, 24)
-        await it.until(lambda: "SURPRISES, in bits" in it.screen_text())
-        await it.pilot.press("S")
-        await it.until(lambda: "SENTENCES, bits/char" in it.screen_text())
+        await it.press("s")
+        assert np.allclose((await scored(110, 130)).nats, whole.nats[110:130], atol=1e-5)
+        await it.press("s")
+        await scored(0, len(it.text))
+        view.text_view._select(10, 30)
+        await it.press("s")
+        await scored(10, 30)
+        await it.press("s")
+        await scored(0, len(it.text))
+        await it.press("s", says="Select a part of the text first")
+        await it.resize(60, 24)
+        await it.shows("SURPRISES, in bits")
+        await it.press("S", shows="SENTENCES, bits/char")
+
+
+async def test_list_of_surprises_ends_where_nothing_is_surprising_and_strip_has_its_highest_bar(model: Path) -> None:
+    async with scored(model, bits=True) as (it, view):
+
+        def listed(length: int, surprises: dict[int, float]) -> list[str | None]:
+            """What is listed where each character else has a loss of 0.2: places, and the words below them."""
+            nats, size = np.full(length, 0.2, np.float32), (length,)
+            nats[list(surprises)] = list(surprises.values())
+            scores = Scores("x" * length, nats, np.ones(size, np.int32), np.zeros(size, np.float32), {})
+            view._show(ScoredText("the text", "", scores))
+            return [row.key or row.content.plain for row in view.query_one(RowList).rows]
+
+        end = "elsewhere: below 1.0 bits"
+        assert listed(61, {30: 4}) == ["30", end]
+        assert listed(61, {30: 4, 31: 6, 32: 5, 33: 3}) == ["31", "32", "30", "33", end], "neighbours too"
+        many = dict.fromkeys(range(0, 3000, 30), 4.0) | {1000: 14, 1001: 3, 1002: 5}
+        assert listed(3000, many)[-2:] == ["elsewhere: up to 7.2 bits,", "within 24 of a place"]
+        listed(61, {30: 15.7 * math.log(2)})
+        await it.shows("16 bits┐", " 0┘", "60 characters of the text")
+        listed(61, {})
+        await it.shows("none: all below 1.0 bits")
+        await it.press("enter")  # goes nowhere
 
 
 async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(model: Path) -> None:
     other = "the morning was bright and the bell was loud"
-    async with playing(model, (100, 30)) as it:
-        view = await it.score_shown(60)
+    async with scored(model, (100, 30)) as (it, view):
         facts = it.state.facts
-        assert facts is not None
         view.enter(facts, it.desk.model, it.text, (5, 20))
         view.post_message(events.Paste(other))
         await it.until(lambda: "the pasted text" in it.screen_text() and "Scoring" not in it.screen_text())
@@ -365,74 +296,15 @@ async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(mo
         assert view.text_view.text() == other + "."
 
 
-async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
-    async with playing(model) as it:
-        it.app.bits = True
-        view = await it.score_shown(60)
-        nats = np.full(61, 0.2, np.float32)
-        nats[30] = 4
-        view._show(
-            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
-        )
-        rows = view.query_one(RowList).rows
-        assert [row.key for row in rows] == ["30", None]
-        assert rows[1].content.plain == "elsewhere: below 1.0 bits"
-        nats[31:34] = 6, 5, 3  # neighbours
-        view._show(
-            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
-        )
-        rows = view.query_one(RowList).rows
-        assert [row.key for row in rows] == ["31", "32", "30", "33", None], "all that are not below the limit"
-        assert rows[-1].content.plain == "elsewhere: below 1.0 bits"
-        many = np.full(3000, 0.2, np.float32)
-        many[::30] = 4
-        many[1000] = 14
-        many[1001:1003] = 3, 5
-        view._show(
-            ScoredText(
-                "the text", "", Scores("x" * 3000, many, np.ones(3000, np.int32), np.zeros(3000, np.float32), {})
-            )
-        )
-        ends = [row.content.plain for row in view.query_one(RowList).rows if row.key is None]
-        assert ends == ["elsewhere: up to 7.2 bits,", "within 24 of a place"]
-        nats[30:34] = 0.2
-        nats[30] = 4
-        nats[30] = 0.2
-        view._show(
-            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
-        )
-        await it.until(lambda: "none: all below 1.0 bits" in it.screen_text())
-        await it.pilot.press("enter")  # goes nowhere
-
-
-async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> None:
-    async with playing(model) as it:
-        it.app.bits = True
-        view = await it.score_shown(60)
-        nats = np.full(61, 1, np.float32)
-        nats[30] = 15.7 * np.log(2)
-        view._show(
-            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
-        )
-        await it.until(lambda: "16 bits┐" in it.screen_text())
-        assert "      0┘" in it.screen_text()
-        assert "60 characters of the text" in it.screen_text()
-
-
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:
-    async with playing(model) as it:
-        await it.score_shown(60)
+    async with scored(model) as (it, _):
         (home / "long.txt").write_text("The morning and the sea. " * 24_000)
-        await it.pilot.press("o")
-        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
-        it.app.screen.query_one(Input).value = str(home / "long.txt")
-        it.app.simulate_key("enter")
+        it.screen.score.open(home / "long.txt")
         await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
         it.app.simulate_key("escape")
-        await it.until(lambda: "Stopped. These are the figures from before:" in it.screen_text())
+        await it.shows("Stopped. These are the figures from before:")
         assert it.screen.view_name == "score"
-        await it.pilot.press("escape")
-        await it.until(lambda: it.screen.view_name == "play")
+        await it.go("play", "escape")
 
 
 async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Path) -> None:
@@ -443,62 +315,57 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
     async with playing(model, (100, 30)) as it:
         it.app.bits = True
         await it.paused(5)
-        await it.pilot.press("s")
+        await it.press("s")
         view = it.screen.score
         view.score(text, "the text")
         await it.until(lambda: view.scores is not None and view.scores.text == text)
 
-        def shows(expected: Scores) -> bool:
-            return view.scores is not None and np.array_equal(view.scores.nats[1:], expected.nats[1:])
+        def shows(nats: Floats) -> bool:
+            return view.scores is not None and np.array_equal(view.scores.nats[-len(nats) + 1 :], nats[1:])
 
         def levels() -> list[int]:
             return [level(mark, SURPRISE) for mark in view.text_view.marks()]
 
-        fixed_levels, bits = levels(), f"{fixed.bits_per_char:.3f}"
-        await it.pilot.press("plus", *["right"] * 7)
-        assert shows(fixed), "no strength is chosen where nothing learns"
-        await it.pilot.press("ctrl+b")
-        await it.until(lambda: shows(learnt[1.0]))
-        means = (
-            f"{bits} bits per character with fixed weights → {learnt[1.0].bits_per_char:.3f} as it learns, strength 1"
+        fixed_levels, bits = levels(), f"{fixed.bits_per_char:.3f} bits per character"
+        await it.press("plus", *["right"] * 7)
+        assert shows(fixed.nats), "no strength is chosen where nothing learns"
+        await it.press("ctrl+b")
+        await it.until(lambda: shows(learnt[1.0].nats))
+        await it.shows(
+            f"{bits} with fixed weights → {learnt[1.0].bits_per_char:.3f} as it learns, strength 1",
+            "Shown: a copy that learns",
+            "Ctrl+B fixed weights",
         )
-        assert means in it.screen_text()
-        assert "Shown: a copy that learns" in it.screen_text()
-        assert "Ctrl+B fixed weights" in it.screen_text()
         assert view.text_view.cursor == 7, "the place stays"
         assert levels() != fixed_levels
-        rows = view.query_one(RowList).rows
         places = learnt[1.0].places(40, least=learnt[1.0].surprising)
-        assert [row.key for row in rows if row.key] == [str(place.position) for place in places]
-        await it.pilot.press("S")
+        keys = [row.key for row in view.query_one(RowList).rows if row.key]
+        assert keys == [str(place.position) for place in places]
+        await it.press("S")
         hardest = max(learnt[1.0].sentences(), key=lambda each: each.bits_per_char)
         await it.until(lambda: view.query_one(RowList).rows[0].key == str(hardest.start))
-        await it.pilot.press("plus")
-        await it.until(lambda: shows(learnt[2.0]))
-        assert f"→ {learnt[2.0].bits_per_char:.3f} as it learns, strength 2" in it.screen_text()
+        await it.press("plus")
+        await it.until(lambda: shows(learnt[2.0].nats))
+        await it.shows(f"→ {learnt[2.0].bits_per_char:.3f} as it learns, strength 2")
         view.text_view._select(100, 180)
-        await it.pilot.press("s")
-        part = learnt[2.0].nats[100:180]
-        await it.until(lambda: view.scores is not None and np.array_equal(view.scores.nats, part))
+        await it.press("s")
+        await it.until(lambda: shows(learnt[2.0].nats[100:180]))
         part_bits = fixed.nats[100:180].mean(dtype=np.float64) / np.log(2)
-        assert f"{part_bits:.3f} bits per character with fixed weights" in it.screen_text()
+        await it.shows(f"{part_bits:.3f} bits per character with fixed weights")
         view.text_view.screen.clear_selection()
-        await it.pilot.press("ctrl+b")
-        assert np.array_equal(view.scores.nats, fixed.nats[100:180])  # type: ignore[union-attr]
-        await it.pilot.press("s")
-        await it.until(lambda: shows(fixed))
+        await it.press("ctrl+b")
+        assert shows(fixed.nats[100:180])
+        await it.press("s")
+        await it.until(lambda: shows(fixed.nats))
         assert levels() == fixed_levels
-        assert f"{bits} bits per character · perplexity" in it.screen_text()
+        await it.shows(f"{bits} · perplexity")
         assert "as it learns" not in it.screen_text()
-        await it.pilot.press("ctrl+b")
-        await it.until(lambda: shows(learnt[2.0]))
-        await it.pilot.press("minus")
-        await it.until(lambda: shows(learnt[1.0]))
-        await it.pilot.press("plus", "plus", "plus")
-        await it.until(lambda: "Strength 4 is the highest here." in it.status())
-        played = it.desk.model
-        assert played is not None
-        assert all(np.array_equal(array, loaded.weights[name]) for name, array in played.weights.items())
+        await it.press("ctrl+b")
+        await it.until(lambda: shows(learnt[2.0].nats))
+        await it.press("minus")
+        await it.until(lambda: shows(learnt[1.0].nats))
+        await it.press("plus", "plus", "plus", says="Strength 4 is the highest here.")
+        assert all(np.array_equal(array, loaded.weights[name]) for name, array in it.desk.model.weights.items())
     assert model.read_bytes() == before
 
 
@@ -507,223 +374,170 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
 ) -> None:
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
-    async with playing(model, (100, 30)) as it:
-        it.app.bits = True
-        view = await it.score_shown(60)
+    async with scored(model, (100, 30), bits=True) as (it, view):
         fixed = view.scores
-        await it.pilot.press("ctrl+b")
-        await it.until(lambda: "A copy learns while it reads, strength 1 …" in it.screen_text())
-        assert "Esc stops" in it.screen_text()
-        assert view.scores is fixed, "until others are there"
-        await it.pilot.press("plus", "plus", "minus")
-        await it.until(lambda: "A copy learns while it reads, strength 2 …" in it.screen_text())
-        await it.pilot.press("escape")
-        await it.until(lambda: "Stopped. These are the figures from before:" in it.screen_text())
-        assert "Ctrl+B learn" in it.screen_text()
+        await it.press("ctrl+b", shows=("A copy learns while it reads, strength 1 …", "Esc stops"))
+        await it.press("plus", "plus", "minus", shows="A copy learns while it reads, strength 2 …")
+        await it.press("escape", shows=("Stopped. These are the figures from before:", "Ctrl+B learn"))
         assert it.screen.view_name == "score"
         assert view.scores is fixed
-        await it.pilot.press("ctrl+b")
-        await it.until(lambda: "A copy learns" in it.screen_text())
-        await it.pilot.press("ctrl+b")
+        await it.press("ctrl+b", shows="A copy learns")
+        await it.press("ctrl+b")
         await it.until(lambda: "A copy learns" not in it.screen_text())
-        assert "bits per character · perplexity" in it.screen_text()
-        await it.pilot.press("ctrl+b")
+        await it.shows("bits per character · perplexity")
+        await it.press("ctrl+b")
         text = "The morning and the sea. " * 30
         view.score(text, "the text")
         free.set()
-        expected = score_dynamic(loaded, text, strength=2.0)
-        await it.until(lambda: view.scores is not None and view.scores.text == text)
-        await it.until(lambda: np.array_equal(view.scores.nats[1:], expected.nats[1:]))  # type: ignore[union-attr]
-        assert "749 characters of the text" in it.screen_text()
-        await it.pilot.press("right", "v")
-        await it.until(lambda: "Fixed weights: Why" in it.status())
+        expected = score_dynamic(loaded, text, strength=2.0).nats[1:]
+        await it.until(lambda: view.scores is not None and np.array_equal(view.scores.nats[1:], expected))
+        await it.shows("749 characters of the text")
+        await it.press("right", "v", says="Fixed weights: Why")
 
 
-async def test_all_of_the_text_is_scored_again_after_a_part_of_a_part(model: Path) -> None:
-    async with playing(model, (100, 30)) as it:
-        view = await it.score_shown(300)
-        whole = view.scores
-        assert whole is not None
-        for start, stop in ((100, 180), (10, 30)):
-            view.text_view._select(start, stop)
-            await it.pilot.press("s")
-            view.text_view.screen.clear_selection()
-        await it.until(lambda: view.text_view.text() == it.text[110:130])
-        assert np.array_equal(view.scores.nats, whole.nats[110:130])  # type: ignore[union-attr]
-        await it.pilot.press("s")
-        await it.until(lambda: view.text_view.text() == it.text)
+async def both_stream(it: Session) -> DuelView:
+    """Wait until both sides of Duel have some text."""
+    duel = it.screen.duel
+    await it.until(lambda: set(duel.sides) == {1, 2} and all(side.length > 5 for side in duel.sides.values()))
+    return duel
 
 
 async def test_a_view_has_the_state_of_the_playback_while_it_is_shown(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(60)
+    async with playing(model, paused=60) as it:
         views, play = it.screen.views, it.screen.play
         for key, name in (("s", "score"), ("x", "cells"), ("f", "multiverse"), ("g", "context"), ("d", "duel")):
-            assert [each.id for each in views.values() if each.state is not None] == ["play"]  # type: ignore[attr-defined]
-            await it.pilot.press(key)
-            await it.until(lambda name=name: it.screen.view.id == name)  # type: ignore[misc]
+            assert [each.id for each in views.values() if each.state is not None] == ["play"]
+            await it.press(key)
+            await it.until(lambda name=name: it.screen.view.id == name)
             assert it.screen.view.state is play.state
             it.desk.give_title(name)
-            await it.until(lambda name=name: play.state is not None and play.state.title == name)  # type: ignore[misc]
+            await it.until(lambda name=name: play.state is not None and play.state.title == name)
             assert it.screen.view.state is play.state
-            await it.pilot.press("escape")
+            await it.press("escape")
             await it.until(lambda: it.screen.view is play)
 
 
 async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
-        await it.pilot.press("d")
-        duel = it.screen.duel
-        await it.until(lambda: all((p := duel.sides.get(v)) is not None and p.length > 5 for v in (1, 2)))
+    async with playing(model, paused=5) as it:
+        await it.press("d")
+        duel = await both_stream(it)
         assert duel.view(1).text().startswith("The morning")
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: not duel.running)
-        first, second = duel.sides.get(1), duel.sides.get(2)
-        assert first is not None
-        assert second is not None
-        assert second.settings.temperature > first.settings.temperature
-        await it.pilot.press("tab", "t")
-        await it.until(lambda: (p := duel.sides.get(2)) is not None and p.settings.temperature == 1.15)
-        assert first.settings.temperature == 0.8
-        await it.pilot.resize_terminal(60, 20)  # each head keeps its two lines
+        assert (duel.sides[1].settings.temperature, duel.sides[2].settings.temperature) == (0.8, 1.2)
+        await it.press("tab", "t")
+        await it.until(lambda: duel.sides[2].settings.temperature == 1.15)
+        assert duel.sides[1].settings.temperature == 0.8
+        await it.resize(60, 20)  # each head keeps its two lines
         await it.until(lambda: any(row.count(" temp ") == 2 for row in it.screen_text().splitlines()))
         line = duel.view(2).text()
-        await it.pilot.press("equals_sign", "r")
-        await it.until(lambda: (p := duel.sides.get(2)) is not None and p.length > 5 and duel.view(2).text() != line)
-        assert {duel.sides.get(side).speed for side in (1, 2)} == {it.state.speed}  # type: ignore[union-attr]
-        await it.pilot.press("escape")
-        await it.until(lambda: it.screen.view_name == "play" and it.state.speed == it.state.speed)
+        await it.press("equals_sign", "r")
+        await it.until(lambda: duel.sides[2].length > 5 and duel.view(2).text() != line)
+        assert {side.speed for side in duel.sides.values()} == {it.state.speed}
+        await it.go("play", "escape")
         assert it.text.startswith("The morning")
 
 
-async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(30)
+async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.generate.duel_view.LENGTH", 10**6)  # it still streams when a busy test looks
+    async with playing(model, paused=30) as it:
         before = it.text
-        await it.pilot.press(*["left"] * 4, "d")
-        duel = it.screen.duel
-        await it.until(lambda: all((side := duel.sides.get(n)) is not None and side.length > 5 for n in (1, 2)))
+        await it.press(*["left"] * 4, "d")
+        duel = await both_stream(it)
         assert duel.view(1).text().startswith(before[:-4])
-        await it.pilot.press("space", "tab")
+        await it.press("space", "tab")
         await it.until(lambda: not duel.running and duel.chosen == 2)
         chosen = duel.view(2).text()
-        await it.pilot.press("enter")
-        await it.until(lambda: it.screen.view_name == "play" and it.text == chosen)
-        assert "4 characters are on branch 0 now: b shows branches, Ctrl+Z undoes." in it.status()
-        await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.text == before)
+        await it.go("play", "enter")
+        await it.until(lambda: it.text == chosen)
+        await it.says("4 characters are on branch 0 now: b shows branches, Ctrl+Z undoes.")
+        await it.press("ctrl+z", gives=before)
 
-        await it.pilot.press("ctrl+end", "d")  # at the end nothing has to leave
-        await it.until(lambda: all((side := duel.sides.get(n)) is not None and side.length > 5 for n in (1, 2)))
-        await it.pilot.press("space")
-        await it.until(lambda: not duel.running)
-        await it.pilot.press("enter")
-        await it.until(lambda: it.screen.view_name == "play" and len(it.text) > len(before))
-        assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
+        await it.press("ctrl+end", "d")  # at the end nothing has to leave
+        await both_stream(it)
+        assert duel.running
+        await it.shows("Enter keep")
+        await it.go("play", "enter")
+        await it.until(lambda: len(it.text) > len(before) and it.text.startswith(before))
+        await it.says("of Duel put in; Ctrl+Z takes them out again")
 
 
 async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(model: Path) -> None:
     def drawn() -> list[str]:
         """What both sides generated, of the first characters."""
-        states = [duel.sides.get(side) for side in (1, 2)]
-        assert duel.seed is not None
         return [
-            state.text.text.read(state.prime_length, state.prime_length + 5)
-            for state in states
-            if state is not None and state.request.seed == duel.seed and state.length > 5
+            side.text.text.read(side.prime_length, side.prime_length + 5)
+            for side in duel.sides.values()
+            if side.request.seed == duel.seed is not None and side.length > 5
         ]
 
-    async with playing(model) as it:
-        await it.paused(5)
+    async with playing(model, paused=5) as it:
         duel, found = it.screen.duel, []
         for _ in range(2):
-            await it.pilot.press("d")
+            await it.press("d")
             await it.until(lambda: len(drawn()) == 2)
             found.append(drawn())
-            assert f"the same beginning and seed {duel.seed} on both sides" in it.screen_text()
-            await it.pilot.press("escape")
+            await it.shows(f"the same beginning and seed {duel.seed} on both sides")
+            await it.press("escape")
         assert found[0] != found[1]  # though the text is the same
-        await it.pilot.press("d")
+        await it.press("d")
         await it.until(lambda: len(drawn()) == 2)
-        await it.pilot.press("B")
-        await it.until(lambda: len(drawn()) == 2 and drawn() == found[1])
-        await it.pilot.press("r", "r")
+        await it.press("B")
+        await it.until(lambda: drawn() == found[1])
+        await it.press("r", "r")
         await it.until(lambda: len(drawn()) == 2 and drawn() not in found)
 
 
-async def test_a_side_of_duel_is_put_in_as_it_is_while_it_streams(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm_tui.generate.duel_view.LENGTH", 10**6)  # it still streams when a busy test looks
-    async with playing(model) as it:
-        await it.paused(5)
-        before, duel = it.text, it.screen.duel
-        await it.pilot.press("d")
-        await it.until(lambda: (side := duel.sides.get(1)) is not None and side.length > 5)
-        assert duel.running
-        assert "Enter keep" in it.screen_text()
-        await it.pilot.press("enter")
-        await it.until(lambda: it.screen.view_name == "play" and len(it.text) > len(before))
-        assert it.text.startswith(before)
-        assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
-
-
 async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_paused_and_goes_on(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
-        await it.pilot.press("d")
+    async with playing(model, paused=5) as it:
+        await it.press("d")
         duel = it.screen.duel
         await it.until(lambda: set(duel.sides) == {1, 2})
-        it.screen.duel.desks[1].change_speed(lambda speed: FULL)
-        it.screen.duel.desks[2].change_speed(lambda speed: 20)
+        duel.desks[1].change_speed(lambda speed: FULL)
+        duel.desks[2].change_speed(lambda speed: 20)
         await it.until(lambda: duel.sides[1].ended and duel.sides[2].running)
         text, length = duel.view(1).text(), duel.sides[2].length
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: not duel.sides[2].running)
-        await it.pilot.press("space")
+        await it.press("space")
         await it.until(lambda: duel.sides[2].length > length)
         assert duel.sides[1].ended
-        it.screen.duel.desks[2].change_speed(lambda speed: FULL)
+        duel.desks[2].change_speed(lambda speed: FULL)
         await it.until(lambda: duel.query_one("#verdict-1").display)
         assert duel.view(1).text() == text
-        await it.pilot.press("space")  # once both have ended, both go on
-        await it.until(lambda: all(duel.sides[number].length >= 2 * LENGTH for number in (1, 2)))
+        await it.press("space")  # once both have ended, both go on
+        await it.until(lambda: all(side.length >= 2 * LENGTH for side in duel.sides.values()))
 
 
 async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:
     async with playing(model, speed=FULL) as it:
         it.app.bits = True
         await it.until(lambda: it.screen.play.playing)
-        await it.pilot.press("d")
+        await it.press("d")
         duel = it.screen.duel
-        pane = duel.query_one("#verdict-1")
-        await it.until(lambda: pane.display)
+        await it.until(lambda: duel.query_one("#verdict-1").display)
         texts = {}
-        for number in (1, 2):
-            state = duel.sides.get(number)
-            assert state is not None
+        for number, state in duel.sides.items():
             assert state.ended
             assert LENGTH <= state.length <= LENGTH + LONGEST_SENTENCE
             texts[number] = duel.view(number).text()
             assert ends_sentence(texts[number]) or state.length == LENGTH + LONGEST_SENTENCE
             prime, generated = texts[number][: state.prime_length], texts[number][state.prime_length :]
-            bits = bits_after(load_model(model), prime, generated)
-            assert f"{bits:.2f} bits per character" in it.screen_text()
-        assert "repeated from earlier" in it.screen_text()
+            await it.shows(f"{bits_after(load_model(model), prime, generated):.2f} bits per character")
         words = str(duel.query_one("#duel-words", Static).content)
         assert "certain" in words
-        assert words[:40] in it.screen_text()
+        await it.shows("repeated from earlier", words[:40])
         await it.until(lambda: duel.view(1).following and duel.view(2).following)
-        await it.pilot.press("ctrl+s")
-        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
-        it.app.screen.query_one(Input).value = str(home / "duel.md")
-        await it.pilot.press("enter")
+        await it.press("ctrl+s")
+        await it.answer(str(home / "duel.md"))
         await it.until(lambda: (home / "duel.md").exists())
         saved = (home / "duel.md").read_text()
         assert all(text in saved for text in texts.values())
         assert words.replace("left", "first").replace("right", "second") in saved
-        assert saved.count("- temperature: ") == 2
-        assert saved.count("- bits per character: ") == 2
-        await it.pilot.press("r")
+        assert saved.count("- temperature: ") == saved.count("- bits per character: ") == 2
+        await it.press("r")
         await it.until(lambda: duel.view(1).text() != texts[1], settle=False)
 
 
@@ -735,28 +549,27 @@ def novel(home: Path) -> Path:
     """A run whose training text has :data:`COPIED`."""
     text = home / "novel.txt"
     text.write_text("Some line.\n" * 5 + f"{COPIED}\n" * 3)
-    recorded = record(home / "runs", "finished", name="novel-quick-1", steps=100)
-    spec = json.loads(recorded.run.spec_path.read_text())
-    spec["corpus"] = open_corpus(text).to_record()
-    recorded.run.spec_path.write_text(json.dumps(spec))
-    return recorded.run.path
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    run.write_spec(replace(run.spec(), corpus=open_corpus(text).to_record()))
+    return run.path
 
 
 async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path) -> None:
-    async with playing(novel) as it:
-        await it.paused(3)
-        await it.pilot.press("w")
+    async with playing(novel, paused=3) as it:
+        await it.press("w")
         it.desk.insert(COPIED)
         await it.until(lambda: it.screen.play.overlap is not None and it.screen.play.overlap.share > 0.8)
-        await it.pilot.press("escape", "escape", "left", "left", "left")
-        await it.until(lambda: " of novel.txt" in it.status())
-        await it.pilot.press(*["left"] * 3, *["right"] * 6)
-        await it.until(lambda: "y 94 % copied" in it.status())
-        await it.pilot.press("y")
-        await it.until(lambda: " of novel.txt" in it.status())
+        await it.press("escape", "escape", "left", "left", "left", says=" of novel.txt")
+        await it.press(*["left"] * 3, *["right"] * 6, says="y 94 % copied")
+        await it.press("y", says=" of novel.txt")
         assert it.screen.play.text_view.cursor == len(it.prime) + it.screen.play.overlap.matches[0].start
-        strips = [it.screen.play.text_view.render_line(y) for y in range(10)]
-        assert any(style.underline for strip in strips for _, style, _ in strip if style)
+        assert underlined(it)
+
+
+def underlined(it: Session) -> bool:
+    """Whether something of the text is."""
+    strips = [it.screen.play.text_view.render_line(y) for y in range(10)]
+    return any(style.underline for strip in strips for _, style, _ in strip if style)
 
 
 async def test_marks_of_copied_passages_do_not_pass_to_another_text(
@@ -772,8 +585,7 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
         return report
 
     monkeypatch.setattr(Novelty, "update", slow)
-    async with playing(novel) as it:
-        await it.paused(3)
+    async with playing(novel, paused=3) as it:
         it.desk.insert(COPIED)
         await it.until(compared.is_set)
         play = it.screen.play
@@ -781,11 +593,9 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
         await it.until(lambda: it.prime == "Somebody said that" and play.playing)
         assert play.overlap is None
         release.set()
-        await it.until(lambda: play.overlap is not None)
-        assert play.overlap is not None
-        assert play.overlap.matches == ()
+        await it.until(lambda: play.overlap is not None and play.overlap.matches == ())
         await it.paused(60)
-        await it.pilot.press("y")
+        await it.press("y")
         await it.until(lambda: "No 30 characters in a row stand in novel.txt" in it.screen.message)
 
 
@@ -795,79 +605,54 @@ async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_
     book = " ".join("".join(random.choice(letters, 5)) for _ in range(800))
     path = home / "reader.safetensors"
     save_model(path, replace(tiny_model(prime="abc"), passages=passages_of([book])))
-    async with playing(path) as it:
-        await it.paused(3)
+    async with playing(path, paused=3) as it:
         play = it.screen.play
         await it.until(lambda: play.overlap is not None)
         assert "copied" not in it.status(), "nothing was found, which does not mean that nothing is copied"
-        await it.pilot.press("y")
-        await it.until(
-            lambda: "Nothing found; its texts are not here: below 500 characters may be missed." in it.screen_text()
-        )
-        await it.pilot.press("w")
+        await it.press("y", shows="Nothing found; its texts are not here: below 500 characters may be missed.")
+        await it.press("w")
         it.desk.insert(f" {book[1000:2500]}")
         await it.until(lambda: play.overlap is not None and play.overlap.share > 0.5)
-        await it.pilot.press("escape", "escape", "y")
-        await it.until(lambda: "characters or more that it has read" in it.status())
-        strips = [play.text_view.render_line(y) for y in range(10)]
-        assert any(style.underline for strip in strips for _, style, _ in strip if style)
+        await it.press("escape", "escape", "y", says="characters or more that it has read")
+        assert underlined(it)
 
 
 async def test_nothing_is_said_of_copied_passages_where_it_is_not_known_what_was_read(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(3)
-        await it.pilot.press("y")
+    async with playing(model, paused=3) as it:
+        await it.press("y")
         await it.until(lambda: "It is not known what this model has read" in it.screen.message)
 
 
-async def test_the_hint_of_write_fits_a_narrow_screen(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(5)
-        await it.pilot.press("w")
-        await it.until(lambda: "ends Write." in it.status())
-
-
 async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(10)
-        await it.pilot.press("z", "w", "ctrl+x")
+    async with playing(model, paused=10) as it:
+        await it.press("z", "w", "ctrl+x")
         assert it.screen.maximized is not None
         await it.until(lambda: "Nothing is selected" in it.screen_text().splitlines()[-2])  # below the text
         assert not it.app._notifications
-        await it.pilot.press("ctrl+f", "a")
+        await it.press("ctrl+f", "a")
         await it.until(lambda: bool(it.screen.query(FindBar)))
-        await it.pilot.press("escape")
+        await it.press("escape")
         await it.until(lambda: not it.screen.query(FindBar))
         assert it.screen.maximized is not None
-        await it.pilot.press("escape")
+        await it.press("escape")
         await it.until(lambda: it.screen.maximized is None)
 
 
 async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:
     """Beside a loss in nats stood surprises in bits."""
-    async with playing(model, (120, 36)) as it:
-        await it.paused(60)
+    async with playing(model, (120, 36), paused=60) as it:
+        await it.press("left", says="rank")
         for unit, other in (("nats", "bits"), ("bits", "nats")):
             it.app.bits = unit == "bits"
-            await it.until(lambda unit=unit: unit in it.status())  # type: ignore[misc]
+            await it.until(lambda unit=unit: unit in it.status())
             assert other not in it.screen_text()
-            await it.pilot.press("s")
-            await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())  # type: ignore[misc]
+            await it.press("s", shows=f"{unit} per character")
             assert other not in it.screen_text()
-            await it.pilot.press("escape")
-            await it.until(lambda: it.screen.view_name == "play")
+            await it.go("play", "escape")
 
 
 async def test_the_views_that_explain_are_chosen_in_one_list_and_lead_to_each_other(model: Path) -> None:
-    async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("I")
-        await it.until(lambda: "how far it looks back" in it.screen_text())
-        await it.pilot.press("down", "enter")
-        await it.until(lambda: it.screen.view_name == "cells")
-        await it.pilot.press("g")
-        await it.until(lambda: it.screen.view_name == "context")
-        await it.pilot.press("I", "s")
-        await it.until(lambda: it.screen.view_name == "score")
-        await it.pilot.press("escape")
-        await it.until(lambda: it.screen.view_name == "play")
+    async with playing(model, paused=60) as it:
+        await it.press("I", shows="how far it looks back")
+        for view, keys in (("cells", ("down", "enter")), ("context", "g"), ("score", "Is"), ("play", ("escape",))):
+            await it.go(view, *keys)

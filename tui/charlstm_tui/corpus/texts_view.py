@@ -324,7 +324,7 @@ class TextsView(View):
 
     def do_encoding(self) -> None:
         state = self.text
-        if state is None or not state.encodings:
+        if state is None:
             return
         guess = state.encodings[0].name
         dialog = EncodingDialog(state.encodings, state.encoding)
