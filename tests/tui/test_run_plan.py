@@ -88,7 +88,7 @@ def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
 def test_plan_says_how_the_text_is_read() -> None:
     novel = CorpusChoice("/texts/novel.txt", "novel.txt")
     assert text_words(novel) == ""
-    assert text_words(replace(novel, strip_boilerplate=True, lines="auto")) == "without its licence, lines joined"
+    assert text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "licence kept, lines kept"
 
 
 def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:
@@ -200,11 +200,11 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
     )
     assert from_model.endswith(
-        "~1.30 nats on this text now, about 1.14 in the end. 0 starts from nothing, to watch it learn: about 1.43."
+        "~1.30 nats on this text now, about 1.10 in the end. 0 starts from nothing, to watch it learn: about 1.43."
     )
     assert from_nothing == (
         "Starts from nothing, to watch it learn: about 1.43 nats in the end. "
-        "0 starts from the model in the box: about 1.14."
+        "0 starts from the model in the box: about 1.10."
     )
     assert "in the end" not in start_words(RunChoices(), facts, False, None)
     other_lines = replace(facts, box=replace(box, reading="It has learnt from texts with their lines"))

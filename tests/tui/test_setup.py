@@ -92,9 +92,9 @@ def test_figures_stay_as_long_as_they_are_those_of_the_choices() -> None:
 
 
 def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
-    corpus = replace(TEXT, clean=True, strip_boilerplate=True, lines="auto", encoding="latin-1", validation=("v.txt",))
+    corpus = replace(TEXT, clean=True, strip_boilerplate=False, lines="keep", encoding="latin-1", validation=("v.txt",))
     setup = replace(BOXED, corpus=corpus)
-    read = ("--strip-boilerplate", "--lines", "auto", "--clean", "--encoding", "latin-1", "--val-file", "v.txt")
+    read = ("--no-strip-boilerplate", "--lines", "keep", "--clean", "--encoding", "latin-1", "--val-file", "v.txt")
     assert setup.presets_command({}) == [TEXT.source, *read, "--set", "niceness=10"]
     nothing = BOXED.choose(RunChoices(from_nothing=True, changes={"seed": 5}))
     command = [TEXT.source, "--set", "niceness=10", "--set", "seed=5", "--from", "none"]

@@ -17,6 +17,7 @@ from charlstm.runs.contention import slowdown_words
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
+from charlstm.text.reading import USUAL
 from charlstm.training.estimate import batch_shape
 from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, lifted_limits
@@ -186,12 +187,12 @@ def plan_lines(
 
 
 def text_words(corpus: CorpusChoice | None) -> str:
-    """How the text is read; empty where it is read as it is."""
+    """How the text is read, where that is not as usual."""
     if corpus is None:
         return ""
     ways = {
-        "without its licence": corpus.strip_boilerplate,
-        "lines joined": corpus.lines != "keep",
+        "licence kept": not corpus.strip_boilerplate,
+        "lines kept": corpus.lines != USUAL.lines,
         "cleaned": corpus.clean,
         f"as {corpus.encoding}": corpus.encoding is not None,
     }
