@@ -380,7 +380,7 @@ def escapes(app: App) -> bool:
         app.type(HELP.encode())
         app.pause(1.0)
     app.type(b"\x1b")
-    app.pause(0.3)
+    app.pause(1.0)
     return app.process.poll() is None
 
 
