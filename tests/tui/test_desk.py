@@ -667,13 +667,19 @@ def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Pat
     assert sentence.endswith("Its latest changes are lost.")
 
 
-def test_session_follows_its_run_through_a_rename(tmp_path: Path, desk: PlayedDesk) -> None:
-    run = record(tmp_path, "finished").run
+def renamed_while_played(folder: Path, desk: PlayedDesk) -> tuple[Run, Run]:
+    """A run that is renamed after "first " was written with it; as it was, and as it is."""
+    run = record(folder, "finished").run
     desk.open(PlayRequest(str(run.path), speed=FULL))
     desk.insert("first ")
     desk.saved(6)
     renamed = rename_run(run, "renamed")
-    assert record(tmp_path, "finished").run == run  # another one, which has its name now
+    assert record(folder, "finished").run == run  # another one, which has its name now
+    return run, renamed
+
+
+def test_session_follows_its_run_through_a_rename(tmp_path: Path, desk: PlayedDesk) -> None:
+    run, renamed = renamed_while_played(tmp_path, desk)
     desk.insert("second")
     state = desk.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)
     assert state.facts is not None
@@ -688,12 +694,7 @@ def test_session_follows_its_run_through_a_rename(tmp_path: Path, desk: PlayedDe
 
 
 def test_desk_that_is_told_of_a_rename_knows_the_new_folder_at_once(tmp_path: Path, desk: PlayedDesk) -> None:
-    run = record(tmp_path, "finished").run
-    desk.open(PlayRequest(str(run.path), speed=FULL))
-    desk.insert("first ")
-    desk.saved(6)
-    renamed = rename_run(run, "renamed")
-    assert record(tmp_path, "finished").run == run  # another one, which has its name now
+    run, renamed = renamed_while_played(tmp_path, desk)
     desk.rename_run(run.path, renamed.path)
     state = desk.until(lambda p: p.facts is not None and p.facts.run == renamed.path)
     assert state.facts is not None

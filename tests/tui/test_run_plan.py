@@ -87,8 +87,10 @@ def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
 
 def test_plan_says_how_the_text_is_read() -> None:
     novel = CorpusChoice("/texts/novel.txt", "novel.txt")
-    assert text_words(novel) == ""
-    assert text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "licence kept, lines kept"
+    assert text_words(None) == ""
+    assert text_words(novel) == "lines auto, no licence"
+    assert text_words(replace(novel, strip_boilerplate=False, clean=True)) == "lines auto, licence kept, cleaned"
+    assert text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "as it is"
 
 
 def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:

@@ -520,7 +520,7 @@ async def test_r_resumes_what_was_stopped_and_x_stops_what_runs(
         resumed.append(run.name)
         assert not changes
         if len(resumed) > 1:
-            raise CharLSTMError("The disk is full: make room.")
+            raise CharLSTMError("The disk is full: delete something.")
         return run
 
     monkeypatch.setattr("charlstm.runs.launch.resume_run", resume)
@@ -528,7 +528,7 @@ async def test_r_resumes_what_was_stopped_and_x_stops_what_runs(
         await app.press("r", "x")  # finished: nothing to go on with or to stop
         await onto(app, "anna-standard-1")
         await app.press("r", shows="continues from its last checkpoint")
-        await app.press("r", shows="The disk is full: make room.")
+        await app.press("r", shows="The disk is full: delete something.")
         assert resumed == ["anna-standard-1", "anna-standard-1"]
         await onto(app, "tunes-quick-1")
         await app.press("x", shows="continue training")

@@ -43,7 +43,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> list[NewRun]:
 
     def start(new: NewRun) -> None:
         asked.append(new)
-        raise RunError("not now: no room in [/red]")
+        raise RunError("not now: the disk is full [/red]")
 
     monkeypatch.setattr(setup_pane, "start_run", start)
     return asked
@@ -276,7 +276,7 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
 ) -> None:
     async with setup_for(tmp_path, text) as app:
         await app.shows("▸ quick", "23,456")
-        await app.press("enter", shows="✗ not now: no room in [/red]")
+        await app.press("enter", shows="✗ not now: the disk is full [/red]")
         await app.press("enter")
         await app.until(lambda: len(refused) == 2)
         pane_of(app).choose(RunChoices(changes={"max_minutes": None}))
@@ -367,12 +367,12 @@ async def test_text_is_read_again_after_an_unexpected_error_or_a_change(
 
     def fail(*arguments: Any) -> Any:
         monkeypatch.setattr(setup_pane, "read_text_facts", read)
-        raise MemoryError("no room")
+        raise MemoryError("too large")
 
     monkeypatch.setattr(setup_pane, "read_text_facts", fail)
     text.write_text(SENTENCES[:2000])
     async with setup_for(tmp_path, text, (100, 30)) as app:
-        await app.shows("✗ Reading the text failed: MemoryError: no room")
+        await app.shows("✗ Reading the text failed: MemoryError: too large")
         await take(app, tmp_path / "missing[red].txt")
         await app.shows("✗ There is no file", "missing[red].txt")
         await app.press("enter")

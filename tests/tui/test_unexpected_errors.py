@@ -29,15 +29,15 @@ async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused() -> None:
-        raise CharLSTMError("There is no room here")
+        raise CharLSTMError("The disk is full")
 
     async with driven(places, (120, 30)) as app:
         await app.in_mode("corpus")
         app.mode.run_worker(refused())
-        await app.shows("✗ There is no room here")
-        await app.press("up", lacks="There is no room here")
+        await app.shows("✗ The disk is full")
+        await app.press("up", lacks="The disk is full")
         monkeypatch.setattr(app.mode.view, "do_open_path", refused)
-        await app.press("o", shows="✗ There is no room here")
+        await app.press("o", shows="✗ The disk is full")
     assert not unexpected_errors
 
 

@@ -17,7 +17,6 @@ from charlstm.runs.contention import slowdown_words
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
-from charlstm.text.reading import USUAL
 from charlstm.training.estimate import batch_shape
 from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, lifted_limits
@@ -187,16 +186,19 @@ def plan_lines(
 
 
 def text_words(corpus: CorpusChoice | None) -> str:
-    """How the text is read, where that is not as usual."""
+    """How the text is read, in the words of the keys of Corpus."""
     if corpus is None:
         return ""
+    if not corpus.strip_boilerplate and corpus.lines == "keep":
+        how = ["as it is"]
+    else:
+        licence = "no licence" if corpus.strip_boilerplate else "licence kept"
+        how = [f"lines {'kept' if corpus.lines == 'keep' else corpus.lines}", licence]
     ways = {
-        "licence kept": not corpus.strip_boilerplate,
-        "lines kept": corpus.lines != USUAL.lines,
         "cleaned": corpus.clean,
         f"as {corpus.encoding}": corpus.encoding is not None,
     }
-    return ", ".join(words for words, chosen in ways.items() if chosen)
+    return ", ".join([*how, *(words for words, chosen in ways.items() if chosen)])
 
 
 def origin_words(choices: RunChoices) -> str:
