@@ -89,6 +89,7 @@ def test_plan_says_how_the_text_is_read() -> None:
     novel = CorpusChoice("/texts/novel.txt", "novel.txt")
     assert text_words(None) == ""
     assert text_words(novel) == "lines auto, no licence"
+    assert text_words(novel, "reference") == "as it is"
     assert text_words(replace(novel, strip_boilerplate=False, clean=True)) == "lines auto, licence kept, cleaned"
     assert text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "as it is"
 

@@ -157,7 +157,7 @@ def plan_lines(
         PlanLine("rate", rate if known else UNKNOWN, ("optimizer", "lr", "schedule")),
         PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),
     ]
-    if how := text_words(corpus):
+    if how := text_words(corpus, choices.preset):
         lines.insert(0, PlanLine("text", how, ()))
     if reads := _reads(settings, corpus, facts, costs):
         lines.append(PlanLine("reads", reads, ()))
@@ -185,15 +185,16 @@ def plan_lines(
     return [(line, any(name in changed for name in line.settings)) for line in lines]
 
 
-def text_words(corpus: CorpusChoice | None) -> str:
+def text_words(corpus: CorpusChoice | None, preset_name: str = "") -> str:
     """How the text is read, in the words of the keys of Corpus."""
     if corpus is None:
         return ""
-    if not corpus.strip_boilerplate and corpus.lines == "keep":
+    options = corpus.options(preset_name)
+    if not options.strip_boilerplate and options.lines == "keep":
         how = ["as it is"]
     else:
-        licence = "no licence" if corpus.strip_boilerplate else "licence kept"
-        how = [f"lines {'kept' if corpus.lines == 'keep' else corpus.lines}", licence]
+        licence = "no licence" if options.strip_boilerplate else "licence kept"
+        how = [f"lines {'kept' if options.lines == 'keep' else options.lines}", licence]
     ways = {
         "cleaned": corpus.clean,
         f"as {corpus.encoding}": corpus.encoding is not None,
