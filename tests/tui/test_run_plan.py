@@ -10,7 +10,7 @@ import pytest
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
-from charlstm.runs.start_models import StartModel, expected_losses
+from charlstm.runs.start_models import StartModel, expected_losses, gain_on_quick
 from charlstm.runs.status import RunStatus
 from charlstm.training.ending import risk_words
 from charlstm.training.plan import fit_batch
@@ -48,6 +48,9 @@ def test_slowdown_is_told_in_plain_words(slowdown: float, words: str) -> None:
 @pytest.mark.parametrize("slowdown", [None, 1.0, 1.3])
 def test_free_processor_needs_no_words(slowdown: float | None) -> None:
     assert busy_words(slowdown, (), preset("quick"), KEYS) == ""
+
+
+BOX = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95)
 
 
 def test_a_run_without_a_time_limit_is_offered_no_more_time() -> None:
@@ -194,11 +197,8 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
 
 
 def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
-    box = StartModel(
-        "demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95
-    )
-    facts = TextFacts(1_000_000, 90, {}, box)
-    expected = expected_losses(box, "quick", 1_000_000, 450_000, False)
+    facts = TextFacts(1_000_000, 90, {}, BOX)
+    expected = expected_losses(BOX, "quick", 1_000_000, 450_000, False)
     from_model, from_nothing = (
         start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
     )
@@ -210,9 +210,29 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         "0 starts from the model in the box: about 1.10."
     )
     assert "in the end" not in start_words(RunChoices(), facts, False, None)
-    other_lines = replace(facts, box=replace(box, reading="It has learnt from texts with their lines"))
+    other_lines = replace(facts, box=replace(BOX, reading="It has learnt from texts with their lines"))
     words = "~1.30 nats on this text now. It has learnt from texts with their lines. 0 starts from nothing"
     assert words in start_words(RunChoices(), other_lines, False, None)
+    longer = RunChoices(preset="standard")
+    words = "on this text now. The loss will be at most 1 % below that of quick. 0 starts from nothing"
+    assert words in start_words(longer, facts, False, None)
+    assert "quick" not in start_words(replace(longer, changes={"epochs": 9.0}), facts, False, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "preset", "text_chars"),
+    [
+        ({}, "quick", 1_000_000),
+        ({}, "reference", 1_000_000),
+        ({}, "standard", 3_000_000),
+        ({"name": "mine"}, "best", 1_000_000),
+        ({"loss": 1.7}, "standard", 1_000_000),
+    ],
+)
+def test_nothing_is_said_of_a_longer_preset_where_nothing_was_measured(
+    change: dict[str, Any], preset: str, text_chars: int
+) -> None:
+    assert gain_on_quick(replace(BOX, **change), preset, text_chars) == ""
 
 
 @pytest.mark.parametrize(
@@ -229,7 +249,4 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
 def test_no_loss_is_expected_where_none_was_measured(
     change: dict[str, Any], preset: str, text_chars: int, chars: float
 ) -> None:
-    box = StartModel(
-        "demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95
-    )
-    assert expected_losses(replace(box, **change), preset, text_chars, chars, False) is None
+    assert expected_losses(replace(BOX, **change), preset, text_chars, chars, False) is None

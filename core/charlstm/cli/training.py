@@ -278,7 +278,7 @@ def train(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.start_models import find_start, starts_from_model
+    from charlstm.runs.start_models import find_start, gain_on_quick, starts_from_model
 
     _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else _read_settings(settings_file)
@@ -321,7 +321,8 @@ def train(
         if spec is None:
             settings = _preset_for(corpus, start, preset_name, changes)
         if not as_json:
-            _print_start(start)
+            as_it_is = spec is None and not changes
+            _print_start(start, gain_on_quick(start, preset_name, corpus.text_chars) if as_it_is else "")
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
     new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
@@ -562,14 +563,14 @@ def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
             )
 
 
-def _print_start(start: StartModel) -> None:
-    """Say which weights the run starts from, and what they know of the text."""
+def _print_start(start: StartModel, gain: str) -> None:
+    """Say which weights the run starts from, what they know of the text, and what a longer preset will ``gain``."""
     share = percent(start.read or 0)
     read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
-    reading = f"{start.reading}\n" if start.reading else ""
+    more = "".join(f"{sentence}\n" for sentence in (start.reading, gain) if sentence)
     print_note(
         f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
-        f"{read}{reading}--from none starts from nothing"
+        f"{read}{more}--from none starts from nothing"
     )
 
 

@@ -14,7 +14,14 @@ from typing import Any
 
 from charlstm.display import percent, plural, visible
 from charlstm.runs.contention import slowdown_words
-from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
+from charlstm.runs.start_models import (
+    NOTHING,
+    OWN_NETWORK,
+    StartModel,
+    gain_on_quick,
+    preset_from,
+    starts_from_model,
+)
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
 from charlstm.training.estimate import batch_shape
@@ -230,7 +237,9 @@ def start_words(
     if choices.start(facts) is None:
         return ""
     words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
-    words += f"{ends and f', {ends} in the end'}. {facts.box.reading and f'{facts.box.reading}. '}"
+    words += f"{ends and f', {ends} in the end'}. "
+    gain = "" if choices.changes else gain_on_quick(facts.box, choices.preset, facts.chars)
+    words += "".join(f"{sentence}. " for sentence in (facts.box.reading, gain) if sentence)
     words += f"{key} starts from nothing, to watch it learn"
     return words + f"{ends and f': {ends_from_nothing}'}."
 
