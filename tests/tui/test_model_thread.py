@@ -15,7 +15,7 @@ import pytest
 
 from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
-from charlstm.generation.rows import GENERATED, TYPED, NextCharDistribution
+from charlstm.generation.rows import TYPED, NextCharDistribution
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
@@ -68,14 +68,6 @@ def running() -> Iterator[Running]:
     assert running.thread.close(60)
 
 
-def test_text_streams_as_a_session_draws_it_and_stops_after_its_count(running: Running) -> None:
-    order = running.order(stream=Stream(FULL, 1000))
-    last = running.until(lambda batch: bool(batch.stopped))
-    assert last.stopped == "count"
-    expected = Session(tiny_model(), PRIME)
-    assert running.added(order) == "".join(step.char for step in expected.stream(1000))
-
-
 def test_batch_is_about_the_order_that_was_put_last(running: Running) -> None:
     """What was generated and not taken is generated again."""
     first = running.order(stream=Stream(FULL, 10**9))
@@ -112,15 +104,6 @@ def test_orders_that_come_faster_than_they_are_carried_out_leave_the_last(
     assert positions[-1] == len(PRIME) + 101
 
 
-def test_batches_come_at_most_twenty_times_a_second(running: Running) -> None:
-    begin = time.monotonic()
-    running.order(stream=Stream(500, 250))
-    running.until(lambda batch: bool(batch.stopped))
-    seconds = time.monotonic() - begin
-    assert seconds > 0.4  # 250 characters at 500 a second
-    assert len(running.batches) <= 20 * seconds + 4
-
-
 def test_screen_that_draws_nothing_gets_no_second_batch_of_a_stream() -> None:
     running = Running()
     work = Work(running.batches.append)
@@ -130,16 +113,6 @@ def test_screen_that_draws_nothing_gets_no_second_batch_of_a_stream() -> None:
     assert not running.batches
     work.turn(time.monotonic() + 0.001, may_post=True)
     assert len(running.batches) == 1
-
-
-def test_model_slower_than_the_speed_does_not_wait_between_characters(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    draw = Reading.draw
-    monkeypatch.setattr(Reading, "draw", lambda self: (time.sleep(0.01), draw(self))[1])
-    monkeypatch.setattr(model_thread, "BATCH_INTERVAL", 1.0)
-    running.order(stream=Stream(500, 100))
-    running.until(lambda batch: bool(batch.stopped))  # one character between two batches would take longer
 
 
 def test_nothing_is_generated_while_the_text_is_hidden() -> None:
@@ -244,14 +217,6 @@ def test_another_model_and_an_edited_prime_are_read_and_the_one_before_is_kept(
     marks = running.until(lambda batch: batch.order is back and batch.ahead is not None).figures
     assert len(marks.marks) == len(text) - len(PRIME)
     assert len(read) == 2 * len(text) - len(PRIME)
-
-
-def test_marks_have_who_wrote_each_character(running: Running) -> None:
-    order = running.order(PRIME + "own", stream=Stream(FULL, 5))
-    running.until(lambda batch: bool(batch.stopped))
-    figures = [batch.figures for batch in running.batches if batch.order is order and batch.figures is not None]
-    origins = [mark >> 12 for each in figures for mark in each.marks]
-    assert origins == [TYPED + 1] * 3 + [GENERATED + 1] * 5
 
 
 def test_closing_ends_a_stream_at_once() -> None:
