@@ -39,18 +39,6 @@ def shown(lines: Lines) -> list[str]:
     return [lines.render_line(y).text.strip() for y in range(4)]
 
 
-async def test_lines_are_drawn_once_and_blank_below() -> None:
-    async with Host().run_test() as pilot:
-        lines = pilot.app.query_one(Lines)
-        lines.repaint()
-        before = lines.drawn
-        assert shown(lines) == shown(lines) == ["one", "two", "", ""]
-        assert lines.drawn == before + 1
-        lines.words = ("three",)
-        lines.repaint()
-        assert shown(lines) == ["three", "", "", ""]
-
-
 async def test_only_lines_that_changed_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Host().run_test() as pilot:
         lines = pilot.app.query_one(Lines)
@@ -63,22 +51,6 @@ async def test_only_lines_that_changed_are_sent_again(monkeypatch: pytest.Monkey
         lines.repaint_changed()
         assert [(region.y, region.height) for region in sent] == [(1, 1), (2, 1)]
         assert shown(lines) == ["one", "2", "three", ""]
-
-
-async def test_lines_are_drawn_again_in_another_style_or_size() -> None:
-    async with Host().run_test() as pilot:
-        lines = pilot.app.query_one(Lines)
-        style = lines.render_line(0)._segments[0].style
-        assert style.bold
-        lines.add_class("-red")
-        await pilot.pause()
-        changed = lines.render_line(0)._segments[0].style
-        assert changed.color != style.color
-        before = lines.drawn
-        await pilot.resize_terminal(40, 20)
-        await pilot.pause()
-        shown(lines)
-        assert lines.drawn > before
 
 
 async def test_what_is_transparent_in_a_part_shows_the_background_of_the_widget() -> None:

@@ -12,13 +12,12 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.color import Color
 from textual.geometry import Offset
-from textual.scrollbar import ScrollBarRender
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.theme import BUILTIN_THEMES
 
 from charlstm_tui.generate.stream_view import StreamView, default_scale
-from charlstm_tui.player.marks import CELL, OFF, RANK, SURPRISE, Origin, uniform
+from charlstm_tui.player.marks import CELL, OFF, RANK, SURPRISE, Origin, Scale, uniform
 from charlstm_tui.theme import DARK, LIGHT, TEXT, contrast, legible_colours, own_variables
 from charlstm_tui.widgets.find import Search
 from recorded_run import NASTY
@@ -63,20 +62,6 @@ async def test_rows_of_verse_that_wrap_are_marked_and_those_of_prose_are_not() -
         app.view.scroll_to(y=0, animate=False)
         assert "›" not in "".join(app.shown())
         assert app.view.text().startswith(verse)
-
-
-async def test_cursor_on_the_space_at_which_verse_wraps_is_seen() -> None:
-    app = Host()
-    async with app.run_test(size=(20, 12)) as pilot:
-        await pilot.pause()
-        width = app.view.scrollable_content_region.width
-        row = "x" * (width - 1)
-        app.view.append(f"{row} y\n" + "z\n" * 9)
-        assert app.shown()[0] == f"{row}›"
-        app.view.cursor = width - 1
-        strip = app.view.render_line(0)
-        assert [segment.text for segment in strip if segment.style is not None and segment.style.reverse][:1] == [" "]
-        assert strip.cell_length == app.view.region.width
 
 
 async def test_full_rows_leave_a_cell_for_the_cursor_beside_the_scrollbar() -> None:
@@ -153,33 +138,6 @@ async def test_the_scrollbar_follows_the_rows_and_goes_with_them() -> None:
         assert app.view.scroll_offset.y == 0
 
 
-async def test_the_scrollbar_is_drawn_only_when_its_thumb_moves() -> None:
-    app, drawn = Host(), 0
-
-    def thumb(rows: float, position: float) -> list[Segment]:
-        return list(ScrollBarRender.render_bar(10, rows, 10, position).segments)
-
-    async with app.run_test(size=(40, 10)) as pilot:
-        await pilot.pause()
-        app.view.append("\n" * 12)
-        await pilot.pause()
-        scrollbar, before = app.view.vertical_scrollbar, None
-        for number in range(600):
-            if number % 3:
-                app.view.append("\n")
-            else:
-                app.view.scroll_to(y=number * 7919 % app.view.max_scroll_y, animate=False)
-            shown = scrollbar.window_virtual_size, scrollbar.position
-            drawn += shown != before
-            before = shown
-            assert thumb(*shown) == thumb(app.view.virtual_size.height, app.view.scroll_y)
-        for _ in range(400):
-            app.view.append("\n")
-            shown = scrollbar.window_virtual_size, scrollbar.position
-            assert thumb(*shown) == thumb(app.view.virtual_size.height, app.view.scroll_y)
-        assert drawn < 400
-
-
 async def test_keeps_its_place_when_the_width_changes() -> None:
     app = Host()
     async with app.run_test(size=(60, 10)) as pilot:
@@ -254,25 +212,6 @@ async def test_walking_by_rows_keeps_the_column() -> None:
         assert app.view.walk(-100) == 0
         assert app.view.walk(1000) == app.view.length
         assert app.view.at_end
-
-
-async def test_replacing_the_tail_keeps_what_stands_before_it() -> None:
-    app = Host()
-    async with app.run_test(size=(30, 12)) as pilot:
-        await pilot.pause()
-        app.view.append("one two three")
-        app.view.show_suggestion(" four")
-        assert app.view.length == 13
-        assert app.shown()[0] == "one two three four"
-        app.view.replace_from(8, "six", uniform("six", Origin.TYPED))
-        assert app.view.text() == "one two six"
-        assert app.shown()[0] == "one two six four"
-        app.view.show_suggestion("")
-        assert app.shown()[0] == "one two six"
-        app.view.truncate(3)
-        assert app.shown()[0] == "one"
-        app.view.clear()
-        assert app.shown()[0] == ""
 
 
 async def test_a_suggestion_within_the_text_is_no_part_of_it() -> None:
@@ -429,7 +368,7 @@ async def test_text_is_readable_on_every_level_and_levels_get_further_from_the_b
 
 
 @pytest.mark.parametrize("theme", THEMES)
-async def test_text_is_readable_on_every_level_of_a_cell_and_each_looks_different(theme: str) -> None:
+async def test_text_is_readable_on_every_level_of_a_cell_also_selected_and_each_looks_different(theme: str) -> None:
     app = Themed(theme)
     async with app.run_test(size=(30, 12)) as pilot:
         await pilot.pause()
@@ -443,6 +382,10 @@ async def test_text_is_readable_on_every_level_of_a_cell_and_each_looks_differen
             char: (style.bgcolor, style.italic, style.underline) for text, style, _ in strip if style for char in text
         }
         assert len({looks[char] for char in "abcde"}) == 5
+        app.screen.selections = {app.view: Selection(Offset(1, 0), Offset(4, 0))}
+        await pilot.pause()
+        found = contrasts(app.view.render_line(0))
+        assert all(found[char] >= TEXT for char in "bcd"), found
 
 
 @pytest.mark.parametrize(("theme", "colors"), [(DARK.name, "truecolor"), (LIGHT.name, "256"), (DARK.name, "standard")])
@@ -460,45 +403,18 @@ async def test_own_text_is_told_apart_on_every_level(theme: str, colors: str) ->
             assert told_apart, (one, styles[one], styles[own])
 
 
-@pytest.mark.parametrize("theme", THEMES)
-async def test_selected_text_is_readable(theme: str) -> None:
-    app = Themed(theme)
-    async with app.run_test(size=(30, 12)) as pilot:
-        await pilot.pause()
-        app.view.append("plain")
-        app.view.append("abcd", [Origin.MODEL << 12 | level << SURPRISE.shift for level in (1, 2, 3, 4)])
-        app.screen.selections = {app.view: Selection(Offset(1, 0), Offset(8, 0))}
-        await pilot.pause()
-        found = contrasts(app.view.render_line(0))
-        assert all(found[char] >= TEXT for char in "lainabc"), found
-
-
-@pytest.mark.parametrize("colors", ["standard", None])
-async def test_with_few_colours_marks_by_rank_are_the_default(colors: str | None) -> None:
+@pytest.mark.parametrize(
+    ("colors", "no_color", "scale"),
+    [
+        *(("truecolor", False, SURPRISE), ("256", False, SURPRISE)),
+        *(("standard", False, RANK), (None, False, RANK), ("truecolor", True, RANK)),
+    ],
+)
+async def test_with_few_colours_or_none_marks_by_rank_are_the_default(
+    colors: str | None, no_color: bool, scale: Scale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
     app = Themed(DARK.name, colors)
     async with app.run_test(size=(30, 12)):
-        assert default_scale(app) is RANK
-        app.view.scale = SURPRISE
-        assert not app.view.shows_backgrounds
-
-
-async def test_without_colours_by_the_users_wish_marks_by_rank_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    app = Themed(DARK.name)
-    async with app.run_test(size=(30, 12)):
-        assert default_scale(app) is RANK
-
-
-async def test_with_many_colours_the_background_is_the_default() -> None:
-    for colors in ("truecolor", "256"):
-        app = Themed(DARK.name, colors)
-        async with app.run_test(size=(30, 12)):
-            assert default_scale(app) is SURPRISE
-
-
-async def test_a_suggestion_is_quiet_text_and_not_dimmed_below_what_can_be_read() -> None:
-    app = Host()
-    async with app.run_test(size=(40, 10)):
-        style = app.view.part_style("suggestion")
-        assert style.italic
-        assert not style.dim
+        assert default_scale(app) is scale
