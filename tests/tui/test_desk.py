@@ -180,6 +180,16 @@ def test_text_of_which_words_were_erased_and_held_cells_stay_with_another_checkp
     assert (desk.line, state.clamps, state.request.clamps) == (text, held, ())
 
 
+@pytest.mark.usefixtures("run_that_is_played")
+def test_cells_that_are_held_stay_so_with_another_checkpoint(desk: PlayedDesk) -> None:
+    held = (Clamp(1, 1, value=1.0),)
+    desk.change_clamps(lambda clamps: held)
+    before = desk.until(lambda p: p.clamps == held)
+    desk.load_checkpoint(-1)
+    state = desk.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
+    assert (state.clamps, state.request.clamps) == (held, ())
+
+
 def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, desk: PlayedDesk) -> None:
     desk.insert("own")
     desk.until(lambda p: p.length == 3)
