@@ -44,7 +44,7 @@ from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import Driven, driven, on_run, training
-from recorded_run import NASTY, record, started, stepped, validated, with_settings
+from recorded_run import NASTY, record, started, stepped, validated
 
 
 def ended(step: int, best: float, best_step: int, *, whole: bool = True, reason: str = "done", **more: Any) -> Finished:
@@ -92,31 +92,13 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
         await app.shows("70 %")
         assert chart.painted().text() != before.text()
         assert samples.following
-        await app.press("tab")
-        await app.until(lambda: app.app.focused is samples)
-        await app.press("up", "pageup", "pageup", "pageup")
+        await app.press("tab", "up", "pageup", "pageup", "pageup")
         await app.until(lambda: samples.highlighted == 0 and samples.scroll_offset.y == 0)
         recorded.advance(50)
         await app.until(lambda: len(samples.samples) == 16)
         assert samples.highlighted == 0
         await app.press("down", "pagedown", "pagedown", "pagedown")
         await app.until(lambda: samples.following)
-
-
-async def test_nothing_is_painted_while_nothing_happens_and_equal_notifications_are_shown_once(tmp_path: Path) -> None:
-    async with training(tmp_path, "finished") as (_, app):
-        await app.shows("Finished", "m more minutes")
-        await app.pilot.pause()
-        chart = app.screen.query_one(LossChart)
-        painted = chart.painted()
-        app.mode.refresh_state()
-        await app.pilot.pause()
-        assert chart.painted() is painted
-        for _ in range(10):
-            app.app.notify_info("The exact state is saved.")
-        app.app.notify_info("Something else.")
-        await app.shows("The exact state is saved.", "Something else.")
-        assert app.text().count("The exact state is saved.") == 1
 
 
 async def test_hostile_samples_and_names_are_literal(tmp_path: Path) -> None:
@@ -522,15 +504,6 @@ def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> Non
     assert shown[ended.run.name].prediction is None
 
 
-async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
-    async with training(tmp_path, "finished") as (_, app):
-        await app.until(lambda: app.screen.watching.attached.spec is not None)
-        await app.press("n")
-        await app.shows("novel.txt", "PRESETS", "✗ ")  # which is not there: the pane says so
-        assert app.app.run_path is None
-        assert app.app.corpus.source == "/texts/novel.txt"
-
-
 @pytest.mark.parametrize("newer", [False, True])
 async def test_a_damaged_run_or_the_log_of_a_newer_version_is_said_beside_the_card(tmp_path: Path, newer: bool) -> None:
     recorded = record(tmp_path, "stopped" if newer else "finished", steps=50)
@@ -595,20 +568,6 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
         await app.shows("n new run with a lower rate")
         assert "more minutes   Esc" not in app.text()
         assert await lower_rate_of_a_new_run(app) == pytest.approx(recorded.run.spec().settings.lr / 10)
-
-
-async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> None:
-    """A run was resumed with a lower rate and diverged again: ``n`` offered just the rate that had failed."""
-    settings = Settings(hidden_size=256, epochs=5, lr=0.02)
-    async with training(tmp_path, steps=400, settings=settings) as (recorded, app):
-        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
-        await app.shows("Diverging: ")
-        await app.until(lambda: app.screen.watching.attached.spec is not None)
-        with_settings(recorded.run, lr=0.002)
-        recorded.append(ended(449, 1.8, 400))
-        recorded.beat("finished")
-        await app.shows("The learning rate, 2.0e-3, was too high")
-        assert await lower_rate_of_a_new_run(app) == pytest.approx(2e-4)
 
 
 async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
