@@ -31,7 +31,7 @@ from charlstm_tui.formatting import best_loss, learning_rate
 from charlstm_tui.run_watcher import RunsReader, RunView
 from charlstm_tui.runs.compare import _lines, compared_at_once, differences
 from charlstm_tui.runs.details import run_lines
-from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
+from charlstm_tui.runs.run_details import DetailsCache, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, Longest, Sort, fitting, line, longest_entries
 from charlstm_tui.runs.table_view import TableView
@@ -138,28 +138,6 @@ def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_t
     assert " ~1.50 " in of("stopped").plain
     assert " 1.50 " in of("finished").plain
     assert " quick (demo) " in of("finished", started_from="demo", width=160).plain
-
-
-async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
-    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(TableView, "READ_AFTER", 3600.0)
-    read: list[str] = []
-    original = DetailsCache.read
-
-    async def counted(cache: DetailsCache, view: RunView) -> RunDetails:
-        read.append(view.name)
-        return await original(cache, view)
-
-    monkeypatch.setattr(DetailsCache, "read", counted)
-    async with listed(places, "novel-quick-1", (160, 45)) as app:
-        await app.shows("novel.txt · quick · 2 × 256", "best 1.44 nats", "Reading the log …")
-        await app.press("down", "up")
-        assert read == []
-        monkeypatch.setattr(TableView, "READ_AFTER", 0.0)
-        await app.press("down", "up", shows="SAMPLE")
-        await app.lacks("Reading the log")
-        await app.press("u", shows="best 2.08 bits")
 
 
 async def test_table_and_details_follow_a_run(three: list[Recorded], places: Path) -> None:
@@ -619,6 +597,8 @@ async def test_a_marks_all_runs_of_the_filter_and_a_second_escape_keeps_the_mark
         for marks in (2, 0, 2):
             await app.press("a")
             await app.until(lambda marks=marks: app.text().count("✓") == marks)
+        await app.enter("ctrl+s", "both.csv")
+        await app.until(lambda: Path("both.csv").exists())
         await app.press("escape", shows="anna-standard-1")
         await app.press("escape", shows="2 runs marked as before; Esc again unmarks.")
         assert app.text().count("✓") == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import Driven, driven, on_run, training
-from recorded_run import NASTY, record, started, stepped, validated
+from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
 
 def ended(step: int, best: float, best_step: int, *, whole: bool = True, reason: str = "done", **more: Any) -> Finished:
@@ -201,10 +201,13 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_then_what_was_chosen(
 async def test_chart_keys_change_the_view_which_is_named_and_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[tuple[str, float]] = []
-    monkeypatch.setattr(
-        run_actions, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
-    )
+    written, write = list[tuple[str, float]](), run_actions.write_chart_of
+
+    def noted(path: Path, runs: Sequence[Path], axis: str, smoothing: float) -> None:
+        written.append((axis, smoothing))
+        write(path, runs, axis, smoothing)
+
+    monkeypatch.setattr(run_actions, "write_chart_of", noted)
     async with training(tmp_path) as (_, app):
         chart = app.screen.query_one(LossChart)
         await app.shows("smoothing: light")
@@ -226,8 +229,8 @@ async def test_chart_keys_change_the_view_which_is_named_and_saved(
         await app.press("w")
         await app.until(lambda: isinstance(app.screen, SaveDialog))
         await app.press("enter")
-        await app.until(lambda: written == [("seconds", SMOOTHING[app.mode.query_one(RunPane).smoothing][1])])
-        await app.until(lambda: app.screen is app.mode)
+        await app.until(lambda: app.screen is app.mode and Path("novel-quick-1.svg").exists())
+        assert written == [("seconds", SMOOTHING[app.mode.query_one(RunPane).smoothing][1])]
         await app.press("z")
         await app.until(lambda: app.screen.maximized is chart)
         await app.shows("z back")
@@ -568,6 +571,20 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
         await app.shows("n new run with a lower rate")
         assert "more minutes   Esc" not in app.text()
         assert await lower_rate_of_a_new_run(app) == pytest.approx(recorded.run.spec().settings.lr / 10)
+
+
+async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> None:
+    """A run was resumed with a lower rate and diverged again: ``n`` offered just the rate that had failed."""
+    settings = Settings(hidden_size=256, epochs=5, lr=0.02)
+    async with training(tmp_path, steps=400, settings=settings) as (recorded, app):
+        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
+        await app.shows("Diverging: ")
+        await app.until(lambda: app.screen.watching.attached.spec is not None)
+        with_settings(recorded.run, lr=0.002)
+        recorded.append(ended(449, 1.8, 400))
+        recorded.beat("finished")
+        await app.shows("The learning rate, 2.0e-3, was too high")
+        assert await lower_rate_of_a_new_run(app) == pytest.approx(2e-4)
 
 
 async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
