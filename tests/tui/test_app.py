@@ -325,6 +325,12 @@ def test_frame_rate_suits_the_connection(environment: dict[str, str], rate: int)
     assert process.frame_rate(environment) == rate
 
 
+def test_a_frame_rate_that_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTUAL_FPS", "30")
+    process.set_frame_rate()
+    assert os.environ["TEXTUAL_FPS"] == "30"
+
+
 def test_the_frame_rate_is_chosen_before_textual_reads_it() -> None:
     code = "import sys, charlstm_tui.main; print(sorted(name for name in sys.modules if name.startswith('textual')))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)

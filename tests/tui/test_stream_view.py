@@ -64,6 +64,20 @@ async def test_rows_of_verse_that_wrap_are_marked_and_those_of_prose_are_not() -
         assert app.view.text().startswith(verse)
 
 
+async def test_cursor_on_the_space_at_which_verse_wraps_is_seen() -> None:
+    app = Host()
+    async with app.run_test(size=(20, 12)) as pilot:
+        await pilot.pause()
+        width = app.view.scrollable_content_region.width
+        row = "x" * (width - 1)
+        app.view.append(f"{row} y\n" + "z\n" * 9)
+        assert app.shown()[0] == f"{row}›"
+        app.view.cursor = width - 1
+        strip = app.view.render_line(0)
+        assert [segment.text for segment in strip if segment.style is not None and segment.style.reverse][:1] == [" "]
+        assert strip.cell_length == app.view.region.width
+
+
 async def test_full_rows_leave_a_cell_for_the_cursor_beside_the_scrollbar() -> None:
     app = Host()
     async with app.run_test(size=(20, 12)) as pilot:
