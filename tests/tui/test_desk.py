@@ -173,11 +173,11 @@ def test_text_of_which_words_were_erased_and_held_cells_stay_with_another_checkp
     desk.set_writing(False)
     held = (Clamp(1, 1, value=1.0),)
     desk.change_clamps(lambda clamps: held)
-    desk.until(lambda p: p.length == 30)
-    text = desk.line
+    ahead, text = desk.until(lambda p: p.length == 30).distribution, desk.line
     desk.load_checkpoint(-1)
     state = desk.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
     assert (desk.line, state.clamps, state.request.clamps) == (text, held, ())
+    assert state.distribution != ahead, "the other model has read the text"
 
 
 @pytest.mark.usefixtures("run_that_is_played")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +41,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view_bar import Legend
 from charlstm_tui.player import cell_names, insight_jobs
 from charlstm_tui.player.cell_names import recall, remember
-from charlstm_tui.player.insight_jobs import InsightJobs
+from charlstm_tui.player.insight_jobs import InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, Scale, in_unit, level
 from charlstm_tui.player.opening import checkpoints
 from charlstm_tui.player.played import FULL
@@ -160,6 +162,28 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (found[-1][0] - 7, None)])
         await it.press("h")
         await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
+
+
+async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, free = InsightJobs.name, asyncio.Event()
+
+    async def held(*arguments: Any) -> NamedCells:
+        await free.wait()
+        return await name(*arguments)
+
+    monkeypatch.setattr(InsightJobs, "name", held)
+    async with playing(run, paused=400) as it:
+        await it.press("x")
+        view = it.screen.cells
+        await it.until(lambda: view.activations is not None)
+        view.choose((1, 1))
+        await it.press("h")
+        await it.until(lambda: len(view.history) == len(checkpoints(run)))
+        free.set()
+        await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run)))
+        assert {len(found.scores) for found in view.history} == {len(view.cell_list.cells)}
 
 
 def bars_of(named: NamedCell, scores: list[float]) -> list[str]:
