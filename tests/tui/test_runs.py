@@ -559,9 +559,18 @@ async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypa
         assert asked == [("import", str(Path("old.net").absolute()))] * 2
 
 
-async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: list[Recorded], places: Path) -> None:
+async def test_the_filter_knows_tags_notes_and_settings_and_says_what_it_does_not_know(
+    three: list[Recorded], places: Path
+) -> None:
     with_settings(three[1].run, lr=0.5)
-    async with listed(places, "novel-quick-1") as app:
+    async with listed(places, "novel-quick-1", (100, 40)) as app:
+        await app.enter("t", "good paper", shows="#good #paper")
+        await app.enter("e", "rerun", shows="rerun")
+        assert read_notes(three[1].run) == Notes(("good", "paper"), "rerun")
+        await app.press("slash", *"tag=paper", "space", *"note=rerun")
+        await app.until(lambda: names(app) == ["novel-quick-1"])
+        await app.press("escape")
+        await app.until(lambda: len(names(app)) == 3)
         top = app.mode.query_one(RowList).region.y
         await app.press("slash", *"state=finished", "space", *"lr>0.1")
         await app.until(lambda: names(app) == ["novel-quick-1"])
@@ -615,12 +624,3 @@ async def test_after_a_filter_the_cursor_is_on_the_run_that_it_was_on(three: lis
         await app.shows("1 of 3 runs")
         await app.press("escape", shows="anna-standard-1")
         assert current(app) == "novel-quick-1"
-
-
-async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:
-    async with listed(places, "novel-quick-1", (100, 40)) as app:
-        await app.enter("t", "good paper", shows="#good #paper")
-        await app.enter("e", "rerun", shows="rerun")
-        await app.press("slash", *"tag=paper", "space", *"note=rerun")
-        await app.until(lambda: names(app) == ["novel-quick-1"])
-    assert read_notes(three[1].run) == Notes(("good", "paper"), "rerun")

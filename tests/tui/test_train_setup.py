@@ -92,15 +92,13 @@ def pane_of(app: Driven) -> setup_pane.SetupPane:
     return app.screen.query_one(setup_pane.SetupPane)
 
 
-async def test_rate_is_drawn_where_there_is_room(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text, (200, 60)) as app:
-        await app.shows("LEARNING RATE")
-        await app.until(lambda: "▁" in str(pane_of(app).query_one("#rate-plan", Static).render()))
-
-
-async def test_arrows_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
+async def test_arrows_and_clicks_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
     tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
 ) -> None:
+    async def click(words: str) -> None:
+        row = next(number for number, line in enumerate(app.text().splitlines()) if words in line)
+        await app.pilot.click(offset=(8, row))
+
     async with setup_for(tmp_path, text) as app:
         await app.shows("▸ quick", "23,456")
         assert answers == [("presets", str(text), *NICE)]
@@ -111,6 +109,16 @@ async def test_arrows_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
         await app.shows("2 changes", "d resets", "* seed")
         await app.press("d", lacks="2 changes")
         assert pane_of(app).state.choices == RunChoices()
+        await app.resize(60, 20)
+        for name in ("best", "reference"):
+            await click(f" {name}  ")
+            await app.shows(f"▸ {name}", "Enter start")
+        await click("NETWORK")
+        await app.pilot.pause()
+        assert pane_of(app).state.choices.preset == "reference"
+        await app.resize(200, 60)
+        await app.shows("LEARNING RATE")
+        await app.until(lambda: "█" in str(pane_of(app).query_one("#rate-plan", Static).render()))
 
 
 async def open_settings(app: Driven) -> SettingsDialog:
@@ -279,21 +287,6 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
         assert [new.settings.max_steps for new in refused] == [None]
         await take(app, text)  # what was chosen for it is there again
         await app.shows("▸ standard *", "300 steps", "1 change")
-
-
-async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: Path) -> None:
-    async def click(words: str) -> None:
-        row = next(number for number, line in enumerate(app.text().splitlines()) if words in line)
-        await app.pilot.click(offset=(8, row))
-
-    async with setup_for(tmp_path, text, (60, 20)) as app:
-        await app.shows(*PRESETS, "▸ quick", "Enter start")
-        for name in ("best", "quick", "reference", "standard"):
-            await click(f" {name}  ")
-            await app.shows(f"▸ {name}")
-        await click("NETWORK")
-        await app.pilot.pause()
-        assert pane_of(app).state.choices.preset == "standard"
 
 
 async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
