@@ -535,21 +535,6 @@ def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, desk: Pl
 # ---- closing the app and opening another text while something waits
 
 
-def test_text_alone_is_exported_before_the_model_has_read_it(model: Path, desk: PlayedDesk, tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    desk.open(PlayRequest(str(model)))
-    desk.until(lambda p: p.distribution is not None)
-    desk.insert("hello\nworld")
-    desk.save_as(path, None)
-    desk.save_as(path.with_stem("prose"), None, prose=True)
-    deadline = time.monotonic() + 60
-    while not path.with_stem("prose").exists():
-        assert time.monotonic() < deadline
-    assert desk.played.read_to < desk.played.size
-    assert path.read_text() == "The morninghello\nworld"
-    assert path.with_stem("prose").read_text() == "The morninghello world"
-
-
 def test_closing_waits_for_an_export(
     model: Path, desk: PlayedDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
