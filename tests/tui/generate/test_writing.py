@@ -365,41 +365,24 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         await it.press("ctrl+z")
         await it.until(lambda: it.text == text and it.state.suggestion == own)
         assert "learns" not in it.status()
-
     assert model.read_bytes() == before
 
 
-async def test_a_copy_learns_from_what_is_new_alone_unless_the_text_before_has_changed(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded, jobs, read = load_model(model), InsightJobs(), AdaptiveModel.read
-    count = 0
+async def test_a_copy_that_learns_on_is_as_one_that_has_learnt_all_of_the_text(model: Path) -> None:
+    loaded, jobs, text = load_model(model), InsightJobs(), "The sea and the morning. " * 40
 
-    def counted(adaptive: AdaptiveModel, ids: Any) -> Any:
-        nonlocal count
-        count += len(ids)
-        return read(adaptive, ids)
+    async def learnt(text: str, jobs: InsightJobs) -> list[Any]:
+        return list((await jobs.learnt_model(loaded, text, 1.0, lambda share: None)).model.weights.values())
 
-    monkeypatch.setattr(AdaptiveModel, "read", counted)
-    text = "The sea and the morning. " * 40
+    async def learns(text: str) -> None:
+        for one, other in zip(await learnt(text, jobs), await learnt(text, InsightJobs()), strict=True):
+            assert np.allclose(one, other, atol=1e-4)
 
-    async def learnt(text: str, strength: float, of_jobs: InsightJobs) -> tuple[list[Any], int]:
-        nonlocal count
-        count = 0
-        found = await of_jobs.learnt_model(loaded, text, strength, lambda share: None)
-        return list(found.model.weights.values()), count
-
-    await learnt(text[:600], 1.0, jobs)
-    weights, new = await learnt(text, 1.0, jobs)
-    expected, every = await learnt(text, 1.0, InsightJobs())
-    assert (new, every) == (len(text) - 600, len(text))
-    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(weights, expected, strict=True))
-    _, every = await learnt("A" + text[1:] + "more", 1.0, jobs)
-    assert every == len(text) + 4, "its beginning is another"
-    await jobs.learnt_scores(loaded, text, 2.0, lambda done, total: None)
-    weights, every = await learnt(text, 1.0, jobs)
-    assert every == len(text), "Score has used the copy"
-    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(weights, expected, strict=True))
+    await learns(text[:600])
+    await learns(text)
+    await learns("A" + text[1:] + "more")  # its beginning is another
+    await jobs.learnt_scores(loaded, text, 2.0, lambda done, total: None)  # of Score, which uses the copy
+    await learns(text)
 
 
 def test_a_continuation_has_no_rows_for_its_empty_lines() -> None:
