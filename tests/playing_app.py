@@ -107,6 +107,11 @@ class Session(Driven):
             self.desk.stream(count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running and self.state.is_current)
 
+    async def write_in(self, words: str) -> None:
+        """Write at the end of the text, and go back to Play."""
+        await self.press("w", *words, "escape", "escape")
+        await self.until(lambda: self.text.endswith(words) and self.screen.view_name == "play")
+
     async def score_part(self, start: int, stop: int) -> None:
         """Select these characters of the text that Score shows, and let it show them alone."""
         view = self.screen.score

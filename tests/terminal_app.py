@@ -90,10 +90,6 @@ class Terminal:
         for name in names:
             self.child.send(KEYS.get(name, name))
 
-    def press_at_once(self, *names: str) -> None:
-        """Press keys so quickly that the terminal sends all of them in one piece."""
-        self.child.send("".join(KEYS.get(name, name) for name in names))
-
     def end(self) -> int:
         """Read to the end of the program; its exit code."""
         deadline = time.monotonic() + TIMEOUT

@@ -29,32 +29,6 @@ def waits_or_plays(app: Terminal) -> bool:
     return "takes over as soon as" in app.text or "█ model" in app.text
 
 
-def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]]) -> None:
-    home, environment = machine
-    app = Terminal([], home, environment)
-    app.until("python-reference")
-    app.until("Welcome")
-    app.key("down", "enter")  # past the model in the box, this text
-    app.until("quick")
-    app.until("Enter start")
-    app.key("enter")  # this preset
-    app.until("chars/s")
-    app.until("Enter play")
-    app.key("enter")  # play it
-    app.until(lambda: waits_or_plays(app))  # the next test waits for the text, with a quicker run
-    assert len(workers(home)) >= 1
-    app.key("q")
-    app.until("and quit")
-    app.key("s")
-    assert app.end() == 0
-    assert restored(app.raw)
-    # The run lets other programs go first, the tests beside this one too, and is perhaps still loading torch.
-    deadline = time.monotonic() + 3 * TIMEOUT
-    while workers(home):
-        assert time.monotonic() < deadline, "a worker is left"
-        time.sleep(0.05)
-
-
 def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict[str, str]]) -> None:
     """The third one played the model of step 0, and that stayed after training had ended."""
     home, environment = machine

@@ -42,18 +42,6 @@ def test_a_letter_has_one_meaning_in_all_views_of_a_mode() -> None:
     assert not {place: words for place, words in meanings.items() if len(words) > 1}
 
 
-@pytest.mark.parametrize("id_", ["find", "save", "delete", "name"])
-def test_what_is_done_in_several_modes_has_the_same_key_there(id_: str) -> None:
-    """Renaming, deleting, saving and finding."""
-    keys = {
-        "find": {BY_ID[each].keys[0] for each in ("corpus.find", "generate.find", "runs.find")},
-        "save": {BY_ID[each].keys[0] for each in ("generate.save", "runs.save_curves", "runs.save_chart")},
-        "delete": {BY_ID[each].keys[0] for each in ("runs.delete", "generate.prune_branch")},
-        "name": {BY_ID[each].keys[0] for each in ("runs.rename", "generate.name_branch", "generate.name_cell")},
-    }
-    assert len(keys[id_]) == 1
-
-
 def test_every_action_has_a_key_and_an_id_of_its_own() -> None:
     assert all(action.keys for action in ACTIONS)
     assert not [name for name, times in Counter(action.id for action in ACTIONS).items() if times > 1]
@@ -93,15 +81,6 @@ def test_every_mode_binds_its_part_of_the_table_and_no_letter_runs_before_an_inp
             assert all("ctrl+" in key or key == "f1" for key in binding.key.split(","))
 
 
-def test_modes_have_no_function_keys_and_nothing_needs_option_home_or_end() -> None:
-    for action in ACTIONS:
-        assert not set(action.keys) <= {"home", "end"}
-        for key in action.keys:
-            assert "alt+" not in key
-            function_key = key.startswith("f") and key[1:].isdecimal()
-            assert not function_key or action.handler in ("help", "give_title")  # F2 as in the list of sessions
-
-
 def test_footers_have_an_order_without_ties_and_labels_are_short() -> None:
     for view, scopes in SCOPES.items():
         order = Counter(action.footer for action in active(scopes) if action.footer)
@@ -119,17 +98,3 @@ def test_keys_are_named_as_people_read_them() -> None:
         "Shift+Tab",
         "←",
     ]
-
-
-async def test_action_acts_only_in_a_view_that_has_its_scope(places: Path) -> None:
-    record(places, "finished").close()
-    chart, start = ("train.log_axis",), ("train.start",)
-    async with driven(places) as app:
-        app.app.attach(places / "novel-quick-1")
-        await app.in_mode("train")
-        await app.until(lambda: app.mode.view.id == "watch")
-        assert app.mode.check_action("do", chart)
-        assert not app.mode.check_action("do", start)
-        app.app.attach(None)
-        await app.until(lambda: app.mode.view.id == "setup")
-        assert not app.mode.check_action("do", chart)

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from textual.app import ComposeResult
-from textual.events import Click
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui import process, run_watcher, terminal
-from charlstm_tui.actions import ACTIONS, COMMON, key_name
+from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog
@@ -31,11 +29,10 @@ from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
 from charlstm_tui.run_watcher import RunsState, Watcher
-from charlstm_tui.view import View
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.textual_repairs import SteadyPalette
 from driven_app import Held, driven, training
-from recorded_run import NASTY, STEP_EVERY, record
+from recorded_run import NASTY, record
 
 
 @pytest.mark.parametrize("beside_run", [True, False])
@@ -109,19 +106,10 @@ async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_sho
             await app.until(lambda: app.screen is app.mode)
 
         await app.in_mode("corpus")
-        app.app.do_palette()
-        app.app.do_palette()  # closes it before it is there
-        await closed()
         await app.press("slash")  # in an input
         await app.until(lambda: isinstance(app.app.focused, Input) and app.screen is app.mode)
         palette = await opened()
         await app.shows("Open path", "Filter")
-        click = Click(  # where the screen was before it became smaller
-            palette, 300, 100, 0, 0, button=1, shift=False, meta=False, ctrl=False, screen_x=300, screen_y=100
-        )
-        palette.post_message(click)
-        await app.pilot.pause()
-        assert app.screen is palette
         dialog = ChoiceDialog("Stop?", "", [Choice("y", "yes", True)])
         app.app.push_screen(dialog)
         await app.until(lambda: app.screen is dialog)
@@ -131,9 +119,6 @@ async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_sho
         await app.press("escape")
         await app.until(lambda: app.screen is palette)
         await app.press("ctrl+p")
-        await closed()
-        await opened()
-        await app.press("pagedown", "pageup", "escape", "escape")
         await closed()
         await app.press("escape", "colon")
         await app.shows("What would you like to do?", "Open path", "Type the path of a file or folder")
@@ -240,28 +225,6 @@ async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
         assert app.app.farewell == words
 
 
-async def test_asking_which_actions_are_possible_changes_nothing(places: Path) -> None:
-    def attributes() -> dict[str, object]:
-        found = {}
-        for widget in (app.mode, *app.mode.walk_children()):
-            if type(widget).__module__.startswith("charlstm_tui."):
-                for name, value in vars(widget).items():
-                    found[f"{widget!r}.{name}"] = len(value) if isinstance(value, list | dict | set) else value
-        return {name: value for name, value in found.items() if "_query_" not in name}  # Textual's own cache
-
-    async with training(places) as (_, app):
-        for mode in ("corpus", "train", "generate", "runs"):
-            await app.go(mode)
-            before = attributes()
-            for action in ACTIONS:
-                app.mode.can(action)
-                app.mode.check_action("do", (action.id,))
-            app.mode.footer_labels()
-            app.mode.all_scopes()
-            for name, value in attributes().items():
-                assert value is before[name] or value == before[name], name
-
-
 async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) -> None:
     record(places, "finished").close()
     async with driven(places) as app:
@@ -299,45 +262,6 @@ def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> 
             watcher.read()
         assert (len(reports), steps) == (2, [110, 110])
         assert watcher.latest().series.step == 130
-
-
-def test_watcher_tells_of_figures_less_often_than_of_other_changes(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Watcher, "FIGURES_EVERY", 3)
-    with record(places, "running", steps=100) as run:
-        reports: list[int] = []
-        watcher = Watcher(lambda: reports.append(watcher.latest().series.step), places)
-        watcher.attach(run.run.path)
-        watcher.read()
-        for _ in range(4):
-            run.advance(STEP_EVERY)
-            watcher.read()
-        assert reports == [100, 100 + 3 * STEP_EVERY]
-        run.beat("paused")
-        watcher.read()
-        assert reports == [100, 100 + 3 * STEP_EVERY, 100 + 4 * STEP_EVERY]
-
-
-def test_watcher_thread_ends_on_close(places: Path) -> None:
-    changed = threading.Event()
-    watcher = Watcher(changed.set, places)
-    watcher.start()
-    record(places, "finished").close()
-    watcher.read_soon()
-    assert changed.wait(10)
-    assert [run.name for run in watcher.latest().runs] == ["novel-quick-1"]
-    watcher.close()
-    watcher.join(10)
-    assert not watcher.is_alive()
-
-
-def test_a_damaged_run_is_listed_with_its_problem(places: Path) -> None:
-    record(places, "finished").close()
-    (places / "novel-quick-1" / "run.json").write_text("{")
-    watcher = Watcher(lambda: None, places)
-    watcher.read()
-    assert "damaged" in watcher.latest().runs[0].problem
 
 
 async def test_run_command_returns_the_result_or_raises_the_message_of_the_command(places: Path) -> None:
@@ -466,29 +390,3 @@ def test_a_wrong_argument_is_one_sentence(
     assert len(said.err.splitlines()) == 1
     assert words in said.err
     assert not said.out
-
-
-class Letters(View):
-    """A view of one line."""
-
-    def compose(self) -> ComposeResult:
-        yield Static("A B C")
-
-    def scopes(self) -> tuple[str, ...]:
-        return COMMON
-
-
-async def test_view_that_is_opened_is_left_by_esc_to_the_one_that_is_named_or_to_the_first(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        first = app.mode.view
-        app.mode.views |= {name: Letters(id=name) for name in ("letters", "more-letters")}
-        await app.mode.open_view("letters")
-        await app.mode.open_view("more-letters", "letters")
-        assert app.mode.view.id == "more-letters"
-        await app.press("escape")
-        assert app.mode.view.id == "letters"
-        await app.press("escape")
-        assert app.mode.view is first
-        await app.until(lambda: app.mode.focused is app.mode.query_one(first.MAIN_PANE))
-        assert not app.mode.leave_view()

@@ -11,7 +11,6 @@ from textual.widgets import TextArea
 from charlstm_tui.app_state import AppState, load_state, save_state, state_file
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.errors_dialog import ErrorsDialog
-from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.theme import DARK
 from charlstm_tui.train.screen import TrainScreen
@@ -78,15 +77,6 @@ async def test_colouring_and_speed_are_those_of_models_without_their_own(places:
         await session.until(lambda: session.screen.play.playing)
         assert session.state.speed == 15
         assert session.screen.play.scale.name == "entropy"
-
-
-async def test_speed_of_a_model_wins_over_the_configuration(places: Path, config: Path) -> None:
-    config.write_text("speed = 15\n")
-    remember("demo", Preferences(speed=250.0, colour="rank"))
-    async with playing("demo", speed=None) as session:
-        await session.until(lambda: session.screen.play.playing)
-        assert session.state.speed == 250
-        assert session.screen.play.scale.name == "rank"
 
 
 async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -184,8 +182,6 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
         for now, progress, words in (
             (100.0, ReadProgress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
             (110.0, ReadProgress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
-            (114.0, ReadProgress(300, 1000, "checking"), "30%  checking 1.0 kB"),  # the next file of a folder
-            (120.0, ReadProgress(500, 1000, "reading"), "50%  left 0:20  reading 1.0 kB"),
             (140.0, ReadProgress(0, 500, "encoding"), "0%  encoding 500 B"),
             (143.0, ReadProgress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
         ):
@@ -216,37 +212,15 @@ async def test_hostile_text_is_literal_and_what_should_be_cleaned_or_is_no_text_
 
 
 @pytest.mark.usefixtures("counted")
-async def test_texts_and_folders_are_read_in_threads_and_again_when_they_have_changed(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_folder_is_read_again_when_it_has_changed(places: Path) -> None:
     folder = Path("plays")
     folder.mkdir()
     (folder / "first.txt").write_text(PROSE)
-    wrong: list[str] = []
-
-    def watched(name: str) -> None:
-        module, _, function = name.rpartition(".")
-        real = getattr(importlib.import_module(module), function)
-
-        def call(*args: object, **options: object) -> object:
-            if threading.current_thread() is threading.main_thread():
-                wrong.append(name)
-            return real(*args, **options)
-
-        monkeypatch.setattr(name, call)
-
-    for name in ("corpus.open_corpus", "corpus.preview", "corpus.encoding_choices", "statistics.describe"):
-        watched(f"charlstm.text.{name}")
-    watched("charlstm_tui.corpus.texts_view.sections")
     async with driven(places, text="plays") as app:
         await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
         (folder / "second.txt").write_text(PROSE)
         view(app).show_current()
         await app.shows(f"{2 * len(PROSE):,} characters", "compressor (xz)")
-        (folder / "second.txt").unlink()
-        view(app).show_current()
-        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
-    assert wrong == []
 
 
 async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
@@ -275,29 +249,23 @@ async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) ->
         await app.in_mode("train")
 
 
-async def test_folders_are_walked_with_enter(places: Path) -> None:
-    Path("poems").mkdir()
-    Path("poems/sonnet.txt").write_text(PROSE)
-    async with driven(places) as app:
-        await onto(app, "poems/")
-        await app.shows("Enter opens poems/", "open folder")
-        await app.press("enter", shows="sonnet.txt")
-        rows = app.mode.query_one(RowList)
-        await app.until(lambda: str(rows.cursor).endswith("sonnet.txt"))  # not on the way out again
-        await onto(app, "..")
-        await app.press("enter")
-        await app.until(lambda: str(rows.cursor).endswith("poems"))  # where one came from
-
-
-async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
+async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it(places: Path) -> None:
     Path("deep/er").mkdir(parents=True)
     Path("deep/er/tale.txt").write_text(PROSE)
     async with driven(places) as app:
-        await app.in_mode("corpus")
+        await onto(app, "deep/")
+        await app.shows("Enter opens deep/", "open folder")
+        await app.press("enter", shows="er/")
+        await onto(app, "er/")
+        await app.press("enter", shows="tale.txt")
+        rows = app.mode.query_one(RowList)
+        await app.until(lambda: str(rows.cursor).endswith("tale.txt"))  # not on the way out again
+        await onto(app, "..")
+        await app.press("enter")
+        await app.until(lambda: str(rows.cursor).endswith("er"))  # where one came from
+
         await app.enter("o", "deep/nothing")
         await app.shows("There is no file", "nothing")
-        await app.answer("~nobody/notes.txt")
-        await app.shows("There is no file", "notes.txt")
         await app.answer("long " * 1000)
         await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
         line = app.screen.query_one(Input)
@@ -416,16 +384,6 @@ def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> N
     size = {"quick": "300 k characters", "best": "320 k characters"}[preset_name]
     assert in_train.startswith(size)
     assert in_corpus.startswith(f"{size} held out by {preset_name},")
-
-
-async def test_states_of_few_texts_are_kept(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.MAX_STATES", 3)
-    for number in range(6):
-        Path(f"{number}.txt").write_text(PROSE)
-    async with driven(places) as app:
-        await app.shows("▸ 0.txt")
-        await app.press(*["down"] * 5, shows=("▸ 5.txt", "It was the best of times"))
-        assert len(view(app)._states) == 3
 
 
 def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:

@@ -60,22 +60,12 @@ async def test_a_dialog_answers_once_and_in_its_turn(tmp_path: Path) -> None:
         quick.dismiss(True)  # before it is there
         await answered(True)
 
-        await app.app.push_screen(question("keys"), answers.append)
-        options = app.screen.query_one(OptionList)
-        app.screen.set_focus(options)
-        await app.pilot.pause()
-        app.burst("down", "up", "down")
-        await options.remove()  # the widget that had a key is gone
-        await app.press("escape")
-        await answered(None)
-
-        for wanted in ("first", "second", "third"):
-            choices = [Choice(word[0], word, word) for word in ("first", "second", "third")]
-            app.app.push_screen(ChoiceDialog("Which one?", "", choices), answers.append)
-            lines = (await app.shows("Which one?", "third")).splitlines()
-            row = next(number for number, line in enumerate(lines) if wanted in line)
-            await app.pilot.click(offset=(lines[row].index(wanted), row))
-            await answered(wanted)
+        choices = [Choice(word[0], word, word) for word in ("first", "second", "third")]
+        app.app.push_screen(ChoiceDialog("Which one?", "", choices), answers.append)
+        lines = (await app.shows("Which one?", "third")).splitlines()
+        row = next(number for number, line in enumerate(lines) if "second" in line)
+        await app.pilot.click(offset=(lines[row].index("second"), row))
+        await answered("second")
 
 
 async def test_long_dialogs_leave_room_for_the_keys_and_are_as_wide_as_their_answers(tmp_path: Path) -> None:
@@ -83,17 +73,14 @@ async def test_long_dialogs_leave_room_for_the_keys_and_are_as_wide_as_their_ans
     found = tuple(Continuation("words of a line " * 4 + "\n" + "and of another one " * 4, 1.5) for _ in range(6))
     async with driven(tmp_path) as app:
         await app.in_mode("corpus")
-        for rows in (12, 24, 36):
-            await app.resize(80, rows)
-            await app.app.push_screen(ErrorsDialog([f"entry {number} is wrong" for number in range(200)]))
-            await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
-            await app.press("escape")
-            if rows > 12:
-                dialog = ContinuationsDialog("before", lambda first: None)
-                await app.app.push_screen(dialog)
-                dialog.show(Continuations(1, found, complete=True))
-                await app.shows("words of a line", "r others", "Esc cancel")
-                await app.press("escape")
+        await app.app.push_screen(ErrorsDialog([f"entry {number} is wrong" for number in range(200)]))
+        await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
+        await app.press("escape")
+        dialog = ContinuationsDialog("before", lambda first: None)
+        await app.app.push_screen(dialog)
+        dialog.show(Continuations(1, found, complete=True))
+        await app.shows("words of a line", "r others", "Esc cancel")
+        await app.press("escape")
         await app.resize(120, 36)
         await app.app.push_screen(ChoiceDialog("Start from", "", [Choice("1", name, 1), Choice("n", "new", 0)]))
         await app.shows(name)

@@ -47,19 +47,6 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         assert key_of("train.resume") == "v"
 
 
-async def test_key_moves_without_taking_it_from_actions_of_other_times(places: Path, config: Path) -> None:
-    record(places, "finished").close()
-    config.write_text('[keys]\n"train.pause" = "p"\n"runs.mark" = "enter"\n"runs.open" = "space"\n')
-    async with driven(places) as app:
-        await app.go("runs")
-        await app.press("enter", shows="✓ novel-quick-1")
-        await app.press("space", mode="train")
-        bound = {key: each.binding.id for key, each in app.mode.active_bindings.items()}
-        assert bound["enter"] == "train.play"  # which Space of train.pause must not take along
-        assert "p" not in bound
-        assert {"m", "n", "z", "u"} <= bound.keys()
-
-
 async def test_palette_carries_out_actions_of_other_modes_and_knows_other_words(places: Path, config: Path) -> None:
     record(places, "finished").close()
     async with driven(places) as app:

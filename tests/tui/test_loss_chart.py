@@ -8,12 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.app import App, ComposeResult
-from textual.containers import Horizontal
-from textual.widgets import Static
 
 from charlstm.runs.series import Curve
-from charlstm_tui.theme import DARK
 from charlstm_tui.widgets.chart_painting import (
     ROLE,
     ChartData,
@@ -24,7 +20,6 @@ from charlstm_tui.widgets.chart_painting import (
     place_of_label,
     short_number,
 )
-from charlstm_tui.widgets.loss_chart import LossChart
 from random_examples import examples
 
 
@@ -45,26 +40,6 @@ def braille(text: str) -> int:
 def drawn(data: ChartData, width: int = 80, height: int = 16, **view: Any) -> str:
     """The chart as text."""
     return paint(data, ChartView(**view), width, height).text()
-
-
-async def test_a_drag_over_the_chart_selects_nothing() -> None:
-    class Beside(App[None]):
-        CSS = "#words { width: 10; }"
-
-        def compose(self) -> ComposeResult:
-            with Horizontal():
-                yield LossChart()
-                yield Static("words\nbeside it", id="words")
-
-    app = Beside()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.mouse_down(LossChart, offset=(5, 5))
-        await pilot.hover("#words", offset=(3, 1))
-        await pilot.mouse_up("#words", offset=(3, 1))
-        assert not app.screen.get_selected_text()
-        await pilot.mouse_down("#words", offset=(0, 0))
-        await pilot.hover("#words", offset=(3, 1))
-        assert app.screen.get_selected_text()
 
 
 def test_validation_owns_its_cells_and_differs_in_shape() -> None:
@@ -142,26 +117,6 @@ def test_log_axes_space_decades_evenly_and_time_is_written_as_time() -> None:
     assert "time" in last
 
 
-async def test_the_widget_paints_only_what_changed_and_zoom_has_ends() -> None:
-    app = ChartApp()
-    async with app.run_test(size=(120, 36)):
-        chart = app.query_one(LossChart)
-        data = falling(10_000)
-        chart.show(data)
-        first = chart.painted()
-        chart.show(data)
-        assert chart.painted() is first
-        chart.set_view(bits=True)
-        assert chart.painted() is not first
-        for _ in range(20):
-            chart.set_view(zoom=chart.view.zoom + 1)
-        assert chart.view.zoom > 3
-        assert chart.painted().text()
-        for _ in range(30):
-            chart.set_view(zoom=chart.view.zoom - 1)
-        assert chart.view.zoom == -1
-
-
 @given(
     width=st.integers(0, 130),
     height=st.integers(0, 50),
@@ -197,15 +152,6 @@ def test_short_numbers() -> None:
     assert [short_number(value) for value in (0, 0.5, 950, 1200, 12_000, 1_500_000, 5e15)] == [
         "0", "0.5", "950", "1,200", "12k", "1.5M", "5.0e15",
     ]  # fmt: skip
-
-
-class ChartApp(App[None]):
-    def on_mount(self) -> None:
-        self.register_theme(DARK)
-        self.theme = DARK.name
-
-    def compose(self) -> ComposeResult:
-        yield LossChart()
 
 
 def test_a_reference_label_without_a_free_place_on_its_line_stands_beside_it() -> None:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 
 from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
-from charlstm.generation.rows import GENERATED, TYPED, NextCharDistribution
+from charlstm.generation.rows import TYPED
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
@@ -68,14 +67,6 @@ def running() -> Iterator[Running]:
     assert running.thread.close(60)
 
 
-def test_text_streams_as_a_session_draws_it_and_stops_after_its_count(running: Running) -> None:
-    order = running.order(stream=Stream(FULL, 1000))
-    last = running.until(lambda batch: bool(batch.stopped))
-    assert last.stopped == "count"
-    expected = Session(tiny_model(), PRIME)
-    assert running.added(order) == "".join(step.char for step in expected.stream(1000))
-
-
 def test_batch_is_about_the_order_that_was_put_last(running: Running) -> None:
     """What was generated and not taken is generated again."""
     first = running.order(stream=Stream(FULL, 10**9))
@@ -91,55 +82,6 @@ def test_batch_is_about_the_order_that_was_put_last(running: Running) -> None:
     third = running.order(PRIME + whole)
     running.until(lambda batch: batch.order is third and batch.ahead is not None)
     assert all(batch.order is third for batch in running.batches[count:])
-
-
-def test_orders_that_come_faster_than_they_are_carried_out_leave_the_last(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    positions: list[int] = []
-    distribution = Reading.distribution
-
-    def seen(reading: Reading, position: int, count: int = 10) -> NextCharDistribution:
-        positions.append(position)
-        return distribution(reading, position, count)
-
-    monkeypatch.setattr(Reading, "distribution", seen)
-    text = PRIME + "the light on the stairs " * 20
-    for position in range(len(text), len(PRIME) + 100, -1):
-        last = running.order(text, cursor=position)
-    running.until(lambda batch: batch.order is last and batch.ahead is not None)
-    assert len(positions) < 10
-    assert positions[-1] == len(PRIME) + 101
-
-
-def test_batches_come_at_most_twenty_times_a_second(running: Running) -> None:
-    begin = time.monotonic()
-    running.order(stream=Stream(500, 250))
-    running.until(lambda batch: bool(batch.stopped))
-    seconds = time.monotonic() - begin
-    assert seconds > 0.4  # 250 characters at 500 a second
-    assert len(running.batches) <= 20 * seconds + 4
-
-
-def test_screen_that_draws_nothing_gets_no_second_batch_of_a_stream() -> None:
-    running = Running()
-    work = Work(running.batches.append)
-    work.begin(running.order(stream=Stream(FULL, 10**9)), lambda: None)
-    for _ in range(3):
-        work.turn(time.monotonic() + 2 * model_thread.BATCH_INTERVAL, may_post=False)
-    assert not running.batches
-    work.turn(time.monotonic() + 0.001, may_post=True)
-    assert len(running.batches) == 1
-
-
-def test_model_slower_than_the_speed_does_not_wait_between_characters(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    draw = Reading.draw
-    monkeypatch.setattr(Reading, "draw", lambda self: (time.sleep(0.01), draw(self))[1])
-    monkeypatch.setattr(model_thread, "BATCH_INTERVAL", 1.0)
-    running.order(stream=Stream(500, 100))
-    running.until(lambda batch: bool(batch.stopped))  # one character between two batches would take longer
 
 
 def test_nothing_is_generated_while_the_text_is_hidden() -> None:
@@ -176,20 +118,6 @@ def test_question_is_answered_once_the_text_is_read_and_goes_with_its_order(runn
     assert not any(batch.answered for batch in running.batches[count:])
 
 
-def test_text_before_the_cursor_is_read_first_while_it_is_written(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(model_thread, "READING_INTERVAL", 0.0)
-    text = PRIME + "the light on the stairs " * 10
-    running.order(text, cursor=30, writing=True)
-    ahead = running.until(lambda batch: batch.ahead is not None)
-    read = [batch.figures for batch in running.batches[: running.batches.index(ahead) + 1]]
-    assert sum(len(figures.marks) for figures in read if figures is not None) == 30 - len(PRIME)
-    running.until(
-        lambda batch: batch.figures is not None and batch.figures.start + len(batch.figures.marks) == len(text)
-    )
-
-
 @pytest.mark.parametrize("method", ["draw", "distribution", "follow"])
 def test_unexpected_error_ends_the_order_alone(
     method: str, running: Running, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
@@ -223,35 +151,6 @@ def test_thread_survives_an_error_outside_all_texts(unexpected_errors: deque[str
     order = running.order(stream=Stream(FULL, 10))
     running.until(lambda batch: batch.order is order and bool(batch.stopped))
     assert running.thread.close(60)
-
-
-def test_another_model_and_an_edited_prime_are_read_and_the_one_before_is_kept(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[int] = []
-    add = Reading._add
-    monkeypatch.setattr(Reading, "_add", lambda self, *values: (read.append(1), add(self, *values)))
-    text = PRIME + "the light on the stairs"
-    first = running.order(text)
-    running.until(lambda batch: batch.order is first and batch.ahead is not None)
-    assert len(read) == len(text) - len(PRIME)
-    other = replace(first, prime_length=0, figures_from=0)
-    running.thread.put(0, other)
-    running.until(lambda batch: batch.order is other and batch.ahead is not None)
-    assert len(read) == 2 * len(text) - len(PRIME)
-    back = replace(first)
-    running.thread.put(0, back)
-    marks = running.until(lambda batch: batch.order is back and batch.ahead is not None).figures
-    assert len(marks.marks) == len(text) - len(PRIME)
-    assert len(read) == 2 * len(text) - len(PRIME)
-
-
-def test_marks_have_who_wrote_each_character(running: Running) -> None:
-    order = running.order(PRIME + "own", stream=Stream(FULL, 5))
-    running.until(lambda batch: bool(batch.stopped))
-    figures = [batch.figures for batch in running.batches if batch.order is order and batch.figures is not None]
-    origins = [mark >> 12 for each in figures for mark in each.marks]
-    assert origins == [TYPED + 1] * 3 + [GENERATED + 1] * 5
 
 
 def test_closing_ends_a_stream_at_once() -> None:

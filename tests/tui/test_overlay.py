@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,14 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlstm.runs.folder import Run
 from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
 from charlstm_tui.dialogs import ChoiceDialog
-from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
-from charlstm_tui.runs.run_details import RunDetails, read_details
-from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
 from driven_app import Driven, driven
 from recorded_run import Recorded, record
@@ -108,11 +103,9 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(runs: list
         pane = await overlaid(app)
         assert [run.letter for run in pane.chart.data.runs] == ["a", "b"]
         values = pane.query_one("#overlay-list")
-        for size in ((80, 24), (200, 60)):
-            await app.resize(*size)
-            beside = size[0] == 200
-            await app.until(lambda beside=beside: (values.region.x >= pane.chart.region.right) == beside)
-            assert (values.region.y >= pane.chart.region.bottom) != beside
+        assert values.region.y >= pane.chart.region.bottom
+        await app.resize(200, 60)
+        await app.until(lambda: values.region.x >= pane.chart.region.right)
         await app.press("escape")
         await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)
 
@@ -151,32 +144,16 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[R
         await app.until(lambda: app.mode.view.id == "runs-list" and app.mode.focused is app.mode.query_one("#runs"))
 
 
-async def test_curves_appear_as_their_logs_are_read(
+async def test_of_more_runs_than_there_are_letters_the_first_are_drawn(
     runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And of more marked runs than there are letters no log is read."""
-    gates, read = (threading.Event(), threading.Event()), []
-
-    def waiting(run: Run, known: RunDetails | None = None) -> RunDetails:
-        gates[len(read)].wait(30)
-        read.append(run.name)
-        return read_details(run, known)
-
-    monkeypatch.setattr(run_details, "read_details", waiting)
     monkeypatch.setattr(OverlayPane, "MOST_RUNS", 2)
-    monkeypatch.setattr(TableView, "READ_AFTER", 3600.0)
-    monkeypatch.setattr(OverlayPane, "SHOW_READ_EVERY", 0.0)
     record(places, name="three")
     async with driven(places, (120, 36)) as app:
         await app.go("runs")
         await app.shows("one", "two", "three")
-        await app.press("a", "v", shows="Reading the logs …")
-        gates[0].set()
-        await app.shows("the first 1 run of 3 over steps", "reading 1 more")
-        gates[1].set()
-        await app.shows("the first 2 runs of 3 over steps")
+        await app.press("a", "v", shows="the first 2 runs of 3 over steps")
         await app.lacks("reading")
-        assert len(read) == 2
 
 
 async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(

@@ -1,14 +1,11 @@
-"""The base of widgets that draw their own lines: each line is drawn once, until something changes."""
+"""The base of widgets that draw their own lines: how their parts look."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-import pytest
 from rich.color import Color
-from rich.segment import Segment
 from textual.app import App, ComposeResult
-from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -18,67 +15,15 @@ from charlstm_tui.widgets.painted import Painted
 class Lines(Painted, Widget):
     PARTS: ClassVar = {"loud": "bold", "faint": "white 50% on black 50%"}
     ANSI_PARTS: ClassVar = {"loud": "dim"}
-    DEFAULT_CSS = "Lines { height: 4; background: white; } Lines.-red { color: red; }"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words = ("one", "two")
-        self.drawn = 0
+    DEFAULT_CSS = "Lines { background: white; }"
 
     def draw(self) -> list[Strip]:
-        self.drawn += 1
-        return [Strip([Segment(word, self.look("loud"))]) for word in self.words]
+        return []
 
 
 class Host(App[None]):
     def compose(self) -> ComposeResult:
         yield Lines()
-
-
-def shown(lines: Lines) -> list[str]:
-    return [lines.render_line(y).text.strip() for y in range(4)]
-
-
-async def test_lines_are_drawn_once_and_blank_below() -> None:
-    async with Host().run_test() as pilot:
-        lines = pilot.app.query_one(Lines)
-        lines.repaint()
-        before = lines.drawn
-        assert shown(lines) == shown(lines) == ["one", "two", "", ""]
-        assert lines.drawn == before + 1
-        lines.words = ("three",)
-        lines.repaint()
-        assert shown(lines) == ["three", "", "", ""]
-
-
-async def test_only_lines_that_changed_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Host().run_test() as pilot:
-        lines = pilot.app.query_one(Lines)
-        assert shown(lines) == ["one", "two", "", ""]
-        sent: list[Region] = []
-        monkeypatch.setattr(lines, "refresh", lambda *regions: sent.extend(regions))
-        lines.repaint_changed()
-        assert sent == []
-        lines.words = ("one", "2", "three")
-        lines.repaint_changed()
-        assert [(region.y, region.height) for region in sent] == [(1, 1), (2, 1)]
-        assert shown(lines) == ["one", "2", "three", ""]
-
-
-async def test_lines_are_drawn_again_in_another_style_or_size() -> None:
-    async with Host().run_test() as pilot:
-        lines = pilot.app.query_one(Lines)
-        style = lines.render_line(0)._segments[0].style
-        assert style.bold
-        lines.add_class("-red")
-        await pilot.pause()
-        changed = lines.render_line(0)._segments[0].style
-        assert changed.color != style.color
-        before = lines.drawn
-        await pilot.resize_terminal(40, 20)
-        await pilot.pause()
-        shown(lines)
-        assert lines.drawn > before
 
 
 async def test_what_is_transparent_in_a_part_shows_the_background_of_the_widget() -> None:

@@ -3,7 +3,6 @@ writes. Nothing in them depends on the time, the machine, its Python or the last
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -187,8 +186,3 @@ async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path)
             await it.press("escape", "ctrl+end", "w", *" the")
             await it.until(lambda: bool(played.state.suggestion))
             await screens.compare("write", it)
-
-
-def test_every_snapshot_is_of_a_screen_that_is_compared() -> None:
-    compared = re.findall(r'compare\("([\w-]+)"', Path(__file__).read_text(encoding="utf-8"))
-    assert sorted(path.stem for path in FOLDER.iterdir()) == sorted(compared)

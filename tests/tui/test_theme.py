@@ -26,7 +26,6 @@ from charlstm_tui.theme import (
     own_variables,
     themes_for,
 )
-from charlstm_tui.widgets.textual_repairs import SteadyPalette
 from driven_app import driven
 
 OWN = {name for name in ANSI_DARK if not name.startswith("run-")}
@@ -105,19 +104,6 @@ def test_our_own_themes_need_no_correction_and_quiet_text_is_as_legible_as_any(t
     for behind in ("background", "panel"):
         assert contrast(Color.parse(theme.variables["quiet"]), Color.parse(variables[behind])) >= TEXT
     assert contrast(Color.parse(theme.variables["quiet"]), Color.parse(theme.variables["cursor-line"])) >= QUIET
-
-
-async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("colon", *"theme", shows="Change the current theme")
-        await app.press("enter")
-        await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Which theme" in app.text())
-        await app.press(*"charlstm-light")
-        options = app.screen.query_one(OptionList)
-        await app.until(lambda: options.option_count == 1)
-        await app.press("enter")
-        await app.until(lambda: app.app.theme == LIGHT.name and app.screen is app.mode)
 
 
 def test_themes_of_the_terminals_colours_avoid_those_that_are_hard_to_read() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,31 +92,13 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
         await app.shows("70 %")
         assert chart.painted().text() != before.text()
         assert samples.following
-        await app.press("tab")
-        await app.until(lambda: app.app.focused is samples)
-        await app.press("up", "pageup", "pageup", "pageup")
+        await app.press("tab", "up", "pageup", "pageup", "pageup")
         await app.until(lambda: samples.highlighted == 0 and samples.scroll_offset.y == 0)
         recorded.advance(50)
         await app.until(lambda: len(samples.samples) == 16)
         assert samples.highlighted == 0
         await app.press("down", "pagedown", "pagedown", "pagedown")
         await app.until(lambda: samples.following)
-
-
-async def test_nothing_is_painted_while_nothing_happens_and_equal_notifications_are_shown_once(tmp_path: Path) -> None:
-    async with training(tmp_path, "finished") as (_, app):
-        await app.shows("Finished", "m more minutes")
-        await app.pilot.pause()
-        chart = app.screen.query_one(LossChart)
-        painted = chart.painted()
-        app.mode.refresh_state()
-        await app.pilot.pause()
-        assert chart.painted() is painted
-        for _ in range(10):
-            app.app.notify_info("The exact state is saved.")
-        app.app.notify_info("Something else.")
-        await app.shows("The exact state is saved.", "Something else.")
-        assert app.text().count("The exact state is saved.") == 1
 
 
 async def test_hostile_samples_and_names_are_literal(tmp_path: Path) -> None:
@@ -219,10 +201,13 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_then_what_was_chosen(
 async def test_chart_keys_change_the_view_which_is_named_and_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[tuple[str, float]] = []
-    monkeypatch.setattr(
-        run_actions, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
-    )
+    written, write = list[tuple[str, float]](), run_actions.write_chart_of
+
+    def noted(path: Path, runs: Sequence[Path], axis: str, smoothing: float) -> None:
+        written.append((axis, smoothing))
+        write(path, runs, axis, smoothing)
+
+    monkeypatch.setattr(run_actions, "write_chart_of", noted)
     async with training(tmp_path) as (_, app):
         chart = app.screen.query_one(LossChart)
         await app.shows("smoothing: light")
@@ -244,8 +229,8 @@ async def test_chart_keys_change_the_view_which_is_named_and_saved(
         await app.press("w")
         await app.until(lambda: isinstance(app.screen, SaveDialog))
         await app.press("enter")
-        await app.until(lambda: written == [("seconds", SMOOTHING[app.mode.query_one(RunPane).smoothing][1])])
-        await app.until(lambda: app.screen is app.mode)
+        await app.until(lambda: app.screen is app.mode and Path("novel-quick-1.svg").exists())
+        assert written == [("seconds", SMOOTHING[app.mode.query_one(RunPane).smoothing][1])]
         await app.press("z")
         await app.until(lambda: app.screen.maximized is chart)
         await app.shows("z back")
@@ -520,15 +505,6 @@ def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> Non
     assert ending.value == f"{run.prediction.low:.2f}–{run.prediction.high:.2f}"
     assert ending.short
     assert shown[ended.run.name].prediction is None
-
-
-async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
-    async with training(tmp_path, "finished") as (_, app):
-        await app.until(lambda: app.screen.watching.attached.spec is not None)
-        await app.press("n")
-        await app.shows("novel.txt", "PRESETS", "✗ ")  # which is not there: the pane says so
-        assert app.app.run_path is None
-        assert app.app.corpus.source == "/texts/novel.txt"
 
 
 @pytest.mark.parametrize("newer", [False, True])

@@ -14,7 +14,6 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
-from charlstm.runs.folder import list_runs
 from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel
 from charlstm.training.presets import PRESETS, preset
@@ -24,7 +23,6 @@ from charlstm_tui.train import setup_pane
 from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from charlstm_tui.train.setup import Setup
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import DEADLINE, Driven, Held, driven
 from recorded_run import record
@@ -94,21 +92,13 @@ def pane_of(app: Driven) -> setup_pane.SetupPane:
     return app.screen.query_one(setup_pane.SetupPane)
 
 
-async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp_path: Path, text: Path) -> None:
-    """They were drawn while they had no width, and nothing drew them again if the text was read quickly."""
-    async with setup_for(tmp_path, None) as app:
-        await app.shows("No text is chosen yet. 1 goes to Corpus")
-        await app.resize(200, 60)
-        assert "LEARNING RATE" not in await app.shows("No text is chosen yet")
-        await app.press("enter", "a", "f", "right", shows="No text is chosen yet")
-        pane_of(app).state = Setup(CorpusChoice(str(text), text.name))
-        rates = pane_of(app).query_one("#rate-plan", Static)
-        await app.until(lambda: str(rates.render()).strip())
-
-
-async def test_arrows_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
+async def test_arrows_and_clicks_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
     tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
 ) -> None:
+    async def click(words: str) -> None:
+        row = next(number for number, line in enumerate(app.text().splitlines()) if words in line)
+        await app.pilot.click(offset=(8, row))
+
     async with setup_for(tmp_path, text) as app:
         await app.shows("▸ quick", "23,456")
         assert answers == [("presets", str(text), *NICE)]
@@ -119,6 +109,16 @@ async def test_arrows_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
         await app.shows("2 changes", "d resets", "* seed")
         await app.press("d", lacks="2 changes")
         assert pane_of(app).state.choices == RunChoices()
+        await app.resize(60, 20)
+        for name in ("best", "reference"):
+            await click(f" {name}  ")
+            await app.shows(f"▸ {name}", "Enter start")
+        await click("NETWORK")
+        await app.pilot.pause()
+        assert pane_of(app).state.choices.preset == "reference"
+        await app.resize(200, 60)
+        await app.shows("LEARNING RATE")
+        await app.until(lambda: "█" in str(pane_of(app).query_one("#rate-plan", Static).render()))
 
 
 async def open_settings(app: Driven) -> SettingsDialog:
@@ -256,21 +256,6 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
         await app.until(lambda: app.app.run_path == tmp_path / "fresh")
 
 
-async def test_enter_twice_makes_one_run(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the disk takes over the first."""
-    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting").run)
-    start = Held(monkeypatch, setup_pane, "start_run")
-    async with setup_for(tmp_path, text) as app:
-        await app.shows("Enter start")
-        await app.press("enter")
-        await app.until(start.called.is_set)
-        await app.press("enter")
-        await app.pilot.pause()
-        start.release()
-        await app.in_mode("generate")  # the second one plays it
-    assert len(list_runs(tmp_path)) == 1
-
-
 async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
     tmp_path: Path, text: Path, refused: list[NewRun]
 ) -> None:
@@ -304,21 +289,6 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
         await app.shows("▸ standard *", "300 steps", "1 change")
 
 
-async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: Path) -> None:
-    async def click(words: str) -> None:
-        row = next(number for number, line in enumerate(app.text().splitlines()) if words in line)
-        await app.pilot.click(offset=(8, row))
-
-    async with setup_for(tmp_path, text, (60, 20)) as app:
-        await app.shows(*PRESETS, "▸ quick", "Enter start")
-        for name in ("best", "quick", "reference", "standard"):
-            await click(f" {name}  ")
-            await app.shows(f"▸ {name}")
-        await click("NETWORK")
-        await app.pilot.pause()
-        assert pane_of(app).state.choices.preset == "standard"
-
-
 async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,28 +305,6 @@ async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
         slowdown[0] = 1.0
         await app.press("1", "2")  # Train is entered again
         await app.lacks("The processor has other work")
-
-
-async def test_a_reset_during_a_measurement_discards_it(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measure, free = setup_pane.run_command, asyncio.Event()
-
-    async def held(*argv: str) -> Any:
-        if "seed=5" in argv:
-            await free.wait()
-        return await measure(*argv)
-
-    monkeypatch.setattr(setup_pane, "run_command", held)
-    async with setup_for(tmp_path, text, (100, 30)) as app:
-        await app.shows("23,456")
-        pane = pane_of(app)
-        pane.choose(RunChoices(changes={"seed": 5}))
-        await app.until(lambda: pane.state.measuring)
-        pane.do_reset()
-        free.set()
-        await app.until(lambda: not pane.state.measuring)
-        assert pane.state.changed_costs == {}
 
 
 async def test_text_is_read_again_after_an_unexpected_error_or_a_change(

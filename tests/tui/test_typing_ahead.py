@@ -8,6 +8,7 @@ import pytest
 from textual.events import Paste
 from textual.widgets import Input
 
+from charlstm.runs.folder import list_runs
 from charlstm.runs.models import demo_path
 from charlstm_tui import run_actions
 from charlstm_tui.choices import CorpusChoice
@@ -45,6 +46,7 @@ async def test_three_enters_at_once_train_the_first_text_and_play_it(
         assert app.mode.MODE == "train"
         start.release()
         await app.in_mode("generate")
+    assert len(list_runs(places)) == 1
 
 
 @pytest.mark.parametrize("typed", [tuple("dropout"), (Paste("dropout"),)], ids=["typed", "pasted"])
@@ -57,29 +59,6 @@ async def test_what_is_typed_for_the_settings_reaches_the_field_for_which_it_is_
         app.burst("a", *typed)
         await app.until(lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
         await app.until(lambda: app.screen.query_one("#setting-line", Input).value == "dropout")
-
-
-async def test_a_key_waits_until_the_text_is_read(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Held(monkeypatch, setup_pane, "read_text_facts")
-    async with driven(places) as app:
-        app.app.use_corpus(CorpusChoice(str(text), text.name))
-        await app.in_mode("train")
-        await app.until(read.called.is_set)
-        app.burst("a", "2")
-        await app.pilot.pause()
-        assert app.screen is app.mode
-        read.release()
-        await app.until(lambda: isinstance(app.screen, SettingsDialog))
-
-
-async def test_leaving_needs_no_text_that_is_read(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Held(monkeypatch, setup_pane, "read_text_facts")
-    async with driven(places) as app:
-        app.app.use_corpus(CorpusChoice(str(text), text.name))
-        await app.in_mode("train")
-        await app.until(read.called.is_set)
-        await app.press("1", mode="corpus")
-        read.release()
 
 
 async def test_enter_in_a_folder_takes_its_first_text_not_that_of_the_folder_before(

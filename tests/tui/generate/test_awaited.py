@@ -15,7 +15,7 @@ from charlstm.training.events import Finished, Paused
 from charlstm_tui.generate.awaited import Awaited
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
-from driven_app import Driven, driven, on_run, training
+from driven_app import Driven, driven, training
 from recorded_run import Recorded, record, stepped, tiny_model
 
 WAITS = "takes over as soon as"
@@ -95,18 +95,6 @@ async def test_enter_while_the_run_starts_waits_too(runs: Path) -> None:
         worker.start()
         worker.advance(400)
         await plays(app, 400)
-
-
-async def test_best_step_that_is_not_known_yet_does_not_count_as_trained(
-    runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The model of step 0 was on disk before the app knew that the best step was 0, and was played for good."""
-    with record(runs, "running", steps=0) as worker:
-        status = replace(worker.run.status(), best_step=None, best_val=None)
-        monkeypatch.setattr("charlstm.runs.folder.read_status", lambda path: status)
-        async with on_run(runs, worker.run.name) as app:
-            await app.press("enter", shows=WAITS)
-            assert step_played(app) is None
 
 
 async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
@@ -305,29 +293,3 @@ async def test_run_that_ends_gives_its_best_model(runs: Path) -> None:
         worker.advance(100)  # this model is hardly better
         worker.end("finished")
         await app.until(lambda: step_played(app) == 1000)
-
-
-@pytest.mark.usefixtures("patient")
-async def test_best_model_of_a_run_that_ended_while_another_mode_was_shown_is_offered(runs: Path) -> None:
-    async with played(runs) as (worker, app):
-        await app.press("left")
-        await app.go("runs")
-        worker.advance(500)
-        worker.end("finished")
-        await app.until(lambda: not app.app.runs_state.live)
-        await app.press("3")
-        await reads(app, "A better model has come: step 900, loss", "] goes on with it")
-
-
-@pytest.mark.usefixtures("patient")
-async def test_run_that_was_played_is_followed_again_when_the_wait_for_another_is_stopped(runs: Path) -> None:
-    async with played(runs) as (worker, app):
-        with record(runs, "running", text="other.txt", steps=0) as other:
-            await app.go("train")
-            app.app.play(str(other.run.path))
-            await app.in_mode("generate")
-            await app.shows(WAITS)
-            await app.press("escape")
-            await app.lacks(WAITS)
-            worker.advance(200)
-            await reads(app, "better model", "step 600, loss")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from textual.app import App, ComposeResult
-from textual.color import Color
 
 from charlstm.generation.document import BranchInfo
 from charlstm_tui.generate.branch_tree import BranchTree, words_at
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.model_thread import ModelThread
-from charlstm_tui.theme import DARK, contrast, own_variables
+from charlstm_tui.theme import DARK, own_variables
 
 
 class Host(App[None]):
@@ -68,21 +66,6 @@ async def test_figure_gives_way_to_a_name_that_would_be_cut() -> None:
         assert [row.split() for row in app.rows()[1:3]] == [
             ["└", "1", "the", "light", "speaks"], ["●", "└", "2", "brief", "1,067"],
         ]  # fmt: skip
-
-
-@pytest.mark.parametrize("theme", ["nord", "rose-pine-dawn"])
-async def test_the_highlighted_branch_is_readable(theme: str) -> None:
-    app = Host(theme)
-    async with app.run_test(size=(30, 20)) as pilot:
-        app.tree.show([branch(number) for number in range(5)])
-        app.tree.focus()
-        await pilot.pause()
-        await pilot.press("up")
-        assert app.tree.highlighted is not None
-        for segment in app.tree.render_line(app.tree.highlighted):
-            if segment.text.strip().isascii() and segment.style and segment.style.color and segment.style.bgcolor:
-                colors = map(Color.from_rich_color, (segment.style.color, segment.style.bgcolor))
-                assert contrast(*colors) > 3, segment
 
 
 def test_a_branch_is_called_by_the_words_where_it_parts() -> None:

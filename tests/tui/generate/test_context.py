@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from charlstm.display import plural, quoted
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.generate.context_view import SCALE, ContextCurve, ContextCurves
+from charlstm_tui.generate.context_view import SCALE
 from charlstm_tui.player.marks import level
 from playing_app import playing, scored
 
@@ -49,14 +48,6 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
         gain = here.losses[3] - here.losses[4]  # of the characters 6 to 8 before the cursor
         assert set(marks[place - 8 : place - 5]) == set(SCALE.levels(np.array([gain])).tolist())
 
-        await it.resize(100, 45)
-        twice = replace(found, losses=tuple(2 * loss for loss in found.losses))
-        curves = view.query_one(ContextCurves)
-        curves.show((ContextCurve("MODEL", "", found), ContextCurve("HERE", "", twice)), 4, False)
-        await it.pilot.pause()
-        assert "█" not in "".join(curves.render_line(row).text for row in (1, 2)), "half as high as that below"
-        assert "█" in "".join(curves.render_line(row).text for row in (7, 8))
-
         view.text_view.cursor = 3
         await it.press("left")
         await it.until(lambda: view.here is not None and view.here.lengths == (1, 2))
@@ -71,8 +62,6 @@ async def test_a_text_that_is_too_short_says_so_and_each_longer_one_is_measured(
         await it.press("g")
         view = it.screen.context
         await it.until(lambda: view.here is not None and view.here.lengths[-1] == 50)
-        shown = [name for name in view.query_one(ContextCurves).render_line(8).text.split() if name.isdigit()]
-        assert shown == [str(length) for length in sorted({*LENGTHS[::2], view.here.used})]
         await it.shows("a context of 300 characters")
         await it.press("escape")
         for count in (420, 900):

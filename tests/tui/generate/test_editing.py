@@ -10,7 +10,6 @@ import pytest
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.player.model_thread import Batch, ModelThread
 from playing_app import PRIME, Session, at, playing
@@ -53,19 +52,6 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.enter("i", "own")
         await it.until(lambda: it.text.endswith("own"))
         assert shows_cursor(it)
-
-        it.desk.move(at(5))  # a branch near the start, then back by the list of branches
-        await it.until(lambda: it.position == 5)
-        assert shows_cursor(it)
-        it.desk.choose("q", at(5))
-        await it.until(lambda: it.text.endswith("q"))
-        await it.press("b")
-        await it.until(lambda: it.screen.query_one(BranchTree).has_focus)
-        await it.press("z")
-        await it.until(lambda: it.screen.maximized is not None)
-        await it.press(*["up"] * 5, "enter")
-        await it.until(lambda: it.text.count("\n") >= 59 and it.screen.maximized is None)
-        await it.until(lambda: shows_cursor(it))
 
         it.desk.move(at(20))
         await it.until(lambda: it.position == 20)
@@ -181,9 +167,3 @@ async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> 
         it.desk.insert_at("own text", at(100))
         await it.until(lambda: it.state.length == 108 and it.state.read_to == it.state.size)
         assert it.state.bits_per_char == pytest.approx(mean(108))
-        await it.press("ctrl+z")
-        await it.until(lambda: it.state.length == 1200 and it.state.read_to == it.state.size)
-        assert it.state.bits_per_char == pytest.approx(mean(it.position))
-        await it.says("Undone: typing")
-        await it.press("home", "left")  # only a move, yet what was said was about the change before it
-        await it.until(lambda: "Undone" not in it.status())

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
-from textual.content import Content
 
 import charlstm
 from charlstm.display import symbol
@@ -23,7 +22,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Floats
 from charlstm.insight.activations import activations, likeliest_next
-from charlstm.insight.cells import FEWEST_SPANS, NamedCell, sample_cells, score_cells
+from charlstm.insight.cells import NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
 from charlstm.insight.holding import hold_effects
 from charlstm.insight.influence import Influence, influence
@@ -33,7 +32,7 @@ from charlstm.runs.folder import Run
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
-from charlstm_tui.generate.duel_view import SIDES, rate_words
+from charlstm_tui.generate.duel_view import rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
@@ -105,14 +104,8 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
         rows = [panel.render_line(row).text.rstrip() for row in range(1, 7)]
         assert rows[0] == "".join(char if char.isprintable() else symbol(char) for char in it.text[start:stop]).rstrip()
         assert rows[1:] == ["".join(symbol(each[place]) for each in chars) for place in range(5)]
-        for displayed in (False, True):
-            await it.press("E")
-            assert panel.display is displayed
-
-        found.cells[:] = 0.3  # all states of a constant cell have the middle level
-        found.cells[::2] = np.nextafter(np.float32(0.3), np.float32(1))
-        view.choose((1, 2))
-        assert set(shown(view, CELL)) == {CELL.plain_level}
+        await it.press("E")
+        assert not panel.display
         await it.press("v", says="Why “")
         await it.press("escape")
         assert it.screen.view_name == "cells"
@@ -122,30 +115,13 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
 
 async def test_new_characters_are_coloured_while_text_streams(model: Path) -> None:
     async with cells(model) as (it, view):
-        values = view.activations.cells[:, 0, view.cell[1] - 1]
-        mean, deviation = values.mean(), values.std()
         it.desk.change_speed(lambda speed: 60)
         await it.press("space")
         await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
-        text = view.activations.text
-        expected = activations(load_model(model), text).cells[:, 0, view.cell[1] - 1]
-        found = shown(view, CELL)[: len(text)]
-        if it.state.running:  # counted from the same mean as before
-            assert found == CELL.levels((expected - mean) / deviation).tolist()
+        assert any(shown(view, CELL)[400:410])
         await it.press("space")
         await it.until(lambda: not view.running and view.activations is not None and view.activations.text == it.text)
         await it.until(lambda: shown(view, CELL) == levels(view))
-
-
-def test_the_likeliest_next_are_not_drawn_again_while_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    panel, drawn = NextChars(), []
-    monkeypatch.setattr(panel, "refresh", lambda: drawn.append(True))
-    panel.clear()
-    assert not drawn
-    panel.show("a", "", ["bc"], np.array([[0.5, 0.1]], np.float32), 0)
-    panel.clear()
-    panel.clear()
-    assert len(drawn) == 2
 
 
 @pytest.fixture
@@ -167,22 +143,20 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
             expected = activations(model, text).cells[:, named.cell[0] - 1, named.cell[1] - 1]
             assert np.allclose(each.values[named.cell], expected, atol=1e-5)
             assert np.allclose(each.scores, score_cells(sample_cells(model, text), view.cell_list.cells), atol=1e-4)
+        other = next((1, cell) for cell in range(1, 9) if (1, cell) not in {each.cell for each in view.cell_list.cells})
+        view.choose(other)  # which is not in the list
+        await it.until(lambda: len(view.history) == len(models) and all(other in each.values for each in view.history))
+        view.choose(named.cell)
 
         await it.press("left_square_bracket")
         step = view.history[-2]
-        values = step.values[named.cell]
-        assert shown(view, CELL) == levels_of(values)
-        view.text_view.cursor = 0
-        await it.press("full_stop")
-        assert view.text_view.cursor == next(place for place in most_active(values) if place > 0)
-        await it.says(f"{values[view.text_view.cursor]:+.2f} after “")  # of the model of the step
+        assert shown(view, CELL) == levels_of(step.values[named.cell])
         history = str(view.query_one(CellHistory).render())
         words = (named.feature, f"{named.strength(step.scores[0]):.2f}", str(step.step), f"┈ chance {named.chance:.2f}")
         assert all(word in history for word in (*words, f"named at step {named.step}"))
         why_steps_differ = f"colours of the model at step {step.step}; named at step {named.step} on"
         await it.shows(why_steps_differ, "in the model that is played")
         await it.press("escape")
-        assert not view.query_one(CellHistory).display
         assert shown(view, CELL) == levels(view)
         # The best model of a run that trains was replaced after the models were listed.
         monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (found[-1][0] - 7, None)])
@@ -190,42 +164,16 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
 
 
-async def test_another_cell_is_followed_when_it_is_chosen_before_the_first_step_is_known(
+async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follow, free = InsightJobs.through_training, asyncio.Event()
-
-    async def held(jobs: InsightJobs, *arguments: Any) -> None:
-        await free.wait()
-        await follow(jobs, *arguments)
-
-    async with cells(run) as (it, view):
-        listed = {named.cell for named in view.cell_list.cells}
-        other = next((1, cell) for cell in range(1, 9) if (1, cell) not in listed)
-        monkeypatch.setattr(InsightJobs, "through_training", held)
-        await it.press("h")
-        assert view.through_training
-        view.choose(other)
-        free.set()
-        await it.until(lambda: len(view.history) == len(checkpoints(run)))
-        assert all(other in found.values for found in view.history)
-        assert "Reading the text" not in it.screen_text()
-
-
-@pytest.fixture
-def naming(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Cells are named once it is set."""
     name, free = InsightJobs.name, asyncio.Event()
 
-    async def held(jobs: InsightJobs, *arguments: Any) -> NamedCells:
+    async def held(*arguments: Any) -> NamedCells:
         await free.wait()
-        return await name(jobs, *arguments)
+        return await name(*arguments)
 
     monkeypatch.setattr(InsightJobs, "name", held)
-    return free
-
-
-async def test_cells_that_are_named_while_one_is_followed_have_their_scores(run: Path, naming: asyncio.Event) -> None:
     async with playing(run, paused=400) as it:
         await it.press("x")
         view = it.screen.cells
@@ -233,7 +181,7 @@ async def test_cells_that_are_named_while_one_is_followed_have_their_scores(run:
         view.choose((1, 1))
         await it.press("h")
         await it.until(lambda: len(view.history) == len(checkpoints(run)))
-        naming.set()
+        free.set()
         await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run)))
         assert {len(found.scores) for found in view.history} == {len(view.cell_list.cells)}
 
@@ -252,40 +200,16 @@ def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> Non
     about, top, middle, bottom, figures = bars_of(named, [0.5, 0.6, 0.3, 0.0])
     assert about == "±0.01  ┈ chance 0.55  named at step 30"
     assert figures.split() == ["0.50", "0.40", "0.70", "1.00"], "turned around, as the cell is low"
-    columns = [[row[place] for row in (top, middle, bottom)] for place in range(0, 32, 8)]
-    assert columns[0] == columns[1] == [" ", " ", "▁"], "the other way round is no better than guessing"
-    assert columns[3] == ["█", "█", "█"]
-    assert columns[2][2] == "█"
-    assert columns[2][0] == " "
-    assert "┈" in bottom
-    assert "┈" not in top + middle
+    columns = ["".join(row[place] for row in (top, middle, bottom)) for place in (0, 8, 24)]
+    assert columns == ["  ▁", "  ▁", "███"], "the other way round is no better than guessing"
+    assert ["┈" in row for row in (top, middle, bottom)] == [False, False, True]
     high = replace(named, chance=0.9)
-    assert "┈" in bars_of(high, [0.5, 0.6, 0.3, 0.0])[1]
     assert bars_of(high, [0.5, 0.3])[0] == "±0.01  ┈ chance 0.90, no step is better  named at step 30"
     few = replace(named, spans=19)
     assert bars_of(few, [0.5, 0.3])[0] == "±0.01  ┈ chance 0.55, too few to tell  named at step 30"
     falls = replace(named, kind="r", score=-0.8, chance=0.1)
     *_, figures = bars_of(falls, [0.1, -0.8])
     assert figures.split() == ["-0.10", "0.80"]
-
-
-async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def never(*arguments: Any) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(InsightJobs, "name", never)
-    monkeypatch.setattr(InsightJobs, "lesions", never)
-    async with playing(model, paused=400) as it:
-        await it.press("x")
-        view = it.screen.cells
-        await it.shows("follow … 0 %")
-        await it.press("L", shows="without which cell … 0 %")
-        view.progress_teller("names")(0.4)
-        view.progress_teller("lesions")(0.2)
-        await it.shows("without which cell … 20 %")
-        await it.press("L", shows="follow … 40 %")
 
 
 async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,10 +224,10 @@ async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, mo
 
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
     async with cells(model) as (it, view):
-        for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature and no cell")):
-            await it.enter("slash", answer)
-            await it.shows(wrong)
-            await it.press("escape")
+        await it.enter("slash", "1:9", shows="The model has no cell 1:9")
+        await it.press("escape")
+        await it.enter("slash", "nothing", shows="No feature and no cell")
+        await it.press("escape")
         await it.enter("slash", "1:8")
         await it.until(lambda: view.cell == (1, 8))
         values = view.activations.cells[:, 0, 7]
@@ -312,13 +236,13 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
         assert int(np.argmax(np.abs(values - values.mean()))) in places
         after = [place for place in places if place > 0]
         view.text_view.cursor = 0
-        await it.press("full_stop", "full_stop")
-        await it.until(lambda: view.text_view.cursor == after[1])
-        await it.says(f"{values[after[1]]:+.2f} after “")
+        await it.press("full_stop", "full_stop", says=f"{values[after[1]]:+.2f} after “")
         await it.press("comma")
         await it.until(lambda: view.text_view.cursor == after[0])
         await it.enter("slash", "vowel")
         await it.until(lambda: view.cell == next(c.cell for c in view.cell_list.cells if c.feature == "vowel"))
+        await it.enter("slash", "1:8")
+        await it.press("plus", shows="What is held follows no feature, so there is nothing to count.")
 
 
 async def test_cells_are_named_on_the_text_of_the_run(home: Path, run: Path) -> None:
@@ -349,14 +273,6 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         assert it.state.length == 1
         assert "once there is text" not in " ".join(it.screen_text().split())
         await it.shows("Space generates more.")
-        it.desk.change_speed(lambda speed: FULL)
-        it.desk.stream(20)
-        await it.until(lambda: it.state.length == 21 and not it.state.running)
-        await it.press("L")
-        await it.until(lambda: view.lesions and "Measuring what" not in it.screen_text())
-        assert "Space generates more." not in " ".join(it.screen_text().split())
-        await it.press("L")
-        await it.shows("Space generates more.")  # which is still so after another list
         it.desk.change_speed(lambda speed: 250)
         await it.press("space")
         await it.until(lambda: it.state.length > 300, settle=False)
@@ -382,7 +298,6 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
         assert f"HOLD {layer}:{cell} at 1" in dial.render_line(0).text
         await it.pilot.click(HoldDial, offset=(10, 2))
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=dial.value_at(10)),))
-        assert dial.render_line(1).text[10] == "●"
         await it.press("0", "plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         other = next(each.cell for each in view.cell_list.cells if each.cell != (layer, cell))
@@ -390,10 +305,6 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
             await it.press("right_curly_bracket")
         await it.press("minus")
         await it.until(lambda: it.state.clamps[1:] == (Clamp(*other, value=-0.5),))
-        before = len(it.text)
-        it.desk.change_speed(lambda speed: 0)
-        await it.press("space")
-        await it.until(lambda: len(it.text) == before + 1)
         await it.press("escape", says=f"held: {layer}:{cell}=1")
         await it.press("ctrl+s")
         await it.answer(str(home / "held.json"))
@@ -405,24 +316,6 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
         await it.press("escape")
         it.screen.play.load_session(home / "copy.json")
         await it.until(lambda: len(it.state.clamps) == 2)
-
-
-async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_done(
-    model: Path, naming: asyncio.Event
-) -> None:
-    async with playing(model, paused=400) as it:
-        await it.press("x")
-        view = it.screen.cells
-        await it.until(lambda: view.activations is not None and "Finding out" in it.screen_text())
-        await it.press("plus")
-        await it.until(lambda: bool(it.state.clamps))
-        await it.go("duel", "d")
-        view.text_view.cursor = 20
-        naming.set()
-        await it.press("escape")
-        await it.until(lambda: it.screen.view is view and bool(view.cell_list.cells))
-        assert view.text_view.cursor == 20, "the text is the same"
-        assert shown(view, CELL) == levels(view)
 
 
 async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,11 +346,6 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
                 await it.shows(*rate_words(named.feature, feature_starts(named.feature, prime, text), len(text)))
         effects = hold_effects(loaded, view.features_of(held), held, prime=prime, recipe=side.recipe)
         await it.shows(" ".join(each.sentence for each in effects), "no cell held")
-        assert it.screen_text().count("min-p 0.05") == 2  # no setting is cut
-        heads = [it.screen.query_one(f"#head-{number}") for number in SIDES]
-        await it.until(lambda: heads[0].region.height == heads[1].region.height)
-        await it.press("escape")
-        assert it.screen.view is view
 
 
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:
@@ -483,10 +371,6 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
         await it.press("u", "escape")
         await it.until(lambda: play.text_view.scale is play.scale)
         assert "Why “" not in it.status()
-        await it.press("v", says="Why “")
-        it.desk.change_speed(lambda speed: 60)
-        await it.press("space")
-        await it.until(lambda: it.state.running and play.text_view.scale is play.scale, settle=False)
 
 
 @pytest.mark.parametrize(
@@ -538,12 +422,8 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         place_of = found.cells.index(chosen)
         await it.until(lambda: view.lesion_list.highlighted == place_of)
         assert view.cell == chosen, "which another key chose"
-        rows = zip(view.lesion_list.options, found.means, found.errors, found.tells, strict=True)
-        for row, mean, error, tells in rows:
-            prompt = cast(Content, row.prompt)
-            assert f"{mean:+.4f} ±{2 * error:.4f}" in prompt.plain
-            grey = any(span.start == 0 and span.style == "$quiet" for span in prompt.spans)
-            assert grey != tells, "grey within two standard errors"
+        for row, mean, error in zip(view.lesion_list.options, found.means, found.errors, strict=True):
+            assert f"{mean:+.4f} ±{2 * error:.4f}" in str(row.prompt)
 
         def silenced(unit: str, nats: float) -> str:
             mean, error = found.means[place_of] / nats, found.errors[place_of] / nats
@@ -565,9 +445,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         other = found.cells[(place_of + 1) % len(found.cells)]
         await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(rises(other)).tolist())
         assert view.cell == other
-        await it.press("u", "v")
-        await it.until(lambda: view.explaining and not view.lesions)
-        await it.press("v", "L", "escape")
+        await it.press("u", "escape")
         await it.until(lambda: not view.lesions and view.cell_list.has_focus)
         assert view.text_view.scale.name == CELL.name
 
@@ -584,10 +462,6 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
         await streaming()
         await it.press("L")
         await it.until(lambda: view.measured is not None and not it.state.running)
-        await streaming()
-        assert not view.lesions
-        await it.press("v")
-        await it.until(lambda: "Why “" in it.status() and not it.state.running)
         await it.press("escape", "escape")
         await streaming()
         await it.press("v")
@@ -606,10 +480,6 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
         assert found.strongest is not None
         # The surprise is in the unit of the influence.
         await it.says(in_words(found, it.text, bits=False), f"{found.loss:.1f} nats")
-        await it.press("left")
-        found = influence(loaded, it.text, position - 1)
-        levels = [0] * found.start + INFLUENCE.levels(found.changes).tolist()
-        await it.until(lambda: shown(view, INFLUENCE)[: len(levels)] == levels)
         await it.press("escape")
         assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
@@ -638,12 +508,6 @@ async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None
         await it.enter("N", "follows nothing")
         await it.until(lambda: view.cell_list.listed[-1] == other)
         await it.shows(f"1:{other[1]} follows nothing")
-        view.cell_list.highlighted = len(view.cell_list.listed) - 2
-        await it.press("right_curly_bracket")
-        await it.until(lambda: view.cell == other)
-        await it.press("L")
-        await it.until(lambda: view.measured is not None)
-        await it.shows("follows nothing")
     copy = model.with_name("copy.safetensors")
     shutil.copy(model, copy)
     async with cells(copy, (140, 45)) as (it, view):
@@ -651,8 +515,7 @@ async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None
         await it.enter("slash", "follows noth")
         await it.until(lambda: view.cell == other)
         await it.enter("N", " ")
-        await it.until(lambda: view.names == {first: name})
-        assert other not in view.cell_list.listed
+        await it.until(lambda: view.names == {first: name} and other not in view.cell_list.listed)
     assert model.read_bytes() == before
 
 
@@ -679,21 +542,6 @@ def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(
         assert recall(model, None) == {}
     file.write_text(json.dumps({"models": {model.digest(): {"1:2": "x" * 500, "²:1": "no"}}}))
     assert recall(model, None) == {(1, 2): "x" * cell_names.LONGEST}
-
-
-async def test_chance_stands_beside_each_figure_of_a_cell(model: Path) -> None:
-    async with cells(model) as (it, view):
-        expected = charlstm.name_cells(model, it.text)
-        for size in ((80, 24), (60, 24), (140, 45)):
-            await it.resize(*size)
-            for row, named in zip(view.cell_list.options, expected, strict=True):
-                words = str(row.prompt)
-                if named.spans < FEWEST_SPANS:
-                    assert f"too few to tell: {named.spans} span" in words
-                    continue
-                assert named.score_words in words
-                assert f"chance {named.chance:.2f}" in words or f"({named.chance:.2f})" in words
-                assert f"{named.spans} spans" in words
 
 
 async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(

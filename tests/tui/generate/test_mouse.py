@@ -8,9 +8,8 @@ import pytest
 from textual.widget import Widget
 
 from charlstm.display import symbol
-from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from playing_app import Session, at, playing
+from playing_app import Session, playing
 
 
 def place_of(it: Session, words: str, widget: Widget) -> tuple[int, int]:
@@ -63,20 +62,3 @@ async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(
         await it.until(lambda: it.text == before[:-5] + char + before[-5:])
         assert it.position == place + 1
         await it.press("ctrl+z", gives=before)
-
-
-async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
-    async with playing(model, (120, 36), paused=20) as it:
-        before = it.text
-        for position in (15, 10):
-            candidates = it.screen.query_one(Candidates)
-            other = next(one.char for one in candidates.shown if one.char not in it.text[-10:])
-            it.desk.choose(other, at(position))
-            await it.until(lambda position=position: it.state.length == position + 1)
-        tree = it.screen.query_one(BranchTree)
-        await it.until(lambda: tree.option_count == 3)
-        for branch in it.state.branches:
-            await it.pilot.click(offset=place_of(it, f"  {branch.start}", tree))
-            await it.until(lambda stop=branch.stop: it.state.length == stop)
-        await it.pilot.click(offset=place_of(it, "  0", tree))
-        await it.until(lambda: it.text == before)

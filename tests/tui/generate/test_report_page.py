@@ -55,8 +55,7 @@ async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_is_s
     run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
     async with playing(run.path) as it:
         await it.paused(20)
-        await it.pilot.press("R")
-        await it.until(lambda: "The page could not be made: It did not work" in it.status())
+        await it.press("R", says="The page could not be made: It did not work")
         assert commands[0][:3] == ("report", str(run.path), "--out")
         assert "pages" in commands[0][3]
 
@@ -83,8 +82,7 @@ async def test_where_there_is_no_browser_the_file_is_named(model: Path, monkeypa
     monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail("opened over ssh"))
     async with playing(model) as it:
         await it.paused(20)
-        await it.pilot.press("R")
-        await it.until(lambda: "No browser can be opened from here. The page: " in it.status())
+        await it.press("R", says="No browser can be opened from here. The page: ")
 
 
 def test_a_browser_is_opened_only_where_it_has_a_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -192,10 +192,6 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         if self._cursor is not None and self._cursor >= self._length:
             self.cursor = None
 
-    def replace_from(self, position: int, text: str, marks: Iterable[int]) -> None:
-        """Drop everything from ``position`` on and add ``text`` there: one redraw for both."""
-        self.replace(position, self._length, text, marks)
-
     @property
     def words(self) -> int:
         """How many words there are: stretches between spaces."""
@@ -236,13 +232,9 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             self.forget_lines(*range(first, last))
             self.refresh_lines(first, last - first)
 
-    def truncate(self, position: int) -> None:
-        """Drop everything from ``position`` on."""
-        self.replace_from(position, "", ())
-
     def clear(self) -> None:
         """Remove all of the text."""
-        self.truncate(0)
+        self.replace(0, self._length, "", ())
         self.cursor = None
 
     def show_suggestion(self, text: str, position: int | None = None) -> None:

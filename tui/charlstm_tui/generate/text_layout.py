@@ -103,10 +103,6 @@ class TextLayout:
         moved = np.frombuffer(below, np.int64) + (start + len(text) - stop)
         return row, self._wrap(row, array("q", moved.tobytes()), start + len(text))
 
-    def truncate(self, position: int) -> int:
-        """Remove everything from ``position`` on. Returns the first row that may have changed."""
-        return self.replace(position, len(self.chars), "")[0]
-
     def resize(self, width: int) -> None:
         """Wrap all of the text again for ``width`` cells."""
         if (width := max(2, width)) != self.width:

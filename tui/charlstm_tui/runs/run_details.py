@@ -73,9 +73,6 @@ class DetailsCache:
         self._kept: OrderedDict[Path, tuple[RunDetails, _State]] = OrderedDict()
         self._reading: dict[Path, asyncio.Task[RunDetails]] = {}
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def known(self, path: Path) -> RunDetails | None:
         """The details of the run in this folder as they were last read."""
         return self._kept[path][0] if path in self._kept else None
