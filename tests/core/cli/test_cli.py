@@ -212,17 +212,6 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
     assert terminal.getvalue().count("␛[2Jgone") == 10
 
 
-def test_generate_is_seeded_and_streams_only_the_text(cli: Cli) -> None:
-    ask = ["generate", "fox", "--prime", "the ", "--length", "50", "--seed", "3"]
-    out, _ = cli(*ask)
-    assert out.startswith("the ")
-    assert out.endswith("\n")
-    text = cli.json(*ask)["text"]
-    assert out == f"the {text}\n"
-    assert len(text) == 50
-    assert set(text) <= set(TEXT)
-
-
 def test_detached_run_never_has_the_state_crashed() -> None:
     command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
     command += ["--niceness", "0"]  # beside other programs the run would wait for them

@@ -28,7 +28,6 @@ from charlstm.fields import plain, read
 from charlstm.generation.samples import make_sampler
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
-from charlstm.text.vocabulary import REPLACEMENT
 from charlstm.training import clock as clock_module
 from charlstm.training import estimate as estimates
 from charlstm.training.events import (
@@ -36,7 +35,6 @@ from charlstm.training.events import (
     Controlled,
     Decided,
     Event,
-    Paused,
     Resumed,
     Sampled,
     Started,
@@ -114,11 +112,17 @@ def test_trainer_ends_with_the_loss_of_its_best_model_on_all_held_out_text(
     assert min(run.on_the_way, key=lambda event: event.val_loss).step == step
 
 
-def test_trainer_saves_the_measured_plan_before_its_first_event(corpus: Corpus) -> None:
-    store = MemoryStore()
+def test_trainer_saves_the_measured_plan_before_its_first_event_and_waits_for_a_full_disk_to_do_so(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
+    waits: list[float] = []
+    monkeypatch.setattr(trainer_module.time, "sleep", waits.append)
     settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, epochs=0.2, threads=1, kernel="nn")
-    [started] = trained(corpus, settings, store=store, until=0).only(Started)
-    assert store.order == ["plan"]
+    run = trained(corpus, settings, store=store, until=lambda event: isinstance(event, Started))
+    assert run.names == ["paused", "resumed", "started"]
+    assert (store.order, len(waits)) == (["plan"], 1)
+    [started] = run.only(Started)
     plan = store.plans[0]
     assert started.planned_steps == plan.planned_steps == math.ceil(0.2 * plan.steps_per_epoch)
     assert plan.log_every >= 1
@@ -193,36 +197,6 @@ def test_start_uses_up_its_share_of_max_minutes_at_most(
     assert 0.5 * share < trained(corpus, TWO_SECONDS, spent=spent).last.train_seconds <= share
 
 
-def test_trainer_validates_when_time_is_up(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=0.5)
-    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=50)
-    run = trained(corpus, settings, plan)
-    assert (run.last.step, run.last.reason, run.last.best_step) == (30, "time", 30)
-    assert [event.step for event in run.on_the_way] == [0, 30]
-
-
-def test_time_limit_does_not_count_waits_for_a_full_disk(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, store = Time(monkeypatch, 1.0), MemoryStore()
-
-    def wait(seconds: float) -> None:
-        clock.now += 1000.0
-
-    def fill(event: Event) -> None:
-        if event.step == 5 and event.name == "step":
-            store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
-
-    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
-    plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
-    monkeypatch.setattr(trainer_module.time, "sleep", wait)
-    last = trained(corpus, settings, plan, {5: [("checkpoint", None)]}, store=store, see=fill).last
-    assert clock.now > 3000
-    assert last.reason == "done"
-    assert last.work_seconds == last.step > 30
-
-
 def test_stop_ends_the_final_validation_and_a_resume_repeats_it(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,28 +235,6 @@ def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
     assert all(name.startswith("best.fc") or np.array_equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_pause_continues_after_a_full_disk(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, full = MemoryStore(), [OSError(errno.ENOSPC, "full")]
-    at: Script = {8: [("pause", None)]}
-
-    def wait(seconds: float) -> None:
-        if not store.trouble:
-            at[8].append(("resume", None))
-
-    def fill(event: Event) -> None:
-        if isinstance(event, Paused) and full:
-            store.trouble.append(full.pop())
-
-    monkeypatch.setattr(trainer_module.time, "sleep", wait)
-    run = trained(corpus, settings, plan, at, store=store, see=fill)
-    assert [name for name in run.names if name in ("paused", "resumed")] == [
-        *("paused", "paused", "resumed", "paused", "resumed")
-    ]
-    assert "full" in run.only(Paused)[1].reason
-
-
 def test_trainer_handles_every_command_at_its_step(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     at: Script = {
         8: [("pause", None), ("set-lr", 1e-4), ("resume", None)], 16: [("checkpoint", None)], 24: [("stop", None)]
@@ -309,23 +261,6 @@ def test_trainer_saves_a_checkpoint_every_few_minutes(
     for minutes, steps in ((0.5, [0, 3, 6, 9, 10, 10]), (None, [0, 10, 10])):
         run = trained(corpus, settings.with_changes(checkpoint_minutes=minutes), plan)
         assert [state.step for state in run.store.states] == steps
-
-
-def test_pause_sleeps_until_the_next_command(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    at: Script = {4: [("pause", None)]}
-
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 3:
-            at[4].append(("stop", None))
-
-    monkeypatch.setattr(trainer_module.time, "sleep", wait)
-    run = trained(corpus, settings, plan, at)
-    assert len(waits) == 3
-    assert [name for name in run.names if name != "checkpoint"][-3:] == ["paused", "control", "finished"]
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.5, 50), (10.0, 2), (60.0, 1)])
@@ -359,18 +294,6 @@ def test_finish_ends_a_pause_and_does_not_count_it(
     assert (run.last.reason, run.last.step) == ("done", 20 + 50)
     assert [event.planned_steps for event in run.only(Resumed)] == [20 + 50]
     assert run.last.work_seconds == 0.5 * (20 + 50)
-
-
-def test_trainer_waits_for_a_full_disk_to_save_its_plan(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
-    waits: list[float] = []
-    monkeypatch.setattr(trainer_module.time, "sleep", waits.append)
-    run = trained(corpus, settings.with_changes(max_steps=3), store=store)
-    assert run.names[:3] == ["paused", "resumed", "started"]
-    assert [event.planned_steps for event in run.only(Resumed)] == [3]
-    assert len(waits) == len(store.plans) == 1
 
 
 def test_trainer_stops_at_a_loss_that_is_not_a_number_and_keeps_its_best_model(
@@ -419,8 +342,9 @@ def test_run_that_does_not_improve_ends_by_patience_unless_its_steps_or_time_are
     monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Evaluation(float(next(losses)), 100))
     if seconds:
         Time(monkeypatch, seconds)
-    last = trained(corpus, settings.with_changes(**changes), make_plan(**planned)).last
-    assert (last.step, last.reason, last.limit) == end
+    run = trained(corpus, settings.with_changes(**changes), make_plan(**planned))
+    assert (run.last.step, run.last.reason, run.last.limit) == end
+    assert run.on_the_way[-1].step == run.last.step
 
 
 @pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])
@@ -447,20 +371,6 @@ def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(
     assert "Ä" in model.vocabulary
     assert model.config.hidden_size == parent.config.hidden_size
     assert trained(text, other_size, state=child.store.states[0]).last.best_val == child.last.best_val
-
-
-def test_trainer_that_starts_from_a_model_keeps_the_replacement_symbol_of_the_text(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    parent = trained(corpus, settings, plan).trainer.best
-    folded = make_corpus(words(800, seed=3) + " 漢", fold_rare=2)
-    run = trained(folded, settings, plan, start_from=parent)
-    model, state = run.trainer.best, run.store.states[0]
-    assert model.vocabulary.replacement == REPLACEMENT
-    assert model.vocabulary.encode("漢")[0].tolist() == [model.vocabulary.index(REPLACEMENT)]
-    # a state of 0.1, which had lost it, stays readable, and what is trained on from there has it
-    state.record["vocabulary"]["replacement"] = None
-    assert trained(folded, settings, state=state).trainer.best.vocabulary.replacement == REPLACEMENT
 
 
 def test_stop_from_another_thread_ends_training_with_a_checkpoint(

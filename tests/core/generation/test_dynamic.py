@@ -122,12 +122,6 @@ def test_adapted_weights_equal_those_of_torch(make_model):
     assert np.abs(adapted.weights["fc.weight"] - model.weights["fc.weight"]).max() > 0.01
 
 
-@pytest.mark.parametrize("pieces", [1, 5, 20])
-def test_pieces_in_which_a_text_is_read_make_no_difference(model, pieces):
-    ids = model.vocabulary.encode(TEXT)[0]
-    assert losses_of(model, ids, FAST, pieces=pieces) == pytest.approx(losses_of(model, ids, FAST), abs=1e-4)
-
-
 def test_strength_0_gives_the_scores_of_fixed_weights(model):
     fixed, dynamic = score(model, TEXT), score_dynamic(model, TEXT, strength=0)
     assert dynamic.nats[1:] == pytest.approx(fixed.nats[1:], abs=1e-5)

@@ -163,13 +163,6 @@ def test_steps_and_rows_stay_as_they_were_when_their_text_is_cut_off(model):
     assert "".join(step.char for step in steps) == document.text.read(3)
 
 
-def test_text_cut_letter_by_letter_is_kept_once(model):
-    document, reading = played(model, 60)
-    for length in range(62, 3, -1):
-        reading.follow(document.text.part(0, length))
-    assert [tail.text.read() for tail in reading._tails] == [document.text.read()]
-
-
 def test_drawing_along_a_text_that_was_cut_off_keeps_its_rows(model):
     document, reading = played(model, 60)
     figures = reading.rows(3, 63).tobytes()

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import strategies as st
 
 from charlstm import storage
 from charlstm.errors import GenerationError
@@ -40,7 +38,6 @@ from charlstm.memory import Memory
 from charlstm.model.file import Model
 from faulty_disk import FaultyDisk, have_no_locks
 from played_documents import about, everything, played
-from random_examples import examples
 
 DATA = Path(__file__).parents[2] / "data"
 FORMAT_2 = DATA / "version_0_2" / "branches.json"
@@ -197,40 +194,6 @@ def test_cut_file_has_its_text_or_is_said_to_be_damaged(tmp_path: Path) -> None:
             assert not found.can_go_on
             assert found.state.document.text == document.text
             assert len(found.state.document.branches) == len(document.branches)
-
-
-def test_lines_that_are_doubled_or_swapped_lose_nothing_without_a_word(tmp_path: Path) -> None:
-    path, document = tmp_path / "a.json", worked_on()
-    write(path, state_of(document))
-    lines = path.read_bytes().split(b"\n")
-    chance = random.Random(1)
-    for _ in range(200):
-        changed = lines.copy()
-        one, other = chance.sample(range(len(lines)), 2)
-        if chance.random() < 0.5:
-            changed[one], changed[other] = changed[other], changed[one]
-        else:
-            changed.insert(one, changed[one])
-        path.write_bytes(b"\n".join(changed))
-        try:
-            found = read(path)
-        except GenerationError:
-            continue
-        assert found.note or found.state.document.text == document.text
-
-
-@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=60), st.integers(0, 10**6), st.sampled_from(["4", "3", "2"]))
-def test_damaged_bytes_are_refused_with_one_line_or_read(tmp_path: Path, junk: bytes, at: int, which: str) -> None:
-    path = tmp_path / "junk.json"
-    write(path, state_of(worked_on()))
-    content = {"4": path, "3": FORMAT_3, "2": FORMAT_2}[which].read_bytes()
-    at %= len(content)
-    path.write_bytes(content[:at] + junk + content[at + len(junk) :])
-    try:
-        read(path)
-    except GenerationError as error:
-        assert "\n" not in str(error)  # noqa: PT017
 
 
 def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from charlstm import storage, system
+from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
@@ -159,32 +159,6 @@ def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: T
     assert made[-1].plan is None
     assert run.spec().plan is None
     assert run.spec().settings.batch_size == 4
-
-
-def test_worker_starts_no_program_while_it_holds_the_lock(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, bool | None]] = []
-
-    def answer(*command: str) -> str:
-        asked.append((command[0], system.is_locked(run.lock_path)))
-        return "somewhen"
-
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        assert system.is_locked(run.lock_path)
-        yield ended(10)
-
-    train(script)
-    monkeypatch.setattr(system, "sys", types.SimpleNamespace(platform="darwin"))  # where the system does not say it
-    monkeypatch.setattr(system, "sync_file", os.fsync)
-    monkeypatch.setattr(system, "_output", answer)
-    system.boot_id.cache_clear()
-    try:
-        list(worker.run_foreground(run))
-    finally:
-        system.boot_id.cache_clear()
-    assert asked == [("ps", False), ("sysctl", False)]
 
 
 @pytest.mark.parametrize("why", ["SIGINT", "SIGTERM", "SIGHUP", "closed"])
