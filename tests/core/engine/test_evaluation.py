@@ -15,10 +15,6 @@ from torch.nn import functional
 from charlstm.engine import evaluation
 from charlstm.engine.evaluation import FACTORS, PRIMING, Evaluation, best_logit_factor, evaluate, plan_rows
 from charlstm.engine.network import CharLSTM
-from charlstm.generation.scoring import score
-from charlstm.model.file import load_model
-from charlstm.runs.models import find_model
-from charlstm.text.corpus import open_corpus
 from random_examples import examples
 from training_fixtures import torch_threads
 
@@ -113,16 +109,6 @@ def test_exact_loss_over_more_rows_than_one_batch(
 
 def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: np.ndarray) -> None:
     assert math.isnan(evaluate(scaled(network, math.nan), ids, [(0, 6000)]).nats)
-
-
-def test_exact_loss_of_a_trained_network_is_that_of_reading_in_order() -> None:
-    model = load_model(find_model("demo"))
-    text = "".join(char for char in open_corpus("python-reference").text()[-3000:] if char in model.vocabulary)
-    ids, _ = model.vocabulary.encode(text)
-    trained, spans = CharLSTM.from_model(model), [(0, len(ids))]
-    expected = read_in_order(trained, ids, spans).nats
-    assert evaluate(trained, ids, spans).nats == pytest.approx(expected, abs=2e-5)
-    assert score(model, text).mean_nats == pytest.approx(expected, abs=2e-5)
 
 
 def test_looking_up_input_weights_gives_the_same_loss(

@@ -54,11 +54,6 @@ def test_a_cell_or_a_probe_finds_inside_quotes(sample: CellSample) -> None:
     assert named.chance < 0.8
 
 
-def test_bracket_depth_is_followed_better_than_chance(sample: CellSample) -> None:
-    named = next(each for each in name_cells(sample) if each.feature == "bracket depth")
-    assert abs(named.score) > 2 * named.chance
-
-
 def test_clamping_the_cell_of_quotes_raises_the_odds_of_a_closing_quote_and_random_cells_do_not(
     nested_model: Model, held_out: str, sample: CellSample
 ) -> None:

@@ -1,13 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import resource
-import struct
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +17,7 @@ from charlstm.errors import ModelError
 from charlstm.generation.stepper import Stepper
 from charlstm.memory import Memory
 from charlstm.model import tensors
-from charlstm.model.file import Model, ModelConfig, load_model, read_info, save_model
+from charlstm.model.file import Model, load_model, read_info, save_model
 from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
@@ -140,12 +135,6 @@ def test_load_model_refuses_any_flipped_bit(saved: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def rewrite(path: Path, header: object, data: bytes = b"") -> Path:
-    encoded = header if isinstance(header, bytes) else json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(encoded)) + encoded + data)
-    return path
-
-
 @pytest.mark.parametrize("vocabulary", [["a", "b"], "ab", None, {"a": 0}, {"chars": ["a"]}, {"symbols": [["a"]]}])
 def test_load_model_reports_invalid_vocabulary_without_python_terms(saved: Path, vocabulary: object) -> None:
     tensors, metadata = read_tensors(saved)
@@ -183,32 +172,6 @@ def test_check_computable_refuses_weights_whose_sums_overflow(name: str) -> None
         model.check_computable()
     with pytest.raises(ModelError, match="predictions are not finite"):
         Stepper(model)
-
-
-def test_load_model_reports_too_little_memory(tmp_path: Path) -> None:
-    """A sparse file of 20 GB with a valid header, read by a process that is limited to 1 GB."""
-    config = ModelConfig(100, 40_000, 1)
-    header: dict[str, object] = {
-        "__metadata__": {
-            "format": "1",
-            "charlstm": json.dumps({"config": {"vocab_size": 100, "hidden_size": 40_000, "num_layers": 1}}),
-        }
-    }
-    offset = 0
-    for name, shape in config.shapes.items():
-        size = 4 * int(np.prod(shape))
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + size]}
-        offset += size
-    path = rewrite(tmp_path / "m", header)
-    os.truncate(path, path.stat().st_size + offset)
-    code = "import sys; from charlstm.model.file import *; load_model(sys.argv[1])"
-    result = subprocess.run(
-        [sys.executable, "-c", code, path],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)),
-    )
-    assert "ModelError" in result.stderr, result.stderr
 
 
 def test_save_model_keeps_old_file_when_disk_fails(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 import charlstm
 from charlstm.runs import launch
-from charlstm.runs.status import RunState
 from charlstm.training.events import Decided, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
 from charlstm.training.settings import Settings
 from recorded_run import record
@@ -36,15 +35,6 @@ def test_run_methods_send_what_charlstm_control_sends(tmp_path: Path) -> None:
                 refused()
             assert "\n" not in str(error.value)
         assert recorded.commands() == []
-
-
-@pytest.mark.parametrize("state", ["finished", "stopped", "crashed", "failed"])
-def test_methods_for_a_worker_say_that_an_ended_run_has_none(tmp_path: Path, state: RunState) -> None:
-    record(tmp_path, state, name="mine")
-    run = charlstm.find_run("mine", tmp_path)
-    for method in (run.pause, run.stop, run.finish, run.checkpoint, lambda: run.set_lr(0.1)):
-        with pytest.raises(charlstm.CharLSTMError, match=f"is {state} and takes no commands: resume it"):
-            method()
 
 
 def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,26 +154,6 @@ def test_status_by_heartbeat_lock_and_process(
     assert words in status.message
 
 
-def test_heartbeat_follows_no_link(tmp_path: Path) -> None:
-    mine, path = tmp_path / "mine.txt", tmp_path / "heartbeat"
-    for write in (
-        lambda: liveness.write_heartbeat(path, HeartbeatRecord(state="starting")),
-        lambda: Heartbeat(path, STARTING, interval=30).close(),
-    ):
-        mine.write_text("precious")
-        path.unlink(missing_ok=True)
-        path.symlink_to(mine)
-        write()
-        assert mine.read_text() == "precious"
-        assert liveness.read_heartbeat(path) is not None
-        assert not path.is_symlink()
-    with Heartbeat(path, STARTING, interval=30) as heart:
-        path.unlink()
-        path.symlink_to(mine)
-        heart.update(state="running")
-        assert mine.read_text() == "precious"
-
-
 def test_crash_message_has_the_last_output(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     (tmp_path / "lock").touch()

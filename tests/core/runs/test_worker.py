@@ -200,19 +200,6 @@ def test_second_signal_interrupts(run: Run, train: Train) -> None:
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
-def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(run: Run, train: Train) -> None:
-    class Deleting(storage.Disk):
-        def open(self, path: Path, flags: int, mode: int = storage.PRIVATE_FILE) -> int:
-            if path == run.events_path:
-                shutil.rmtree(run.path, ignore_errors=True)
-            return super().open(path, flags, mode)
-
-    train(until_stopped)
-    with storage.use_disk(Deleting()), pytest.raises(RunError, match="its folder was deleted"):
-        list(worker.run_foreground(run))
-    assert not run.path.exists()
-
-
 def act_at_step_7(run: Run, act: Callable[[], Any], *, match: str | None = None) -> list[int]:
     """Train ``run``, do something to its folder at step 7, and end by the sentence ``match``, or by a signal at step
     20; the steps of all events."""
