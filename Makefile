@@ -40,7 +40,6 @@ anywhere: $(VENV)/.dev
 TIMES ?= 50
 torture: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "torture or hypothesis" --times $(TIMES)
-	$(BIN)/python tests/torture/kill_sessions.py
 
 $(VENV)/bin/python:
 	@test -n "$(PY)" || { echo "charlstm needs Python 3.11 or newer; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
