@@ -20,17 +20,6 @@ from command_line import TEXT, TINY, Cli
 from small_training import words
 
 
-def test_eval_reads_the_test_part(workspace: Path, cli: Cli) -> None:
-    text = words(1000)
-    (workspace / "words.txt").write_text(text, encoding="utf-8")
-    (workspace / "end.txt").write_text(text[int(len(text) * 0.8) :], encoding="utf-8")
-    cli("train", "words.txt", *TINY, "--name", "tested", "--test-fraction", "0.2", "--val-fraction", "0.1")
-    assert cli.json("eval", "tested", "--part", "test") == cli.json("eval", "tested", "end.txt")
-    out, err = cli("eval", "tested", "--part", "test")
-    assert "of the test part of words.txt" in out
-    assert "trained on" not in err
-
-
 @pytest.fixture(scope="module")
 def validated(workspace: Path) -> Path:
     """The run `validated`, trained on words.txt and validated on other.txt."""
