@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -75,29 +74,6 @@ def test_changes_of_several_processes_are_all_kept(file: str, tmp_path: Path, mo
     expected = {f"p{process}-{number}" for process in range(PROCESSES) for number in range(EACH)}
     kept = KEPT[file](tmp_path)
     assert set(kept) == expected  # type: ignore[call-overload]
-
-
-def test_changing_gives_up_when_another_holds_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file.json"
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with storage.changing(path):
-            entered.set()
-            leave.wait()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    entered.wait()
-    monkeypatch.setattr(storage, "LOCK_SECONDS", 0.05)
-    try:
-        with pytest.raises(TimeoutError, match=r"changing file\.json"), storage.changing(path):
-            pass
-    finally:
-        leave.set()
-        holder.join()
-    with storage.changing(path):
-        pass
 
 
 def test_changing_takes_no_lock_on_a_file_system_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

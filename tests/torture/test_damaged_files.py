@@ -24,10 +24,8 @@ from mutations import (
     damage_bytes,
     damage_json_or_bytes,
     damage_lines,
-    damage_log,
     damage_tensors,
     damage_zip,
-    enlarge_weights,
     flip_bit,
     hostile_pickles,
 )
@@ -115,9 +113,6 @@ def model(place: Path) -> Kind:
         save_model(path, tiny_model(seed=seed, symbols=tuple(symbols), hidden_size=4, run="r", step=7, val_loss=1.5))
         goods.append(path.read_bytes())
 
-    def damage(dice: random.Random, content: bytes) -> bytes:
-        return (enlarge_weights if dice.random() < 0.3 else damage_tensors)(dice, content)
-
     def use() -> None:
         tried(lambda: read_info(path))
         cold, mirostat = SamplerSettings(temperature=1e-9, repetition=2.0), SamplerSettings(mirostat=3.0)
@@ -126,7 +121,7 @@ def model(place: Path) -> Kind:
                 assert 0 <= step.probability <= 1
                 assert math.isfinite(step.entropy)
 
-    return Kind(path, tuple(goods), damage, use)
+    return Kind(path, tuple(goods), damage_tensors, use)
 
 
 @kind
@@ -346,7 +341,7 @@ def session(place: Path) -> Kind:
 def session_of_version_0_3(place: Path) -> Kind:
     goods = tuple((DATA / "version_0_3" / f"{name}.json").read_bytes() for name in ("edited", "in-prime-closed"))
     path = place / "session.json"
-    return Kind(path, goods, damage_log, lambda: use_session(path))
+    return Kind(path, goods, damage_lines, lambda: use_session(path))
 
 
 @kind

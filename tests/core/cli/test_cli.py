@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 import sys
@@ -26,17 +25,10 @@ from charlstm.training.events import Controlled, Failed, Finished, Paused, Resum
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings
-from command_line import TEXT, TINY, Cli
+from command_line import TEXT, TINY, Cli, Terminal
 from recorded_run import record
 
 pytestmark = pytest.mark.usefixtures("workspace")
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
 
 
 def test_corpora_lists_own_and_built_in_texts(cli: Cli) -> None:
@@ -248,18 +240,3 @@ def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     screen.reset()
     pyte.Stream(screen).feed(terminal.getvalue())
     assert [row.rstrip() for row in screen.display] == ["done", "", "", "", ""]
-
-
-@pytest.mark.parametrize(
-    "words", [("stats", "a.txt"), ("runs",), ("corpora",), ("train", "a.txt"), ("import", "a.net"), ("generate", "no")]
-)
-def test_deleted_current_folder_is_named_in_the_error(
-    words: tuple[str, ...], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CHARLSTM_RUNS", raising=False)
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    assert "The current folder was deleted: change to another one with cd" in cli.error(*words)
-    monkeypatch.chdir(tmp_path)

@@ -110,8 +110,3 @@ def test_prime_is_read_from_a_file_and_a_pipe(workspace: Path, cli: Cli, monkeyp
     out, err = cli(*ask, "-")
     assert out.startswith("caf\ufffd ")
     assert "U+FFFD" in err
-
-
-def test_missing_demo_model_is_an_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
-    assert "charlstm train TEXT" in cli.error("generate", "demo")

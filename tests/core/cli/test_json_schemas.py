@@ -141,7 +141,3 @@ def test_interrupt_is_json_on_stderr(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("charlstm.runs.folder.list_runs", interrupt)
     assert json.loads(cli("runs", "--json", code=130)[1])["error"]["kind"] == "interrupted"
-
-
-def test_json_after_two_dashes_is_an_argument(cli: Cli) -> None:
-    assert cli("stats", "--", "--json", code=1)[1].startswith("charlstm: ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from charlstm.engine import evaluation
 from charlstm.engine.evaluation import FACTORS, PRIMING, Evaluation, best_logit_factor, evaluate, plan_rows
 from charlstm.engine.network import CharLSTM
 from random_examples import examples
-from training_fixtures import torch_threads
 
 pytestmark = pytest.mark.numeric
 
@@ -121,27 +119,6 @@ def test_looking_up_input_weights_gives_the_same_loss(
     looked_up = evaluate(one_layer, ids, [(0, 3000)])
     monkeypatch.undo()
     assert looked_up.nats == pytest.approx(evaluate(one_layer, ids, [(0, 3000)]).nats, rel=1e-5)
-
-
-@pytest.mark.parametrize("limit", [None, 3000])
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_rows_are_read_by_threads_that_do_not_wait_for_each_other(
-    network: CharLSTM, ids: np.ndarray, threads: int, limit: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An operation on several threads waits for the slowest at every character: beside two busy processes on two cores
-    `charlstm eval` took 30 times as long as on one."""
-    wanted, run, seen = evaluate(network, ids, [(0, 6000)], limit), evaluation._run, set()
-
-    def watched(*arguments: Any) -> Any:
-        seen.add(torch.get_num_threads())
-        return run(*arguments)
-
-    monkeypatch.setattr(evaluation, "_run", watched)
-    with torch_threads(threads):
-        found = evaluate(network, ids, [(0, 6000)], limit)
-        assert torch.get_num_threads() == threads
-    assert seen == {1}
-    assert (found.loss, found.chars) == (pytest.approx(wanted.loss, abs=1e-6), wanted.chars)
 
 
 def test_factor_of_the_logits_undoes_a_wrong_temperature(network: CharLSTM) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import math
-import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -371,39 +370,6 @@ def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(
     assert "Ä" in model.vocabulary
     assert model.config.hidden_size == parent.config.hidden_size
     assert trained(text, other_size, state=child.store.states[0]).last.best_val == child.last.best_val
-
-
-def test_stop_from_another_thread_ends_training_with_a_checkpoint(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    store = MemoryStore()
-    trainer = Trainer(corpus, settings.with_changes(max_steps=10**6), store=store, plan=make_plan(planned_steps=10**6))
-
-    def stop_after_20(event: Event) -> None:
-        if event.name == "step" and event.step == 20:
-            thread = threading.Thread(target=trainer.stop)
-            thread.start()
-            thread.join()
-
-    finished = trainer.train(stop_after_20)
-    assert (finished.step, finished.reason) == (20, "stopped")
-    assert store.states[-1].step == 20
-    assert Trainer.resume(corpus, settings, store.states[-1]).train().step == 60
-
-
-@pytest.mark.parametrize("ema_decay", [None, 0.9])
-def test_network_is_what_is_validated_and_saved(
-    corpus: Corpus, settings: Settings, plan: Plan, ema_decay: float | None
-) -> None:
-    trainer = Trainer(corpus, settings.with_changes(ema_decay=ema_decay, calibrate=False), plan=plan)
-    for event in trainer.events():
-        if isinstance(event, Validated) and event.best:
-            network = trainer.network
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    assert isinstance(network, torch.nn.Module)
-    assert trainer.progress.best_step == 60  # so that the last network is the best model
-    assert weights.keys() == trainer.best.weights.keys()
-    assert all(np.array_equal(array, trainer.best.weights[name]) for name, array in weights.items())
 
 
 def test_trainer_before_its_first_event_has_no_plan_schedule_network_or_state(

@@ -34,7 +34,6 @@ from charlstm.generation.session_file import (
     says_automatic,
     write,
 )
-from charlstm.memory import Memory
 from charlstm.model.file import Model
 from faulty_disk import FaultyDisk, have_no_locks
 from played_documents import about, everything, played
@@ -284,20 +283,6 @@ def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.json").write_text('{"kind": "charlstm session", "format": 9}')
     with pytest.raises(GenerationError, match="newer charlstm"):
         read(tmp_path / "new.json")
-
-
-def test_file_that_needs_more_memory_than_there_is_is_refused_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was read until memory ran out, and the message then asked for a smaller network."""
-    monkeypatch.setattr(session_file, "machine_memory", lambda: Memory(total=2**30, available=2**20))
-    path = tmp_path / "a.json"
-    path.write_text('{"format": 4')
-    os.truncate(path, 2**29)
-    with pytest.raises(GenerationError, match=r"536,870,912 bytes, and this machine has not enough memory to read so"):
-        read(path)
-    with pytest.raises(GenerationError, match="not enough memory"), session_file.reading(tmp_path):
-        raise MemoryError
 
 
 # ---- one writer

@@ -32,7 +32,6 @@ from charlstm.insight.context import CERTAIN, ENOUGH, context
 from charlstm.insight.features import (
     BUILT_IN,
     FEWEST,
-    PROGRAM_LINE,
     function_feature,
     kind_of_text,
     pattern_feature,
@@ -43,7 +42,6 @@ from charlstm.insight.lesions import BLOCKS, COUNTED, SETTLING, estimate_lesions
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words, read_text
 from charlstm.insight.sample import spread_blocks
 from charlstm.model.file import Model, save_model
-from charlstm.text.sentences import sentences
 from plain_numpy import PlainLSTM
 
 pytestmark = pytest.mark.numeric
@@ -205,21 +203,6 @@ def test_a_feature_that_is_rare_in_a_half_of_the_text_is_left_out() -> None:
     assert "digit" in named_features(rare)
     assert "digit" not in named_features(rare[: len(rare) // 2])
     assert "digit" not in named_features("7 " * 100 + line * 100)
-
-
-def test_lines_of_a_program_are_found_in_time_that_grows_with_the_text() -> None:
-    """8,000 newlines took 9 s, so that these would take half an hour; ``pattern_feature`` gives up after 10 s."""
-    found = pattern_feature("program", PROGRAM_LINE, "\n" * 100_000 + "import os\n")
-    assert found.values.sum() == len("import ")
-    assert kind_of_text("\n" * 100_000) == "prose"
-
-
-def test_marks_and_quotes_in_a_row_are_read_in_time_that_grows_with_the_text() -> None:
-    dots = "." * 200_000
-    assert sentences(f"{dots} So. {dots}x") == [(0, 200_000), (200_001, 200_004), (200_005, 400_006)]
-    string = BUILT_IN["string"].compute
-    assert string('"' + "x" * 999 + '"').all()
-    assert not string('"' + "x" * 1001 + '"').any(), "an end that far away is not looked for"
 
 
 def test_a_pattern_is_a_feature_and_a_bad_one_is_refused() -> None:

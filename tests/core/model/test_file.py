@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
 import random
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from safetensors import numpy as safetensors
 
-from charlstm import storage
 from charlstm.errors import ModelError
 from charlstm.generation.stepper import Stepper
 from charlstm.memory import Memory
@@ -135,17 +132,6 @@ def test_load_model_refuses_any_flipped_bit(saved: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("vocabulary", [["a", "b"], "ab", None, {"a": 0}, {"chars": ["a"]}, {"symbols": [["a"]]}])
-def test_load_model_reports_invalid_vocabulary_without_python_terms(saved: Path, vocabulary: object) -> None:
-    tensors, metadata = read_tensors(saved)
-    about = json.loads(metadata["charlstm"])
-    about["vocabulary"] = vocabulary
-    write_tensors(saved, tensors, {**metadata, "charlstm": json.dumps(about)})
-    with pytest.raises(ModelError, match="vocabulary") as refusal:
-        load_model(saved)
-    assert not re.search(r"object|attribute|Error|indices", str(refusal.value))
-
-
 def test_load_model_refuses_newer_format(saved: Path) -> None:
     tensors, metadata = read_tensors(saved)
     write_tensors(saved, tensors, {**metadata, "format": "3"})
@@ -172,19 +158,6 @@ def test_check_computable_refuses_weights_whose_sums_overflow(name: str) -> None
         model.check_computable()
     with pytest.raises(ModelError, match="predictions are not finite"):
         Stepper(model)
-
-
-def test_save_model_keeps_old_file_when_disk_fails(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = saved.read_bytes()
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(storage.os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
-        save_model(saved, make(hidden=5))
-    assert saved.read_bytes() == before
-    assert list(saved.parent.iterdir()) == [saved]
 
 
 @examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -76,17 +76,6 @@ def test_text_is_copied_where_it_cannot_be_linked(
     assert open_text(run).text() == TEXT + VALIDATION
 
 
-@pytest.mark.parametrize("loss", ["cache", "cache folder"])
-def test_text_whose_cache_is_emptied_before_the_run_is_created_is_kept(
-    corpus: Corpus, source: Path, tmp_path: Path, loss: str
-) -> None:
-    lose_all_others(source)
-    if loss == "cache folder":
-        shutil.rmtree(cache.texts_dir().parent)
-    run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
-    assert open_text(run).text() == TEXT + VALIDATION
-
-
 def test_run_like_another_links_to_its_text(run: Run, source: Path, tmp_path: Path) -> None:
     lose_all_others(source)
     other = create_new_run(NewRun(open_text(run), Settings(max_steps=100), runs_dir=tmp_path / "runs"))

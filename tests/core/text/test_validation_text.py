@@ -100,15 +100,6 @@ def test_changed_validation_text_is_not_opened_again(corpus: Corpus, files: tupl
         reopen_corpus(corpus.to_record())
 
 
-@pytest.mark.parametrize("value", [0, 10, -1, 26, 1.0, True, "11", None])
-def test_cached_text_that_is_damaged_where_the_texts_meet_is_read_again(corpus: Corpus, value: object) -> None:
-    path = cache.texts_dir() / corpus.fingerprint / "corpus.json"
-    about = json.loads(path.read_text())
-    path.write_text(json.dumps(about | {"validation_chars": value}))
-    again = reopen_corpus(corpus.to_record())
-    assert again.validation == corpus.validation
-
-
 def test_text_options_apply_to_each_text(files: tuple[Path, Path]) -> None:
     files[0].write_text("train\u00ad" + LICENCE, encoding="utf-8")
     files[1].write_text("valid\u00adation" + LICENCE, encoding="utf-8")
