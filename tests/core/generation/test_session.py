@@ -129,6 +129,9 @@ def test_choosing_another_character_begins_a_branch_and_keeps_the_old_one(model)
     assert session.read() == text
     session.switch(1, 120)
     assert session.text == text[:100] + other + on[:19]
+    session.prune(1)
+    assert (session.read(), session.position) == (text, 100)
+    assert play(session, 50) == text[100:]
 
 
 def test_typed_text_has_statistics_and_unknown_characters_are_counted(model):

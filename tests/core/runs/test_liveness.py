@@ -97,6 +97,17 @@ def test_problem_of_a_lock_tells_what_was_done(tmp_path: Path) -> None:
     held.release()
 
 
+def test_lock_and_heartbeat_follow_no_link(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("precious")
+    for name in ("lock", "heartbeat"):
+        (tmp_path / name).symlink_to(mine)
+    with pytest.raises(RunError, match="link to another file"):
+        liveness.acquire_lock(tmp_path / "lock")
+    liveness.write_heartbeat(tmp_path / "heartbeat", liveness.HeartbeatRecord(state="starting"))
+    assert mine.read_text() == "precious"
+
+
 def test_acquire_lock_creates_no_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="any more"):
         liveness.acquire_lock(tmp_path / "gone" / "lock")

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,6 +206,13 @@ def test_process_is_recognised_by_its_start(tmp_path: Path) -> None:
     assert system.process_start(child.pid) is None
     assert system.boot_id() == system.boot_id()
     assert (system.memory_bytes() or 0) > 1_000_000
+
+
+def test_mac_tells_boot_and_start_by_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(system, "_output", lambda *command: " ".join(command))
+    assert system.boot_id.__wrapped__() == "sysctl -n kern.bootsessionuuid"
+    assert system.process_start(7) == "ps -o lstart= -p 7"
 
 
 def test_heartbeat_continues_after_disk_errors(tmp_path: Path) -> None:
