@@ -171,19 +171,6 @@ def test_eval_and_score_warn_about_training_text(cli: Cli, tmp_path: Path) -> No
     assert "trained on" not in cli("eval", "own")[1]
 
 
-def test_train_from_a_model_with_another_split_warns(cli: Cli) -> None:
-    train(cli, "tail", prose(4))
-    again = ["train", "tail.txt", *TINY, "--from", "tail", "--plain"]
-    assert "has learnt" not in cli(*again, "--name", "same")[1]
-    err = cli(*again, "--name", "blocks", "--split", "blocks")[1]
-    assert "note: The model that training starts from has learnt" in err
-    assert "val_fraction=0.1 and split=tail" in err
-    err = cli("train", "tail.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
-    assert "has learnt 100 % of the held-out part" in err  # by the run before the one that it starts from
-    assert "trained on 100 % of the held-out part" in cli("eval", "grandchild")[1]
-    assert "learnt=" not in cli("info", "grandchild")[0]
-
-
 def test_run_from_a_model_that_read_another_edition_says_so_everywhere(workspace: Path, cli: Cli) -> None:
     """Fingerprints do not know it: the second edition has other lines, and none of the appendix."""
     book = prose(6, 600)

@@ -125,16 +125,6 @@ def test_score_dynamic_learns_a_text_that_repeats_itself(model):
     assert score_dynamic(model, TEXT, segment=5).loss != found.loss
 
 
-def test_reset_gives_the_original_losses(model):
-    ids = model.vocabulary.encode(TEXT)[0]
-    adaptive = AdaptiveModel(model, adaptation=FAST)
-    first = adaptive.read(ids)
-    assert not np.allclose(adaptive.read(ids), first, atol=0.01), "the second time it knows the text"
-    adaptive.reset()
-    assert all(np.array_equal(array, model.weights[name]) for name, array in adaptive.adapted().weights.items())
-    assert np.array_equal(adaptive.read(ids), first)
-
-
 def test_strength_0_keeps_what_was_learnt(model):
     ids = model.vocabulary.encode(TEXT)[0]
     adaptive = AdaptiveModel(model, adaptation=FAST)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import strategies as st
 from safetensors import numpy as safetensors
 
 from charlstm.errors import ModelError
@@ -18,7 +16,6 @@ from charlstm.model.file import Model, load_model, read_info, save_model
 from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from random_examples import examples
 from recorded_run import tiny_model
 
 
@@ -158,30 +155,3 @@ def test_check_computable_refuses_weights_whose_sums_overflow(name: str) -> None
         model.check_computable()
     with pytest.raises(ModelError, match="predictions are not finite"):
         Stepper(model)
-
-
-@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.dictionaries(
-        st.text(st.characters(codec="utf-8"), min_size=1, max_size=5).filter(lambda n: n != "__metadata__"),
-        st.tuples(
-            st.sampled_from([np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]),
-            st.lists(st.integers(0, 4), max_size=3),
-        ),
-        max_size=5,
-    ),
-    st.dictionaries(
-        st.text(st.characters(codec="utf-8"), max_size=5).filter(lambda n: n != "sha256"), st.text(max_size=9)
-    ),
-)
-def test_read_tensors_returns_what_was_written(
-    tmp_path: Path, kinds: dict[str, tuple[type, list[int]]], metadata: dict[str, str]
-) -> None:
-    numbers = np.random.default_rng(1)
-    arrays = {name: numbers.integers(0, 2, shape).astype(dtype) for name, (dtype, shape) in kinds.items()}
-    write_tensors(tmp_path / "t", arrays, metadata)
-    again, metadata_again = read_tensors(tmp_path / "t")
-    assert metadata_again == metadata
-    assert set(again) == set(arrays)
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(again[name], array, strict=True)
