@@ -146,6 +146,12 @@ def test_evaluate_divides_a_text_with_unknown_characters_where_they_stand() -> N
         assert (found.chars, found.loss) == (known, pytest.approx(expected.loss, rel=1e-5))
 
 
+def test_novelty_finds_what_is_copied_from_a_part_of_a_corpus() -> None:
+    corpus = make_corpus("The sea was calm that morning.\n")
+    report = charlstm.novelty("he sea was calm that ", corpus, min_length=10, spans=[(0, 15)])
+    assert [(match.start, match.length) for match in report.matches] == [(0, 14)]
+
+
 def test_history_of_a_run_is_its_log_as_arrays(finished: charlstm.Run) -> None:
     events, history = finished.events(), finished.history()
     stepped = [event for event in events if event.name == "step"]

@@ -32,6 +32,7 @@ def test_import_prints_the_path_of_a_usable_model(
     assert out == "theirs.safetensors\n"
     assert "1 × 12 LSTM" in err
     assert cli.json("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
+    assert "imported_from theirs.net" in cli.flat("info", "theirs.safetensors")
     ask = ("--prime", "the ", "--length", "30")
     assert cli.json("generate", "theirs.safetensors", *ask) == cli.json("generate", "fox", *ask)
     figures = [cli.json("eval", model, str(workspace / "data/fox.txt")) for model in ("theirs.safetensors", "fox")]

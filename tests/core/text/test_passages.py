@@ -108,6 +108,16 @@ def test_stretches_that_were_read_are_found_in_another_edition() -> None:
     assert known_stretches(known, new) == known_stretches(known, "") == []
 
 
+@given(text=st.text(HARD, max_size=60))
+@examples(100)
+@example(text="a_ _中 —_ e\u0301 \u1100\u1161\u11a8")
+def test_plain_words_are_those_that_are_hashed(text: str) -> None:
+    plain, origin = passages._plain_words(text)
+    assert plain == "".join(passages._plain([text]))
+    assert len(origin) == len(plain)
+    assert all(text[at].isspace() == char.isspace() for at, char in zip(origin.tolist(), plain, strict=True))
+
+
 @pytest.mark.parametrize("blank", [" ", "", "中"])
 def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
     monkeypatch.setattr(passages, "CHUNK", 10_000)
