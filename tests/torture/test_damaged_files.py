@@ -56,7 +56,6 @@ from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training import estimate
 from charlstm.training.plan import MeasuredSpeed, read_plan
 from charlstm.training.settings import Settings
-from charlstm.training.settings_file import load_settings
 from recorded_run import NASTY, record, tiny_model
 from small_training import MemoryStore, make_plan
 
@@ -468,13 +467,6 @@ def configuration(place: Path) -> Kind:
 
     content = f'theme = "nord"\nspeed = 30\n{example_config()}\n"train.pause" = ["p"]\n'
     return Kind(path, (content.encode(),), damage_bytes, use)
-
-
-@kind
-def settings_file(place: Path) -> Kind:
-    content = b'preset = "quick"\nhidden_size = 64\ndropout = 0.2\n[text]\nclean = true\n'
-    path = place / "settings.toml"
-    return Kind(path, (content,), damage_bytes, lambda: load_settings(path).settings())
 
 
 # ── checkpoints of other programs ───────────────────────────────────────────────────────────────────────────────────

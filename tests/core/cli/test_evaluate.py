@@ -217,14 +217,6 @@ def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:
     assert "val_fraction was 0" in cli.error("eval", "all")
 
 
-def test_eval_reads_folded_characters_as_the_replacement_symbol(cli: Cli) -> None:
-    train(cli, "rare", "the fox and the dog " * 60 + "ж", "--fold-rare", "5")
-    err = cli("eval", "rare", "rare.txt")[1]
-    assert "ж (" in err
-    assert "read as �" in err
-    assert "left out" not in err
-
-
 def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, cli: Cli) -> None:
     corpus = open_corpus("python-reference")
     model = load_model(workspace / "runs/fox/model.safetensors")
