@@ -39,7 +39,6 @@ from faulty_disk import FaultyDisk, have_no_locks
 from played_documents import about, everything, played
 
 DATA = Path(__file__).parents[2] / "data"
-FORMAT_2 = DATA / "version_0_2" / "branches.json"
 FORMAT_3 = DATA / "version_0_3" / "edited.json"
 
 
@@ -223,20 +222,6 @@ def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:
 def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:
     write(tmp_path / "a.json", state_of(worked_on()))
     refused(tmp_path / "a.json", json.loads((tmp_path / "a.json").read_text()), way, value)
-
-
-@pytest.mark.parametrize(
-    ("way", "value"),
-    [
-        (["cursor", "branch"], 9), (["cursor", "position"], 10**9), (["branches"], []), (["branches"], 3),
-        (["branches", 0, "parent"], 0), (["branches", 1, "parent"], None), (["branches", 1, "parent"], 7),
-        (["branches", 1, "start"], 301), (["branches", 1, "number"], 0), (["branches", 1, "number"], -1),
-        (["branches", 0, "text"], "abc"), (["branches", 0, "text"], "\ud800"), (["branches", 0, "figures"], "%%%"),
-        (["branches", 0, "figures"], "AAAA"), (["seed"], 2**64), (["clamps"], ["x"]),
-    ],
-)  # fmt: skip
-def test_wrong_values_of_format_2_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:
-    refused(tmp_path / "a.json", json.loads(FORMAT_2.read_text()), way, value)
 
 
 def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from charlstm.runs.launch import (
     NewRun,
     check_resume,
     create_new_run,
-    launch,
     minutes_more,
     settings_to_continue,
     start_run,
@@ -115,24 +114,6 @@ def test_check_resume_leaves_a_damaged_checkpoint_to_the_worker(tmp_path: Path) 
     run = begun(tmp_path, max_minutes=1.0)
     run.state_path.write_bytes(b"junk")
     check_resume(run, {"max_minutes": 0.5})
-
-
-@pytest.mark.parametrize("beaten", [True, False])
-def test_launch_leaves_the_run_unchanged_when_the_worker_cannot_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beaten: bool
-) -> None:
-    run = begun(tmp_path, "stopped")
-    if not beaten:
-        run.heartbeat_path.unlink()
-    before = run.status()
-
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("charlstm.runs.launch.subprocess.Popen", refused)
-    with pytest.raises(RunError, match="cannot be started: Resource"):
-        launch(run)
-    assert run.status() == before
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps"])
