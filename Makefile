@@ -28,8 +28,7 @@ unit: $(VENV)/.dev
 	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each of them would compile
 	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
-		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_against_numpy.py \
-		tests/core/insight/test_duel.py
+		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 
 # What matters under other conditions: Python 3.13, lowest versions, other kernels, the locale C, unusual folders, a busy
 # machine; ONLY='locale' runs one of them. Takes 20 to 30 minutes. What this machine lacks for it is named.
@@ -41,7 +40,6 @@ anywhere: $(VENV)/.dev
 TIMES ?= 50
 torture: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "torture or hypothesis" --times $(TIMES)
-	$(BIN)/python tests/torture/kill_sessions.py
 
 $(VENV)/bin/python:
 	@test -n "$(PY)" || { echo "charlstm needs Python 3.11 or newer; install one, or name it: make PYTHON=/path/to/python"; exit 1; }

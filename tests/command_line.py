@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,15 @@ def all_commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[s
             yield from all_commands(command, f"{name} ")
         else:
             yield f"{before}{name}", command
+
+
+class Terminal(io.StringIO):
+    """Output that a program takes for a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Cli:

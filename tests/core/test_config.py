@@ -10,8 +10,6 @@ import pytest
 
 from charlstm.cli.main import run
 from charlstm.config import ENTRIES, Config, config_path, example_config, load_config, written
-from charlstm.errors import SettingsError
-from charlstm.training.settings_file import load_settings
 
 
 @pytest.fixture
@@ -130,28 +128,3 @@ def test_init_names_a_parent_that_is_not_a_folder(tmp_path: Path, capsys: pytest
     for name in ("file/x.toml", "file/folder/x.toml"):
         assert run(["config", "init", "--config", str(tmp_path / name)]) == 1
         assert f"The folder {(tmp_path / name).parent} cannot be created" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("[" + ".".join(["a"] * 400) + "]\n" + ".".join(["b"] * 400) + " = 1\n", "has tables in more than 20 others"),
-        ("theme = " + "[" * 200 + "]" * 200 + "\n", "has tables in more than 20 others"),
-        ("".join(f"a{number} = 1\n" for number in range(600)), "has 600 entries"),
-        ("# long\n" * 20_000, "is longer than 100,000 bytes"),
-    ],
-)
-def test_a_file_of_another_kind_is_refused(path: Path, content: str, says: str) -> None:
-    path.write_text(content)
-    config, problems = load_config()
-    assert config == Config()
-    assert len(problems) == 1
-    assert says in problems[0]
-    with pytest.raises(SettingsError):
-        load_settings(path)
-
-
-def test_the_line_of_each_of_many_wrong_entries_is_found(path: Path) -> None:
-    path.write_text("[keys]\n" + "".join(f'"a{number}" = 1\n' for number in range(400)))
-    problems = load_config()[1]
-    assert [each.partition(": ")[0] for each in problems] == [f"{path}, line {line}" for line in range(2, 402)]

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from charlstm.display import (
     as_html,
     as_sentence,
-    cell_name,
     described,
     duration,
     loss_figure,
@@ -94,10 +93,6 @@ def test_sentence_has_a_capital_letter_and_an_end(words: str, sentence: str) -> 
 
 def test_html_shows_text_literally() -> None:
     assert as_html("<b>&\x1b\n\u200d") == "&lt;b&gt;&amp;␛\n\u200d"
-
-
-def test_cell_is_named_by_layer_and_number() -> None:
-    assert cell_name((2, 187)) == "2:187"
 
 
 @pytest.mark.parametrize(

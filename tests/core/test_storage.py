@@ -35,6 +35,9 @@ def test_replace_file_is_private_and_leaves_no_temporary_file(tmp_path: Path) ->
     storage.replace_bytes(path, NEW)
     assert path.read_bytes() == NEW
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with storage.use_disk(FaultyDisk(0)), pytest.raises(OSError, match="space"):
+        storage.replace_bytes(path, OLD)
+    assert path.read_bytes() == NEW
     assert os.listdir(tmp_path) == ["file"]
 
 

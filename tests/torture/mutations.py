@@ -15,7 +15,6 @@ import pickle
 import random
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -241,24 +240,6 @@ def damage_lines(random: random.Random, content: bytes) -> bytes:
     return random.choice((b"\n", b"\n", b"\n", b"\r\n", b"\n\n", b"")).join(lines)
 
 
-def damage_log(random: random.Random, content: bytes) -> bytes:
-    """Lines with checksums: as they are, or the JSON of some changed and their checksums right again, so that what is
-    behind them must hold by itself."""
-    if random.random() < 0.3:
-        return damage_lines(random, content)
-    lines = content.split(b"\n")
-    for _ in range(random.choice((1, 1, 2, 5))):
-        at = random.randrange(len(lines) - 1)
-        if random.random() < 0.15:
-            lines.insert(random.randrange(len(lines)), lines[random.randrange(1, len(lines))])
-        elif at == 0:
-            lines[0] = damage_json(random, lines[0]).replace(b"\n", b" ")
-        else:
-            inner = damage_json(random, lines[at][9:]).replace(b"\n", b" ")
-            lines[at] = b"%08x %s" % (zlib.crc32(inner), inner)
-    return b"\n".join(lines)
-
-
 # ── sealed files ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -292,21 +273,6 @@ def damage_tensors(random: random.Random, content: bytes) -> bytes:
         header = _sealed(random, fields, bytes(arrays)) if random.random() < 0.85 else dump(random, fields)
     if random.random() < 0.03:
         header = header + b" " * (33 * 2**20)  # longer than any reader should take
-    return struct.pack("<Q", len(header)) + header + bytes(arrays)
-
-
-def enlarge_weights(random: random.Random, content: bytes) -> bytes:
-    """safetensors of float32 with some, most or all numbers finite and large, under the right checksum."""
-    length = struct.unpack("<Q", content[:8])[0]
-    fields, arrays = json.loads(content[8 : 8 + length]), bytearray(content[8 + length :])
-    largest = random.choice((10.0 ** random.uniform(3, 38), 1e38, 3e38, 3.4e38))
-    share = random.choice((0.01, 0.5, 1.0))
-    alike = random.random() < 0.5
-    for at in range(0, len(arrays) - 3, 4):
-        if random.random() < share:
-            value = largest if alike else random.uniform(-largest, largest)
-            arrays[at : at + 4] = struct.pack("<f", value)
-    header = _sealed(random, fields, bytes(arrays))
     return struct.pack("<Q", len(header)) + header + bytes(arrays)
 
 

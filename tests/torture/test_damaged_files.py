@@ -24,10 +24,8 @@ from mutations import (
     damage_bytes,
     damage_json_or_bytes,
     damage_lines,
-    damage_log,
     damage_tensors,
     damage_zip,
-    enlarge_weights,
     flip_bit,
     hostile_pickles,
 )
@@ -58,7 +56,6 @@ from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training import estimate
 from charlstm.training.plan import MeasuredSpeed, read_plan
 from charlstm.training.settings import Settings
-from charlstm.training.settings_file import load_settings
 from recorded_run import NASTY, record, tiny_model
 from small_training import MemoryStore, make_plan
 
@@ -115,9 +112,6 @@ def model(place: Path) -> Kind:
         save_model(path, tiny_model(seed=seed, symbols=tuple(symbols), hidden_size=4, run="r", step=7, val_loss=1.5))
         goods.append(path.read_bytes())
 
-    def damage(dice: random.Random, content: bytes) -> bytes:
-        return (enlarge_weights if dice.random() < 0.3 else damage_tensors)(dice, content)
-
     def use() -> None:
         tried(lambda: read_info(path))
         cold, mirostat = SamplerSettings(temperature=1e-9, repetition=2.0), SamplerSettings(mirostat=3.0)
@@ -126,7 +120,7 @@ def model(place: Path) -> Kind:
                 assert 0 <= step.probability <= 1
                 assert math.isfinite(step.entropy)
 
-    return Kind(path, tuple(goods), damage, use)
+    return Kind(path, tuple(goods), damage_tensors, use)
 
 
 @kind
@@ -346,7 +340,7 @@ def session(place: Path) -> Kind:
 def session_of_version_0_3(place: Path) -> Kind:
     goods = tuple((DATA / "version_0_3" / f"{name}.json").read_bytes() for name in ("edited", "in-prime-closed"))
     path = place / "session.json"
-    return Kind(path, goods, damage_log, lambda: use_session(path))
+    return Kind(path, goods, damage_lines, lambda: use_session(path))
 
 
 @kind
@@ -473,13 +467,6 @@ def configuration(place: Path) -> Kind:
 
     content = f'theme = "nord"\nspeed = 30\n{example_config()}\n"train.pause" = ["p"]\n'
     return Kind(path, (content.encode(),), damage_bytes, use)
-
-
-@kind
-def settings_file(place: Path) -> Kind:
-    content = b'preset = "quick"\nhidden_size = 64\ndropout = 0.2\n[text]\nclean = true\n'
-    path = place / "settings.toml"
-    return Kind(path, (content,), damage_bytes, lambda: load_settings(path).settings())
 
 
 # ── checkpoints of other programs ───────────────────────────────────────────────────────────────────────────────────

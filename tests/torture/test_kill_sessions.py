@@ -1,18 +1,21 @@
-"""The short form of ``kill_sessions.py``: kills, quits, power cuts and two programs at once, each text compared."""
+"""Kills, quits, power cuts and several programs at once lose nothing of what was typed, each text compared."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
+from concurrent.futures import ProcessPoolExecutor
 
+import kill_sessions
 import pytest
 
+pytestmark = [
+    pytest.mark.torture,
+    pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc"),
+]
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
-def test_no_accident_loses_what_was_typed() -> None:
-    script = Path(__file__).with_name("kill_sessions.py")
-    command = [sys.executable, str(script), "--kills", "2", "--cuts", "2", "--together", "2", "--megabytes", "0.1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" 0\n") == 9, done.stdout
+
+@pytest.mark.parametrize("what", kill_sessions.TRIED)
+def test_no_accident_loses_what_was_typed(what: str, process: ProcessPoolExecutor, times: int) -> None:
+    found = process.submit(kill_sessions.tries, what, 2 * times).result()
+    assert {*found} <= {"", kill_sessions.NOTHING_TYPED}
+    assert found.count(kill_sessions.NOTHING_TYPED) <= times

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import kill_worker
@@ -15,13 +13,6 @@ pytestmark = [
     pytest.mark.torture,
     pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has torch loaded, and reads /proc"),
 ]
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[ProcessPoolExecutor]:
-    """Another process, since one in which OpenMP has had threads cannot be forked."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        yield pool
 
 
 @pytest.mark.parametrize(

@@ -55,26 +55,11 @@ def test_eval_dynamic_shows_the_figures_with_and_without_learning(workspace: Pat
     assert found == fixed
     assert learnt["strength"] == 2
     assert learnt["loss"] < fixed["loss"]
-    assert learnt["bits_per_char"] == pytest.approx(learnt["loss"] / math.log(2))
-    assert learnt["perplexity"] == pytest.approx(math.exp(learnt["loss"]))
-    assert cli.json("eval", "fox", "--dynamic")["dynamic"]["strength"] == 1
-    nothing = cli.json("eval", "fox", "--dynamic", "--strength", "0")["dynamic"]
-    assert nothing["loss"] == pytest.approx(fixed["loss"], abs=1e-5)
     first, second = cli("eval", "fox", "--dynamic", "--strength", "2")[0].splitlines()
     assert "the held-out part of fox.txt" in first
     share = learnt["loss"] / fixed["loss"] - 1
     assert second.endswith(f"learning from what it reads, at strength 2: {share:+.1%}")
     assert (workspace / "runs" / "fox" / "model.safetensors").read_bytes() == before
-
-
-def test_score_dynamic_has_the_figures_of_the_model_that_learns(cli: Cli) -> None:
-    words = ("fox", "data/fox.txt", "--max-chars", "1500")
-    found = cli.json("score", *words, "--dynamic")
-    assert found["strength"] == 1
-    assert found["loss"] == pytest.approx(cli.json("eval", *words, "--dynamic")["dynamic"]["loss"], abs=1e-4)
-    assert sum(found["losses"][1:]) / found["chars"] == pytest.approx(found["loss"], abs=1e-3)
-    assert found["loss"] < cli.json("score", *words)["loss"]
-    assert "bits per character, perplexity" in cli("score", *words, "--dynamic", "--strength", "0.5")[0]
 
 
 def test_score_has_the_figures_of_eval_and_of_each_character(cli: Cli, tmp_path: Path) -> None:
@@ -88,11 +73,6 @@ def test_score_has_the_figures_of_eval_and_of_each_character(cli: Cli, tmp_path:
     assert len(found["losses"]) == len(found["ranks"]) == len(found["entropy"]) == found["chars"] + 1
     assert found["losses"][0] is found["ranks"][0] is found["entropy"][0] is None
     assert sum(found["losses"][1:]) / found["chars"] == pytest.approx(found["loss"], abs=1e-3)
-    worst = max(range(1, len(found["losses"])), key=lambda at: found["losses"][at])
-    first = found["places"][0]
-    assert (first["position"], first["char"]) == (worst, found["text"][worst])
-    assert found["text"][:worst].endswith(first["before"])
-    assert [line["text"] for line in found["lines"]] == [LINE.rstrip("\n"), "the xylophone"]
     total = sum(line["bits_per_char"] * line["chars"] for line in found["lines"])
     assert total / found["chars"] == pytest.approx(found["bits_per_char"])
 
@@ -130,13 +110,8 @@ def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Pat
         ["line", "4", "the dog."],
     ]
     assert float(rows[1][0]) > float(rows[0][0])
-    found = cli.json("score", "fox", str(text))
-    for row, sentence in zip(rows, found["sentences"], strict=True):
-        start, stop = sentence["start"], sentence["stop"]
-        losses = [loss for loss in found["losses"][start:stop] if loss is not None]
-        assert sentence["text"] == found["text"][start:stop]
-        assert sentence["loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-3)
-        assert float(row[0]) == pytest.approx(sentence["bits_per_char"], abs=1e-3)
+    found = cli.json("score", "fox", str(text))["sentences"]
+    assert [float(row[0]) for row in rows] == pytest.approx([each["bits_per_char"] for each in found], abs=1e-3)
 
 
 def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
@@ -196,19 +171,6 @@ def test_eval_and_score_warn_about_training_text(cli: Cli, tmp_path: Path) -> No
     assert "trained on" not in cli("eval", "own")[1]
 
 
-def test_train_from_a_model_with_another_split_warns(cli: Cli) -> None:
-    train(cli, "tail", prose(4))
-    again = ["train", "tail.txt", *TINY, "--from", "tail", "--plain"]
-    assert "has learnt" not in cli(*again, "--name", "same")[1]
-    err = cli(*again, "--name", "blocks", "--split", "blocks")[1]
-    assert "note: The model that training starts from has learnt" in err
-    assert "val_fraction=0.1 and split=tail" in err
-    err = cli("train", "tail.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
-    assert "has learnt 100 % of the held-out part" in err  # by the run before the one that it starts from
-    assert "trained on 100 % of the held-out part" in cli("eval", "grandchild")[1]
-    assert "learnt=" not in cli("info", "grandchild")[0]
-
-
 def test_run_from_a_model_that_read_another_edition_says_so_everywhere(workspace: Path, cli: Cli) -> None:
     """Fingerprints do not know it: the second edition has other lines, and none of the appendix."""
     book = prose(6, 600)
@@ -253,14 +215,6 @@ def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:
     assert cli.json("eval", "ab", "--part", "train")["chars"] == 6
     cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
     assert "val_fraction was 0" in cli.error("eval", "all")
-
-
-def test_eval_reads_folded_characters_as_the_replacement_symbol(cli: Cli) -> None:
-    train(cli, "rare", "the fox and the dog " * 60 + "ж", "--fold-rare", "5")
-    err = cli("eval", "rare", "rare.txt")[1]
-    assert "ж (" in err
-    assert "read as �" in err
-    assert "left out" not in err
 
 
 def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, cli: Cli) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -13,7 +13,6 @@ from charlstm.errors import ExitCode
 from charlstm.runs import worker
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.log import EventLog
-from charlstm.text.corpus import ReadProgress
 from charlstm.training.events import Event, Finished, Stepped
 from command_line import TINY, Cli
 from recorded_run import started, stepped
@@ -77,17 +76,3 @@ def test_training_ends_with_the_number_of_the_signal(
     monkeypatch.setattr(EventView, "show", signalled)
     cli(*TRAIN, "--max-steps", "100000", "--name", name, code=code)
     assert find_run(name).status().state == "stopped"
-
-
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_resume_that_a_signal_ends_while_it_reads_the_text_ends_with_its_number(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str, code: int
-) -> None:
-    def read(_: object, *, progress: Callable[[ReadProgress], None]) -> None:
-        signal.raise_signal(signal.Signals[name])
-        progress(ReadProgress(0, 1, "reading"))
-
-    monkeypatch.setattr("charlstm.runs.worker.open_text", read)
-    out, err = cli("resume", "fox", "--max-steps", "60", "--json", code=code)
-    assert (out, json.loads(err)["error"]["kind"]) == ("", "interrupted")
-    assert find_run("fox").status().state == "finished"

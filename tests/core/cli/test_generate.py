@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
 
 from charlstm.cli.generate import unescaped
-from charlstm.cli.options import setting_option
-from charlstm.setting_fields import setting, setting_fields
 from command_line import Cli
 from recorded_run import record
 
@@ -115,23 +110,3 @@ def test_prime_is_read_from_a_file_and_a_pipe(workspace: Path, cli: Cli, monkeyp
     out, err = cli(*ask, "-")
     assert out.startswith("caf\ufffd ")
     assert "U+FFFD" in err
-
-
-def test_setting_has_an_option_of_its_kind() -> None:
-    @dataclass
-    class Some:
-        flag: bool = setting(True, "whether")
-        word: str = setting("a", "which")
-        share: float | None = setting(None, "how much")
-
-    command = click.Command("x", callback=lambda **given: click.echo(given))
-    for each in setting_fields(Some).values():
-        command = setting_option(each)(command)
-    assert CliRunner().invoke(command, ["--no-flag", "--word", "b"]).output.strip() == str(
-        {"flag": False, "word": "b", "share": None}
-    )
-
-
-def test_missing_demo_model_is_an_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
-    assert "charlstm train TEXT" in cli.error("generate", "demo")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 import pytest
 
@@ -25,27 +23,6 @@ def test_help_says_what_json_is_printed(name: str) -> None:
     has_json = any("--json" in option.opts for option in options_of(COMMANDS[name]))
     assert has_json == (name not in WITHOUT_JSON)
     assert ("With --json: " in " ".join((COMMANDS[name].help or "").split())) == has_json
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_options_are_described_in_one_form(name: str) -> None:
-    for option in options_of(COMMANDS[name]):
-        about = option.help or ""
-        sentence = re.sub(r"\s*\[default: .*\]$", "", about)
-        assert sentence.endswith("."), option.opts
-        assert ("may be repeated" in about.casefold()) == option.multiple, option.opts
-        assert option.metavar != "TEXT" or option.multiple, option.opts  # TEXT is what a command reads
-
-
-@pytest.mark.parametrize("option", ["--json", "--runs-dir", "--snapshot", "--seed", "--max-chars", "--encoding"])
-def test_options_of_one_name_are_described_alike(option: str) -> None:
-    found = {
-        (re.sub("^(Use|Show|Export) ", "", each.help or ""), each.metavar)
-        for name, command in COMMANDS.items()
-        for each in options_of(command)
-        if option in each.opts and not (option == "--seed" and name in ("train", "resume"))
-    }
-    assert len(found) == 1
 
 
 def test_help_of_a_group_has_a_whole_line_for_each_command(cli: Cli) -> None:

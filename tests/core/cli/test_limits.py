@@ -37,24 +37,6 @@ def test_limits_that_were_not_reached_are_named() -> None:
     assert one.missed("max_minutes") == f"max_steps=100 was not reached: {ended}"
 
 
-@pytest.mark.parametrize("limit", [["--max-steps", "20"], ["--set", "epochs=0.5"], ["--settings-file", "few.toml"]])
-def test_steps_or_epochs_that_are_given_lift_the_minutes_of_the_preset(
-    workspace: Path, cli: Cli, limit: list[str]
-) -> None:
-    (workspace / "few.toml").write_text("max_steps = 20\n")
-    name = f"lifts{limit[1].strip('-=.')}"
-    network = ["--hidden-size", "12", "--num-layers", "1", "--threads", "1", "--kernel", "nn", "--plain"]
-    err = cli("train", "data/fox.txt", *network, *limit, "--name", name)[1]
-    assert "ends by " in err
-    assert "max_minutes" not in err
-    settings = find_run(name).spec().settings
-    assert settings.max_minutes is None
-    again = cli("train", "--like", name, "--set", "max_minutes=3", "--name", f"{name}-2")[1]
-    assert "max_minutes=3" in again  # what is given is kept
-    cli("train", "--like", f"{name}-2", "--max-steps", "10", "--name", f"{name}-3")
-    assert find_run(f"{name}-3").spec().settings.max_minutes is None
-
-
 def test_limits_of_a_detached_run_are_listed() -> None:
     settings = Settings(epochs=3, max_minutes=None)
     assert Limits(settings, frozenset(), "preset x").listed() == "ends by epochs=3 (preset x)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,6 @@ from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
 from command_line import TEXT, TINY, Cli
 from small_training import words
-
-
-def test_eval_reads_the_test_part(workspace: Path, cli: Cli) -> None:
-    text = words(1000)
-    (workspace / "words.txt").write_text(text, encoding="utf-8")
-    (workspace / "end.txt").write_text(text[int(len(text) * 0.8) :], encoding="utf-8")
-    cli("train", "words.txt", *TINY, "--name", "tested", "--test-fraction", "0.2", "--val-fraction", "0.1")
-    assert cli.json("eval", "tested", "--part", "test") == cli.json("eval", "tested", "end.txt")
-    out, err = cli("eval", "tested", "--part", "test")
-    assert "of the test part of words.txt" in out
-    assert "trained on" not in err
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +75,6 @@ def test_run_like_one_with_a_validation_text(validated: Path, cli: Cli) -> None:
     assert corpus("another")["validation"]["name"] == "fox.txt"
     cli("train", "data/fox.txt", "--like", "validated", "--name", "text", "--max-steps", "2")
     assert "validation" not in corpus("text")
-
-
-def test_resume_and_eval_read_the_text_that_the_run_has(workspace: Path, cli: Cli) -> None:
-    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
-    (workspace / "changing.txt").write_text(words(200, seed=1), encoding="utf-8")
-    cli("train", "words.txt", *TINY, "--name", "changing", "--val-file", "changing.txt")
-    before = cli.json("eval", "changing")["chars"]
-    (workspace / "changing.txt").write_text(words(201, seed=1), encoding="utf-8")
-    shutil.rmtree(workspace / "cache" / "texts")
-    cli("resume", "changing", "--max-steps", "50")
-    assert find_run("changing").status().step == 50
-    assert cli.json("eval", "changing")["chars"] == before
 
 
 def test_worker_opens_a_validation_text_that_is_not_open_yet(workspace: Path) -> None:

@@ -35,7 +35,7 @@ clean = true
 """
 
 
-def test_settings_file_goes_before_preset_and_after_options(workspace: Path, cli: Cli) -> None:
+def test_options_go_before_the_settings_file_and_that_before_the_preset(workspace: Path, cli: Cli) -> None:
     (workspace / "small.toml").write_text(SMALL, encoding="utf-8")
     words = ["train", "data/fox.txt", "--settings-file", "small.toml", "--name", "file"]
     cli(*words, "--lr", "0.03", "--set", "seq_length=8")
@@ -48,15 +48,9 @@ def test_settings_file_goes_before_preset_and_after_options(workspace: Path, cli
     assert found["preset"] == "standard"
     assert found["corpus"]["chars"] == 1000
     assert found["corpus"]["options"]["clean"]
-
-
-def test_options_go_before_the_settings_file(workspace: Path, cli: Cli) -> None:
-    (workspace / "small.toml").write_text(SMALL, encoding="utf-8")
-    words = ["train", "data/fox.txt", "--settings-file", "small.toml", "--name", "options"]
-    cli(*words, "--preset", "reference", "--max-chars", "500", "--no-clean")
+    cli(*words[:-1], "options", "--preset", "reference", "--max-chars", "500", "--no-clean")
     found = record("options")
-    assert found["preset"] == "reference"
-    assert (found["settings"]["optimizer"], found["settings"]["lr"]) == ("adam", 0.02)
+    assert (found["preset"], found["settings"]["optimizer"], found["settings"]["lr"]) == ("reference", "adam", 0.02)
     assert found["corpus"]["chars"] == 500
     assert not found["corpus"]["options"]["clean"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -50,13 +49,6 @@ def umask() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "nul\0", "theirs/in a file"])
-def test_library_refuses_an_impossible_name(name: str, model: Model, tmp_path: Path) -> None:
-    (tmp_path / "theirs").write_bytes(b"")
-    with pytest.raises(CharLSTMError, match="cannot be written"):
-        save_model(tmp_path / name, model)
-
-
 @pytest.mark.parametrize(
     "words",
     [("report", "fox", "--out"), ("generate", "fox", "--checkpoints", "--out"), ("compare", "fox", "--svg")],
@@ -69,41 +61,6 @@ def test_folder_that_is_not_there_is_said_before_the_work(
         monkeypatch.setattr(f"charlstm.{work}", lambda *_, **__: pytest.fail("the work was done first"))
     err = cli(*words, "missing/page.html", code=1)[1]
     assert err.startswith("charlstm: There is no folder missing: ")
-
-
-def special(kind: str, path: Path) -> None:
-    """Create something at ``path`` that is not a regular file."""
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "pipe":
-            os.mkfifo(path)
-        case "socket":
-            with socket.socket(socket.AF_UNIX) as bound:
-                bound.bind(os.path.relpath(path))  # an address must be short
-        case "device":
-            path.symlink_to("/dev/full") if os.geteuid() else os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 7))
-        case "link to a device":
-            path.symlink_to("/dev/full")
-        case "link to nothing":
-            path.symlink_to(path.with_name("nothing"))
-
-
-SPECIAL = ["folder", "pipe", "socket", "device", "link to a device", "link to nothing"]
-
-
-@pytest.mark.parametrize("kind", SPECIAL)
-def test_library_refuses_what_is_not_a_regular_file(
-    kind: str, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "target.safetensors"
-    special(kind, path)
-    before = os.lstat(path)
-    with pytest.raises(CharLSTMError, match="target"):
-        save_model(path, model)
-    assert (os.lstat(path).st_ino, os.lstat(path).st_mode) == (before.st_ino, before.st_mode)
-    assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("name", LIBRARY)

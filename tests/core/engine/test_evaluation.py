@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +14,7 @@ from torch.nn import functional
 from charlstm.engine import evaluation
 from charlstm.engine.evaluation import FACTORS, PRIMING, Evaluation, best_logit_factor, evaluate, plan_rows
 from charlstm.engine.network import CharLSTM
-from charlstm.generation.scoring import score
-from charlstm.model.file import load_model
-from charlstm.runs.models import find_model
-from charlstm.text.corpus import open_corpus
 from random_examples import examples
-from training_fixtures import torch_threads
 
 pytestmark = pytest.mark.numeric
 
@@ -115,16 +109,6 @@ def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: 
     assert math.isnan(evaluate(scaled(network, math.nan), ids, [(0, 6000)]).nats)
 
 
-def test_exact_loss_of_a_trained_network_is_that_of_reading_in_order() -> None:
-    model = load_model(find_model("demo"))
-    text = "".join(char for char in open_corpus("python-reference").text()[-3000:] if char in model.vocabulary)
-    ids, _ = model.vocabulary.encode(text)
-    trained, spans = CharLSTM.from_model(model), [(0, len(ids))]
-    expected = read_in_order(trained, ids, spans).nats
-    assert evaluate(trained, ids, spans).nats == pytest.approx(expected, abs=2e-5)
-    assert score(model, text).mean_nats == pytest.approx(expected, abs=2e-5)
-
-
 def test_looking_up_input_weights_gives_the_same_loss(
     network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,27 +119,6 @@ def test_looking_up_input_weights_gives_the_same_loss(
     looked_up = evaluate(one_layer, ids, [(0, 3000)])
     monkeypatch.undo()
     assert looked_up.nats == pytest.approx(evaluate(one_layer, ids, [(0, 3000)]).nats, rel=1e-5)
-
-
-@pytest.mark.parametrize("limit", [None, 3000])
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_rows_are_read_by_threads_that_do_not_wait_for_each_other(
-    network: CharLSTM, ids: np.ndarray, threads: int, limit: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An operation on several threads waits for the slowest at every character: beside two busy processes on two cores
-    `charlstm eval` took 30 times as long as on one."""
-    wanted, run, seen = evaluate(network, ids, [(0, 6000)], limit), evaluation._run, set()
-
-    def watched(*arguments: Any) -> Any:
-        seen.add(torch.get_num_threads())
-        return run(*arguments)
-
-    monkeypatch.setattr(evaluation, "_run", watched)
-    with torch_threads(threads):
-        found = evaluate(network, ids, [(0, 6000)], limit)
-        assert torch.get_num_threads() == threads
-    assert seen == {1}
-    assert (found.loss, found.chars) == (pytest.approx(wanted.loss, abs=1e-6), wanted.chars)
 
 
 def test_factor_of_the_logits_undoes_a_wrong_temperature(network: CharLSTM) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -21,6 +20,7 @@ from charlstm.training.events import Event, Finished
 from charlstm.training.hooks import Hooks
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
+from charlstm.training.state import TrainingState
 from small_training import MemoryStore, ScriptedCommands, log_of
 from trained import Script, assert_same_state, sample, trained
 from training_fixtures import torch_threads
@@ -57,27 +57,6 @@ def test_trainer_refuses_a_second_iterator_while_one_is_in_use(corpus: Corpus, s
         next(trainer.events())
     events += first  # and the first continues
     assert log_of(events) == log_of(trained(corpus, settings, plan).events)
-
-
-def test_trainer_that_fails_within_a_step_cannot_continue(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = TrainStep.step
-
-    def breaks(learner: TrainStep, number: int, rate: float) -> object:
-        if number == 10:
-            raise ValueError("in the middle")
-        return step(learner, number, rate)
-
-    monkeypatch.setattr(TrainStep, "step", breaks)
-    trainer = Trainer(corpus, settings, plan=plan)
-    with pytest.raises(ValueError, match="in the middle"):
-        list(trainer.events())
-    monkeypatch.undo()
-    with pytest.raises(RunError, match=r"interrupted at step 10.*Trainer\.resume"):
-        list(trainer.events())
-    with pytest.raises(RunError, match="interrupted at step 10"):
-        trainer.state()
 
 
 @pytest.fixture
@@ -174,46 +153,20 @@ def test_interrupt_ends_final_validation_and_a_pause(
     assert [event.name for event in events[-2:]] == ["validation", "finished"]
 
 
-def test_state_at_any_event_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    script: Script = {8: [("set-lr", 1e-3), ("pause", None), ("resume", None)]}
-    plan = replace(plan, planned_steps=21)
-    last, count = trained(corpus, settings, plan, script).trainer.state(), 0
-    for count in range(1, 40):
-        commands = ScriptedCommands(script)
-        trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), plan=plan)
-        stream = trainer.events()
-        events = []
-        for event in stream:
-            commands.see(event)
-            events.append(event)
-            if len(events) == count:
-                break
-        step, before = trainer.progress.step, threading.active_count()
-        state = trainer.state()
-        assert state.step == step == events[-1].step
-        assert threading.active_count() == before
-        resumed = trained(corpus, settings, at={8: script[8][commands.returned :]}, state=state)
-        assert_same_state(resumed.trainer.state(), last)
-        stream.close()
-        trainer.train(commands.see)
-        assert_same_state(trainer.state(), last)
-        if isinstance(events[-1], Finished):
-            break
-    assert count > 20
-
-
 def test_state_between_any_two_advances_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    """Also between a step and what is due after it."""
-    plan, hooks = replace(plan, planned_steps=9), Hooks(sample=sample)
-    trainer = Trainer(corpus, settings, hooks=hooks, plan=plan)
-    states = []
+    """Also between a step and what is due after it, and in a pause."""
+    script: Script = {4: [("pause", None), ("resume", None)]}
+    plan, commands = replace(plan, planned_steps=9), ScriptedCommands(script)
+    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), plan=plan)
+    states: list[tuple[TrainingState, Script]] = []
     while not trainer.over:
-        trainer.advance()
+        for event in trainer.advance():
+            commands.see(event)
         with contextlib.suppress(RunError):  # there is none before the network was built
-            states.append(trainer.state())
-    assert {state.record["progress"]["attended"] for state in states} == {True, False}
-    for state in states:
-        assert_same_state(trained(corpus, settings, state=state).trainer.state(), trainer.state())
+            states.append((trainer.state(), {4: script[4][commands.returned :]}))
+    assert {state.record["progress"]["attended"] for state, _ in states} == {True, False}
+    for state, left in states:
+        assert_same_state(trained(corpus, settings, at=left, state=state).trainer.state(), trainer.state())
 
 
 def test_state_is_refused_within_a_step_and_after_divergence(

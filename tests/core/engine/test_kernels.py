@@ -5,20 +5,18 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
-from threading import Barrier, Thread
+from threading import Barrier
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional
 
 from charlstm.engine import fused, recurrence, thread_pool
 from charlstm.engine import kernels as kernels
-from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import candidates, choose_kernel, fast_path_problem, make_kernel, preferred
-from charlstm.engine.masks import NO_MASKS, Masks, draw_masks
-from charlstm.engine.network import CharLSTM, LSTMState
+from charlstm.engine.masks import Masks, draw_masks
+from charlstm.engine.network import CharLSTM
 from charlstm.errors import SettingsError
 from charlstm.training.settings import KERNELS, KernelFamily, Precision, Settings
 from training_fixtures import torch_threads
@@ -91,30 +89,6 @@ def test_gradients_in_float32_equal_those_of_nn_lstm(name: str, shape: tuple[int
     assert furthest(gradients(network), wanted) < 1e-4
 
 
-def loss(network: CharLSTM, inputs: torch.Tensor, targets: torch.Tensor, state: LSTMState) -> float:
-    with torch.no_grad():
-        logits, _ = network(inputs, state)
-        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1).item()
-
-
-def test_fused_gradients_in_float64_equal_finite_differences() -> None:
-    network, inputs, targets, state = problem(5, 6, 2, 5, 4)
-    network.double().eval()
-    state = (state[0].double(), state[1].double())
-    FusedKernel(network, "fused-f64", torch.float64).step(inputs, targets, state)
-    step = 1e-6
-    for name, parameter in network.named_parameters():
-        flat, slopes = parameter.data.view(-1), parameter.grad.view(-1)
-        for place in range(0, flat.numel(), max(1, flat.numel() // 7)):
-            value = flat[place].item()
-            flat[place] = value + step
-            above = loss(network, inputs, targets, state)
-            flat[place] = value - step
-            below = loss(network, inputs, targets, state)
-            flat[place] = value
-            assert slopes[place].item() == pytest.approx((above - below) / (2 * step), abs=1e-8), (name, place)
-
-
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_fused_threads_start_no_further_ones_and_gradients_do_not_depend_on_their_number(
     threads: int, monkeypatch: pytest.MonkeyPatch
@@ -157,29 +131,12 @@ def test_kernel_repeats_a_step_bit_for_bit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FLOAT32)
-def test_kernel_carries_the_state_from_step_to_step(name: str) -> None:
-    network, inputs, targets, state = problem(9, 16, 2, 8, 10)
-    kernel = make_kernel(name, network)
-    whole = kernel.step(inputs, targets, state)
-    halves = 0.0
-    for part in (slice(0, 3), slice(3, 10)):
-        result = kernel.step(inputs[part], targets[part], state)
-        halves, state = halves + result.nats, result.state
-    assert halves == pytest.approx(whole.nats, rel=1e-5)
-    assert distance(state[1], whole.state[1]) < 1e-5
-
-
-@pytest.mark.parametrize("name", FLOAT32)
 def test_kernel_ignores_characters_without_target(name: str) -> None:
     network, inputs, targets, state = problem(9, 16, 2, 8, 5)
     kernel = make_kernel(name, network)
     nothing = kernel.step(inputs, torch.full_like(targets, -1), state)
     assert (nothing.nats, nothing.count) == (0.0, 0)
     assert all(not gradient.any() for gradient in gradients(network).values())
-    targets[:, 4:] = -1
-    some = gradients_of(name, network, inputs, targets, state)
-    half = tuple(tensor[:, :4].contiguous() for tensor in state)
-    assert furthest(some, gradients_of(name, network, inputs[:, :4], targets[:, :4], half)) < 1e-4
 
 
 def test_uncompiled_loops_compute_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,38 +154,6 @@ def test_unpacked_products_compute_the_same_gradients(monkeypatch: pytest.Monkey
     monkeypatch.setattr(fused, "packs", lambda dtype: False)
     assert make_kernel("fused-bf16", network).path.endswith("plain weights")
     assert furthest(gradients_of("fused-bf16", network, *batch), wanted) < 0.02
-
-
-def train(name: str, seed: int, steps: int = 50) -> list[float]:
-    """Losses on a text in which the two last characters determine the next."""
-    torch.manual_seed(seed)
-    network = CharLSTM(6, 32, 2)
-    kernel = make_kernel(name, network)
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
-    text = [seed % 6, 1]
-    while len(text) < 16 * 400:
-        text.append((text[-1] * 2 + text[-2] + (len(text) % 3 == 0)) % 6)
-    rows = torch.tensor(text).view(16, 400).T
-    state, losses = network.zero_state(16), []
-    for step in range(steps):
-        start = step * 10 % 390
-        result = kernel.step(rows[start : start + 10], rows[start + 1 : start + 11], state)
-        optimizer.step()
-        state = result.state
-        losses.append(result.nats / result.count)
-    return losses
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_bfloat16_training_has_the_losses_of_float32(seed: int) -> None:
-    exact, rounded = train("fused-f32", seed), train("fused-bf16", seed)
-    assert exact[-1] < 0.6 * exact[0]
-    for ours, theirs in zip(_tens(rounded), _tens(exact), strict=True):
-        assert ours == pytest.approx(theirs, abs=0.06)
-
-
-def _tens(losses: list[float]) -> list[float]:
-    return [sum(losses[start : start + 10]) / 10 for start in range(0, len(losses), 10)]
 
 
 @pytest.mark.parametrize("kind", ["none", "weights"])
@@ -253,45 +178,8 @@ class TestMasks:
         assert masks.recurrent_scale == pytest.approx(2)
         assert not torch.equal(masks.layers[0], masks.layers[1])
 
-    def test_draw_masks_depends_on_the_generator_and_does_not_advance_it_without_dropout(self) -> None:
-        network = CharLSTM(5, 8, 2)
-        generator = torch.Generator().manual_seed(3)
-        before = generator.get_state()
-        assert draw_masks(network, 4, 5, dropout=0.0, shared=True, weight_drop=0.0, generator=generator) == NO_MASKS
-        assert torch.equal(generator.get_state(), before)
-        draws = []
-        for _ in range(2):
-            generator.set_state(before)
-            draws.append(draw_masks(network, 4, 5, dropout=0.5, shared=True, weight_drop=0.0, generator=generator))
-        assert torch.equal(draws[0].layers[1], draws[1].layers[1])
-
-    def test_mask_rows_give_the_gradient_of_the_whole_batch(self) -> None:
-        """The mean of the gradients of two halves of the rows is the gradient of all rows."""
-        network, inputs, targets, state = problem(9, 16, 2, 8, 5)
-        targets = targets.clamp(min=0)
-        masks = masks_for(network, 8, 5, "each")
-        wanted = gradients_of("nn", network, inputs, targets, state, masks)
-        one, other = (
-            gradients_of(
-                "fused-f32", network, inputs[:, rows], targets[:, rows],
-                (state[0][:, rows].contiguous(), state[1][:, rows].contiguous()), masks.rows(rows.start, rows.stop),
-            )
-            for rows in (slice(0, 4), slice(4, 8))
-        )  # fmt: skip
-        assert furthest({key: (one[key] + other[key]) / 2 for key in one}, wanted) < 1e-4
-
 
 class TestChooseKernel:
-    def test_choose_kernel_changes_nothing(self) -> None:
-        network = CharLSTM(5, 16, 1)
-        weights = {name: parameter.clone() for name, parameter in network.named_parameters()}
-        torch.manual_seed(1)
-        before = torch.get_rng_state()
-        assert choose_kernel(candidates(Settings(), CPU), network, 8, 16, budget=0.1) in candidates(Settings(), CPU)
-        assert torch.equal(torch.get_rng_state(), before)
-        assert all(torch.equal(parameter, weights[name]) for name, parameter in network.named_parameters())
-        assert all(parameter.grad is None for parameter in network.parameters())
-
     @pytest.mark.parametrize(
         ("kernel", "precision", "with_bfloat16", "without"),
         [
@@ -335,26 +223,6 @@ class TestChooseKernel:
         assert preferred(quiet) == "nn"
         assert preferred(quiet | {"nn": [0.097, 0.099, 0.098]}) == "fused-f32"
 
-    def test_choose_kernel_needs_one_undisturbed_step_of_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """All but one of the fused kernels' steps take four times as long."""
-        clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
-        taken: dict[str, int] = {}
-
-        class BusyKernel:
-            def __init__(self, name: str) -> None:
-                self.name = name
-
-            def step(self, inputs: torch.Tensor, *_: Any) -> None:
-                count = taken[self.name] = taken.get(self.name, 0) + 1
-                rate = {"fused-bf16": 30_000, "fused-f32": 12_000, "nn": 8_000}[self.name]
-                good = self.name == "nn" or (self.name == "fused-bf16" and count == 4)
-                clock.now += inputs.numel() / rate * (1 if good else 4)
-
-        monkeypatch.setattr(kernels, "time", clock)
-        monkeypatch.setattr(kernels, "make_kernel", lambda name, network: BusyKernel(name))
-        names = ("fused-bf16", "fused-f32", "nn")
-        assert choose_kernel(names, CharLSTM(5, 16, 1), 64, 100, budget=2.5) == "fused-bf16"
-
     def test_choose_kernel_stops_measuring_a_much_slower_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
         taken = {"fused-f32": 0, "nn": 0}
@@ -371,12 +239,6 @@ class TestChooseKernel:
         monkeypatch.setattr(kernels, "make_kernel", lambda name, network: TimedKernel(name))
         assert choose_kernel(tuple(taken), CharLSTM(5, 16, 1), 8, 16, budget=2.5) == "fused-f32"
         assert taken == {"fused-f32": 11, "nn": 2}
-
-    def test_make_kernel_refuses_unknown_names(self) -> None:
-        with pytest.raises(SettingsError, match="warp"):
-            make_kernel("warp", CharLSTM(5, 16, 1))
-        for name in KERNELS:
-            assert make_kernel(name, CharLSTM(5, 16, 1)).name == name
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -399,50 +261,6 @@ def test_cuda_gradients_equal_those_of_the_cpu(kind: str) -> None:
 
 
 class TestFastPath:
-    def test_loops_are_compiled_once_when_a_kernel_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without the lock, two threads compiled the same loop at the same time."""
-        compiled, script = [], torch.jit.script
-
-        def slow(function: Any, **how: Any) -> Any:
-            if function is not recurrence.product:  # torch compiles it within the first loop, once in a process
-                compiled.append(function.__name__)
-            return script(function, **how)
-
-        monkeypatch.setattr(torch.jit, "script", slow)
-        recurrence._compiled.cache_clear()
-        network, inputs, targets, state = problem(9, 16, 2, 16, 5)
-        together, kernels = Barrier(4), []
-
-        def make() -> None:
-            together.wait(30)
-            kernels.append(make_kernel("fused-f32", network))
-
-        threads = [Thread(target=make) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert compiled == ["forward_layer", "backward_layer"]
-        kernels[0].step(inputs, targets, state)
-        assert compiled == ["forward_layer", "backward_layer"]
-
-    def test_fast_path_problem_names_loops_that_cannot_be_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def unsupported(function: Any) -> Any:
-            raise RuntimeError("TorchScript is not supported on this Python\nmore")
-
-        network, inputs, targets, state = problem(9, 16, 2, 8, 5)
-        with monkeypatch.context() as patch:
-            patch.setattr(torch.jit, "script", unsupported)
-            recurrence._compiled.cache_clear()
-            kernel = make_kernel("fused-f32", network)
-            problem_here = fast_path_problem(Settings(), CPU)
-        recurrence._compiled.cache_clear()
-        kernel.step(inputs, targets, state)
-        assert kernel.path.startswith("Python loops")
-        assert problem_here is not None
-        assert "TorchScript is not supported on this Python)" in problem_here
-        assert fast_path_problem(Settings(kernel="nn"), CPU) is None
-
     @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
     def test_fast_path_problem_names_missing_operators(self, monkeypatch: pytest.MonkeyPatch) -> None:
         network, *batch = problem(9, 16, 2, 8, 5)

@@ -10,7 +10,6 @@ import pytest
 
 import charlstm
 from charlstm.model.file import Model
-from charlstm.text import passages
 from charlstm.text.corpus import Corpus
 from charlstm.text.passages import joined, passages_of
 from charlstm.training.events import Finished, Started, Warned
@@ -96,15 +95,6 @@ def test_text_that_repeats_itself_has_been_read_by_its_own_training_part(setting
     _, finished, warnings = train(make_corpus(f"{BOOK} {BOOK}"), settings, plan)
     assert (finished.read_share, finished.read_by) == (1.0, "")
     assert any(message.startswith("100 % of the held-out part is word for word") for message in warnings)
-
-
-def test_file_of_a_model_on_a_large_text_grows_by_a_megabyte_at_most() -> None:
-    random = np.random.default_rng(0)
-    every = [random.integers(0, 2**32, passages.MOST, np.uint32) for _ in range(3)]
-    known = joined(every)
-    assert passages.MOST // 4 < len(known) <= passages.MOST
-    assert known.nbytes <= 2**20
-    assert joined([known, every[0]]).tolist() == known.tolist()
 
 
 def test_larger_answer_counts_of_fingerprint_and_passages(settings: Settings, plan: Plan) -> None:

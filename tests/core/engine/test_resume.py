@@ -19,7 +19,6 @@ from charlstm.engine.resume import adapt_plan, amend_schedule, describe_differen
 from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, SettingsError, TextError
-from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
 from charlstm.training.events import Controlled, Decided, Event, Resumed, Stepped
@@ -29,7 +28,7 @@ from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import load_state, save_state
 from small_training import MemoryStore, log_of, make_corpus, make_plan, words
-from trained import Script, Trained, assert_same_state, sample, trained
+from trained import Script, Trained, assert_same_state, trained
 
 pytestmark = pytest.mark.numeric
 
@@ -189,17 +188,6 @@ def test_run_without_a_state_starts_again_with_its_stored_plan(corpus: Corpus, s
     settings = settings.with_changes(max_steps=10)
     first = trained(corpus, settings)
     assert log_of(first.events) == log_of(trained(corpus, settings, first.store.plans[0]).events)
-
-
-def test_training_does_not_depend_on_the_global_generator(
-    corpus: Corpus, settings: Settings, plan: Plan, whole: Trained
-) -> None:
-    def noisy(model: Model) -> tuple[str, str]:
-        torch.rand(17)
-        return sample(model)
-
-    torch.manual_seed(99)
-    assert log_of(trained(corpus, settings, plan, sample=noisy).events) == log_of(whole.events)
 
 
 def test_resume_with_more_steps_and_another_rate_names_the_changes(

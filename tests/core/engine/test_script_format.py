@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import random
 import re
 import zipfile
 from collections import OrderedDict
@@ -238,20 +237,6 @@ def test_import_refuses_safetensors_files(tmp_path: Path) -> None:
     assert "a safetensors file and not a checkpoint" in refusal(tmp_path / "other.safetensors")
 
 
-def test_import_reads_tensors_of_torch_before_0_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = torch.Tensor._reduce_ex_internal  # tensors before torch 0.4 had no gradients and hooks
-
-    def older(tensor: Tensor, protocol: int) -> Any:
-        return torch._utils._rebuild_tensor, newer(tensor, protocol)[1][:4]
-
-    net = network()
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.Tensor, "_reduce_ex_internal", older)
-        path = saved(tmp_path / "old.net", checkpoint(net), legacy=True)
-    assert b"_rebuild_tensor\n" in path.read_bytes()
-    assert np.array_equal(import_checkpoint(path).weights["fc.bias"], net.fc.bias.detach().numpy())
-
-
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_import_refuses_a_pickled_module(tmp_path: Path, legacy: bool) -> None:
     sentence = refusal(saved(tmp_path / "whole.pt", Lookalike(), legacy=legacy))
@@ -310,34 +295,13 @@ def test_import_refuses_files_that_would_fill_the_memory(tmp_path: Path) -> None
     assert "larger than any" in refusal(tmp_path / "sparse.net")
 
 
-@pytest.fixture(scope="module")
-def both_containers(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    folder = tmp_path_factory.mktemp("containers")
-    content = checkpoint(network(4, 1))
-    return [saved(folder / "x", content, legacy=legacy).read_bytes() for legacy in (False, True)]
-
-
 def flipped(content: bytes, at: int, bit: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
 
 
-def test_import_refuses_every_flipped_bit_in_the_weights(tmp_path: Path, both_containers: list[bytes]) -> None:
-    content = both_containers[0]
-    places = []
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for entry in archive.infolist():
-            if "/data/" in entry.filename:
-                start = content.index(archive.read(entry))
-                places += range(start, start + entry.file_size)
-    generator = random.Random(1)
-    for _ in range(300):
-        (tmp_path / "x.net").write_bytes(flipped(content, generator.choice(places), generator.randrange(8)))
-        assert "damaged" in refusal(tmp_path / "x.net")
-
-
-def test_import_refuses_a_member_that_is_marked_as_a_folder(tmp_path: Path, both_containers: list[bytes]) -> None:
+def test_import_refuses_a_member_that_is_marked_as_a_folder(tmp_path: Path) -> None:
     """torch would take whatever is in memory as its weights."""
-    content = both_containers[0]
+    content = saved(tmp_path / "good.net", checkpoint(network(4, 1))).read_bytes()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         start = archive.start_dir
     attributes = [found.start() + 38 for found in re.finditer(rb"PK\x01\x02", content[start:])]
@@ -345,42 +309,3 @@ def test_import_refuses_a_member_that_is_marked_as_a_folder(tmp_path: Path, both
     for at in attributes:
         (tmp_path / "x.net").write_bytes(flipped(content, start + at, 4))
         assert "damaged" in refusal(tmp_path / "x.net")
-
-
-@pytest.mark.parametrize("change", [-1, 1, 1000])
-def test_import_refuses_a_storage_of_another_size_than_its_pickle_says(tmp_path: Path, change: int) -> None:
-    content = saved(tmp_path / "x.net", checkpoint(network(4, 1))).read_bytes()
-    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(tmp_path / "y.net", "w") as target:
-        for name in source.namelist():
-            inside = source.read(name)
-            if name.endswith("data.pkl"):  # 112, the length of the first storage
-                assert inside.count(b"Kp") == 1
-                inside = inside.replace(b"Kp", b"M" + (112 + change).to_bytes(2, "little"))
-            target.writestr(name, inside)
-    assert "damaged" in refusal(tmp_path / "y.net")
-
-
-@pytest.mark.parametrize("more", [b"\0", b"\x80\x02", bytes(4096)])
-def test_import_refuses_a_legacy_file_that_is_longer_than_its_storages(
-    tmp_path: Path, both_containers: list[bytes], more: bytes
-) -> None:
-    (tmp_path / "x.net").write_bytes(both_containers[1] + more)
-    assert "damaged" in refusal(tmp_path / "x.net")
-
-
-def test_import_reads_the_very_file_that_it_has_checked(
-    tmp_path: Path, both_containers: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, other = tmp_path / "x.net", tmp_path / "other.net"
-    path.write_bytes(both_containers[0])
-    expected = import_checkpoint(path).weights["fc.bias"]
-    net = network(4, 1)
-    net.fc.bias.data += 1
-    load = torch.load
-
-    def load_later(*arguments: Any, **named: Any) -> Any:
-        os.replace(saved(other, checkpoint(net)), path)
-        return load(*arguments, **named)
-
-    monkeypatch.setattr(torch, "load", load_later)
-    assert np.array_equal(import_checkpoint(path).weights["fc.bias"], expected)

@@ -108,26 +108,6 @@ def test_adaptive_model_equals_torch_with_autograd(make_model, layers, rule):
     assert expected.mean() < static.mean() - 0.05, "otherwise the test compares nothing"
 
 
-def test_adapted_weights_equal_those_of_torch(make_model):
-    model = make_model()
-    ids = model.vocabulary.encode(TEXT)[0][: 40 * FAST.segment + 1]
-    with_torch = TorchModel(model, FAST)
-    with_torch.read(ids, strength=1.0)
-    adaptive = AdaptiveModel(model, adaptation=FAST)
-    adaptive.read(ids)
-    adapted = adaptive.adapted()
-    for name, each in with_torch.named.items():
-        assert adapted.weights[name] == pytest.approx(each.detach().numpy(), abs=1e-4), name
-    assert list(adapted.weights) == list(model.weights)
-    assert np.abs(adapted.weights["fc.weight"] - model.weights["fc.weight"]).max() > 0.01
-
-
-@pytest.mark.parametrize("pieces", [1, 5, 20])
-def test_pieces_in_which_a_text_is_read_make_no_difference(model, pieces):
-    ids = model.vocabulary.encode(TEXT)[0]
-    assert losses_of(model, ids, FAST, pieces=pieces) == pytest.approx(losses_of(model, ids, FAST), abs=1e-4)
-
-
 def test_strength_0_gives_the_scores_of_fixed_weights(model):
     fixed, dynamic = score(model, TEXT), score_dynamic(model, TEXT, strength=0)
     assert dynamic.nats[1:] == pytest.approx(fixed.nats[1:], abs=1e-5)
@@ -143,16 +123,6 @@ def test_score_dynamic_learns_a_text_that_repeats_itself(model):
     assert found.unknown == {"X": 1}
     assert reported[-1] == (len(TEXT) + 1, len(TEXT) + 1)
     assert score_dynamic(model, TEXT, segment=5).loss != found.loss
-
-
-def test_reset_gives_the_original_losses(model):
-    ids = model.vocabulary.encode(TEXT)[0]
-    adaptive = AdaptiveModel(model, adaptation=FAST)
-    first = adaptive.read(ids)
-    assert not np.allclose(adaptive.read(ids), first, atol=0.01), "the second time it knows the text"
-    adaptive.reset()
-    assert all(np.array_equal(array, model.weights[name]) for name, array in adaptive.adapted().weights.items())
-    assert np.array_equal(adaptive.read(ids), first)
 
 
 def test_strength_0_keeps_what_was_learnt(model):

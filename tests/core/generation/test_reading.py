@@ -15,7 +15,7 @@ from charlstm.generation.document import Document
 from charlstm.generation.prime import read_prime
 from charlstm.generation.reading import READ_CHUNK, Reading
 from charlstm.generation.recipe import Recipe
-from charlstm.generation.rows import GENERATED, NO_DISTRIBUTION, TYPED
+from charlstm.generation.rows import NO_DISTRIBUTION, TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.text_pieces import Text
@@ -66,13 +66,6 @@ def check(document, reading):
     fresh.type(text[first:])
     for figure in ("probability", "rank", "entropy"):
         assert reading.rows(first, len(text))[figure] == pytest.approx(fresh.rows()[figure], rel=1e-4, abs=1e-6)
-
-
-def test_drawn_text_is_that_of_a_session(model):
-    document, _ = played(model)
-    expected = Session(model, "abc", seed=3)
-    assert document.text.read() == "abc" + "".join(step.char for step in expected.stream(40))
-    assert document.text.sources(3).tolist() == [GENERATED] * 40
 
 
 def test_what_stands_before_an_edit_is_not_read_again(model, monkeypatch):
@@ -161,13 +154,6 @@ def test_steps_and_rows_stay_as_they_were_when_their_text_is_cut_off(model):
     reading.read(100)
     assert [(step.char, step.rank, step.probability) for step in steps[:35]] == known
     assert "".join(step.char for step in steps) == document.text.read(3)
-
-
-def test_text_cut_letter_by_letter_is_kept_once(model):
-    document, reading = played(model, 60)
-    for length in range(62, 3, -1):
-        reading.follow(document.text.part(0, length))
-    assert [tail.text.read() for tail in reading._tails] == [document.text.read()]
 
 
 def test_drawing_along_a_text_that_was_cut_off_keeps_its_rows(model):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
-from charlstm.generation import reading, rows, threads
+from charlstm.generation import reading, threads
 from charlstm.generation.generate import generate_many
 from charlstm.generation.recipe import Recipe
-from charlstm.generation.rows import CHOSEN, GENERATED, TYPED, Block, in_bits, surprise
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED, in_bits, surprise
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import Sampler, repetition_penalties
 from charlstm.generation.session import Session
@@ -25,7 +22,6 @@ from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 from charlstm.library import generate
 from charlstm.text.reading import TextOptions
-from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
@@ -78,16 +74,6 @@ def test_step_statistics_are_those_of_the_distribution(model):
             assert alternative.kept == (sampled[which] > 0)
         assert sum(alternative.kept for alternative in step.alternatives) == 3
         logits = stepper.step(model.vocabulary.encode(step.char)[0], state)[0].copy()
-
-
-def test_step_statistics_do_not_depend_on_when_they_are_read(model):
-    eager, lazy = Session(model, "a", seed=1), Session(model, "a", seed=1)
-    at_once = [(s.char, s.position, s.probability, s.rank, s.entropy, s.alternatives) for s in eager.stream(140)]
-    later = list(lazy.stream(140))
-    # The same figures to float32's last place: blocks of rows may be summed in another order than one.
-    for (char, position, probability, rank, entropy, _), step in zip(at_once, later, strict=True):
-        assert (char, position, rank) == (step.char, step.position, step.rank)
-        assert (probability, entropy) == pytest.approx((step.probability, step.entropy), rel=1e-5)
 
 
 def test_stream_applies_changed_settings_to_the_next_character(model):
@@ -143,68 +129,9 @@ def test_choosing_another_character_begins_a_branch_and_keeps_the_old_one(model)
     assert session.read() == text
     session.switch(1, 120)
     assert session.text == text[:100] + other + on[:19]
-
-
-def test_branches_can_be_nested_named_and_removed(model):
-    session = Session(model, "ab", seed=3)
-    play(session, 20)
-    for position in (15, 10, 5):
-        session.rewind(position)
-        taken = session.at(position).char
-        session.choose("a" if taken != "a" else "b")
-        play(session, 10)
-    session.rename(2, "cafe\u0301")
-    assert next(b.name for b in session.branches() if b.number == 2) == "caf\u00e9"
-    before = session.read()
-    session.prune(2)
-    assert session.read() == before
-    assert {b.number for b in session.branches()} == {0, 1, 3}
-    session.prune(3)
-    assert not session.branches()[0].parent
-    assert session.position <= len(session)
-    with pytest.raises(GenerationError, match="first branch"):
-        session.prune(0)
-    with pytest.raises(GenerationError, match="no branch 2"):
-        session.switch(2)
-
-
-def test_text_can_be_continued_after_its_branch_was_removed(model):
-    session = Session(model, "ab", seed=3)
-    text = play(session, 90)
-    session.rewind(70)
-    session.choose("a" if text[70] != "a" else "b")
-    play(session, 100)
     session.prune(1)
-    assert (session.read(), session.position) == (text, 70)
-    assert play(session, 20) == text[70:]
-
-
-@examples(40)
-@given(st.data())
-def test_statistics_of_any_path_are_those_of_the_same_text_typed(model, data):
-    session = Session(model, "ab", seed=data.draw(st.integers(0, 5)))
-    for _ in range(data.draw(st.integers(1, 12))):
-        match data.draw(st.sampled_from(["play", "rewind", "choose", "type", "switch"])):
-            case "play":
-                play(session, data.draw(st.integers(1, 70)))
-            case "rewind":
-                session.rewind(data.draw(st.integers(0, len(session))))
-            case "choose":
-                session.choose(data.draw(st.sampled_from("abc")))
-            case "type":
-                session.type(data.draw(st.text("abcde \n", max_size=10)))
-            case "switch":
-                session.switch(data.draw(st.sampled_from([b.number for b in session.branches()])))
-    for branch in session.branches():
-        session.switch(branch.number)
-        typed = Session(model, "ab")
-        typed.type(session.read())
-        assert typed.read() == session.read()
-        ours, theirs = session.rows(), typed.rows()
-        assert np.array_equal(ours["id"], theirs["id"])
-        assert np.array_equal(ours["rank"], theirs["rank"])
-        assert np.allclose(ours["probability"], theirs["probability"], rtol=1e-5)
-        assert session.peek() == typed.peek()
+    assert (session.read(), session.position) == (text, 100)
+    assert play(session, 50) == text[100:]
 
 
 def test_typed_text_has_statistics_and_unknown_characters_are_counted(model):
@@ -388,14 +315,6 @@ def test_repetition_penalty_ends_a_loop(model):
 LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, repetition_range=50)
 
 
-def test_repetition_penalty_leaves_statistics_in_blocks(model, monkeypatch):
-    calls = []
-    describe = rows.fill_statistics
-    monkeypatch.setattr(rows, "fill_statistics", lambda part, *more: calls.append(len(part)) or describe(part, *more))
-    play(Session(model, "ab", settings=LOOPING), 3 * rows.BLOCK)
-    assert calls == [rows.BLOCK] * 3
-
-
 @pytest.mark.parametrize("prime", ["a", "abcabcabc", "ab" * 60])
 def test_repetition_penalty_reads_branches_and_prime(model, prime):
     session = Session(model, prime, settings=LOOPING)
@@ -448,21 +367,6 @@ def test_generate_many_ends_each_text_at_its_own_stop_string(model):
         generate_many(model, "ab", 10, samples=0)
 
 
-def test_impossible_positions_characters_and_seeds_are_refused(model):
-    session = Session(model, "ab")
-    play(session, 5)
-    for wrong in (-1, 6):
-        with pytest.raises(GenerationError, match="position"):
-            session.rewind(wrong)
-    for wrong in ("", "ab", "Z"):
-        with pytest.raises(GenerationError, match="does not know"):
-            session.choose(wrong)
-    with pytest.raises(GenerationError, match="no character 5"):
-        session.at(5)
-    with pytest.raises(GenerationError, match="seed"):
-        session.seed = 2**64
-
-
 def test_memory_per_character_and_for_states_is_limited(model, monkeypatch):
     monkeypatch.setattr(reading, "STATE_BYTES", 20 * 2 * 2 * 16 * 4)
     session = Session(model, "ab", seed=1)
@@ -491,15 +395,6 @@ def test_long_prime_reports_progress(model):
     reported = []
     Session(model, "ab" * 300, progress=lambda done, total: reported.append((done, total)))
     assert reported == [(256, 600), (512, 600), (600, 600)]
-
-
-def test_generate_uses_one_blas_thread_and_restores_the_number(model, monkeypatch):
-    with blas_threads(2):
-        during = []
-        monkeypatch.setattr(Stepper, "step", lambda *all, step=Stepper.step: (during.append(blas_now()), step(*all))[1])
-        generate(model, "ab", 3)
-        assert all(count == 1 for counts in during for count in counts)
-        assert all(count == 2 for count in blas_now())
 
 
 def test_session_restores_the_number_of_blas_threads(model):
@@ -567,28 +462,6 @@ def blas_now():
     return [
         pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in pool["filepath"]
     ]
-
-
-def test_interrupted_session_has_the_same_text_and_statistics_as_another(model, monkeypatch):
-    whole = Session(model, "the ", seed=3)
-    list(whole.stream(40))
-    session = Session(model, "the ", seed=3)
-    append, count = Block.append, 0
-
-    def interrupted(block, *given):
-        nonlocal count
-        append(block, *given)
-        count += 1
-        if count % 7 == 0:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Block, "append", interrupted)
-    while session.position < 40:
-        with contextlib.suppress(KeyboardInterrupt):
-            list(session.stream(40 - session.position))
-    assert session.text == whole.text
-    assert session.steps() == whole.steps()
-    assert len(session.branches()) == 1
 
 
 def test_surprise_of_many_probabilities_is_that_of_each_and_finite_for_none() -> None:

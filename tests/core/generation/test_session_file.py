@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import strategies as st
 
 from charlstm import storage
 from charlstm.errors import GenerationError
@@ -36,14 +34,11 @@ from charlstm.generation.session_file import (
     says_automatic,
     write,
 )
-from charlstm.memory import Memory
 from charlstm.model.file import Model
 from faulty_disk import FaultyDisk, have_no_locks
 from played_documents import about, everything, played
-from random_examples import examples
 
 DATA = Path(__file__).parents[2] / "data"
-FORMAT_2 = DATA / "version_0_2" / "branches.json"
 FORMAT_3 = DATA / "version_0_3" / "edited.json"
 
 
@@ -199,40 +194,6 @@ def test_cut_file_has_its_text_or_is_said_to_be_damaged(tmp_path: Path) -> None:
             assert len(found.state.document.branches) == len(document.branches)
 
 
-def test_lines_that_are_doubled_or_swapped_lose_nothing_without_a_word(tmp_path: Path) -> None:
-    path, document = tmp_path / "a.json", worked_on()
-    write(path, state_of(document))
-    lines = path.read_bytes().split(b"\n")
-    chance = random.Random(1)
-    for _ in range(200):
-        changed = lines.copy()
-        one, other = chance.sample(range(len(lines)), 2)
-        if chance.random() < 0.5:
-            changed[one], changed[other] = changed[other], changed[one]
-        else:
-            changed.insert(one, changed[one])
-        path.write_bytes(b"\n".join(changed))
-        try:
-            found = read(path)
-        except GenerationError:
-            continue
-        assert found.note or found.state.document.text == document.text
-
-
-@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=60), st.integers(0, 10**6), st.sampled_from(["4", "3", "2"]))
-def test_damaged_bytes_are_refused_with_one_line_or_read(tmp_path: Path, junk: bytes, at: int, which: str) -> None:
-    path = tmp_path / "junk.json"
-    write(path, state_of(worked_on()))
-    content = {"4": path, "3": FORMAT_3, "2": FORMAT_2}[which].read_bytes()
-    at %= len(content)
-    path.write_bytes(content[:at] + junk + content[at + len(junk) :])
-    try:
-        read(path)
-    except GenerationError as error:
-        assert "\n" not in str(error)  # noqa: PT017
-
-
 def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:
     """The file is refused in one line where it has ``value`` in the place that ``way`` leads to."""
     *parents, last = way
@@ -261,20 +222,6 @@ def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:
 def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:
     write(tmp_path / "a.json", state_of(worked_on()))
     refused(tmp_path / "a.json", json.loads((tmp_path / "a.json").read_text()), way, value)
-
-
-@pytest.mark.parametrize(
-    ("way", "value"),
-    [
-        (["cursor", "branch"], 9), (["cursor", "position"], 10**9), (["branches"], []), (["branches"], 3),
-        (["branches", 0, "parent"], 0), (["branches", 1, "parent"], None), (["branches", 1, "parent"], 7),
-        (["branches", 1, "start"], 301), (["branches", 1, "number"], 0), (["branches", 1, "number"], -1),
-        (["branches", 0, "text"], "abc"), (["branches", 0, "text"], "\ud800"), (["branches", 0, "figures"], "%%%"),
-        (["branches", 0, "figures"], "AAAA"), (["seed"], 2**64), (["clamps"], ["x"]),
-    ],
-)  # fmt: skip
-def test_wrong_values_of_format_2_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:
-    refused(tmp_path / "a.json", json.loads(FORMAT_2.read_text()), way, value)
 
 
 def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Path) -> None:
@@ -321,20 +268,6 @@ def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
     (tmp_path / "new.json").write_text('{"kind": "charlstm session", "format": 9}')
     with pytest.raises(GenerationError, match="newer charlstm"):
         read(tmp_path / "new.json")
-
-
-def test_file_that_needs_more_memory_than_there_is_is_refused_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was read until memory ran out, and the message then asked for a smaller network."""
-    monkeypatch.setattr(session_file, "machine_memory", lambda: Memory(total=2**30, available=2**20))
-    path = tmp_path / "a.json"
-    path.write_text('{"format": 4')
-    os.truncate(path, 2**29)
-    with pytest.raises(GenerationError, match=r"536,870,912 bytes, and this machine has not enough memory to read so"):
-        read(path)
-    with pytest.raises(GenerationError, match="not enough memory"), session_file.reading(tmp_path):
-        raise MemoryError
 
 
 # ---- one writer

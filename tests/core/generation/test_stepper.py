@@ -42,39 +42,6 @@ def test_stepper_agrees_with_nn_lstm(make_model, hidden, layers):
     assert np.abs(stepper.consume(ids, stepper.zero_state())[0] - expected[-1]).max() < 1e-5
 
 
-def test_streams_do_not_influence_each_other(make_model):
-    model = make_model(hidden=24)
-    ids = np.random.default_rng(2).integers(0, model.config.vocab_size, (50, 5))
-    stepper = Stepper(model)
-    state = stepper.zero_state(5)
-    for row in ids:
-        logits = stepper.step(row, state).copy()
-    for stream in range(5):
-        assert np.abs(torch_logits(model, ids[:, stream])[-1] - logits[stream]).max() < 1e-5
-
-
-def test_packed_state_continues_exactly(model):
-    stepper = Stepper(model)
-    state, other = stepper.zero_state(), stepper.zero_state()
-    stepper.consume(np.arange(10), state)
-    other.unpack(state.pack())
-    for which in (3, 1, 4, 1, 5):
-        stepper.advance(which, state)
-        stepper.advance(which, other)
-        assert np.array_equal(stepper.logits(state).copy(), stepper.logits(other))
-        assert np.array_equal(state.inputs[1], other.inputs[1])
-
-
-def test_consume_depends_only_on_ids_and_state(model):
-    stepper = Stepper(model)
-    ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 2 * BLOCK + 1)
-    first, second = stepper.zero_state(), stepper.zero_state()
-    stepper.consume(ids, first)
-    stepper.zero_state(7)
-    stepper.consume(ids, second)
-    assert np.array_equal(first.pack(), second.pack())
-
-
 def test_consume_reads_only_what_follows_the_first_difference_from_the_text_before(model, monkeypatch):
     stepper = Stepper(model)
     ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 10 * BLOCK + 77)
@@ -144,11 +111,3 @@ def test_consume_reads_all_of_long_prime_if_the_model_does_not_forget(make_model
     for _ in stepper.outputs(ids, whole):
         pass
     assert np.array_equal(state.pack(), whole.pack())
-
-
-def test_consume_of_no_ids_leaves_the_state(model):
-    stepper = Stepper(model)
-    state = stepper.zero_state()
-    logits = stepper.consume(np.empty(0, np.intp), state)
-    assert not state.pack().any()
-    assert logits[0] == pytest.approx(model.weights["fc.bias"])

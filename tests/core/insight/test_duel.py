@@ -18,7 +18,6 @@ from charlstm.insight.duel import (
     to_markdown,
 )
 from charlstm.insight.features import feature_starts
-from charlstm.text.sentences import ends_sentence, sentences
 from recorded_run import tiny_model
 
 pytestmark = pytest.mark.numeric
@@ -86,12 +85,6 @@ def test_both_texts_are_in_the_files_with_settings_and_figures():
         assert content.count("1.23") == content.count("50 %") == content.count("temperature") == 2
     assert "````text" in to_markdown(sides)
     assert "&lt;prime&gt;" in to_html(sides)
-
-
-def test_sentences_end_with_a_mark_and_white_space_or_an_empty_line():
-    text = 'He said "Go!" Then 3.5 days.\n\nEnd'
-    assert [text[start:stop] for start, stop in sentences(text)] == ['He said "Go!"', "Then 3.5 days.", "End"]
-    assert [ends_sentence(end) for end in ("a. ", "a.”\n", "a.", "a ", "")] == [True, True, False, False, False]
 
 
 def test_a_quote_that_is_never_closed_counts_once() -> None:

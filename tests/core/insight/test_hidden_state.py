@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,11 +53,6 @@ def test_a_cell_or_a_probe_finds_inside_quotes(sample: CellSample) -> None:
     assert named.chance < 0.8
 
 
-def test_bracket_depth_is_followed_better_than_chance(sample: CellSample) -> None:
-    named = next(each for each in name_cells(sample) if each.feature == "bracket depth")
-    assert abs(named.score) > 2 * named.chance
-
-
 def test_clamping_the_cell_of_quotes_raises_the_odds_of_a_closing_quote_and_random_cells_do_not(
     nested_model: Model, held_out: str, sample: CellSample
 ) -> None:
@@ -100,21 +94,6 @@ def test_a_distant_opening_bracket_is_the_strongest_influence_on_the_closing_one
         result = influence(nested_model, text, len(text) - 1)
         assert result.strongest == text.index(opener)
         assert result.changes[result.strongest - result.start] > 0.5
-
-
-def test_page_says_so_when_the_cell_follows_the_feature_at_no_step_better_than_chance(
-    nested_model: Model, held_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def page(scores: dict[int, float]) -> str:
-        monkeypatch.setattr(
-            "charlstm.insight.feature_report.score_in_models",
-            lambda *words, **options: iter((step, [score]) for step, score in scores.items()),
-        )
-        return feature_report(nested_model, held_out[:6000], QUOTES, title="quotes", models=[(0, tmp_path)])
-
-    words = "At no step does the cell follow it better than chance"
-    assert words in page({0: 0.5, 100: 0.5})
-    assert words not in page({0: 0.5, 50: 0.0, 100: 1.0}), "one of these is the direction of the cell"
 
 
 def test_holding_the_cell_of_quotes_ends_in_a_sentence_and_another_cell_changes_nothing_that_can_be_told(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,37 +16,6 @@ from charlstm.insight.side_by_side import Report, compute
 from charlstm.model.file import Model
 
 pytestmark = pytest.mark.numeric
-
-
-@pytest.fixture(params=[1, 2, 4])
-def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "cpu_count", lambda: request.param)
-
-
-@pytest.mark.usefixtures("_threads")
-def test_results_stand_in_their_order_and_each_thread_has_its_own_stepper(random_model: Model) -> None:
-    using: set[int] = set()
-    second_ended = threading.Event()
-    several = side_by_side.thread_count() > 1
-
-    def part(number: int) -> Callable[[Stepper, Report], int]:
-        def job(stepper: Stepper, report: Report) -> int:
-            assert id(stepper) not in using
-            using.add(id(stepper))
-            if number == 0 and several:
-                assert second_ended.wait(10)  # the first ends after the second
-            report(1)
-            using.remove(id(stepper))
-            if number == 1:
-                second_ended.set()
-            return number
-
-        return job
-
-    told: list[tuple[int, int]] = []
-    jobs = [part(number) for number in range(9)]
-    assert compute(Stepper(random_model), jobs, lambda *done: told.append(done), 9) == list(range(9))
-    assert max(told) == (9, 9)
 
 
 def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

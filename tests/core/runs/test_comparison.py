@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -149,14 +148,6 @@ def test_commands_are_compared_by_what_they_were_given(tmp_path: Path) -> None:
     more = Controlled(step=10, id="x", command="more", value=964, minutes=2.5)
     finish = Controlled(step=20, id="y", command="finish", value=138)
     assert compared_with(tmp_path, more, finish)[0] == ["step 10: more 2.5", "step 20: finish"]
-
-
-def test_options_of_a_text_in_another_form_are_left_out(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", name="one", steps=400).run
-    record_of_run = json.loads((run.path / "run.json").read_text())
-    record_of_run["corpus"]["options"] = [1]
-    (run.path / "run.json").write_text(json.dumps(record_of_run))
-    assert differences([read_run(run), read_run(run)]) == []
 
 
 def test_command_that_a_resume_repeats_is_compared_once(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import deque
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +13,18 @@ import torch
 
 from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.fields import plain
-from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import (
     NewRun,
     check_resume,
     create_new_run,
-    launch,
     minutes_more,
     settings_to_continue,
     start_run,
 )
 from charlstm.runs.models import demo_path
-from charlstm.runs.recording import CommandInbox
 from charlstm.runs.status import RunState
 from charlstm.runs.store import RunStore
-from charlstm.runs.worker import run_foreground
-from charlstm.training.commands import Command
 from charlstm.training.progress import Progress
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
@@ -40,9 +33,11 @@ from small_training import make_plan
 
 
 def begun(
-    folder: Path, state: RunState = "finished", *, ended: str = "done", planned: int = 200, **settings: Any
-) -> Run:
-    """A run with a checkpoint after 200 steps, which are two epochs, and a minute of work."""
+    folder: Path, state: RunState = "finished", *, ended: str = "done", planned: int = 200, raised_to: float = 0.0,
+    **settings: Any,
+) -> Run:  # fmt: skip
+    """A run with a checkpoint after 200 steps, which are two epochs, and a minute of work. A command may have raised
+    its ``max_minutes``."""
     asked = Settings(**settings)
     run = record(folder, state, name="mine", steps=200, planned=planned, settings=asked).run
     progress = Progress(step=200, work_seconds=60.0, ended=ended)
@@ -50,7 +45,7 @@ def begun(
         "plan": plain(make_plan(steps_per_epoch=100)),
         "progress": plain(progress),
         "asked": asked.to_dict(),
-        "settings": asked.to_dict(),
+        "settings": (asked.with_changes(max_minutes=raised_to) if raised_to else asked).to_dict(),
     }
     RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, kept, {}))
     return run
@@ -121,24 +116,6 @@ def test_check_resume_leaves_a_damaged_checkpoint_to_the_worker(tmp_path: Path) 
     check_resume(run, {"max_minutes": 0.5})
 
 
-@pytest.mark.parametrize("beaten", [True, False])
-def test_launch_leaves_the_run_unchanged_when_the_worker_cannot_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beaten: bool
-) -> None:
-    run = begun(tmp_path, "stopped")
-    if not beaten:
-        run.heartbeat_path.unlink()
-    before = run.status()
-
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("charlstm.runs.launch.subprocess.Popen", refused)
-    with pytest.raises(RunError, match="cannot be started: Resource"):
-        launch(run)
-    assert run.status() == before
-
-
 @pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps"])
 def test_missing_device_is_refused_before_a_run_is_created(
     device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,27 +167,9 @@ def test_minutes_more_take_a_limit_off_that_a_failed_resume_has_asked_for(tmp_pa
     assert minutes_more(run, 2) == {"epochs": None, "max_minutes": 3.0}
 
 
-def test_settings_to_continue_keep_the_limit_that_a_command_raised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_to_continue_keep_the_limit_that_a_command_raised(tmp_path: Path) -> None:
     """The command `more` raises the limit in the checkpoint, not in run.json: 13 minutes became 4."""
-    take, steps = CommandInbox.take, count(1)
-
-    def send(inbox: CommandInbox) -> list[Command]:
-        step = next(steps)
-        if step in (5, 17):
-            send_command(run, *(("more", 9.0) if step == 5 else ("stop",)))
-        return take(inbox)
-
-    monkeypatch.setattr(CommandInbox, "take", send)
-    (tmp_path / "fox.txt").write_text("the quick brown fox jumps over the lazy dog.\n" * 100)
-    settings = Settings(
-        hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_minutes=4.0, epochs=900, threads=1, kernel="nn"
-    )
-    run = create_new_run(NewRun(tmp_path / "fox.txt", settings, runs_dir=tmp_path / "runs"))
-    run.write_spec(replace(run.spec(), plan=plain(make_plan(planned_steps=50_000))))
-    deque(run_foreground(run), maxlen=0)
-    assert (run.status().state, run.spec().settings.max_minutes) == ("stopped", 4.0)
+    run = begun(tmp_path, "stopped", ended="stopped", raised_to=13.0, max_minutes=4.0)
     assert settings_to_continue(run, run.spec().settings).max_minutes == 13.0
     assert settings_to_continue(run, replace(run.spec().settings, max_minutes=6.0)).max_minutes == 6.0
 

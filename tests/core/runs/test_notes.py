@@ -42,10 +42,3 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     run.notes_path.write_text(json.dumps({"format": 2}))
     with pytest.raises(NewerFormatError, match="update charlstm"):
         read_notes(run)
-
-
-def test_notes_with_lone_surrogates_can_be_changed(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.notes_path.write_text(json.dumps({"format": 1, "tags": ["a"], "note": "x\ud800y"}))
-    change_notes(run, lambda now: Notes(("b",), now.note))
-    assert read_notes(run) == Notes(("b",), "x\ud800y")

@@ -154,12 +154,3 @@ def test_step_that_is_needed_is_estimated_from_the_fall_of_the_training_loss(tmp
         assert expected_step(status, series_of(recorded.run)) in (100, 110)
         for planned in (50, 15, 95):  # no more steps than the run has
             assert expected_step(replace(status, planned_steps=planned), series_of(recorded.run)) == planned
-
-
-def test_loss_that_hardly_falls_needs_all_planned_steps(tmp_path: Path) -> None:
-    with record(tmp_path, "running", steps=0) as recorded:
-        recorded.append(stepped(1, GOAL + 2.0))
-        recorded.append(stepped(10, GOAL + 2.0 - 1e-9))
-        status = replace(recorded.run.status(), progress=0.0, planned_steps=1000)
-        assert expected_step(status, series_of(recorded.run)) == 1000
-        assert expected_step(replace(status, planned_steps=None), series_of(recorded.run)) is None

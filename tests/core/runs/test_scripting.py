@@ -10,9 +10,9 @@ import pytest
 
 import charlstm
 from charlstm.runs import launch
-from charlstm.runs.status import RunState
 from charlstm.training.events import Decided, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
 from charlstm.training.settings import Settings
+from command_line import Terminal
 from recorded_run import record
 
 
@@ -36,15 +36,6 @@ def test_run_methods_send_what_charlstm_control_sends(tmp_path: Path) -> None:
                 refused()
             assert "\n" not in str(error.value)
         assert recorded.commands() == []
-
-
-@pytest.mark.parametrize("state", ["finished", "stopped", "crashed", "failed"])
-def test_methods_for_a_worker_say_that_an_ended_run_has_none(tmp_path: Path, state: RunState) -> None:
-    record(tmp_path, state, name="mine")
-    run = charlstm.find_run("mine", tmp_path)
-    for method in (run.pause, run.stop, run.finish, run.checkpoint, lambda: run.set_lr(0.1)):
-        with pytest.raises(charlstm.CharLSTMError, match=f"is {state} and takes no commands: resume it"):
-            method()
 
 
 def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,13 +92,6 @@ def test_list_of_runs_is_a_table(tmp_path: Path) -> None:
     assert runs == [runs[0], runs[1]]
 
 
-class Notebook(io.StringIO):
-    """Output that can write over its line, as a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def events_of_a_run() -> list[charlstm.AnyEvent]:
     figures: dict[str, Any] = {"lr": 0.1, "grad_norm": 1.0, "chars_per_second": 1234.0}
     figures |= {"train_seconds": 10.0, "work_seconds": 10.0}
@@ -130,7 +114,7 @@ def events_of_a_run() -> list[charlstm.AnyEvent]:
 def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.line.TerminalLine.INTERVAL", 0.0)
     monkeypatch.setenv("COLUMNS", "200")
-    file = Notebook()
+    file = Terminal()
     with charlstm.ProgressLine(file) as show:
         for event in events_of_a_run():
             show(event)
@@ -143,7 +127,7 @@ def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyP
 
 
 def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -> None:
-    file = Notebook()
+    file = Terminal()
     with charlstm.ProgressLine(file) as show:
         show(events_of_a_run()[0])
     assert file.getvalue() == "\r\x1b[Ktraining 1,000 weights\n"
@@ -159,7 +143,7 @@ def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -
 
 def test_progress_line_says_that_training_waits_for_the_disk_and_continues() -> None:
     """``train(progress=True)`` fell silent for as long as nothing could be written."""
-    file = Notebook()
+    file = Terminal()
     with charlstm.ProgressLine(file) as show:
         for event in (
             Paused(step=5),

@@ -127,17 +127,6 @@ def test_best_start_leaves_out_a_model_that_has_read_what_is_held_out(
     assert try_model("other", models[0][1], corpus, split).read is None
 
 
-def test_text_that_the_model_has_read_is_recognised(tmp_path: Path) -> None:
-    numbers = np.random.default_rng(0)
-    words = ["".join(numbers.choice(list("abcd "), 7)) for _ in range(4_000)]
-    text = " ".join(words)
-    save_model(tmp_path / "m.safetensors", replace(model_of("abcd "), passages=passages_of([text])))
-    corpus = open_corpus(text=text)
-    assert try_model("m", tmp_path / "m.safetensors", corpus, whole(corpus)).read == 1.0
-    other = open_corpus(text=" ".join(reversed(words)))
-    assert try_model("m", tmp_path / "m.safetensors", other, whole(other)).read == 0.0
-
-
 @pytest.mark.parametrize("text", ["ab", "abc", "ab" * 40])
 def test_short_texts_are_measured_too(text: str) -> None:
     corpus = open_corpus(text=text)

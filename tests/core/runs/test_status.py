@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,26 +155,6 @@ def test_status_by_heartbeat_lock_and_process(
     assert words in status.message
 
 
-def test_heartbeat_follows_no_link(tmp_path: Path) -> None:
-    mine, path = tmp_path / "mine.txt", tmp_path / "heartbeat"
-    for write in (
-        lambda: liveness.write_heartbeat(path, HeartbeatRecord(state="starting")),
-        lambda: Heartbeat(path, STARTING, interval=30).close(),
-    ):
-        mine.write_text("precious")
-        path.unlink(missing_ok=True)
-        path.symlink_to(mine)
-        write()
-        assert mine.read_text() == "precious"
-        assert liveness.read_heartbeat(path) is not None
-        assert not path.is_symlink()
-    with Heartbeat(path, STARTING, interval=30) as heart:
-        path.unlink()
-        path.symlink_to(mine)
-        heart.update(state="running")
-        assert mine.read_text() == "precious"
-
-
 def test_crash_message_has_the_last_output(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     (tmp_path / "lock").touch()
@@ -225,6 +206,13 @@ def test_process_is_recognised_by_its_start(tmp_path: Path) -> None:
     assert system.process_start(child.pid) is None
     assert system.boot_id() == system.boot_id()
     assert (system.memory_bytes() or 0) > 1_000_000
+
+
+def test_mac_tells_boot_and_start_by_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(system, "_output", lambda *command: " ".join(command))
+    assert system.boot_id.__wrapped__() == "sysctl -n kern.bootsessionuuid"
+    assert system.process_start(7) == "ps -o lstart= -p 7"
 
 
 def test_heartbeat_continues_after_disk_errors(tmp_path: Path) -> None:

@@ -41,18 +41,3 @@ def test_load_state_skips_only_a_damaged_checkpoint(tmp_path: Path, monkeypatch:
     run.previous_state_path.write_bytes(b"junk")
     with pytest.raises(RunError, match="No checkpoint"):
         load_state(run)
-
-
-def test_save_state_does_not_read_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its digest was computed after each better model, 30 times in a run, and read by nothing."""
-    run = record(tmp_path).run
-    opened: list[str] = []
-    real = open
-
-    def watched(file: Any, *how: Any, **more: Any) -> Any:
-        opened.append(str(file))
-        return real(file, *how, **more)
-
-    monkeypatch.setattr("builtins.open", watched)
-    RunStore(run, run.spec(), lambda: None).save_state(TrainingState(7, {}, {}))
-    assert str(run.model_path) not in opened

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import stat
@@ -17,7 +16,7 @@ from charlstm.errors import TextError
 from charlstm.paths import cache_dir
 from charlstm.runs.folder import Run, delete_run
 from charlstm.runs.launch import NewRun, create_new_run
-from charlstm.runs.text import keep_text, open_text
+from charlstm.runs.text import open_text
 from charlstm.text import cache
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
@@ -76,39 +75,12 @@ def test_text_is_copied_where_it_cannot_be_linked(
     assert open_text(run).text() == TEXT + VALIDATION
 
 
-@pytest.mark.parametrize("loss", ["cache", "cache folder"])
-def test_text_whose_cache_is_emptied_before_the_run_is_created_is_kept(
-    corpus: Corpus, source: Path, tmp_path: Path, loss: str
-) -> None:
-    lose_all_others(source)
-    if loss == "cache folder":
-        shutil.rmtree(cache.texts_dir().parent)
-    run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
-    assert open_text(run).text() == TEXT + VALIDATION
-
-
 def test_run_like_another_links_to_its_text(run: Run, source: Path, tmp_path: Path) -> None:
     lose_all_others(source)
     other = create_new_run(NewRun(open_text(run), Settings(max_steps=100), runs_dir=tmp_path / "runs"))
     assert os.path.samefile(run.text_path, other.text_path)
     assert delete_run(run) == []
     assert open_text(other).text() == TEXT + VALIDATION
-
-
-def test_run_of_0_3_reads_its_text_again_and_keeps_it(run: Run, corpus: Corpus, source: Path) -> None:
-    as_of_0_3(run)
-    about = run.spec().corpus
-    cache.prune_cache()
-    found = open_text(run)
-    assert found.fingerprint == corpus.fingerprint
-    for _ in range(2):  # a killed process may have kept the text without saying so in run.json
-        kept = keep_text(run, found)
-    kept = json.loads(json.dumps(kept))
-    assert {name: value for name, value in kept.items() if name not in ("vocabulary", "counts")} == about
-    assert {path.name for path in run.path.iterdir()} == {"run.json", "text.bin"}
-    run.write_spec(replace(run.spec(), corpus=kept))
-    lose_all_others(source)
-    assert open_text(run).text() == TEXT + VALIDATION
 
 
 def test_run_of_0_3_whose_text_has_changed_says_so(run: Run, source: Path) -> None:

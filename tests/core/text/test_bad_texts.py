@@ -88,11 +88,6 @@ def link_loop(place: Path) -> Path:
     return place / "a.txt"
 
 
-def broken_link(place: Path) -> Path:
-    (place / "a.txt").symlink_to("gone.txt")
-    return place / "a.txt"
-
-
 def folder_with_loop(place: Path) -> Path:
     folder = place / "texts"
     (folder / "inner").mkdir(parents=True)
@@ -115,12 +110,6 @@ def folder(files: dict[str, bytes | str]) -> Callable[[Path], Path]:
         return place / "texts"
 
     return make
-
-
-def sparse(place: Path) -> Path:
-    with (place / "sparse.txt").open("wb") as made:
-        made.truncate(2 * 2**30)
-    return place / "sparse.txt"
 
 
 def sparse_after_text(place: Path) -> Path:
@@ -174,11 +163,6 @@ def vanish(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def become_a_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
 def rewrite(path: Path) -> None:
     path.write_text(TEXT.upper() * CHANGING)
 
@@ -193,7 +177,6 @@ NUL_TEXT = "\0" * 5000
 MANY = unicodedata.normalize("NFC", words(60_000, 0x4E00, 0x20000)) + TEXT
 BIDI = "abc \u202egnp.exe\u202c \u2066x\u2069 \u200b\u200d\ufeff def\n" * 30
 ESCAPES = "\x1b[2J\x1b]0;title\x07\x1b]52;c;AAAA\x07[/red] [bold]x[/bold]\n" * 30
-STRANGE = "\ufffe\uffff\ue000\U0010ffff\n" * 100
 SEPARATORS = "a\u2028b\u2029c\x85d\x0ce\x0bf\n" * 50
 MIXED = {
     "a.txt": "Älter\r\n".encode("utf-16"),
@@ -213,7 +196,6 @@ CASES: tuple[Case, ...] = (
     # bytes that are no text
     Case("only NULs", file(NUL_TEXT), says("NUL")),
     Case("NULs among text", file(("a\0b" * 3 + SENTENCE) * 50), lambda text: "\0" in text and len(text) > 3000),
-    Case("random bytes", file(BINARY), says("binary|not text")),
     Case("every byte value", file(bytes(range(256)) * 40), says("binary|not text")),
     Case("a picture", file(PICTURE), says("binary|not text")),
     Case("a model of ours", a_model, says("binary|not text|model")),
@@ -227,43 +209,27 @@ CASES: tuple[Case, ...] = (
          lambda text: text.count("\ufffd") == 9 and text.count(SENTENCE) == 60),
     Case("UTF-8 cut inside a character", file((SENTENCE * 3 + "é").encode()[:-1]),
          lambda text: text.startswith(SENTENCE * 3) and len(text) == len(SENTENCE * 3) + 1),
-    Case("surrogates in UTF-8", file(TEXT.encode() + b"\xed\xa0\x80" + TEXT.encode()), lambda text: "\ufffd" in text),
-    Case("overlong UTF-8", file(TEXT.encode() + b"\xc0\xaf\n" + TEXT.encode()),
-         lambda text: text.count(SENTENCE) == 80),
-    Case("beyond Unicode", file(TEXT.encode() + b"\xf5\x90\x80\x80" + TEXT.encode()), lambda text: "\ufffd" in text),
     Case("two encodings in one file", file(TEXT.encode() + "größer\n".encode("cp1252") * 20),
          lambda text: text.startswith(TEXT)),
-    Case("UTF-7 lookalike", file("+ADw-script+AD4-\n" * 50), "+ADw-script+AD4-\n" * 50),
     # newlines and strange characters
     Case("CR at the edge of blocks", lambda place: file(b"x" * (sources.BLOCK - 1) + b"\r\n" + b"y\n")(place),
          "x" * (sources.BLOCK - 1) + "\ny\n"),
     Case("60,000 distinct characters", file(MANY), MANY),
     Case("bidirectional and invisible controls", file(BIDI), BIDI),
     Case("escape sequences and markup", file(ESCAPES), ESCAPES),
-    Case("emoji, joined and flagged", file("👩‍👩‍👧🇩🇪🏴‍☠️\n" * 200), "👩‍👩‍👧🇩🇪🏴‍☠️\n" * 200),
-    Case("noncharacters and private use", file(STRANGE), STRANGE),
     Case("line and paragraph separators", file(SEPARATORS), SEPARATORS),
     # what is no file
     Case("nothing there", under("/nowhere/at/all.txt"), says("There is no file")),
     Case("an empty name", lambda place: "", says("no|folder")),
     Case("a name with a NUL", lambda place: "a\0b", says("not a valid path|no file")),
     Case("a name that is too long", lambda place: "x" * 5000, says("cannot be read|no file")),
-    Case("a name of bytes", lambda place: "\udce9", says("There is no file")),
-    Case("a name with a control character", lambda place: "a/b\x1b[2J", says("There is no file")),
-    Case("below a file", lambda place: file(TEXT)(place) / "x", says("cannot be read|no file")),
     Case("a FIFO", fifo, says("is a pipe.*standard input")),
     Case("a socket", unix_socket, says("pipe|device|cannot be read")),
-    Case("/dev/null", under("/dev/null"), says("device")),
     Case("/dev/zero", under("/dev/zero"), says("device")),
-    Case("/dev/stdin as a terminal or pipe", under("/dev/tty"), says("device|cannot be read")),
-    Case("/proc/self/mem", under("/proc/self/mem"), says("empty|cannot be read|changed")),
-    Case("/proc/self/cmdline", under("/proc/self/cmdline"), says("empty|binary|changed")),
     Case("a link loop", link_loop, says("cannot be read|There is no file")),
-    Case("a broken link", broken_link, says("There is no file")),
     # folders
     Case("a folder with a link loop, a pipe and hidden files", folder_with_loop, TEXT + "b\n"),
     Case("an empty folder", folder({}), says("no files")),
-    Case("a folder of empty files", folder({"a.txt": b"", "b.txt": b""}), says("empty")),
     Case("a folder with an empty file", folder({"a.txt": TEXT, "b.txt": b""}), TEXT),
     Case("a folder of other files", folder({"a.md": TEXT, "b.md": TEXT, "c.rst": TEXT}),
          says(r"no files that match \*\.txt, but 2 that match \*\.md")),
@@ -271,20 +237,15 @@ CASES: tuple[Case, ...] = (
     Case("a folder with a picture in it", folder({"a.txt": TEXT, "b.txt": PICTURE}),
          says(r"b\.txt looks like binary data")),
     Case("a folder of 2,000 files", folder({f"{number:04}.txt": "a\n" for number in range(2000)}), "a\n" * 2000),
-    Case("a deep folder", folder({"d/" * 60 + "a.txt": "deep\n"}), "deep\n"),
     # names that want to get out
     Case("a name of escape sequences", named("\x1b[2J\x1b]0;x\x07[bold].txt"), TEXT),
-    Case("a name that turns the writing", named("\u202etxt.exe\n.txt"), TEXT),
     Case("a name that is no UTF-8", named(b"\xff\xfe.txt"), TEXT),
-    Case("a name like an option", named("--help.txt"), TEXT),
     # files that do not keep still
     Case("grows while it is read", changing(grow), says("changed")),
     Case("shrinks while it is read", changing(shrink), says("changed")),
     Case("is rewritten while it is read", changing(rewrite), says("changed")),
     Case("vanishes while it is read", changing(vanish), TEXT * CHANGING),
-    Case("becomes a pipe while it is read", changing(become_a_pipe), TEXT * CHANGING),
     # much
-    Case("2 GB of nothing", sparse, says("NUL")),
     Case("text, then 2 GB of nothing", sparse_after_text, says("NUL")),
     Case("text, then 2 GB, of which little is asked", sparse_after_text, (TEXT * 20)[:4000],
          TextOptions(max_chars=4000)),

@@ -13,18 +13,13 @@ import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
-import charlstm
 from charlstm import storage
 from charlstm.errors import TextError
-from charlstm.runs.launch import NewRun, create_new_run
-from charlstm.runs.worker import run_foreground
 from charlstm.text import cache, prepare
 from charlstm.text import corpus as corpus_module
 from charlstm.text.corpus import ReadProgress, open_corpus, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
-from charlstm.training.events import Finished
-from charlstm.training.settings import Settings
 from random_examples import examples
 
 LICENCE = "\n*** END OF THE PROJECT GUTENBERG EBOOK NOTHING ***\nLicence…\n"
@@ -114,15 +109,6 @@ def test_corpus_of_a_string_reopens_only_from_the_cache() -> None:
 def test_open_corpus_takes_exactly_one_source_or_string(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(TextError, match=message):
         open_corpus(**arguments)
-
-
-def test_string_can_be_trained_on_and_evaluated(tmp_path: Path) -> None:
-    corpus = open_corpus(text="the quick brown fox\n" * 100, name="fox")
-    changes = {"hidden_size": 8, "num_layers": 1, "batch_size": 4, "seq_length": 10, "epochs": None, "max_steps": 2}
-    run = create_new_run(NewRun(corpus, Settings().with_changes(**changes), runs_dir=tmp_path))
-    assert run.name.startswith("fox-")
-    assert isinstance(list(run_foreground(run))[-1], Finished)
-    assert charlstm.evaluate(charlstm.load_model(run.model_path), corpus).chars == 199
 
 
 @pytest.mark.usefixtures("trust_stamps")

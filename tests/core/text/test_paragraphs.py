@@ -117,18 +117,6 @@ def test_reading_twice_changes_nothing_more(kinds: list[str], width: int, seed: 
     assert read(once) == once
 
 
-def test_text_that_would_be_joined_further_when_read_again_is_kept() -> None:
-    chance = random.Random(1)
-    parts = []
-    for number in range(40):
-        lines = textwrap.wrap(paragraph(chance, 110), 60)
-        if number % 5 < 2:  # one line that is too long: of all lines they are few, of what is left they are many
-            lines[3] = (lines[3] + " and somewhat more")[:69]
-        parts.append("\n".join(lines))
-    text = "\n\n".join(parts)
-    assert read(text) == read(read(text)) == text
-
-
 @given(st.text("abc. \n-é\u2014\U00010400", max_size=400), st.lists(st.integers(0, 400)), st.integers(0, 3))
 @examples(150)
 def test_pieces_do_not_matter(text: str, cuts: list[int], before: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from charlstm import fields
 from charlstm.errors import TextError
-from charlstm.text.reading import CLEANED, Characters, ReadReport, Tally, TextOptions, decoded
+from charlstm.text.reading import CLEANED, ReadReport, Tally, TextOptions, decoded
 
 # Characters that can go wrong at the border of two blocks: CR LF, marks, jamo and others that compose.
 TRICKY = st.text(
@@ -86,14 +86,6 @@ def test_decoded_up_to_a_number_of_characters_is_the_beginning_of_the_text(
     assert tally.cleanable <= counted.cleanable
     if len(whole) < most:
         assert tally == counted
-
-
-def test_long_runs_of_marks_are_fast() -> None:
-    marks = "\u0301\u0323" * 200_000  # unicodedata.normalize takes minutes for these
-    assert TextOptions().apply("e\u0301x" + marks) == "éx" + marks
-    characters = Characters(TextOptions())
-    text = "".join(characters.feed(marks) for _ in range(4)) + characters.feed("", final=True)
-    assert text == 4 * marks
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.text.corpus import encoding_choices, open_corpus, preview
 from charlstm.text.reading import TextOptions
-from charlstm.text.sources import folder_files, resolve
+from charlstm.text.sources import folder_files
 
 
 @pytest.fixture
@@ -47,19 +47,6 @@ def test_folder_files_follows_link_to_other_folder(folder: Path, tmp_path_factor
     (elsewhere / "z.txt").write_text("z")
     (folder / "sub" / "link").symlink_to(elsewhere)
     assert [path.name for path in folder_files(folder / "sub", "*.txt")] == ["c.txt", "z.txt"]
-
-
-def test_open_corpus_refuses_file_that_was_deleted_or_became_a_pipe_before_reading(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resolved = resolve(folder / "a.txt", TextOptions())
-    (folder / "a.txt").unlink()
-    monkeypatch.setattr("charlstm.text.corpus.resolve", lambda *args: resolved)
-    with pytest.raises(TextError, match="There is no file"):
-        open_corpus(folder / "a.txt")
-    os.mkfifo(folder / "a.txt")
-    with pytest.raises(TextError, match="is a pipe"):
-        open_corpus(folder / "a.txt")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

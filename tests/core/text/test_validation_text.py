@@ -55,17 +55,6 @@ def test_test_part_is_of_the_training_text(corpus: Corpus) -> None:
     assert describe(corpus, corpus.split()).held_out_chars == len(VALIDATION)
 
 
-def test_short_training_text_takes_nothing_of_the_validation_text(files: tuple[Path, Path]) -> None:
-    files[0].write_text("ab", encoding="utf-8")
-    corpus = open_corpus(files[0], validation=files[1])
-    parts = TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail", 0.5)
-    assert (parts.train, parts.test, parts.held_out) == ((Span(0, 2),), (), (Span(2, corpus.chars),))
-    files[0].write_text("a", encoding="utf-8")
-    corpus = open_corpus(files[0], validation=files[1])
-    with pytest.raises(TextError, match="too short to train on"):
-        TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail")
-
-
 def test_fingerprint_covers_both_texts_and_where_they_meet(corpus: Corpus, files: tuple[Path, Path]) -> None:
     fingerprints = {corpus.fingerprint, open_corpus(files[0]).fingerprint}
     for train, validation in ((TRAIN + "a", VALIDATION[1:]), (TRAIN, VALIDATION + "!"), (TRAIN + "!", VALIDATION)):
@@ -98,15 +87,6 @@ def test_changed_validation_text_is_not_opened_again(corpus: Corpus, files: tupl
     cache.prune_cache()
     with pytest.raises(TextError, match=r"train\.txt, or its validation text val\.txt, has changed"):
         reopen_corpus(corpus.to_record())
-
-
-@pytest.mark.parametrize("value", [0, 10, -1, 26, 1.0, True, "11", None])
-def test_cached_text_that_is_damaged_where_the_texts_meet_is_read_again(corpus: Corpus, value: object) -> None:
-    path = cache.texts_dir() / corpus.fingerprint / "corpus.json"
-    about = json.loads(path.read_text())
-    path.write_text(json.dumps(about | {"validation_chars": value}))
-    again = reopen_corpus(corpus.to_record())
-    assert again.validation == corpus.validation
 
 
 def test_text_options_apply_to_each_text(files: tuple[Path, Path]) -> None:

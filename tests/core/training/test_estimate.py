@@ -121,16 +121,3 @@ def test_estimate_with_a_separate_text_to_validate_on(calls: list[int]) -> None:
     assert long.steps == short.steps
     assert long.epochs == short.epochs == 4
     assert long.seconds - short.seconds == pytest.approx(40_000 / (VALIDATION_SPEED * long.chars_per_second))
-
-
-def test_estimate_with_a_real_measurement() -> None:
-    settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=8, epochs=1, threads=1, kernel="nn")
-    found = estimate(settings, 5_000, 20)
-    assert found.kernel == "nn"
-    assert found.chars_per_second > 100
-
-
-def test_memory_of_a_validation_has_the_size_of_the_evaluation() -> None:
-    from charlstm.engine.evaluation import CHUNK, ROWS
-
-    assert estimates.VALIDATED_AT_ONCE == ROWS * CHUNK

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
-from pathlib import Path
-
 import pytest
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
-from charlstm.training import settings as settings_module
-from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings, parse_setting, write_setting
+from charlstm.training.settings import Settings, parse_setting, write_setting
 
 
 @pytest.mark.parametrize(
@@ -40,32 +35,6 @@ def test_recorded_kernel_names_stand_for_kernel_and_precision(recorded: str, ker
 def test_kernel_and_precision_that_do_not_exist_are_refused(changes: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings().with_changes(**changes)
-
-
-def test_every_setting_is_in_a_group() -> None:
-    groups = [each.group for each in setting_fields(Settings).values()]
-    assert groups[0]
-    assert len(set(groups) - {""}) == len([group for group in groups if group])
-
-
-def test_every_setting_acts_somewhere() -> None:
-    core = Path(settings_module.__file__).parents[1]
-    modules = [path for path in core.glob("*/*.py") if path.name not in ("settings.py", "presets.py", "prediction.py")]
-    text = "".join(path.read_text(encoding="utf-8") for path in modules if path.parent.name != "cli")
-    assert [each.name for each in fields(Settings) if not re.search(rf"settings\.{each.name}\b", text)] == []
-
-
-def test_precision_that_a_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    # a copy, as an entry that is put back would come last, and the order of the kernels matters to other tests
-    kernels = {name: kind for name, kind in KERNELS.items() if name != "fused-f32"}
-    monkeypatch.setattr("charlstm.training.settings.KERNELS", kernels)
-    with pytest.raises(SettingsError, match="kernel=fused computes in bfloat16: use kernel=nn with precision=float32"):
-        Settings(kernel="fused", precision="float32")
-
-
-def test_settings_without_effect_on_the_loss_may_change_at_a_resume() -> None:
-    declared = setting_fields(Settings)
-    assert all(not declared[name].fixed for name in WITHOUT_EFFECT_ON_LOSS)
 
 
 @pytest.mark.parametrize(("word", "value"), [("10,000", 10_000), ("1,234,567", 1_234_567), ("1_000", 1000)])

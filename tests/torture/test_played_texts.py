@@ -1,8 +1,6 @@
-"""Play texts by recorded lists of what a person does, and compare text, cursor, branches and figures with a record.
+"""Texts are played by recorded lists of what a person does as version 0.3 played them: text, cursor, branches, figures.
 
-``python tests/torture/record_played_texts.py --check`` plays ``tests/data/played_texts_0_3.json.xz``, which version 0.3
-wrote, and names the first operation of each sequence after which something is different. Without ``--check`` it invents
-sequences and writes that file. A sequence is what was done, and after each operation three digests:
+A sequence is what was done, and after each operation three digests:
 
 - of the text: the characters and who wrote them, cursor, prime, seed, and the texts of all branches;
 - of the ranks: how many characters were likelier than each one after the prime, as all of the text is read;
@@ -10,22 +8,18 @@ sequences and writes that file. A sequence is what was done, and after each oper
   settings at the time when a place was read.
 
 At its end there are the probabilities of the text and of what could come at the cursor, which are compared with a
-tolerance: other processors round differently. OPENBLAS_CORETYPE=Nehalem, or Haswell, shows that this is enough. Where a
-random number lies within rounding of the boundary between two characters, another processor could draw the other one;
-among these sequences none was found.
+tolerance: other processors round differently. Where a random number lies within rounding of the boundary between two
+characters, another processor could draw the other one; among these sequences none was found.
 
-What a person does is written as in ``OPERATIONS``, with positions from the first character of the prime on. Only the
-class ``Today`` knows how this version plays: another implementation needs another class with these methods.
+What a person does is the name of a method of ``Today`` and its arguments, with positions from the first character of
+the prime on. A script invented the sequences, which is in commit 93d64f8f.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import lzma
-import random
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,43 +38,14 @@ from charlstm.model.file import Model, load_model
 from charlstm_tui.player.model_thread import Work
 from charlstm_tui.player.opening import LoadedModel, ModelFacts, OpenText, PlayRequest
 from charlstm_tui.player.played import FULL, Continuations
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from played_desk import PlayedDesk
+
+pytestmark = [pytest.mark.numeric, pytest.mark.torture]
 
 DATA = Path(__file__).parents[1] / "data"
 RECORD = DATA / "played_texts_0_3.json.xz"
 MODELS = tuple(DATA / version / "run" / "model.safetensors" for version in ("version_0_3", "version_0_2"))
 """Both know the same characters."""
-PRIME = "The old boat"
-OPERATIONS = {
-    "stream": 3,  # [count]: stream so many characters at the end of the text
-    "one": 2,  # generate one character at the end
-    "regenerate": 2,  # [position, count]: other text from there on, of which so many characters are streamed
-    "alternative": 2,  # [direction, position]: the next less likely or likelier character there, to the end of its line
-    "continuation": 2,  # [place]: put in one of up to three continuations of 12 characters at the cursor
-    "choose": 3,  # [position, characters]: what follows stays as a branch, or behind them while writing
-    "write at": 1,  # [position, text]: one's own text; what follows stays as a branch
-    "move": 4,  # [position]
-    "type": 4,  # [text]: letter by letter at the cursor
-    "paste": 1,  # [text]: at the cursor
-    "erase": 2,  # [before, after]: so many characters before and after the cursor
-    "replace": 1,  # [start, stop, text]
-    "undo": 4, "redo": 1,  # also several times one after the other
-    "switch": 2, "prune": 2,  # [place]: the branch whose text is at this place among all texts of branches, sorted
-    "write": 1,  # [whether]: begin or end writing
-    "settings": 2,  # [sampler settings]
-    "cells": 1,  # [[layer, cell, value, factor], …]: hold these from the next character on
-    "model": 1,  # [place in MODELS]: the text goes on with it
-}  # fmt: skip
-"""What is done, how often in relation to the others, and its arguments."""
-SAMPLERS: tuple[dict[str, Any], ...] = (
-    {}, {"temperature": 1.0, "min_p": None}, {"top_k": 5}, {"top_p": 0.9}, {"typical": 0.9}, {"temperature": 0.0},
-    {"repetition": 1.0, "repetition_length": 2}, {"mirostat": 3.0}, {"mirostat": 1.5, "mirostat_rate": 0.3},
-)  # fmt: skip
-CELLS: tuple[list[Any], ...] = ([], [[1, 2, 0.5, 0.0]], [[1, 5, 0.0, 0.5], [1, 11, -1.0, 0.0]])
-
 DIFFERENT = {
     8: 19, 10: 5, 17: 12, 37: 21, 42: 9, 82: 11, 88: 3, 116: 9, 136: 16, 182: 15, 185: 15, 238: 17, 248: 11, 252: 3,
     308: 16, 324: 5, 332: 15, 354: 16,
@@ -241,56 +206,9 @@ def short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def invent(numbers: random.Random, player: Today, symbols: list[str], before: str) -> list[Any]:
-    """Something that can be done now; ``before`` was done last."""
-    text = player.text()
-    name = numbers.choices(list(OPERATIONS), list(OPERATIONS.values()))[0]
-    if before in ("undo", "redo") and numbers.random() < 0.6:
-        name = numbers.choice(("undo", "redo"))
-    length, cursor, branches = len(text["text"]), text["cursor"], len(text["branches"])
-    at = numbers.choice((cursor, numbers.randint(text["prime"], length), numbers.randint(0, length)))
-    after_prime = max(at, text["prime"])
-    own = "".join(numbers.choices(symbols, k=numbers.randint(1, 6)))
-    there = text["text"][at : at + numbers.randint(1, 3)]
-    values: dict[str, list[Any]] = {
-        "stream": [numbers.randint(1, 25)],
-        "regenerate": [after_prime, numbers.randint(0, 12)],
-        "alternative": [numbers.choice((1, 1, -1)), after_prime],
-        "continuation": [numbers.randrange(3)],
-        "choose": [after_prime, numbers.choice((own[0], own[:2], there or own))],
-        "write at": [after_prime, own],
-        "move": [at],
-        "type": [numbers.choice((own, f"{own} ", numbers.choice(("over the hill, ", "a café – ", "and\n"))))],
-        "paste": [own * 3],
-        "erase": [numbers.randint(0, 3), numbers.randint(0, 2)],
-        "replace": [at, min(length, at + numbers.randint(0, 6)), numbers.choice(("", own))],
-        "switch": [numbers.randrange(branches)],
-        "prune": [numbers.randrange(branches)],
-        "write": [numbers.random() < 0.5],
-        "settings": [numbers.choice(SAMPLERS)],
-        "cells": [numbers.choice(CELLS)],
-        "model": [numbers.randrange(len(MODELS))],
-    }
-    return [name, *values.get(name, [])]
-
-
-def record(models: list[Model], count: int, length: int = 24) -> list[dict[str, Any]]:
-    symbols, sequences = sorted(models[0].vocabulary.symbols), []
-    for seed in range(count):
-        numbers = random.Random(seed)
-        sampler, prime = numbers.choice(SAMPLERS), "" if seed % 10 == 9 else PRIME
-        player, done, operation = Today(models, prime, seed, sampler), [], ["stream", 20]
-        for _ in range(length):
-            player.do(*operation)
-            done.append([digests(player), *operation])
-            operation = invent(numbers, player, symbols, operation[0])
-        sequences.append({"prime": prime, "seed": seed, "sampler": sampler, "done": done, "end": end(player)})
-    return sequences
-
-
-def check(models: list[Model], sequence: dict[str, Any], kind: type[Today] = Today) -> str:
+def check(models: list[Model], sequence: dict[str, Any]) -> str:
     """Play a recorded sequence; what is different, or nothing."""
-    player = kind(models, sequence["prime"], sequence["seed"], sequence["sampler"])
+    player = Today(models, sequence["prime"], sequence["seed"], sequence["sampler"])
     about = f"sequence {sequence['seed']}"
     for number, (expected, *operation) in enumerate(sequence["done"]):
         player.do(*operation)
@@ -312,26 +230,7 @@ def check(models: list[Model], sequence: dict[str, Any], kind: type[Today] = Tod
     return ""
 
 
-def read() -> list[dict[str, Any]]:
-    sequences: list[dict[str, Any]] = json.loads(lzma.decompress(RECORD.read_bytes()))
-    return sequences
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("--sequences", type=int, default=400)
-    options = parser.parse_args()
+def test_recorded_sequences_have_the_texts_and_figures_of_0_3(times: int) -> None:
     models = [load_model(path) for path in MODELS]
-    if not options.check:
-        made = json.dumps(record(models, options.sequences), ensure_ascii=False, separators=(",", ":"))
-        RECORD.write_bytes(lzma.compress(made.encode(), preset=9 | lzma.PRESET_EXTREME))
-        return 0
-    sequences = read()[: options.sequences]
-    different = [found for found in (check(models, each) for each in sequences) if found]
-    print(*different, f"{len(sequences)} sequences, {len(different)} differ", sep="\n")
-    return int(bool(different))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sequences = json.loads(lzma.decompress(RECORD.read_bytes()))
+    assert [found for each in sequences[:: max(1, 34 // times)] if (found := check(models, each))] == []
