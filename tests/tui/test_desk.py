@@ -35,7 +35,7 @@ from charlstm_tui.formatting import home
 from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
-from charlstm_tui.player import saved_sessions, session_saver, text_saving
+from charlstm_tui.player import overlap, saved_sessions, session_saver, text_saving
 from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.overlap import LineIndex
@@ -223,7 +223,8 @@ def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
     assert state.facts.step == step
 
 
-def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path) -> None:
+def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "BLOCK", 500)
     (tmp_path / "house.txt").write_text(prose(20), encoding="utf-8")
     corpus = open_corpus(tmp_path / "house.txt", TextOptions(lines="auto"))
     places = np.arange(0, corpus.chars, 37)

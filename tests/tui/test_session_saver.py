@@ -158,6 +158,18 @@ def test_what_is_kept_during_a_write_is_written_afterwards(
     wait(lambda: saver._savings[0].file is None, "the end")
 
 
+def test_all_that_waits_is_written_at_once_when_that_is_asked_for(
+    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = Played(saver, place)
+    played.type("a")
+    played.check()
+    monkeypatch.setattr(session_saver, "WRITE_AFTER", 10 * TIMEOUT)
+    played.type("b")
+    assert saver.write_all(TIMEOUT)
+    assert read(played.check()).text == "abcab"
+
+
 # ---- failures
 
 

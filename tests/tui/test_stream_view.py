@@ -157,6 +157,11 @@ async def test_keeps_its_place_when_the_width_changes() -> None:
     async with app.run_test(size=(60, 10)) as pilot:
         await pilot.pause()
         app.view.append("word " * 2000)
+        for place in (9000, 5000, 6000, 0):  # below, above, on the next screens, at the top
+            app.view.reveal(place)
+            top = app.view.scroll_offset.y
+            starts = app.view._text_layout.starts
+            assert starts[top] <= place < starts[top + 10]
         app.view.cursor = 5000
         app.view.reveal(5000)
         await pilot.resize_terminal(31, 14)

@@ -55,6 +55,16 @@ def test_steps_are_those_of_the_optimizer_of_torch(optimizer: str) -> None:
             assert torch.equal(weight, network.state_dict()[name]), name
 
 
+def test_average_of_the_weights_forgets_the_first_ones_soon() -> None:
+    network = CharLSTM(5, 8, 1)
+    first = network.fc.weight.detach().clone()
+    batches = Batches(np.arange(200) % 5, [(0, 200)], 4, 10)
+    step = TrainStep(network, batches, Settings(ema_decay=0.999, max_steps=1), "nn")
+    step.step(0, 1e-2)
+    assert step.average is not None
+    torch.testing.assert_close(step.average.fc.weight, first + 0.9 * (network.fc.weight - first))
+
+
 def test_training_imports_neither_the_compiler_of_torch_nor_sympy() -> None:
     """Both together take 2 s at the start of every run, and nothing here uses them."""
     program = """

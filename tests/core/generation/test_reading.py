@@ -225,6 +225,15 @@ def test_what_is_kept_is_bounded(model, monkeypatch):
     check(document, reading)
 
 
+def test_fewer_states_are_kept_of_a_longer_text(model, monkeypatch):
+    document, reading = played(model, 1)
+    monkeypatch.setattr(reading_module, "STATE_BYTES", 10 * reading._first.nbytes)
+    generate(document, reading, 300)
+    kept = sum(len(block.states) for block in reading._blocks)
+    assert 3 <= kept <= 10
+    check(document, reading)
+
+
 @pytest.mark.parametrize("sampler", [{}, {"mirostat": 3.0}, {"repetition": 1.0, "repetition_length": 1}])
 @examples(40)
 @given(data=st.data())

@@ -247,7 +247,8 @@ def test_scores_equal_naive_ones_and_their_margin_comes_from_drawing_segments_of
     kinds = set()
     for named in name_cells(sample):
         column = sample.second[:, (named.cell[0] - 1) * 16 + named.cell[1] - 1]
-        values = next(each for each in sample.features if each.name == named.feature).values[len(sample.first) :]
+        all_values = next(each for each in sample.features if each.name == named.feature).values
+        values = all_values[len(sample.first) :]
         parts, scores = np.array_split(np.arange(len(column)), SEGMENTS), []
         for number in range(601):  # at first on the whole text
             drawn = random.integers(0, SEGMENTS, SEGMENTS) if number else range(SEGMENTS)
@@ -259,6 +260,9 @@ def test_scores_equal_naive_ones_and_their_margin_comes_from_drawing_segments_of
                 below = np.searchsorted(np.sort(states[~true]), states[true])
                 scores.append(below.sum() / (true.sum() * (~true).sum()))
         kinds.add(named.kind)
+        if named.kind == "auc":
+            means = [float(sample.states(named.cell)[(all_values == 1) == where].mean()) for where in (True, False)]
+            assert [named.where_true, named.where_false] == pytest.approx(means)
         assert named.score == pytest.approx(scores[0], abs=1e-4)
         assert named.margin == pytest.approx(2 * np.std(scores[1:]) * np.sqrt(20 / 19), rel=0.15)
     assert kinds == {"auc", "r"}

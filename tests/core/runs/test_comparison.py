@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,9 @@ def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:
     x = np.arange(6.0)
     chart = line_chart([ChartCurve("a", x, np.array([1, 2, np.nan, 3, 4, 5.0]))], "x", "y")
     assert chart.count("<polyline") == 2
+    heights = [float(y) for y in re.findall(r"[\d.]+,([\d.]+)", " ".join(re.findall(r'points="([^"]+)"', chart)))]
+    assert heights == sorted(heights, reverse=True), "larger values stand higher"
+    assert 10 <= heights[-1] < heights[0] < 1000
     assert line_chart([ChartCurve("a", x[:1], x[:1])], "x", "y") == ""
     lengths = np.array([2.0, 30, 300])
     dots = ChartCurve("b", x[:1], x[:1], dots=True)

@@ -59,6 +59,15 @@ def test_event_log_removes_an_incomplete_line_and_readers_skip_other_lines(tmp_p
     assert [event.step for event in tail.read()] == [2]
 
 
+def test_event_tail_reads_a_log_that_was_replaced_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(to_line(warning(step)) + "\n" for step in (1, 2)), encoding="utf-8")
+    tail = EventTail(path)
+    assert len(tail.read()) == 2
+    path.write_text(to_line(warning(3)) + "\n", encoding="utf-8")
+    assert [event.step for event in tail.read()] == [3]
+
+
 def test_event_tail_refuses_a_newer_format(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     rest = '"planned_steps":1,"steps_per_epoch":1,"parameters":1,"train_chars":1,"val_chars":1,"device":"cpu"'
