@@ -119,6 +119,7 @@ async def test_new_characters_are_coloured_while_text_streams(model: Path) -> No
         await it.press("space")
         await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
         assert any(shown(view, CELL)[400:410])
+        await it.shows("The likeliest next, once the text")
         await it.press("space")
         await it.until(lambda: not view.running and view.activations is not None and view.activations.text == it.text)
         await it.until(lambda: shown(view, CELL) == levels(view))
