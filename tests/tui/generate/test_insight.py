@@ -347,6 +347,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
                 await it.shows(*rate_words(named.feature, feature_starts(named.feature, prime, text), len(text)))
         effects = hold_effects(loaded, view.features_of(held), held, prime=prime, recipe=side.recipe)
         await it.shows(" ".join(each.sentence for each in effects), "no cell held")
+        assert it.screen_text().count("min-p 0.05") == 2
 
 
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:
