@@ -119,6 +119,7 @@ async def test_new_characters_are_coloured_while_text_streams(model: Path) -> No
         await it.press("space")
         await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
         assert any(shown(view, CELL)[400:410])
+        await it.shows("The likeliest next, once the text")
         await it.press("space")
         await it.until(lambda: not view.running and view.activations is not None and view.activations.text == it.text)
         await it.until(lambda: shown(view, CELL) == levels(view))
@@ -346,6 +347,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
                 await it.shows(*rate_words(named.feature, feature_starts(named.feature, prime, text), len(text)))
         effects = hold_effects(loaded, view.features_of(held), held, prime=prime, recipe=side.recipe)
         await it.shows(" ".join(each.sentence for each in effects), "no cell held")
+        assert it.screen_text().count("min-p 0.05") == 2
 
 
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:
