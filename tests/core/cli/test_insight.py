@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import charlstm
+from charlstm.cli.influence import places_of
 from charlstm.display import symbol
 from charlstm.insight.cells import SAMPLED, NamedCell
 from charlstm.insight.context import PLACES
@@ -341,3 +342,9 @@ def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(cli: Cli, tmp
     content = out.read_text(encoding="utf-8")
     assert not LOADED.search(content)
     assert re.findall(r"<h3>step ([\d,]+)", content) == [f"{row['step']:,}" for row in rows]
+
+
+def test_places_are_the_last_characters_of_what_is_sought_without_the_first_of_the_text() -> None:
+    model = charlstm.load_model("demo")
+    assert places_of("abab", "a", model, "it") == [2]
+    assert places_of("aaab", "aa", model, "it") == [1, 2]

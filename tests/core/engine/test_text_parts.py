@@ -40,7 +40,10 @@ def test_training_never_reads_the_test_part(corpus: Corpus, settings: Settings, 
     assert log_of(run.events) == log_of(other.events)
     assert_same_state(run.store.states[-1], other.store.states[-1])
     assert log_of(changed_in(*parts.held_out).events) != log_of(run.events)
-    assert run.only(Started)[0].test_chars == sum(stop - start for start, stop in parts.test) > 0
+    [started] = run.only(Started)
+    sizes = [sum(stop - start for start, stop in part) for part in (parts.train, parts.held_out, parts.test)]
+    assert [started.train_chars, started.val_chars, started.test_chars] == sizes
+    assert sizes[2] > 0
 
 
 def test_resume_with_test_part_is_exact(corpus: Corpus, settings: Settings, plan: Plan) -> None:

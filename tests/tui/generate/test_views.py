@@ -14,6 +14,7 @@ from textual import events
 from textual.widgets import Static
 
 from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
+from charlstm.generation.novelty import Match
 from charlstm.generation.scoring import Scores, score
 from charlstm.generation.stepper import Floats
 from charlstm.insight.duel import bits_after
@@ -22,11 +23,14 @@ from charlstm.text.corpus import open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.reading import TextOptions
 from charlstm.text.sentences import ends_sentence
+from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.duel_view import LENGTH, DuelView
 from charlstm_tui.generate.score_view import ScoredText
+from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.edits import LONGEST_SENTENCE
 from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.opening import PlayRequest
+from charlstm_tui.player.overlap import Overlap, OverlapSearch
 from charlstm_tui.player.played import FULL
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
@@ -552,3 +556,10 @@ async def test_the_views_that_explain_are_chosen_in_one_list_and_lead_to_each_ot
         await it.press("I", shows="how far it looks back")
         for view, keys in (("cells", ("down", "enter")), ("context", "g"), ("score", "Is"), ("play", ("escape",))):
             await it.go(view, *keys)
+
+
+def test_next_copied_passage_is_the_one_after_the_cursor_and_after_the_last_the_first() -> None:
+    passages = CopiedPassages(StreamView())
+    assert passages.after(0) is None
+    passages.found = Overlap(0.5, (Match(2, 5, 0), Match(8, 12, 40)), OverlapSearch(None, None, None, 20))
+    assert [passages.after(place) for place in (0, 2, 5, 8, 20)] == [2, 8, 8, 2, 2]
