@@ -43,6 +43,12 @@ def test_search_tries_nothing_on_a_quiet_machine() -> None:
     assert set(train(ThreadSearch((1, 2), 2), QUIET, 600)) == {2}
 
 
+def test_search_beside_a_busy_process_finds_one_thread_within_seconds() -> None:
+    search = ThreadSearch((1, 2), 2)
+    train(search, BESIDE_ONE, 2)
+    assert search.chosen == 1
+
+
 def test_search_follows_a_process_that_comes_and_goes() -> None:
     search = ThreadSearch((1, 2), 2)
     train(search, QUIET, 30)
