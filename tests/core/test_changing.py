@@ -33,11 +33,6 @@ CHANGES = {
         def change(name):
             remember(name, Preferences())
     """,
-    "speed.json": """
-        from charlstm.training.estimate import _add_to_cache
-        def change(name):
-            _add_to_cache({name: ["nn", 0.1, 100]})
-    """,
     "index of runs": """
         from charlstm.runs.index import remember_run, rewrite_index
         def change(name):
@@ -50,7 +45,6 @@ CHANGES = {
 KEPT: dict[str, Callable[[Path], object]] = {
     "notes": lambda place: read_notes(Run(place / "one")).tags,
     "generate.json": lambda place: json.loads((place / "state" / "generate.json").read_text())["models"],
-    "speed.json": lambda place: json.loads((place / "cache" / "speed.json").read_text())["measured"],
     "index of runs": lambda place: [
         Path(json.loads(line)).name for line in (place / "state" / "runs.jsonl").read_text().splitlines()
     ],

@@ -45,17 +45,6 @@ def test_orthogonal_init_is_orthogonal_with_open_forget_gates() -> None:
             assert weight_ih.std().item() == pytest.approx(INPUT_STD, rel=0.05)
 
 
-def test_network_survives_conversion_to_a_model_and_back() -> None:
-    network = CharLSTM(4, 6, 2).eval()
-    model = network.to_model(Vocabulary("abcd"), info={"step": 3})
-    with torch.no_grad():
-        network.fc.bias.add_(1)
-    again = CharLSTM.from_model(model).eval()
-    ids = torch.randint(4, (3, 2))
-    torch.testing.assert_close(again(ids)[0] + 1, network(ids)[0])
-    assert model.info == {"step": 3}
-
-
 def test_extend_vocabulary_keeps_the_weights_of_known_characters() -> None:
     network = CharLSTM(3, 6, 2).eval()
     old, new = Vocabulary("abc"), Vocabulary("cxa")

@@ -23,7 +23,7 @@ from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
-from charlstm.errors import ModelError, RunError, TextError
+from charlstm.errors import TextError
 from charlstm.fields import plain, read
 from charlstm.generation.samples import make_sampler
 from charlstm.text.batches import TrainingText
@@ -360,17 +360,6 @@ def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(
     assert "Ä" in model.vocabulary
     assert model.config.hidden_size == parent.config.hidden_size
     assert trained(text, other_size, state=child.store.states[0]).last.best_val == child.last.best_val
-
-
-def test_trainer_before_its_first_event_has_no_plan_schedule_network_or_state(
-    corpus: Corpus, settings: Settings
-) -> None:
-    trainer = Trainer(corpus, settings)
-    for ask in (lambda: trainer.plan, lambda: trainer.schedule, lambda: trainer.network, trainer.state):
-        with pytest.raises(RunError, match="yet: training builds it before its first event"):
-            ask()
-    with pytest.raises(ModelError, match="no model yet"):
-        _ = trainer.best
 
 
 def slow_evaluation(clock: Time, seconds_per_char: float) -> Any:

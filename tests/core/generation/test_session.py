@@ -76,20 +76,6 @@ def test_step_statistics_are_those_of_the_distribution(model):
         logits = stepper.step(model.vocabulary.encode(step.char)[0], state)[0].copy()
 
 
-def test_stream_applies_changed_settings_to_the_next_character(model):
-    session = Session(model, "ab", seed=2, settings=FREE)
-    stream = session.stream()
-    first = [next(stream).char for _ in range(50)]
-    session.settings = GREEDY
-    rest = [next(stream) for _ in range(50)]
-    assert all(step.rank == 1 for step in rest)
-    session.rewind(50)
-    session.settings = FREE
-    original = Session(model, "ab", seed=2, settings=FREE)
-    assert play(original, 50) == "".join(first)
-    assert play(original, 30) == play(session, 30)
-
-
 @pytest.mark.parametrize("position", [0, 1, 63, 64, 65, 130, 199, 200])
 def test_rewinding_and_generating_again_gives_the_same_text(model, position):
     session = Session(model, "ab", seed=3)

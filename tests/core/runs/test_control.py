@@ -81,21 +81,6 @@ def test_check_command_refuses_unknown_commands_and_wrong_values(command: str, v
         check_command(command, value)
 
 
-@pytest.mark.parametrize("pieces", [1, 7])
-def test_control_reader_skips_only_the_line_that_is_too_long(tmp_path: Path, pieces: int) -> None:
-    path = tmp_path / "control.jsonl"
-    stop = b'{"id":"x","command":"stop","value":null}\n'
-    content = stop + b"x" * 3_000_005 + stop + b"y" * 200_000 + b"\n" + stop
-    reader, heard = ControlReader(path), 0
-    size = -(-len(content) // pieces)
-    for start in range(0, len(content), size):
-        with path.open("ab") as file:
-            file.write(content[start : start + size])
-        heard += sum(len(reader.read()) for _ in range(6))
-    assert heard == 2
-    assert reader.position == len(content)
-
-
 @given(st.binary(max_size=400))
 def test_control_reader_skips_lines_that_are_not_commands(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes

@@ -148,9 +148,11 @@ def test_damaged_model_is_awaited_while_the_run_trains_and_opened_when_it_has_en
 def test_step_that_is_needed_is_estimated_from_the_fall_of_the_training_loss(tmp_path: Path) -> None:
     with record(tmp_path, "running", steps=0) as recorded:
         status = replace(recorded.run.status(), progress=0.0, planned_steps=1000)
-        recorded.append(stepped(1, GOAL + 2.0))
+        recorded.append(stepped(1, GOAL + 3.0))
         assert expected_step(status, series_of(recorded.run)) is None
-        recorded.append(stepped(10, GOAL + 1.0))  # one less for ten times as many
-        assert expected_step(status, series_of(recorded.run)) in (100, 110)
-        for planned in (50, 15, 95):  # no more steps than the run has
+        recorded.append(stepped(10, GOAL + 1.0))  # two less for ten times as many
+        assert expected_step(status, series_of(recorded.run)) == 40
+        for planned in (15, 30):  # no more steps than the run has
             assert expected_step(replace(status, planned_steps=planned), series_of(recorded.run)) == planned
+        recorded.append(stepped(20, GOAL + 3.0 - 1e-9))  # it hardly falls
+        assert expected_step(status, series_of(recorded.run)) == 1000

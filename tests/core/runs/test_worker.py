@@ -199,20 +199,6 @@ def test_second_signal_interrupts(run: Run, train: Train) -> None:
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
-def act_at_step_7(run: Run, act: Callable[[], Any], *, match: str | None = None) -> list[int]:
-    """Train ``run``, do something to its folder at step 7, and end by the sentence ``match``, or by a signal at step
-    20; the steps of all events."""
-    steps = []
-    with pytest.raises(RunError, match=match) if match else contextlib.nullcontext():
-        for event in worker.run_foreground(run):
-            steps.append(event.step)
-            if event.name == "step" and event.step == 7:
-                act()
-            if event.name == "step" and event.step == 20:
-                signal.raise_signal(signal.SIGTERM)
-    return steps
-
-
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -227,30 +213,22 @@ def test_worker_whose_folder_log_or_lock_is_another_saves_its_state_and_stops(
     """tests/torture/kill_worker.py moves, replaces and deletes folders in the middle of checkpoints, too."""
     left = run if name else Run(run.path.with_name("moved"))
 
-    def act() -> None:
-        (run.path / name).rename(left.path if not name else run.path / "aside")
-        if name:
-            shutil.copy(run.path / "aside", run.path / name)
-
     def script(trainer: Any) -> Iterator[Event]:
         for event in until_stopped(trainer):
-            if event.name == "control":  # what is still under way once the folder has gone
-                trainer.store.save_model(tiny_model())
-                trainer.store.save_snapshot(tiny_model(), event.step)
-                trainer.store.save_plan(PLAN)
             yield event
+            if event.step == 7 and event.name == "step":
+                (run.path / name).rename(run.path / "aside" if name else left.path)
+                if name:
+                    shutil.copy(run.path / "aside", run.path / name)
 
     train(script)
-    steps = act_at_step_7(run, act, match=f"ended: {says}")
-    assert steps[-1] == 8
+    with pytest.raises(RunError, match=f"ended: {says}"):
+        list(worker.run_foreground(run))
     assert run.path.exists() == (left == run)
-    assert [snapshot.step for snapshot in left.snapshots()] == [8]
-    assert left.spec().plan == plain(PLAN)
-    status = left.status()
+    status, (state, _) = left.status(), load_state(left)
     assert (status.state, status.alive, status.message) == ("stopped", False, says)
-    made = train(until_stopped)
-    act_at_step_7(left, lambda: None)  # and it goes on there
-    assert made[0].state.step == 8
+    assert state is not None
+    assert state.step == 8
 
 
 def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Train) -> None:

@@ -55,6 +55,13 @@ def test_test_part_is_of_the_training_text(corpus: Corpus) -> None:
     assert describe(corpus, corpus.split()).held_out_chars == len(VALIDATION)
 
 
+def test_short_training_text_takes_nothing_of_the_validation_text(files: tuple[Path, Path]) -> None:
+    files[0].write_text("ab", encoding="utf-8")
+    corpus = open_corpus(files[0], validation=files[1])
+    parts = TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail", 0.5)
+    assert (parts.train, parts.test, parts.held_out) == ((Span(0, 2),), (), (Span(2, corpus.chars),))
+
+
 def test_fingerprint_covers_both_texts_and_where_they_meet(corpus: Corpus, files: tuple[Path, Path]) -> None:
     fingerprints = {corpus.fingerprint, open_corpus(files[0]).fingerprint}
     for train, validation in ((TRAIN + "a", VALIDATION[1:]), (TRAIN, VALIDATION + "!"), (TRAIN + "!", VALIDATION)):

@@ -11,19 +11,10 @@ from charlstm.errors import TextError
 from charlstm.text.vocabulary import REPLACEMENT, Recoded, Vocabulary
 
 
-@given(st.text(min_size=1))
-def test_decode_inverts_encode(text: str) -> None:
-    vocabulary = Vocabulary.from_text(text)
-    ids, unknown = vocabulary.encode(text)
-    assert vocabulary.decode(ids) == text
-    assert unknown == {}
-    assert ids.dtype == np.int64
-    assert list(vocabulary.symbols) == sorted(set(text))
-
-
 @given(st.text(min_size=1), st.text())
 def test_each_character_has_an_id_and_unknown_ones_are_counted(known: str, text: str) -> None:
     vocabulary = Vocabulary.from_text(known)
+    assert list(vocabulary.symbols) == sorted(set(known))
     ids, unknown = vocabulary.encode(text)
     assert vocabulary.decode(ids) == "".join(map(vocabulary.read_as, text))
     assert vocabulary.knows(text, ids).tolist() == [char in known for char in text]

@@ -43,12 +43,6 @@ def test_search_tries_nothing_on_a_quiet_machine() -> None:
     assert set(train(ThreadSearch((1, 2), 2), QUIET, 600)) == {2}
 
 
-def test_search_tries_nothing_with_a_single_count() -> None:
-    search = ThreadSearch((2,), 2)
-    assert set(train(search, BESIDE_ONE, 100)) == {2}
-    assert search.settled
-
-
 def test_search_beside_a_busy_process_finds_one_thread_within_seconds() -> None:
     search = ThreadSearch((1, 2), 2)
     train(search, BESIDE_ONE, 2)
