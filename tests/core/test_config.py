@@ -10,6 +10,8 @@ import pytest
 
 from charlstm.cli.main import run
 from charlstm.config import ENTRIES, Config, config_path, example_config, load_config, written
+from charlstm.errors import SettingsError
+from charlstm.training.settings_file import load_settings
 
 
 @pytest.fixture
@@ -128,3 +130,17 @@ def test_init_names_a_parent_that_is_not_a_folder(tmp_path: Path, capsys: pytest
     for name in ("file/x.toml", "file/folder/x.toml"):
         assert run(["config", "init", "--config", str(tmp_path / name)]) == 1
         assert f"The folder {(tmp_path / name).parent} cannot be created" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[" + ".".join(["a"] * 400) + "]\n", "has tables in more than 20 others"),
+        ("".join(f"a{number} = 1\n" for number in range(600)), "has 600 entries"),
+        ("# long\n" * 20_000, "is longer than 100,000 bytes"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(path: Path, content: str, says: str) -> None:
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=says):
+        load_settings(path)

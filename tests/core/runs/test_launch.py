@@ -13,6 +13,7 @@ import torch
 
 from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.fields import plain
+from charlstm.model.file import read_info
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import (
     NewRun,
@@ -174,10 +175,13 @@ def test_settings_to_continue_keep_the_limit_that_a_command_raised(tmp_path: Pat
     assert settings_to_continue(run, replace(run.spec().settings, max_minutes=6.0)).max_minutes == 6.0
 
 
-def test_run_that_starts_from_the_model_in_the_box_says_so(tmp_path: Path) -> None:
+def test_run_that_starts_from_the_model_in_the_box_says_so_and_what_that_has_learnt(tmp_path: Path) -> None:
     (tmp_path / "fox.txt").write_text("the quick brown fox\n" * 100)
     settings = Settings(batch_size=2, seq_length=16, max_steps=1)
     demo = demo_path()
     assert demo is not None
     new = NewRun(tmp_path / "fox.txt", settings, model_from=str(demo), runs_dir=tmp_path / "runs")
-    assert create_new_run(new).spec().started_from == "demo"
+    spec = create_new_run(new).spec()
+    assert spec.started_from == "demo"
+    assert spec.lineage is not None
+    assert [text["fingerprint"] for text in spec.lineage["learnt"]] == [read_info(demo)[1]["fingerprint"]]
