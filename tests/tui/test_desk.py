@@ -251,6 +251,16 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, desk
     again.close()
 
 
+def test_cursor_is_behind_a_continuation_that_is_put_into_a_text(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model)))
+    desk.set_writing(True)
+    desk.insert("before after")
+    place = desk.played.position - 5
+    desk.move(place)
+    desk.put_in("and")
+    assert (desk.played.position, desk.line[-10:]) == (place + 3, " and after")
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_continuation_in_one_sentence_goes_on_to_its_end(
     model: Path, desk: PlayedDesk, monkeypatch: pytest.MonkeyPatch, ends: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,10 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charlstm.runs.folder import Run
 from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
 from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
+from charlstm_tui.runs.run_details import RunDetails, read_details
+from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
 from driven_app import Driven, driven
 from recorded_run import Recorded, record
@@ -175,3 +180,31 @@ async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
     words = [element.text for element in ET.parse(tmp_path / "runs.svg").iter()]
     assert {"one", "two"} <= set(words)
     assert {row["run"] for row in csv.DictReader((tmp_path / "runs.csv").open())} == {"one", "two"}
+
+
+async def test_curves_appear_as_their_logs_are_read(
+    runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of more marked runs than there are letters no log is read."""
+    gates, read = (threading.Event(), threading.Event()), []
+
+    def waiting(run: Run, known: RunDetails | None = None) -> RunDetails:
+        gates[len(read)].wait(30)
+        read.append(run.name)
+        return read_details(run, known)
+
+    monkeypatch.setattr(run_details, "read_details", waiting)
+    monkeypatch.setattr(OverlayPane, "MOST_RUNS", 2)
+    monkeypatch.setattr(TableView, "READ_AFTER", 3600.0)
+    monkeypatch.setattr(OverlayPane, "SHOW_READ_EVERY", 0.0)
+    record(places, name="three")
+    async with driven(places, (120, 36)) as app:
+        await app.go("runs")
+        await app.shows("one", "two", "three")
+        await app.press("a", "v", shows="Reading the logs …")
+        gates[0].set()
+        await app.shows("the first 1 run of 3 over steps", "reading 1 more")
+        gates[1].set()
+        await app.shows("the first 2 runs of 3 over steps")
+        await app.lacks("reading")
+        assert len(read) == 2
