@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.style import Style
+from textual.app import App, ComposeResult
 from textual.events import Click, MouseDown, Resize
 from textual.geometry import Size
 from textual.renderables.background_screen import BackgroundScreen
@@ -13,6 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets._toast import Toast
 
 from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.widgets.textual_repairs import SteadyTextArea
 from driven_app import driven
 
 
@@ -74,6 +76,26 @@ async def test_a_page_down_before_the_list_is_laid_out_does_nothing(tmp_path: Pa
         await app.until(lambda: not options.scrollable_content_region.height)
         options.action_page_down()
         assert options.highlighted == 0
+
+
+async def test_a_line_is_undone_where_the_text_fits_again_without_it() -> None:
+    class Editor(App[None]):
+        CSS = "SteadyTextArea { height: 1; border: none; padding: 0; }"
+
+        def compose(self) -> ComposeResult:
+            yield SteadyTextArea(compact=True)
+
+    app = Editor()
+    async with app.run_test() as pilot:
+        area = app.query_one(SteadyTextArea)
+        area.insert("line")
+        area.history.checkpoint()
+        area.insert("\n")
+        await pilot.pause()
+        assert area.show_vertical_scrollbar
+        area.undo()
+        await pilot.pause()
+        assert (area.text, area.cursor_location) == ("line", (0, 4))
 
 
 async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,8 @@ def _mix_all(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def check_seed(seed: int) -> int:
     """``seed`` as an int. Raises :class:`GenerationError` unless it is a whole number of at most 64 bits."""
     try:
-        return arguments.number("seed", seed, -(2**63), 2**64 - 1)
-    except GenerationError:
+        return arguments.whole_number(arguments.of_python(seed), -(2**63), 2**64 - 1)
+    except ValueError:
         raise GenerationError(f"The seed is a whole number of at most 64 bits, not {short(seed)}") from None
 
 

@@ -14,7 +14,17 @@ from hypothesis.extra import numpy as hnp
 from charlstm.errors import GenerationError
 from charlstm.generation import sampling
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.sampling import Sampler, draw, draws, key_for, next_seed, other_seed, uniform, uniforms
+from charlstm.generation.sampling import (
+    Sampler,
+    check_seed,
+    draw,
+    draws,
+    key_for,
+    next_seed,
+    other_seed,
+    uniform,
+    uniforms,
+)
 from random_examples import examples
 
 OFF = {"temperature": 1.0, "min_p": None}
@@ -200,6 +210,13 @@ def test_draw_follows_the_cumulative_sum(weights, number):
     assert number * sum(weights) < sum(weights[: which + 1]) + 1e-9
     assert weights[which] > 0
     assert draws(np.array([weights], np.float32), np.array([number]))[0] == which
+
+
+def test_a_seed_is_a_whole_number_of_64_bits():
+    assert [check_seed(seed) for seed in (-(2**63), np.int64(3), 2**64 - 1)] == [-(2**63), 3, 2**64 - 1]
+    for seed in (1.0, 2**64, -(2**63) - 1, "1", None):  # such as a damaged file has
+        with pytest.raises(GenerationError, match="The seed is a whole number"):
+            check_seed(seed)
 
 
 def test_random_numbers_depend_only_on_seed_sample_and_position():

@@ -13,15 +13,15 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
-from textual.widgets import TextArea
 
 from charlstm.display import visible
 from charlstm_tui.widgets.text_input import has_alt
+from charlstm_tui.widgets.textual_repairs import SteadyTextArea
 
 EMPTY = "none: the text begins as a line does"
 
 
-class PrimeInput(TextArea):
+class PrimeInput(SteadyTextArea):
     """A few lines of literal text."""
 
     DEFAULT_CSS = """

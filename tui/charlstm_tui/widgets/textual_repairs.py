@@ -16,11 +16,12 @@ from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
 from textual.errors import NoWidget
 from textual.events import Click, Mount, MouseDown, Resize
+from textual.geometry import Offset
 from textual.renderables.background_screen import BackgroundScreen
 from textual.renderables.blank import Blank
 from textual.screen import Screen
 from textual.style import Style
-from textual.widgets import OptionList
+from textual.widgets import OptionList, TextArea
 
 if TYPE_CHECKING:
     _Base = Screen[Any]
@@ -88,6 +89,17 @@ class SteadyOptionList(OptionList):
         """See :meth:`action_page_up`."""
         if self.scrollable_content_region.height:
             super().action_page_down()
+
+
+class SteadyTextArea(TextArea):
+    """Textual's editor, in which the undo of a line may make the text fit again."""
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Only where the cursor is in the text: when a scrollbar goes with a line that is undone, Textual looks for the
+        cursor before it has put it back, in a line that is gone: a ValueError."""
+        if self.cursor_location[0] >= self.document.line_count:
+            return Offset(0, 0)
+        return super().scroll_cursor_visible(center, animate)
 
 
 class SteadyCommandList(CommandList, SteadyOptionList):
