@@ -273,14 +273,15 @@ COLOURS = re.compile(r"\x1b\[[\d;]*m|\r")
 UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u|\x1b\[\?\d+\$p|\x1b\[>[\d;]*[qm]|\x1bP.*?\x1b\\")
 
 
-def look_after(run: Run) -> None:
-    """The worker trains, or was told to end; then it goes on. Runs that the keys started are stopped."""
+def look_after(run: Run, begin: Callable[[], Run]) -> Run:
+    """The worker trains, or was told to end; then it goes on. Runs that the keys started are stopped. Returns the run,
+    a new one where the keys gave it another name, or stopped and deleted it."""
     for other in list_runs(run.path.parent):
         if other.path != run.path and other.status().alive:
             with contextlib.suppress(CharLSTMError):
                 send_command(other, "stop")
-    if not run.exists():  # a stopped run, deleted with a yes
-        raise Failure("the run is gone")
+    if not run.exists():
+        return begin()
     status = run.status()
     if status.state in ("crashed", "failed"):
         raise Failure(f"the worker is {status.state}: {status.message}")
@@ -292,6 +293,7 @@ def look_after(run: Run) -> None:
         if not {"stop", "finish"} & set(commands):
             raise Failure(f"the worker is {status.state}, and nobody told it to")
         launch(run, {"max_steps": (status.planned_steps or 0) + 100_000_000} if status.state == "finished" else None)
+    return run
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -303,11 +305,16 @@ def test_app_and_worker_outlive_random_keys(seed: int, times: int, tmp_path: Pat
     text.write_text(BOTTLES * 4)
     runs = tmp_path / "runs"
     record(runs, "finished", steps=300, planned=300, sample=NASTY, name="old")
-    run = start_run(NewRun(text, SETTINGS, "quick", name="trains", runs_dir=runs))
-    deadline = time.monotonic() + START
-    while not run.status().step:
-        assert time.monotonic() < deadline, f"the run does not train: {run.status()}"
-        time.sleep(0.05)
+
+    def begin() -> Run:
+        run = start_run(NewRun(text, SETTINGS, "quick", name="trains", runs_dir=runs))
+        deadline = time.monotonic() + START
+        while not run.status().step:
+            assert time.monotonic() < deadline, f"the run does not train: {run.status()}"
+            time.sleep(0.05)
+        return run
+
+    run = begin()
     history = collections.deque[str](maxlen=KEPT)
     arguments = ["--runs-dir", str(runs)]
     app = App(arguments, tmp_path, late=bool(seed % 2))
@@ -321,13 +328,13 @@ def test_app_and_worker_outlive_random_keys(seed: int, times: int, tmp_path: Pat
             app.read(PACE)
             if number % LOOK_EVERY == LOOK_EVERY - 1:
                 app.redraws()
-                look_after(run)
+                run = look_after(run, begin)
             if app.process.poll() is not None:  # it was told to quit
                 app = again(app, arguments, tmp_path)
         while not escapes(app):
             app = again(app, arguments, tmp_path)
         finish(app)
-        look_after(run)
+        look_after(run, begin)
     except Failure:
         print("the last events:\n  " + "\n  ".join(history))
         show(app)
