@@ -161,10 +161,10 @@ def test_what_is_kept_during_a_write_is_written_afterwards(
 def test_all_that_waits_is_written_at_once_when_that_is_asked_for(
     saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(session_saver, "BYTES_PER_SECOND", 1)  # so that it is written again after some minutes
     played = Played(saver, place)
     played.type("a")
     played.check()
-    monkeypatch.setattr(session_saver, "WRITE_AFTER", 10 * TIMEOUT)
     played.type("b")
     assert saver.write_all(TIMEOUT)
     assert read(played.check()).text == "abcab"

@@ -162,6 +162,8 @@ async def test_keeps_its_place_when_the_width_changes() -> None:
             top = app.view.scroll_offset.y
             starts = app.view._text_layout.starts
             assert starts[top] <= place < starts[top + 10]
+            app.view.reveal(starts[top + 5])
+            assert app.view.scroll_offset.y == top, "it was seen already"
         app.view.cursor = 5000
         app.view.reveal(5000)
         await pilot.resize_terminal(31, 14)

@@ -229,8 +229,9 @@ def test_fewer_states_are_kept_of_a_longer_text(model, monkeypatch):
     document, reading = played(model, 1)
     monkeypatch.setattr(reading_module, "STATE_BYTES", 10 * reading._first.nbytes)
     generate(document, reading, 300)
-    kept = sum(len(block.states) for block in reading._blocks)
-    assert 3 <= kept <= 10
+    kept = [at for block in reading._blocks for at in block.states]
+    assert 5 <= len(kept) <= 10
+    assert kept == [reading._interval * number for number in range(1, len(kept) + 1)]
     check(document, reading)
 
 

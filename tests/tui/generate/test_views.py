@@ -14,7 +14,7 @@ from textual import events
 from textual.widgets import Static
 
 from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
-from charlstm.generation.novelty import Match
+from charlstm.generation.novelty import Match, Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
 from charlstm.generation.stepper import Floats
 from charlstm.insight.duel import bits_after
@@ -563,3 +563,30 @@ def test_next_copied_passage_is_the_one_after_the_cursor_and_after_the_last_the_
     assert passages.after(0) is None
     passages.found = Overlap(0.5, (Match(2, 5, 0), Match(8, 12, 40)), OverlapSearch(None, None, None, 20))
     assert [passages.after(place) for place in (0, 2, 5, 8, 20)] == [2, 8, 8, 2, 2]
+
+
+async def test_marks_of_copied_passages_do_not_pass_to_another_text(
+    novel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, compared, update = threading.Event(), threading.Event(), Novelty.update
+
+    def slow(self: Novelty, text: str) -> NoveltyReport:
+        report = update(self, text)
+        if COPIED in text:
+            compared.set()
+            release.wait(10)
+        return report
+
+    monkeypatch.setattr(Novelty, "update", slow)
+    async with playing(novel, paused=3) as it:
+        it.desk.insert(COPIED)
+        await it.until(compared.is_set)
+        play = it.screen.play
+        play.load(PlayRequest(str(novel), prime="Somebody said that", stream=False))
+        await it.until(lambda: it.prime == "Somebody said that" and play.playing)
+        assert play.overlap is None
+        release.set()
+        await it.until(lambda: play.overlap is not None and play.overlap.matches == ())
+        await it.paused(60)
+        await it.press("y")
+        await it.until(lambda: "No 30 characters in a row stand in novel.txt" in it.screen.message)
