@@ -137,7 +137,8 @@ ELSEWHERE = {"host": "far away", "boot": "another boot"}
         ({"start": "another start"}, "none", 0, "crashed", False, ""),
         ({"state": "starting"}, "none", 0, "starting", True, ""),  # a new worker gets some time for its first heartbeat
         ({"state": "starting"}, "free", 0, "starting", True, ""),
-        ({"state": "starting"}, "none", 60, "crashed", False, ""),
+        ({"state": "starting"}, "none", 60, "starting", True, ""),  # also beside other programs
+        ({"state": "starting"}, "none", 180, "crashed", False, ""),
         ({"state": "starting", "pid": 2**31 - 2, "start": "1"}, "none", 0, "crashed", False, ""),
     ],
 )
