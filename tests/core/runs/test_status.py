@@ -90,7 +90,7 @@ def test_read_status_of_every_state(tmp_path: Path, state: str) -> None:
             assert status.step > 0
             assert status.best_val is not None
     if state in LIVE:  # and when its worker vanishes; a new one is given a little time to take the lock
-        later = read_status(recorded.run.path, now=time.time() + 60)
+        later = read_status(recorded.run.path, now=time.time() + 180)
         assert later.state == "crashed"
 
 
