@@ -83,6 +83,7 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
     out, err = cli("score", "fox", "-", "--top", "3")
     assert "bits per character, perplexity" in out
     assert out.count(" bits  line ") == 3
+    assert "\nmost surprising; " in out
     assert "\x1b" not in out
     assert "Ω" in err
     assert "count in no mean" in err

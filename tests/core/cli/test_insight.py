@@ -138,6 +138,7 @@ def test_a_report_is_one_page_about_a_run_and_its_own_text_that_loads_nothing(
 ) -> None:
     out = tmp_path / "page.html"
     assert cli.json("report", "fox", "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
+    assert cli("report", "fox", "--out", str(out)) == (f"{out}\n", "Open it in a browser\n")
     page = out.read_text(encoding="utf-8")
     assert not LOADED.search(page)
     headings = HEADING.findall(page)
