@@ -30,8 +30,8 @@ NO_WORKER = (*liveness.ENDED_STATES, "crashed")
 """The states of a run without a worker: it has ended."""
 
 STARTING = 120.0
-"""Seconds that a new worker gets until its first heartbeat, while its process is there: beside other programs it may take
-over 15 to import PyTorch."""
+"""Seconds that a new worker gets until its first heartbeat, while its process is there: beside other programs it may
+take over 15 to import PyTorch."""
 
 LAST_WORDS = 16_000
 """Bytes read at the end of ``worker.log``."""
