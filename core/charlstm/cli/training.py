@@ -278,7 +278,7 @@ def train(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.start_models import find_start, gain_on_quick, starts_from_model
+    from charlstm.runs.start_models import find_start, no_gain_on_quick, starts_from_model
 
     _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else _read_settings(settings_file)
@@ -322,7 +322,7 @@ def train(
             settings = _preset_for(corpus, start, preset_name, changes)
         if not as_json:
             as_it_is = spec is None and not changes
-            _print_start(start, gain_on_quick(start, preset_name, corpus.text_chars) if as_it_is else "")
+            _print_start(start, no_gain_on_quick(start, preset_name, corpus.text_chars) if as_it_is else "")
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
     new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
@@ -563,11 +563,11 @@ def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
             )
 
 
-def _print_start(start: StartModel, gain: str) -> None:
-    """Say which weights the run starts from, what they know of the text, and what a longer preset will ``gain``."""
+def _print_start(start: StartModel, about_preset: str) -> None:
+    """Say which weights the run starts from, what they know of the text, and a sentence about the preset."""
     share = percent(start.read or 0)
     read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
-    more = "".join(f"{sentence}\n" for sentence in (start.reading, gain) if sentence)
+    more = "".join(f"{sentence}\n" for sentence in (start.reading, about_preset) if sentence)
     print_note(
         f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
         f"{read}{more}--from none starts from nothing"

@@ -48,9 +48,9 @@ LEAST_FROM_MODEL, LEAST_FROM_NOTHING = 300_000, 850_000
 LEARNS_OF = 150_000
 """Characters of the smallest text for these losses: most texts were larger."""
 
-LITTLE_BEYOND_QUICK = 2_000_000
-"""Characters of the largest text for which it was measured how little a longer preset gains on ``quick`` from the model
-in the box: it reads the text hardly more often, since after more passes such weights are worse."""
+SHORT_TEXT = 500_000
+"""Characters up to which a longer preset gains nothing on ``quick`` from the model in the box: both read the text two
+or three times, and after more passes such weights are worse. For longer texts the minute of ``quick`` is too short."""
 
 COUNTED = 1_000_000
 """Characters of the text whose pairs are counted."""
@@ -108,12 +108,12 @@ def expected_losses(
     return shares[0] * box.loss, shares[1] * box.loss
 
 
-def gain_on_quick(start: StartModel, preset_name: str, text_chars: int) -> str:
-    """What a longer preset, as it is, gains on ``quick``, as a sentence; empty where that is not known."""
+def no_gain_on_quick(start: StartModel, preset_name: str, text_chars: int) -> str:
+    """A sentence where a longer preset, as it is, is known to gain nothing on ``quick``; else empty."""
     longer = PRESETS[preset_name].from_model is not None and preset_name != DEFAULT
-    if not longer or not start.knows_such_text or text_chars > LITTLE_BEYOND_QUICK:
+    if not longer or not start.knows_such_text or text_chars > SHORT_TEXT:
         return ""
-    return "The loss will be at most 1 % below that of quick"
+    return "On so short a text the loss will be that of quick"
 
 
 def with_passages(model: Model) -> Model:
