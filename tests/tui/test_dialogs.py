@@ -126,7 +126,7 @@ async def test_model_picker_opens_what_was_chosen_and_says_that_nothing_has_the_
             if opened:
                 options.action_select()
                 picker.fill("no such model")  # as when the line was typed in before the list's message came
-                await app.until(lambda: answers == [opened])  # noqa: B023 - it is awaited here
+                await app.until(lambda opened=opened: answers == [opened])
         await app.shows("the model in the box")
         await app.press(*"zzz", shows="Nothing here is called “zzz”.")
         await app.press("down", "enter")  # the sentence cannot be chosen

@@ -149,18 +149,6 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[R
         await app.until(lambda: app.mode.view.id == "runs-list" and app.mode.focused is app.mode.query_one("#runs"))
 
 
-async def test_of_more_runs_than_there_are_letters_the_first_are_drawn(
-    runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(OverlayPane, "MOST_RUNS", 2)
-    record(places, name="three")
-    async with driven(places, (120, 36)) as app:
-        await app.go("runs")
-        await app.shows("one", "two", "three")
-        await app.press("a", "v", shows="the first 2 runs of 3 over steps")
-        await app.lacks("reading")
-
-
 async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
     runs: list[Recorded], places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

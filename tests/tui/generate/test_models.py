@@ -373,7 +373,7 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
             assert "novel-quick-1" in it.screen_text()
             await it.pilot.press(answer)
             await it.until(lambda: isinstance(it.app.screen, TextPicker))
-            await it.until(lambda: own.exists() is not deleted)  # noqa: B023 - it is awaited here
+            await it.until(lambda deleted=deleted: own.exists() is not deleted)
         await it.until(lambda: "novel-quick-1 · 1 word" not in it.screen_text())
 
 

@@ -360,7 +360,8 @@ class SessionSaver:
             except Exception as error:
                 self._failed(saving, error)
                 return
-            seconds = SHARE * (time.thread_time() - began)
+            first = saving.written is None  # which also makes the folder and the file, and says nothing about the next
+            seconds = 0.0 if first else SHARE * (time.thread_time() - began)
             assert saving.stamp is not None
             with self._changed:
                 saving.interval = max(WRITE_AFTER, seconds, saving.stamp.size / BYTES_PER_SECOND)
