@@ -77,7 +77,8 @@ def look(app):
     play = app.mode_screen.play
     if play.playing and play.text_view.text().endswith("Last words"):
         pathlib.Path("blocked").touch()
-        time.sleep(1000)
+        while True:  # one long sleep may begin just after the signal came, and Python would see that at its end
+            time.sleep(0.1)
     elif play.playing:
         play.desk.insert("Last words")
 
