@@ -22,13 +22,22 @@ from charlstm.cli.options import (
     models_of_run,
     open_model,
     refuse_unused,
+    run_of,
     runs_dir_option,
     seed_option,
     setting_option,
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import as_read, check_output_file, check_stdout, print_result, result_of, write_page
+from charlstm.cli.output import (
+    as_read,
+    check_output_file,
+    check_stdout,
+    print_note,
+    print_result,
+    result_of,
+    write_page,
+)
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
@@ -45,7 +54,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 UNTIL = {"line": "\n", "paragraph": "\n\n"}
-"""The values of --until and the strings that they stop at."""
+"""Values of --until and the strings that they stop at."""
+UNIT = "unit"
+"""Another one, for models that were trained on units."""
 
 SEPARATOR = "-" * 8
 """The line between two samples."""
@@ -77,6 +88,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     epilog=examples(
         "charlstm generate RUN --prime 'The sea' --until paragraph",
         r"charlstm generate RUN --samples 20 --stop '\n'",
+        "charlstm generate RUN --samples 20 --until unit --new --unique",
         "charlstm generate RUN --temperature 0 --show-probs",
         "charlstm generate RUN --clamp 2:317=1.0",
         "charlstm generate RUN --length 400 --checkpoints --out learning.html",
@@ -95,7 +107,13 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @click.option(
     "--stop", metavar="STRING", multiple=True, help=r"End after this string; \n is a newline. May be repeated."
 )
-@click.option("--until", type=click.Choice(list(UNTIL)), help="End after the line or the paragraph.")
+@click.option(
+    "--until",
+    type=click.Choice([*UNTIL, UNIT]),
+    help="End after the line or the paragraph, or with a unit of a text that was read with --split-units.",
+)
+@click.option("--new", is_flag=True, help="With --until unit: leave out units of the text that MODEL was trained on.")
+@click.option("--unique", is_flag=True, help="With --until unit: leave out repeated ones.")
 @seed_option
 @sampler_options
 @clamp_option
@@ -118,6 +136,8 @@ def generate(
     samples: int | None,
     stop: tuple[str, ...],
     until: str | None,
+    new: bool,
+    unique: bool,
     seed: int,
     clamps: tuple[str, ...],
     snapshot: int | None,
@@ -147,17 +167,25 @@ def generate(
         raise click.UsageError("--checkpoints cannot be combined with --samples, --show-probs or --snapshot")
     if out is not None and not checkpoints:
         raise click.UsageError("--out needs --checkpoints: text goes to standard output")
+    if until == UNIT and (show_probs or checkpoints or stop):
+        raise click.UsageError("--until unit cannot be combined with --stop, --show-probs or --checkpoints")
+    if (new or unique) and until != UNIT:
+        raise click.UsageError(f"{'--new' if new else '--unique'} needs --until unit")
     check_stdout(as_json, out=out)
     settings = sampler_settings(sampler)
     with usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
-        stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until else []))
+        stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until in UNTIL else []))
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
         _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
         return
     loaded = open_model(model, runs_dir, snapshot)
     text = as_read(loaded, text)
+    if until == UNIT:
+        known = _units_of_text(model, runs_dir) if new else frozenset()
+        _print_units(loaded, samples, length, recipe, text, known, unique, as_json)
+        return
     if samples is not None:
         texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
@@ -247,6 +275,44 @@ def _generate_samples(
             progress=lambda done: show_progress(done, total),
             prime_progress=bar.stage("reading the prime"),
         )
+
+
+def _print_units(
+    model: Model,
+    samples: int | None,
+    length: int,
+    recipe: Recipe,
+    prime: str,
+    known: frozenset[str],
+    unique: bool,
+    as_json: bool,
+) -> None:
+    """Generate whole units, with a progress bar, and print them as they stand in a text."""
+    from charlstm.generation.generate import generate_units
+    from charlstm.text.units import BLANK_LINES
+
+    count = samples or 1
+    with TerminalLine() as bar:
+        show = bar.stage("generating")
+        found = generate_units(
+            model, count, length, recipe, prime=prime, known=known, unique=unique, progress=lambda n: show(n, count)
+        )
+    if len(found) < count:
+        print_note(f"Only {len(found):,} of {count:,} were found: what else the model wrote is known or repeated")
+    result: GenerateResult = {"texts": found} if samples is not None or not found else {"text": found[0]}
+    between = "\n\n" if model.text_options.units == BLANK_LINES else "\n"
+    print_result(as_json, result, between.join(map(safe_for_stdout, found)))
+
+
+def _units_of_text(name: str, runs_dir: Path | None) -> frozenset[str]:
+    """The units of the text of a run, also those that were held out."""
+    from charlstm.runs.text import open_text
+
+    run = run_of(name, runs_dir)
+    if run is None:
+        raise GenerationError(f"{name} is a file without its training text: --new needs the name of a run")
+    corpus = open_text(run)
+    return frozenset(corpus.text(*span) for span in corpus.units)
 
 
 def _generate_at_checkpoints(

@@ -304,6 +304,7 @@ def text_options(command: F) -> F:
         if as_is:
             refuse_unused("--as-is", *AS_IS)
             given |= AS_IS
+        given |= _lines_for(given["units"])
         with usage_errors():
             options = TextOptions(**given)
         return command(*args, options=options, **values)
@@ -316,6 +317,12 @@ def text_options(command: F) -> F:
     return cast(F, result)
 
 
+def _lines_for(units: str | None) -> dict[str, Any]:
+    """The text options that follow from ``units``, unless the current command was given others."""
+    given = click.get_current_context().get_parameter_source("lines") is ParameterSource.COMMANDLINE
+    return {} if units is None or given else {"lines": "keep"}
+
+
 def text_options_over(base: TextOptions) -> TextOptions:
     """``base`` with the text options that the current command was given."""
     context = click.get_current_context()
@@ -324,7 +331,8 @@ def text_options_over(base: TextOptions) -> TextOptions:
         for name in _TEXT
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-    return replace(base, **(given | AS_IS if context.params["as_is"] else given))
+    given |= AS_IS if context.params["as_is"] else {}
+    return replace(base, **given | _lines_for(given.get("units")))
 
 
 def refuse_unused(option: str, *names: str) -> None:

@@ -77,7 +77,7 @@ def measure_and_plan(
         measured=measured,
         batch_size=rows,
         seq_length=length,
-        steps_per_epoch=Batches(text.ids, text.train, rows, length).steps_per_epoch,
+        steps_per_epoch=text.batches(rows, length, settings.seed).steps_per_epoch,
         held_out=text.held_out_targets,
         device=str(device),
         spent=worked(),

@@ -237,6 +237,8 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[EstimateRow]
     ]
     if wanted < targets:
         keep = max(1, round(wanted / length))
+        if len(spans) > ROWS:  # units, most of which are shorter than a row
+            keep = max(1, len(pieces) * wanted // targets)
         pieces = [pieces[int((place + 0.5) * len(pieces) / keep)] for place in range(min(keep, len(pieces)))]
     return pieces
 

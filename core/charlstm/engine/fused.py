@@ -79,9 +79,17 @@ class FusedKernel:
         self._scratch: dict[tuple[int, str], Tensor] = {}
 
     @torch.no_grad()
-    def step(self, inputs: Tensor, targets: Tensor, state: LSTMState, masks: Masks = NO_MASKS) -> StepResult:
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: LSTMState,
+        masks: Masks = NO_MASKS,
+        borders: Tensor | None = None,
+    ) -> StepResult:
         """See :class:`charlstm.engine.kernels.Kernel`."""
         length, rows = inputs.shape
+        carried = state[0].new_empty(0, rows, 1) if borders is None else (~borders).to(state[0].dtype).unsqueeze(2)
         self._divide(rows)
         self._reserve(length, rows)
         count = int((targets != NO_TARGET).sum())
@@ -97,6 +105,7 @@ class FusedKernel:
                 targets[:, some],
                 (state[0][:, some], state[1][:, some]),
                 masks.rows(shard.start, shard.stop),
+                carried[:, some],
                 [reads[place].view(length + 1, -1, reads.size(1)) for reads in self._reads],
                 [gradients[place].view(length + 1, -1, gradients.size(1)) for gradients in self._gradients],
                 1 / max(count, 1),
@@ -246,6 +255,7 @@ class _Shard:
         targets: Tensor,
         state: LSTMState,
         masks: Masks,
+        carried: Tensor,
         reads: list[Tensor],
         gradients: list[Tensor],
         scale: float,
@@ -273,6 +283,7 @@ class _Shard:
                 self.cell[layer],
                 own[1:],
                 self._kept[layer][:length],
+                carried,
             )
             upper = top if layer == self._layers - 1 else reads[layer + 1][:length, :, : self._hidden]
             if keep:
@@ -280,6 +291,8 @@ class _Shard:
             else:
                 upper.copy_(own[1:])
             self.hidden[layer] = own[length]
+            if len(carried):
+                own[:length].mul_(carried)  # what the gradients of the recurrent weights are computed with
 
         above = self._above[:length]
         nats = self._head(weights, top, targets, above, scale)
@@ -288,7 +301,9 @@ class _Shard:
                 above.mul_(keep[layer])
             own = gradients[layer][:length]
             gradients[layer][length] = 0
-            self._loops.backward(above, weights.layers[layer].backward, self._kept[layer][:length], own, self._scratch)
+            self._loops.backward(
+                above, weights.layers[layer].backward, self._kept[layer][:length], own, self._scratch, carried
+            )
             if layer:
                 torch.mm(own.flatten(0, 1), weights.layers[layer].to_below, out=above.flatten(0, 1))
         self._symbol_gradients(inputs, gradients[0][:length].flatten(0, 1))

@@ -12,6 +12,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -34,14 +35,22 @@ class Kernel(Protocol):
     path: str
     """Which implementation it uses on this machine; the last digits of a result may depend on it."""
 
-    def step(self, inputs: Tensor, targets: Tensor, state: LSTMState, masks: Masks = NO_MASKS) -> StepResult:
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: LSTMState,
+        masks: Masks = NO_MASKS,
+        borders: Tensor | None = None,
+    ) -> StepResult:
         """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64; NO_TARGET marks missing targets.
 
         Both are on the CPU: the kernel counts the targets there, which on a card would mean to wait for it, and then
         copies both to the network's device. ``state`` and ``masks`` are on that device.
 
         ``state`` is ``network.zero_state(B)`` or the state of an earlier step (the caller has zeroed rows that start
-        afresh); the new state is detached. On return every parameter's ``grad`` is the gradient of the MEAN loss over
+        afresh); ``borders`` bool (T, B), on the CPU, marks inputs after the first before which a row starts afresh
+        within the step. The new state is detached. On return every parameter's ``grad`` is the gradient of the MEAN loss over
         the ``count`` targets: it is replaced, not added to.
         """
         ...
@@ -71,7 +80,14 @@ class NNKernel:
             # a step: 14 MB at 2 × 512.
             warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk of memory")
 
-    def step(self, inputs: Tensor, targets: Tensor, state: LSTMState, masks: Masks = NO_MASKS) -> StepResult:
+    def step(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        state: LSTMState,
+        masks: Masks = NO_MASKS,
+        borders: Tensor | None = None,
+    ) -> StepResult:
         """See :class:`Kernel`."""
         network = self._network
         device = network.fc.weight.device
@@ -79,14 +95,17 @@ class NNKernel:
         network.zero_grad(set_to_none=True)
         count = int((targets != NO_TARGET).sum())
         inputs, targets = devices.copy_to(inputs, device), devices.copy_to(targets, device)
-        hidden, new_state = self._layers(inputs, state, masks)
+        pieces = None if borders is None else _Pieces.of(borders, device)
+        hidden, new_state = self._layers(inputs, state, masks, pieces)
         flat = network.fc(hidden).flatten(0, 1)
         loss = functional.cross_entropy(flat, targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
         (loss / max(count, 1)).backward()  # type: ignore[no-untyped-call]
         nats = loss.item()
         return StepResult(nats, count, (new_state[0].detach(), new_state[1].detach()))
 
-    def _layers(self, inputs: Tensor, state: LSTMState, masks: Masks) -> tuple[Tensor, LSTMState]:
+    def _layers(
+        self, inputs: Tensor, state: LSTMState, masks: Masks, pieces: _Pieces | None
+    ) -> tuple[Tensor, LSTMState]:
         """All layers over all time steps: (T, B) ids → (T, B, H). A single call where no mask comes between layers."""
         network = self._network
         layers = network.config.num_layers
@@ -97,15 +116,65 @@ class NNKernel:
             weights[index][1] = weight * multiplier(mask, weight.dtype, masks.recurrent_scale)
         if not masks.layers:
             flat = [weight for layer in weights for weight in layer]
-            hidden, h, c = torch.lstm(hidden, state, flat, True, layers, 0.0, True, False, False)
-            return hidden, (h, c)
+            return _lstm(hidden, state, flat, layers, pieces)
         states = []
         for index, mask in enumerate(masks.layers):
             own = (state[0][index : index + 1], state[1][index : index + 1])
-            hidden, h, c = torch.lstm(hidden, own, weights[index], True, 1, 0.0, True, False, False)
+            hidden, new = _lstm(hidden, own, weights[index], 1, pieces)
             hidden = hidden * multiplier(mask, hidden.dtype, masks.layer_scale)
-            states.append((h, c))
+            states.append(new)
         return hidden, (torch.cat([h for h, _ in states]), torch.cat([c for _, c in states]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """The P parts into which borders cut the rows of a step, the longest first, as sequences of their own.
+
+    ``order``: (T·B,) the places of (T, B) in the order of a packed sequence; ``back`` undoes it. ``sizes``: how many
+    parts have a first, a second, … character. ``first``: (P,) the row that a part begins, or -1. ``last``: (B,) the
+    part with which each row ends.
+    """
+
+    order: Tensor
+    back: Tensor
+    sizes: Tensor
+    first: Tensor
+    last: Tensor
+
+    @classmethod
+    def of(cls, borders: Tensor, device: torch.device) -> _Pieces:
+        steps, rows = borders.shape
+        begins = borders.clone()
+        begins[0] = True
+        row, start = begins.t().nonzero(as_tuple=True)
+        stop = torch.cat([start[1:], start.new_full((1,), steps)])
+        stop[stop == 0] = steps
+        by_length = torch.argsort(stop - start, descending=True, stable=True)
+        row, start, length = row[by_length], start[by_length], (stop - start)[by_length]
+        has = torch.arange(int(length.max()))[:, None] < length
+        at, part = has.nonzero(as_tuple=True)
+        order = (start[part] + at) * rows + row[part]
+        first = torch.where(start == 0, row, -1)
+        last = torch.empty(rows, dtype=torch.long)
+        ends = start + length == steps
+        last[row[ends]] = ends.nonzero()[:, 0]
+        moved = (devices.copy_to(each, device) for each in (order, torch.argsort(order), first, last))
+        order, back, first, last = moved
+        return cls(order, back, has.sum(1), first, last)
+
+
+def _lstm(
+    inputs: Tensor, state: LSTMState, weights: list[Tensor], layers: int, pieces: _Pieces | None
+) -> tuple[Tensor, LSTMState]:
+    """``torch.lstm`` over (T, B, D), with each of ``pieces`` as a sequence of its own."""
+    if pieces is None:
+        hidden, h, c = torch.lstm(inputs, state, weights, True, layers, 0.0, True, False, False)
+        return hidden, (h, c)
+    follows = (pieces.first >= 0).unsqueeze(1)
+    own = tuple(part[:, pieces.first.clamp(min=0)] * follows for part in state)
+    packed = inputs.flatten(0, 1)[pieces.order]
+    hidden, h, c = torch.lstm(packed, pieces.sizes, own, weights, True, layers, 0.0, True, False)
+    return hidden[pieces.back].view(*inputs.shape[:2], -1), (h[:, pieces.last], c[:, pieces.last])
 
 
 MEASURED_CHARS = 1024

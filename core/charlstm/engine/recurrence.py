@@ -60,6 +60,7 @@ def forward_layer(
     cell: Tensor,
     outputs: Tensor,
     kept: Tensor,
+    carried: Tensor,
 ) -> None:
     """Run a layer of H units over T time steps of b rows, with inputs of width D (0 for the first layer).
 
@@ -67,7 +68,8 @@ def forward_layer(
     each of ``ids`` (T, b) is added to the gates, which is the product of a one-hot vector and a matrix.
     ``inputs``: (T, b, D + H), input and previous output side by side. ``cell``: (b, H), C; it is updated in place.
     ``outputs``: (T, b, H), written here (usually a view of the next step's ``inputs``). ``kept``: (T, 6bH), written for
-    :func:`backward_layer`: the factors of i, f, g, o (b, 4H), then those of the cell and f (b, H) each.
+    :func:`backward_layer`: the factors of i, f, g, o (b, 4H), then those of the cell and f (b, H) each. ``carried``:
+    (T, b, 1), 0 where a row starts afresh within the step and 1 elsewhere, in the precision of the cell; or empty.
     """
     rows, hidden = cell.size(0), cell.size(1)
     gated, whole = 4 * cell.numel(), 5 * cell.numel()
@@ -79,12 +81,18 @@ def forward_layer(
     outer_c = outer[gated:].view(rows, -1)
     minus_one, minus_two = cell.new_full((), -1.0), cell.new_full((), -2.0)
     symbols, reads, writes, keeps = ids.unbind(0), inputs.unbind(0), outputs.unbind(0), kept.unbind(0)
+    resets = carried.size(0) > 0
     for t in range(len(reads)):
+        read = reads[t]
+        if resets:
+            read = read.clone()  # the output before is still that of the character before
+            read[:, read.size(1) - hidden :].mul_(carried[t])
+            cell.mul_(carried[t])
         if table.size(0) > 0:
             torch.index_select(table, 0, symbols[t], out=gates)
-            gates.add_(product(reads[t], weight, bias))
+            gates.add_(product(read, weight, bias))
         else:
-            gates.copy_(product(reads[t], weight, bias))
+            gates.copy_(product(read, weight, bias))
         gates.sigmoid_()
         torch.add(minus_two, g, alpha=4.0, out=candidate)
         before.copy_(cell)
@@ -97,15 +105,19 @@ def forward_layer(
         outer_c.copy_(o)
         torch.ops.aten.sigmoid_backward(outer, squashed, grad_input=factors)
         keeps[t][:whole].copy_(factors)
+        if resets:
+            f.mul_(carried[t])  # what the gradient of the cell before is multiplied by
         keeps[t][whole:].view(rows, hidden).copy_(f)
 
 
-def backward_layer(above: Tensor, weight: Tensor, kept: Tensor, gradients: Tensor, scratch: Tensor) -> None:
+def backward_layer(
+    above: Tensor, weight: Tensor, kept: Tensor, gradients: Tensor, scratch: Tensor, carried: Tensor
+) -> None:
     """Compute the gate gradients of :func:`forward_layer`.
 
     ``above``: (T, b, H), gradients of the outputs from the layer above. ``weight``: (H, 4H), the transposed recurrent
     weights, scaled (see ``fused.GATE_GRADIENTS``). ``kept``: from the forward pass. ``gradients``: (T, b, 4H), written
-    here. ``scratch``: (b, H), a buffer in the precision of the cell.
+    here. ``scratch``: (b, H), a buffer in the precision of the cell. ``carried``: as there.
     """
     rows, hidden = scratch.size(0), scratch.size(1)
     gated = 4 * scratch.numel()
@@ -121,7 +133,10 @@ def backward_layer(above: Tensor, weight: Tensor, kept: Tensor, gradients: Tenso
         if s == 0:
             output.copy_(given[t])
         else:
-            torch.add(given[t], product(writes[t + 1], weight, None), out=output)
+            after = product(writes[t + 1], weight, None)
+            if carried.size(0) > 0:
+                after = after * carried[t + 1].to(after.dtype)
+            torch.add(given[t], after, out=output)
             cell.mul_(f)
         scratch.copy_(output)
         factors.copy_(keeps[t][gated:])

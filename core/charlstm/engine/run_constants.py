@@ -57,7 +57,7 @@ class RunConstants:
             vocabulary = start_from.vocabulary.extended(vocabulary)
             info.setdefault("lineage", {"learnt": trained_texts(start_from.info)})
         text = TrainingText.of(corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
-        first = FirstModel(start_from, _name_of_start(info, start_from), passages_in(corpus, text.train))
+        first = FirstModel(start_from, _name_of_start(info, start_from), passages_in(corpus, text.parts.train))
         found = held_out_read(text, first.own_passages, start_from, first.name)
         info |= dict(zip(READ_BEFORE, found, strict=True))
         passages = joined([first.own_passages, None if start_from is None else start_from.passages])

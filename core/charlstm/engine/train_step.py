@@ -112,7 +112,8 @@ class TrainStep:
             device=self._mask_device,
         ).rows(rows.start, rows.stop)
         inputs, targets = (torch.from_numpy(each[:, rows]) for each in (batch.inputs, batch.targets))
-        result = self.kernel.step(inputs, targets, self._state, masks)
+        borders = None if batch.borders is None else torch.from_numpy(batch.borders[:, rows])
+        result = self.kernel.step(inputs, targets, self._state, masks, borders)
         self._state = result.state
         count = batch.chars
         nats = self._ranks.all_reduce_gradients(self._parameters, result.nats, result.count, count)

@@ -44,7 +44,7 @@ from charlstm.fields import plain
 from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
-from charlstm.text.batches import Batches, TrainingText
+from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
@@ -576,9 +576,9 @@ class Trainer:
             planned_steps=plan.planned_steps,
             steps_per_epoch=plan.steps_per_epoch,
             parameters=self._train_step.network.config.parameters,
-            train_chars=sum(stop - start for start, stop in text.train),
-            val_chars=sum(stop - start for start, stop in text.held_out),
-            test_chars=sum(stop - start for start, stop in text.test),
+            train_chars=sum(stop - start for start, stop in text.parts.train),
+            val_chars=sum(stop - start for start, stop in text.parts.held_out),
+            test_chars=sum(stop - start for start, stop in text.parts.test),
             symbols=len(text.vocabulary),
             device=plan.device,
             kernel=self._train_step.kernel.name,
@@ -614,7 +614,7 @@ class Trainer:
         torch.set_num_threads(plan.threads)
         counts = threads_to_try(self.settings, torch.device(plan.device), self._ranks)
         self._thread_search = ThreadSearch(counts, plan.threads)
-        batches = Batches(self._text.ids, self._text.train, plan.batch_size, plan.seq_length)
+        batches = self._text.batches(plan.batch_size, plan.seq_length, self.settings.seed)
         network.to(plan.device).train()
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ from charlstm.generation.sampling import (
 )
 from charlstm.generation.stepper import Ids, Stepper, StepperState
 from charlstm.generation.threads import blas_threads
+from charlstm.text.units import prefix, separator
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -173,6 +174,58 @@ def generate_many(
             if progress is not None and position % 16 == 15:
                 progress((position + 1) * samples)
     return [model.vocabulary.decode(row[:end]) for row, end in zip(drawn, ends, strict=True)]
+
+
+MOST_DRAWN = 50
+"""Units that are drawn at most for each one that is asked for, where known or repeated ones are left out."""
+
+
+def generate_units(
+    model: Model,
+    count: int,
+    length: int = 1000,
+    recipe: Recipe = DEFAULT,
+    *,
+    prime: str = "",
+    known: Collection[str] = (),
+    unique: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> list[str]:
+    """``count`` units such as ``model`` was trained on, each from its beginning to its end, or to ``length`` characters.
+
+    Args:
+        prime: each unit begins with it; by default with the prefix of the model's units, if they have one.
+        known: units that are left out, such as those of the training text.
+        unique: leave out what was written before.
+        progress: called with the number of units that are done.
+
+    Returns:
+        The units without what separates them; fewer than ``count`` if :data:`MOST_DRAWN` times as many were not enough.
+
+    Raises:
+        GenerationError: the model was not trained on units (``TextOptions.units``), or as :func:`generate_many`.
+    """
+    units = model.text_options.units
+    if units is None:
+        raise GenerationError(
+            "This model was not trained on units, so that it knows no end of one: train with --split-units, or stop at a "
+            "line or a paragraph"
+        )
+    start, end, stepper = prime or prefix(units), separator(units), Stepper(model)
+    known, found, drawn = set(known), list[str](), 0
+    while len(found) < count and drawn < MOST_DRAWN * count:
+        texts = generate_many(
+            model, start, length, recipe, samples=count - len(found), first=drawn, stop=end, stepper=stepper
+        )
+        drawn += len(texts)
+        for text in texts:
+            unit = (start + text.removesuffix(end)).rstrip("\n")
+            if unit not in known:
+                found.append(unit)
+                known.update([unit] if unique else [])
+        if progress is not None:
+            progress(len(found))
+    return found
 
 
 def stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:

@@ -419,7 +419,7 @@ class Reading:
         place, recipe = self._place(position), self.recipe
         logits = self._logits_at(place)[None].repeat(count, 0)
         single = self._stepper.zero_state()
-        single.unpack(self._state.pack())
+        single = self._state.repeat(1)
         keys = np.array([key_for(recipe.seed, recipe.sample + first + n) for n in range(count)], np.uint64)
         sampler = Sampler(replace(recipe.settings, mirostat=None, repetition=0.0))
         start = place if drawn_at is None else arguments.number("position", drawn_at, 0)
@@ -514,13 +514,21 @@ class Reading:
             begin -= STATE_INTERVAL
         here, self._at = self._at, None
         if here is None or not begin <= here <= goal:
-            self._state.unpack(stored)
+            self._state.unpack(stored, self._matched_at(begin))
             here = begin
         for which in self._ids(here, goal).tolist():
             self._stepper.advance(which, self._state)
             here += 1
             self._store_state(here)
         self._compute_logits(goal)
+
+    def _matched_at(self, place: int) -> int:
+        """How much of a separator of units the text up to a position after the prime ends with."""
+        back = self._stepper.separator_length
+        if not back:
+            return 0
+        before = self.prime.ids[-back - 1 :]
+        return self._stepper.matched_by(np.concatenate([before, self._ids(max(0, place - back), place)]))
 
     def _ids(self, start: int, stop: int) -> Ids:
         parts = [rows["id"] for rows in self._slices(start, stop)] if start < stop else []

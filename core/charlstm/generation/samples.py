@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from charlstm.text.units import prefix
+
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.text.corpus import Corpus
@@ -28,7 +30,9 @@ LINES_PER_PARAGRAPH = 20
 def sample_prime(corpus: Corpus) -> str:
     """The prime of all samples of a run: the first words, up to 24 characters, of the first paragraph or verse, or else
     of the first line that is as long. A longer first word stays whole; of a line without spaces, as in Chinese, it is
-    the first 24 characters."""
+    the first 24 characters. Of a text that is read as units, the prefix with which each begins."""
+    if corpus.options.units is not None:
+        return prefix(corpus.options.units)
     lines = corpus.text(0, min(PRIME_SEARCH_CHARS, corpus.text_chars)).split("\n")
     long = [place for place, line in enumerate(lines) if len(line.strip()) >= PRIME_CHARS]
     first = next((place for place in long if _begins_paragraph(lines, place)), long[0] if long else None)
@@ -52,7 +56,10 @@ def _begins_paragraph(lines: Sequence[str], place: int) -> bool:
 
 
 def text_start(corpus: Corpus) -> str:
-    """What precedes a new paragraph in this text: two newlines if empty lines separate its paragraphs, else one."""
+    """What precedes a new paragraph in this text: two newlines if empty lines separate its paragraphs, else one. Of
+    units, what each begins with, or stands before it."""
+    if corpus.options.units is not None:
+        return prefix(corpus.options.units) or "\n"
     text = corpus.text(0, min(PARAGRAPH_SEARCH_CHARS, corpus.text_chars))
     return "\n\n" if LINES_PER_PARAGRAPH * text.count("\n\n") >= text.count("\n") > 0 else "\n"
 

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.generation.clamp import Clamp, check_clamps
+from charlstm.text.units import prefix, separator
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -61,10 +62,12 @@ class StepperState:
         inputs: float32, the right side of each layer's product. Layer 0: ``(H, B)``, its own last output. Others:
             ``(2H, B)``, the output of the layer below and their own.
         cells: ``(L, H, B)`` float32, the cell states.
+        matched: ``(B,)``, how many characters of a separator each stream read last, if the model was trained on units.
     """
 
     inputs: list[Floats]
     cells: Floats
+    matched: Ids
 
     @property
     def batch(self) -> int:
@@ -73,17 +76,22 @@ class StepperState:
 
     def repeat(self, batch: int) -> StepperState:
         """The state of ``batch`` streams, each equal to this single one."""
-        return StepperState([columns.repeat(batch, 1) for columns in self.inputs], self.cells.repeat(batch, 2))
+        inputs = [columns.repeat(batch, 1) for columns in self.inputs]
+        return StepperState(inputs, self.cells.repeat(batch, 2), self.matched.repeat(batch))
 
     def select(self, streams: Sequence[int] | npt.NDArray[np.intp]) -> StepperState:
         """The state of the streams with these numbers, in this order; a stream may be taken several times."""
-        return StepperState([each.take(streams, 1) for each in self.inputs], self.cells.take(streams, 2))
+        inputs = [each.take(streams, 1) for each in self.inputs]
+        return StepperState(inputs, self.cells.take(streams, 2), self.matched.take(streams))
 
     @staticmethod
     def concatenate(states: Sequence[StepperState]) -> StepperState:
         """One state with the streams of several."""
         inputs = [np.concatenate(columns, 1) for columns in zip(*(state.inputs for state in states), strict=True)]
-        return StepperState(inputs, np.concatenate([state.cells for state in states], 2))
+        cells, matched = (
+            np.concatenate(each, -1) for each in zip(*((s.cells, s.matched) for s in states), strict=True)
+        )
+        return StepperState(inputs, cells, matched)
 
     def pack(self) -> Floats:
         """The state as one new array ``(2, L, H, B)`` float32: outputs, then cell states."""
@@ -94,8 +102,9 @@ class StepperState:
         packed[1] = self.cells
         return packed
 
-    def unpack(self, packed: Floats) -> None:
-        """Set the state to what :meth:`pack` returned."""
+    def unpack(self, packed: Floats, matched: Ids | int = 0) -> None:
+        """Set the state to what :meth:`pack` returned. ``matched``: :meth:`Stepper.matched_by` what was read before."""
+        self.matched[:] = matched
         size = self.cells.shape[1]
         for layer, output in enumerate(packed[0]):
             self.inputs[layer][-size:] = output
@@ -136,6 +145,7 @@ class Stepper:
         self._last_read = _ReadText.nothing()
         self._clamps: tuple[Clamp, ...] = ()
         self._clamped: list[_ClampedCells | None] = [None] * self.num_layers
+        self._units = _Units.of(model)
 
     def for_another_thread(self) -> Stepper:
         """A stepper with the same weights and clamps and with buffers of its own."""
@@ -164,10 +174,35 @@ class Stepper:
             self._clamped[layer] = _ClampedCells.of(here) if here else None
 
     def zero_state(self, batch: int = 1) -> StepperState:
-        """The state of ``batch`` streams before the first character: zeros."""
+        """The state of ``batch`` streams before the first character: zeros, or that at the beginning of a unit."""
         size, layers = self.hidden_size, self.num_layers
         inputs = [np.zeros((size if layer == 0 else 2 * size, batch), np.float32) for layer in range(layers)]
-        return StepperState(inputs, np.zeros((layers, size, batch), np.float32))
+        state = StepperState(inputs, np.zeros((layers, size, batch), np.float32), np.zeros(batch, np.intp))
+        if self._units is not None:
+            self._layers(self._rows[self._units.last, :, None], state)
+            state.matched[:] = self._units.at_begin
+        return state
+
+    def matched_by(self, ids: Ids) -> int:
+        """How many characters of a separator of units a text ends with, of which ``ids`` are as many of the last as
+        :attr:`separator_length`, or all; 0 for a model without units."""
+        if self._units is None:
+            return 0
+        length = self._units.length
+        matched = self._units.at_begin if len(ids) <= length else 0
+        return int(self._units.follow(ids[-length:], matched)[-1]) if len(ids) else matched
+
+    @property
+    def separator_length(self) -> int:
+        """Characters of a separator of units; 0 for a model that was not trained on them."""
+        return 0 if self._units is None else self._units.length
+
+    def _begin_units(self, ids: Ids | int, state: StepperState) -> None:
+        """Empty the state of the streams that read the last character of a separator with ``ids``."""
+        if self._units is not None:
+            state.matched = np.broadcast_to(self._units.after[state.matched, ids], state.matched.shape).copy()
+            for columns in (*state.inputs, state.cells):
+                columns[..., state.matched == self._units.length] = 0
 
     def step(self, ids: Ids, state: StepperState) -> Floats:
         """Feed one character to each stream and return the logits of the next ones.
@@ -179,6 +214,7 @@ class Stepper:
         Returns:
             ``(B, V)`` float32, a buffer that the next call overwrites.
         """
+        self._begin_units(ids, state)
         if state.batch == 1:
             self._layers(self._rows[ids].T, state)
         else:
@@ -188,6 +224,7 @@ class Stepper:
 
     def advance(self, which: int, state: StepperState) -> None:
         """Feed the character ``which`` to all streams, without computing logits."""
+        self._begin_units(which, state)
         self._layers(self._rows[which, :, None], state)
 
     def advance_hiding(self, which: int, hidden: int, weights: Floats, state: StepperState) -> None:
@@ -198,6 +235,7 @@ class Stepper:
             weights: ``(V,)`` float32, the mixture; probabilities stand for a character that is only expected.
             state: of ``B`` streams; changed in place.
         """
+        self._begin_units(which, state)
         looked_up = self._buffers_for(state.batch).looked_up
         looked_up[:] = self._rows[which, :, None]
         looked_up[:, hidden] = weights @ self._rows
@@ -287,6 +325,7 @@ class Stepper:
             below = self._rows[ids[which]]
             outputs = np.empty((self.num_layers, len(below), size), np.float32)
             cell_states = np.empty(outputs.shape if cells else (0, 0, 0), np.float32)
+            begins = self._begins(ids[which], state)
             for layer, columns in enumerate(state.inputs):
                 if layer > 0:
                     below = outputs[layer - 1] @ self._products[layer][:, :size].T + self._biases[layer].T
@@ -294,6 +333,8 @@ class Stepper:
                 output, cell = columns[-size:], state.cells[layer]
                 clamped = self._clamped[layer]
                 for at, pre_activations in enumerate(below):
+                    if at in begins:
+                        output[:], cell[:] = 0, 0
                     np.dot(recurrent, output, out=buffers.gates)
                     np.add(buffers.gates, pre_activations[:, None], out=buffers.gates)
                     buffers.cell(cell, output, clamped)
@@ -303,6 +344,14 @@ class Stepper:
                 if layer + 1 < self.num_layers:
                     state.inputs[layer + 1][:size] = output
             yield which, outputs, cell_states
+
+    def _begins(self, ids: Ids, state: StepperState) -> frozenset[int]:
+        """The places in ``ids`` at which the last character of a separator is read; one stream."""
+        if self._units is None or not len(ids):
+            return frozenset()
+        matched = self._units.follow(ids, int(state.matched[0]))
+        state.matched[0] = matched[-1]
+        return frozenset(np.flatnonzero(matched == self._units.length).tolist())
 
     def head(self, tops: Floats) -> Floats:
         """The logits ``(n, V)`` float32 of the top layer's outputs ``(n, H)``."""
@@ -329,7 +378,7 @@ class Stepper:
         self._last_read = read
         if read.stop:
             report(read.stop, len(ids))
-            state.unpack(read.states[-1])
+            state.unpack(read.states[-1], self.matched_by(ids[: read.stop]))
         for _ in self.outputs(ids[read.stop :], state):
             read.add(state)
             report(read.stop, len(ids))
@@ -344,6 +393,49 @@ class Stepper:
             if np.allclose(empty.pack(), full.pack(), rtol=_FORGOTTEN, atol=_FORGOTTEN):
                 return True
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """Where units begin for a model that was trained on them (:mod:`charlstm.text.units`), as an automaton.
+
+    Attributes:
+        after: ``(S + 1, V)``, how many of the S characters of the separator are read after so many and a character.
+        at_begin: the same at the beginning of a text.
+        last: the last character of the separator, which a unit is read from.
+    """
+
+    after: Ids
+    at_begin: int
+    last: int
+
+    @classmethod
+    def of(cls, model: Model) -> _Units | None:
+        units = model.text_options.units
+        if units is None:
+            return None
+        found = [model.vocabulary.index(char) for char in separator(units)]
+        if None in found:
+            return None  # there is none in the text
+        ids = [which for which in found if which is not None]
+        after = np.zeros((len(ids) + 1, len(model.vocabulary)), np.intp)
+        for matched in range(len(ids) + 1):
+            for which in set(ids):
+                read = [*ids[:matched], which]
+                ends = (n for n in range(min(len(read), len(ids)), -1, -1) if read[len(read) - n :] == ids[:n])
+                after[matched, which] = next(ends)
+        return cls(after, 1 if prefix(units) else len(ids), ids[-1])
+
+    @property
+    def length(self) -> int:
+        return len(self.after) - 1
+
+    def follow(self, ids: Ids, matched: int) -> Ids:
+        """How many characters of the separator are read after each of ``ids``."""
+        found = np.empty(len(ids), np.intp)
+        for at, which in enumerate(ids):
+            found[at] = matched = self.after[matched, which]
+        return found
 
 
 @dataclass(slots=True)

@@ -151,7 +151,8 @@ class Trace:
         """The state after the first ``count`` characters that are kept; ``count`` is from 1."""
         at = self._start + count - 1
         state = self._stepper.zero_state()
-        state.unpack(np.stack([self._hidden[at], self._cells[at]])[..., None])
+        read = self._ids[max(0, at - self._stepper.separator_length) : at + 1]
+        state.unpack(np.stack([self._hidden[at], self._cells[at]])[..., None], self._stepper.matched_by(read))
         return state
 
     def drop(self, count: int) -> None:

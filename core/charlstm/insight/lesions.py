@@ -159,7 +159,7 @@ def _rises_in_blocks(
         for step in range(-WARM_UP, 0):
             places = starts + step
             stepper.step(ids[np.maximum(places, 0)], state)
-            state.unpack(np.where(places >= 0, state.pack(), 0))
+            state.unpack(np.where(places >= 0, state.pack(), 0), state.matched)
     before = state.pack()
 
     def measure(block: int, stepper: Stepper, report: Report) -> Floats:

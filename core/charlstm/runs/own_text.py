@@ -48,8 +48,8 @@ def held_out_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
     None takes all of them. Raises :class:`TextError` where the text is gone or has changed.
     """
     corpus, settings = open_text(run), run.spec().settings
-    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
-    text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
+    divided = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
+    text = "".join(corpus.text(start, stop) for start, stop in divided.parts.held_out)
     name = visible(corpus.name, keep="")
     if not text:
         text, part = corpus.text(), name

@@ -1,7 +1,8 @@
 """Cut a text into batches for truncated back-propagation through time.
 
 Every target of the given spans occurs exactly once in an epoch. A batch is computed from its step alone, so that a
-resumed run needs no state of the batches. The text stays in its small dtype; only the current batch is int64.
+resumed run needs no state of the batches. The text stays in its small dtype; only the current batch is int64. A text
+that is read as units is in another order at every epoch (:class:`UnitBatches`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import TextError
-from charlstm.text.corpus import Span
+from charlstm.text.corpus import Span, TextSplit
 from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class Batch:
     """One step of B rows and T characters: ``inputs`` and ``targets`` int64 (T, B), ``fresh`` bool (B,).
 
     ``targets`` is :data:`NO_TARGET` where there is none; ``inputs`` is 0 there. ``fresh`` marks rows whose hidden state
-    must be set to zero before this step, because their input does not continue that of the step before.
+    must be set to zero before this step, because their input does not continue that of the step before. ``borders``
+    bool (T, B) marks the inputs within the step before which it must be set to zero, if there are any.
     """
 
     inputs: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
     fresh: npt.NDArray[np.bool_]
+    borders: npt.NDArray[np.bool_] | None = None
 
     @property
     def chars(self) -> int:
@@ -126,6 +129,65 @@ def _segments(spans: Sequence[Span], rows: int, seq_length: int) -> _Segments:
     return _Segments(row, start, counts, first_step, first_step + steps)
 
 
+class UnitBatches(Batches):
+    """The batches of units, each of ``spans`` one, in an order that ``seed`` and the epoch decide.
+
+    Units follow each other in B rows of equal length (up to one), and the state is set to zero at each. What the end of
+    a row cuts off of a unit is left out of this epoch; only if it is long, the next row begins with it, from an empty
+    state.
+    """
+
+    LONG = 8
+    """A row is at most so many times as long as what is long."""
+
+    def __init__(
+        self, ids: TextIds, spans: Sequence[tuple[int, int]], batch_size: int, seq_length: int, seed: int
+    ) -> None:
+        self.ids, self.batch_size, self.seq_length, self._seed = ids, batch_size, seq_length, seed
+        units = np.array([span for span in spans if span[1] - span[0] >= 2], np.int64).reshape(-1, 2)
+        self._starts, self._lengths = units[:, 0], units[:, 1] - units[:, 0] - 1
+        self.chars = int(self._lengths.sum())
+        self._cuts = np.arange(batch_size + 1, dtype=np.int64) * self.chars // batch_size
+        self.steps_per_epoch = -(-int(np.diff(self._cuts).max()) // seq_length)
+        self._epoch = -1
+
+    def batch(self, step: int) -> Batch:
+        """See :meth:`Batches.batch`."""
+        if not self.steps_per_epoch:
+            raise IndexError("these spans have no targets: a span needs two characters")
+        epoch, step = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._arrange(epoch)
+        at = self._row_begins + step * self.seq_length + np.arange(self.seq_length)[:, None]  # (T, B), of all targets
+        inside = at < self._cuts[1:]
+        at = np.where(inside, at, 0)
+        place = np.searchsorted(self._ends, at, "right")
+        unit = self._order[place]
+        done = at - (self._ends[place] - self._lengths[unit])
+        window = np.stack([self._starts[unit] + done, self._starts[unit] + done + 1])
+        inputs, targets = self.ids[window].astype(np.int64)
+        begins = inside & (done == 0)
+        fresh = begins[0] | ~inside[0] | (step == 0)
+        begins[0] = False
+        return Batch(
+            np.where(inside, inputs, 0), np.where(inside, targets, NO_TARGET), fresh, begins if begins.any() else None
+        )
+
+    def _arrange(self, epoch: int) -> None:
+        """Put the units into the order of this epoch, and choose where the rows begin."""
+        count = len(self._lengths)
+        # The bits of PCG64 are the same in all versions of numpy; those of a shuffle need not be.
+        keys = np.random.PCG64(np.random.SeedSequence((self._seed, epoch, count))).random_raw(count)
+        self._order = np.argsort(keys, kind="stable")
+        self._ends = np.cumsum(self._lengths[self._order])
+        cuts, row = self._cuts[:-1], int(np.diff(self._cuts).max())
+        at = np.searchsorted(self._ends, cuts, "right")
+        within = cuts > self._ends[at] - self._lengths[self._order[at]]
+        left_out = within & (self._ends[at] - cuts <= row // self.LONG)
+        self._row_begins = np.where(left_out, self._ends[at], cuts)
+        self._epoch = epoch
+
+
 def trained_texts(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The texts that a model was trained on, from its ``info``: fingerprint, name and split of each.
 
@@ -163,7 +225,11 @@ def trained_share(
     for text in texts:
         if text["fingerprint"] == corpus.fingerprint:
             train = corpus.split(text["val_fraction"], text["split"], text.get("test_fraction", 0.0)).train
-            common = sum(max(0, min(a[1], b[1]) - max(a[0], b[0])) for a in spans for b in train)
+            edges = np.array([(0, 0), *train], np.int64).ravel()
+            lengths = np.diff(edges)
+            lengths[1::2] = 0  # between the spans that were trained on
+            # characters of these spans up to a position
+            common = float(np.diff(np.interp(spans, edges, np.append(0, np.cumsum(lengths)))).sum())
             if common > most[0] * chars:
                 most = (common / chars, text)
     return most
@@ -173,7 +239,7 @@ def trained_spans(
     corpus: Corpus, val_fraction: float, split: SplitMode, test_fraction: float = 0.0
 ) -> tuple[Span, ...]:
     """The spans of ``corpus`` that a run with these settings is trained on."""
-    return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).train
+    return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).parts.train
 
 
 def unknown_in(corpus: Corpus, vocabulary: Vocabulary, spans: Sequence[tuple[int, int]]) -> dict[str, int]:
@@ -200,12 +266,14 @@ def targets(ids: TextIds, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[
 class TrainingText:
     """A text encoded in ``vocabulary``, ``ids`` (N,), and its training, validation and test spans.
 
-    Spans of fewer than two characters, which have no targets, are left out.
+    Spans of fewer than two characters, which have no targets, are left out. Of a text that is read as units, each unit
+    is a span (:meth:`Corpus.reading_spans`); ``parts`` has those of the text itself.
     """
 
     corpus: Corpus
     vocabulary: Vocabulary
     ids: TextIds
+    parts: TextSplit
     train: tuple[Span, ...]
     held_out: tuple[Span, ...]
     """For validation."""
@@ -219,16 +287,23 @@ class TrainingText:
         """Encode and split ``corpus``. Raises :class:`TextError` when there is nothing to train on."""
         ids, _ = corpus.encoded_for(vocabulary)
         parts = corpus.split(val_fraction, split, test_fraction)
+        if not any(stop - start >= 2 for start, stop in parts.train) and corpus.text_chars >= 2:
+            # too short to divide: all of it is trained on
+            held_out_parts = () if corpus.validation is None else parts.held_out
+            parts = TextSplit((Span(0, corpus.text_chars),), held_out_parts)
         train, held_out, test = (
-            tuple(span for span in part if span.stop - span.start >= 2)
+            tuple(span for span in corpus.reading_spans(part) if span.stop - span.start >= 2)
             for part in (parts.train, parts.held_out, parts.test)
         )
-        if not train and corpus.text_chars >= 2:  # too short to divide: all of it is trained on
-            train, test = (Span(0, corpus.text_chars),), ()
-            held_out = () if corpus.validation is None else held_out
         if not train:
             raise TextError(f"{corpus.name} is too short to train on: training needs at least two characters")
-        return cls(corpus, vocabulary, ids, train, held_out, test)
+        return cls(corpus, vocabulary, ids, parts, train, held_out, test)
+
+    def batches(self, batch_size: int, seq_length: int, seed: int) -> Batches:
+        """The batches of the training part; ``seed`` decides the order of units."""
+        if self.corpus.options.units is None:
+            return Batches(self.ids, self.train, batch_size, seq_length)
+        return UnitBatches(self.ids, self.train, batch_size, seq_length, seed)
 
     @property
     def train_targets(self) -> int:
@@ -247,7 +322,7 @@ def part_spans(
     """The spans of the ``part`` of ``corpus``: ``train``, ``validation``, ``test`` or ``all``. There may be none for
     ``validation`` and ``test``."""
     if part == "all":
-        return (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
+        return corpus.reading_spans((Span(0, corpus.text_chars), Span(corpus.text_chars, corpus.chars)))
     parts = TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction)
     return {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
-from charlstm.text import builtin, cache, encoding
+from charlstm.text import builtin, cache, encoding, units
 from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice as EncodingChoice
 from charlstm.text.paragraphs import Joined
@@ -146,20 +147,64 @@ class Corpus:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
+    @cached_property
+    def unit_edges(self) -> npt.NDArray[np.int64]:
+        """See :func:`units.unit_edges`; a separate validation text begins with a unit. Raises :class:`TextError` for a
+        text without units."""
+        assert self.options.units is not None
+        ends = [0, self.text_chars, self.chars]
+        found = [
+            start + units.unit_edges(np.asarray(self.ids[start:stop]), self.vocabulary, self.options.units)
+            for start, stop in zip(ends, ends[1:], strict=False)
+        ]
+        if len(found[0]) < 2:
+            raise TextError(
+                f"{self.name} has no units: no line of it begins with {visible(self.options.units)}; leave out "
+                "--split-units, or choose lines or blank-lines"
+            )
+        return np.concatenate([found[0][:-1], found[1]])
+
+    @cached_property
+    def units(self) -> tuple[Span, ...]:
+        """Where each unit stands, without the newlines behind it; empty for a text that is not read as units."""
+        if self.options.units is None:
+            return ()
+        found = units.own_spans(self.ids, self.vocabulary, self.unit_edges, self.options.units)
+        return tuple(Span(*span) for span in found)
+
+    def reading_spans(self, spans: Sequence[Span]) -> tuple[Span, ...]:
+        """What is read without a break in ``spans``: each unit by itself, from the last character of the separator
+        before it on; without units, ``spans``."""
+        if self.options.units is None:
+            return tuple(spans)
+        return tuple(Span(*span) for span in units.reading_spans(self.unit_edges, spans))
+
     def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:
         """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
 
         ``tail`` takes the end of the text: validation, then test at the very end. ``blocks`` takes up to ten blocks
-        spread over the text, and the end of each block is for the test. With a separate validation text all of that is
-        for validation, and ``val_fraction`` has no effect. Raises :class:`TextError` for fractions that leave nothing
-        to train on.
+        spread over the text, and the end of each block is for the test. Of a text that is read as units, whole units
+        are held out, whatever the ``mode``: see :func:`units.parts_of_units`. With a separate validation text all of
+        that is for validation, and ``val_fraction`` has no effect. Raises :class:`TextError` for fractions that leave
+        nothing to train on.
         """
         arguments.one_of("mode", mode, ("tail", "blocks"), error=TextError)
         chars = self.text_chars
+        if self.options.units is not None:
+            return self._split_units(val_fraction, test_fraction)
         if self.validation is not None:
             text = split_text(chars, 0.0, mode, test_fraction)
             return dataclasses.replace(text, held_out=(Span(chars, self.chars),))
         return split_text(chars, val_fraction, mode, test_fraction)
+
+    def _split_units(self, val_fraction: float, test_fraction: float) -> TextSplit:
+        _check_fractions(val_fraction, test_fraction)
+        edges, validation = self.unit_edges, self.validation is not None
+        own = edges[: 1 + int(np.searchsorted(edges[:-1], self.text_chars))]
+        fractions = (0.0 if validation else val_fraction, test_fraction)
+        part = units.parts_of_units(self.ids, self.vocabulary, self.units[: len(own) - 1], fractions)
+        train, held_out, test = (tuple(Span(*span) for span in units.merged(own, part, number)) for number in range(3))
+        return TextSplit(train, (Span(self.text_chars, self.chars),) if validation else held_out, test)
 
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[TextIds, dict[str, int]]:
         """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
@@ -199,11 +244,7 @@ def line_numbers(corpus: Corpus, positions: npt.NDArray[np.int64]) -> npt.NDArra
 
 def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:
     """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
-    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
-        raise TextError(
-            "The fractions for validation and test are at least 0 and below 1 together, not "
-            f"{val_fraction:g} and {test_fraction:g}"
-        )
+    _check_fractions(val_fraction, test_fraction)
     train_chars = int(chars * (1 - val_fraction - test_fraction))
     test_start = int(chars * (1 - test_fraction))
     if mode == "tail" or train_chars == chars:
@@ -214,6 +255,14 @@ def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_f
     validation = [Span(block.start, cut) for block, cut in zip(blocks, cuts, strict=True)]
     test = [Span(cut, block.stop) for block, cut in zip(blocks, cuts, strict=True)]
     return _split(chars, validation, test)
+
+
+def _check_fractions(val_fraction: float, test_fraction: float) -> None:
+    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
+        raise TextError(
+            "The fractions for validation and test are at least 0 and below 1 together, not "
+            f"{val_fraction:g} and {test_fraction:g}"
+        )
 
 
 def _split(chars: int, held_out: list[Span], test: list[Span]) -> TextSplit:

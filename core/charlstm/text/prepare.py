@@ -33,6 +33,7 @@ from charlstm.text.sources import (
     item_text,
     stamps_of,
 )
+from charlstm.text.units import BLANK_LINES
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
 
 _UNICODE = 0x110000
@@ -117,7 +118,8 @@ def _read(
 
     Without a limit, a long built-in text has one of its own.
     """
-    total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
+    total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n\n"
+    apart = "\n\n" if options.units == BLANK_LINES else "\n"  # each file starts a new line, or a new unit
     limit = None if options.max_chars is None else spool.chars + options.max_chars
     for item in items:
         if limit is not None and spool.chars >= limit:
@@ -128,7 +130,7 @@ def _read(
         def report(one: ReadProgress, before: int = before) -> None:
             progress(ReadProgress(before + one.done, total, one.stage))
 
-        joint = "" if last == "\n" else "\n"  # each file starts a new line
+        joint = apart[len(last) - len(last.rstrip("\n")) :]
         ends = Ends(spool.chars + len(joint))
         most = None if item.builtin is None else builtin.TEXTS[item.builtin].most_chars
         if limit is not None:
@@ -145,7 +147,7 @@ def _read(
                 piece = piece[: limit - spool.chars]
             spool.add(piece)
             ends.feed(piece)
-            last = piece[-1:] or last
+            last = (last + piece[-2:])[-2:]
         if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
         reading.stamps += opened

@@ -71,9 +71,20 @@ class TextOptions:
     lines: Lines = setting(
         "keep", "read wrapped prose as paragraphs, without the line ends inside them (auto), or keep the lines"
     )
+    units: str | None = setting(
+        None,
+        "read the text as units, such as names, poems or tunes, each from an empty state: one on each line (lines), "
+        "between blank lines (blank-lines), or from each line on that begins with a prefix, such as X:",
+        pattern=r"[^\n\r]+",
+        text="lines, blank-lines, or the beginning of a line",
+        option="--split-units",
+        metavar="lines|blank-lines|PREFIX",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self, TextError)
+        if self.units is not None and self.lines == "auto":
+            raise TextError("A text that is read as units keeps its lines: leave out lines=auto, or the units")
         if self.encoding is not None:
             object.__setattr__(self, "encoding", check_encoding(self.encoding))
 
@@ -87,7 +98,10 @@ class TextOptions:
         return replace(self, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=type(self)().pattern)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """A JSON object for :meth:`from_dict`. Without ``units`` where there are none: older versions refuse what they
+        do not know."""
+        values = asdict(self)
+        return values if self.units is not None else {name: values[name] for name in values if name != "units"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -42,10 +42,10 @@ def held_out_read(text: TrainingText, own: Passages, start_from: Model | None, n
     starts from, called ``name``, or empty for the training part itself, whose passages are ``own``."""
     if not text.held_out:
         return None, ""
-    found = passages_in(text.corpus, text.held_out)
+    found = passages_in(text.corpus, text.parts.held_out)
     shares = [(known_share(own, found), "")]
     if start_from is not None:
-        shares.append((_read_with(start_from, text.corpus, text.held_out, found)[0], name))
+        shares.append((_read_with(start_from, text.corpus, text.parts.held_out, found)[0], name))
         if shares[1][0] is None and not is_much(shares[0][0]):
             return None, ""
     share, by = max(shares, key=lambda each: each[0] or 0.0)
@@ -63,7 +63,7 @@ def text_warnings(
             f"{settings.batch_size} × {settings.seq_length}: the network will mostly memorise the text"
         )
     held_out = "held-out part" if text.corpus.validation is None else "validation text"
-    for part, spans in ((held_out, text.held_out), ("test part", text.test)):
+    for part, spans in ((held_out, text.parts.held_out), ("test part", text.parts.test)):
         found, share, learnt_text = passages_in(text.corpus, spans), None, None
         if start_from is not None:
             share, learnt_text = _read_with(start_from, text.corpus, spans, found)
