@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from charlstm.cli.json_schemas import (
+    ComparedSentence,
     CopiedStretch,
     DynamicResult,
     EvalResult,
     LossFigures,
+    ModelBits,
     NoveltyResult,
+    ScoreAgainstResult,
     ScoredLine,
     ScoredPlace,
     ScoredSentence,
@@ -27,6 +30,7 @@ from charlstm.cli.json_schemas import (
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
+    complete_model,
     encoding_option,
     examples,
     integer_option,
@@ -37,13 +41,14 @@ from charlstm.cli.options import (
     number_option,
     open_model,
     optional_text_argument,
+    refuse_unused,
     run_of,
     runs_dir_option,
     text_argument,
     usage_errors,
 )
 from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
-from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
+from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
@@ -174,7 +179,10 @@ def eval_(
 
 @click.command(
     epilog=examples(
-        "charlstm score RUN a.txt", "charlstm score RUN novel.txt --per-sentence | sort -n", about=MODEL_HELP
+        "charlstm score RUN a.txt",
+        "charlstm score RUN novel.txt --per-sentence | sort -n",
+        "charlstm score austen letter.txt --against dickens --against demo",
+        about=MODEL_HELP,
     )
 )
 @model_argument
@@ -182,6 +190,14 @@ def eval_(
 @integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
 @click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
+@click.option(
+    "--against",
+    "others",
+    metavar="MODEL",
+    multiple=True,
+    shell_complete=complete_model,
+    help="Compare with this model: which one is nearest to TEXT? May be repeated.",
+)
 @_dynamic_options
 @model_and_text_options
 def score(
@@ -189,6 +205,7 @@ def score(
     top: int,
     per_line: bool,
     per_sentence: bool,
+    others: tuple[str, ...],
     strength: float | None,
     as_json: bool,
 ) -> None:
@@ -201,9 +218,14 @@ def score(
     With --dynamic a copy of the model learns from what it has read, and all figures are those of this copy: what the
     text has said before surprises less. MODEL does not change.
 
+    With --against the models are compared: which one needs the fewest bits for the whole text, and in how many of its
+    sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All read TEXT as
+    MODEL does, and characters that one of them does not know count for none.
+
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
-    its figures are null. With --dynamic also "strength".
+    its figures are null. With --dynamic also "strength". With --against: {"nearest", "chars", "unknown", "text",
+    "models", "sentences"}.
     """
     import numpy as np
 
@@ -213,6 +235,10 @@ def score(
 
     if per_line and per_sentence:
         raise click.UsageError("Give --per-line or --per-sentence, not both")
+    if others:
+        refuse_unused("--against", "top", "per_line", "dynamic")
+        _score_against(given, others, per_sentence, as_json)
+        return
     loaded = given.open_model()
     corpus = given.open_text(loaded)
     _what_was_read(loaded, corpus)
@@ -346,9 +372,11 @@ def _what_was_read(
     corpus: Corpus,
     spans: Sequence[tuple[int, int]] | None = None,
     part: str = "validation",
+    called: str = "The model",
 ) -> tuple[float | None, str | None]:
     """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
-    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note."""
+    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note, in which the model is
+    ``called`` so."""
     from charlstm.runs.start_models import share_read
 
     share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
@@ -356,7 +384,7 @@ def _what_was_read(
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
         through = f", through {visible(by, keep='')}, from which it started" if by else ""
         print_note(
-            f"The model was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
+            f"{called} was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
             "new text"
         )
     return share, by
@@ -493,6 +521,103 @@ def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list
         )
         for each in scores.sentences()
     ]
+
+
+def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool, as_json: bool) -> None:
+    """Compare MODEL with ``others`` by the bits of TEXT."""
+    import numpy as np
+
+    from charlstm.generation.scoring import score_models
+    from charlstm.text.corpus import line_numbers
+
+    names = [given.model, *others]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise click.UsageError(f"The model {twice} is given twice: give each model once")
+    models = [given.open_model(), *(open_model(name, given.runs_dir) for name in others)]
+    corpus = given.open_text(models[0])
+    for name, model in zip(names, models, strict=True):
+        _what_was_read(model, corpus, called=name)
+        if model.text_options.lines != models[0].text_options.lines:
+            print_note(
+                f"{name} has read its own text with lines: {model.text_options.lines}, and reads this one as "
+                f"{given.model} does, with lines: {models[0].text_options.lines}"
+            )
+    with TerminalLine() as bar:
+        scores = score_models(models, corpus.text(), progress=bar.stage("scoring"))
+    if unknown := scores[0].unknown:
+        listed = ", ".join(f"{symbol(char)} × {count:,}" for char, count in list(unknown.items())[:6])
+        print_note(
+            f"{sum(unknown.values()):,} of {plural(len(scores[0].text), 'character')} count for no model, since one of "
+            f"them does not know them: {listed}{', …' * (len(unknown) > 6)}"
+        )
+    result = _against_result(names, scores, line_numbers(corpus, np.arange(corpus.chars)))
+    sentences = result["sentences"]
+    if per_sentence and not as_json:
+        width = max(map(len, names))
+        for each in sentences:
+            least, second = sorted(each["bits_per_char"].values())[:2]
+            one_line = visible(each["text"], keep="")
+            click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  line {each['line']:>6,}  {one_line}")
+        return
+    best, next_best = result["models"][:2]
+    titles = ["MODEL", "BITS PER CHARACTER", "BITS MORE", "ODDS", "SENTENCES"]
+    rows = [
+        (
+            each["model"],
+            f"{each['bits_per_char']:.4f}",
+            f"{each['bits'] - best['bits']:,.1f}",
+            _odds(-each["log10_odds"]),
+            f"{each['nearest_in']:,}",
+        )
+        for each in result["models"]
+    ]
+    less, of = next_best["bits_per_char"] - best["bits_per_char"], plural(len(sentences), "sentence")
+    shown = [
+        f"{corpus.name}: {plural(result['chars'], 'character')} in {of}",
+        *table(titles, rows, right=titles[1:]),
+        f"Nearest: {best['model']}, by {less:.2f} bits a character; it is the nearest in {best['nearest_in']:,} of {of}.",
+        "The odds hold if one of these models wrote the text and each was equally likely before.",
+    ]
+    print_result(as_json, result, "\n".join(visible(line, keep="") for line in shown))
+
+
+def _odds(exponent: float) -> str:
+    """Odds of one to ten to the power of ``exponent``."""
+    if exponent >= 6:
+        return f"1 : 10^{exponent:,.0f}"
+    return f"1 : {10**exponent:,.{1 if exponent < 1 else 0}f}" if exponent else "1"
+
+
+def _against_result(
+    names: Sequence[str], scores: Sequence[Scores], file_lines: npt.NDArray[np.int64]
+) -> ScoreAgainstResult:
+    sentences: list[ComparedSentence] = []
+    for sentence in zip(*(each.sentences() for each in scores), strict=True):
+        start, stop = sentence[0].start, sentence[0].stop
+        bits = {name: each.bits_per_char for name, each in zip(names, sentence, strict=True)}
+        sentences.append(
+            {
+                "line": int(file_lines[start]),
+                "start": start,
+                "stop": stop,
+                "bits_per_char": bits,
+                "nearest": min(bits, key=bits.__getitem__),
+                "text": scores[0].text[start:stop],
+            }
+        )
+    least, chars = min(each.bits_per_char for each in scores), scores[0].chars
+    models: list[ModelBits] = [
+        {
+            "model": name,
+            "bits": each.bits_per_char * chars,
+            "bits_per_char": each.bits_per_char,
+            "log10_odds": (least - each.bits_per_char) * chars * math.log10(2),
+            "nearest_in": [sentence["nearest"] for sentence in sentences].count(name),
+        }
+        for name, each in zip(names, scores, strict=True)
+    ]
+    models.sort(key=lambda model: model["bits"])
+    return result_of(ScoreAgainstResult, scores[0], nearest=models[0]["model"], models=models, sentences=sentences)
 
 
 def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:
