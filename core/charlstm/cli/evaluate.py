@@ -575,7 +575,7 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
     shown = [
         f"{corpus.name}: {plural(result['chars'], 'character')} in {of}",
         *table(titles, rows, right=titles[1:]),
-        f"Nearest: {best['model']}, by {less:.2f} bits a character; it is the nearest in {best['nearest_in']:,} of {of}.",
+        f"Nearest: {best['model']}, by {less:.2f} bits a character; nearest in {best['nearest_in']:,} of {of}.",
         "The odds hold if one of these models wrote the text and each was equally likely before.",
     ]
     print_result(as_json, result, "\n".join(visible(line, keep="") for line in shown))

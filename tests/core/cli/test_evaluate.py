@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cl
     ]
     assert re.search(r" 0\.0 +1 +3$", rows[0])
     assert re.search(rf" {other['bits'] - fox['bits']:,.1f} +1 : 10\^{-other['log10_odds']:.0f} +1$", rows[1])
-    assert nearest.endswith("bits a character; it is the nearest in 3 of 4 sentences.")
+    assert nearest.endswith("bits a character; nearest in 3 of 4 sentences.")
     assert "each was equally likely before" in odds
     left_out, chars = sum(found["unknown"].values()), len(found["text"])
     assert f"{left_out} of {chars} characters count for no model, since one of them does not know them: " in err
@@ -160,7 +161,8 @@ def test_score_against_reads_the_text_as_the_first_model_does(cat: Path, cli: Cl
     model = load_model(cat / "runs/fox/model.safetensors")
     keeps = replace(model, text_options=replace(model.text_options, lines="keep"))
     save_model(cat / "keeps.safetensors", keeps)
-    wrapped = "".join(f"the lazy dog jumps over the quick brown fox and the lazy dog, line {n}\n" for n in range(60))
+    words = " ".join(np.random.default_rng(0).choice(LINE.split()[:8], 600))
+    wrapped = f"{textwrap.fill(words, 70)}\n\n" * 3
     (cat / "wrapped.txt").write_text(wrapped, encoding="utf-8")
     found = cli.json("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")
     assert found["text"] == wrapped
