@@ -537,87 +537,70 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
     corpus = given.open_text(models[0])
     for name, model in zip(names, models, strict=True):
         _what_was_read(model, corpus, called=name)
-        if model.text_options.lines != models[0].text_options.lines:
+        if (own := model.text_options.lines) != (reads := models[0].text_options.lines):
             print_note(
-                f"{name} has read its own text with lines: {model.text_options.lines}, and reads this one as "
-                f"{given.model} does, with lines: {models[0].text_options.lines}"
+                f"{name} was trained with lines: {own}, and reads this text as {given.model}, with lines: {reads}"
             )
     with TerminalLine() as bar:
         scores = score_models(models, corpus.text(), progress=bar.stage("scoring"))
     if unknown := scores[0].unknown:
-        listed = ", ".join(f"{symbol(char)} × {count:,}" for char, count in list(unknown.items())[:6])
-        print_note(
-            f"{sum(unknown.values()):,} of {plural(len(scores[0].text), 'character')} count for no model, since one of "
-            f"them does not know them: {listed}{', …' * (len(unknown) > 6)}"
-        )
+        chars = ", ".join(f"{symbol(char)} × {count:,}" for char, count in list(unknown.items())[:6])
+        count = f"{sum(unknown.values()):,} of {plural(corpus.chars, 'character')}"
+        print_note(f"{count} count for no model, since one does not know them: {chars}{', …' * (len(unknown) > 6)}")
     result = _against_result(names, scores, line_numbers(corpus, np.arange(corpus.chars)))
-    sentences = result["sentences"]
-    if per_sentence and not as_json:
-        width = max(map(len, names))
-        for each in sentences:
-            least, second = sorted(each["bits_per_char"].values())[:2]
-            one_line = visible(each["text"], keep="")
-            click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  line {each['line']:>6,}  {one_line}")
+    if not per_sentence or as_json:
+        print_result(as_json, result, _against_table(visible(corpus.name, keep=""), result))
         return
-    best, next_best = result["models"][:2]
-    titles = ["MODEL", "BITS PER CHARACTER", "BITS MORE", "ODDS", "SENTENCES"]
-    rows = [
-        (
-            each["model"],
-            f"{each['bits_per_char']:.4f}",
-            f"{each['bits'] - best['bits']:,.1f}",
-            _odds(-each["log10_odds"]),
-            f"{each['nearest_in']:,}",
-        )
-        for each in result["models"]
-    ]
-    less, of = next_best["bits_per_char"] - best["bits_per_char"], plural(len(sentences), "sentence")
-    shown = [
-        f"{corpus.name}: {plural(result['chars'], 'character')} in {of}",
-        *table(titles, rows, right=titles[1:]),
-        f"Nearest: {best['model']}, by {less:.2f} bits a character; nearest in {best['nearest_in']:,} of {of}.",
-        "The odds hold if one of these models wrote the text and each was equally likely before.",
-    ]
-    print_result(as_json, result, "\n".join(visible(line, keep="") for line in shown))
-
-
-def _odds(exponent: float) -> str:
-    """Odds of one to ten to the power of ``exponent``."""
-    if exponent >= 6:
-        return f"1 : 10^{exponent:,.0f}"
-    return f"1 : {10**exponent:,.{1 if exponent < 1 else 0}f}" if exponent else "1"
+    width = max(map(len, names))
+    for each in result["sentences"]:
+        least, second = sorted(each["bits_per_char"].values())[:2]
+        place = f"line {each['line']:>6,}  {visible(each['text'], keep='')}"
+        click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  {place}")
 
 
 def _against_result(
     names: Sequence[str], scores: Sequence[Scores], file_lines: npt.NDArray[np.int64]
 ) -> ScoreAgainstResult:
     sentences: list[ComparedSentence] = []
-    for sentence in zip(*(each.sentences() for each in scores), strict=True):
-        start, stop = sentence[0].start, sentence[0].stop
-        bits = {name: each.bits_per_char for name, each in zip(names, sentence, strict=True)}
+    for found in zip(*(each.sentences() for each in scores), strict=True):
+        bits = {name: each.bits_per_char for name, each in zip(names, found, strict=True)}
+        start, nearest = found[0].start, min(bits, key=bits.__getitem__)
+        line, text = int(file_lines[start]), scores[0].text[start : found[0].stop]
         sentences.append(
-            {
-                "line": int(file_lines[start]),
-                "start": start,
-                "stop": stop,
-                "bits_per_char": bits,
-                "nearest": min(bits, key=bits.__getitem__),
-                "text": scores[0].text[start:stop],
-            }
+            result_of(ComparedSentence, found[0], line=line, bits_per_char=bits, nearest=nearest, text=text)
         )
-    least, chars = min(each.bits_per_char for each in scores), scores[0].chars
-    models: list[ModelBits] = [
-        {
-            "model": name,
-            "bits": each.bits_per_char * chars,
-            "bits_per_char": each.bits_per_char,
-            "log10_odds": (least - each.bits_per_char) * chars * math.log10(2),
-            "nearest_in": [sentence["nearest"] for sentence in sentences].count(name),
-        }
+    least, chars = min(each.loss for each in scores), scores[0].chars
+    models = [
+        result_of(
+            ModelBits,
+            each,
+            model=name,
+            bits=each.bits_per_char * chars,
+            log10_odds=(least - each.loss) * chars / math.log(10),
+            nearest_in=[sentence["nearest"] for sentence in sentences].count(name),
+        )
         for name, each in zip(names, scores, strict=True)
     ]
     models.sort(key=lambda model: model["bits"])
     return result_of(ScoreAgainstResult, scores[0], nearest=models[0]["model"], models=models, sentences=sentences)
+
+
+def _against_table(text: str, found: ScoreAgainstResult) -> str:
+    best, next_best = found["models"][:2]
+    less, of = next_best["bits_per_char"] - best["bits_per_char"], plural(len(found["sentences"]), "sentence")
+    titles = ["MODEL", "BITS PER CHARACTER", "BITS MORE", "ODDS", "SENTENCES"]
+    rows = []
+    for each in found["models"]:
+        more, exponent = each["bits"] - best["bits"], -each["log10_odds"]
+        odds = f"1 : {10**exponent:,.1f}" if exponent < 6 else f"1 : 10^{exponent:,.0f}"
+        rows.append((each["model"], f"{each['bits_per_char']:.4f}", f"{more:,.1f}", odds, f"{each['nearest_in']:,}"))
+    lines = [
+        f"{text}: {plural(found['chars'], 'character')} in {of}",
+        *table(titles, rows, right=titles[1:]),
+        f"Nearest: {best['model']}, by {less:.2f} bits a character; nearest in {best['nearest_in']:,} of {of}.",
+        "The odds hold if one of these models wrote the text and each was equally likely before.",
+    ]
+    return "\n".join(lines)
 
 
 def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:

@@ -147,12 +147,12 @@ def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cl
     assert [row.split()[:2] for row in rows] == [
         [each["model"], f"{each['bits_per_char']:.4f}"] for each in (fox, other)
     ]
-    assert re.search(r" 0\.0 +1 +3$", rows[0])
+    assert re.search(r" 0\.0 +1 : 1\.0 +3$", rows[0])
     assert re.search(rf" {other['bits'] - fox['bits']:,.1f} +1 : 10\^{-other['log10_odds']:.0f} +1$", rows[1])
     assert nearest.endswith("bits a character; nearest in 3 of 4 sentences.")
     assert "each was equally likely before" in odds
     left_out, chars = sum(found["unknown"].values()), len(found["text"])
-    assert f"{left_out} of {chars} characters count for no model, since one of them does not know them: " in err
+    assert f"{left_out} of {chars} characters count for no model, since one does not know them: " in err
     sentences = cli("score", "cat", "both.txt", "--against", "fox", "--per-sentence")[0].splitlines()
     assert [line.split()[1:4] for line in sentences][1] == ["cat", "line", "2"]
 
@@ -168,7 +168,7 @@ def test_score_against_reads_the_text_as_the_first_model_does(cat: Path, cli: Cl
     assert found["text"] == wrapped
     assert [each["bits"] for each in found["models"]] == pytest.approx([found["models"][0]["bits"]] * 2)
     assert cli.json("score", "fox", "wrapped.txt", "--against", "keeps.safetensors")["text"] != wrapped
-    note = "fox has read its own text with lines: auto, and reads this one as keeps.safetensors does, with lines: keep"
+    note = "fox was trained with lines: auto, and reads this text as keeps.safetensors, with lines: keep"
     assert note in cli("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")[1]
 
 
