@@ -558,18 +558,15 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
         click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  {place}")
 
 
-def _against_result(
-    names: Sequence[str], scores: Sequence[Scores], file_lines: npt.NDArray[np.int64]
-) -> ScoreAgainstResult:
+def _against_result(names: Sequence[str], scores: Sequence[Scores], lines: npt.NDArray[np.int64]) -> ScoreAgainstResult:
     sentences: list[ComparedSentence] = []
-    for found in zip(*(each.sentences() for each in scores), strict=True):
-        bits = {name: each.bits_per_char for name, each in zip(names, found, strict=True)}
-        start, nearest = found[0].start, min(bits, key=bits.__getitem__)
-        line, text = int(file_lines[start]), scores[0].text[start : found[0].stop]
-        sentences.append(
-            result_of(ComparedSentence, found[0], line=line, bits_per_char=bits, nearest=nearest, text=text)
-        )
-    least, chars = min(each.loss for each in scores), scores[0].chars
+    for row in zip(*(each.sentences() for each in scores), strict=True):
+        bits = {name: each.bits_per_char for name, each in zip(names, row, strict=True)}
+        start, nearest = row[0].start, min(bits, key=bits.__getitem__)
+        line, text = int(lines[start]), scores[0].text[start : row[0].stop]
+        sentences.append(result_of(ComparedSentence, row[0], line=line, bits_per_char=bits, nearest=nearest, text=text))
+    order = sorted(zip(names, scores, strict=True), key=lambda each: each[1].loss)
+    chars, least = scores[0].chars, order[0][1].loss
     models = [
         result_of(
             ModelBits,
@@ -579,10 +576,9 @@ def _against_result(
             log10_odds=(least - each.loss) * chars / math.log(10),
             nearest_in=[sentence["nearest"] for sentence in sentences].count(name),
         )
-        for name, each in zip(names, scores, strict=True)
+        for name, each in order
     ]
-    models.sort(key=lambda model: model["bits"])
-    return result_of(ScoreAgainstResult, scores[0], nearest=models[0]["model"], models=models, sentences=sentences)
+    return result_of(ScoreAgainstResult, scores[0], nearest=order[0][0], models=models, sentences=sentences)
 
 
 def _against_table(text: str, found: ScoreAgainstResult) -> str:
