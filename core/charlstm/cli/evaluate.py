@@ -594,7 +594,7 @@ def _against_table(text: str, found: ScoreAgainstResult) -> str:
         f"{text}: {plural(found['chars'], 'character')} in {of}",
         *table(titles, rows, right=titles[1:]),
         f"Nearest: {best['model']}, by {less:.2f} bits a character; nearest in {best['nearest_in']:,} of {of}.",
-        "The odds hold if one of these models wrote the text and each was equally likely before.",
+        "The odds assume that one of these models wrote it, each equally likely before.",
     ]
     return "\n".join(lines)
 

@@ -150,7 +150,7 @@ def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cl
     assert re.search(r" 0\.0 +1 : 1\.0 +3$", rows[0])
     assert re.search(rf" {other['bits'] - fox['bits']:,.1f} +1 : 10\^{-other['log10_odds']:.0f} +1$", rows[1])
     assert nearest.endswith("bits a character; nearest in 3 of 4 sentences.")
-    assert "each was equally likely before" in odds
+    assert "each equally likely before" in odds
     left_out, chars = sum(found["unknown"].values()), len(found["text"])
     assert f"{left_out} of {chars} characters count for no model, since one does not know them: " in err
     sentences = cli("score", "cat", "both.txt", "--against", "fox", "--per-sentence")[0].splitlines()
