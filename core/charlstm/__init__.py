@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from charlstm.library import save_state as save_state
     from charlstm.library import score as score
     from charlstm.library import score_dynamic as score_dynamic
+    from charlstm.library import score_models as score_models
     from charlstm.model.file import Model as Model
     from charlstm.runs.scripting import Run as Run
     from charlstm.runs.scripting import RunList as RunList
@@ -84,7 +85,7 @@ _NAMES_BY_MODULE = {
     "library": (
         *("activations", "context", "evaluate", "find_model", "generate", "generate_many", "influence", "lesions"),
         *("load_model", "load_state", "multiverse", "name_cells", "next_words", "save_model", "save_state", "score"),
-        "score_dynamic",
+        *("score_dynamic", "score_models"),
     ),
     "model.file": ("Model",),
     "runs.scripting": ("Run", "RunList", "find_run", "list_runs", "resume_run", "start_run"),

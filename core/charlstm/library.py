@@ -222,6 +222,23 @@ def score(model: GivenModel, text: str) -> scoring.Scores:
     return scoring.score(given_model(model), text)
 
 
+def score_models(models: Sequence[GivenModel], text: str) -> list[scoring.Scores]:
+    """Compute how surprising ``text`` is for each of several models, over the same characters: the model with the
+    lowest ``loss`` is the nearest.
+
+    Args:
+        models: models, or what :func:`load_model` takes. All read the text with the text options of the first one.
+
+    Returns:
+        The scores for each model. Characters that only some of the models know are in no mean.
+
+    Raises:
+        GenerationError: there is no model, or no character of the text after its first that all of them know.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    return scoring.score_models([given_model(model) for model in models], text)
+
+
 def score_dynamic(model: GivenModel, text: str, *, strength: float = 1.0, segment: int | None = None) -> scoring.Scores:
     """Compute how surprising each character of ``text`` is for a model that learns from those before it.
 

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from charlstm.cli.json_schemas import (
+    ComparedSentence,
     CopiedStretch,
     DynamicResult,
     EvalResult,
     LossFigures,
+    ModelBits,
     NoveltyResult,
+    ScoreAgainstResult,
     ScoredLine,
     ScoredPlace,
     ScoredSentence,
@@ -27,6 +30,7 @@ from charlstm.cli.json_schemas import (
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
+    complete_model,
     encoding_option,
     examples,
     integer_option,
@@ -37,13 +41,14 @@ from charlstm.cli.options import (
     number_option,
     open_model,
     optional_text_argument,
+    refuse_unused,
     run_of,
     runs_dir_option,
     text_argument,
     usage_errors,
 )
 from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
-from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
+from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
@@ -174,7 +179,10 @@ def eval_(
 
 @click.command(
     epilog=examples(
-        "charlstm score RUN a.txt", "charlstm score RUN novel.txt --per-sentence | sort -n", about=MODEL_HELP
+        "charlstm score RUN a.txt",
+        "charlstm score RUN novel.txt --per-sentence | sort -n",
+        "charlstm score austen letter.txt --against dickens --against demo",
+        about=MODEL_HELP,
     )
 )
 @model_argument
@@ -182,6 +190,14 @@ def eval_(
 @integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
 @click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
+@click.option(
+    "--against",
+    "others",
+    metavar="MODEL",
+    multiple=True,
+    shell_complete=complete_model,
+    help="Compare with this model: which one is nearest to TEXT? May be repeated.",
+)
 @_dynamic_options
 @model_and_text_options
 def score(
@@ -189,6 +205,7 @@ def score(
     top: int,
     per_line: bool,
     per_sentence: bool,
+    others: tuple[str, ...],
     strength: float | None,
     as_json: bool,
 ) -> None:
@@ -201,9 +218,14 @@ def score(
     With --dynamic a copy of the model learns from what it has read, and all figures are those of this copy: what the
     text has said before surprises less. MODEL does not change.
 
+    With --against the models are compared: which one needs the fewest bits for the whole text, and in how many of its
+    sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All read TEXT as
+    MODEL does, and characters that one of them does not know count for none.
+
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
-    its figures are null. With --dynamic also "strength".
+    its figures are null. With --dynamic also "strength". With --against: {"nearest", "chars", "unknown", "text",
+    "models", "sentences"}.
     """
     import numpy as np
 
@@ -213,6 +235,10 @@ def score(
 
     if per_line and per_sentence:
         raise click.UsageError("Give --per-line or --per-sentence, not both")
+    if others:
+        refuse_unused("--against", "top", "per_line", "dynamic")
+        _score_against(given, others, per_sentence, as_json)
+        return
     loaded = given.open_model()
     corpus = given.open_text(loaded)
     _what_was_read(loaded, corpus)
@@ -346,9 +372,11 @@ def _what_was_read(
     corpus: Corpus,
     spans: Sequence[tuple[int, int]] | None = None,
     part: str = "validation",
+    called: str = "The model",
 ) -> tuple[float | None, str | None]:
     """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
-    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note."""
+    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note, in which the model is
+    ``called`` so."""
     from charlstm.runs.start_models import share_read
 
     share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
@@ -356,7 +384,7 @@ def _what_was_read(
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
         through = f", through {visible(by, keep='')}, from which it started" if by else ""
         print_note(
-            f"The model was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
+            f"{called} was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
             "new text"
         )
     return share, by
@@ -493,6 +521,82 @@ def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list
         )
         for each in scores.sentences()
     ]
+
+
+def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool, as_json: bool) -> None:
+    """Compare MODEL with ``others`` by the bits of TEXT."""
+    import numpy as np
+
+    from charlstm.generation.scoring import score_models
+    from charlstm.text.corpus import line_numbers
+
+    names = [given.model, *others]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise click.UsageError(f"The model {twice} is given twice: give each model once")
+    models = [given.open_model(), *(open_model(name, given.runs_dir) for name in others)]
+    corpus = given.open_text(models[0])
+    for name, model in zip(names, models, strict=True):
+        _what_was_read(model, corpus, called=name)
+        if (own := model.text_options.lines) != (reads := models[0].text_options.lines):
+            print_note(
+                f"{name} was trained with lines: {own}, and reads this text as {given.model}, with lines: {reads}"
+            )
+    with TerminalLine() as bar:
+        scores = score_models(models, corpus.text(), progress=bar.stage("scoring"))
+    if unknown := scores[0].unknown:
+        chars = ", ".join(f"{symbol(char)} × {count:,}" for char, count in list(unknown.items())[:6])
+        count = f"{sum(unknown.values()):,} of {plural(corpus.chars, 'character')}"
+        print_note(f"{count} count for no model, since one does not know them: {chars}{', …' * (len(unknown) > 6)}")
+    result = _against_result(names, scores, line_numbers(corpus, np.arange(corpus.chars)))
+    if not per_sentence or as_json:
+        print_result(as_json, result, _against_table(visible(corpus.name, keep=""), result))
+        return
+    width = max(map(len, names))
+    for each in result["sentences"]:
+        least, second = sorted(each["bits_per_char"].values())[:2]
+        place = f"line {each['line']:>6,}  {visible(each['text'], keep='')}"
+        click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  {place}")
+
+
+def _against_result(names: Sequence[str], scores: Sequence[Scores], lines: npt.NDArray[np.int64]) -> ScoreAgainstResult:
+    sentences: list[ComparedSentence] = []
+    for row in zip(*(each.sentences() for each in scores), strict=True):
+        bits = {name: each.bits_per_char for name, each in zip(names, row, strict=True)}
+        start, nearest = row[0].start, min(bits, key=bits.__getitem__)
+        line, text = int(lines[start]), scores[0].text[start : row[0].stop]
+        sentences.append(result_of(ComparedSentence, row[0], line=line, bits_per_char=bits, nearest=nearest, text=text))
+    order = sorted(zip(names, scores, strict=True), key=lambda each: each[1].loss)
+    chars, least = scores[0].chars, order[0][1].loss
+    models = [
+        result_of(
+            ModelBits,
+            each,
+            model=name,
+            bits=each.bits_per_char * chars,
+            log10_odds=(least - each.loss) * chars / math.log(10),
+            nearest_in=[sentence["nearest"] for sentence in sentences].count(name),
+        )
+        for name, each in order
+    ]
+    return result_of(ScoreAgainstResult, scores[0], nearest=order[0][0], models=models, sentences=sentences)
+
+
+def _against_table(text: str, found: ScoreAgainstResult) -> str:
+    best, next_best = found["models"][:2]
+    less, of = next_best["bits_per_char"] - best["bits_per_char"], plural(len(found["sentences"]), "sentence")
+    titles = ["MODEL", "BITS PER CHARACTER", "BITS MORE", "ODDS", "SENTENCES"]
+    rows = []
+    for each in found["models"]:
+        more, exponent = each["bits"] - best["bits"], -each["log10_odds"]
+        odds = f"1 : {10**exponent:,.1f}" if exponent < 6 else f"1 : 10^{exponent:,.0f}"
+        rows.append((each["model"], f"{each['bits_per_char']:.4f}", f"{more:,.1f}", odds, f"{each['nearest_in']:,}"))
+    lines = [
+        f"{text}: {plural(found['chars'], 'character')} in {of}",
+        *table(titles, rows, right=titles[1:]),
+        f"Nearest: {best['model']}, by {less:.2f} bits a character; nearest in {best['nearest_in']:,} of {of}.",
+        "The odds assume that one of these models wrote it, each equally likely before.",
+    ]
+    return "\n".join(lines)
 
 
 def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:

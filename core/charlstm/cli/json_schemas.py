@@ -506,6 +506,48 @@ class ScoreResult(LossFigures):
     sentences: list[ScoredSentence]
 
 
+class ModelBits(TypedDict):
+    """The bits of a text under one of several models."""
+
+    model: str
+    """As given."""
+    bits: float
+    """Of the whole text."""
+    bits_per_char: float
+    log10_odds: float
+    """The logarithm of the odds of this model against the nearest one: 0 for the nearest, else negative."""
+    nearest_in: int
+    """In so many sentences it is the nearest."""
+
+
+class ComparedSentence(TypedDict):
+    """A sentence, ``text[start:stop]``, under several models."""
+
+    line: int
+    """Where it begins, from 1."""
+    start: int
+    stop: int
+    bits_per_char: dict[str, float]
+    """By model."""
+    nearest: str
+    text: str
+
+
+class ScoreAgainstResult(TypedDict):
+    """A text under several models, from ``score --against``. Characters that one of the models does not know count in
+    no figure of any. The odds are for equal chances before, among these models alone."""
+
+    nearest: str
+    chars: int
+    unknown: dict[str, int]
+    """The characters that one of the models does not know, with their counts."""
+    text: str
+    """As the first model reads it, and so all of them."""
+    models: list[ModelBits]
+    """The nearest first."""
+    sentences: list[ComparedSentence]
+
+
 class CopiedStretch(TypedDict):
     """A stretch of a text that is in the corpus word for word, or known to be in a text that is not here, such as the
     books that demo has read."""
@@ -740,6 +782,7 @@ SCHEMAS: dict[str, Any] = {
     "session": SessionResult,
     "eval": EvalResult,
     "score": ScoreResult,
+    "score --against": ScoreAgainstResult,
     "novelty": NoveltyResult,
     "compare": CompareResult,
     "cells": list[NamedCellRow],

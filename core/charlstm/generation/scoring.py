@@ -67,8 +67,9 @@ class Scores:
             predicted: not-a-number.
         ranks: ``(N,)`` int32, 1 for the most likely character; 0 for the first character of the text.
         entropy: ``(N,)`` float32, entropy of each predicted distribution in bits; not-a-number for the first.
-        unknown: the characters that the model does not know, with their counts. Their figures are those of the
-            characters as which it reads them, and are in no mean.
+        unknown: the characters that the model does not know, with their counts; in :func:`score_models` those that one
+            of the models does not know. Their figures are those of the characters as which it reads them, and are in no
+            mean.
         unpredicted: the characters at the beginning that are not predicted: 1, or 0 for a part whose beginning was
             predicted from what is before it.
     """
@@ -220,6 +221,35 @@ def score(
             if progress is not None:
                 progress(which.stop + 1, len(ids))
     return found.scores(prepared)
+
+
+def score_models(
+    models: Sequence[Model], text: str, *, progress: Callable[[int, int], None] | None = None
+) -> list[Scores]:
+    """Score ``text`` with several models, each read with the text options of the first one and over the same
+    characters: those that only some of the models know are in no mean, so that no model gains by not knowing one.
+
+    Args:
+        progress: called with ``(done, total)`` characters, each counted once for each model.
+
+    Raises:
+        GenerationError: there is no model, or no character of the text after its first that all of them know.
+    """
+    if not models:
+        raise GenerationError("There is no model to score the text with: give at least one")
+    found: list[Scores] = []
+
+    def report(done: int, chars: int) -> None:
+        if progress is not None:
+            progress(len(found) * chars + done, len(models) * chars)
+
+    for model in models:
+        found.append(score(replace(model, text_options=models[0].text_options), text, progress=report))
+    unknown = {char: count for each in found for char, count in each.unknown.items()}
+    compared = [replace(each, unknown=unknown) for each in found]
+    if not compared[0].chars:
+        raise GenerationError("There is nothing to compare: all models know no character of the text after its first")
+    return compared
 
 
 def prepare_text(model: Model, text: str) -> Prime:

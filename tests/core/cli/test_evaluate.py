@@ -7,12 +7,14 @@ import itertools
 import json
 import math
 import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from charlstm.cli.main import run
 from charlstm.cli.output import print_result
 from charlstm.display import percent
 from charlstm.model.file import load_model, save_model
@@ -113,6 +115,73 @@ def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Pat
     assert float(rows[1][0]) > float(rows[0][0])
     found = cli.json("score", "fox", str(text))["sentences"]
     assert [float(row[0]) for row in rows] == pytest.approx([each["bits_per_char"] for each in found], abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def cat(workspace: Path) -> Path:
+    """A text of cats, and `cat`, a run on it that does not know the letter z."""
+    text = workspace / "cat.txt"
+    text.write_text("a cat sat on the mat and ate a rat. " * 60, encoding="utf-8")
+    assert run(["train", str(text), *TINY, "--name", "cat"]) == 0
+    return workspace
+
+
+def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cli) -> None:
+    """Of the text and of each sentence, over the characters that all models know."""
+    (cat / "both.txt").write_text(f"{LINE}a rat sat on a mat.\n{LINE}{LINE}", encoding="utf-8")
+    found = cli.json("score", "cat", "both.txt", "--against", "fox")
+    fox, other = found["models"]
+    assert (found["nearest"], fox["model"], other["model"]) == ("fox", "fox", "cat")
+    assert [each["nearest"] for each in found["sentences"]] == ["fox", "cat", "fox", "fox"]
+    assert [each["line"] for each in found["sentences"]] == [1, 2, 3, 4]
+    assert (fox["nearest_in"], other["nearest_in"]) == (3, 1)
+    assert fox["bits"] == pytest.approx(fox["bits_per_char"] * found["chars"])
+    assert fox["log10_odds"] == 0
+    assert other["log10_odds"] == pytest.approx((fox["bits"] - other["bits"]) * math.log10(2))
+    assert found["unknown"]["z"] == 3
+    assert found["chars"] == len(found["text"]) - 1 - sum(found["unknown"].values())
+
+    out, err = cli("score", "cat", "both.txt", "--against", "fox")
+    name, _, *rows, nearest, odds = out.splitlines()
+    assert name == f"both.txt: {found['chars']} characters in 4 sentences"
+    assert [row.split()[:2] for row in rows] == [
+        [each["model"], f"{each['bits_per_char']:.4f}"] for each in (fox, other)
+    ]
+    assert re.search(r" 0\.0 +1 : 1\.0 +3$", rows[0])
+    assert re.search(rf" {other['bits'] - fox['bits']:,.1f} +1 : 10\^{-other['log10_odds']:.0f} +1$", rows[1])
+    assert nearest.endswith("bits a character; nearest in 3 of 4 sentences.")
+    assert "each equally likely before" in odds
+    left_out, chars = sum(found["unknown"].values()), len(found["text"])
+    assert f"{left_out} of {chars} characters count for no model, since one does not know them: " in err
+    sentences = cli("score", "cat", "both.txt", "--against", "fox", "--per-sentence")[0].splitlines()
+    assert [line.split()[1:4] for line in sentences][1] == ["cat", "line", "2"]
+
+
+def test_score_against_reads_the_text_as_the_first_model_does(cat: Path, cli: Cli) -> None:
+    model = load_model(cat / "runs/fox/model.safetensors")
+    keeps = replace(model, text_options=replace(model.text_options, lines="keep"))
+    save_model(cat / "keeps.safetensors", keeps)
+    words = " ".join(np.random.default_rng(0).choice(LINE.split()[:8], 600))
+    wrapped = f"{textwrap.fill(words, 70)}\n\n" * 3
+    (cat / "wrapped.txt").write_text(wrapped, encoding="utf-8")
+    found = cli.json("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")
+    assert found["text"] == wrapped
+    assert [each["bits"] for each in found["models"]] == pytest.approx([found["models"][0]["bits"]] * 2)
+    assert cli.json("score", "fox", "wrapped.txt", "--against", "keeps.safetensors")["text"] != wrapped
+    note = "fox was trained with lines: auto, and reads this text as keeps.safetensors, with lines: keep"
+    assert note in cli("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--against", "fox"), "The model fox is given twice"),
+        (("--against", "cat", "--top", "3"), "--top has no effect with --against"),
+        (("--against", "cat", "--dynamic"), "--dynamic has no effect with --against"),
+    ],
+)
+def test_score_against_refuses_what_has_no_effect(cat: Path, cli: Cli, words: tuple[str, ...], message: str) -> None:
+    assert message in cli("score", "fox", "cat.txt", *words, code=2)[1]
 
 
 def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ eval | eval fox data/fox.txt --max-chars 99
 eval | eval fox data/fox.txt --max-chars 99 --dynamic
 score | score fox data/fox.txt --max-chars 99
 score | score fox data/fox.txt --max-chars 99 --dynamic
+score --against | score fox data/fox.txt --max-chars 99 --against demo
 novelty | novelty data/fox.txt --model fox
 info | info fox
 info | info demo

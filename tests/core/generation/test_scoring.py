@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from charlstm.errors import GenerationError
-from charlstm.generation.scoring import Scores, score
+from charlstm.generation.scoring import Scores, score, score_models
 from charlstm.generation.stepper import BLOCK, Stepper
+from charlstm.text.reading import TextOptions
 
 pytestmark = pytest.mark.numeric
 
@@ -63,6 +65,29 @@ def test_unknown_characters_are_read_as_others_and_count_in_no_mean(model):
 def test_score_refuses_fewer_than_two_known_characters(model, text):
     with pytest.raises(GenerationError, match="two characters"):
         score(model, text)
+
+
+def test_score_models_counts_only_characters_that_all_models_know(make_model):
+    """All read the text with the options of the first, which leaves the soft hyphen out."""
+    knows = replace(make_model(), text_options=TextOptions(clean=True))
+    lacks = make_model("\n abc", seed=1)
+    reported = []
+    first, second = score_models(
+        [knows, lacks], "abd\u00adab\r\nXd", progress=lambda done, total: reported.append((done, total))
+    )
+    assert first.text == second.text == "abdab\nXd"
+    assert first.unknown == second.unknown == {"d": 2, "X": 1}
+    assert (first.chars, second.chars) == (4, 4)
+    assert first.loss == pytest.approx(score(knows, "abdab\nXd").nats[[1, 3, 4, 5]].mean())
+    assert second.loss == pytest.approx(score(lacks, "abdab\nXd").nats[[1, 3, 4, 5]].mean())
+    assert reported == [(8, 16), (16, 16)]
+
+
+def test_score_models_refuses_what_cannot_be_compared(make_model):
+    with pytest.raises(GenerationError, match="no model"):
+        score_models([], "abc")
+    with pytest.raises(GenerationError, match="all models know no character"):
+        score_models([make_model("ab"), make_model("cd")], "abcd")
 
 
 def made_up(bits):
