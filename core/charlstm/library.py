@@ -321,7 +321,7 @@ def evaluate(
         split or settings.split,
         settings.test_fraction if test_fraction is None else test_fraction,
     )
-    found = evaluate_spans(network, ids, spans, max_chars, progress=progress)
+    found = evaluate_spans(network, ids, corpus.reading_spans(spans), max_chars, progress=progress)
     if not found.chars:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
     if isinstance(model, CharLSTM):

@@ -165,10 +165,12 @@ def eval_(
     from charlstm.engine.network import CharLSTM
 
     with TerminalLine() as bar:
-        figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
+        spans_read = corpus.reading_spans(read)
+        figures = evaluate(CharLSTM.from_model(loaded), ids, spans_read, progress=bar.stage("reading the text"))
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
     result = result_of(EvalResult, figures, bits_per_char=figures.bits, unknown=unknown, read_share=share, read_by=by)
-    shown = f"{_figures(result)}  over {plural(figures.chars, 'character')}{part_name}"
+    whole = "" if corpus.options.units is None else f" of {plural(len(spans_read), 'whole unit')}"
+    shown = f"{_figures(result)}  over {plural(figures.chars, 'character')}{whole}{part_name}"
     if learnt is not None:
         result["dynamic"] = learnt
         shown += f"\n{_figures(learnt)}  learning from what it reads, at strength {learnt['strength']:g}"
@@ -298,7 +300,9 @@ def novelty(
     here, such as the books of demo, a model knows every stretch of some 500 characters that it has read, and some
     shorter ones: those are found too.
 
-    With --json: {"chars", "copied", "share", "corpus", "stretches"}.
+    Of a run that was trained on units it also says which of those in TEXT are units of its text.
+
+    With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units"}.
     """
     from charlstm.generation.novelty import Novelty, NoveltyIndex, with_known_passages
     from charlstm.text.passages import SURE
@@ -331,6 +335,10 @@ def novelty(
             print_note(f"The {held_out:,} held-out characters of {name} are not searched")
         if index.searched < corpus.chars:
             print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {name} are searched")
+    units, known_units = searched_text.units, list[str]()
+    if corpus is not None and corpus.units:
+        there = {corpus.text(*span) for span in corpus.units}
+        known_units = [unit for span in units if (unit := searched_text.text(*span)) in there]
     report = with_known_passages(report, searched, known, min_length)
     if known is not None:
         print_note(
@@ -341,8 +349,13 @@ def novelty(
     if as_json:
         source = name if corpus is None else corpus.name
         result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
+        if units:
+            result |= {"units": len(units), "known_units": known_units}
         print_result(True, result)
         return
+    if units:
+        names = f": {truncate(', '.join(visible(unit, keep='') for unit in known_units), 200)}" if known_units else ""
+        click.echo(f"{len(known_units):,} of {plural(len(units), 'unit')} are in {name}{names}")
     if not stretches and corpus is None:
         click.echo(f"Nothing was found in {report.chars:,} characters that {run} is known to have read")
         return

@@ -82,6 +82,8 @@ class StatsResult(TypedDict):
     lines: int
     distinct: int
     """Different characters."""
+    units: int | None
+    """Units as which the text is read; ``null`` where it is not."""
     top: list[list[Any]]
     """The most frequent characters: ``[character, count]``, most frequent first."""
     encoding: str
@@ -572,6 +574,10 @@ class NoveltyResult(TypedDict):
     """``copied`` / ``chars``."""
     corpus: str
     stretches: list[CopiedStretch]
+    units: NotRequired[int]
+    """Units of the text; only with a run that was trained on units, as ``known_units``."""
+    known_units: NotRequired[list[str]]
+    """Those of them that are units of the run's text."""
 
 
 # -- insight -----------------------------------------------------------------------------------------------------

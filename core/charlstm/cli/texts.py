@@ -14,6 +14,7 @@ from charlstm.display import BITS_PER_NAT, described, plural, symbol, visible
 from charlstm.fields import plain
 from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
+from charlstm.text.units import PREVIEWED, kind_of_units, proposed
 
 BAR_WIDTH = 30
 """Cells of the longest bar in `stats`."""
@@ -94,6 +95,10 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         click.echo(f"unusual    {described(char)} × {count:,}; {cleaned}")
     if joined := corpus.report.joined:
         click.echo(f"lines      {joined}; --lines keep keeps them")
+    if found.units is not None:
+        click.echo(f"read as    {corpus.units_words}")
+    elif could := proposed(corpus.text(0, PREVIEWED)):
+        click.echo(f"found      --split-units {could} would read {kind_of_units(could)} as a unit of its own")
     for part in corpus.report.boilerplate:
         stripped = corpus.options.strip_boilerplate
         advice = "it is left out, --no-strip-boilerplate keeps it" if stripped else "--strip-boilerplate leaves it out"

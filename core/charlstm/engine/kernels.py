@@ -50,8 +50,8 @@ class Kernel(Protocol):
 
         ``state`` is ``network.zero_state(B)`` or the state of an earlier step (the caller has zeroed rows that start
         afresh); ``borders`` bool (T, B), on the CPU, marks inputs after the first before which a row starts afresh
-        within the step. The new state is detached. On return every parameter's ``grad`` is the gradient of the MEAN loss over
-        the ``count`` targets: it is replaced, not added to.
+        within the step. The new state is detached. On return every parameter's ``grad`` is the gradient of the MEAN
+        loss over the ``count`` targets: it is replaced, not added to.
         """
         ...
 

@@ -191,7 +191,7 @@ def generate_units(
     unique: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """``count`` units such as ``model`` was trained on, each from its beginning to its end, or to ``length`` characters.
+    """``count`` units such as ``model`` was trained on, each from beginning to end, or to ``length`` characters.
 
     Args:
         prime: each unit begins with it; by default with the prefix of the model's units, if they have one.
@@ -208,8 +208,8 @@ def generate_units(
     units = model.text_options.units
     if units is None:
         raise GenerationError(
-            "This model was not trained on units, so that it knows no end of one: train with --split-units, or stop at a "
-            "line or a paragraph"
+            "This model was not trained on units, so that it knows no end of one: train with --split-units, or stop at "
+            "a line or a paragraph"
         )
     start, end, stepper = prime or prefix(units), separator(units), Stepper(model)
     known, found, drawn = set(known), list[str](), 0

@@ -93,10 +93,12 @@ class RunSpec:
 
     @property
     def reading(self) -> str:
-        """How the text was read, to show: ``as it is``, ``as paragraphs``, ``without its licence``."""
+        """How the text was read, to show: ``as it is``, ``as units (lines)``, ``without its licence``."""
         options, report = (_mapping(self.corpus.get(name)) for name in ("options", "report"))
         left_out = options.get("strip_boilerplate") and report.get("boilerplate")
         words = ["as paragraphs"] * bool(report.get("paragraphs")) + ["without its licence"] * bool(left_out)
+        if units := options.get("units"):
+            words.append(f"as units ({visible(str(units), keep='')})")
         return " and ".join(words) or "as it is"
 
     @property

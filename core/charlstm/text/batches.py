@@ -147,8 +147,9 @@ class UnitBatches(Batches):
         units = np.array([span for span in spans if span[1] - span[0] >= 2], np.int64).reshape(-1, 2)
         self._starts, self._lengths = units[:, 0], units[:, 1] - units[:, 0] - 1
         self.chars = int(self._lengths.sum())
-        self._cuts = np.arange(batch_size + 1, dtype=np.int64) * self.chars // batch_size
-        self.steps_per_epoch = -(-int(np.diff(self._cuts).max()) // seq_length)
+        self._cuts = -(-np.arange(batch_size + 1) * self.chars // batch_size)
+        self._row = int(self._cuts[1])  # characters of the first row, which is whole and none is longer
+        self.steps_per_epoch = -(-self._row // seq_length)
         self._epoch = -1
 
     def batch(self, step: int) -> Batch:
@@ -180,10 +181,10 @@ class UnitBatches(Batches):
         keys = np.random.PCG64(np.random.SeedSequence((self._seed, epoch, count))).random_raw(count)
         self._order = np.argsort(keys, kind="stable")
         self._ends = np.cumsum(self._lengths[self._order])
-        cuts, row = self._cuts[:-1], int(np.diff(self._cuts).max())
-        at = np.searchsorted(self._ends, cuts, "right")
+        cuts = self._cuts[:-1]
+        at = np.minimum(np.searchsorted(self._ends, cuts, "right"), count - 1)
         within = cuts > self._ends[at] - self._lengths[self._order[at]]
-        left_out = within & (self._ends[at] - cuts <= row // self.LONG)
+        left_out = within & (self._ends[at] - cuts <= self._row // self.LONG)
         self._row_begins = np.where(left_out, self._ends[at], cuts)
         self._epoch = epoch
 
@@ -322,8 +323,8 @@ def part_spans(
     """The spans of the ``part`` of ``corpus``: ``train``, ``validation``, ``test`` or ``all``. There may be none for
     ``validation`` and ``test``."""
     if part == "all":
-        return corpus.reading_spans((Span(0, corpus.text_chars), Span(corpus.text_chars, corpus.chars)))
-    parts = TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction)
+        return (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
+    parts = TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).parts
     return {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
 
 

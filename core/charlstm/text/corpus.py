@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import arguments
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
 from charlstm.text import builtin, cache, encoding, units
@@ -55,7 +56,8 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TextSplit:
-    """The spans that are trained on, those to validate on, and those kept for a final test; together they are the text.
+    """The spans that are trained on, those to validate on, and those kept for a final test; together they are the text,
+    without what stands before the first of its units.
 
     ``held_out`` is the validation part. Nothing of ``test`` is used in training, not even to choose the best model.
     """
@@ -155,7 +157,7 @@ class Corpus:
         ends = [0, self.text_chars, self.chars]
         found = [
             start + units.unit_edges(np.asarray(self.ids[start:stop]), self.vocabulary, self.options.units)
-            for start, stop in zip(ends, ends[1:], strict=False)
+            for start, stop in pairwise(ends)
         ]
         if len(found[0]) < 2:
             raise TextError(
@@ -172,11 +174,20 @@ class Corpus:
         found = units.own_spans(self.ids, self.vocabulary, self.unit_edges, self.options.units)
         return tuple(Span(*span) for span in found)
 
-    def reading_spans(self, spans: Sequence[Span]) -> tuple[Span, ...]:
+    @property
+    def units_words(self) -> str:
+        """How many units there are and what one is, and what stands before the first; empty without units."""
+        if self.options.units is None:
+            return ""
+        before = self.units[0].start
+        left_out = f"; {plural(before, 'character')} before the first are left out" if before else ""
+        return f"{plural(len(self.units), 'unit')}, {visible(units.kind_of_units(self.options.units))}{left_out}"
+
+    def reading_spans(self, spans: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
         """What is read without a break in ``spans``: each unit by itself, from the last character of the separator
         before it on; without units, ``spans``."""
         if self.options.units is None:
-            return tuple(spans)
+            return tuple(Span(*span) for span in spans)
         return tuple(Span(*span) for span in units.reading_spans(self.unit_edges, spans))
 
     def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:

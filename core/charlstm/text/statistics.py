@@ -221,6 +221,8 @@ class Statistics:
     chars: int
     lines: int
     distinct: int
+    units: int | None
+    """Units as which the text is read; None where it is not."""
     top: tuple[tuple[str, int], ...]
     """The most frequent characters and their counts."""
     encoding: str
@@ -266,6 +268,7 @@ def describe(corpus: Corpus, split: TextSplit | None = None, *, bits: bool = Tru
         chars=corpus.chars,
         lines=corpus.lines,
         distinct=len(corpus.vocabulary),
+        units=None if corpus.options.units is None else len(corpus.units),
         top=tuple((corpus.vocabulary.symbols[at], int(corpus.counts[at])) for at in order),
         encoding=corpus.report.encoding,
         newlines=corpus.report.newlines,

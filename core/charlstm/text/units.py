@@ -1,9 +1,9 @@
 """Texts that consist of units, such as names, poems or tunes: where each one begins, and which are held out.
 
 Between two units stands a separator: a newline (``lines``), a blank line (``blank-lines``), or the beginning of a line
-that starts with a given prefix, such as ``X:`` in a book of tunes. Its characters are ordinary ones of the text. What is
-predicted of a unit are its characters and the separator after it; it is read from the last character of the separator
-before it on, with an empty state. So every character of the text is predicted once, and none from another unit.
+with a given prefix, such as ``X:`` in a book of tunes. Its characters are ordinary ones of the text. What is predicted
+of a unit are its characters and the separator after it; it is read from the last character of the separator before it
+on, with an empty state. So every character of the text is predicted once, and none from another unit.
 """
 
 from __future__ import annotations
@@ -98,11 +98,10 @@ def parts_of_units(
 
 def merged(edges: Positions, part: npt.NDArray[np.int8], number: int) -> list[tuple[int, int]]:
     """The stretches of the text whose units are in part ``number``: from the beginning of the first of several that
-    follow each other to the end of the last. Before the first unit, the text belongs to it."""
-    starts = np.concatenate([[0], edges[1:-1]])
+    follow each other to the end of the last."""
     changes = np.flatnonzero(np.diff(np.concatenate([[-1], part == number, [-1]])))
     runs = [(first, last) for first, last in pairwise(changes.tolist()) if part[first] == number]
-    return [(int(starts[first]), int(edges[last])) for first, last in runs]
+    return [(int(edges[first]), int(edges[last])) for first, last in runs]
 
 
 def reading_spans(edges: Positions, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -115,9 +114,18 @@ def reading_spans(edges: Positions, spans: Sequence[tuple[int, int]]) -> list[tu
     return found
 
 
+def kind_of_units(units: str) -> str:
+    """What one of them is, in a few words."""
+    return {LINES: "each line", BLANK_LINES: "each part between blank lines"}.get(units, f"what begins with {units}")
+
+
+PREVIEWED = 20_000
+"""Characters of the beginning of a text by which units are proposed."""
+
+
 def proposed(text: str) -> str:
-    """The units in which the beginning of a text is to be read: of tunes in ABC, and of a list of names or other short
-    lines. Empty for other texts."""
+    """As which units a text with this beginning, of :data:`PREVIEWED` characters, could be read: tunes in ABC, and
+    names or other short lines. Empty for other texts."""
     lines = text.split("\n")[:-1]
     if sum(line.startswith("X:") for line in lines) >= 2 and any(line.startswith("K:") for line in lines):
         return "X:"

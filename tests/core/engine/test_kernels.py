@@ -59,6 +59,36 @@ def furthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> 
     return max(distance(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.parametrize("name", FLOAT32)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_rows_start_afresh_within_a_step(name: str, dropout: float) -> None:
+    """As steps of one character each would, between which the state is set to zero."""
+    network, inputs, targets, state = problem(7, 16, 2, 9, 20)
+    borders = torch.rand(inputs.shape, generator=torch.Generator().manual_seed(1)) < 0.2
+    borders[0] = False
+    masks = draw_masks(
+        network, 9, 20, dropout=dropout, shared=True, weight_drop=0.0, generator=torch.Generator().manual_seed(2)
+    )
+    result = make_kernel(name, network).step(inputs, targets, state, masks, borders)
+    ours = gradients(network)
+    network.zero_grad()
+    tops, h, c = [], [*state[0]], [*state[1]]
+    for at, which in enumerate(inputs):
+        below = torch.nn.functional.one_hot(which, 7).float()
+        for layer in range(2):
+            carried = (~borders[at]).float()[:, None]
+            before = h[layer] * carried, c[layer] * carried
+            h[layer], c[layer] = torch.lstm_cell(below, before, *network.layer(layer))
+            below = h[layer] * (masks.layers[layer] * masks.layer_scale if dropout else 1)
+        tops.append(below)
+    logits = network.fc(torch.stack(tops)).flatten(0, 1)
+    loss = torch.nn.functional.cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="sum")
+    (loss / (targets >= 0).sum()).backward()
+    assert result.nats == pytest.approx(loss.item(), rel=1e-5)
+    assert distance(result.state[1], torch.stack(c)) < 1e-5
+    assert furthest(ours, gradients(network)) < 1e-4
+
+
 def masks_for(network: CharLSTM, rows: int, length: int, kind: str) -> Masks:
     generator = torch.Generator().manual_seed(5)
     dropout, shared, weight_drop = {

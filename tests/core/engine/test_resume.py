@@ -20,7 +20,9 @@ from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.runs.series import RunSeries
+from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
+from charlstm.text.reading import TextOptions
 from charlstm.training.events import Controlled, Decided, Event, Resumed, Stepped
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
@@ -63,6 +65,15 @@ def test_resume_after_a_stop_is_exact(
     [resumed] = second.only(Resumed)
     assert (resumed.inexact, resumed.changes) == (None, None)
     assert_continues(first, second, whole)
+
+
+def test_resume_of_a_run_on_units_is_exact_in_a_later_epoch(settings: Settings) -> None:
+    corpus = replace(make_corpus(words(150).replace(" ", "\n")), options=TextOptions(units="lines"))
+    text = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split)
+    plan = make_plan(steps_per_epoch=len(text.batches(4, 16, settings.seed)))
+    assert plan.steps_per_epoch < 25
+    whole, first = trained(corpus, settings, plan), trained(corpus, settings, plan, {28: [("stop", None)]})
+    assert_continues(first, trained(corpus, settings, state=first.store.states[-1]), whole)
 
 
 def test_run_without_held_out_text_that_is_stopped_keeps_its_last_model_and_resumes_exactly(

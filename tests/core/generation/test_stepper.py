@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ import torch
 from charlstm.generation import stepper as stepper_module
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.stepper import BLOCK, Stepper
+from charlstm.text.reading import TextOptions
+from charlstm.text.units import separator
 
 pytestmark = pytest.mark.numeric
 
@@ -111,3 +115,27 @@ def test_consume_reads_all_of_long_prime_if_the_model_does_not_forget(make_model
     for _ in stepper.outputs(ids, whole):
         pass
     assert np.array_equal(state.pack(), whole.pack())
+
+
+@pytest.mark.parametrize(
+    ("units", "text"), [("lines", "ab\nabc\n\nb"), ("blank-lines", "a\n\nb\na\n\n\nc"), ("X:", "X:ab\nX:c\n\nXX:\nX:")]
+)
+def test_model_of_units_reads_each_from_an_empty_state(make_model, units, text):
+    plain = make_model("\nX:abc")
+    model = replace(plain, text_options=TextOptions(units=units))
+    reader, stepper = Stepper(plain), Stepper(model)
+    ids, _ = model.vocabulary.encode(text)
+    one, two = stepper.zero_state(), stepper.zero_state(2)
+    for at in range(len(ids)):
+        stepper.step(ids[at : at + 1], one)
+        stepper.advance(ids[at], two)
+        ends = [end for end in range(1, at + 2) if ("\n" + text[:end]).endswith(separator(units))]
+        own = ids[max(ends) - 1 : at + 1] if ends else [model.vocabulary.index(separator(units)[-1]), *ids[: at + 1]]
+        expected = reader.zero_state()
+        for which in own:
+            reader.advance(which, expected)
+        for found in (one, two.select([1])):
+            np.testing.assert_allclose(found.pack(), expected.pack(), atol=1e-6)
+    whole = stepper.zero_state()
+    stepper.consume(ids, whole)
+    np.testing.assert_allclose(whole.pack(), one.pack(), atol=1e-5)

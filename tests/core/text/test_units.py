@@ -1,0 +1,158 @@
+"""A text as units: where they begin, which are held out, and their batches."""
+
+from __future__ import annotations
+
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import TextError
+from charlstm.text.batches import NO_TARGET, TrainingText, UnitBatches
+from charlstm.text.corpus import Corpus, open_corpus
+from charlstm.text.reading import TextOptions
+from charlstm.text.units import proposed
+
+POEMS = "\nOne\ntwo\n\nThree\n\n\nFour\n"
+TUNES = "a collection\n\nX:1\nK:D\nabc\n\nX:2\nK:G\ndef\n"
+
+
+def corpus_of(text: str, units: str | None) -> Corpus:
+    return open_corpus(text=text, options=TextOptions(units=units))
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "found"),
+    [
+        ("anna\n\nbo\ncy", "lines", ["anna", "bo", "cy"]),
+        (POEMS, "blank-lines", ["One\ntwo", "Three", "Four"]),
+        (TUNES, "X:", ["X:1\nK:D\nabc", "X:2\nK:G\ndef"]),
+    ],
+)
+def test_units_of_a_text(text: str, units: str, found: list[str]) -> None:
+    corpus = corpus_of(text, units)
+    assert [corpus.text(*span) for span in corpus.units] == found
+
+
+def test_each_unit_is_read_from_the_end_of_the_separator_before_it() -> None:
+    tunes = corpus_of(TUNES, "X:")
+    assert [tunes.text(*span) for span in tunes.reading_spans(tunes.split(0.0).train)] == [
+        ":1\nK:D\nabc\n\nX:", ":2\nK:G\ndef\n",
+    ]  # fmt: skip
+    poems = corpus_of(POEMS, "blank-lines")
+    assert [poems.text(*span) for span in poems.reading_spans(poems.split(0.0).train)] == [
+        "\nOne\ntwo\n\n", "\nThree\n\n\n", "\nFour\n",
+    ]  # fmt: skip
+
+
+def test_text_without_units_is_refused_with_a_way_out() -> None:
+    with pytest.raises(TextError, match="no line of it begins with X:; leave out --split-units"):
+        corpus_of("no tune\n", "X:").split()
+
+
+def test_units_keep_their_lines() -> None:
+    with pytest.raises(TextError, match="keeps its lines"):
+        TextOptions(units="lines", lines="auto")
+
+
+def test_options_without_units_are_written_as_older_versions_know_them() -> None:
+    assert "units" not in TextOptions().to_dict()
+    assert TextOptions.from_dict(TextOptions(units="X:").to_dict()).units == "X:"
+
+
+def test_files_are_units_of_their_own(tmp_path: Path) -> None:
+    for name, text in (("a.txt", "one\n"), ("b.txt", "two"), ("c.txt", "three\n\n")):
+        (tmp_path / name).write_text(text)
+    corpus = open_corpus(tmp_path, TextOptions(units="blank-lines"))
+    assert [corpus.text(*span) for span in corpus.units] == ["one", "two", "three"]
+
+
+NAMES = "".join(f"name {number % 180}\n" for number in range(200))  # 20 of them twice
+
+
+def parts_of(corpus: Corpus) -> list[list[str]]:
+    split = corpus.split(0.2, test_fraction=0.1)
+    return [
+        [corpus.text(*span).rstrip("\n") for span in corpus.units if any(a <= span.start < b for a, b in part)]
+        for part in (split.train, split.held_out, split.test)
+    ]
+
+
+def test_whole_units_are_held_out_and_equal_ones_together() -> None:
+    corpus = corpus_of(NAMES, "lines")
+    parts = parts_of(corpus)
+    assert sorted(chain(*parts)) == sorted(NAMES.splitlines())
+    assert sum(len(set(part)) for part in parts) == len(set(NAMES.splitlines()))
+    chars = [sum(map(len, part)) / sum(map(len, NAMES.splitlines())) for part in parts]
+    assert chars == pytest.approx([0.7, 0.2, 0.1], abs=0.03)
+
+
+def test_units_stay_in_their_part_when_others_are_added() -> None:
+    _, held_out, _ = parts_of(corpus_of(NAMES, "lines"))
+    _, held_out_then, _ = parts_of(corpus_of(NAMES + "".join(f"new {number}\n" for number in range(20)), "lines"))
+    assert len(set(held_out) & set(held_out_then)) > 0.8 * len(set(held_out))
+
+
+def test_split_of_equal_units_leaves_something_to_train_on() -> None:
+    text = TrainingText.of(corpus := corpus_of("same\n" * 30, "lines"), corpus.vocabulary, 0.1, "tail")
+    assert text.train
+    assert not text.held_out
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 12), st.integers(0, 9))
+def test_unit_batches_read_whole_units_from_an_empty_state(
+    lengths: list[int], batch_size: int, seq_length: int, seed: int
+) -> None:
+    edges = np.concatenate([[0], np.cumsum(lengths)]).tolist()
+    spans = [(max(0, start - 1), stop) for start, stop in pairwise(edges)]
+    targets = {at: start for start, stop in spans for at in range(start + 1, stop)}  # and the unit of each
+    batches = UnitBatches(np.arange(edges[-1]), spans, batch_size, seq_length, seed)
+    for epoch in range(2):
+        read: list[int] = []
+        at: list[int | None] = [None] * batch_size  # what each row has read last
+        for step in range(epoch * len(batches), (epoch + 1) * len(batches)):
+            batch = batches.batch(step)
+            for t in range(seq_length):
+                for row in range(batch_size):
+                    target = int(batch.targets[t, row])
+                    if target == NO_TARGET:
+                        at[row] = None
+                        continue
+                    assert batch.inputs[t, row] == target - 1
+                    empty = batch.fresh[row] if t == 0 else batch.borders is not None and batch.borders[t, row]
+                    if target - 1 == targets[target]:
+                        assert empty  # a unit begins
+                    elif not empty:
+                        assert at[row] == target - 1  # the row goes on in its unit
+                    at[row] = target
+                    read.append(target)
+            assert batch.chars > 0
+        assert len(set(read)) == len(read)
+        assert set(read) <= set(targets)
+        assert len(read) >= len(targets) - batch_size * max(lengths)
+
+
+def test_order_of_units_depends_on_seed_and_epoch_alone() -> None:
+    spans = [(4 * number, 4 * number + 4) for number in range(50)]
+
+    def batches(seed: int) -> UnitBatches:
+        return UnitBatches(np.arange(200), spans, 3, 10, seed)
+
+    def order(found: UnitBatches, epoch: int) -> list[int]:
+        return np.concatenate([found.batch(epoch * len(found) + step).inputs.T for step in range(len(found))]).tolist()
+
+    assert order(batches(1), 0) != order(batches(1), 1)
+    assert order(batches(1), 0) != order(batches(2), 0)
+    later = batches(1)
+    later.batch(5 * len(later))
+    assert order(later, 1) == order(batches(1), 1)
+
+
+def test_units_are_proposed_for_names_and_tunes_alone() -> None:
+    assert proposed(NAMES) == "lines"
+    assert proposed(TUNES) == "X:"
+    assert proposed("A line of prose that goes on for far longer than any name could be.\n" * 30) == ""
+    assert proposed("x = 1\n\ny = 2\n" * 30) == ""
