@@ -66,6 +66,20 @@ class TextRow(TypedDict):
     """Only with a built-in text: about so many, or ``null`` where that is not known."""
 
 
+class RemoteRow(TypedDict):
+    """A text that can be fetched, from ``fetch``."""
+
+    name: str
+    about: str
+    licence: str
+    """Empty for a text of your own list."""
+    bytes: int | None
+    """``null`` where it is not known."""
+    address: str
+    path: str | None
+    """``null`` until it is fetched."""
+
+
 class Baseline(TypedDict):
     """How well a simple model predicts the held-out part of a text."""
 
@@ -700,6 +714,8 @@ class ConfigValues(TypedDict):
     mouse: bool
     keys: dict[str, list[str]]
     """Keys by the id of an action."""
+    texts: dict[str, dict[str, str]]
+    """``address`` and ``sha256`` of texts by name."""
 
 
 class ConfigCheck(TypedDict):
@@ -724,6 +740,7 @@ class DoctorResult(TypedDict):
 
 SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
+    "fetch": list[RemoteRow],
     "stats": StatsResult,
     "presets": list[PresetRow],
     "presets --settings": list[ListedSetting],
