@@ -96,7 +96,7 @@ CATALOGUE = (
         "568bb39fc78aca98e9db91c4329dcd1aa5ec4c3df3aca2064ce5d6f023ae16c9",
         2_025_486,
         _PUBLIC,
-        "Tolstoy, Anna Karenina, in English",
+        "Tolstoy, Anna Karenina, English",
     ),
     RemoteText(
         "anna-ru",
@@ -104,7 +104,7 @@ CATALOGUE = (
         "32fddb62163c2e4b3712f7cc2624f3e768bd661134cc7010857fcaa53a95d9ab",
         3_071_368,
         _PUBLIC,
-        "Tolstoy, Anna Karenina, in Russian",
+        "Tolstoy, Anna Karenina, Russian",
     ),
     RemoteText(
         "voyna-i-mir",
@@ -112,7 +112,7 @@ CATALOGUE = (
         "d6188b9262e070b35999538ccb7d805934cf52187ec61ece7b544b3a63fa8a50",
         2_540_097,
         _PUBLIC,
-        "Tolstoy, War and Peace, volumes 1 and 2, in Russian",
+        "Tolstoy, War and Peace 1–2, Russian",
     ),
     RemoteText(
         "crime-and-punishment-ru",
@@ -120,7 +120,7 @@ CATALOGUE = (
         "1032e09e80815eb4399e5f21af5f42df3637cd8f9127e1cf270b78ed37f25f3d",
         1_868_989,
         _PUBLIC,
-        "Dostoevsky, Crime and Punishment, in Russian",
+        "Dostoevsky, Crime and Punishment, Russian",
     ),
     RemoteText(
         "hongloumeng",
@@ -128,7 +128,7 @@ CATALOGUE = (
         "6924e3e487484843340a4ed0f465f7821877d3dee5edbec45c076be49f33cc52",
         2_463_048,
         _PUBLIC,
-        "Dream of the Red Chamber, in Chinese; its last line is advertising",
+        "Dream of the Red Chamber, Chinese",
     ),
     RemoteText(
         "wagahai",
@@ -136,7 +136,7 @@ CATALOGUE = (
         "c2f778906046fd19ee7be2525fc32d1e1bff806d013ee80798894054f3be2c26",
         1_120_576,
         _PUBLIC,
-        "Sōseki, I Am a Cat, in Japanese, with the marks of Aozora",
+        "Sōseki, I Am a Cat, Japanese",
     ),
     RemoteText(
         "irish-tunes",
@@ -144,7 +144,7 @@ CATALOGUE = (
         "438d67ee3c0803f0ac3f5cf78573fa29454fc8bf317536a53a847dc497bea311",
         206_919,
         "unknown",
-        "traditional Irish tunes in ABC; the licence of the collection is unknown",
+        "traditional tunes in ABC notation",
     ),
     RemoteText(
         "names",
