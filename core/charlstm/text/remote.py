@@ -294,6 +294,8 @@ def _receive(text: RemoteText, progress: Progress) -> bytes:
     host = text.host
     try:
         download(text.address, received, None)
+        if received.tell() < received.announced:
+            raise ConnectionError("cut")
     except requests.HTTPError as error:
         status = "" if error.response is None else f"{error.response.status_code} {error.response.reason}"
         raise _not_fetched(text, f"{host} answered {status}; check the address {text.address}") from None
