@@ -47,6 +47,21 @@ def missing(request: BaseHTTPRequestHandler) -> None:
     request.send_error(404)
 
 
+def stopping_until(go_on: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Half of the text, and the other half when ``go_on`` is set."""
+
+    def stop(request: BaseHTTPRequestHandler) -> None:
+        half = len(NAMES) // 2
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(NAMES)))
+        request.end_headers()
+        request.wfile.write(NAMES[:half])
+        go_on.wait()
+        request.wfile.write(NAMES[half:])
+
+    return stop
+
+
 def leading_to(target: str) -> Callable[[BaseHTTPRequestHandler], None]:
     """A redirect to ``target``, whose own content has no end."""
 
