@@ -173,17 +173,18 @@ class WaitDialog(SafeWorkers, Dialog):
         self.run_worker(self._wait())
 
     async def _wait(self) -> None:
-        result, loop, shown = None, asyncio.get_running_loop(), ""
+        result, loop, shown = None, asyncio.get_running_loop(), Content()
 
         def job(check: Callable[[], None]) -> Any:
             def show(done: int, total: int) -> None:
                 nonlocal shown
                 check()
                 share = done / total if total else 0.0
-                words = f"{self._words}\n\n{bar(share, BAR).ljust(BAR, '░')} {share:4.0%}"
-                if words != shown:
-                    shown = words
-                    loop.call_soon_threadsafe(self._line.update, Content(words))
+                drawn = (bar(share, BAR).ljust(BAR, "░"), "$primary")
+                content = Content.assemble(self._words, "\n\n", drawn, f" {share:4.0%}")
+                if content != shown:
+                    shown = content
+                    loop.call_soon_threadsafe(self._line.update, content)
 
             return self._job(show)
 

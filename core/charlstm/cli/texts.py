@@ -90,6 +90,7 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
             raise TextError(f"There is no text {name} in the catalogue: {hint}")
     for name in dict.fromkeys(names):
         with TerminalLine() as bar:
+            bar.draw(None, f"fetching {name} from {known[name].host}")
             path = remote.fetch(known[name], bar.stage(f"fetching {name}"))
         if not as_json:
             click.echo(path)

@@ -29,7 +29,7 @@ MAX_BYTES = 256_000_000
 """The longest text that is fetched, where its length is not known before."""
 TIMEOUT = 20.0
 """Seconds for which a server may be silent."""
-_PIECE = 65_536
+_PIECE = 16_384
 _ADDRESS = "address"
 """The file beside a fetched text that says where it came from."""
 

@@ -147,7 +147,7 @@ def sections(
         *([folder] if has_texts else ()),
         *(one for one in listed if one.entries),
         *([] if has_texts else [folder]),
-        *([Section("TO FETCH", "", to_fetch)] if to_fetch else []),
+        *([Section("TO FETCH", "not here yet", to_fetch)] if to_fetch else []),
     )
 
 

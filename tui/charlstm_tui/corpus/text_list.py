@@ -27,7 +27,7 @@ class TextList(RowList):
         self._placed = False
 
     def go_to(self, target: str) -> None:
-        """Put the cursor on what has this place, now or when it is listed."""
+        """Put the cursor on what has this place or name, now or when it is listed."""
         self._target = target
         self._place_cursor()
 
@@ -76,7 +76,7 @@ class TextList(RowList):
                 targets.add(str(working_folder() / typed_path(self._target)))
         for section in self.sections:
             for entry in section.entries:
-                if entry.place in targets:
+                if targets & {entry.place, entry.name}:
                     self._target = None
                     self.move_to(_key(section, entry))
                     return

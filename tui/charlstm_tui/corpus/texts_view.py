@@ -296,8 +296,8 @@ class TextsView(View):
             ask(self, WaitDialog(f"Fetching {text.name} …", lambda progress: fetch(text, progress)), fetched)
 
         choices = [Choice("y", "yes, fetch it", True), Choice("n", "no", None)]
-        what = ", ".join(filter(None, (text.name, text.size)))
-        ask(self, ChoiceDialog(f"Fetch {what}, from {text.host}?", _description(text), choices), agreed)
+        what = f"{text.name}, {text.size}," if text.size else text.name
+        ask(self, ChoiceDialog(f"Fetch {what} from {text.host}?", _description(text), choices), agreed)
 
     @work(group="remember")
     async def _remember(self, state: TextState) -> None:
