@@ -63,7 +63,7 @@ class TextRow(TypedDict):
     bytes: NotRequired[int]
     """Only with a file."""
     chars: NotRequired[int | None]
-    """Only with a built-in text: about so many, or ``null`` where that is not known."""
+    """Only with a built-in text: about so many, ``null`` if unknown."""
 
 
 class RemoteRow(TypedDict):
@@ -74,7 +74,7 @@ class RemoteRow(TypedDict):
     licence: str
     """Empty for a text of your own list."""
     bytes: int | None
-    """``null`` where it is not known."""
+    """``null`` if unknown."""
     address: str
     path: str | None
     """``null`` until it is fetched."""
@@ -218,7 +218,7 @@ class RunRow(TypedDict):
     the first validation."""
     read_share: float | None
     """The share of the held-out part, 0 to 1, that the model had read before: a loss on it is lower than on new text.
-    ``null`` where that is not known."""
+    ``null`` if unknown."""
     read_by: str | None
     """The model that had read it, from which training started; empty where the training part has the same words.
     ``null`` where no other model had read it."""
@@ -239,7 +239,7 @@ class RunRow(TypedDict):
     """Size of the run's folder."""
     message: str
     slowdown: float | None
-    """How many times as long training takes now because other programs use the processor; ``null`` if not known, or
+    """How many times as long training takes now because other programs use the processor; ``null`` if unknown, or
     if the run does not train."""
     path: str
     tags: list[str]
@@ -247,7 +247,7 @@ class RunRow(TypedDict):
     notes: str
     """The user's note on the run; empty without one."""
     created: float | None
-    """Unix seconds; ``null`` when the run's ``run.json`` cannot be read."""
+    """Unix seconds; ``null`` if its ``run.json`` cannot be read."""
 
 
 class NotesResult(TypedDict):
@@ -323,7 +323,7 @@ class InfoResult(TypedDict):
     vocab_size: int
     parameters: int
     loss: float | None
-    """Validation loss of the model, in nats per character; ``null`` when the file does not say."""
+    """Validation loss of the model, in nats per character; ``null`` where the file does not say."""
     loss_kind: Literal["whole", "estimate"] | None
     """As ``best_kind`` of ``runs``; ``null`` where the file does not say."""
     read_share: float | None
@@ -456,7 +456,7 @@ class EvalResult(LossFigures):
     """How well a model predicts a text, from ``eval``."""
 
     read_share: float | None
-    """The share of the text, 0 to 1, that the model was trained on; ``null`` where that is not known."""
+    """The share of the text, 0 to 1, that the model was trained on; ``null`` if unknown."""
     read_by: str | None
     """The model from which its run started, if that one has read it; else ``null``."""
     dynamic: NotRequired[DynamicResult]
@@ -582,7 +582,7 @@ class NamedCellRow(TypedDict):
     places: int
     """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
     step: int | None
-    """Training steps of the model; ``null`` where the model's file does not say."""
+    """Training steps of the model; ``null`` where the file does not say."""
 
 
 class CellScoreRow(TypedDict):
