@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,8 @@ def test_interrupt_while_fetching_keeps_nothing(server: TextServer) -> None:
 def test_own_list_is_fetched_by_name(server: TextServer, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entry = f'address = "{server.address}/names.txt", sha256 = "{server.text().sha256}"'
     config.write_text(f"[texts]\nmine = {{ {entry} }}\n")
+    assert run(["config", "show"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["texts"]["mine"]["sha256"] == server.text().sha256
     assert run(["fetch", "mine"]) == 0
     printed = capsys.readouterr()
     assert Path(printed.out.strip()).read_bytes() == NAMES
