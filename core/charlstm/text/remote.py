@@ -6,15 +6,17 @@ is ever kept.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
 import re
+import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from charlstm import storage
 from charlstm.errors import SettingsError, TextError
@@ -70,97 +72,17 @@ class RemoteText:
         return "" if self.bytes is None else f"{self.bytes / 1e6:.1f} MB"
 
 
-def _github(path: str) -> str:
-    return f"https://raw.githubusercontent.com/{quote(path)}"
-
-
-_GRAMS = "trofik00777/n-gram-language-model/4864647469b2ff893e7b8963ae03d600b4555126/data"
-_PUBLIC = "public domain"
-
-# Each address names a commit, so what it gives cannot change.
-CATALOGUE = (
-    RemoteText(
-        "tinyshakespeare",
-        _github("karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt"),
-        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-        1_115_394,
-        _PUBLIC,
-        "parts of Shakespeare's plays",
-    ),
-    RemoteText(
-        "anna",
-        _github(
-            "udacity/deep-learning-v2-pytorch/c9404fc86181fc3f0906b368697268257f348535/"
-            "recurrent-neural-networks/char-rnn/data/anna.txt"
-        ),
-        "568bb39fc78aca98e9db91c4329dcd1aa5ec4c3df3aca2064ce5d6f023ae16c9",
-        2_025_486,
-        _PUBLIC,
-        "Tolstoy, Anna Karenina, English",
-    ),
-    RemoteText(
-        "anna-ru",
-        _github(f"{_GRAMS}/anna.txt"),
-        "32fddb62163c2e4b3712f7cc2624f3e768bd661134cc7010857fcaa53a95d9ab",
-        3_071_368,
-        _PUBLIC,
-        "Tolstoy, Anna Karenina, Russian",
-    ),
-    RemoteText(
-        "voyna-i-mir",
-        _github("waniz/char_rnn_2017/3d3a5c2d959e45ed2ec06f356133026b75457c00/data/war_and_peace.txt"),
-        "d6188b9262e070b35999538ccb7d805934cf52187ec61ece7b544b3a63fa8a50",
-        2_540_097,
-        _PUBLIC,
-        "Tolstoy, War and Peace 1–2, Russian",
-    ),
-    RemoteText(
-        "crime-and-punishment-ru",
-        _github(f"{_GRAMS}/crime_and_punishment.txt"),
-        "1032e09e80815eb4399e5f21af5f42df3637cd8f9127e1cf270b78ed37f25f3d",
-        1_868_989,
-        _PUBLIC,
-        "Dostoevsky, Crime and Punishment, Russian",
-    ),
-    RemoteText(
-        "hongloumeng",
-        _github("p-moon/text-generator/a0df5290534c35a3f96072bea0a8eb1dd72558aa/data/红楼梦.txt"),
-        "6924e3e487484843340a4ed0f465f7821877d3dee5edbec45c076be49f33cc52",
-        2_463_048,
-        _PUBLIC,
-        "Dream of the Red Chamber, Chinese",
-    ),
-    RemoteText(
-        "wagahai",
-        _github("google/sentencepiece/273449044caa593c2fd7eb7550cb3ab2cff93f1a/data/wagahaiwa_nekodearu.txt"),
-        "c2f778906046fd19ee7be2525fc32d1e1bff806d013ee80798894054f3be2c26",
-        1_120_576,
-        _PUBLIC,
-        "Sōseki, I Am a Cat, Japanese",
-    ),
-    RemoteText(
-        "irish-tunes",
-        _github("Deblob12/RNN_FolkMusic/353faaebb98d247bd9213710b54bb306e605908e/data/irish.abc"),
-        "438d67ee3c0803f0ac3f5cf78573fa29454fc8bf317536a53a847dc497bea311",
-        206_919,
-        "unknown",
-        "traditional tunes in ABC notation",
-    ),
-    RemoteText(
-        "names",
-        _github("karpathy/makemore/988aa59e4d8fefa526d06f3b453ad116258398d4/names.txt"),
-        "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
-        228_145,
-        "MIT",
-        "32,033 first names, one a line",
-    ),
-)
+@functools.cache
+def shipped() -> tuple[RemoteText, ...]:
+    """The texts of the catalogue that comes with charlstm."""
+    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    return tuple(RemoteText(name, **values) for name, values in table.items())
 
 
 def catalogue(own: Iterable[RemoteText] = ()) -> dict[str, RemoteText]:
     """All texts that can be fetched, by name: the user's ``own`` first, which replace others of the same name."""
     found = {each.name: each for each in own}
-    return found | {each.name: each for each in CATALOGUE if each.name not in found}
+    return found | {each.name: each for each in shipped() if each.name not in found}
 
 
 def configured_catalogue() -> dict[str, RemoteText]:

@@ -18,7 +18,7 @@ from charlstm.errors import TextError
 from charlstm.paths import data_dir
 from charlstm.text import remote
 from charlstm.text.corpus import open_corpus
-from charlstm.text.remote import CATALOGUE, RemoteText, fetch
+from charlstm.text.remote import RemoteText, fetch, shipped
 from text_server import NAMES, TextServer, changed, cut, endless, leading_to, missing, text_server
 
 
@@ -26,7 +26,7 @@ from text_server import NAMES, TextServer, changed, cut, endless, leading_to, mi
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextServer]:
     """A server with the only text of the catalogue."""
     with text_server() as started:
-        monkeypatch.setattr(remote, "CATALOGUE", (started.text(),))
+        monkeypatch.setattr(remote, "shipped", lambda: (started.text(),))
         yield started
 
 
@@ -51,8 +51,8 @@ def assert_refused(text: RemoteText, *words: str) -> None:
 
 
 def test_catalogue_has_addresses_of_commits_and_sums() -> None:
-    assert len({text.name for text in CATALOGUE}) == len(CATALOGUE) == 9
-    for text in CATALOGUE:
+    assert len(shipped()) == 9
+    for text in shipped():
         assert re.fullmatch(r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/[\w/.%-]+", text.address)
         assert re.fullmatch("[0-9a-f]{64}", text.sha256)
         assert text.bytes
@@ -112,7 +112,7 @@ def test_redirect_of_the_same_scheme_is_followed(server: TextServer) -> None:
 def test_refused_connection_and_silent_server_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # never accepts
-        text = replace(CATALOGUE[0], name="names", address=f"http://127.0.0.1:{silent.getsockname()[1]}/names.txt")
+        text = replace(shipped()[0], name="names", address=f"http://127.0.0.1:{silent.getsockname()[1]}/names.txt")
         assert_refused(text, "did not answer for 0.1 seconds")
     assert_refused(text, "cannot be reached")
 
