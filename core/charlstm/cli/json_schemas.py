@@ -70,12 +70,13 @@ class RemoteRow(TypedDict):
     """A text that can be fetched, from ``fetch``."""
 
     name: str
-    about: str
-    licence: str
-    """Empty for a text of your own list."""
+    address: str
+    sha256: str
     bytes: int | None
     """``null`` if unknown."""
-    address: str
+    licence: str
+    """Empty for a text of your own list."""
+    about: str
     path: str | None
     """``null`` until it is fetched."""
 

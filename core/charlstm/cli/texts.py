@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
@@ -26,9 +26,6 @@ from charlstm.fields import plain
 from charlstm.line import TerminalLine
 from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
-
-if TYPE_CHECKING:
-    from charlstm.text.remote import RemoteText
 
 BAR_WIDTH = 30
 """Cells of the longest bar in `stats`."""
@@ -74,7 +71,7 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
     A text is checked by its SHA-256 and kept in your data folder; afterwards its NAME can be given as a TEXT. The table
     [texts] of the configuration adds texts of your own.
 
-    With --json: a list with name, about, licence, bytes, address, and the path of a text that is here.
+    With --json: a list with name, address, sha256, bytes, licence, about, and the path of a text that is here.
     """
     from charlstm.config import load_config
     from charlstm.text import remote
@@ -99,7 +96,8 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
         return
     texts = [known[name] for name in dict.fromkeys(names)] or list(known.values())
     if as_json:
-        print_result(True, [_remote_row(text) for text in texts])
+        rows = [{**plain(text), "path": str(text.path) if text.is_here else None} for text in texts]
+        print_result(True, cast(list[RemoteRow], rows))
         return
     width = max(len(text.name) for text in texts)
     for licence, group in itertools.groupby(texts, lambda text: text.licence):
@@ -107,17 +105,6 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
         for text in group:
             click.echo(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
     print_note("`charlstm fetch NAME` fetches one. ✓: it is here.")
-
-
-def _remote_row(text: RemoteText) -> RemoteRow:
-    return {
-        "name": text.name,
-        "about": text.about,
-        "licence": text.licence,
-        "bytes": text.bytes,
-        "address": text.address,
-        "path": str(text.path) if text.is_here else None,
-    }
 
 
 @click.command()
