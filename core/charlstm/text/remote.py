@@ -119,7 +119,7 @@ def _own_text(name: str, value: Any) -> RemoteText:
         scheme, host = urlsplit(address).scheme, urlsplit(address).hostname
     except ValueError:
         scheme, host = "", None
-    if scheme not in ("https", "http") or not host:
+    if scheme not in ("https", "http") or not host or not address.isprintable():
         raise SettingsError(f"The address of {name} begins with https:// or http:// and a host, unlike {address!r}")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise SettingsError(f"The sha256 of {name} is the sum of the text, 64 digits from 0 to f")

@@ -144,6 +144,7 @@ def test_own_list_is_fetched_by_name(server: TextServer, config: Path, capsys: p
         ('mine = "https://example.org/a.txt"', "takes an address and a sum"),
         ('mine = { address = "https://example.org/a.txt" }', "takes an address and a sum"),
         (f'mine = {{ address = "file:///etc/passwd", sha256 = "{"0" * 64}" }}', "begins with https:// or http://"),
+        (f'mine = {{ address = "https://a\\u001b[2J/", sha256 = "{"0" * 64}" }}', "unlike 'https://a\\x1b"),
         ('mine = { address = "https://example.org/a.txt", sha256 = "0" }', "64 digits"),
         (f'"../mine" = {{ address = "https://example.org/a.txt", sha256 = "{"0" * 64}" }}', "cannot name a text"),
     ],
