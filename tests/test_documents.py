@@ -299,7 +299,11 @@ def with_configuration(text: str) -> str:
         (f"`{name}`", f"`{written(each.default)}`", re.sub('("[^"]+")', r"`\1`", each.about))
         for name, each in setting_fields(Config).items()
     ]
-    return with_table(text, ("entry", "default", "what"), *rows, ("`keys`", "none", "keys by action, see below"))
+    rows += [
+        ("`keys`", "none", "keys by action, see below"),
+        ("`texts`", "none", "texts for `charlstm fetch`, in the form that `config init` shows"),
+    ]
+    return with_table(text, ("entry", "default", "what"), *rows)
 
 
 def with_json(text: str) -> str:

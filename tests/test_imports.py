@@ -32,10 +32,10 @@ def test_app_and_core_without_the_engine_load_no_torch() -> None:
     assert "torch" not in loaded
 
 
-def test_first_screen_loads_without_numpy() -> None:
+def test_first_screen_loads_neither_numpy_nor_what_fetches() -> None:
     """numpy takes 0.2 s of the half second until the first paint: of the texts, or of the runs if there are any."""
     loaded = _loaded_after("charlstm_tui.app", "charlstm_tui.corpus.screen", "charlstm_tui.runs.screen")
-    assert not loaded & {"numpy", "torch"}
+    assert not loaded & {"numpy", "torch", "pooch", "requests"}
 
 
 def test_packages_themselves_import_nothing() -> None:

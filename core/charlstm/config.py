@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import platformdirs
-
 from charlstm.errors import SettingsError
+from charlstm.paths import config_path
 from charlstm.setting_fields import number_words, setting, setting_fields
+from charlstm.text.remote import RemoteText, own_texts
 from charlstm.toml_files import TomlFile, read_toml
 from charlstm.training.presets import DEFAULT, PRESETS
 
@@ -53,23 +52,16 @@ class Config:
     mouse: bool = setting(True, "false leaves the mouse to the terminal")
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of an action, such as "train.pause" = "p" or ["p", "space"]."""
+    texts: tuple[RemoteText, ...] = ()
+    """Texts that can be fetched, besides those of the catalogue."""
 
     @property
     def values(self) -> dict[str, Any]:
-        """The entries by name, without ``keys``."""
+        """The entries by name, without ``keys`` and ``texts``."""
         return {name: getattr(self, name) for name in setting_fields(Config)}
 
 
 ENTRIES = tuple(each.name for each in fields(Config))
-
-
-def config_path() -> Path:
-    """Where the configuration is: the file that ``CHARLSTM_CONFIG`` names, or ``config.toml`` in the platform's folder
-    of configurations."""
-    chosen = os.environ.get("CHARLSTM_CONFIG")
-    if chosen:
-        return Path(os.path.expanduser(chosen)).absolute()
-    return platformdirs.user_config_path("charlstm", appauthor=False) / "config.toml"
 
 
 def load_config(path: Path | None = None) -> tuple[Config, tuple[str, ...]]:
@@ -88,9 +80,12 @@ def load_config(path: Path | None = None) -> tuple[Config, tuple[str, ...]]:
         file = read_toml(path or config_path(), "configuration")
     except SettingsError as error:
         return Config(), (str(error),)
-    config = Config()
-    problems: list[str] = []
+    texts, wrong_texts = own_texts(file)
+    config = Config(texts=texts)
+    problems = [*wrong_texts]
     for name, value in file.entries.items():
+        if name == "texts":
+            continue
         if name == "keys":
             keys, wrong = _keys(file, value)
             config, problems = replace(config, keys=keys), [*problems, *wrong]
@@ -126,6 +121,10 @@ def example_config() -> str:
         "# Keys by action; docs/configuration.md lists the actions. All other entries stand above.",
         "[keys]",
         '# "train.pause" = "p"',
+        "",
+        "# Texts to fetch besides those of the catalogue: the address and the SHA-256 of each.",
+        "[texts]",
+        '# my-text = { address = "https://…", sha256 = "…" }',
     ]
     return "\n".join(lines) + "\n"
 

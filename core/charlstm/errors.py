@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
         return 128 + signal.Signals[name]
 
 
-Action = Literal["train", "resume", "watch", "stop", "import", "generate", "use_folder", "choose_runs_dir"]
+Action = Literal["train", "fetch", "resume", "watch", "stop", "import", "generate", "use_folder", "choose_runs_dir"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Advice:
 
     action: Action
     target: str = ""
-    """The name of a run, or the path of a file or folder."""
+    """The name of a run or of a text, or the path of a file or folder."""
 
     setting: str = ""
     """The setting to change, with ``resume``."""

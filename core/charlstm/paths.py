@@ -1,4 +1,4 @@
-"""The program's own folders on this system: cache, state and data.
+"""The program's own folders on this system: cache, state and data; and the user's configuration.
 
 An environment variable can move each of them. Where runs are kept is decided in ``charlstm.runs``.
 """
@@ -30,8 +30,18 @@ def state_dir(*, make: bool = True) -> Path:
 
 
 def data_dir() -> Path:
-    """The folder of runs when no other is chosen, which may not exist yet. ``CHARLSTM_DATA`` moves it."""
+    """The folder of fetched texts, and of runs when no other is chosen. It may not exist yet. ``CHARLSTM_DATA`` moves
+    it."""
     return _private_folder("CHARLSTM_DATA", platformdirs.user_data_path(_APP, appauthor=False), make=False)
+
+
+def config_path() -> Path:
+    """Where the user's configuration is: the file that ``CHARLSTM_CONFIG`` names, or ``config.toml`` in the platform's
+    folder of configurations."""
+    chosen = os.environ.get("CHARLSTM_CONFIG")
+    if chosen:
+        return Path(os.path.expanduser(chosen)).absolute()
+    return platformdirs.user_config_path(_APP, appauthor=False) / "config.toml"
 
 
 def _private_folder(variable: str, default: Path, make: bool = True) -> Path:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.config import ENTRIES, Config, config_path, example_config, load_config, written
+from charlstm.config import ENTRIES, Config, example_config, load_config, written
 from charlstm.errors import SettingsError
+from charlstm.paths import config_path
 from charlstm.training.settings_file import load_settings
 
 

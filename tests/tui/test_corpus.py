@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import NASTY, record
+from text_server import missing, stopping_until, text_server, whole
 from wrapped_prose import prose
 
 PROSE = "It was the best of times, it was the worst of times.\n" * 400
@@ -108,7 +110,7 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
     other.write_text("x")
     gone = tmp_path / "gone.txt"
     found = sections(Path.cwd(), [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source")])
-    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "PLAY AT ONCE", "BUILT IN"]
+    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "PLAY AT ONCE", "BUILT IN", "TO FETCH"]
     assert [[entry.name for entry in section.entries] for section in found[:3]] == [
         ["mine.txt", "..", "data/"],
         ["anna.txt", "notes.md"],
@@ -122,7 +124,7 @@ def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(
     for name in names:
         Path(name).write_text("x")
     found = sections(Path.cwd(), [])
-    assert [section.title for section in found] == ["PLAY AT ONCE", "BUILT IN", "FOLDER"]
+    assert [section.title for section in found] == ["PLAY AT ONCE", "BUILT IN", "FOLDER", "TO FETCH"]
     assert first_entry(found) == BoxModel()
 
 
@@ -149,6 +151,33 @@ def test_a_given_text_comes_first() -> None:
     given, *others = sections(Path.cwd(), [], "python-reference")
     assert given.title == "GIVEN"
     assert not any(entry.name == "python-reference" for section in others for entry in section.entries)
+
+
+@pytest.mark.usefixtures("counted")
+async def test_text_is_fetched_after_a_question_and_esc_keeps_nothing(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    with text_server() as server:
+        monkeypatch.setattr("charlstm.text.remote.shipped", lambda: (server.text(),))
+        server.answers["/names.txt"] = stopping_until(go_on)
+        async with driven(places, text="names") as app:
+            await app.shows("▸ names", "20,000 names. Licence: MIT.", "Enter fetch")
+            await app.press("enter", shows=("Fetch names, 0.2 MB, from 127.0.0.1?", "yes, fetch it"))
+            assert not server.requests
+            await app.press("enter", shows=("Fetching names …", " 47%"))
+            await app.press("escape", lacks="Fetching names")
+            go_on.set()
+            await app.shows("TO FETCH")
+            server.answers["/names.txt"] = missing
+            await app.press("enter", "y", shows="answered 404")
+            assert not list(paths.data_dir().rglob("names.txt"))
+            server.answers["/names.txt"] = whole
+            await app.press("enter", "y", shows=("GIVEN", "name 0", "20,000 lines"))
+            assert "TO FETCH" not in app.text()
+            await app.press("enter", mode="train")
+    found = sections(Path.cwd(), [])
+    assert [each.name for section in found if section.title == "FETCHED" for each in section.entries] == ["names"]
 
 
 def test_reference_reads_a_text_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.safe_workers import SafeWorkers
+from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList, SteadyScreen
@@ -44,6 +46,8 @@ class Choice:
 
 FRAME = 6
 """Columns of a dialog that its border and its padding take."""
+BAR = 40
+"""Columns of the bar that shows how far something is."""
 USUAL_WIDTH, MOST_WIDTH = 64, 100
 """Columns of a dialog, and of one with long lines, where the terminal has as many."""
 
@@ -152,24 +156,40 @@ class ChoiceDialog(Dialog):
 
 class WaitDialog(SafeWorkers, Dialog):
     """Shows a sentence while ``job`` runs in a thread, and returns its result, or the :class:`CharLSTMError` that it
-    raised; ``None`` after Esc. Keys wait meanwhile."""
+    raised; ``None`` after Esc. Keys wait meanwhile. The job calls its argument with (done, total) to show a bar; after
+    Esc that raises :class:`Cancelled`."""
 
-    def __init__(self, words: str, job: Callable[[], Any]) -> None:
+    def __init__(self, words: str, job: Callable[[Callable[[int, int], None]], Any]) -> None:
         super().__init__()
         self._words, self._job = visible(words, keep=""), job
+        self._line = Static(Content(self._words))
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static(Content(self._words))
+            yield self._line
             yield Static(Content("Esc cancel"), classes="dialog-keys")
 
     def opened(self) -> None:
         self.run_worker(self._wait())
 
     async def _wait(self) -> None:
-        result = None
+        result, loop, shown = None, asyncio.get_running_loop(), Content()
+
+        def job(check: Callable[[], None]) -> Any:
+            def show(done: int, total: int) -> None:
+                nonlocal shown
+                check()
+                share = done / total if total else 0.0
+                drawn = (bar(share, BAR).ljust(BAR, "░"), "$primary")
+                content = Content.assemble(self._words, "\n\n", drawn, f" {share:4.0%}")
+                if content != shown:
+                    shown = content
+                    loop.call_soon_threadsafe(self._line.update, content)
+
+            return self._job(show)
+
         try:
-            result = await in_thread(lambda check: self._job())
+            result = await in_thread(job)
         except CharLSTMError as error:
             result = error
         finally:

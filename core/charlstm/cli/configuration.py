@@ -42,7 +42,7 @@ def path_(as_json: bool) -> None:
 
     With --json: {"path", "exists"}.
     """
-    from charlstm.config import config_path
+    from charlstm.paths import config_path
 
     place = config_path()
     result: ConfigPath = {"path": str(place), "exists": place.exists()}
@@ -69,9 +69,14 @@ def show(path: Path | None, as_json: bool) -> None:
     for problem in problems:
         print_note(problem)
     keys = {action: list(keys) for action, keys in loaded.keys.items()}
-    result = cast(ConfigValues, {**loaded.values, "keys": keys})
+    texts = {each.name: {"address": each.address, "sha256": each.sha256} for each in loaded.texts}
+    result = cast(ConfigValues, {**loaded.values, "keys": keys, "texts": texts})
     lines = [f"{name} = {written(value)}" for name, value in loaded.values.items()]
     lines += ["", "[keys]", *(f"{written(action)} = {written(tuple(each))}" for action, each in keys.items())]
+    lines += ["", "[texts]"]
+    for each in loaded.texts:
+        address, sha256 = written(each.address), written(each.sha256)
+        lines.append(f"{written(each.name)} = {{ address = {address}, sha256 = {sha256} }}")
     print_result(as_json, result, "\n".join(lines))
 
 
@@ -86,7 +91,8 @@ def init(path: Path | None, as_json: bool) -> None:
     With --json: {"path", "exists"}.
     """
     from charlstm import user_files
-    from charlstm.config import config_path, example_config
+    from charlstm.config import example_config
+    from charlstm.paths import config_path
 
     place = path or config_path()
     try:
@@ -112,7 +118,8 @@ def check(path: Path | None, as_json: bool) -> None:
 
     With --json: {"path", "exists", "problems"}.
     """
-    from charlstm.config import config_path, load_config
+    from charlstm.config import load_config
+    from charlstm.paths import config_path
 
     place = path or config_path()
     _, problems = load_config(path)

@@ -163,7 +163,8 @@ def _folders(runs_dir: Path | None, problems: list[str]) -> dict[str, str]:
 
 
 def _configuration(problems: list[str]) -> dict[str, str]:
-    from charlstm.config import config_path, load_config
+    from charlstm.config import load_config
+    from charlstm.paths import config_path
 
     place = config_path()
     _, wrong = load_config()

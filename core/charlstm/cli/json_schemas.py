@@ -63,7 +63,22 @@ class TextRow(TypedDict):
     bytes: NotRequired[int]
     """Only with a file."""
     chars: NotRequired[int | None]
-    """Only with a built-in text: about so many, or ``null`` where that is not known."""
+    """Only with a built-in text: about so many, ``null`` if unknown."""
+
+
+class RemoteRow(TypedDict):
+    """A text that can be fetched, from ``fetch``."""
+
+    name: str
+    address: str
+    sha256: str
+    bytes: int | None
+    """``null`` if unknown."""
+    licence: str
+    """Empty for a text of your own list."""
+    about: str
+    path: str | None
+    """``null`` until it is fetched."""
 
 
 class Baseline(TypedDict):
@@ -206,7 +221,7 @@ class RunRow(TypedDict):
     the first validation."""
     read_share: float | None
     """The share of the held-out part, 0 to 1, that the model had read before: a loss on it is lower than on new text.
-    ``null`` where that is not known."""
+    ``null`` if unknown."""
     read_by: str | None
     """The model that had read it, from which training started; empty where the training part has the same words.
     ``null`` where no other model had read it."""
@@ -227,7 +242,7 @@ class RunRow(TypedDict):
     """Size of the run's folder."""
     message: str
     slowdown: float | None
-    """How many times as long training takes now because other programs use the processor; ``null`` if not known, or
+    """How many times as long training takes now because other programs use the processor; ``null`` if unknown, or
     if the run does not train."""
     path: str
     tags: list[str]
@@ -235,7 +250,7 @@ class RunRow(TypedDict):
     notes: str
     """The user's note on the run; empty without one."""
     created: float | None
-    """Unix seconds; ``null`` when the run's ``run.json`` cannot be read."""
+    """Unix seconds; ``null`` if its ``run.json`` cannot be read."""
 
 
 class NotesResult(TypedDict):
@@ -311,7 +326,7 @@ class InfoResult(TypedDict):
     vocab_size: int
     parameters: int
     loss: float | None
-    """Validation loss of the model, in nats per character; ``null`` when the file does not say."""
+    """Validation loss of the model, in nats per character; ``null`` where the file does not say."""
     loss_kind: Literal["whole", "estimate"] | None
     """As ``best_kind`` of ``runs``; ``null`` where the file does not say."""
     read_share: float | None
@@ -444,7 +459,7 @@ class EvalResult(LossFigures):
     """How well a model predicts a text, from ``eval``."""
 
     read_share: float | None
-    """The share of the text, 0 to 1, that the model was trained on; ``null`` where that is not known."""
+    """The share of the text, 0 to 1, that the model was trained on; ``null`` if unknown."""
     read_by: str | None
     """The model from which its run started, if that one has read it; else ``null``."""
     dynamic: NotRequired[DynamicResult]
@@ -616,7 +631,7 @@ class NamedCellRow(TypedDict):
     places: int
     """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
     step: int | None
-    """Training steps of the model; ``null`` where the model's file does not say."""
+    """Training steps of the model; ``null`` where the file does not say."""
 
 
 class CellScoreRow(TypedDict):
@@ -748,6 +763,8 @@ class ConfigValues(TypedDict):
     mouse: bool
     keys: dict[str, list[str]]
     """Keys by the id of an action."""
+    texts: dict[str, dict[str, str]]
+    """``address`` and ``sha256`` of texts by name."""
 
 
 class ConfigCheck(TypedDict):
@@ -772,6 +789,7 @@ class DoctorResult(TypedDict):
 
 SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
+    "fetch": list[RemoteRow],
     "stats": StatsResult,
     "presets": list[PresetRow],
     "presets --settings": list[ListedSetting],

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "corpora": ("texts", "List the texts in ./data and the built-in texts"),
+    "fetch": ("texts", "Fetch a text of the catalogue, or list these"),
     "stats": ("texts", "Show statistics of a text, and how hard it is to predict"),
     "presets": ("training", "List the presets or all settings, or estimate what presets take"),
     "train": ("training", "Train on a text"),
@@ -241,7 +242,7 @@ def _advised_command(advice: Advice) -> str:
             return f"`{shell_command('resume', advice.target)}{option}`"
         case "stop":
             return f"`{shell_command('control', advice.target, 'stop')}`"
-        case "watch" | "import" | "generate":
+        case "fetch" | "watch" | "import" | "generate":
             return f"`{shell_command(advice.action, advice.target)}`"
         case "use_folder":
             return f"such as {shell_word(advice.target)}"

@@ -111,11 +111,21 @@ def complete_model(context: click.Context, parameter: click.Parameter, start: st
 
 
 def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Names of built-in texts, or files if none matches."""
+    """Names of built-in and fetched texts, or files if none matches."""
     from charlstm.text.builtin import builtins
+    from charlstm.text.remote import configured_catalogue
 
-    found = [CompletionItem(each.name) for each in builtins() if start and each.name.startswith(start)]
+    fetched = [name for name, text in configured_catalogue().items() if text.is_here]
+    names = [*(each.name for each in builtins()), *fetched]
+    found = [CompletionItem(name) for name in names if start and name.startswith(start)]
     return found or [CompletionItem(start, type="file")]
+
+
+def complete_remote(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Names of texts that can be fetched."""
+    from charlstm.text.remote import configured_catalogue
+
+    return [CompletionItem(name) for name in configured_catalogue() if name.startswith(start)]
 
 
 def complete_setting(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:

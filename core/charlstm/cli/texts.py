@@ -1,17 +1,29 @@
-"""Commands on texts and on the program's folders: ``corpora``, ``stats``, ``cache``, ``paths``."""
+"""Commands on texts and on the program's folders: ``corpora``, ``fetch``, ``stats``, ``cache``, ``paths``."""
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import math
 from typing import cast
 
 import click
 
-from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, StatsResult, TextRow
-from charlstm.cli.options import json_option, load_corpus, number_option, text_argument, text_options
+from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, RemoteRow, StatsResult, TextRow
+from charlstm.cli.options import (
+    complete_remote,
+    examples,
+    json_option,
+    load_corpus,
+    number_option,
+    text_argument,
+    text_options,
+)
 from charlstm.cli.output import format_size, print_note, print_result
-from charlstm.display import BITS_PER_NAT, described, plural, symbol, visible
+from charlstm.display import BITS_PER_NAT, described, plural, shell_command, symbol, visible
+from charlstm.errors import TextError
 from charlstm.fields import plain
+from charlstm.line import TerminalLine
 from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
 from charlstm.text.units import PREVIEWED, kind_of_units, proposed
@@ -23,18 +35,21 @@ BAR_WIDTH = 30
 @click.command()
 @json_option
 def corpora(as_json: bool) -> None:
-    """List the texts in ./data and the built-in texts, which are part of Python.
+    """List the texts in ./data, those that were fetched, and the built-in texts, which are part of Python.
 
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
     from charlstm.text.builtin import builtins
     from charlstm.text.catalogue import find_texts
+    from charlstm.text.remote import configured_catalogue
 
     texts = [text for text in find_texts() if text.group != "folder"]
     rows: list[TextRow] = [
         {"name": ("data/" if text.group == "data" else "") + text.name, "bytes": text.bytes, "about": ""}
         for text in texts
     ]
+    fetched = [each for each in configured_catalogue().values() if each.is_here]
+    rows += [{"name": each.name, "bytes": each.path.stat().st_size, "about": each.about} for each in fetched]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
     if as_json:
         print_result(True, rows)
@@ -44,6 +59,53 @@ def corpora(as_json: bool) -> None:
         size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row.get('chars') or 0:,} characters"
         click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
     print_note("Any text file or folder of text files can be used too, and - for standard input.")
+
+
+@click.command(
+    epilog=examples("charlstm fetch", "charlstm fetch names"),
+)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_remote)
+@json_option
+def fetch(names: tuple[str, ...], as_json: bool) -> None:
+    """Fetch the texts NAME from the internet, or list the catalogue of texts that can be fetched.
+
+    A text is checked by its SHA-256 and kept in your data folder; afterwards its NAME can be given as a TEXT. The table
+    [texts] of the configuration adds texts of your own.
+
+    With --json: a list with name, address, sha256, bytes, licence, about, and the path of a text that is here.
+    """
+    from charlstm.config import load_config
+    from charlstm.text import remote
+
+    config, problems = load_config()
+    for problem in problems:
+        print_note(problem)
+    known = remote.catalogue(config.texts)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`charlstm fetch` lists what can be fetched"
+            raise TextError(f"There is no text {name} in the catalogue: {hint}")
+    for name in dict.fromkeys(names):
+        with TerminalLine() as bar:
+            bar.draw(None, f"fetching {name} from {known[name].host}")
+            path = remote.fetch(known[name], bar.stage(f"fetching {name}"))
+        if not as_json:
+            click.echo(path)
+    if names and not as_json:
+        print_note(f"Next: {shell_command('train', names[-1])}")
+        return
+    texts = [known[name] for name in dict.fromkeys(names)] or list(known.values())
+    if as_json:
+        rows = [{**plain(text), "path": str(text.path) if text.is_here else None} for text in texts]
+        print_result(True, cast(list[RemoteRow], rows))
+        return
+    width = max(len(text.name) for text in texts)
+    for licence, group in itertools.groupby(texts, lambda text: text.licence):
+        click.echo(f"Licence: {licence}" if licence else "From your configuration")
+        for text in group:
+            click.echo(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
+    print_note("`charlstm fetch NAME` fetches one. ✓: it is here.")
 
 
 @click.command()
@@ -84,6 +146,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     )
     guessed = options.encoding is None and found.encoding not in ("utf-8", "mixed") and STDIN not in text
     choices = encoding_choices(text, options) if guessed else ()
+    for address in corpus.report.addresses:
+        click.echo(f"from       {visible(address, keep='')}")
     click.echo(f"read as    {found.encoding}{' (a guess)' * bool(choices)}, newlines {found.newlines}")
     for name, line in choices[:3]:
         click.echo(f"           {f'--encoding {name}':<22} {visible(line, keep='')}")

@@ -277,6 +277,7 @@ def _report(items: tuple[Item, ...], reading: _Reading, line_begins: str) -> Rea
         boilerplate=tuple(reading.boilerplate),
         files=tuple(str(item.path) for item in items[:FILES_NAMED] if item.path is not None),
         file_count=len(items) or 1,
+        addresses=tuple(item.address for item in items if item.address),
         version=builtin.version() if any(item.builtin for item in items) else None,
         joined_lines=len(joined.begins()) + joined.paragraphs,
         paragraphs=joined.paragraphs,

@@ -154,6 +154,8 @@ class ReadReport:
     file_count: int = 1
     version: str | None = None
     """The version of Python that a built-in text belongs to."""
+    addresses: tuple[str, ...] = ()
+    """Where texts among the files were fetched from."""
     joined_lines: int = 0
     """Lines of the files that were joined into ``paragraphs``."""
     paragraphs: int = 0

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from charlstm import arguments
 from charlstm.display import visible
-from charlstm.errors import TextError
+from charlstm.errors import Advice, TextError
 from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
-from charlstm.text import builtin
+from charlstm.text import builtin, remote
 from charlstm.text.encoding import find_encoding
 from charlstm.text.reading import Tally, TextOptions, converted, decoded
 
@@ -57,6 +57,8 @@ class Item:
     path: Path | None = None
     builtin: str | None = None
     text: str | None = None
+    address: str = ""
+    """Where the file was fetched from, if it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,12 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
         if builtin.is_builtin(given):
             builtin.pieces(given)  # raises when this Python does not have it
             return given, given, [Item(given, builtin=given)]
+        if (text := remote.configured_catalogue().get(given)) is not None:
+            if text.is_here:
+                return _resolve_one(str(text.path), options, skipped)
+            size = text.size and f", {text.size},"
+            sentence = f"There is no file {shown}; the text {shown} of the catalogue{size} was not fetched yet"
+            raise TextError(sentence, Advice("fetch", given)) from None
         raise _unreadable(shown, error, path) from None
     if stat.S_ISDIR(mode):
         refused: list[str] = []
@@ -138,7 +146,7 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
         return path.resolve().name or "texts", str(path), [Item(visible(str(file), keep=""), file) for file in files]
     if (kind := special_kind(mode)) is not None:
         raise _special(kind, shown)
-    return path.name, str(path), [Item(shown, path)]
+    return path.name, str(path), [Item(shown, path, address=remote.address_of(path))]
 
 
 _REMEDIES: dict[SpecialKind, str] = {
@@ -166,7 +174,7 @@ def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextErro
 
 def _near(path: Path) -> str:
     try:
-        names = [*os.listdir(path.parent), *builtin.TEXTS]
+        names = [*os.listdir(path.parent), *builtin.TEXTS, *remote.catalogue()]
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, n=1)

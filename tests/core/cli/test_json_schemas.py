@@ -50,6 +50,7 @@ def check(value: Any, schema: Any, where: str = "") -> None:
 
 OUTPUTS = """
 corpora | corpora
+fetch | fetch
 stats | stats data/fox.txt
 presets | presets
 presets --settings | presets --settings

@@ -1,4 +1,5 @@
-"""List the texts to choose from: built in, in ``data/``, used before, and in the folder that is being browsed.
+"""List the texts to choose from: built in, in ``data/``, used before, in the folder that is being browsed, fetched and
+to be fetched.
 
 Names and sizes only. A slow disk may take a moment for a folder, so call this in a thread other than the screen's.
 """
@@ -6,7 +7,7 @@ Names and sizes only. A slow disk may take a moment for a folder, so call this i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.builtin import builtins
 from charlstm.text.catalogue import recent_texts, remember_text
+from charlstm.text.remote import RemoteText, catalogue
 from charlstm_tui.formatting import working_folder
 
 Named = TypeVar("Named", "ListedText", "Folder")
@@ -67,7 +69,23 @@ class BoxModel:
     place: str = DEMO
 
 
-Entry = ListedText | Folder | BoxModel
+@dataclass(frozen=True, slots=True)
+class ToFetch:
+    """A text of the catalogue that is not here yet."""
+
+    text: RemoteText
+
+    @property
+    def name(self) -> str:
+        return self.text.name
+
+    @property
+    def place(self) -> str:
+        """What the cursor finds it by."""
+        return self.text.name
+
+
+Entry = ListedText | Folder | BoxModel | ToFetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +98,24 @@ class Section:
     problem: str = ""
 
 
-def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | None = None) -> tuple[Section, ...]:
-    """All texts to choose from. ``recent`` are sources with the times of their last use (Unix seconds).
+def sections(
+    browsed: Path,
+    recent: Iterable[tuple[float, str]],
+    given: str | None = None,
+    own: Iterable[RemoteText] = (),
+) -> tuple[Section, ...]:
+    """All texts to choose from. ``recent`` are sources with the times of their last use (Unix seconds), ``own`` the
+    texts to fetch of the configuration.
 
     The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those used
-    before. Then come the model in the box and the built-in texts. A folder without a ``.txt`` file comes last: it has
-    no texts, or, like a clone of a repository, other files that few want to train on.
+    before. Then come the model in the box, the built-in texts and those that were fetched. A folder without a ``.txt``
+    file comes after them: it has no texts, or, like a clone of a repository, other files that few want to train on.
+    Last are the texts that can be fetched.
     """
+    remote = catalogue(own)
     first: list[Section] = []
     known: set[str] = set()
-    if given is not None:
-        text = _given_text(given)
+    if given is not None and (text := _given_text(given, remote)) is not None:
         known.add(text.source)
         first.append(Section("GIVEN", "", (text,)))
     entries, problem = _entries(browsed)
@@ -104,6 +129,9 @@ def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | No
     known |= {
         entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, ListedText)
     }
+    here_already = [_fetched(each) for each in remote.values() if each.is_here]
+    fetched = tuple(each for each in here_already if each.source not in known)
+    known |= {each.source for each in fetched}
     listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
     if demo_path() is not None:
         listed.append(Section("PLAY AT ONCE", "", (BoxModel(),)))
@@ -111,12 +139,15 @@ def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | No
         ListedText(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known
     )
     listed.append(Section("BUILT IN", "", built_in))
+    listed.append(Section("FETCHED", "", fetched))
+    to_fetch = tuple(ToFetch(each) for each in remote.values() if not each.is_here)
     has_texts = browsed != here or any(is_likely_text(text) for text in texts)
     return (
         *first,
         *([folder] if has_texts else ()),
         *(one for one in listed if one.entries),
         *([] if has_texts else [folder]),
+        *([Section("TO FETCH", "not here yet", to_fetch)] if to_fetch else []),
     )
 
 
@@ -135,7 +166,7 @@ def is_likely_text(text: ListedText) -> bool:
 
 def first_entry(found: Sequence[Section]) -> ListedText | BoxModel | None:
     """What the cursor is on at first: the text that was given, else a likely text, else the model in the box."""
-    entries = [entry for section in found for entry in section.entries if not isinstance(entry, Folder)]
+    entries = [entry for section in found for entry in section.entries if isinstance(entry, (ListedText, BoxModel))]
     likely = (each for each in entries if isinstance(each, BoxModel) or is_likely_text(each) or not _is_file(each))
     return entries[0] if found and found[0].title == "GIVEN" else next(likely, entries[0] if entries else None)
 
@@ -158,13 +189,20 @@ def remember(source: str, name: str, chars: int) -> None:
         remember_text([source], name, chars)
 
 
-def _given_text(source: str) -> ListedText:
+def _given_text(source: str, remote: Mapping[str, RemoteText]) -> ListedText | None:
+    """The text of the command line; ``None`` for one that can be fetched and is not here."""
     path = Path(os.path.expanduser(source))
     if source == path.name and not path.exists():
         for builtin in builtins():
             if builtin.name == source:
                 return ListedText(source, source, chars=builtin.chars)
+        if (text := remote.get(source)) is not None:
+            return _fetched(text) if text.is_here else None
     return ListedText(str(path.absolute()), path.name or source, octets=_octets(path))
+
+
+def _fetched(text: RemoteText) -> ListedText:
+    return ListedText(str(text.path), text.name, octets=_octets(text.path))
 
 
 def _octets(path: Path) -> int | None:

@@ -10,7 +10,7 @@ from textual.reactive import var
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import key_of
-from charlstm_tui.corpus.sources import BoxModel, Entry, Folder, Section, first_entry
+from charlstm_tui.corpus.sources import BoxModel, Entry, Folder, Section, ToFetch, first_entry
 from charlstm_tui.formatting import count, home, shorten, size, typed_path, working_folder
 from charlstm_tui.widgets.row_list import Row, RowList
 
@@ -27,7 +27,7 @@ class TextList(RowList):
         self._placed = False
 
     def go_to(self, target: str) -> None:
-        """Put the cursor on what has this place, now or when it is listed."""
+        """Put the cursor on what has this place or name, now or when it is listed."""
         self._target = target
         self._place_cursor()
 
@@ -76,7 +76,7 @@ class TextList(RowList):
                 targets.add(str(working_folder() / typed_path(self._target)))
         for section in self.sections:
             for entry in section.entries:
-                if entry.place in targets:
+                if targets & {entry.place, entry.name}:
                     self._target = None
                     self.move_to(_key(section, entry))
                     return
@@ -92,7 +92,8 @@ def _line(entry: Entry, width: int) -> Content:
         return Content.styled(visible(entry.name, keep=""), "$secondary")
     if isinstance(entry, BoxModel):
         return Content.styled(shorten(entry.name, width), "$accent")
-    figure = count(entry.chars) if entry.chars is not None else size(entry.octets) if entry.octets is not None else ""
+    chars, octets = (None, entry.text.bytes) if isinstance(entry, ToFetch) else (entry.chars, entry.octets)
+    figure = count(chars) if chars is not None else size(octets) if octets is not None else ""
     cells = max(4, width - len(figure) - 1)
     name = Content(shorten(visible(entry.name, keep=""), cells)).truncate(cells, ellipsis=True)
     return Content.assemble(name, " " * max(1, width - name.cell_length - len(figure)), (figure, "$quiet"))

@@ -23,16 +23,17 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.reading import TextOptions
+from charlstm.text.remote import RemoteText, fetch
 from charlstm.text.sources import resolve
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
-from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, recently_used, remember, sections
+from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, ToFetch, recently_used, remember, sections
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
 from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
-from charlstm_tui.dialogs import PathDialog, ask
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, WaitDialog, ask
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.view import View, is_detached
@@ -122,12 +123,12 @@ class TextsView(View):
     @work(exclusive=True, group="list")
     async def reload(self, came_from: Path | None = None) -> None:
         """List again what there is to choose from. ``came_from`` is the folder that was left for another."""
-        browsed, recent, given = self._browsed, self._recent, self._given
+        browsed, recent, given, own = self._browsed, self._recent, self._given, self.charlstm.config.texts
         try:
             recent += await in_thread(lambda check: recently_used())
         except CharLSTMError as error:
             self.charlstm.notify_error_once(str(error))
-        found = await in_thread(lambda check: sections(browsed, recent, given))
+        found = await in_thread(lambda check: sections(browsed, recent, given, own))
         if is_detached(self):
             return
         self.texts.sections = found
@@ -162,6 +163,8 @@ class TextsView(View):
             self.otherwise = f"{key_of('corpus.use')} opens {visible(entry.name, keep='')}"
         elif isinstance(entry, BoxModel):
             self.otherwise = f"{BOX} {key_of('corpus.use')} plays it at once."
+        elif isinstance(entry, ToFetch):
+            self.otherwise = f"{_description(entry.text)}\n\n{key_of('corpus.use')} fetches it."
         else:
             self.otherwise = f"No text here. {key_of('corpus.open_path')} opens one by its path."
         self.post_message(self.Changed())
@@ -255,8 +258,8 @@ class TextsView(View):
 
     def labels(self) -> dict[str, str]:
         entry = self.texts.current
-        use = "open folder" if isinstance(entry, Folder) else "play" if isinstance(entry, BoxModel) else "use"
-        labels = {"corpus.use": use}
+        uses = {Folder: "open folder", BoxModel: "play", ToFetch: "fetch"}
+        labels = {"corpus.use": uses.get(type(entry), "use")}
         if self.text is not None:
             choice = self.text.choice
             labels |= {
@@ -274,10 +277,27 @@ class TextsView(View):
             self.browse(entry.path)
         elif isinstance(entry, BoxModel):
             self.charlstm.play(DEMO)
+        elif isinstance(entry, ToFetch):
+            self._ask_to_fetch(entry.text)
         elif choice is not None and not (state := self._state(choice)).problem:
             self._welcome.display = False
             self._remember(state)
             self.charlstm.use_corpus(choice)
+
+    def _ask_to_fetch(self, text: RemoteText) -> None:
+        def fetched(answer: Path | CharLSTMError) -> None:
+            if isinstance(answer, CharLSTMError):
+                self.charlstm.show_error(str(answer))
+            else:
+                self.texts.go_to(str(answer))
+                self.reload()
+
+        def agreed(_: bool) -> None:
+            ask(self, WaitDialog(f"Fetching {text.name} …", lambda progress: fetch(text, progress)), fetched)
+
+        choices = [Choice("y", "yes, fetch it", True), Choice("n", "no", None)]
+        what = f"{text.name}, {text.size}," if text.size else text.name
+        ask(self, ChoiceDialog(f"Fetch {what} from {text.host}?", _description(text), choices), agreed)
 
     @work(group="remember")
     async def _remember(self, state: TextState) -> None:
@@ -362,6 +382,13 @@ class TextsView(View):
     def begin_action(self, action: Action) -> None:
         if action.handler not in ("back", "find"):  # what is done is done to the text that the cursor is on now
             self.texts.stay()
+
+
+def _description(text: RemoteText) -> str:
+    """What a text is that can be fetched."""
+    if not text.licence:
+        return f"A text of your configuration: {text.address}"
+    return f"{text.about[:1].upper()}{text.about[1:]}. Licence: {text.licence}."
 
 
 def _seconds_left(todo: int, done: int, seconds: float) -> float | None:

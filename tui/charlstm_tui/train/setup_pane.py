@@ -331,7 +331,7 @@ class SetupPane(View):
                     self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
 
             job = partial(try_start, name, path, facts.record, corpus.split)
-            ask(self, WaitDialog(f"Reading {name} …", job), read)
+            ask(self, WaitDialog(f"Reading {name} …", lambda progress: job()), read)
 
     def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""

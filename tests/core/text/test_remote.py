@@ -1,0 +1,187 @@
+"""Fetching texts: what is kept is what was asked for, and of what goes wrong nothing is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from charlstm.cli.main import run
+from charlstm.config import load_config
+from charlstm.errors import TextError
+from charlstm.paths import data_dir
+from charlstm.text import remote
+from charlstm.text.corpus import open_corpus
+from charlstm.text.remote import RemoteText, fetch, shipped
+from text_server import NAMES, TextServer, changed, cut, endless, leading_to, missing, text_server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextServer]:
+    """A server with the only text of the catalogue."""
+    with text_server() as started:
+        monkeypatch.setattr(remote, "shipped", lambda: (started.text(),))
+        yield started
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
+    return path
+
+
+def kept() -> list[Path]:
+    return [path for path in data_dir().rglob("*") if path.is_file()]
+
+
+def assert_refused(text: RemoteText, *words: str) -> None:
+    with pytest.raises(TextError) as caught:
+        fetch(text)
+    assert not kept()
+    assert str(caught.value).startswith("names was not fetched, and nothing was kept: ")
+    for each in words:
+        assert each in str(caught.value)
+
+
+def test_catalogue_has_addresses_of_commits_and_sums() -> None:
+    assert len(shipped()) == 9
+    for text in shipped():
+        assert re.fullmatch(r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/[\w/.%-]+", text.address)
+        assert re.fullmatch("[0-9a-f]{64}", text.sha256)
+        assert text.bytes
+        assert text.licence
+        assert len(text.about) <= 42  # a line of `fetch` has 80 columns
+
+
+def test_text_is_fetched_once_with_progress(server: TextServer) -> None:
+    steps: list[tuple[int, int]] = []
+    path = fetch(server.text(), lambda done, total: steps.append((done, total)))
+    assert path.read_bytes() == NAMES
+    assert steps == sorted(steps)
+    assert len(steps) > 2
+    assert steps[-1] == (len(NAMES), len(NAMES))
+    assert fetch(server.text()) == path
+    assert len(server.requests) == 1
+    path.write_bytes(b"changed")
+    assert fetch(server.text()).read_bytes() == NAMES
+
+
+def test_other_content_is_refused_by_its_sum(server: TextServer) -> None:
+    server.answers["/names.txt"] = changed
+    assert_refused(server.text(), "127.0.0.1 sent another text")
+
+
+def test_cut_connection_and_error_keep_nothing(server: TextServer) -> None:
+    server.answers["/names.txt"] = cut
+    assert_refused(server.text(), "was cut")
+    server.answers["/names.txt"] = missing
+    assert_refused(server.text(), "answered 404 Not Found", server.address)
+
+
+def test_more_than_announced_is_not_read_on(server: TextServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_refused(server.text(size=1000), "more than 1,000 bytes")
+    server.answers["/names.txt"] = endless
+    assert_refused(server.text(), f"more than {len(NAMES):,} bytes")
+    monkeypatch.setattr(remote, "MAX_BYTES", 500_000)
+    assert_refused(server.text(size=None), "more than 500,000 bytes")
+
+
+@pytest.mark.parametrize(
+    "target", ["https://127.0.0.1:{port}/names.txt", "file:///etc/passwd", "ftp://127.0.0.1/names"]
+)
+def test_redirect_to_another_scheme_is_not_followed(server: TextServer, target: str) -> None:
+    target = target.format(port=server.address.rpartition(":")[2])
+    server.answers["/names.txt"] = leading_to(target)
+    assert_refused(server.text(), f"leads to {target}")
+    assert server.requests == ["/names.txt"]
+
+
+def test_redirect_of_the_same_scheme_is_followed(server: TextServer) -> None:
+    server.answers["/old"] = leading_to("/names.txt")
+    assert fetch(server.text(path="/old")).read_bytes() == NAMES
+    assert server.requests == ["/old", "/names.txt"]
+
+
+def test_refused_connection_and_silent_server_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # never accepts
+        text = replace(shipped()[0], name="names", address=f"http://127.0.0.1:{silent.getsockname()[1]}/names.txt")
+        assert_refused(text, "did not answer for 0.1 seconds")
+    assert_refused(text, "cannot be reached")
+
+
+def test_interrupt_while_fetching_keeps_nothing(server: TextServer) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(server.text(), interrupt)
+    assert not kept()
+
+
+def test_own_list_is_fetched_by_name(server: TextServer, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = f'address = "{server.address}/names.txt", sha256 = "{server.text().sha256}"'
+    config.write_text(f"[texts]\nmine = {{ {entry} }}\n")
+    assert run(["config", "show"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["texts"]["mine"]["sha256"] == server.text().sha256
+    assert run(["fetch", "mine"]) == 0
+    printed = capsys.readouterr()
+    assert Path(printed.out.strip()).read_bytes() == NAMES
+    assert "Next: charlstm train mine" in printed.err
+    assert open_corpus("mine").report.addresses == (f"{server.address}/names.txt",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ('mine = "https://example.org/a.txt"', "takes an address and a sum"),
+        ('mine = { address = "https://example.org/a.txt" }', "takes an address and a sum"),
+        (f'mine = {{ address = "file:///etc/passwd", sha256 = "{"0" * 64}" }}', "begins with https:// or http://"),
+        (f'mine = {{ address = "https://a\\u001b[2J/", sha256 = "{"0" * 64}" }}', "unlike 'https://a\\x1b"),
+        ('mine = { address = "https://example.org/a.txt", sha256 = "0" }', "64 digits"),
+        (f'"../mine" = {{ address = "https://example.org/a.txt", sha256 = "{"0" * 64}" }}', "cannot name a text"),
+    ],
+)
+def test_wrong_entry_of_own_list_is_a_sentence_with_its_line(config: Path, entry: str, says: str) -> None:
+    config.write_text(f"[texts]\n{entry}\n")
+    loaded, [problem] = load_config()
+    assert problem.startswith(f"{config}, line 2: ")
+    assert says in problem
+    assert not loaded.texts
+
+
+def test_name_is_given_as_a_text_once_it_is_fetched(
+    server: TextServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["stats", "names"]) == 1
+    assert "names of the catalogue, 0.2 MB, was not fetched yet (`charlstm fetch names`)" in capsys.readouterr().err
+    assert not server.requests
+    assert run(["fetch", "name"]) == 1
+    assert "did you mean names?" in capsys.readouterr().err
+    fetch(server.text())
+    assert run(["stats", "names"]) == 0
+    assert f"from       {server.address}/names.txt" in capsys.readouterr().out
+    assert open_corpus("names").name == "names.txt"
+    (tmp_path / "names").write_text("another text\n" * 100)
+    assert open_corpus("names").sources == (str(tmp_path / "names"),)
+
+
+def test_list_says_what_is_here(server: TextServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fetch", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["bytes"], row["licence"], row["path"]) == ("names", len(NAMES), "MIT", None)
+    assert run(["fetch", "names", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert Path(row["path"]).read_bytes() == NAMES
+    assert run(["fetch"]) == 0
+    assert "✓ names" in capsys.readouterr().out
+    assert run(["corpora", "--json"]) == 0
+    assert {"name": "names", "bytes": len(NAMES), "about": "20,000 names"} in json.loads(capsys.readouterr().out)
