@@ -590,9 +590,9 @@ class NoveltyResult(TypedDict):
     corpus: str
     stretches: list[CopiedStretch]
     units: NotRequired[int]
-    """Units of the text; only with a run that was trained on units, as ``known_units``."""
+    """Only with a run that was trained on units. Units of the text."""
     known_units: NotRequired[list[str]]
-    """Those of them that are units of the run's text."""
+    """Only with ``units``. Those that are units of the run's text."""
 
 
 # -- insight -----------------------------------------------------------------------------------------------------

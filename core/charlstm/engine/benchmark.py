@@ -70,9 +70,8 @@ def measure_and_plan(
     rows, length = fit_batch(settings, text.train_targets)
     device = choose_device(settings.device)
     if text.corpus.options.units is not None and settings.kernel == "auto" and device.type == "cpu":
-        settings = settings.with_changes(
-            kernel="fused"
-        )  # rows that start afresh within a step slow nn to less than half
+        # rows that start afresh within a step slow nn to less than half
+        settings = settings.with_changes(kernel="fused")
     known = find_speed(settings, vocab_size, rows, length) if ranks.world_size == 1 else None
     kernel = known.kernel if known is not None and known.kernel in candidates(settings, device) else None
     measured = measure(settings, vocab_size, device, rows, length, ranks, kernel)

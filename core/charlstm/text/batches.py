@@ -325,7 +325,8 @@ def part_spans(
     if part == "all":
         return (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
     parts = TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).parts
-    return {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
+    spans = {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
+    return tuple(span for span in spans if span.stop - span.start >= 2)
 
 
 def _targets(spans: tuple[Span, ...]) -> int:
