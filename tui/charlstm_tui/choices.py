@@ -41,6 +41,8 @@ class CorpusChoice:
     name: str
     strip_boilerplate: bool = USUAL.strip_boilerplate
     lines: Lines = USUAL.lines
+    units: str | None = None
+    """The units as which the text is read, which then keeps its lines; see ``TextOptions``."""
     clean: bool = False
     split: SplitMode = "tail"
     encoding: str | None = None
@@ -53,7 +55,11 @@ class CorpusChoice:
         if preset == "reference":
             return replace(self, strip_boilerplate=False, lines="keep").options()
         return TextOptions(
-            strip_boilerplate=self.strip_boilerplate, lines=self.lines, clean=self.clean, encoding=self.encoding
+            strip_boilerplate=self.strip_boilerplate,
+            lines="keep" if self.units else self.lines,
+            units=self.units,
+            clean=self.clean,
+            encoding=self.encoding,
         )
 
 

@@ -289,7 +289,7 @@ def _print_units(
 ) -> None:
     """Generate whole units, with a progress bar, and print them as they stand in a text."""
     from charlstm.generation.generate import generate_units
-    from charlstm.text.units import BLANK_LINES
+    from charlstm.text.unit_kinds import BLANK_LINES
 
     count = samples or 1
     with TerminalLine() as bar:

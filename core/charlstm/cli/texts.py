@@ -26,7 +26,7 @@ from charlstm.fields import plain
 from charlstm.line import TerminalLine
 from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
-from charlstm.text.units import PREVIEWED, kind_of_units, proposed
+from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 
 BAR_WIDTH = 30
 """Cells of the longest bar in `stats`."""

@@ -28,7 +28,7 @@ from charlstm.generation.sampling import (
 )
 from charlstm.generation.stepper import Ids, Stepper, StepperState
 from charlstm.generation.threads import blas_threads
-from charlstm.text.units import prefix, separator
+from charlstm.text.unit_kinds import prefix, separator
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model

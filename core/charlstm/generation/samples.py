@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from charlstm.text.units import prefix
+from charlstm.text.unit_kinds import prefix
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model

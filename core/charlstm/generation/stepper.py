@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.generation.clamp import Clamp, check_clamps
-from charlstm.text.units import prefix, separator
+from charlstm.text.unit_kinds import prefix, separator
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model

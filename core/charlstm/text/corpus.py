@@ -42,6 +42,7 @@ from charlstm.text.sources import (
     stamps_of,
 )
 from charlstm.text.sources import ReadProgress as ReadProgress
+from charlstm.text.unit_kinds import kind_of_units
 from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
 
 _BLOCKS = 10
@@ -161,8 +162,8 @@ class Corpus:
         ]
         if len(found[0]) < 2:
             raise TextError(
-                f"{self.name} has no units: no line of it begins with {visible(self.options.units)}; leave out "
-                "--split-units, or choose lines or blank-lines"
+                f"{self.name} has no units: no line of it begins with {visible(self.options.units)}; choose lines, "
+                "blank-lines or another beginning, or read it as one text"
             )
         return np.concatenate([found[0][:-1], found[1]])
 
@@ -181,7 +182,7 @@ class Corpus:
             return ""
         before = self.units[0].start
         left_out = f"; {plural(before, 'character')} before the first are left out" if before else ""
-        return f"{plural(len(self.units), 'unit')}, {visible(units.kind_of_units(self.options.units))}{left_out}"
+        return f"{plural(len(self.units), 'unit')}, {visible(kind_of_units(self.options.units))}{left_out}"
 
     def reading_spans(self, spans: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
         """What is read without a break in ``spans``: each unit by itself, from the last character of the separator

@@ -33,7 +33,7 @@ from charlstm.text.sources import (
     item_text,
     stamps_of,
 )
-from charlstm.text.units import BLANK_LINES
+from charlstm.text.unit_kinds import BLANK_LINES
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
 
 _UNICODE = 0x110000

@@ -16,25 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.text.unit_kinds import BLANK_LINES, prefix
 from charlstm.text.vocabulary import Vocabulary
 
-LINES, BLANK_LINES = "lines", "blank-lines"
-NAMES_UP_TO, NAMES_SHARE = 40, 0.9
-"""A text is taken for a list of short lines where so many of its lines are at most so long."""
-FEWEST = 20
-"""Units below which none are proposed."""
-
 Positions = npt.NDArray[np.int64]
-
-
-def separator(units: str) -> str:
-    """What stands between two units, and ends one that is generated."""
-    return {LINES: "\n", BLANK_LINES: "\n\n"}.get(units, "\n" + units)
-
-
-def prefix(units: str) -> str:
-    """What each unit begins with; empty where nothing is prescribed."""
-    return "" if units in (LINES, BLANK_LINES) else units
 
 
 def unit_edges(ids: npt.NDArray[Any], vocabulary: Vocabulary, units: str) -> Positions:
@@ -112,24 +97,3 @@ def reading_spans(edges: Positions, spans: Sequence[tuple[int, int]]) -> list[tu
         first, last = np.searchsorted(edges[:-1], [start, stop])
         found += [(max(0, begin - 1), end) for begin, end in pairwise(edges[first : last + 1].tolist())]
     return found
-
-
-def kind_of_units(units: str) -> str:
-    """What one of them is, in a few words."""
-    return {LINES: "each line", BLANK_LINES: "each part between blank lines"}.get(units, f"what begins with {units}")
-
-
-PREVIEWED = 20_000
-"""Characters of the beginning of a text by which units are proposed."""
-
-
-def proposed(text: str) -> str:
-    """As which units a text with this beginning, of :data:`PREVIEWED` characters, could be read: tunes in ABC, and
-    names or other short lines. Empty for other texts."""
-    lines = text.split("\n")[:-1]
-    if sum(line.startswith("X:") for line in lines) >= 2 and any(line.startswith("K:") for line in lines):
-        return "X:"
-    if len(lines) < FEWEST or not all(lines):
-        return ""
-    short = sum(len(line) <= NAMES_UP_TO for line in lines)
-    return LINES if short >= NAMES_SHARE * len(lines) and len(set(lines)) > len(lines) / 2 else ""

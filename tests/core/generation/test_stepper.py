@@ -12,7 +12,7 @@ from charlstm.generation import stepper as stepper_module
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.stepper import BLOCK, Stepper
 from charlstm.text.reading import TextOptions
-from charlstm.text.units import separator
+from charlstm.text.unit_kinds import separator
 
 pytestmark = pytest.mark.numeric
 

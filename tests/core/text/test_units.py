@@ -14,7 +14,7 @@ from charlstm.errors import TextError
 from charlstm.text.batches import NO_TARGET, TrainingText, UnitBatches
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.units import proposed
+from charlstm.text.unit_kinds import proposed
 
 POEMS = "\nOne\ntwo\n\nThree\n\n\nFour\n"
 TUNES = "a collection\n\nX:1\nK:D\nabc\n\nX:2\nK:G\ndef\n"
@@ -49,7 +49,7 @@ def test_each_unit_is_read_from_the_end_of_the_separator_before_it() -> None:
 
 
 def test_text_without_units_is_refused_with_a_way_out() -> None:
-    with pytest.raises(TextError, match="no line of it begins with X:; leave out --split-units"):
+    with pytest.raises(TextError, match="no line of it begins with X:; choose lines, blank-lines"):
         corpus_of("no tune\n", "X:").split()
 
 

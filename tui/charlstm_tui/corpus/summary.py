@@ -10,6 +10,7 @@ from textual.content import Content
 from charlstm.display import described, percent, plural, symbol, visible
 from charlstm.text.encoding import ENCODINGS
 from charlstm.text.reading import CLEANED
+from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.text_state import TextState
@@ -17,6 +18,9 @@ from charlstm_tui.formatting import baseline_name, count, loss, unit
 from charlstm_tui.widgets.bars import bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from charlstm.text.corpus import Span, TextSplit
     from charlstm.text.statistics import Statistics
 
 USUAL = 1_000_000  # characters of a text for which the presets are made
@@ -115,6 +119,8 @@ def problem(sentence: str) -> Content:
 def preview(state: TextState) -> Content:
     """The beginning of the text, with a rule wherever a held-out part begins or ends."""
     text = state.beginning or ""
+    if state.split is not None and state.corpus is not None and state.corpus.units:
+        return _preview_of_units(state, state.corpus.units, state.split)
     if state.split is None:
         return Content.assemble(visible(text, keep="\n"), ("" if state.complete else "\n…", "$quiet"))
     parts: list[Content | str | tuple[str, str]] = []
@@ -135,6 +141,26 @@ def preview(state: TextState) -> Content:
             parts += [_rule(f"held out from character {first + 1:,} on"), visible(state.held_out, keep="\n")]
             parts.append(("\n…", "$quiet"))
     return Content.assemble(*parts)
+
+
+def _preview_of_units(state: TextState, units: Sequence[Span], split: TextSplit) -> Content:
+    """The units at the beginning of the text, each with a mark."""
+    text, done = state.beginning or "", units[0].start
+    marks = {False: ("▸ ", "$accent"), True: ("▹ ", "$warning")}
+    parts: list[Content | str | tuple[str, str]] = [
+        marks[False], ("a unit   ", "$quiet"), marks[True], ("one that is held out\n\n", "$quiet")
+    ]  # fmt: skip
+    held_out = iter(split.held_out)
+    here = next(held_out, None)
+    for start, stop in units:
+        if start >= len(text):
+            break
+        while here is not None and here.stop <= stop - 1:
+            here = next(held_out, None)
+        is_held_out = here is not None and here.start <= stop - 1
+        parts += [visible(text[done:start], keep="\n"), marks[is_held_out], visible(text[start:stop], keep="\n")]
+        done = stop
+    return Content.assemble(*parts, ("" if state.complete else "\n…", "$quiet"))
 
 
 def preview_chars(state: TextState) -> int:
@@ -174,6 +200,11 @@ def hints(state: TextState, width: int) -> Content:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
     if joined := corpus.report.joined:
         found.append(_fine(f"{joined}; {key_of('corpus.lines')} keeps them."))
+    if units := corpus.units_words:
+        found.append(_fine(f"{units}; {key_of('corpus.split_units')} changes it."))
+    elif units := proposed((state.beginning or "")[:PREVIEWED]):
+        key = key_of("corpus.split_units")
+        found.append(_warn(f"{key} reads {visible(kind_of_units(units))} as a unit of its own."))
     if stats.cleanable:
         words = cleaning_words(stats)
         found.append(
@@ -215,6 +246,8 @@ def held_out_words(state: TextState, width: int) -> str:
     if state.split is None or not state.split.held_out:
         return ""
     spans = state.split.held_out
+    if state.corpus is not None and state.corpus.units:
+        return f"{count(state.split.held_out_chars)} characters held out{_by_preset(state)}, in whole units."
     blocks = f" in {len(spans)} blocks" if len(spans) > 1 else ""
     size = count(state.split.held_out_chars)
     words = f"{size} characters held out{blocks}{_by_preset(state)}, from character {spans[0].start + 1:,} on"

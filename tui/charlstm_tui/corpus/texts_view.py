@@ -25,6 +25,7 @@ from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.reading import TextOptions
 from charlstm.text.remote import RemoteText, fetch
 from charlstm.text.sources import resolve
+from charlstm.text.unit_kinds import BLANK_LINES, LINES, PREVIEWED, kind_of_units, proposed
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, file_stamps
@@ -33,7 +34,7 @@ from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, ToFetch, r
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
 from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, WaitDialog, ask
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, WaitDialog, ask
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.view import View, is_detached
@@ -252,6 +253,7 @@ class TextsView(View):
         text = self.text
         return {
             "text": text is not None,
+            "lines": text is not None and not text.choice.units,
             "usable": self.texts.current is not None and (text is None or not text.problem),
             "encodings": text is not None and len(text.encodings) > 1,
         }
@@ -265,6 +267,7 @@ class TextsView(View):
             labels |= {
                 "corpus.licence": f"licence: {'left out' if choice.strip_boilerplate else 'kept'}",
                 "corpus.lines": f"lines: {'kept' if choice.lines == 'keep' else 'auto'}",
+                "corpus.split_units": f"units: {visible(choice.units, keep='') if choice.units else 'no'}",
                 "corpus.held_out": f"held out: {'end of text' if choice.split == 'tail' else 'blocks'}",
                 "corpus.clean": f"clean: {'yes' if choice.clean else 'no'}",
                 "corpus.encoding": f"encoding: {self.text.encoding}",
@@ -342,6 +345,36 @@ class TextsView(View):
         if (choice := self._choice()) is not None:
             self._choose(replace(choice, **{name: other if getattr(choice, name) == one else one}))
 
+    def do_split_units(self) -> None:
+        state = self.text
+        if state is None:
+            return
+        usual = {
+            "": "one long text",
+            LINES: f"{kind_of_units(LINES)}, such as a name",
+            BLANK_LINES: f"{kind_of_units(BLANK_LINES)}, such as a poem",
+            "X:": f"{kind_of_units('X:')}, such as a tune",
+        }
+        here = state.choice.units or proposed((state.beginning or "")[:PREVIEWED])
+        usual.setdefault(here, kind_of_units(here))
+        choices = [Choice(str(number), words, units) for number, (units, words) in enumerate(usual.items(), 1)]
+        dialog = ChoiceDialog(
+            "Read as units", "A model learns each unit by itself, and where one ends.",
+            [*choices, Choice("o", "what begins with something else …", _OTHER)], [*usual].index(here),
+        )  # fmt: skip
+
+        def chosen(units: str) -> None:
+            if units == _OTHER:
+                about = "A unit begins at each line that begins with this, such as From or def."
+                ask(self, PromptDialog("Units begin with", about, check=check), chosen)
+            else:
+                self._choose(replace(state.choice, units=units or None))
+
+        def check(typed: str) -> object:
+            return TextOptions(units=typed) if typed else "Type what each unit begins with."
+
+        ask(self, dialog, chosen)
+
     def do_encoding(self) -> None:
         state = self.text
         if state is None:
@@ -382,6 +415,10 @@ class TextsView(View):
     def begin_action(self, action: Action) -> None:
         if action.handler not in ("back", "find"):  # what is done is done to the text that the cursor is on now
             self.texts.stay()
+
+
+_OTHER = "\n"
+"""The answer that other units are typed: nothing that these can be."""
 
 
 def _description(text: RemoteText) -> str:

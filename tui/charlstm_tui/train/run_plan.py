@@ -197,11 +197,12 @@ def text_words(corpus: CorpusChoice | None, preset_name: str = "") -> str:
     if corpus is None:
         return ""
     options = corpus.options(preset_name)
-    if not options.strip_boilerplate and options.lines == "keep":
+    if not options.strip_boilerplate and options.lines == "keep" and options.units is None:
         how = ["as it is"]
     else:
         licence = "no licence" if options.strip_boilerplate else "licence kept"
-        how = [f"lines {'kept' if options.lines == 'keep' else options.lines}", licence]
+        lines = f"lines {'kept' if options.lines == 'keep' else options.lines}"
+        how = [f"units: {visible(options.units, keep='')}" if options.units else lines, licence]
     ways = {
         "cleaned": corpus.clean,
         f"as {corpus.encoding}": corpus.encoding is not None,
@@ -306,6 +307,8 @@ def held_out_words(settings: Settings, corpus: CorpusChoice | None, facts: TextF
     if not settings.val_fraction:
         return "nothing: there will be no validation"
     where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
+    if corpus is not None and corpus.units:
+        where = "in whole units"
     if facts is None:
         return f"{settings.val_fraction * 100:g} % of the text {where}"
     parts = split_text(facts.chars, settings.val_fraction, settings.split, settings.test_fraction)
