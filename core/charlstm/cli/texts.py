@@ -94,6 +94,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         click.echo(f"unusual    {described(char)} × {count:,}; {cleaned}")
     if joined := corpus.report.joined:
         click.echo(f"lines      {joined}; --lines keep keeps them")
+    if left_out := corpus.report.left_out_words:
+        click.echo(f"left out   {left_out}")
     for part in corpus.report.boilerplate:
         stripped = corpus.options.strip_boilerplate
         advice = "it is left out, --no-strip-boilerplate keeps it" if stripped else "--strip-boilerplate leaves it out"
