@@ -11,14 +11,11 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
 
-from charlstm.display import visible
 from charlstm.errors import TextError
-from charlstm.storage import FileStamp
 
 MAX_EXPANDED = 2 * 2**30
 """Bytes that are read of one compressed text, or of all texts in an archive."""
@@ -109,50 +106,28 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, show
 
 
 class Archive:
-    """A zip archive: its list of files, which is read once. The archive is open only while one of them is read."""
+    """A zip archive, whose list of files is read once. It is open only while one of them is read."""
 
-    def __init__(self, file: BinaryIO, stamp: FileStamp, shown: str) -> None:
-        self._zip, self._stamp, self._shown = open_zip(file, shown), stamp, shown
+    def __init__(self, file: BinaryIO, shown: str) -> None:
+        self._zip, self._shown = open_zip(file, shown), shown
+        self.is_document = _zip_kind(self._zip) != "zip"
+        self.files = [
+            info
+            for info in sorted(self._zip.infolist(), key=lambda info: info.filename.split("/"))
+            if not any(part.startswith((".", "__MACOSX")) for part in info.filename.split("/")) and not info.is_dir()
+        ]
+        """Without hidden ones, in order of their paths."""
 
-    @property
-    def is_document(self) -> bool:
-        return _zip_kind(self._zip) != "zip"
-
-    def files(self) -> list[Member]:
-        """Its files in order of their paths, without hidden ones."""
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
-        infos.sort(key=lambda info: info.filename.split("/"))
-        hidden = (".", "__MACOSX")
-        return [Member(self, info) for info in infos if not any(p.startswith(hidden) for p in info.filename.split("/"))]
-
-    def check(self, members: list[Member]) -> None:
+    def check(self, chosen: Sequence[zipfile.ZipInfo]) -> None:
         """Raise a :class:`TextError` when these files expand to too much. Python reads no more of a file than the
         archive says that it has."""
-        if sum(member.size for member in members) > MAX_EXPANDED:
+        if sum(info.file_size for info in chosen) > MAX_EXPANDED:
             raise TextError(f"{self._shown} expands to more than {MAX_EXPANDED // 2**20:,} MB of text: {_UNPACK}")
 
-    def open(self, info: zipfile.ZipInfo, file: BinaryIO, stamp: FileStamp, shown: str) -> BinaryIO:
+    def open(self, info: zipfile.ZipInfo, file: BinaryIO, shown: str) -> BinaryIO:
         """Open one of its files; ``file`` is the archive, opened again."""
-        if stamp != self._stamp:
-            raise TextError(f"{self._shown} changed while it was being read: try again when nothing writes to it")
         self._zip.fp = file
         return open_member(self._zip, info, MAX_EXPANDED, shown)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file in a zip archive."""
-
-    archive: Archive
-    info: zipfile.ZipInfo
-
-    @property
-    def path(self) -> str:
-        return visible(self.info.filename, keep="")
-
-    @property
-    def size(self) -> int:
-        return self.info.file_size
 
 
 def _zip_kind(archive: zipfile.ZipFile) -> Literal["epub", "docx", "odt", "office", "zip"]:
@@ -178,7 +153,7 @@ def kind_of(file: BinaryIO, shown: str, *, html: bool) -> Kind | None:
         if kind == "zip":
             raise TextError(f"{shown} is a zip archive, which is read only as a file of its own: {_UNPACK}")
         if kind == "office":
-            raise TextError(f"{shown} is a spreadsheet or presentation: save its text as plain text, then use that")
+            raise TextError(f"{shown} is a spreadsheet or presentation: save its text as plain text and use that")
         return kind
     return "html" if html and (_HTML.match(head) or (_HTML_NAME.search(shown) and b"<" in head)) else None
 

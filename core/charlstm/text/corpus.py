@@ -38,7 +38,7 @@ from charlstm.text.sources import (
     open_item,
     resolve,
     resolve_text,
-    sizes_of,
+    size_of,
     stamps_of,
 )
 from charlstm.text.sources import ReadProgress as ReadProgress
@@ -424,7 +424,7 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     return Preview(
         found.name,
         text[:chars],
-        sum(sizes_of(found.items)) or tally.bytes,
+        sum(map(size_of, found.items)) or tally.bytes,
         encoding,
         tally.newline_style(),
         len(text) <= chars,

@@ -14,7 +14,7 @@ import html.entities
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
@@ -138,39 +138,31 @@ class _Package:
     def page(self, name: str) -> Element:
         return _page(self.read(name), self.shown)
 
-    def check_encryption(self, encrypted: bool) -> None:
-        if encrypted:
+    def check_encryption(self, is_encrypted: bool) -> None:
+        if is_encrypted:
             raise TextError(f"{self.shown} is encrypted: open it with its program, save it as plain text and use that")
 
 
 def _parsed(data: bytes, shown: str, encoding: str | None = None) -> Element:
-    safe = {"resolve_entities": False, "no_network": True, "load_dtd": False}
-    parser = etree.XMLParser(**safe, remove_comments=True, remove_pis=True, encoding=encoding)
-    root = etree.fromstring(data, parser)
-    dtd = root.getroottree().docinfo.internalDTD
-    if dtd is not None and dtd.entities():
-        raise TextError(
-            f"{shown} declares entities, which could expand without end: save it as plain text and use that"
-        )
-    return root
+    if b"<!ENTITY" in data:
+        raise TextError(f"{shown} declares entities, which can expand without end: save it as plain text and use that")
+    parser = etree.XMLParser(resolve_entities=False, remove_comments=True, remove_pis=True, encoding=encoding)
+    return etree.fromstring(data, parser)
 
 
 def _page(data: bytes, shown: str, encoding: str | None = None) -> Element:
     """Parse XHTML, or HTML of any kind. XML comes first, because for HTML a ``<title/>`` has no end."""
-    data = _ENTITY.sub(_numbered, _DECLARATIONS.sub(rb"\1", data))
+    data = _ENTITY.sub(_numbered, data)
     try:
         return _parsed(data, shown, encoding)
     except etree.XMLSyntaxError:
-        safe = {"no_network": True, "remove_comments": True, "remove_pis": True, "huge_tree": True}
-        parser = etree.HTMLParser(**safe, encoding=encoding or "utf-8")
+        parser = etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True, encoding=encoding or "utf-8")
         root = etree.fromstring(data, parser) if data.strip() else None
     if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
         raise TextError(f"{shown} has elements inside each other thousands deep: save it as plain text and use that")
     return etree.Element("html") if root is None else root
 
 
-_DECLARATIONS = re.compile(rb"(<!DOCTYPE[^>\[]*)\[.*?\]\s*(?=>)", re.IGNORECASE | re.DOTALL)
-"""Entities that a page declares for itself. They stay what they are called."""
 _ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]*);")
 
 
@@ -294,14 +286,18 @@ def _html(file: BinaryIO, shown: str, encoding: str | None) -> Iterator[_Part]:
     if len(data) > MAX_DOCUMENT:
         raise TextError(f"{shown} has more than {MAX_DOCUMENT // 2**20} MB of HTML: save it as plain text and use that")
     name, mark = find_encoding(file, shown, encoding, len(data), lambda done: None)
-    if encoding is None and not name.startswith("utf") and (declared := _CHARSET.search(data, 0, 4096)):
+    content = data[mark:].decode(name, "replace")
+    declared = _CHARSET.search(data, 0, 4096)
+    if declared and encoding is None and ("\ufffd" in content or not name.startswith("utf")):
         with suppress(TextError):
-            name = check_encoding(declared[1].decode())
-    content = data[mark:].decode("cp1252" if name == "iso8859-1" else name, "replace")  # as browsers do
+            content = data.decode(check_encoding(declared[1].decode()), "replace")
     yield _Part(_page(content.encode(errors="replace"), shown, "utf-8"), _html_rule)
 
 
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+
+
+_ENCRYPTED = "META-INF/encryption.xml"
 
 
 def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
@@ -315,14 +311,13 @@ def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
             nav = _within(path, item)
             pages |= {_within(nav, link): _page_kind(_types(link)) for link in _find(book.page(nav), "a")}
             pages[nav] = _CONTENTS
-    encrypted = _encrypted_files(book)
+    listed = _find(book.xml(_ENCRYPTED), "cipherreference") if _ENCRYPTED in book.names else ()
+    encrypted = {unquote(each.get("URI", "")) for each in listed}  # fonts often are, whose looks do not matter here
     for each in _find(package, "itemref"):
         item = items[each.get("idref")]
         name = _within(path, item)
         if left_out := pages.get(name) or (_EXTRA if each.get("linear") == "no" else None):
             yield left_out
-        elif item.get("media-type", "").startswith("image/"):
-            yield _IMAGE
         else:
             book.check_encryption(name in encrypted)
             yield _Part(book.page(name), _html_rule)
@@ -341,14 +336,6 @@ def _page_kind(types: set[str]) -> LeftOut | None:
     return _NOTE if types & {*_NOTE_WORDS, "notes"} else None
 
 
-def _encrypted_files(book: _Package) -> set[str]:
-    """The files that are encrypted, without fonts, which concern only their looks."""
-    name, found = "META-INF/encryption.xml", set[str]()
-    for data in _find(book.xml(name), "encrypteddata") if name in book.names else ():
-        found |= {unquote(each.get("URI", "")) for each in _find(data, "cipherreference")}
-    return found
-
-
 # ── DOCX and ODT ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _DOCX_RULES: dict[str, Rule] = {
@@ -356,7 +343,6 @@ _DOCX_RULES: dict[str, Rule] = {
     **dict.fromkeys(("drawing", "pict", "object", "alternatecontent"), _IMAGE),
     **dict.fromkeys(("footnotereference", "endnotereference"), _NOTE),
     **dict.fromkeys(("tab", "ptab"), "\t"),
-    "p": _PARAGRAPH,
     "cr": "\n",
     "nobreakhyphen": "-",
     "omath": LeftOut("formula"),
@@ -364,41 +350,34 @@ _DOCX_RULES: dict[str, Rule] = {
 
 
 def _docx(document: _Package) -> Iterator[_Part]:
-    main = next(name for name in sorted(document.names) if name.startswith("word/document"))
-    styles = {}
+    styles: dict[str, Rule] = {}
     if "word/styles.xml" in document.names:
-        styles = {_attribute(style, "styleid"): style for style in _find(document.xml("word/styles.xml"), "style")}
-
-    def kind(style: str, deep: int = 0) -> Rule:
-        """What a paragraph of this style is; its name is English in every language of Word."""
-        if style not in styles or deep > 10:
-            return _PARAGRAPH
-        values = {_name(each): _attribute(each, "val") for each in styles[style].iter()}
-        name = values.get("name", "").lower()
-        if name.startswith("toc"):
-            return _CONTENTS
-        return (
-            _HEADING if _is_heading(values) or name.startswith("heading") else kind(values.get("basedon", ""), deep + 1)
-        )
+        for style in _find(document.xml("word/styles.xml"), "style"):
+            styles[_attribute(style, "styleid")] = _docx_paragraph(style.iter(), {})
 
     def rule_of(element: Element) -> Rule:
         name = _name(element)
+        if name == "p":
+            return _docx_paragraph(element.iterfind("{*}pPr/*"), styles)
         if name == "br":
             return 0 if _attribute(element, "type") in ("page", "column") else "\n"
-        if name == "sdt" and any(
-            _attribute(each, "val") == "Table of Contents" for each in _find(element, "docpartgallery")
-        ):
-            return _CONTENTS
-        if name == "p":
-            values = {_name(each): _attribute(each, "val") for each in element.iterfind("{*}pPr/*")}
-            return _HEADING if _is_heading(values) else kind(values.get("pstyle", ""))
-        return _DOCX_RULES.get(name, 0)
+        galleries = _find(element, "docpartgallery") if name == "sdt" else ()
+        is_contents = any(_attribute(each, "val") == "Table of Contents" for each in galleries)
+        return _CONTENTS if is_contents else _DOCX_RULES.get(name, 0)
 
+    main = min((name for name in document.names if name.startswith("word/document")), key=len)
     yield _Part(document.xml(main), rule_of, only="t")
 
 
-def _is_heading(values: dict[str, str]) -> bool:
-    return values.get("outlinelvl", "9") < "9"
+def _docx_paragraph(properties: Iterable[Element], styles: dict[str, Rule]) -> Rule:
+    """What a paragraph with these properties is, or one of the style that has them. The names of Word's own styles are
+    English in every language."""
+    values = {_name(each): _attribute(each, "val") for each in properties}
+    name = values.get("name", "").lower()
+    if name.startswith("toc"):
+        return _CONTENTS
+    is_heading = name.startswith("heading") or values.get("outlinelvl", "9") < "9"
+    return _HEADING if is_heading else styles.get(values.get("pstyle", ""), _PARAGRAPH)
 
 
 _ODT_RULES: dict[str, Rule] = {

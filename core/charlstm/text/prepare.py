@@ -31,7 +31,7 @@ from charlstm.text.sources import (
     copy_stdin,
     ignore,
     item_text,
-    sizes_of,
+    size_of,
 )
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
 
@@ -71,9 +71,8 @@ def prepare(
                 items = (copy_stdin(folder / "stdin", progress),) if text.is_stdin else text.items
                 _read(items, options, spool, progress, reading)
                 if spool.chars == start:
-                    raise TextError(
-                        f"{_shown(text)} is empty{' of text' * bool(reading.tally.left_out)}: choose another text"
-                    )
+                    what = "has nothing but images or notes" if reading.tally.left_out else "is empty"
+                    raise TextError(f"{_shown(text)} {what}: choose another text")
                 ends.append(spool.chars)
             if options.strip_boilerplate and reading.boilerplate:
                 spool.leave_out(reading.boilerplate)
@@ -119,7 +118,7 @@ def _read(
 
     Without a limit, a long built-in text has one of its own.
     """
-    sizes = sizes_of(items)
+    sizes = [*map(size_of, items)]
     total, before, last = sum(sizes), 0, "\n"
     limit = None if options.max_chars is None else spool.chars + options.max_chars
     for item, size in zip(items, sizes, strict=True):

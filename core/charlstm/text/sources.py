@@ -27,7 +27,9 @@ from charlstm.text.encoding import find_encoding
 from charlstm.text.reading import Tally, TextOptions, converted, decoded
 
 if TYPE_CHECKING:
-    from charlstm.text.archives import Kind, Member
+    from zipfile import ZipInfo
+
+    from charlstm.text.archives import Archive, Kind
     from charlstm.text.paragraphs import Joined
 
 STDIN = "-"
@@ -52,14 +54,14 @@ ProgressCallback = Callable[[ReadProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to read: the file ``path``, or the ``member`` of that archive, a ``builtin`` text or the string
+    """One thing to read: the file ``path``, or the ``member`` of the archive there, a ``builtin`` text or the string
     ``text``. ``shown`` is for messages."""
 
     shown: str
     path: Path | None = None
     builtin: str | None = None
     text: str | None = None
-    member: Member | None = None
+    member: tuple[Archive, ZipInfo] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,22 +151,20 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
 
 def _files_in(item: Item, pattern: str) -> list[Item]:
     """The files in an archive that match ``pattern``; of another file, that itself. Raises :class:`TextError`."""
-    with open_regular(item) as (file, stamp):
-        is_zip = file.read(4) == b"PK\3\4"
-        file.seek(0)
-        if not is_zip:
+    with open_regular(item) as (file, _):
+        if file.read(4) != b"PK\3\4":
             return [item]
         from charlstm.text.archives import Archive  # not at every start
 
-        archive = Archive(file, stamp, item.shown)
+        archive = Archive(file, item.shown)
     if archive.is_document:
         return [item]
-    files = archive.files()
-    members = [member for member in files if matches(os.path.basename(member.path), pattern)]
-    if not members:
-        raise _nothing_matches((member.path for member in files), f"The archive {item.shown}", pattern)
-    archive.check(members)
-    return [Item(f"{item.shown}/{member.path}", item.path, member=member) for member in members]
+    chosen = [info for info in archive.files if matches(os.path.basename(info.filename), pattern)]
+    if not chosen:
+        raise _nothing_matches((info.filename for info in archive.files), f"The archive {item.shown}", pattern)
+    archive.check(chosen)
+    shown = [f"{item.shown}/{visible(info.filename, keep='')}" for info in chosen]
+    return [Item(name, item.path, member=(archive, info)) for name, info in zip(shown, chosen, strict=True)]
 
 
 _REMEDIES: dict[SpecialKind, str] = {
@@ -291,16 +291,25 @@ def open_regular(item: Item) -> Iterator[tuple[BinaryIO, FileStamp]]:
         raise _unreadable(item.shown, error, item.path) from None
 
 
+def stamp_of(item: Item) -> FileStamp:
+    """The stamp of the file of ``item``, without opening it. Raises :class:`TextError`."""
+    assert item.path is not None
+    try:
+        return FileStamp.of(item.path.stat())
+    except OSError as error:
+        raise _unreadable(item.shown, error, item.path) from None
+
+
 def stamps_of(items: Sequence[Item]) -> list[FileStamp]:
-    """The stamps of the files among ``items``, without opening them. Raises :class:`TextError`."""
-    stamps = []
-    for item in items:
-        if item.path is not None:
-            try:
-                stamps.append(FileStamp.of(item.path.stat()))
-            except OSError as error:
-                raise _unreadable(item.shown, error, item.path) from None
-    return stamps
+    """The stamps of the files among ``items``."""
+    return [stamp_of(item) for item in items if item.path is not None]
+
+
+def size_of(item: Item) -> int:
+    """The bytes of a file, in an archive those that it expands to; 0 for what is no file. Raises :class:`TextError`."""
+    if item.member is not None:
+        return item.member[1].file_size
+    return 0 if item.path is None else stamp_of(item).size
 
 
 class Opened(NamedTuple):
@@ -325,7 +334,8 @@ def open_item(item: Item) -> Iterator[Opened]:
     with open_regular(item) as (outer, stamp):
         file, size = outer, stamp.size
         if item.member is not None:
-            file, size = item.member.archive.open(item.member.info, outer, stamp, item.shown), item.member.size
+            archive, info = item.member
+            file, size = archive.open(info, outer, item.shown), info.file_size
         head, most = file.read(6), size
         file.seek(0)
         if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")):
@@ -346,16 +356,6 @@ def document_kind(item: Item, options: TextOptions) -> Kind | None:
 
     with open_item(item) as opened:
         return kind_of(opened.file, item.shown, html=options.lines == "auto")
-
-
-def sizes_of(items: Sequence[Item]) -> list[int]:
-    """The bytes of each of ``items``, 0 for what is no file. Raises :class:`TextError`."""
-    sizes = iter(stamps_of(items))
-    stamps = [None if item.path is None else next(sizes) for item in items]
-    return [
-        item.member.size if item.member is not None else 0 if stamp is None else stamp.size
-        for item, stamp in zip(items, stamps, strict=True)
-    ]
 
 
 def _blocks(opened: Opened, start: int, item: Item, size: int) -> Iterator[bytes]:
@@ -389,11 +389,9 @@ def item_text(
     Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
     ``progress`` counts the bytes of this item. Raises :class:`TextError`.
     """
-    if kind := document_kind(item, options):
-        yield from _document(item, kind, options, tally, progress or ignore, stamps, most)
-        return
-    if options.lines == "keep":
-        yield from _characters(item, options, tally, progress, stamps, block, most)
+    kind = document_kind(item, options)
+    if kind is not None or options.lines == "keep":
+        yield from _characters(item, options, tally, progress, stamps, block, most, kind)
         return
     from charlstm.text.paragraphs import DECIDED_BY, is_wrapped, read_paragraphs  # numpy: not before the first paint
 
@@ -416,8 +414,9 @@ def _characters(
     stamps: list[FileStamp] | None,
     block: int | None,
     most: int | None,
+    kind: Kind | None = None,
 ) -> Iterator[str]:
-    """The characters of ``item`` with its own lines: see :func:`item_text`."""
+    """The characters of ``item``, a document of this ``kind`` if any, with its own lines: see :func:`item_text`."""
     if item.builtin is not None:
         yield from _converted(builtin.pieces(item.builtin), options, tally, most)
         return
@@ -428,10 +427,14 @@ def _characters(
     with open_item(item) as opened:
         if stamps is not None:
             stamps.append(opened.stamp)
-        size = opened.size
+        size, report = opened.size, progress or ignore
+        if kind is not None:
+            for piece in converted(_extracted(opened, kind, item, options, tally), options, tally, most):
+                yield piece
+                report(ReadProgress(min(opened.outer.tell(), size), size, "reading"))
+            return
         if not size:
             return
-        report = progress or ignore
         limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + 4)
         encoding = find_encoding(
             opened.file,
@@ -462,37 +465,20 @@ def _characters(
         yield from decoded(counted(), encoding.name, options, tally, most, check)
 
 
-def _document(
-    item: Item,
-    kind: Kind,
-    options: TextOptions,
-    tally: Tally,
-    progress: ProgressCallback,
-    stamps: list[FileStamp] | None,
-    most: int | None,
-) -> Iterator[str]:
-    """The text of a document, whose lines are its paragraphs: see :func:`item_text`."""
+def _extracted(opened: Opened, kind: Kind, item: Item, options: TextOptions, tally: Tally) -> Iterator[str]:
+    """The text of a document."""
     try:
         from charlstm.text.documents import document_text  # an optional package, and 20 ms
     except ModuleNotFoundError as error:
         if error.name != "lxml":
             raise
         raise TextError(
-            f"{item.shown} is a document (.{kind}); to read those needs the package lxml, which is not installed: "
+            f"{item.shown} is a document (.{kind}), and to read those needs the package lxml, which is not installed: "
             "pip install lxml"
         ) from None
-    with open_item(item) as opened:
-        if stamps is not None:
-            stamps.append(opened.stamp)
-        tally.encodings.add("utf-8")
-        tally.bytes += opened.size
-
-        def counted() -> Iterator[str]:
-            for piece in document_text(opened.file, kind, item.shown, options.encoding, tally.left_out):
-                yield piece
-                progress(ReadProgress(opened.done(opened.outer.tell()), opened.size, "reading"))
-
-        yield from converted(counted(), options, tally, most)
+    tally.encodings.add("utf-8")
+    tally.bytes += opened.size
+    yield from document_text(opened.file, kind, item.shown, options.encoding, tally.left_out)
 
 
 def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:
