@@ -91,15 +91,20 @@ def document_text(
     ``encoding`` is that of an HTML file, if the user chose one. Raises :class:`TextError`.
     """
     text, found = DocumentText(), Counter[str]()
+    parts: Iterator[_Part | LeftOut]
     try:
-        for part in _html(file, shown, encoding) if kind == "html" else _READERS[kind](_Package(file, shown)):
+        if kind == "html":
+            parts = _html(file, shown, encoding)
+        else:
+            parts = {"epub": _epub, "docx": _docx, "odt": _odt}[kind](_Package(file, shown))
+        for part in parts:
             if isinstance(part, LeftOut):
                 found[part.kind] += 1
                 continue
             text.end_block(_PARAGRAPH)
             _walk(part, text, found)
             yield text.take()
-    except (etree.LxmlError, KeyError) as error:
+    except (etree.LxmlError, LookupError) as error:
         missing = f" ({error.args[0]} is not in it)" if isinstance(error, KeyError) else ""
         raise TextError(f"{shown} is damaged or incomplete{missing}: get it again, or choose another text") from None
     if text.begun:
@@ -212,15 +217,8 @@ def _attribute(element: Element, name: str) -> str:
     return next((value for key, value in element.attrib.items() if re.split("[:}]", key)[-1].lower() == name), "")
 
 
-def _find(root: Element, name: str) -> Iterator[Element]:
-    return (element for element in root.iter() if _name(element) == name)
-
-
-def _first(root: Element, name: str) -> Element:
-    """Raises :class:`KeyError` when there is none."""
-    for element in _find(root, name):
-        return element
-    raise KeyError(name)
+def _find(root: Element, name: str) -> list[Element]:
+    return [element for element in root.iter() if _name(element) == name]
 
 
 # ── HTML and EPUB ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -297,12 +295,9 @@ def _html(file: BinaryIO, shown: str, encoding: str | None) -> Iterator[_Part]:
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 
 
-_ENCRYPTED = "META-INF/encryption.xml"
-
-
 def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
     """The pages in the order of the book's spine."""
-    path = _first(book.xml("META-INF/container.xml"), "rootfile").get("full-path", "")
+    path = _find(book.xml("META-INF/container.xml"), "rootfile")[0].get("full-path", "")
     package = book.xml(path)
     items = {item.get("id"): item for item in _find(package, "item")}
     pages = {_within(path, each): _page_kind({each.get("type", "")}) for each in _find(package, "reference")}
@@ -311,8 +306,9 @@ def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
             nav = _within(path, item)
             pages |= {_within(nav, link): _page_kind(_types(link)) for link in _find(book.page(nav), "a")}
             pages[nav] = _CONTENTS
-    listed = _find(book.xml(_ENCRYPTED), "cipherreference") if _ENCRYPTED in book.names else ()
-    encrypted = {unquote(each.get("URI", "")) for each in listed}  # fonts often are, whose looks do not matter here
+    encrypted = set()  # fonts often are, whose looks do not matter here
+    if (listed := "META-INF/encryption.xml") in book.names:
+        encrypted = {unquote(each.get("URI", "")) for each in _find(book.xml(listed), "cipherreference")}
     for each in _find(package, "itemref"):
         item = items[each.get("idref")]
         name = _within(path, item)
@@ -331,9 +327,7 @@ def _within(path: str, link: Element) -> str:
 def _page_kind(types: set[str]) -> LeftOut | None:
     if types & _FRONT_WORDS:
         return _FRONT
-    if types & {"toc", "loi", "lot"}:
-        return _CONTENTS
-    return _NOTE if types & {*_NOTE_WORDS, "notes"} else None
+    return _CONTENTS if types & {"toc", "loi", "lot"} else _NOTE if types & {*_NOTE_WORDS, "notes"} else None
 
 
 # ── DOCX and ODT ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -361,9 +355,7 @@ def _docx(document: _Package) -> Iterator[_Part]:
             return _docx_paragraph(element.iterfind("{*}pPr/*"), styles)
         if name == "br":
             return 0 if _attribute(element, "type") in ("page", "column") else "\n"
-        galleries = _find(element, "docpartgallery") if name == "sdt" else ()
-        is_contents = any(_attribute(each, "val") == "Table of Contents" for each in galleries)
-        return _CONTENTS if is_contents else _DOCX_RULES.get(name, 0)
+        return _DOCX_RULES.get(name, 0)
 
     main = min((name for name in document.names if name.startswith("word/document")), key=len)
     yield _Part(document.xml(main), rule_of, only="t")
@@ -374,12 +366,13 @@ def _docx_paragraph(properties: Iterable[Element], styles: dict[str, Rule]) -> R
     English in every language."""
     values = {_name(each): _attribute(each, "val") for each in properties}
     name = values.get("name", "").lower()
-    if name.startswith("toc"):
+    if name.startswith("toc "):
         return _CONTENTS
     is_heading = name.startswith("heading") or values.get("outlinelvl", "9") < "9"
     return _HEADING if is_heading else styles.get(values.get("pstyle", ""), _PARAGRAPH)
 
 
+_MOST_SPACES = 200
 _ODT_RULES: dict[str, Rule] = {
     **dict.fromkeys(("annotation", "tracked-changes", "forms", "sequence-decls", "ruby-text", "number"), LeftOut()),
     **dict.fromkeys(("table-of-content", "illustration-index", "table-index"), _CONTENTS),
@@ -392,14 +385,13 @@ _ODT_RULES: dict[str, Rule] = {
 }
 
 
+def _odt_rule(element: Element) -> Rule:
+    name, count = _name(element), _attribute(element, "c")
+    if name == "s":
+        return " " * min(int(count) if count.isdecimal() else 1, _MOST_SPACES)
+    return _ODT_RULES.get(name, 0)
+
+
 def _odt(document: _Package) -> Iterator[_Part]:
     document.check_encryption(b"encryption-data" in document.read("META-INF/manifest.xml"))
-
-    def rule_of(element: Element) -> Rule:
-        name = _name(element)
-        return " " * int(_attribute(element, "c") or 1) if name == "s" else _ODT_RULES.get(name, 0)
-
-    yield _Part(_first(document.xml("content.xml"), "body"), rule_of)
-
-
-_READERS: dict[Kind, Callable[[_Package], Iterator[_Part | LeftOut]]] = {"epub": _epub, "docx": _docx, "odt": _odt}
+    yield _Part(_find(document.xml("content.xml"), "body")[0], _odt_rule)

@@ -436,13 +436,11 @@ def _characters(
         if not size:
             return
         limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + 4)
-        encoding = find_encoding(
-            opened.file,
-            item.shown,
-            options.encoding,
-            limit,
-            lambda done: report(ReadProgress(opened.done(done), size, "checking")),
-        )
+
+        def checked(done: int) -> None:
+            report(ReadProgress(opened.done(done), size, "checking"))
+
+        encoding = find_encoding(opened.file, item.shown, options.encoding, limit, checked)
         tally.encodings.add(encoding.name)
         tally.bom |= encoding.mark > 0
         done = encoding.mark
