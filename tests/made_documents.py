@@ -97,14 +97,14 @@ def write_docx(path: Path, book: Book) -> Path:
     inside = ['<w:footnoteReference w:id="1"/>', "<w:drawing><w:t>no text</w:t></w:drawing>", "<w:br/>"]
     ends = [f"{end}{each}{begin}" for each in inside]
     heading = '<w:pPr><w:pStyle w:val="berschrift1"/></w:pPr>'
-    contents = '<w:sdt><w:sdtPr><w:docPartObj><w:docPartGallery w:val="Table of Contents"/></w:docPartObj></w:sdtPr>'
-    contents += "<w:sdtContent><w:p><w:r><w:t>Chapter 1</w:t></w:r></w:p></w:sdtContent></w:sdt>"
+    contents = '<w:p><w:pPr><w:pStyle w:val="V1"/></w:pPr><w:r><w:t>Chapter 1</w:t></w:r></w:p>'
     deleted = "<w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:r><w:instrText>PAGE</w:instrText></w:r>"
     blocks = "".join(
         f"<w:p>{heading * (kind == 'h')}{deleted}<w:ins><w:r>{begin}{_filled(text, *ends)}{end}</w:r></w:ins></w:p>"
         for kind, text in book
     )
     style = '<w:style w:styleId="berschrift1"><w:name w:val="heading 1"/></w:style>'
+    style += '<w:style w:styleId="V1"><w:name w:val="toc 1"/></w:style>'
     return write_zip(
         path,
         {

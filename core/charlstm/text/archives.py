@@ -5,13 +5,14 @@ What a file expands to is limited: a small file can be made to fill any memory a
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Literal, cast
 
@@ -19,8 +20,9 @@ from charlstm.errors import TextError
 
 MAX_EXPANDED = 2 * 2**30
 """Bytes that are read of one compressed text, or of all texts in an archive."""
-MAX_DOCUMENT = 256 * 2**20
-"""Bytes of a document in an archive, and of what is read of a document: it is held in memory."""
+MAX_DOCUMENT = 64 * 2**20
+"""Bytes that are read of a document, and bytes of one in an archive: it is held in memory, where its elements take some
+30 times as much."""
 MAX_RATIO, RATIO_FROM = 200, 16 * 2**20
 """Nothing above ``RATIO_FROM`` bytes may be more than so many times as long as its compressed form: texts are 3 to 10
 times as long."""
@@ -43,8 +45,9 @@ def whole(shown: str) -> Iterator[None]:
         yield
     except NotImplementedError:
         raise TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, ValueError) as error:
-        if isinstance(error, TextError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError) as error:
+        of_archive = isinstance(error, OSError) and error.errno in (None, errno.EINVAL)  # a bad header or offset
+        if isinstance(error, TextError) or (isinstance(error, OSError) and not of_archive):
             raise
         raise TextError(f"{shown} is damaged or incomplete: get it again, or choose another text") from None
 
@@ -101,6 +104,8 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, show
     if info.flag_bits & 1:
         raise TextError(f"{shown} is encrypted: {_UNPACK}")
     with whole(shown):
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError  # Python expands the others without any limit
         inside = cast(BinaryIO, archive.open(info))
     return cast(BinaryIO, Expanded(inside, info.compress_size, most, shown))
 
@@ -118,11 +123,13 @@ class Archive:
         ]
         """Without hidden ones, in order of their paths."""
 
-    def check(self, chosen: Sequence[zipfile.ZipInfo]) -> None:
-        """Raise a :class:`TextError` when these files expand to too much. Python reads no more of a file than the
-        archive says that it has."""
-        if sum(info.file_size for info in chosen) > MAX_EXPANDED:
+    def chosen(self, choose: Callable[[str], bool]) -> list[zipfile.ZipInfo]:
+        """Those of the files whose names, without folders, are to be read. Raises :class:`TextError` when they expand
+        to too much: Python reads no more of a file than the archive says that it has."""
+        found = [info for info in self.files if choose(info.filename.rpartition("/")[2])]
+        if sum(info.file_size for info in found) > MAX_EXPANDED:
             raise TextError(f"{self._shown} expands to more than {MAX_EXPANDED // 2**20:,} MB of text: {_UNPACK}")
+        return found
 
     def open(self, info: zipfile.ZipInfo, file: BinaryIO, shown: str) -> BinaryIO:
         """Open one of its files; ``file`` is the archive, opened again."""

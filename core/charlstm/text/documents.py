@@ -237,14 +237,19 @@ _HTML_RULES: dict[str, Rule] = {
     "rt": LeftOut("reading aid"),
 }
 _NOTE_WORDS = {"footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"}
+_FRONT_WORDS = {"cover", "titlepage", "title-page", "halftitlepage", "copyright-page", "colophon", "imprint"}
 _MARKS = (  # words of epub:type, role and class
+    (_FRONT, _FRONT_WORDS),
     (_NOTE, _NOTE_WORDS),
     (_SIGN, {"noteref", "fnanchor", "footnote-ref", "footnote-back", "backlink"}),
     (_CONTENTS, {"toc", "landmarks", "loi", "lot", "page-list"}),
     (LeftOut("page number"), {"pagebreak", "pagenum", "pageno", "pagenumber"}),
 )
-_FRONT_WORDS = {"cover", "titlepage", "title-page", "halftitlepage", "copyright-page", "colophon", "imprint"}
 _NOTE_SIGN = re.compile(r"\[\w{1,4}\]|[*†‡§]+")
+
+
+def _marked(words: set[str]) -> LeftOut | None:
+    return next((left_out for left_out, marks in _MARKS if words & marks), None)
 
 
 def _types(element: Element) -> set[str]:
@@ -255,12 +260,9 @@ def _types(element: Element) -> set[str]:
 
 def _html_rule(element: Element) -> Rule:
     name, types = _name(element), _types(element)
-    words = types.union(_attribute(element, "class").split())
-    for left_out, marks in _MARKS:
-        if words & marks:
-            return left_out
-    if types & _FRONT_WORDS:
-        return _FRONT
+    words = set(_attribute(element, "class").split()) - _FRONT_WORDS  # a page of the web may have a cover
+    if left_out := _marked(types | words):
+        return left_out
     if "hidden" in element.attrib:
         return LeftOut()
     if name == "a" and "#" in element.get("href", ""):
@@ -300,11 +302,11 @@ def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
     path = _find(book.xml("META-INF/container.xml"), "rootfile")[0].get("full-path", "")
     package = book.xml(path)
     items = {item.get("id"): item for item in _find(package, "item")}
-    pages = {_within(path, each): _page_kind({each.get("type", "")}) for each in _find(package, "reference")}
+    pages = {_within(path, each): _marked({each.get("type", "")}) for each in _find(package, "reference")}
     for item in items.values():
         if "nav" in item.get("properties", "").split():
             nav = _within(path, item)
-            pages |= {_within(nav, link): _page_kind(_types(link)) for link in _find(book.page(nav), "a")}
+            pages |= {_within(nav, link): _marked(_types(link)) for link in _find(book.page(nav), "a")}
             pages[nav] = _CONTENTS
     encrypted = set()  # fonts often are, whose looks do not matter here
     if (listed := "META-INF/encryption.xml") in book.names:
@@ -322,12 +324,6 @@ def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
 def _within(path: str, link: Element) -> str:
     """The file in the archive that an element of the file ``path`` refers to. A place inside a file is none."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(link.get("href", ""))))
-
-
-def _page_kind(types: set[str]) -> LeftOut | None:
-    if types & _FRONT_WORDS:
-        return _FRONT
-    return _CONTENTS if types & {"toc", "loi", "lot"} else _NOTE if types & {*_NOTE_WORDS, "notes"} else None
 
 
 # ── DOCX and ODT ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,7 +60,7 @@ class TextOptions:
     fold_rare: int = setting(0, "read characters that occur fewer times than this as one symbol", low=0)
     pattern: str = setting(
         "*.txt",
-        "which files of a folder are read; several patterns are separated by commas",
+        "which files of a folder or archive are read; several patterns are separated by commas",
         pattern=r"(?s).*\S.*",
         text="file name patterns such as *.txt",
         metavar="GLOB",
@@ -69,7 +69,9 @@ class TextOptions:
         None, "read at most so many characters; without it all (of the built-in source code 8,000,000)", low=1
     )
     lines: Lines = setting(
-        "keep", "read wrapped prose as paragraphs, without the line ends inside them (auto), or keep the lines"
+        "keep",
+        "read wrapped prose as paragraphs, without the line ends inside them, and of HTML only the text (auto), or "
+        "keep them as they are",
     )
 
     def __post_init__(self) -> None:

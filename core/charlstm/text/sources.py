@@ -159,10 +159,9 @@ def _files_in(item: Item, pattern: str) -> list[Item]:
         archive = Archive(file, item.shown)
     if archive.is_document:
         return [item]
-    chosen = [info for info in archive.files if matches(os.path.basename(info.filename), pattern)]
+    chosen = archive.chosen(lambda name: matches(name, pattern))
     if not chosen:
         raise _nothing_matches((info.filename for info in archive.files), f"The archive {item.shown}", pattern)
-    archive.check(chosen)
     shown = [f"{item.shown}/{visible(info.filename, keep='')}" for info in chosen]
     return [Item(name, item.path, member=(archive, info)) for name, info in zip(shown, chosen, strict=True)]
 
@@ -323,10 +322,6 @@ class Opened(NamedTuple):
     most: int
     """Bytes of its text, or the most that are read where that is not known before."""
 
-    def done(self, read: int) -> int:
-        """How many of the ``size`` bytes are read with the first ``read`` bytes of the text."""
-        return min(read if self.most == self.size else self.outer.tell(), self.size)
-
 
 @contextmanager
 def open_item(item: Item) -> Iterator[Opened]:
@@ -427,20 +422,20 @@ def _characters(
     with open_item(item) as opened:
         if stamps is not None:
             stamps.append(opened.stamp)
-        size, report = opened.size, progress or ignore
+        size = opened.size
+
+        def report(stage: str) -> None:
+            (progress or ignore)(ReadProgress(min(opened.outer.tell(), size), size, stage))
+
         if kind is not None:
             for piece in converted(_extracted(opened, kind, item, options, tally), options, tally, most):
                 yield piece
-                report(ReadProgress(min(opened.outer.tell(), size), size, "reading"))
+                report("reading")
             return
         if not size:
             return
         limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + 4)
-
-        def checked(done: int) -> None:
-            report(ReadProgress(opened.done(done), size, "checking"))
-
-        encoding = find_encoding(opened.file, item.shown, options.encoding, limit, checked)
+        encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))
         tally.encodings.add(encoding.name)
         tally.bom |= encoding.mark > 0
         done = encoding.mark
@@ -452,7 +447,7 @@ def _characters(
             for bytes_ in _blocks(opened, encoding.mark, item, block or BLOCK):
                 done += len(bytes_)
                 yield bytes_
-                report(ReadProgress(opened.done(done), size, "reading"))
+                report("reading")
 
         def check() -> None:
             _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
