@@ -42,7 +42,7 @@ def corpora(as_json: bool) -> None:
     for row in rows:
         size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row.get('chars') or 0:,} characters"
         click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
-    print_note("Any text file or folder of text files can be used too, and - for standard input.")
+    print_note("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
 
 
 @click.command()
