@@ -5,7 +5,6 @@ What a file expands to is limited: a small file can be made to fill any memory a
 
 from __future__ import annotations
 
-import errno
 import gzip
 import io
 import lzma
@@ -45,10 +44,7 @@ def whole(shown: str) -> Iterator[None]:
         yield
     except NotImplementedError:
         raise TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError) as error:
-        of_archive = isinstance(error, OSError) and error.errno in (None, errno.EINVAL)  # a bad header or offset
-        if isinstance(error, TextError) or (isinstance(error, OSError) and not of_archive):
-            raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, UnicodeDecodeError):
         raise TextError(f"{shown} is damaged or incomplete: get it again, or choose another text") from None
 
 

@@ -260,7 +260,9 @@ def _types(element: Element) -> set[str]:
 
 def _html_rule(element: Element) -> Rule:
     name, types = _name(element), _types(element)
-    words = set(_attribute(element, "class").split()) - _FRONT_WORDS  # a page of the web may have a cover
+    words = (
+        set(_attribute(element, "class").split()) - _FRONT_WORDS - {"loi", "lot"}
+    )  # everyday words as names of styles
     if left_out := _marked(types | words):
         return left_out
     if "hidden" in element.attrib:
