@@ -10,7 +10,7 @@ page numbers. No entity that a file declares is expanded, and nothing is fetched
 
 from __future__ import annotations
 
-import html.entities
+import html
 import posixpath
 import re
 from collections import Counter
@@ -104,9 +104,8 @@ def document_text(
             text.end_block(_PARAGRAPH)
             _walk(part, text, found)
             yield text.take()
-    except (etree.LxmlError, LookupError) as error:
-        missing = f" ({error.args[0]} is not in it)" if isinstance(error, KeyError) else ""
-        raise TextError(f"{shown} is damaged or incomplete{missing}: get it again, or choose another text") from None
+    except (etree.LxmlError, LookupError):  # no XML, or a part is not there
+        raise TextError(f"{shown} is damaged or incomplete: get it again, or choose another text") from None
     if text.begun:
         yield "\n"
     signs = found.pop(_SIGN.kind, 0)
@@ -131,8 +130,6 @@ class _Package:
 
     def read(self, name: str) -> bytes:
         """Raises :class:`KeyError` when there is no file of this name."""
-        if name not in self.names:
-            raise KeyError(name)
         data = open_member(self._zip, self._zip.getinfo(name), self._left, self.shown).read()
         self._left -= len(data)
         return data
@@ -168,13 +165,12 @@ def _page(data: bytes, shown: str, encoding: str | None = None) -> Element:
     return etree.Element("html") if root is None else root
 
 
-_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]*);")
+_ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z][A-Za-z0-9]*;")
 
 
 def _numbered(entity: re.Match[bytes]) -> bytes:
     """The numbers of the characters that a name of HTML stands for, which XML does not know."""
-    chars = html.entities.html5.get(f"{entity[1].decode()};")
-    return entity[0] if chars is None else "".join(f"&#{ord(char)};" for char in chars).encode()
+    return html.unescape(entity[0].decode()).encode("ascii", "xmlcharrefreplace")
 
 
 def _walk(part: _Part, text: DocumentText, found: Counter[str]) -> None:
