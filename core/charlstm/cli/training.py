@@ -548,6 +548,8 @@ def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
     name, report = visible(corpus.name, keep=""), corpus.report
     if report.joined:
         print_note(f"{name}: {report.joined}; --lines keep keeps them")
+    if report.left_out:
+        print_note(f"{name}: left out: {report.left_out_words}")
     if corpus.options.strip_boilerplate and report.boilerplate:
         chars = sum(part.chars for part in report.boilerplate)
         print_note(

@@ -174,6 +174,8 @@ def hints(state: TextState, width: int) -> Content:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
     if joined := corpus.report.joined:
         found.append(_fine(f"{joined}; {key_of('corpus.lines')} keeps them."))
+    if left_out := corpus.report.left_out_words:
+        found.append(_fine(f"Left out: {left_out}."))
     if stats.cleanable:
         words = cleaning_words(stats)
         found.append(
