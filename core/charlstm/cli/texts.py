@@ -58,7 +58,7 @@ def corpora(as_json: bool) -> None:
     for row in rows:
         size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row.get('chars') or 0:,} characters"
         click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
-    print_note("Any text file or folder of text files can be used too, and - for standard input.")
+    print_note("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
 
 
 @click.command(
@@ -163,6 +163,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         click.echo(f"read as    {corpus.units_words}")
     elif could := proposed(corpus.text(0, PREVIEWED)):
         click.echo(f"found      --split-units {could} would read {kind_of_units(could)} as a unit of its own")
+    if left_out := corpus.report.left_out_words:
+        click.echo(f"left out   {left_out}")
     for part in corpus.report.boilerplate:
         stripped = corpus.options.strip_boilerplate
         advice = "it is left out, --no-strip-boilerplate keeps it" if stripped else "--strip-boilerplate leaves it out"

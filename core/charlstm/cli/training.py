@@ -550,6 +550,8 @@ def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
         print_note(f"{name}: {report.joined}; --lines keep keeps them")
     if corpus.options.units is not None:
         print_note(f"{name}: {corpus.units_words}")
+    if report.left_out:
+        print_note(f"{name}: left out: {report.left_out_words}")
     if corpus.options.strip_boilerplate and report.boilerplate:
         chars = sum(part.chars for part in report.boilerplate)
         print_note(

@@ -23,7 +23,10 @@ from charlstm.paths import state_dir
 from charlstm.text import builtin
 from charlstm.text.sources import STDIN, matches
 
-TEXT_PATTERN = "*.txt,*.text,*.md,*.rst,*.abc,*.tex,*.org,*.csv,*.tsv,*.log,*.py,*.c,*.h,*.rs,*.js,*.html,*.xml,*.srt"
+TEXT_PATTERN = (
+    "*.txt,*.text,*.md,*.rst,*.abc,*.tex,*.org,*.csv,*.tsv,*.log,*.py,*.c,*.h,*.rs,*.js,*.xml,*.srt,"
+    "*.epub,*.docx,*.odt,*.htm,*.html,*.gz,*.xz,*.zip"
+)
 """Names of files that are listed as texts."""
 MAX_LISTED = 1000
 FORMAT = 1

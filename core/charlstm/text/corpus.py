@@ -35,10 +35,12 @@ from charlstm.text.sources import (
     ProgressCallback,
     Resolved,
     Source,
+    document_kind,
     item_text,
-    open_regular,
+    open_item,
     resolve,
     resolve_text,
+    size_of,
     stamps_of,
 )
 from charlstm.text.sources import ReadProgress as ReadProgress
@@ -483,7 +485,7 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     return Preview(
         found.name,
         text[:chars],
-        sum(stamp.size for stamp in stamps_of(found.items)) or tally.bytes,
+        sum(map(size_of, found.items)) or tally.bytes,
         encoding,
         tally.newline_style(),
         len(text) <= chars,
@@ -513,13 +515,14 @@ _FILES_TRIED = 200
 def encoding_choices(source: Source, options: TextOptions | None = None) -> tuple[EncodingChoice, ...]:
     """The encodings in which ``source`` may be meant, the detected one first, and how one line reads in each.
 
-    Of several files, the first that is not ASCII is examined. Empty when all of the text is ASCII, or built in. Raises
-    :class:`TextError` as :func:`open_corpus` does.
+    Of several files, the first that is not ASCII is examined. Empty when all of the text is ASCII or built in, or in
+    documents, which name their encoding. Raises :class:`TextError` as :func:`open_corpus` does.
     """
-    for item in resolve(source, options or TextOptions()).items[:_FILES_TRIED]:
-        if item.path is not None:
-            with open_regular(item) as (file, stamp):
-                guess = encoding.find_encoding(file, item.shown, None, stamp.size, lambda done: None).name
-                if choices := encoding.encoding_choices(file, guess, stamp.size):
+    kept = dataclasses.replace(options or TextOptions(), lines="keep")  # HTML as it is
+    for item in resolve(source, kept).items[:_FILES_TRIED]:
+        if item.path is not None and document_kind(item, kept) is None:
+            with open_item(item) as opened:
+                guess = encoding.find_encoding(opened.file, item.shown, None, opened.most, lambda done: None).name
+                if choices := encoding.encoding_choices(opened.file, guess, opened.most):
                     return tuple(choices)
     return ()

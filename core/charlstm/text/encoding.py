@@ -107,14 +107,13 @@ _CHOOSE = "choose a text file"
 _SAVE = "open it and save it as plain text (.txt, UTF-8), then use that file"
 _CONVERT = "convert it to plain text (Calibre does that), then use that file"
 _UNPACK = "unpack it and use the text inside"
-_ZIP = b"PK\x03\x04"
-# (offset, signatures, what it is, what to do): documents and archives, whose text the user can get at. Pictures, sounds
-# and programs need no signature: they are refused as binary data.
+# (offset, signatures, what it is, what to do): documents and archives that are not read here, whose text the user can
+# get at. Pictures, sounds and programs need no signature: they are refused as binary data.
 _OTHER_KINDS = (
     (0, (b"%PDF-",), "a PDF", "save its text as plain text (pdftotext does that), then use that file"),
-    (0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"), "a document (.doc or .rtf)", _SAVE),
+    (0, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"), "a document (.doc or .rtf, or an encrypted .docx)", _SAVE),
     (60, (b"BOOKMOBI",), "an e-book (.mobi)", _CONVERT),
-    (0, (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), "compressed (.gz, .bz2, .xz or .zst)", _UNPACK),
+    (0, (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), "compressed (.bz2 or .zst, or twice)", _UNPACK),
     (0, (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"), "an archive (.7z or .rar)", _UNPACK),
     (257, (b"ustar",), "an archive (.tar)", _UNPACK),
 )
@@ -124,14 +123,6 @@ def _refuse_other_kinds(head: bytes, name: str) -> None:
     for offset, signatures, what, advice in _OTHER_KINDS:
         if head.startswith(signatures, offset):
             raise TextError(f"{name} is {what}, not plain text: {advice}")
-    if not head.startswith(_ZIP):
-        return
-    what, advice = "a .zip archive", _UNPACK
-    if b"mimetypeapplication/epub" in head:
-        what, advice = "an e-book (.epub)", _CONVERT
-    elif b"[Content_Types].xml" in head or b"mimetypeapplication/vnd.oasis" in head:
-        what, advice = "an Office document (.docx, .odt or similar)", _SAVE
-    raise TextError(f"{name} is {what}, not plain text: {advice}")
 
 
 def _refuse_binary(head: bytes, name: str, max_share: float) -> None:

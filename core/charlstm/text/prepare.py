@@ -31,7 +31,7 @@ from charlstm.text.sources import (
     copy_stdin,
     ignore,
     item_text,
-    stamps_of,
+    size_of,
 )
 from charlstm.text.unit_kinds import BLANK_LINES
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, code_points
@@ -72,7 +72,8 @@ def prepare(
                 items = (copy_stdin(folder / "stdin", progress),) if text.is_stdin else text.items
                 _read(items, options, spool, progress, reading)
                 if spool.chars == start:
-                    raise TextError(f"{_shown(text)} is empty: choose another text")
+                    what = "has nothing but images or notes" if reading.tally.left_out else "is empty"
+                    raise TextError(f"{_shown(text)} {what}: choose another text")
                 ends.append(spool.chars)
             if options.strip_boilerplate and reading.boilerplate:
                 spool.leave_out(reading.boilerplate)
@@ -118,10 +119,11 @@ def _read(
 
     Without a limit, a long built-in text has one of its own.
     """
-    total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n\n"
+    sizes = [*map(size_of, items)]
+    total, before, last = sum(sizes), 0, "\n\n"
     apart = "\n\n" if options.units == BLANK_LINES else "\n"  # each file starts a new line, or a new unit
     limit = None if options.max_chars is None else spool.chars + options.max_chars
-    for item in items:
+    for item, size in zip(items, sizes, strict=True):
         if limit is not None and spool.chars >= limit:
             if item.path is not None:
                 reading.stamps.append(None)
@@ -151,7 +153,7 @@ def _read(
         if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
         reading.stamps += opened
-        before += sum(stamp.size for stamp in opened)
+        before += size
 
 
 class _Spool:
@@ -281,5 +283,6 @@ def _report(items: tuple[Item, ...], reading: _Reading, line_begins: str) -> Rea
         version=builtin.version() if any(item.builtin for item in items) else None,
         joined_lines=len(joined.begins()) + joined.paragraphs,
         paragraphs=joined.paragraphs,
+        left_out=dict(sorted(tally.left_out.items())),
         line_begins=line_begins,
     )

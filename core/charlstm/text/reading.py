@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, Literal, Self
 
 from charlstm import arguments
-from charlstm.display import plural
+from charlstm.display import plural, visible
 from charlstm.errors import TextError
 from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
 from charlstm.text.encoding import check_encoding
@@ -60,7 +60,7 @@ class TextOptions:
     fold_rare: int = setting(0, "read characters that occur fewer times than this as one symbol", low=0)
     pattern: str = setting(
         "*.txt",
-        "which files of a folder are read; several patterns are separated by commas",
+        "which files of a folder or archive are read; several patterns are separated by commas",
         pattern=r"(?s).*\S.*",
         text="file name patterns such as *.txt",
         metavar="GLOB",
@@ -69,7 +69,9 @@ class TextOptions:
         None, "read at most so many characters; without it all (of the built-in source code 8,000,000)", low=1
     )
     lines: Lines = setting(
-        "keep", "read wrapped prose as paragraphs, without the line ends inside them (auto), or keep the lines"
+        "keep",
+        "read wrapped prose as paragraphs, without the line ends inside them, and of HTML only the text (auto), or "
+        "keep them as they are",
     )
     units: str | None = setting(
         None,
@@ -159,6 +161,8 @@ class ReadReport:
     joined_lines: int = 0
     """Lines of the files that were joined into ``paragraphs``."""
     paragraphs: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What documents have beside their text, such as notes and images, and how many of each."""
     line_begins: str = ""
     """The name in the cache of the places at which lines of the files begin that do not follow a line end any more."""
 
@@ -168,6 +172,14 @@ class ReadReport:
         if not self.paragraphs:
             return ""
         return f"{plural(self.joined_lines, 'line')} joined into {plural(self.paragraphs, 'paragraph')}"
+
+    @property
+    def left_out_words(self) -> str:
+        """``3 images, 12 notes, the table of contents``; empty when nothing was left out."""
+        words = {kind: plural(number, kind) for kind, number in self.left_out.items()}
+        if "table of contents" in words:
+            words["table of contents"] = "the table of contents"
+        return visible(", ".join(words.values()), keep="")
 
     def __post_init__(self) -> None:
         if not CLEANED.keys() >= self.cleanable.keys():
@@ -187,6 +199,7 @@ class Tally:
     encodings: set[str] = field(default_factory=set)
     bom: bool = False
     cleanable: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def newline_style(self) -> str:
         names = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}

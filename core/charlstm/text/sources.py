@@ -27,6 +27,9 @@ from charlstm.text.encoding import find_encoding
 from charlstm.text.reading import Tally, TextOptions, converted, decoded
 
 if TYPE_CHECKING:
+    from zipfile import ZipInfo
+
+    from charlstm.text.archives import Archive, Kind
     from charlstm.text.paragraphs import Joined
 
 STDIN = "-"
@@ -51,7 +54,8 @@ ProgressCallback = Callable[[ReadProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to read: the file ``path``, a ``builtin`` text or the string ``text``. ``shown`` is for messages."""
+    """One thing to read: the file ``path``, or the ``member`` of the archive there, a ``builtin`` text or the string
+    ``text``. ``shown`` is for messages."""
 
     shown: str
     path: Path | None = None
@@ -59,6 +63,7 @@ class Item:
     text: str | None = None
     address: str = ""
     """Where the file was fetched from, if it was."""
+    member: tuple[Archive, ZipInfo] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +147,31 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
             )
         skipped += refused
         if not files:
-            raise _nothing_matches(path, shown, options.pattern)
-        return path.resolve().name or "texts", str(path), [Item(visible(str(file), keep=""), file) for file in files]
+            names = (path.name for path in _walk(path, []) if os.path.isfile(path))
+            raise _nothing_matches(names, f"The folder {shown}", options.pattern)
+        items = [Item(visible(str(file), keep=""), file) for file in files]
+        found = [_files_in(item, options.pattern) if item.shown.lower().endswith(".zip") else [item] for item in items]
+        return path.resolve().name or "texts", str(path), [item for each in found for item in each]
     if (kind := special_kind(mode)) is not None:
         raise _special(kind, shown)
-    return path.name, str(path), [Item(shown, path, address=remote.address_of(path))]
+    return path.name, str(path), _files_in(Item(shown, path, address=remote.address_of(path)), options.pattern)
+
+
+def _files_in(item: Item, pattern: str) -> list[Item]:
+    """The files in an archive that match ``pattern``; of another file, that itself. Raises :class:`TextError`."""
+    with open_regular(item) as (file, _):
+        if file.read(4) != b"PK\3\4":
+            return [item]
+        from charlstm.text.archives import Archive  # not at every start
+
+        archive = Archive(file, item.shown)
+    if archive.is_document:
+        return [item]
+    chosen = archive.chosen(lambda name: matches(name, pattern))
+    if not chosen:
+        raise _nothing_matches((info.filename for info in archive.files), f"The archive {item.shown}", pattern)
+    shown = [f"{item.shown}/{visible(info.filename, keep='')}" for info in chosen]
+    return [Item(name, item.path, member=(archive, info)) for name, info in zip(shown, chosen, strict=True)]
 
 
 _REMEDIES: dict[SpecialKind, str] = {
@@ -245,13 +270,14 @@ def _identity(folder: str) -> tuple[int, int] | None:
     return info.st_dev, info.st_ino
 
 
-def _nothing_matches(folder: Path, shown: str, pattern: str) -> TextError:
-    endings = Counter(path.suffix for path in _walk(folder, []) if path.suffix and os.path.isfile(path))
+def _nothing_matches(names: Iterable[str], shown: str, pattern: str) -> TextError:
+    """``shown``, a folder or an archive, has only files of these ``names``."""
+    endings = Counter(filter(None, (os.path.splitext(name)[1] for name in names)))
     if not endings:
-        return TextError(f"The folder {shown} has no files that match {pattern}: choose another folder")
+        return TextError(f"{shown} has no files that match {pattern}: choose another text")
     ending, count = endings.most_common(1)[0]
     return TextError(
-        f"The folder {shown} has no files that match {pattern}, but {count:,} that match *{visible(ending)}: "
+        f"{shown} has no files that match {pattern}, but {count:,} that match *{visible(ending)}: "
         f"read them with the pattern *{visible(ending)}, or give the files"
     )
 
@@ -272,30 +298,81 @@ def open_regular(item: Item) -> Iterator[tuple[BinaryIO, FileStamp]]:
         raise _unreadable(item.shown, error, item.path) from None
 
 
+def stamp_of(item: Item) -> FileStamp:
+    """The stamp of the file of ``item``, without opening it. Raises :class:`TextError`."""
+    assert item.path is not None
+    try:
+        return FileStamp.of(item.path.stat())
+    except OSError as error:
+        raise _unreadable(item.shown, error, item.path) from None
+
+
 def stamps_of(items: Sequence[Item]) -> list[FileStamp]:
-    """The stamps of the files among ``items``, without opening them. Raises :class:`TextError`."""
-    stamps = []
-    for item in items:
-        if item.path is not None:
-            try:
-                stamps.append(FileStamp.of(item.path.stat()))
-            except OSError as error:
-                raise _unreadable(item.shown, error, item.path) from None
-    return stamps
+    """The stamps of the files among ``items``."""
+    return [stamp_of(item) for item in items if item.path is not None]
 
 
-def _blocks(file: BinaryIO, start: int, stamp: FileStamp, item: Item, size: int) -> Iterator[bytes]:
+def size_of(item: Item) -> int:
+    """The bytes of a file, in an archive those that it expands to; 0 for what is no file. Raises :class:`TextError`."""
+    if item.member is not None:
+        return item.member[1].file_size
+    return 0 if item.path is None else stamp_of(item).size
+
+
+class Opened(NamedTuple):
+    """A file that is open: ``file`` has its text, unpacked, and ``outer`` is what has the ``stamp``."""
+
+    file: BinaryIO
+    outer: BinaryIO
+    stamp: FileStamp
+    size: int
+    """Bytes of the file, or of the file in the archive."""
+    most: int
+    """Bytes of its text, or the most that are read where that is not known before."""
+
+
+@contextmanager
+def open_item(item: Item) -> Iterator[Opened]:
+    """Open the file of ``item``, unpacked. Raises :class:`TextError`."""
+    with open_regular(item) as (outer, stamp):
+        file, size = outer, stamp.size
+        if item.member is not None:
+            archive, info = item.member
+            file, size = archive.open(info, outer, item.shown), info.file_size
+        head, most = file.read(6), size
+        file.seek(0)
+        if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")):
+            from charlstm.text.archives import MAX_EXPANDED, unpacked
+
+            file, most = unpacked(file, size, item.shown), MAX_EXPANDED
+        yield Opened(file, outer, stamp, size, most)
+
+
+def document_kind(item: Item, options: TextOptions) -> Kind | None:
+    """What kind of document ``item`` is; None for plain text. Raises :class:`TextError`.
+
+    HTML is a document unless lines are kept, so that a text can be read as it is.
+    """
+    if item.path is None:
+        return None
+    from charlstm.text.archives import kind_of
+
+    with open_item(item) as opened:
+        return kind_of(opened.file, item.shown, html=options.lines == "auto")
+
+
+def _blocks(opened: Opened, start: int, item: Item, size: int) -> Iterator[bytes]:
     """Read from ``start`` to the size that the file had when it was opened. Raises :class:`TextError` if it changes."""
-    file.seek(start)
-    left = stamp.size - start
+    opened.file.seek(start)
+    left, stamp = opened.most - start, opened.stamp
     while left > 0:
-        block = file.read(min(size, left))
+        block = opened.file.read(min(size, left))
         if not block:
             break
         left -= len(block)
         yield block
-    info = os.fstat(file.fileno())
-    if left or (info.st_size, info.st_mtime_ns) != (stamp.size, stamp.mtime_ns):
+    info, incomplete = os.fstat(opened.outer.fileno()), left and opened.most == opened.size
+    if incomplete or (info.st_size, info.st_mtime_ns) != (stamp.size, stamp.mtime_ns):
         raise TextError(f"{item.shown} changed while it was being read: try again when nothing writes to it")
 
 
@@ -315,8 +392,9 @@ def item_text(
     Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
     ``progress`` counts the bytes of this item. Raises :class:`TextError`.
     """
-    if options.lines == "keep":
-        yield from _characters(item, options, tally, progress, stamps, block, most)
+    kind = document_kind(item, options)
+    if kind is not None or options.lines == "keep":
+        yield from _characters(item, options, tally, progress, stamps, block, most, kind)
         return
     from charlstm.text.paragraphs import DECIDED_BY, is_wrapped, read_paragraphs  # numpy: not before the first paint
 
@@ -339,8 +417,9 @@ def _characters(
     stamps: list[FileStamp] | None,
     block: int | None,
     most: int | None,
+    kind: Kind | None = None,
 ) -> Iterator[str]:
-    """The characters of ``item`` with its own lines: see :func:`item_text`."""
+    """The characters of ``item``, a document of this ``kind`` if any, with its own lines: see :func:`item_text`."""
     if item.builtin is not None:
         yield from _converted(builtin.pieces(item.builtin), options, tally, most)
         return
@@ -348,28 +427,35 @@ def _characters(
         pieces = (item.text[start : start + BLOCK] for start in range(0, len(item.text), BLOCK))
         yield from _converted(pieces, options, tally, most)
         return
-    with open_regular(item) as (file, stamp):
+    with open_item(item) as opened:
         if stamps is not None:
-            stamps.append(stamp)
-        if not stamp.size:
+            stamps.append(opened.stamp)
+        size = opened.size
+
+        def report(stage: str) -> None:
+            (progress or ignore)(ReadProgress(min(opened.outer.tell(), size), size, stage))
+
+        if kind is not None:
+            for piece in converted(_extracted(opened, kind, item, options, tally), options, tally, most):
+                yield piece
+                report("reading")
             return
-        report = progress or ignore
-        limit = stamp.size if options.max_chars is None else min(stamp.size, 4 * options.max_chars + 4)
-        encoding = find_encoding(
-            file, item.shown, options.encoding, limit, lambda done: report(ReadProgress(done, stamp.size, "checking"))
-        )
+        if not size:
+            return
+        limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + 4)
+        encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))
         tally.encodings.add(encoding.name)
         tally.bom |= encoding.mark > 0
         done = encoding.mark
-        tally.bytes += stamp.size
+        tally.bytes += size
         invalid_before, nuls_before = tally.invalid_bytes, tally.cleanable["\0"]
 
         def counted() -> Iterator[bytes]:
             nonlocal done
-            for bytes_ in _blocks(file, encoding.mark, stamp, item, block or BLOCK):
+            for bytes_ in _blocks(opened, encoding.mark, item, block or BLOCK):
                 done += len(bytes_)
                 yield bytes_
-                report(ReadProgress(done, stamp.size, "reading"))
+                report("reading")
 
         def check() -> None:
             _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
@@ -378,6 +464,22 @@ def _characters(
                 raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or not text; choose a text file")
 
         yield from decoded(counted(), encoding.name, options, tally, most, check)
+
+
+def _extracted(opened: Opened, kind: Kind, item: Item, options: TextOptions, tally: Tally) -> Iterator[str]:
+    """The text of a document."""
+    try:
+        from charlstm.text.documents import document_text  # an optional package, and 20 ms
+    except ModuleNotFoundError as error:
+        if error.name != "lxml":
+            raise
+        raise TextError(
+            f"{item.shown} is a document (.{kind}), and to read those needs the package lxml, which is not installed: "
+            "pip install lxml"
+        ) from None
+    tally.encodings.add("utf-8")
+    tally.bytes += opened.size
+    yield from document_text(opened.file, kind, item.shown, options.encoding, tally.left_out)
 
 
 def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:

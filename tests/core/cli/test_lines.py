@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from command_line import TINY, Cli
+from made_documents import made_book, write_epub
 from wrapped_prose import prose, verse
 
 TEXT = f"{prose(12)}\n{verse(8)}\n\n{prose(12, seed=3)}\n*** END OF THE PROJECT GUTENBERG EBOOK A HOUSE ***\nLicence\n"
@@ -27,6 +28,13 @@ def test_stats_says_what_was_joined(cli: Cli) -> None:
     assert "it is left out, --no-strip-boilerplate keeps it" in out
     assert "joined" not in cli("stats", "house.txt", "--lines", "keep")[0]
     assert "joined" not in cli("stats", "data/fox.txt")[0]
+
+
+def test_what_is_left_out_of_a_document_is_said(cli: Cli, workspace: Path) -> None:
+    write_epub(workspace / "book.epub", made_book())
+    words = "1 extra page, 2 front pages, 3 images, 6 notes, the table of contents"
+    assert f"left out   {words}\n" in cli("stats", "book.epub")[0]
+    assert f"book.epub: left out: {words}\n" in cli("train", "book.epub", *TINY)[1]
 
 
 def test_as_is_keeps_lines_and_licence(cli: Cli) -> None:

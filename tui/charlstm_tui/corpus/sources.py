@@ -25,10 +25,10 @@ Named = TypeVar("Named", "ListedText", "Folder")
 MOST = 1_000  # entries of one folder that are listed
 RECENT = 8
 NOT_TEXT = frozenset((
-    ".7z", ".a", ".avi", ".bin", ".bz2", ".class", ".db", ".dll", ".dylib", ".exe", ".gif", ".gz", ".ico", ".jar",
+    ".7z", ".a", ".avi", ".bin", ".bz2", ".class", ".db", ".dll", ".dylib", ".exe", ".gif", ".ico", ".jar",
     ".jpeg", ".jpg", ".lock", ".mkv", ".mo", ".mov", ".mp3", ".mp4", ".npy", ".npz", ".o", ".ogg", ".onnx", ".otf",
     ".pkl", ".png", ".pt", ".pth", ".net", ".pyc", ".pyd", ".rar", ".safetensors", ".so", ".sqlite", ".tar", ".tgz",
-    ".ttf", ".wav", ".webm", ".webp", ".whl", ".woff", ".woff2", ".xz", ".zst",
+    ".ttf", ".wav", ".webm", ".webp", ".whl", ".woff", ".woff2", ".zst",
 ))  # fmt: skip
 
 
@@ -108,8 +108,8 @@ def sections(
     texts to fetch of the configuration.
 
     The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those used
-    before. Then come the model in the box, the built-in texts and those that were fetched. A folder without a ``.txt``
-    file comes after them: it has no texts, or, like a clone of a repository, other files that few want to train on.
+    before. Then come the model in the box, the built-in texts and those that were fetched. A folder without a text by
+    its name comes after them: it has none, or, like a clone of a repository, other files that few want to train on.
     Last are the texts that can be fetched.
     """
     remote = catalogue(own)
@@ -161,7 +161,7 @@ def _here() -> Path | None:
 
 def is_likely_text(text: ListedText) -> bool:
     """Whether the name of a file says that it is a text."""
-    return text.name.lower().endswith(".txt")
+    return text.name.lower().endswith((".txt", ".epub", ".docx", ".odt"))
 
 
 def first_entry(found: Sequence[Section]) -> ListedText | BoxModel | None:

@@ -205,6 +205,8 @@ def hints(state: TextState, width: int) -> Content:
     elif units := proposed((state.beginning or "")[:PREVIEWED]):
         key = key_of("corpus.split_units")
         found.append(_warn(f"{key} reads {visible(kind_of_units(units))} as a unit of its own."))
+    if left_out := corpus.report.left_out_words:
+        found.append(_fine(f"Left out: {left_out}."))
     if stats.cleanable:
         words = cleaning_words(stats)
         found.append(

@@ -326,7 +326,7 @@ class TextsView(View):
             if not os.path.isdir(typed_path(typed)):
                 resolve(typed.strip(), TextOptions())
 
-        about = "A text file, or a folder whose *.txt are read as one text."
+        about = "A text, a document, or a folder or archive whose *.txt are read as one text."
         ask(self, PathDialog("Open a text", about, check), self._opened)
 
     def _opened(self, typed: str) -> None:

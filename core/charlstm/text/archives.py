@@ -1,0 +1,172 @@
+"""Open compressed texts and zip archives, and tell documents from plain text by their content.
+
+What a file expands to is limited: a small file can be made to fill any memory and disk.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Literal, cast
+
+from charlstm.errors import TextError
+
+MAX_EXPANDED = 2 * 2**30
+"""Bytes that are read of one compressed text, or of all texts in an archive."""
+MAX_DOCUMENT = 64 * 2**20
+"""Bytes that are read of a document, and bytes of one in an archive: it is held in memory, where its elements take some
+30 times as much."""
+MAX_RATIO, RATIO_FROM = 200, 16 * 2**20
+"""Nothing above ``RATIO_FROM`` bytes may be more than so many times as long as its compressed form: texts are 3 to 10
+times as long."""
+MAX_ENTRIES = 100_000
+ZIP, GZIP, XZ = b"PK\x03\x04", b"\x1f\x8b", b"\xfd7zXZ\x00"
+
+Kind = Literal["epub", "docx", "odt", "html"]
+"""The documents whose text is extracted."""
+_UNPACK = "unpack it and use the text inside"
+_HTML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
+)
+_HTML_NAME = re.compile(r"\.x?html?(?:\.gz|\.xz)?$", re.IGNORECASE)
+
+
+@contextmanager
+def whole(shown: str) -> Iterator[None]:
+    """Raise a :class:`TextError` for what Python's readers of archives raise for a damaged file."""
+    try:
+        yield
+    except NotImplementedError:
+        raise TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}") from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, UnicodeDecodeError):
+        raise TextError(f"{shown} is damaged or incomplete: get it again, or choose another text") from None
+
+
+class Expanded(io.BufferedIOBase):
+    """A file that is expanded while it is read, up to ``most`` bytes; ``packed`` is its compressed size.
+
+    Bytes are counted as they are read, whatever the archive says of them. Reading raises :class:`TextError`.
+    """
+
+    def __init__(self, file: BinaryIO, packed: int, most: int, shown: str) -> None:
+        self._file, self._shown = file, shown
+        self._most = min(most, max(RATIO_FROM, MAX_RATIO * packed))
+        ratio = f", more than {MAX_RATIO} times its size" if self._most < most else ", the most that is read"
+        self._too_long = f"{shown} expands to more than {self._most // 2**20:,} MB{ratio}: if you trust it, {_UNPACK}"
+
+    def read(self, size: int | None = -1) -> bytes:
+        with whole(self._shown):
+            left = self._most + 1 - self._file.tell()
+            data = self._file.read(left if size is None or size < 0 else min(size, left))
+            if self._file.tell() > self._most:
+                raise TextError(self._too_long)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with whole(self._shown):
+            return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
+def unpacked(file: BinaryIO, size: int, shown: str) -> BinaryIO:
+    """The text that is compressed in ``file``, a .gz or .xz of ``size`` bytes."""
+    unpack = gzip.open if file.read(len(GZIP)) == GZIP else lzma.open
+    file.seek(0)
+    return cast(BinaryIO, Expanded(cast(BinaryIO, unpack(file)), size, MAX_EXPANDED, shown))
+
+
+def open_zip(file: BinaryIO, shown: str) -> zipfile.ZipFile:
+    """Read the list of files in a zip archive. Raises :class:`TextError`."""
+    with whole(shown):
+        archive = zipfile.ZipFile(file)
+    if len(archive.infolist()) > MAX_ENTRIES:
+        raise TextError(f"{shown} has more than {MAX_ENTRIES:,} files inside: {_UNPACK}")
+    return archive
+
+
+def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, shown: str) -> BinaryIO:
+    """Open a file in a zip archive, of which up to ``most`` bytes are read. Raises :class:`TextError`."""
+    if info.flag_bits & 1:
+        raise TextError(f"{shown} is encrypted: {_UNPACK}")
+    with whole(shown):
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError  # Python expands the others without any limit
+        inside = cast(BinaryIO, archive.open(info))
+    return cast(BinaryIO, Expanded(inside, info.compress_size, most, shown))
+
+
+class Archive:
+    """A zip archive, whose list of files is read once. It is open only while one of them is read."""
+
+    def __init__(self, file: BinaryIO, shown: str) -> None:
+        self._zip, self._shown = open_zip(file, shown), shown
+        self.is_document = _zip_kind(self._zip) != "zip"
+        self.files = [
+            info
+            for info in sorted(self._zip.infolist(), key=lambda info: info.filename.split("/"))
+            if not any(part.startswith((".", "__MACOSX")) for part in info.filename.split("/")) and not info.is_dir()
+        ]
+        """Without hidden ones, in order of their paths."""
+
+    def chosen(self, choose: Callable[[str], bool]) -> list[zipfile.ZipInfo]:
+        """Those of the files whose names, without folders, are to be read. Raises :class:`TextError` when they expand
+        to too much: Python reads no more of a file than the archive says that it has."""
+        found = [info for info in self.files if choose(info.filename.rpartition("/")[2])]
+        if sum(info.file_size for info in found) > MAX_EXPANDED:
+            raise TextError(f"{self._shown} expands to more than {MAX_EXPANDED // 2**20:,} MB of text: {_UNPACK}")
+        return found
+
+    def open(self, info: zipfile.ZipInfo, file: BinaryIO, shown: str) -> BinaryIO:
+        """Open one of its files; ``file`` is the archive, opened again."""
+        self._zip.fp = file
+        return open_member(self._zip, info, MAX_EXPANDED, shown)
+
+
+def _zip_kind(archive: zipfile.ZipFile) -> Literal["epub", "docx", "odt", "office", "zip"]:
+    names = set(archive.namelist())
+    if "META-INF/container.xml" in names:
+        return "epub"
+    if any(name.startswith("word/document") for name in names):
+        return "docx"
+    if {"content.xml", "META-INF/manifest.xml"} <= names:
+        return "odt"
+    return "office" if "[Content_Types].xml" in names else "zip"
+
+
+def kind_of(file: BinaryIO, shown: str, *, html: bool) -> Kind | None:
+    """What kind of document ``file`` is; None for plain text. HTML is one where ``html`` says so, else plain text.
+
+    Raises :class:`TextError` for a zip archive, which is none when it is inside another, and for other documents.
+    """
+    file.seek(0)
+    head = file.read(4096)
+    if head.startswith(ZIP):
+        kind = _zip_kind(open_zip(in_memory(file), shown))
+        if kind == "zip":
+            raise TextError(f"{shown} is a zip archive, which is read only as a file of its own: {_UNPACK}")
+        if kind == "office":
+            raise TextError(f"{shown} is a spreadsheet or presentation: save its text as plain text and use that")
+        return kind
+    return "html" if html and (_HTML.match(head) or (_HTML_NAME.search(shown) and b"<" in head)) else None
+
+
+def in_memory(file: BinaryIO) -> BinaryIO:
+    """``file``, or what it has in memory if it is expanded while it is read, where going back is slow.
+
+    Raises :class:`TextError` for more than :data:`MAX_DOCUMENT`.
+    """
+    if not isinstance(file, Expanded):
+        return file
+    file.seek(0)
+    return io.BytesIO(Expanded(cast(BinaryIO, file), MAX_DOCUMENT, MAX_DOCUMENT, file._shown).read())

@@ -1,0 +1,177 @@
+"""EPUB, DOCX, ODT and HTML as texts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from charlstm.errors import TextError
+from charlstm.text.corpus import Corpus, encoding_choices, open_corpus, preview
+from charlstm.text.passages import known_share, passages_of
+from charlstm.text.reading import USUAL, TextOptions
+from made_documents import (
+    NOTE,
+    as_text,
+    made_book,
+    page,
+    write_docx,
+    write_epub,
+    write_html,
+    write_odt,
+    write_zip,
+)
+
+BOOK = made_book()
+NOTES = sum(text.count(NOTE) for _, text in BOOK)
+WRITERS = {"epub": write_epub, "docx": write_docx, "odt": write_odt, "html": write_html}
+LEFT_OUT = {
+    "epub": {"note": NOTES, "image": 3, "table of contents": 1, "front page": 2, "extra page": 1},
+    "docx": {"note": NOTES, "image": 3, "table of contents": 1},
+    "odt": {"note": NOTES, "image": 3, "table of contents": 1},
+    "html": {"note": NOTES, "image": 3, "script": 1},
+}
+
+
+def html(tmp_path: Path, content: str | bytes, options: TextOptions = USUAL, name: str = "page.html") -> Corpus:
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return open_corpus(tmp_path / name, options)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_book_is_the_same_text_in_every_form_and_what_is_left_out_is_counted(tmp_path: Path, kind: str) -> None:
+    corpus = open_corpus(WRITERS[kind](tmp_path / "book.txt", BOOK), USUAL)  # known by its content, not by its name
+    assert corpus.text() == as_text(BOOK)
+    assert corpus.report.left_out == LEFT_OUT[kind]
+    assert corpus.report.encoding == "utf-8"
+    if kind == "odt":
+        assert corpus.report.left_out_words == "3 images, 6 notes, the table of contents"
+    if kind != "html":
+        assert open_corpus(tmp_path / "book.txt", TextOptions()).fingerprint == corpus.fingerprint
+        assert encoding_choices(tmp_path / "book.txt") == ()
+
+
+def test_html_is_raw_where_lines_are_kept(tmp_path: Path) -> None:
+    path = write_html(tmp_path / "book.html", BOOK)
+    assert open_corpus(path, TextOptions()).text() == path.read_text(encoding="utf-8")
+    assert open_corpus(path, TextOptions()).report.left_out == {}
+
+
+def test_wrapped_lines_of_a_document_are_not_joined(tmp_path: Path) -> None:
+    lines = "\n".join(["the morning was cold and the sea was grey and nobody had come to the"] * 20)
+    corpus = open_corpus(write_docx(tmp_path / "book.docx", [("p", lines)] * 3), USUAL)
+    assert corpus.report.paragraphs == 0
+    assert corpus.lines == 62
+
+
+def test_cleaning_and_limits_apply_to_documents(tmp_path: Path) -> None:
+    path = write_odt(tmp_path / "book.odt", [("p", "soft\u00adhyphen e\u0301"), ("p", "more")])
+    assert open_corpus(path, TextOptions(clean=True)).text() == "softhyphen é\n\nmore\n"
+    assert open_corpus(path, TextOptions(max_chars=6)).text() == "soft\u00adh"
+    assert preview(path, 10).text == "soft\u00adhyphe"[:10]
+
+
+def test_passages_show_that_text_and_epub_are_one_book(tmp_path: Path) -> None:
+    book = made_book(12)
+    (tmp_path / "book.txt").write_text(as_text(book).replace("“", '"').replace("”", '"'), encoding="utf-8")
+    texts = [open_corpus(tmp_path / "book.txt").text(), open_corpus(write_epub(tmp_path / "b.epub", book)).text()]
+    known, found = (passages_of([text]) for text in texts)
+    assert (known_share(known, found) or 0) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<div>one</div><div>two<br>three</div><p>four", "one\ntwo\nthree\n\nfour\n"),
+        ("<pre>a  b\n  c</pre>x   y\n z", "a  b\n  c\n\nx y z\n"),
+        ("<table><tr><td>1</td> <td>2</td></tr><tr><td>3<td>4</table>", "1\t2\n3\t4\n"),
+        ("one<hr>two<h2>three</h2>four", "one\n\n\ntwo\n\n\nthree\n\nfour\n"),
+        ("a<sup><a href='#1'>1</a></sup> b<a href='#2'>[2]</a> <a href='#3'>c</a>", "a b c\n"),
+        ("<span class=pagenum>9</span>a<div class=footnotes>1. note</div>", "a\n"),
+        ("&hellip;&nbsp;&lt;&amp;&unknown;", "…\u00a0<&&unknown;\n"),
+        ("<ruby>漢<rt>kan</rt></ruby><!-- no --><?no?>字", "漢字\n"),
+        ("<p><b>un</b>broken <i> word </i>s", "unbroken word s\n"),
+        ("<div>" * 1000 + "deep", "deep\n"),
+    ],
+)  # fmt: skip
+def test_html_becomes_lines_as_a_browser_shows_it(tmp_path: Path, body: str, text: str) -> None:
+    assert html(tmp_path, f"<html><body>{body}</body></html>").text() == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'<html><meta charset="iso-8859-2"><p>\xb1\xe6\xea',
+        '<?xml version="1.0" encoding="utf-8"?><html><meta charset="iso-8859-2"/><p>ąćę</p></html>'.encode(),
+        "\ufeff<html><p>ąćę".encode("utf-16-le"),
+    ],
+)
+def test_html_is_read_in_the_encoding_that_its_bytes_have_or_that_it_names(tmp_path: Path, content: bytes) -> None:
+    assert html(tmp_path, content).text() == "ąćę\n"
+
+
+def test_html_is_recognised_by_its_content_and_a_text_about_html_is_none(tmp_path: Path) -> None:
+    assert html(tmp_path, "<!-- x -->\n<!DOCTYPE HTML><p>text", name="page.txt").text() == "text\n"
+    assert html(tmp_path, "no tags\nat all\n").text() == "no tags\nat all\n"
+    assert html(tmp_path, "About <html>\n", name="about.txt").text() == "About <html>\n"
+
+
+LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha">' + "".join(
+    f'<!ENTITY {chr(98 + at)} "{f"&{chr(97 + at)};" * 10}">' for at in range(9)
+)
+
+
+def encrypted_epub(path: Path) -> Path:
+    listed = '<encryption><EncryptedData><CipherReference URI="in/c0%20a.xhtml"/></EncryptedData></encryption>'
+    return write_epub(path, BOOK, **{"META-INF/encryption.xml": listed})
+
+
+def cut(path: Path) -> Path:
+    write_epub(path, BOOK)
+    path.write_bytes(path.read_bytes()[:-400])
+    return path
+
+
+def changed(path: Path) -> Path:
+    write_docx(path, BOOK)
+    content = bytearray(path.read_bytes())
+    content[200:300] = bytes(100)
+    path.write_bytes(content)
+    return path
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut.epub": (cut, "is damaged or incomplete"),
+    "changed.docx": (changed, "is damaged or incomplete"),
+    "no-xml.docx": (lambda path: write_zip(path, {"word/document.xml": "<w:p>"}), "is damaged or incomplete"),
+    "no-page.epub": (
+        lambda path: write_zip(path, {"META-INF/container.xml": "<rootfile full-path='a.opf'/>"}),
+        "is damaged or incomplete",
+    ),
+    "laughs.docx": (
+        lambda path: write_zip(path, {"word/document.xml": f"{LAUGHS}]><x>&j;</x>"}), "declares entities"
+    ),
+    "laughs.html": (lambda path: path.write_text(f"{LAUGHS}]><html>&j;</html>"), "declares entities"),
+    "drm.epub": (encrypted_epub, "is encrypted"),
+    "secret.odt": (lambda path: write_odt(path, BOOK, "<encryption-data/>"), "is encrypted"),
+    "sheet.xlsx": (lambda path: write_zip(path, {"[Content_Types].xml": "", "xl/w.xml": ""}), "is a spreadsheet"),
+    "comic.html": (lambda path: path.write_text(page([("p", "\x02")])), "has nothing but images"),
+    "deep.html": (lambda path: path.write_text("<html>" + "<div>" * 9000 + "deep"), ".*thousands deep"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_document_is_refused_in_a_sentence_that_names_it(tmp_path: Path, name: str) -> None:
+    make, message = BAD[name]
+    make(tmp_path / name)
+    with pytest.raises(TextError, match=f"{name} {message}"):
+        open_corpus(tmp_path / name, USUAL)
+
+
+def test_without_lxml_a_document_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "charlstm.text.documents", raising=False)
+    monkeypatch.setitem(sys.modules, "lxml", None)
+    with pytest.raises(TextError, match=r"book.odt is a document \(.odt\).*pip install lxml"):
+        open_corpus(write_odt(tmp_path / "book.odt", BOOK))
