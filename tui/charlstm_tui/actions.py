@@ -257,6 +257,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.play", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story", by="screen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
+    A("generate.play", "next_unit", "U", "next unit", "Generate to the end of the next unit, such as a name or a tune.",
+      footer=2, needs="units", words="line poem tune name"),
     A("generate", "find", "slash", "find", "Find in the text.", palette=False, by="screen"),
     A("generate.walk", "walk_left", "left", "back", "Move back by one character.", -1, 0, handler="walk", footer=2),
     A("generate.walk", "walk_right", "right", "on", "Move on; at the end, generate a character.", 1, 0, handler="walk"),

@@ -304,7 +304,7 @@ def novelty(
 
     With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units"}.
     """
-    from charlstm.generation.novelty import Novelty, NoveltyIndex, with_known_passages
+    from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
     from charlstm.text.passages import SURE
 
     if (run is None) == (not sources):
@@ -335,11 +335,13 @@ def novelty(
             print_note(f"The {held_out:,} held-out characters of {name} are not searched")
         if index.searched < corpus.chars:
             print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {name} are searched")
-    units, known_units = searched_text.units, list[str]()
-    if corpus is not None and corpus.units:
-        there = {corpus.text(*span) for span in corpus.units}
-        known_units = [unit for span in units if (unit := searched_text.text(*span)) in there]
+    units, of_text = searched_text.units, list[str]()
     report = with_known_passages(report, searched, known, min_length)
+    if corpus is not None and corpus.units:
+        there = {corpus.text(*span): span.start for span in corpus.units}
+        found = [(span, unit) for span in units if (unit := searched_text.text(*span)) in there]
+        of_text = [unit for _, unit in found]
+        report = with_matches(report, searched, [Match(*span, there[unit]) for span, unit in found])
     if known is not None:
         print_note(
             f"What {run} has read {'besides ' if corpus is not None else ''}is not here: stretches below some {SURE} "
@@ -350,12 +352,12 @@ def novelty(
         source = name if corpus is None else corpus.name
         result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
         if units:
-            result |= {"units": len(units), "known_units": known_units}
+            result |= {"units": len(units), "known_units": of_text}
         print_result(True, result)
         return
     if units:
-        names = f": {truncate(', '.join(visible(unit, keep='') for unit in known_units), 200)}" if known_units else ""
-        click.echo(f"{len(known_units):,} of {plural(len(units), 'unit')} are in {name}{names}")
+        names = f": {truncate(', '.join(visible(unit, keep='') for unit in of_text), 200)}" if of_text else ""
+        click.echo(f"{len(of_text):,} of {plural(len(units), 'unit')} are in {name}{names}")
     if not stretches and corpus is None:
         click.echo(f"Nothing was found in {report.chars:,} characters that {run} is known to have read")
         return

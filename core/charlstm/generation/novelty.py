@@ -7,8 +7,10 @@ well under a second for 10 MB, so it is not stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.text.corpus import Corpus
 from charlstm.text.passages import Passages, known_stretches
+from charlstm.text.unit_kinds import prefix, separator
 
 MIN_LENGTH = 30
 """Shorter passages are not reported by default: any English text shares many of them with another."""
@@ -112,14 +115,33 @@ def with_known_passages(
     texts which are not here: only hashes of some passages are ``known`` of those. Of stretches of
     :data:`~charlstm.text.passages.SURE` characters one in fifteen is not found, of shorter ones more.
     """
-    exact = () if report is None else report.matches
     stretches = [] if known is None else known_stretches(known, text)
-    added = [
-        Match(start, stop, None)
-        for start, stop in stretches
-        if stop - start >= min_length and not any(each.start <= start and stop <= each.stop for each in exact)
-    ]
-    return _report(text, sorted((*exact, *added), key=lambda each: each.start))
+    added = [Match(start, stop, None) for start, stop in stretches if stop - start >= min_length]
+    return with_matches(report or _report(text, ()), text, added)
+
+
+def known_units(text: str, units: str, known: Mapping[str, int]) -> tuple[list[Match], int]:
+    """The units of ``text`` that are ``known``, with their places in a corpus, however short they are; and how many
+    whole ones there are."""
+    start = prefix(units)
+    if start:
+        begins = [found.start() for found in re.finditer(rf"(?m)^{re.escape(start)}", text)]
+        whole = list(pairwise(begins))
+    else:
+        ends = [0, *(found.end() for found in re.finditer(rf"{separator(units)}\n*", text))]
+        whole = [(begin, end) for begin, end in pairwise(ends) if text[begin:end].strip("\n")]
+    pieces = [(begin, text[begin:end].rstrip("\n")) for begin, end in whole]
+    matches = [Match(begin, begin + len(unit), known[unit]) for begin, unit in pieces if unit in known]
+    return matches, len(whole)
+
+
+def with_matches(report: NoveltyReport, text: str, added: Sequence[Match]) -> NoveltyReport:
+    """``report`` on ``text`` with those of ``added`` that are not part of another match."""
+    new = [
+        match for match in added
+        if not any(each.start <= match.start and match.stop <= each.stop for each in report.matches)
+    ]  # fmt: skip
+    return _report(text, sorted((*report.matches, *new), key=lambda each: each.start))
 
 
 class NoveltyIndex:

@@ -56,6 +56,7 @@ from charlstm.generation.sampling import (
 from charlstm.generation.stepper import Ids, Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.threads import blas_threads
+from charlstm.text.unit_kinds import prefix, separator
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -381,7 +382,7 @@ class Reading:
             count: how many texts, at least 1; there are fewer if some are equal.
             length: most characters of each. One that reaches it ends with its last whole word.
             first: the first n.
-            lines: each text ends after so many lines; None for no limit.
+            lines: each text ends after so many lines; None for no limit. Those of a model of units end with a unit.
             grown: called with the texts so far every 8 characters; an exception that it raises ends the work.
             drawn_at: as for :meth:`suggest`.
         """
@@ -389,6 +390,8 @@ class Reading:
         length = arguments.number("length", length, 0, MOST_AT_ONCE)
         first = arguments.number("first", first, 0, 2**62)
         lines = None if lines is None else arguments.number("lines", lines, 1)
+        units = self.model.text_options.units
+        end = None if units is None else separator(units)
         texts, bits = [""] * count, np.zeros((length, count))
         going = set(range(count))
 
@@ -403,7 +406,10 @@ class Reading:
             bits[step] = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
             for number in sorted(going):
                 texts[number] += self._symbols[which[number]]
-                if lines is not None and _has_lines(texts[number], lines):
+                if end is not None and texts[number].endswith(end):
+                    texts[number] = texts[number].removesuffix(prefix(units or ""))
+                    going.remove(number)
+                elif end is None and lines is not None and _has_lines(texts[number], lines):
                     going.remove(number)
             if step % 8 == 7:
                 grown(found())

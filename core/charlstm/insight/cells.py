@@ -27,7 +27,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import EXACT, iterate_activations
-from charlstm.insight.features import BUILT_IN, Feature, text_features
+from charlstm.insight.features import BUILT_IN, Feature, text_features, unit_features
 from charlstm.insight.logistic import fit_sparse_logistic
 from charlstm.insight.sample import READ_CHARS, model_step, spread_blocks
 from charlstm.model.file import load_model
@@ -304,7 +304,7 @@ def sample_cells(
         low, high = np.searchsorted(in_order, (block.start, block.start + len(block.cells)))
         states[order[low:high]] = block.cells[in_order[low:high] - block.start].reshape(high - low, layers * size)
     chosen, spans = [], {}
-    for each in features(prepared.text):
+    for each in (*features(prepared.text), *unit_features(prepared.text, model.text_options.units)):
         values = each.values[places]
         if np.ptp(values[:cut]) > 0 and np.ptp(values[cut:]) > 0:
             chosen.append(Feature(each.name, each.kind, values))

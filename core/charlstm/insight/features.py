@@ -17,6 +17,7 @@ import regex
 from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.text.sentences import sentence_ends
+from charlstm.text.unit_kinds import LINES, separator
 
 Kind = Literal["yes/no", "graded"]
 TextKind = Literal["prose", "program", "tunes"]
@@ -60,6 +61,15 @@ def text_features(text: str) -> list[Feature]:
     found = [Feature(name, each.kind, each.compute(text)) for name, each in BUILT_IN.items() if kind in each.texts]
     half = len(text) // 2
     return [each for each in found if all(_times(part, each.kind) >= FEWEST for part in np.split(each.values, [half]))]
+
+
+def unit_features(text: str, units: str | None) -> list[Feature]:
+    """The position in the unit, for a model that was trained on ``units``; of lines there is the position already."""
+    if units is None or units == LINES:
+        return []
+    ends = np.zeros(len(text), bool)
+    ends[[each.end() - 1 for each in regex.finditer(regex.escape(separator(units)), text)]] = True
+    return [Feature("position in unit", "graded", _since(ends))]
 
 
 def _times(values: Values, kind: Kind) -> int:

@@ -23,7 +23,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, activations
 from charlstm.insight.cells import CONSTANT, FEWEST_SPANS, NamedCell, name_cells, sample_cells
 from charlstm.insight.context import ENOUGH, LENGTHS, Context, context
-from charlstm.insight.features import text_features
+from charlstm.insight.features import text_features, unit_features
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.insight.page import facts_table, page
 from charlstm.insight.sample import step_words
@@ -212,7 +212,9 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
     best = [each for each in named if each.above_chance]
     if not best:
         return ""
-    features = {feature.name: feature for feature in text_features(text)}
+    features = {
+        feature.name: feature for feature in (*text_features(text), *unit_features(text, model.text_options.units))
+    }
     shown: set[int] = set()
     parts = []
     for each in best:

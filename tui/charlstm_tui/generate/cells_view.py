@@ -30,6 +30,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
 from charlstm.insight.cells import SHORTEST, NamedCell, mean_and_deviation
+from charlstm.insight.features import BUILT_IN
 from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
@@ -860,11 +861,12 @@ class CellsView(ReadingView):
         self.draw_head()
 
     def features_of(self, clamps: Sequence[Clamp]) -> list[str]:
-        """The features that held cells follow, as far as cells were named."""
+        """The built-in features that held cells follow, as far as cells were named."""
         if self._model is not self.desk.model:
             return []
         held = {(each.layer, each.cell) for each in clamps}
-        return [named.feature for named in self.cell_list.cells if named.cell in held and named.above_chance]
+        named = (each.feature for each in self.cell_list.cells if each.cell in held and each.above_chance)
+        return [feature for feature in named if feature in BUILT_IN]
 
     def do_let_go(self) -> None:
         self.desk.change_clamps(lambda clamps: ())

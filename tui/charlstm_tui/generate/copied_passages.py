@@ -29,6 +29,7 @@ class CopiedPassages:
         if model is not None:
             self._check = OverlapCheck(model.run, model.path, min_length)
             self._base = base
+            self._check.prime = self._view.text(0, base)
             self._check.replace(0, 0, self._view.text(base))
         return self._check
 
@@ -65,6 +66,8 @@ class CopiedPassages:
     def forget(self, base: int) -> None:
         """Another text is shown, after ``base`` characters of prime: what is known is of the one before."""
         self.found, self._marked, self._base = None, set(), base
+        if self._check is not None:
+            self._check.prime = self._view.text(0, base)
         self._replace(0, sys.maxsize, self._view.text(base))
 
     def show(self, found: Overlap) -> None:

@@ -226,6 +226,7 @@ class PlayView(ExplainingView):
             "model": self._notice is None and not state.busy,
             "snapshots": self.playing and bool(facts.snapshot_steps),
             "saveable": True,
+            "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none
             "undo": self.writing or bool(state.undoable),
@@ -267,6 +268,9 @@ class PlayView(ExplainingView):
             figures.append(f"{percent(self.overlap.figure)} copied")
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
+        if self.overlap is not None and self.overlap.units is not None:
+            there, whole = self.overlap.units
+            figures.append(f"{there:,} of {plural(whole, 'unit')} known")
         figures.append(f"{state.size:,} chars")
         words = plural(self.text_view.words, "word")
         if self.writing:
@@ -585,6 +589,12 @@ class PlayView(ExplainingView):
             self.text_view.cursor = None
             self.text_view.reveal(self.text_view.length)
             self.desk.stream()
+
+    def do_next_unit(self) -> None:
+        self.say("")
+        self.text_view.cursor = None
+        self.text_view.reveal(self.text_view.length)
+        self.desk.stream_unit()
 
     def do_speed(self, direction: int) -> None:
         self.desk.change_speed(lambda speed: faster(speed, direction))

@@ -397,6 +397,14 @@ class Desk:
             self._stream = Stream(self.speed, count or PAUSE_AFTER, self._ends_with_sentence)
         self._changed()
 
+    def stream_unit(self) -> None:
+        """Generate to the end of a unit at the end of the text: of the one that has begun, or of a new one."""
+        self._begin()
+        if self.about is not None:
+            self.document.begin_generating()
+            self._stream = Stream(self.speed or NORMAL_SPEED, 1, to_unit=True)
+        self._changed()
+
     @property
     def _ends_with_sentence(self) -> bool:
         return self.about is not None and self.about.request.to_sentence is not None

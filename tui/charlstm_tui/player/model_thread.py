@@ -33,6 +33,7 @@ from charlstm.generation.rows import ALTERNATIVES, GENERATED, NextCharDistributi
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.threads import blas_threads
 from charlstm.text.sentences import LONGEST_END, ends_sentence
+from charlstm.text.unit_kinds import separator
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player.edits import LONGEST_SENTENCE, as_suggestion
@@ -54,6 +55,8 @@ READING_INTERVAL = 0.25
 """Seconds between two batches while a model reads. For each one it reads again up to 64 characters."""
 READ_ON_AFTER = 0.5
 """Seconds without another order before the text behind the cursor is read in Write: who types there is not held up."""
+LONGEST_UNIT = 20_000
+"""Characters after which a unit that is to be generated ends without its end."""
 MAX_DELAY = 0.25
 """Seconds that characters may be late, before they are skipped."""
 MAX_UNSEEN = 20_000
@@ -81,11 +84,12 @@ Check = Callable[[], None]
 @dataclass(frozen=True, slots=True)
 class Stream:
     """Text that is generated: so many characters, at full speed or so many a second; with ``to_sentence`` then on to
-    the end of a sentence."""
+    the end of a sentence, with ``to_unit`` to that of a unit."""
 
     speed: float
     count: int
     to_sentence: bool = False
+    to_unit: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -338,7 +342,7 @@ class Work:
             self.check()
             char = self.reading.draw()
             self.added.append(char)
-            self._end = (self._end + char)[-LONGEST_END:]
+            self._end = (self._end + char)[-max(LONGEST_END, self.reading.stepper.separator_length) :]
             self._drawn, self._rated, self._owed = self._drawn + 1, self._rated + 1, self._owed - 1
             is_late = stream.speed == FULL or self._owed >= 1
             if self._drawn >= stream.count:
@@ -352,6 +356,9 @@ class Work:
             self._hand_over(ahead=self._ahead(self.reading.read_to, ALTERNATIVES))
 
     def _why_stopped(self, stream: Stream) -> str:
+        if stream.to_unit and (units := self.reading.model.text_options.units) is not None:
+            is_ended = self._end.endswith(separator(units)) or self._drawn >= stream.count + LONGEST_UNIT
+            return "unit" if is_ended else ""
         if not stream.to_sentence:
             return "count"
         is_ended = ends_sentence(self._end) or self._drawn >= stream.count + LONGEST_SENTENCE

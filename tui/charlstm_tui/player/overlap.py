@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,15 @@ import numpy.typing as npt
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, NoveltyReport, with_known_passages
+from charlstm.generation.novelty import (
+    Match,
+    Novelty,
+    NoveltyIndex,
+    NoveltyReport,
+    known_units,
+    with_known_passages,
+    with_matches,
+)
 from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.start_models import with_passages
@@ -65,11 +73,21 @@ class OverlapSearch:
     lines: LineIndex | None
     known: Passages | None
     min_length: int
+    units: Mapping[str, int] | None = None
+    """The units of the training text, and where each one begins, if it was read as units."""
 
-    def update(self, text: str) -> NoveltyReport:
-        """Report on ``text``."""
+    def update(self, text: str, prime: str = "") -> tuple[NoveltyReport, tuple[int, int] | None]:
+        """Report on ``text``, which follows a prime; and how many of its whole units are known, and how many there
+        are."""
         exact = None if self.novelty is None else self.novelty.update(text)
-        return with_known_passages(exact, text, self.known, self.min_length)
+        report = with_known_passages(exact, text, self.known, self.min_length)
+        if self.novelty is None or self.units is None:
+            return report, None
+        kind = self.novelty.index.corpus.options.units or ""
+        found, whole = known_units(prime + text, kind, self.units)
+        at = len(prime)
+        matches = [Match(max(0, each.start - at), each.stop - at, each.where) for each in found if each.stop > at]
+        return with_matches(report, text, matches), (len(found), whole)
 
     @property
     def corpus_name(self) -> str:
@@ -95,6 +113,8 @@ class Overlap:
     share: float
     matches: tuple[Match, ...]
     search: OverlapSearch
+    units: tuple[int, int] | None = None
+    """How many of the whole units of the text are known, and how many there are."""
 
     @property
     def figure(self) -> float | None:
@@ -119,6 +139,7 @@ class OverlapCheck:
 
     def __init__(self, run: Path | None, model: Path, min_length: int) -> None:
         self._run, self._model, self._min_length = run, model, min_length
+        self.prime = ""
         self._changes: list[tuple[int, int, str]] = []
         self.ended = False
         """Whether it is known that nothing is known of what the model has read."""
@@ -153,23 +174,27 @@ class OverlapCheck:
                 return text
 
             text = await in_thread(compare)
-            report = await in_thread(lambda check, text=text: search.update(text))  # type: ignore[misc]
+            report, units = await in_thread(
+                lambda check, text=text: search.update(text, self.prime)  # type: ignore[misc]
+            )
             # The text may have changed meanwhile: what is said of the changed part would be about another text.
             matches = tuple(match for match in report.matches if match.stop <= self._unchanged)
-            tell(Overlap(report.share, matches, search))
+            tell(Overlap(report.share, matches, search, units))
 
 
 def open_search(run: Path | None, model: Path, min_length: int) -> OverlapSearch | None:
     """The search in what the model in a file has read; ``None`` if that is not known. The training text of a ``run``
     that began with random weights is all that it has read."""
-    novelty = lines = known = None
+    novelty = lines = known = units = None
     with contextlib.suppress(CharLSTMError, OSError):
         if run is not None:
             novelty, lines = open_novelty(run, min_length)
+            corpus = novelty.index.corpus
+            units = {corpus.text(*span): span.start for span in corpus.units} or None
     with contextlib.suppress(CharLSTMError, OSError):
         if run is None or novelty is None or Run(run).spec().lineage:
             known = with_passages(load_model(model)).passages
-    return None if novelty is None and known is None else OverlapSearch(novelty, lines, known, min_length)
+    return None if novelty is None and known is None else OverlapSearch(novelty, lines, known, min_length, units)
 
 
 def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:
