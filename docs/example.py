@@ -71,12 +71,18 @@ print(f"{charlstm.evaluate(model, corpus).bits:.3f} bits per character")
 sampler = charlstm.SamplerSettings(temperature=0.7)
 print(charlstm.generate("demo", "The ", 80, settings=sampler, clamps=[charlstm.Clamp(2, 187, value=-1.0)]))
 print(charlstm.generate_many(model, "The ", 40, samples=3, temperature=0.7))
+names = charlstm.open_corpus(text="anna\nbo\ncy\ndora\n" * 500, units="lines")
+known = [names.text(*span) for span in names.units]
+namer = charlstm.Trainer(names, settings)
+namer.train()
+print(charlstm.generate_units(namer.best, 5, 20, known=known, unique=True))
 session = charlstm.Session(model, "The ", seed=1, settings=sampler)
 steps: list[charlstm.Step] = list(session.stream(60))
 session.rewind(20)
 session.choose(steps[20].alternatives[1].char)  # another character than it drew, and on from there
 print(session.text + "".join(step.char for step in session.stream(40)))
 print(charlstm.score(model, session.text).bits_per_char, charlstm.novelty(session.text, corpus).share)
+print([each.bits_per_char for each in charlstm.score_models([model, "demo"], session.text)])
 print(charlstm.score_dynamic(model, session.text, strength=0.5).bits_per_char)  # a copy learns as it reads
 
 # Inside the model: which cells follow what, why a character is expected, what could come next.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from charlstm.library import find_model as find_model
     from charlstm.library import generate as generate
     from charlstm.library import generate_many as generate_many
+    from charlstm.library import generate_units as generate_units
     from charlstm.library import influence as influence
     from charlstm.library import lesions as lesions
     from charlstm.library import load_model as load_model
@@ -85,7 +86,7 @@ _NAMES_BY_MODULE = {
     "library": (
         *("activations", "context", "evaluate", "find_model", "generate", "generate_many", "influence", "lesions"),
         *("load_model", "load_state", "multiverse", "name_cells", "next_words", "save_model", "save_state", "score"),
-        *("score_dynamic", "score_models"),
+        *("generate_units", "score_dynamic", "score_models"),
     ),
     "model.file": ("Model",),
     "runs.scripting": ("Run", "RunList", "find_run", "list_runs", "resume_run", "start_run"),

@@ -6,7 +6,7 @@ Each checks its arguments, so that a wrong one is a :class:`CharLSTMError`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
@@ -204,6 +204,41 @@ def generate_many(
         stop=stop,
         threads=threads,
     )
+
+
+def generate_units(
+    model: GivenModel,
+    count: int,
+    length: int = 1000,
+    *,
+    prime: str = "",
+    known: Collection[str] = (),
+    unique: bool = False,
+    seed: int = 0,
+    settings: SamplerSettings | None = None,
+    **sampler: Unpack[SamplerKeywords],
+) -> list[str]:
+    """Generate whole units, such as names or tunes, with a model that was trained on them (``TextOptions.units``).
+
+    Args:
+        count: how many units.
+        length: characters of one at most.
+        prime: what each begins with.
+        known: units that are left out, such as those of the training text: ``[corpus.text(*span) for span in
+            corpus.units]``.
+        unique: leave out repeated ones.
+        seed: as of :func:`generate`; so are ``settings`` and ``sampler``.
+
+    Returns:
+        The units, without what separates them; fewer than ``count`` if 50 times as many were not enough.
+
+    Raises:
+        GenerationError: the model was not trained on units, or as :func:`generate_many`.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    count = arguments.number("count", count, 0)
+    recipe = Recipe(seed, settings=changed_settings(settings, sampler))
+    return _generate.generate_units(given_model(model), count, length, recipe, prime=prime, known=known, unique=unique)
 
 
 def score(model: GivenModel, text: str) -> scoring.Scores:

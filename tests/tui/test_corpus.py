@@ -402,6 +402,24 @@ async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) ->
         await app.shows("── held out from character")
 
 
+@pytest.mark.usefixtures("counted")
+async def test_a_text_is_read_as_units_that_the_preview_marks(places: Path) -> None:
+    Path("names.txt").write_text("".join(f"name {number}\n" for number in range(200)))
+    async with driven(places, (100, 40), text="names.txt") as app:
+        await app.shows("s reads each line as a unit of its own.", "p lines")
+        await app.press("s", shows="each line, such as a name")
+        await app.press("enter", shows="▹ one that is held out")
+        await app.shows("200 units, each line; s changes it.", "held out, in whole units", "▸ name 20", "▹ name 21")
+        assert "p lines" not in app.text()
+        await app.press("s", "o", shows="Units begin with")
+        await app.press("X", "enter", shows="no line of it begins with X")
+        await app.press("s", "1", shows="held out, from character 1,522 on")
+        await app.press("s", "enter", shows="200 units")
+        await app.press("enter", mode="train")
+        assert app.app.corpus.options() == TextOptions(units="lines", strip_boilerplate=True)
+        await app.shows("units: lines")
+
+
 @pytest.mark.parametrize("preset_name", ["quick", "best"])
 def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> None:
     Path("long.txt").write_text(PROSE * 151)  # 3.2 million characters, of which quick holds out less than a tenth

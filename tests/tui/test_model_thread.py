@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from charlstm.generation.rows import TYPED
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
+from charlstm.text.reading import TextOptions
 from charlstm_tui.player import model_thread
 from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Question, Stream, Work
 from charlstm_tui.player.opening import LoadedModel
@@ -82,6 +84,15 @@ def test_batch_is_about_the_order_that_was_put_last(running: Running) -> None:
     third = running.order(PRIME + whole)
     running.until(lambda batch: batch.order is third and batch.ahead is not None)
     assert all(batch.order is third for batch in running.batches[count:])
+
+
+def test_stream_to_a_unit_ends_with_it(running: Running) -> None:
+    model = replace(running.loaded.model, text_options=TextOptions(units="lines"))
+    running.loaded = replace(running.loaded, model=model, stepper=Stepper(model))
+    order = running.order(stream=Stream(FULL, 1, to_unit=True))
+    assert running.until(lambda batch: bool(batch.stopped)).stopped == "unit"
+    added = running.added(order)
+    assert added.index("\n") == len(added) - 1
 
 
 def test_nothing_is_generated_while_the_text_is_hidden() -> None:

@@ -220,7 +220,7 @@ def generate_units(
         drawn += len(texts)
         for text in texts:
             unit = (start + text.removesuffix(end)).rstrip("\n")
-            if unit not in known:
+            if unit and unit not in known:
                 found.append(unit)
                 known.update([unit] if unique else [])
         if progress is not None:

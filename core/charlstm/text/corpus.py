@@ -23,7 +23,7 @@ from charlstm import arguments
 from charlstm.display import plural, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
-from charlstm.text import builtin, cache, encoding, units
+from charlstm.text import builtin, cache, encoding
 from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice as EncodingChoice
 from charlstm.text.paragraphs import Joined
@@ -45,6 +45,7 @@ from charlstm.text.sources import (
 )
 from charlstm.text.sources import ReadProgress as ReadProgress
 from charlstm.text.unit_kinds import kind_of_units
+from charlstm.text.units import merged, own_spans, parts_of_units, reading_spans, unit_edges
 from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
 
 _BLOCKS = 10
@@ -159,7 +160,7 @@ class Corpus:
         assert self.options.units is not None
         ends = [0, self.text_chars, self.chars]
         found = [
-            start + units.unit_edges(np.asarray(self.ids[start:stop]), self.vocabulary, self.options.units)
+            start + unit_edges(np.asarray(self.ids[start:stop]), self.vocabulary, self.options.units)
             for start, stop in pairwise(ends)
         ]
         if len(found[0]) < 2:
@@ -174,7 +175,7 @@ class Corpus:
         """Where each unit stands, without the newlines behind it; empty for a text that is not read as units."""
         if self.options.units is None:
             return ()
-        found = units.own_spans(self.ids, self.vocabulary, self.unit_edges, self.options.units)
+        found = own_spans(self.ids, self.vocabulary, self.unit_edges, self.options.units)
         return tuple(Span(*span) for span in found)
 
     @property
@@ -191,7 +192,7 @@ class Corpus:
         before it on; without units, ``spans``."""
         if self.options.units is None:
             return tuple(Span(*span) for span in spans)
-        return tuple(Span(*span) for span in units.reading_spans(self.unit_edges, spans))
+        return tuple(Span(*span) for span in reading_spans(self.unit_edges, spans))
 
     def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:
         """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
@@ -216,8 +217,8 @@ class Corpus:
         edges, validation = self.unit_edges, self.validation is not None
         own = edges[: 1 + int(np.searchsorted(edges[:-1], self.text_chars))]
         fractions = (0.0 if validation else val_fraction, test_fraction)
-        part = units.parts_of_units(self.ids, self.vocabulary, self.units[: len(own) - 1], fractions)
-        train, held_out, test = (tuple(Span(*span) for span in units.merged(own, part, number)) for number in range(3))
+        part = parts_of_units(self.ids, self.vocabulary, self.units[: len(own) - 1], fractions)
+        train, held_out, test = (tuple(Span(*span) for span in merged(own, part, number)) for number in range(3))
         return TextSplit(train, (Span(self.text_chars, self.chars),) if validation else held_out, test)
 
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[TextIds, dict[str, int]]:
@@ -306,6 +307,7 @@ def open_corpus(
     text: str | None = None,
     name: str | None = None,
     validation: Source | None = None,
+    units: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> Corpus:
     """Open a text for training. A text that has not changed since it was last opened comes from the cache.
@@ -318,6 +320,7 @@ def open_corpus(
         validation: a separate text to validate on, given as ``source`` is and read with the same options, each on its
             own (``max_chars`` of each). The vocabulary is that of both texts, and nothing of the first is held out for
             validation.
+        units: short for the option of this name: ``lines``, ``blank-lines``, or what a unit begins with.
         progress: called with a :class:`ReadProgress` now and then; an exception that it raises stops the reading.
 
     Raises :class:`TextError` when there is no such source, it cannot be read or it is not text, and when not exactly
@@ -325,6 +328,8 @@ def open_corpus(
     """
     if options is None:
         options = TextOptions()
+    if units is not None:
+        options = dataclasses.replace(options, units=units)
     if (source is None) == (text is None):
         raise TextError("open_corpus takes either a source or text=..., and exactly one of them")
     found = resolve(source, options) if source is not None else resolve_text(text)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation import novelty
-from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
+from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, NoveltyReport, known_units, with_matches
 from charlstm.text.vocabulary import Vocabulary
 from random_examples import examples
 
@@ -138,3 +138,18 @@ def test_index_of_very_large_corpus_covers_its_beginning(monkeypatch):
     assert index.searched == 100
     assert Novelty(index).update(corpus.text(0, 100)).matches == (Match(0, 100, 0),)
     assert Novelty(index).update(corpus.text(200, 300)).matches == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "found"),
+    [
+        ("emma\n\nzz\nemma", "lines", ["emma"]),  # the last one may go on
+        ("One\ntwo\n\nOne\n\n\n", "blank-lines", ["One\ntwo"]),
+        ("X:1\nabc\n\nX:2\nd\nX:", "X:", ["X:1\nabc"]),
+    ],
+)
+def test_whole_units_are_known_however_short(text: str, units: str, found: list[str]) -> None:
+    matches, whole = known_units(text, units, {"emma": 7, "One\ntwo": 7, "X:1\nabc": 7})
+    assert [text[match.start : match.stop] for match in matches] == found
+    assert whole == 2
+    assert with_matches(NoveltyReport(len(text), 0, ()), text, matches).copied == len(found[0])

@@ -1,0 +1,63 @@
+"""A text as units on the command line: one trained run, and every command that knows of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from command_line import TINY, Cli
+
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("names")]
+
+NAMES = [f"{first}{second}" for first in ("an", "bo", "ca", "do") for second in ("na", "ris", "lin", "mo", "ra")]
+
+
+@pytest.fixture(scope="module")
+def names(workspace: Path) -> None:
+    from charlstm.cli.main import run
+
+    Path("names.txt").write_text("".join(f"{name}\n" for name in NAMES * 40), encoding="utf-8")
+    assert run(["train", "names.txt", "--split-units", "lines", *TINY, "--name", "names"]) == 0
+
+
+def test_generate_writes_whole_units_one_a_line(cli: Cli) -> None:
+    ask = ("generate", "names", "--samples", "30", "--until", "unit", "--length", "40")
+    texts = cli.json(*ask)["texts"]
+    assert len(texts) == 30
+    assert not any("\n" in text for text in texts)
+    assert cli(*ask)[0].splitlines() == texts
+    new = cli.json(*ask, "--new", "--unique")["texts"]
+    assert len(set(new)) == len(new)
+    assert not set(new) & set(NAMES)
+    assert "\n" not in cli.json("generate", "names", "--until", "unit")["text"]
+
+
+def test_figures_are_over_whole_units(cli: Cli) -> None:
+    held_out = cli.json("stats", "names.txt", "--split-units", "lines")
+    assert held_out["units"] == len(NAMES) * 40
+    assert cli.json("stats", "names.txt")["units"] is None
+    assert cli.json("eval", "names")["chars"] == held_out["held_out_chars"]
+    assert "whole units of the held-out part" in cli("eval", "names")[0]
+    assert "800 units, each line" in cli("stats", "names.txt", "--split-units", "lines")[0]
+
+
+def test_novelty_counts_known_units(cli: Cli) -> None:
+    Path("new.txt").write_text(f"{NAMES[0]}\nzz\n{NAMES[1]}\n", encoding="utf-8")
+    found = cli.json("novelty", "new.txt", "--model", "names")
+    assert (found["units"], found["known_units"], found["copied"]) == (3, NAMES[:2], len(NAMES[0] + NAMES[1]))
+    assert f"2 of 3 units are in names.txt: {NAMES[0]}, {NAMES[1]}" in cli("novelty", "new.txt", "--model", "names")[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("generate fox --until unit", "not trained on units"),
+        ("generate names --new", "--new needs --until unit"),
+        ("generate names --until unit --show-probs", "cannot be combined"),
+        ("stats names.txt --split-units lines --lines auto", "keeps its lines"),
+        ("stats names.txt --split-units X:", "no line of it begins with X:"),
+    ],
+)
+def test_what_does_not_fit_is_refused(cli: Cli, command: str, said: str) -> None:
+    assert said in cli.error(*command.split())
