@@ -225,7 +225,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4,
       by="screen"),
     # ---- Generate
-    A("generate.begin", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4,
+    A("generate.begin", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=19,
       words="new story opening begin start over", needs="model"),
     A("generate.models", "open_model", "o", "open model", "Play another run, file or the demo model.", footer=12,
       words="load"),
@@ -258,7 +258,7 @@ ACTIONS: tuple[Action, ...] = (
       footer=10, words="resume reopen history story", by="screen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
     A("generate.play", "next_unit", "U", "next unit", "Generate to the end of the next unit, such as a name or a tune.",
-      footer=2, needs="units", words="line poem tune name"),
+      footer=4, needs="units", words="line poem tune name"),
     A("generate", "find", "slash", "find", "Find in the text.", palette=False, by="screen"),
     A("generate.walk", "walk_left", "left", "back", "Move back by one character.", -1, 0, handler="walk", footer=2),
     A("generate.walk", "walk_right", "right", "on", "Move on; at the end, generate a character.", 1, 0, handler="walk"),
