@@ -98,6 +98,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(benchmark, "measured_speed", lambda *_: MeasuredSpeed("nn", 0.01, 1000))
     (place / "novel.txt").write_text(TEXT, encoding="utf-8")
     (place / "letter.txt").write_text(LETTER, encoding="utf-8")
+    (place / "names.txt").write_text("anna\nbo\ncy\ndora\n" * 100, encoding="utf-8")
     (place / "poems").mkdir()
     (place / "poems" / "one.txt").write_text(TEXT, encoding="utf-8")
     shutil.copy(ROOT / "tests" / "data" / "version_0_1" / "script.net", place / "rnn_20_epoch.net")
