@@ -183,8 +183,8 @@ class Corpus:
         """How many units there are and what one is, and what stands before the first; empty without units."""
         if self.options.units is None:
             return ""
-        before = self.units[0].start
-        left_out = f"; {plural(before, 'character')} before the first are left out" if before else ""
+        before = len(self.text(0, self.units[0].start).strip())
+        left_out = f"; {before:,} characters before the first are left out" if before else ""
         return f"{plural(len(self.units), 'unit')}, {visible(kind_of_units(self.options.units))}{left_out}"
 
     def reading_spans(self, spans: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
