@@ -1,4 +1,4 @@
-"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``compare``, ``rename``, ``delete``."""
+"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``compare``, ``log``, ``rename``, ``delete``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, RenameResult, RunRow
+from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, ExportResult, RenameResult, RunRow
 from charlstm.cli.notes import parsed_tags
 from charlstm.cli.options import (
     examples,
@@ -30,18 +30,20 @@ from charlstm.cli.output import (
     check_output_file,
     check_stdout,
     format_size,
+    output_errors,
     print_note,
     print_result,
     result_of,
     write_text,
 )
-from charlstm.display import duration, plural, shell_command, table
+from charlstm.display import duration, plural, shell_command, shell_word, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
 from charlstm.text.read_before import LEGEND, is_much
 from charlstm.training.commands import COMMANDS
+from charlstm.user_files import STDOUT
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
@@ -318,6 +320,70 @@ def compare(
     for name in (csv_file, svg_file):
         if name is not None:
             print_note(f"Wrote {name}")
+
+
+@click.command(epilog=examples("charlstm log novel-1 --to tensorboard", "charlstm log novel-1 --to jsonl --out -"))
+@run_argument
+@click.option(
+    "--to",
+    "kind",
+    required=True,
+    type=click.Choice(["tensorboard", "csv", "jsonl"]),
+    help="tensorboard: a folder for TensorBoard; csv: the losses, as `compare --csv`; jsonl: all events.",
+)
+@click.option(
+    "--out",
+    metavar="PATH",
+    help="File to write, - is standard output; for TensorBoard a folder, in which the run has one of its own.  "
+    "[default: ./RUN.csv, ./RUN.jsonl or ./tensorboard]",
+)
+@json_option
+@runs_dir_option
+def log(run: str, kind: str, out: str | None, as_json: bool, runs_dir: Path | None) -> None:
+    """Write what RUN has logged for other programs. Prints the path.
+
+    For TensorBoard: loss, learning rate, gradient norm and speed as curves, samples as text, settings as
+    hyperparameters. Needs the package tensorboard. Written again, a run's file is replaced.
+
+    What a resume repeated is left out.
+
+    With --json: {"out", "to"}.
+    """
+    from charlstm.runs import comparison
+    from charlstm.runs.log import lasting_events
+    from charlstm.training.events import to_line
+
+    check_stdout(as_json, out=out)
+    found = find_run(run, runs_dir)
+    if kind == "tensorboard":
+        out = _write_for_tensorboard(found, out or "tensorboard")
+    else:
+        out = out or f"{found.name}.{kind}"
+        check_output_file(out, f".{kind}")
+        if kind == "csv":
+            text = comparison.comparison_csv([comparison.read_run(found)])
+        else:
+            text = "".join(f"{to_line(event)}\n" for event in lasting_events(found.events()))
+        write_text(out, text)
+    if out != STDOUT:
+        print_result(as_json, ExportResult(out=str(Path(out).absolute()), to=kind), out)
+    if kind == "tensorboard" and not as_json:
+        print_note(f"Look at it: tensorboard --logdir {shell_word(out)}")
+
+
+def _write_for_tensorboard(run: Run, folder: str) -> str:
+    """Write the log of ``run`` into a folder of its own in ``folder``, whose name is returned."""
+    from charlstm import user_files
+    from charlstm.runs.tensorboard_format import FILE_NAME, tensorboard_file
+
+    if folder == STDOUT:
+        raise click.UsageError("TensorBoard reads folders: name one with --out")
+    content = tensorboard_file(run)
+    with output_errors(folder, RunError):
+        place = Path(folder) / run.name
+        place.mkdir(parents=True, exist_ok=True)
+        user_files.save_bytes(place / FILE_NAME, content)
+    return folder
 
 
 @click.command()
