@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from textual.events import AppBlur, AppFocus
+from textual.message import Message
 from textual.widgets import Input, OptionList
 
 from charlstm.errors import CharLSTMError
@@ -201,6 +203,26 @@ async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, m
 
             monkeypatch.setattr(app.app, "_close_all", end_the_run)
         assert not app.app.screen_stack
+
+
+@pytest.mark.parametrize(
+    ("seen", "rings"), [((), True), ((AppBlur,), True), ((AppBlur, AppFocus), False)], ids=["unknown", "away", "here"]
+)
+async def test_terminal_rings_when_a_run_ends_unless_it_tells_that_it_has_the_focus(
+    places: Path, seen: tuple[type[Message], ...], rings: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with record(places, "running", steps=1200, planned=1300) as run:
+        async with driven(places) as app:
+            await app.until(lambda: app.app.runs_state.live)
+            told: list[str] = []
+            monkeypatch.setattr(app.app._driver, "write", told.append)
+            for event in seen:
+                app.app.post_message(event())
+            await app.until(lambda: not seen or (app.app.tells_focus and app.app.app_focus == (seen[-1] is AppFocus)))
+            run.end("finished")
+            await app.until(lambda: not app.app.runs_state.live)
+            words = f"charlstm: {run.run.name} has finished: loss"
+            assert any(words in each and each.endswith("\a\a") for each in told) == rings
 
 
 async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(places: Path) -> None:

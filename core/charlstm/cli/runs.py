@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import click
 
@@ -33,14 +33,13 @@ from charlstm.cli.output import (
     output_errors,
     print_note,
     print_result,
-    result_of,
     write_text,
 )
 from charlstm.display import duration, plural, shell_command, shell_word, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
 from charlstm.runs.status import STATES
-from charlstm.runs.table import best_words, state_words
+from charlstm.runs.table import best_words, run_values, spec_if_readable, state_words
 from charlstm.text.read_before import LEGEND, is_much
 from charlstm.training.commands import COMMANDS
 from charlstm.user_files import STDOUT
@@ -154,26 +153,17 @@ def runs(
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run as `runs` lists it. What stands behind ``notes`` is empty when its run.json cannot be read."""
+    """A run as `runs` lists it; without ``spec`` when its run.json cannot be read."""
 
     run: Run
     status: RunStatus
     notes: Notes
     spec: RunSpec | None = None
-    text: str = ""
-    preset: str = ""
-    started_from: str = ""
-    created: float | None = None
 
     @classmethod
     def read(cls, run: Run, status: RunStatus) -> Self:
         """Read what the run's folder says."""
-        notes = _notes(run)
-        try:
-            spec = run.spec()
-        except RunError:
-            return cls(run, status, notes)
-        return cls(run, status, notes, spec, spec.corpus_name, spec.preset, spec.started_from, spec.created)
+        return cls(run, status, _notes(run), spec_if_readable(run))
 
     def sort_key(self, sort: str) -> str | float:
         """What ``--sort`` compares."""
@@ -181,9 +171,9 @@ class ListedRun:
             case "state":
                 return f"{not self.status.alive} {self.status.state}"
             case "text":
-                return self.text.casefold()
+                return "" if self.spec is None else self.spec.corpus_name.casefold()
             case "preset":
-                return self.preset.casefold()
+                return "" if self.spec is None else self.spec.preset.casefold()
             case "best":
                 return math.inf if self.status.best_val is None else self.status.best_val
             case "step":
@@ -192,26 +182,11 @@ class ListedRun:
                 return self.status.work_seconds
             case "size":
                 return self.run.size()
-        return self.created or 0.0
+        return 0.0 if self.spec is None else self.spec.created
 
     def row(self) -> RunRow:
         """The run as JSON."""
-        status = self.status
-        return result_of(
-            RunRow,
-            status,
-            name=self.run.name,
-            best_loss=status.best_val,
-            best_kind=None if status.best_val is None else "whole" if status.best_whole else "estimate",
-            text=self.text,
-            preset=self.preset,
-            started_from=self.started_from or None,
-            bytes=self.run.size(),
-            path=str(self.run.path),
-            tags=list(self.notes.tags),
-            notes=self.notes.note,
-            created=self.created,
-        )
+        return cast(RunRow, run_values(self.run, self.status, self.spec, self.notes))
 
     def cells(self, text: str) -> tuple[str, ...]:
         """The cells of the table, with this name of the text."""
@@ -220,7 +195,7 @@ class ListedRun:
             self.run.name,
             state_words(status),
             text,
-            self.started_from,
+            "" if self.spec is None else self.spec.started_from,
             best_words(status) or "–",
             f"{status.step:,}",
             duration(status.work_seconds),
@@ -397,16 +372,18 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     With --json: one event a line, from the first event of the run; `started` and `resumed` also have `run`, the name of
     the run, and `path`, its folder.
     """
-    from charlstm.cli.training_view import EventView
+    from charlstm.cli.training_view import EventView, ring
     from charlstm.runs.log import EventTail
     from charlstm.training.events import Validated
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
+    was_alive = False
     with EventView(found, json=as_json, plain=plain) as view:
         try:
             while True:
                 status = found.status()  # read before the events, so that the last of them are not missed
+                was_alive = was_alive or status.alive
                 events = tail.read()
                 view.show(events)
                 if not status.alive:
@@ -427,6 +404,8 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
         remark = judged.remark if judged.has_ended else status.message
         if not as_json and remark:
             view.print_line(f"{found.name} ({status.state}): {remark}")
+    if was_alive:
+        ring(found.name, status)
 
 
 @click.command()
