@@ -20,7 +20,9 @@ from textual.events import AppBlur, AppFocus
 from textual.message import Message
 from textual.widgets import Input, OptionList
 
+from charlstm.config import load_config
 from charlstm.errors import CharLSTMError
+from charlstm.paths import config_path
 from charlstm_tui import process, run_watcher, terminal
 from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
@@ -381,6 +383,18 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
     monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
     assert run([]) == 0
     assert seen == ["132" if kept else None]
+
+
+def test_processes_that_the_app_starts_have_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TEXTUAL_DRIVER", "some.web:Driver"), ("CHARLSTM_CONFIG", "")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: None)
+    monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda question: None)
+    monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('on_end = ["say", "done"]\n')
+    assert run(["--config", "mine.toml"]) == 0
+    assert (config_path(), load_config()[0].on_end) == (tmp_path / "mine.toml", ("say", "done"))
 
 
 def test_without_a_terminal_it_says_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
