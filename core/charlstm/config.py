@@ -1,4 +1,4 @@
-"""The user's configuration of the app: ``config.toml``, which the program reads and never writes.
+"""The user's configuration: ``config.toml``, which the program reads and never writes.
 
 What the app itself remembers from one start to the next is kept in its state folder, not here.
 """
@@ -25,6 +25,7 @@ WORD = "a word in quotes"
 
 LossUnit = Literal["nats", "bits"]
 Colouring = Literal["surprise", "rank", "entropy", "off"]
+Notify = Literal["both", "bell", "desktop", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,17 @@ class Config:
         60.0, "characters a second that are generated; 0: one for each key press", low=0, high=100_000
     )
     mouse: bool = setting(True, "false leaves the mouse to the terminal")
+    notify: Notify = setting(
+        "both",
+        'what a terminal does when a run has finished or failed after a minute or more: "bell", "desktop" (a '
+        'notification, in terminals that can), "both" or "off"',
+    )
+    on_end: tuple[str, ...] = setting(
+        (),
+        'a program and its arguments, started whenever a run has finished or failed, such as ["python3", '
+        '"/home/me/mail.py"]; it gets the run as JSON on its standard input and 30 seconds',
+        text="a list of words in quotes, the program and its arguments",
+    )
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of an action, such as "train.pause" = "p" or ["p", "space"]."""
     texts: tuple[RemoteText, ...] = ()

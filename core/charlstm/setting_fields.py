@@ -41,7 +41,7 @@ class SettingField:
     name: str
     default: Any
     kind: type
-    """``bool``, ``int``, ``float`` or ``str``."""
+    """``bool``, ``int``, ``float`` or ``str``; ``tuple`` for one of texts."""
     optional: bool
     """Whether it may be None, which is off."""
     about: str
@@ -94,7 +94,7 @@ class SettingField:
             return " or ".join(self.words)
         if self.kind is bool:
             return "true or false"
-        if self.kind is str:
+        if self.kind in (str, tuple):
             return self.text
         phrase = "a whole number" if self.kind is int else "a number"
         if self.low is not None and self.high is not None:
@@ -131,6 +131,8 @@ class SettingField:
             return isinstance(value, bool)
         if self.kind is str:
             return isinstance(value, str) and (not self.pattern or bool(re.fullmatch(self.pattern, value)))
+        if self.kind is tuple:
+            return isinstance(value, (list, tuple)) and all(isinstance(each, str) and each for each in value)
         numbers = int if self.kind is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, numbers) or not abs(value) < MOST:
             return False
@@ -205,7 +207,7 @@ def _setting_fields(kind: type) -> dict[str, SettingField]:
         found[each.name] = SettingField(
             name=each.name,
             default=each.default,
-            kind=str if literal else kinds[0],
+            kind=str if literal else typing.get_origin(kinds[0]) or kinds[0],
             optional=type(None) in kinds,
             **declared,
         )

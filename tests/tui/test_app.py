@@ -16,9 +16,13 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from textual.events import AppBlur, AppFocus
+from textual.message import Message
 from textual.widgets import Input, OptionList
 
+from charlstm.config import load_config
 from charlstm.errors import CharLSTMError
+from charlstm.paths import config_path
 from charlstm_tui import process, run_watcher, terminal
 from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
@@ -203,6 +207,26 @@ async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, m
         assert not app.app.screen_stack
 
 
+@pytest.mark.parametrize(
+    ("seen", "rings"), [((), True), ((AppBlur,), True), ((AppBlur, AppFocus), False)], ids=["unknown", "away", "here"]
+)
+async def test_terminal_rings_when_a_run_ends_unless_it_tells_that_it_has_the_focus(
+    places: Path, seen: tuple[type[Message], ...], rings: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with record(places, "running", steps=1200, planned=1300) as run:
+        async with driven(places) as app:
+            await app.until(lambda: app.app.runs_state.live)
+            told: list[str] = []
+            monkeypatch.setattr(app.app._driver, "write", told.append)
+            for event in seen:
+                app.app.post_message(event())
+            await app.until(lambda: not seen or (app.app.tells_focus and app.app.app_focus == (seen[-1] is AppFocus)))
+            run.end("finished")
+            await app.until(lambda: not app.app.runs_state.live)
+            words = f"charlstm: {run.run.name} has finished: loss"
+            assert any(words in each and each.endswith("\a\a") for each in told) == rings
+
+
 async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(places: Path) -> None:
     async with training(places) as (run, app):
         await app.press("q", shows="Quit while training continues?")
@@ -359,6 +383,18 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
     monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
     assert run([]) == 0
     assert seen == ["132" if kept else None]
+
+
+def test_processes_that_the_app_starts_have_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TEXTUAL_DRIVER", "some.web:Driver"), ("CHARLSTM_CONFIG", "")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: None)
+    monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda question: None)
+    monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('on_end = ["say", "done"]\n')
+    assert run(["--config", "mine.toml"]) == 0
+    assert (config_path(), load_config()[0].on_end) == (tmp_path / "mine.toml", ("say", "done"))
 
 
 def test_without_a_terminal_it_says_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from charlstm.config import load_config, located
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
+from charlstm.runs.notifications import end_words, terminal_sequence
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
 from charlstm_tui.background import JobQueue, write_in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
@@ -97,6 +98,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
         self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
         """Published with the old and the new folder of a run that was renamed here."""
+        self.tells_focus = False
+        """Whether the terminal has told that it lost the focus, or got it."""
         self.last_search = Search()
         """What was looked for last."""
         self._shown_errors: set[str] = set()
@@ -233,6 +236,18 @@ class ModeApp(SafeWorkers, OrderedKeys):
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
         if state.failure not in ("", before.failure):
             self.show_error(state.failure)
+        for was in before.live:
+            now = state.find(was.path)
+            if now is not None and not now.live:
+                self._ring(end_words(now.name, now.status))
+
+    def on_app_blur(self) -> None:
+        self.tells_focus = True
+
+    def _ring(self, words: str) -> None:
+        """Tell these words in the terminal, as the configuration says, unless somebody looks at the app."""
+        if self._driver is not None and not (self.tells_focus and self.app_focus):
+            self._driver.write(terminal_sequence(words, self.config.notify))
 
     @property
     def mode_screen(self) -> Mode | None:

@@ -351,7 +351,7 @@ class ImportResult(TypedDict):
 
 
 class ExportResult(TypedDict):
-    """From ``export``."""
+    """From ``export`` and ``log``."""
 
     out: str
     to: str
@@ -761,6 +761,9 @@ class ConfigValues(TypedDict):
     speed: float
     """Characters a second."""
     mouse: bool
+    notify: Literal["both", "bell", "desktop", "off"]
+    on_end: list[str]
+    """A program and its arguments; empty for none."""
     keys: dict[str, list[str]]
     """Keys by the id of an action."""
     texts: dict[str, dict[str, str]]
@@ -809,6 +812,7 @@ SCHEMAS: dict[str, Any] = {
     "score --against": ScoreAgainstResult,
     "novelty": NoveltyResult,
     "compare": CompareResult,
+    "log": ExportResult,
     "cells": list[NamedCellRow],
     "cells --probe": list[ProbeCellRow],
     "cells --snapshots": list[CellScoreRow],

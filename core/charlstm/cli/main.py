@@ -54,6 +54,7 @@ _COMMANDS = {
     "watch": ("runs", "Follow a run until it ends"),
     "control": ("runs", "Pause, resume, stop, finish or lengthen a run, write a checkpoint, set its rate"),
     "compare": ("runs", "Compare runs: results, differences, curves"),
+    "log": ("runs", "Write the log of a run for TensorBoard, as CSV or as JSON"),
     "tag": ("notes", "Give a run tags, or remove them"),
     "note": ("notes", "Write a note on a run"),
     "rename": ("runs", "Rename a run"),

@@ -1,4 +1,4 @@
-"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``compare``, ``rename``, ``delete``."""
+"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``compare``, ``log``, ``rename``, ``delete``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import click
 
-from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, RenameResult, RunRow
+from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, ExportResult, RenameResult, RunRow
 from charlstm.cli.notes import parsed_tags
 from charlstm.cli.options import (
     examples,
@@ -30,18 +30,19 @@ from charlstm.cli.output import (
     check_output_file,
     check_stdout,
     format_size,
+    output_errors,
     print_note,
     print_result,
-    result_of,
     write_text,
 )
-from charlstm.display import duration, plural, shell_command, table
+from charlstm.display import duration, plural, shell_command, shell_word, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
 from charlstm.runs.status import STATES
-from charlstm.runs.table import best_words, state_words
+from charlstm.runs.table import best_words, run_values, spec_if_readable, state_words
 from charlstm.text.read_before import LEGEND, is_much
 from charlstm.training.commands import COMMANDS
+from charlstm.user_files import STDOUT
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
@@ -152,26 +153,17 @@ def runs(
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run as `runs` lists it. What stands behind ``notes`` is empty when its run.json cannot be read."""
+    """A run as `runs` lists it; without ``spec`` when its run.json cannot be read."""
 
     run: Run
     status: RunStatus
     notes: Notes
     spec: RunSpec | None = None
-    text: str = ""
-    preset: str = ""
-    started_from: str = ""
-    created: float | None = None
 
     @classmethod
     def read(cls, run: Run, status: RunStatus) -> Self:
         """Read what the run's folder says."""
-        notes = _notes(run)
-        try:
-            spec = run.spec()
-        except RunError:
-            return cls(run, status, notes)
-        return cls(run, status, notes, spec, spec.corpus_name, spec.preset, spec.started_from, spec.created)
+        return cls(run, status, _notes(run), spec_if_readable(run))
 
     def sort_key(self, sort: str) -> str | float:
         """What ``--sort`` compares."""
@@ -179,9 +171,9 @@ class ListedRun:
             case "state":
                 return f"{not self.status.alive} {self.status.state}"
             case "text":
-                return self.text.casefold()
+                return "" if self.spec is None else self.spec.corpus_name.casefold()
             case "preset":
-                return self.preset.casefold()
+                return "" if self.spec is None else self.spec.preset.casefold()
             case "best":
                 return math.inf if self.status.best_val is None else self.status.best_val
             case "step":
@@ -190,26 +182,11 @@ class ListedRun:
                 return self.status.work_seconds
             case "size":
                 return self.run.size()
-        return self.created or 0.0
+        return 0.0 if self.spec is None else self.spec.created
 
     def row(self) -> RunRow:
         """The run as JSON."""
-        status = self.status
-        return result_of(
-            RunRow,
-            status,
-            name=self.run.name,
-            best_loss=status.best_val,
-            best_kind=None if status.best_val is None else "whole" if status.best_whole else "estimate",
-            text=self.text,
-            preset=self.preset,
-            started_from=self.started_from or None,
-            bytes=self.run.size(),
-            path=str(self.run.path),
-            tags=list(self.notes.tags),
-            notes=self.notes.note,
-            created=self.created,
-        )
+        return cast(RunRow, run_values(self.run, self.status, self.spec, self.notes))
 
     def cells(self, text: str) -> tuple[str, ...]:
         """The cells of the table, with this name of the text."""
@@ -218,7 +195,7 @@ class ListedRun:
             self.run.name,
             state_words(status),
             text,
-            self.started_from,
+            "" if self.spec is None else self.spec.started_from,
             best_words(status) or "–",
             f"{status.step:,}",
             duration(status.work_seconds),
@@ -320,6 +297,70 @@ def compare(
             print_note(f"Wrote {name}")
 
 
+@click.command(epilog=examples("charlstm log novel-1 --to tensorboard", "charlstm log novel-1 --to jsonl --out -"))
+@run_argument
+@click.option(
+    "--to",
+    "kind",
+    required=True,
+    type=click.Choice(["tensorboard", "csv", "jsonl"]),
+    help="tensorboard: a folder for TensorBoard; csv: the losses, as `compare --csv`; jsonl: all events.",
+)
+@click.option(
+    "--out",
+    metavar="PATH",
+    help="File to write, - is standard output; for TensorBoard a folder, in which the run has one of its own.  "
+    "[default: ./RUN.csv, ./RUN.jsonl or ./tensorboard]",
+)
+@json_option
+@runs_dir_option
+def log(run: str, kind: str, out: str | None, as_json: bool, runs_dir: Path | None) -> None:
+    """Write what RUN has logged for other programs. Prints the path.
+
+    For TensorBoard: loss, learning rate, gradient norm and speed as curves, samples as text, settings as
+    hyperparameters. Needs the package tensorboard. Written again, a run's file is replaced.
+
+    What a resume repeated is left out.
+
+    With --json: {"out", "to"}.
+    """
+    from charlstm.runs import comparison
+    from charlstm.runs.log import lasting_events
+    from charlstm.training.events import to_line
+
+    check_stdout(as_json, out=out)
+    found = find_run(run, runs_dir)
+    if kind == "tensorboard":
+        out = _write_for_tensorboard(found, out or "tensorboard")
+    else:
+        out = out or f"{found.name}.{kind}"
+        check_output_file(out, f".{kind}")
+        if kind == "csv":
+            text = comparison.comparison_csv([comparison.read_run(found)])
+        else:
+            text = "".join(f"{to_line(event)}\n" for event in lasting_events(found.events()))
+        write_text(out, text)
+    if out != STDOUT:
+        print_result(as_json, ExportResult(out=str(Path(out).absolute()), to=kind), out)
+    if kind == "tensorboard" and not as_json:
+        print_note(f"Look at it: tensorboard --logdir {shell_word(out)}")
+
+
+def _write_for_tensorboard(run: Run, folder: str) -> str:
+    """Write the log of ``run`` into a folder of its own in ``folder``, whose name is returned."""
+    from charlstm import user_files
+    from charlstm.runs.tensorboard_format import FILE_NAME, tensorboard_file
+
+    if folder == STDOUT:
+        raise click.UsageError("TensorBoard reads folders: name one with --out")
+    content = tensorboard_file(run)
+    with output_errors(folder, RunError):
+        place = Path(folder) / run.name
+        place.mkdir(parents=True, exist_ok=True)
+        user_files.save_bytes(place / FILE_NAME, content)
+    return folder
+
+
 @click.command()
 @run_argument
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
@@ -331,16 +372,18 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     With --json: one event a line, from the first event of the run; `started` and `resumed` also have `run`, the name of
     the run, and `path`, its folder.
     """
-    from charlstm.cli.training_view import EventView
+    from charlstm.cli.training_view import EventView, ring
     from charlstm.runs.log import EventTail
     from charlstm.training.events import Validated
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
+    was_alive = False
     with EventView(found, json=as_json, plain=plain) as view:
         try:
             while True:
                 status = found.status()  # read before the events, so that the last of them are not missed
+                was_alive = was_alive or status.alive
                 events = tail.read()
                 view.show(events)
                 if not status.alive:
@@ -361,6 +404,8 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
         remark = judged.remark if judged.has_ended else status.message
         if not as_json and remark:
             view.print_line(f"{found.name} ({status.state}): {remark}")
+    if was_alive:
+        ring(found.name, status)
 
 
 @click.command()

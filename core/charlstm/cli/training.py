@@ -400,7 +400,7 @@ def _train_as_other_rank(detach: bool) -> None:
 def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: bool, plain: bool) -> None:
     """Train in this process and show the events. Raises :class:`RunError` when the run fails or does not begin, and
     :class:`DivergedError` when it diverges."""
-    from charlstm.cli.training_view import EventView
+    from charlstm.cli.training_view import EventView, ring
     from charlstm.errors import RunError
     from charlstm.runs.series import RunSeries
     from charlstm.runs.verdict import advice_to_resume, judge
@@ -423,6 +423,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
             if isinstance(event, Controlled) and event.id.startswith("SIG"):
                 ended_by = event.id
             view.show([event])
+    ring(run.name, run.status())
     if isinstance(last, Failed):
         raise RunError(last.message)
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import print_json
+from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
 from charlstm.line import TerminalLine, terminal_width, truncate
+from charlstm.runs import notifications
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.prediction import Prediction, predict
@@ -217,6 +219,13 @@ class EventView:
             with suppress(CharLSTMError):
                 self._spec = self._run.spec()
         return None if self._spec is None else predict(self.series, self._spec)
+
+
+def ring(name: str, status: RunStatus) -> None:
+    """Tell in the terminal on stderr that the run ``name`` has ended, as the user's configuration says."""
+    if sys.stderr.isatty() and (words := notifications.end_words(name, status)):
+        sequence = notifications.terminal_sequence(words, load_config()[0].notify)
+        print(sequence, end="", file=sys.stderr, flush=True)
 
 
 def milestone(event: Event) -> str | None:

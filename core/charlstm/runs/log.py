@@ -9,12 +9,12 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from charlstm import storage
 from charlstm.errors import NewerFormatError, RunError
-from charlstm.training.events import AnyEvent, Event, from_line, to_line
+from charlstm.training.events import AnyEvent, Event, Resumed, Started, from_line, to_line
 
 MAX_LINE = 4_000_000
 """Bytes; a longer line is skipped."""
@@ -133,3 +133,15 @@ class EventTail:
 def read_events(path: Path) -> Iterator[AnyEvent]:
     """All events of the log at ``path``; lines that are not events are skipped."""
     yield from EventTail(path).read()
+
+
+def lasting_events(events: Iterable[AnyEvent]) -> list[AnyEvent]:
+    """``events`` without those that a resume or a new start made void: of later steps, which it repeats."""
+    kept: list[AnyEvent] = []
+    for event in events:
+        if isinstance(event, Started):
+            kept = []
+        elif isinstance(event, Resumed):
+            kept = [each for each in kept if each.step <= event.step]
+        kept.append(event)
+    return kept

@@ -1,13 +1,16 @@
-"""A table of runs, as text and as HTML for a notebook."""
+"""A table of runs, as text, as HTML for a notebook, and as JSON."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import Any
 
 from charlstm.display import table, visible
 from charlstm.errors import RunError
+from charlstm.fields import plain
 from charlstm.runs.folder import Run, RunSpec, text_names
+from charlstm.runs.notes import Notes
 from charlstm.runs.status import RunStatus
 
 COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
@@ -28,18 +31,44 @@ def runs_html(runs: Sequence[Run]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+REPORTED = (
+    "state", "step", "planned_steps", "loss", "read_share", "read_by", "train_seconds", "work_seconds", "progress",
+    "seconds_left", "message", "slowdown",
+)  # fmt: skip
+"""What :func:`run_values` has of a run's status."""
+
+
+def run_values(run: Run, status: RunStatus, spec: RunSpec | None, notes: Notes) -> dict[str, Any]:
+    """A run as JSON; ``spec`` is None when its run.json cannot be read."""
+    return {
+        "name": run.name,
+        **{name: plain(getattr(status, name)) for name in REPORTED},
+        "best_loss": status.best_val,
+        "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
+        "text": "" if spec is None else spec.corpus_name,
+        "preset": "" if spec is None else spec.preset,
+        "started_from": None if spec is None else spec.started_from or None,
+        "bytes": run.size(),
+        "path": str(run.path),
+        "tags": list(notes.tags),
+        "notes": notes.note,
+        "created": None if spec is None else spec.created,
+    }
+
+
 def _cell_html(column: str, cell: str) -> str:
     side = "right" if column in FIGURES else "left"
     return f'<td style="text-align:{side}">{html.escape(cell)}</td>'
 
 
 def _rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
-    specs = [_spec(run) for run in runs]
+    specs = [spec_if_readable(run) for run in runs]
     names = iter(text_names([spec for spec in specs if spec is not None]))
     return [_row(run, "" if spec is None else next(names)) for run, spec in zip(runs, specs, strict=True)]
 
 
-def _spec(run: Run) -> RunSpec | None:
+def spec_if_readable(run: Run) -> RunSpec | None:
+    """What the run's run.json says; None when it cannot be read."""
     try:
         return run.spec()
     except RunError:  # a damaged run.json, which the state shows

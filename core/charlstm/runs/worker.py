@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm import storage, system
 from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
-from charlstm.runs import launch, liveness
+from charlstm.runs import launch, liveness, notifications
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader, unread_commands
 from charlstm.runs.failures import describe_failure
@@ -118,8 +118,8 @@ def _work(
     foreground: bool,
     show_validation: ShowValidation | None = None,
 ) -> Generator[Event, None, bool]:
-    """Take the run's lock, start the heartbeat, open the log, train, and release all of them. Returns whether there was
-    an event.
+    """Take the run's lock, start the heartbeat, open the log, train, release all of them, and call the program of
+    ``on_end``. Returns whether there was an event.
 
     ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``foreground``: somebody waits for
     this process, and torchrun may have started others with it.
@@ -132,12 +132,21 @@ def _work(
     system.lower_priority(usual if wanted is None else wanted)
     recorder: EventRecorder | None = None
     with contextlib.ExitStack() as stack:
+        unlocked = stack.enter_context(contextlib.ExitStack())  # ends when the lock is released
         lock = liveness.acquire_lock(run.lock_path)
         stack.callback(lock.release)
         stack.enter_context(storage.anchored(run.path, lock.folder))
         spec = run.spec()
         log_stack = stack.enter_context(contextlib.ExitStack())  # ends after the heartbeat, whose end writes once more
         heartbeat = stack.enter_context(Heartbeat(run.heartbeat_path, first_record))
+
+        def call_on_end() -> None:
+            state, began = heartbeat.record.state, recorder is not None and recorder.any_recorded
+            ended = state == "failed" or (state == "finished" and began)
+            if ended and (problem := notifications.call_on_end(run)):
+                _append_to_worker_log(run, problem)
+
+        unlocked.callback(call_on_end)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         _append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
         try:

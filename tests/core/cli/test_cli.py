@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pyte
 import pytest
 
+from charlstm.cli.main import run
 from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
 from charlstm.model.file import ModelConfig
@@ -160,6 +161,26 @@ def test_watch_prints_the_verdict_when_it_changes(cli: Cli, monkeypatch: pytest.
     assert ended.startswith("Finished after ")
     out, err = cli("watch", "fox", "--json")
     assert "Finished after" not in out + err
+
+
+def test_terminal_rings_at_the_end_of_a_run_that_was_watched(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def rung(*words: str) -> str:
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        assert run(words) == 0
+        return "".join(re.findall("(?:\x1b]9;[^\a]*)?\a", sys.stderr.getvalue()))  # type: ignore[attr-defined]
+
+    place = ("--runs-dir", str(tmp_path))
+    with record(tmp_path, "running", name="live", steps=1200, planned=1300) as recorded:
+        monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=lambda _: recorded.end("finished")))
+        assert rung("watch", "live", *place) == "\x1b]9;charlstm: live has finished: loss 1.4267\a\a"
+    assert rung("watch", "live", *place) == ""
+    monkeypatch.setattr("charlstm.runs.notifications.SHORTEST", 0.0)
+    assert rung("train", str(workspace / "data/fox.txt"), *TINY, *place).startswith("\x1b]9;charlstm: fox-")
+    (tmp_path / "config.toml").write_text('notify = "off"\n')
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(tmp_path / "config.toml"))
+    assert rung("train", str(workspace / "data/fox.txt"), *TINY, *place) == ""
 
 
 def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, cli: Cli) -> None:

@@ -76,6 +76,9 @@ info | info demo
 export | export fox --to script --out fox.net --force
 import | import fox.net --out fox.safetensors --force
 compare | compare fox
+log | log fox --to tensorboard
+log | log fox --to csv
+log | log fox --to jsonl --out fox.jsonl
 cells | cells fox data/fox.txt
 cells --probe | cells fox data/fox.txt --probe blank
 cells --snapshots | cells fox data/fox.txt --snapshots

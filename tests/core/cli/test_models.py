@@ -73,6 +73,13 @@ def test_exported_folder_is_loaded_by_plain_torch_as_its_card_says(
     for each in Session(model, found["config"]["prime"]).next_char_distribution().alternatives:
         probability = found["probabilities"][found["symbols"].index(each.char)].item()
         assert probability == pytest.approx(each.probability, abs=1e-5)
+    text = (workspace / "data/fox.txt").read_text(encoding="utf-8")[:2000]
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    torch, symbols = found["torch"], found["symbols"]
+    ids = torch.tensor([symbols.index(char) for char in text])
+    outputs, _ = found["lstm"](torch.nn.functional.one_hot(ids, len(symbols)).float())
+    loss = torch.nn.functional.cross_entropy(found["fc"](outputs[:-1]).double(), ids[1:]).item()
+    assert cli.json("eval", "fox", str(tmp_path / "text.txt"))["loss"] == pytest.approx(loss, abs=1e-6)
 
 
 def test_export_writes_onnx(workspace: Path, cli: Cli, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from charlstm import storage
+from charlstm.config import written
 from charlstm.errors import RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
@@ -260,6 +261,32 @@ def test_failure_is_one_sentence_in_log_and_status(run: Run, train: Train, error
     assert (status.state, status.message) == ("failed", last.message)
     assert ("Traceback" in run.log_path.read_text()) == (not isinstance(error, SettingsError))
     assert list(read_events(run.events_path))[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"), [("done", "finished"), ("diverged", "failed"), ("", "failed"), ("stopped", None)]
+)
+def test_program_of_on_end_is_called_without_the_lock(
+    run: Run, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, state: str | None
+) -> None:
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        if not reason:
+            raise SettingsError("lr takes a number")
+        yield ended(10, reason)
+
+    train(script)
+    code = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB); "
+    code += "print(sys.stdin.read(), file=open(sys.argv[2], 'w')); raise SystemExit(3)"
+    command = (sys.executable, "-c", code, str(run.lock_path), str(tmp_path / "got"))
+    (tmp_path / "config.toml").write_text(f"on_end = {written(command)}\n")
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    list(worker.run_foreground(run))
+    assert (tmp_path / "got").exists() == (state is not None)
+    if state is not None:
+        assert json.loads((tmp_path / "got").read_text())["state"] == state
+        assert run.log_path.read_text().endswith(f"The program of on_end, {sys.executable}, ended with exit code 3\n")
 
 
 def test_worker_waits_while_the_disk_is_full_and_takes_commands_meanwhile(
