@@ -103,6 +103,8 @@ class RunConstants:
             "fingerprint": corpus.fingerprint,
             "settings": settings.to_dict(),
         }
+        if corpus.options.units is not None:
+            info["units"] = corpus.options.units
         return Model(config, self.text.vocabulary, weights, corpus.options, info, self.passages)
 
 

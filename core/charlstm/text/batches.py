@@ -8,7 +8,7 @@ that is read as units is in another order at every epoch (:class:`UnitBatches`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -190,14 +190,15 @@ class UnitBatches(Batches):
 
 
 def trained_texts(info: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The texts that a model was trained on, from its ``info``: fingerprint, name and split of each.
+    """The texts that a model was trained on, from its ``info``: fingerprint, name, split and units of each.
 
     These are the text of its run and those of the models that the run started from. Invalid entries are left out.
     """
     lineage = info.get("lineage")
     before = lineage.get("learnt") if isinstance(lineage, dict) else None
     settings = info.get("settings")
-    own: dict[str, Any] = {"fingerprint": info.get("fingerprint"), "corpus": info.get("corpus")}
+    own: dict[str, Any] = {name: info.get(name) for name in ("fingerprint", "corpus")}
+    own |= {"units": info["units"]} if info.get("units") else {}
     if isinstance(settings, dict):
         own |= {name: settings[name] for name in ("val_fraction", "split", "test_fraction") if name in settings}
     texts = [own, *(before if isinstance(before, list) else [])]
@@ -208,6 +209,7 @@ def _is_text(text: dict[str, Any]) -> bool:
     fractions = [text.get("val_fraction"), text.get("test_fraction", 0.0)]
     return (
         isinstance(text.get("fingerprint"), str)
+        and isinstance(text.get("units", ""), str)
         and all(isinstance(fraction, (int, float)) and fraction >= 0 for fraction in fractions)
         and sum(fractions) < 1
         and text.get("split") in ("tail", "blocks")
@@ -225,7 +227,9 @@ def trained_share(
     most: tuple[float, Mapping[str, Any] | None] = (0.0, None)
     for text in texts:
         if text["fingerprint"] == corpus.fingerprint:
-            train = corpus.split(text["val_fraction"], text["split"], text.get("test_fraction", 0.0)).train
+            options = replace(corpus.options, units=text.get("units"), lines="keep")
+            as_read = replace(corpus, options=options)
+            train = as_read.split(text["val_fraction"], text["split"], text.get("test_fraction", 0.0)).train
             edges = np.array([(0, 0), *train], np.int64).ravel()
             lengths = np.diff(edges)
             lengths[1::2] = 0  # between the spans that were trained on

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import TextError
-from charlstm.text.batches import NO_TARGET, TrainingText, UnitBatches
+from charlstm.text.batches import NO_TARGET, TrainingText, UnitBatches, trained_share
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm.text.unit_kinds import proposed
@@ -100,6 +100,17 @@ def test_split_of_equal_units_leaves_something_to_train_on() -> None:
     text = TrainingText.of(corpus := corpus_of("same\n" * 30, "lines"), corpus.vocabulary, 0.1, "tail")
     assert text.train
     assert not text.held_out
+
+
+def test_share_that_was_trained_on_is_that_of_the_units_of_the_model() -> None:
+    corpus, long = corpus_of(NAMES, "lines"), corpus_of(NAMES, None)
+    assert corpus.fingerprint == long.fingerprint
+    by_tail = {"fingerprint": long.fingerprint, "val_fraction": 0.2, "split": "tail"}
+    by_units = {**by_tail, "units": "lines"}
+    for one, same, other in ((corpus, by_units, by_tail), (long, by_tail, by_units)):
+        held_out = one.split(0.2).held_out
+        assert trained_share([same], one, held_out) == (0.0, None)
+        assert trained_share([other], one, held_out)[0] == pytest.approx(0.8, abs=0.15)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 12), st.integers(0, 9))
