@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from charlstm.display import table, visible
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec, text_names
-from charlstm.runs.status import RunStatus
+from charlstm.runs.status import RunStatus, ordinal
 
 COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
 FIGURES = ("loss", "step", "minutes")
@@ -54,7 +54,9 @@ def _row(run: Run, text: str) -> tuple[str, ...]:
 
 
 def state_words(status: RunStatus) -> str:
-    """The state of a run, and how far it has come while it trains: ``running 40%``."""
+    """The state of a run, and how far it has come while it trains, or its place: ``running 40%``, ``queued 2nd``."""
+    if status.place is not None:
+        return f"{status.state} {ordinal(status.place)}"
     return f"{status.state} {status.percent}%" if status.alive and status.percent is not None else status.state
 
 
