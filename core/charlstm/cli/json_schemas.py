@@ -200,7 +200,7 @@ class RunPlace(TypedDict):
 
 
 class QueueRow(TypedDict):
-    """A run that trains or waits in the queue, from ``queue list`` and ``queue add``."""
+    """A run that trains or waits in the queue, from ``queue``."""
 
     name: str
     path: str
@@ -814,7 +814,7 @@ SCHEMAS: dict[str, Any] = {
     "resume --detach": RunPlace,
     "queue add": QueueRow,
     "queue list": list[QueueRow],
-    "queue remove": list[RunPlace],
+    "queue remove": list[QueueRow],
     "runs": list[RunRow],
     "control": ControlResult,
     "tag": NotesResult,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.json_schemas import QueueRow, RunPlace
+from charlstm.cli.json_schemas import QueueRow
 from charlstm.cli.options import (
     complete_run,
     examples,
@@ -137,19 +137,18 @@ def _row(each: QueuedRun) -> QueueRow:
 def remove(runs: tuple[str, ...], as_json: bool, runs_dir: Path | None) -> None:
     """Take runs out of the queue. Their folders stay: `resume` trains such a run, `delete` deletes it.
 
-    With --json: a list of {"name", "path"}.
+    With --json: as `queue list`, of the queue that is left.
     """
     found = [find_run(name, runs_dir) for name in runs]
     for run in found:
         if place_in_queue(run.path) is None:
             raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
-    from charlstm.runs.queue import remove_run
+    from charlstm.runs.queue import read_queue, remove_run
 
     for run in found:
         remove_run(run)
         if not as_json:
             print_note(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
-    if as_json:
-        removed: list[RunPlace] = [{"name": run.name, "path": str(run.path)} for run in found]
-        print_result(True, removed)
     continue_queue()
+    if as_json:
+        print_result(True, [_row(each) for each in read_queue()])

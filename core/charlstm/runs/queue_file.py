@@ -42,8 +42,8 @@ def place_in_queue(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def changing_queue() -> Iterator[list[Path]]:
-    """Inside the block nobody else changes the queue; at its end the list is written if it was changed. Folders that are
-    gone may be in it.
+    """Inside the block nobody else changes the queue; at its end the list is written if it was changed. It may have
+    folders that are gone.
 
     Raises :class:`RunError` when the file cannot be read or written, or another process keeps it for seconds.
     """

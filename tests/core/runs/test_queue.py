@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -182,13 +181,16 @@ def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], l
     text.write_text(TEXT)
     before, at, added = waiting(), 0, None
     while added is None:
+        said = ""
         with storage.use_disk(FaultyDisk(at, again=True, only=TAKES_SPACE)):
             try:
                 added = queue.add_new_run(NewRun(str(text), SETTINGS, name="new", runs_dir=tmp_path))
             except CharLSTMError as error:
-                assert "No space left" in str(error)
-                assert waiting() == before
-                assert not (tmp_path / "new").exists()
+                said = str(error)
+        if added is None:
+            assert "No space left" in said
+            assert waiting() == before
+            assert not (tmp_path / "new").exists()
         at += 1
     assert at > 5
     assert waiting() == [*before, "new"]
@@ -219,3 +221,67 @@ def test_clock_that_is_set_back_changes_no_order(
     liveness.write_heartbeat(busy.run.heartbeat_path, replace(beat, time=now() + 3600))  # of a worker that was killed
     assert waiting() == ["one", "two", "three", "later"]
     assert queue.start_next() == runs[0]
+
+
+def _start_and_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the next run in a process that is killed when it would start the worker, with the queue's lock."""
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: killed())
+        queue.start_next()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def no_worker_stays() -> Iterator[None]:
+    yield
+    for _, found in queue.live_runs():
+        if found.pid is not None:
+            os.kill(found.pid, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("no_worker_stays")
+def test_queue_of_five_goes_on_after_kills_at_three_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tmp_path / "fox.txt"
+    text.write_text(TEXT)
+    names = ["a", "b", "c", "d", "e"]
+    for name in names:
+        steps = 10**9 if name == "b" else 20
+        settings = SETTINGS.with_changes(max_steps=steps, device="cpu")
+        queue.add_new_run(NewRun(str(text), settings, name=name, runs_dir=tmp_path / "runs"))
+    runs = [Run(tmp_path / "runs" / name) for name in names]
+    text.unlink()  # each has it in its folder
+
+    _start_and_die(monkeypatch)
+    assert waiting() == names
+    with queue_file.changing_queue():  # which the worker needs, to take itself out of the queue
+        os.kill(launch.launch(runs[0]), signal.SIGKILL)
+    _wait_until(lambda: not runs[0].status().alive)
+    assert waiting() == names
+
+    assert queue.start_next() == runs[0]
+    _wait_until(lambda: runs[1].status().step > 0)  # started by the worker of the first
+    assert runs[0].status().state == "finished"
+    assert queue.start_next() is None
+    pid = runs[1].status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    _wait_until(lambda: not runs[1].status().alive)
+    assert (runs[1].status().state, waiting()) == ("crashed", ["c", "d", "e"])
+
+    assert queue.start_next() == runs[2]
+    _wait_until(lambda: runs[4].status().state == "finished")
+    assert [run.status().state for run in runs] == ["finished", "crashed", "finished", "finished", "finished"]
+    assert waiting() == []
+    logs = [list(read_events(run.events_path)) for run in (runs[0], *runs[2:])]
+    began = [event.time for log in logs for event in log if isinstance(event, Started)]
+    ended = [event.time for log in logs for event in log if isinstance(event, Finished)]
+    assert len(began) == len(ended) == 4
+    assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False))
