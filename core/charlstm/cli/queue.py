@@ -82,10 +82,9 @@ def _begin(new: NewRun, limits: Limits, as_json: bool) -> None:
 
 
 def _print_added(run: Run, as_json: bool) -> None:
-    from charlstm.runs.queue import read_queue, start_next
+    from charlstm.runs.queue import begin_or_wait
 
-    start_next()
-    added = next((each for each in read_queue() if each.run.path.samefile(run.path)), None)
+    added = begin_or_wait(run)
     if as_json:
         print_result(True, None if added is None else _row(added))
         return

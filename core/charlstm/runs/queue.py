@@ -89,6 +89,13 @@ def start_next() -> Run | None:
     return None
 
 
+def begin_or_wait(run: Run) -> QueuedRun | None:
+    """Start the next run, and say where ``run`` is now, which was put into the queue; ``None`` if it has ended already.
+    Raises as :func:`start_next` does."""
+    start_next()
+    return next((each for each in read_queue() if each.run.path == located(run.path)), None)
+
+
 def live_runs() -> list[tuple[Run, RunStatus]]:
     """The runs of this user that are being trained on this machine, also those that are paused."""
     found = ((run, run.status()) for run in folder.known_runs())
