@@ -203,7 +203,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.before", "from_model", "f", "from model", "Start from the weights of a trained model.", footer=4,
       needs="text"),
     A("train.before", "reset", "d", "reset", "Back to the preset as it is.", footer=5, needs="changes"),
-    A("train.before", "queue", "b", "begin later", "Put the run into the queue: it begins when the runs before it have "
+    A("train.before", "queue", "l", "later", "Put the run into the queue: it begins when the runs before it have "
       "ended.", footer=7, words="queue behind after wait", needs="runs ahead"),
     A("train.before", "more_time", "m", "more time", "Raise the time limit while other programs slow it down.",
       footer=6, needs="slowdown"),
@@ -441,7 +441,7 @@ ACTIONS: tuple[Action, ...] = (
     A("runs", "mark_all", "a", "mark all", "Mark all runs that are shown, or none.", footer=13, needs="runs"),
     A("runs", "resume", "r", "resume", "Continue training where it stopped.", footer=6, words="go on",
       needs="resumable"),
-    A("runs", "queue", "b", "begin later", "Resume the run when those before it have ended, or take it out of that "
+    A("runs", "queue", "l", "later", "Resume the run when those before it have ended, or take it out of that "
       "queue.", footer=17, words="queue behind after wait remove", needs="resumable"),
     A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=7, needs="live"),
     A("runs", "rename", "N n", "name", "Give the run another name.", footer=8, words="rename", needs="run"),

@@ -254,7 +254,7 @@ class TableView(RunActions):
 
     def labels(self) -> dict[str, str]:
         waits = self.run is not None and self.run.status.place is not None
-        queue = "leave queue" if waits else "begin later"
+        queue = "leave queue" if waits else "later"
         return {"runs.compare": "details" if self.comparing else "compare", "runs.queue": queue}
 
     def do_open(self) -> None:

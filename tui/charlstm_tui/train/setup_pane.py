@@ -367,7 +367,7 @@ class SetupPane(View):
         )
         choices = [
             Choice("w", f"watch {other.name}", other.path),
-            Choice("b", f"begin when {other.name} has ended", "queue"),
+            Choice("l", f"begin later, when {other.name} has ended", "queue"),
             Choice("s", "start it anyway", "start"),
         ]
         ask(self, ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
