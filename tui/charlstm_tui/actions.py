@@ -442,7 +442,7 @@ ACTIONS: tuple[Action, ...] = (
     A("runs", "resume", "r", "resume", "Continue training where it stopped.", footer=6, words="go on",
       needs="resumable"),
     A("runs", "queue", "l", "later", "Resume the run when those before it have ended, or take it out of that "
-      "queue.", footer=17, words="queue behind after wait remove", needs="resumable"),
+      "queue.", footer=7, words="queue behind after wait remove", needs="resumable"),
     A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=7, needs="live"),
     A("runs", "rename", "N n", "name", "Give the run another name.", footer=8, words="rename", needs="run"),
     A("runs", "import_model", "i", "import", "Import a model of the reference script as a model file.", footer=12),
