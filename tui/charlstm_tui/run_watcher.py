@@ -121,6 +121,11 @@ class RunsState:
         return tuple(run.path for run in self.runs if run.status.place is not None)
 
     @property
+    def any_ahead(self) -> bool:
+        """Whether a run that is put into the queue now waits."""
+        return bool(self.live or self.queued)
+
+    @property
     def attached_run(self) -> RunView | None:
         """The attached run, if there is one and it is listed."""
         return self.find(self.attached)

@@ -246,9 +246,11 @@ class TableView(RunActions):
     # ---- the table of actions
     def has(self) -> dict[str, bool]:
         run = self.run
+        resumable = run is not None and not run.status.alive and run.status.state != "finished"
         return super().has() | {
             "runs": bool(self.runs),
-            "resumable": run is not None and not run.status.alive and run.status.state != "finished",
+            "resumable": resumable,
+            "runs ahead": resumable and self.runs_state.any_ahead,
             "marked": self.comparing or bool(self.marked),
         }
 

@@ -154,7 +154,7 @@ class SetupPane(View):
             "start": state.can_choose_start,
             "changes": state.ready and state.changes > 0,
             "slowdown": state.can_train_longer,
-            "runs ahead": state.ready and bool(self.runs_state.live or self.runs_state.queued),
+            "runs ahead": state.ready and self.runs_state.any_ahead,
         }
 
     # ---- the text
