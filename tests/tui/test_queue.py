@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.runs import launch, queue_file
+from charlstm.runs import launch, queue, queue_file
 from charlstm.runs.folder import Run
 from charlstm.runs.status import RunState
+from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.run_watcher import RunsReader, RunView
+from charlstm_tui.run_watcher import RunsReader
 from charlstm_tui.runs.table import state_words
 from charlstm_tui.train.run_plan import busy_words
 from charlstm_tui.train.run_summary import ShownRun, progress
-from charlstm_tui.train.setup import Setup
 from driven_app import driven
 from recorded_run import record
 
@@ -33,37 +33,22 @@ def waiting() -> list[str]:
     return [path.name for path in queue_file.waiting_paths()]
 
 
-def views(places: Path) -> dict[str, RunView]:
-    return {view.name: view for view in RunsReader(places).read(None, True).runs}
-
-
-def test_reader_says_when_a_run_will_begin_and_what_it_waits_for(places: Path) -> None:
-    with record(places, "running", name="busy", steps=500), record(places, "queued", name="half", steps=250):
-        found = views(places)["half"]
+def test_reader_says_of_a_run_that_is_put_into_the_queue_when_it_will_begin(places: Path) -> None:
+    record(places, "stopped", name="half", steps=250).close()
+    with record(places, "running", name="busy", steps=500):
+        reader = RunsReader(places)
+        reader.read(None, True)
+        queue.add_run(Run(places / "half"))
+        state = reader.read(places / "half", True)
+        found = state.attached_run
+        assert found is not None
         assert state_words(found).plain == "◌ queued 1st"
         assert found.status.message.startswith("1st in the queue, begins in about ")
         assert found.status.message.endswith(": busy is running")
-        shown = ShownRun(RunsReader(places).read(found.path, True))
-        assert (shown.verdict.kind, shown.verdict.has_ended) == ("queued", False)
-        assert progress(found)[1] == "-held"
-
-
-def test_reader_sees_that_a_run_that_had_stopped_is_put_into_the_queue(places: Path) -> None:
-    half = record(places, "stopped", name="half")
-    half.close()
-    with record(places, "running", name="busy"):
-        reader = RunsReader(places)
-        reader.read(None, True)
-        with queue_file.changing_queue() as paths:
-            paths.append(half.run.path)
-        states = {view.name: view.status.state for view in reader.read(None, True).runs}
-        assert states == {"half": "queued", "busy": "running"}
-
-
-def test_warning_names_the_key_that_lets_a_run_begin_later(places: Path) -> None:
-    with record(places, "running", name="busy"):
-        live = (views(places)["busy"],)
-        assert busy_words(None, live, Setup().settings, {"queue": "l"}).endswith("l lets it begin when busy has ended.")
+        verdict = ShownRun(state).verdict
+        assert (verdict.kind, verdict.has_ended, progress(found)[1]) == ("queued", False, "-held")
+        words = busy_words(None, state.live, Settings(), {"queue": "l"})
+        assert words.endswith("l lets it begin when busy has ended.")
 
 
 @pytest.mark.parametrize(("state", "time"), [("paused", "at a time not known"), ("running", "in about")])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def rename_in_queue(before: Path, after: Path) -> None:
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "run.json").exists()
+    return os.path.exists(path / "run.json")
 
 
 def _read() -> tuple[Path, ...]:

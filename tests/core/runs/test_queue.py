@@ -21,11 +21,12 @@ from charlstm.runs.folder import Run, RunSpec, create_run
 from charlstm.runs.launch import NewRun
 from charlstm.runs.log import read_events
 from charlstm.runs.queue import QueuedRun, arrange
-from charlstm.runs.status import RunState, RunStatus, ordinal
+from charlstm.runs.status import STATES, RunState, RunStatus, ordinal
 from charlstm.training.events import Finished, Started
+from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk, killed
-from recorded_run import record
+from recorded_run import LIVE, record
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 200
 SETTINGS = Settings(
@@ -82,17 +83,10 @@ def test_times_add_up_until_one_is_not_known(tmp_path: Path) -> None:
         (3, 210.0, None, "other comes first"),
     ]
     assert rows[1].words == "1st in the queue, begins in about 30 s: busy is running"
-    assert [ordinal(place) for place in (1, 2, 3, 4, 11, 22)] == ["1st", "2nd", "3rd", "4th", "11th", "22nd"]
-
-
-def test_paused_run_is_named_as_what_the_queue_waits_for(tmp_path: Path) -> None:
-    live = [
-        (Run(Path("busy")), status("running", seconds_left=30.0)),
-        (Run(Path("held")), status("paused", seconds_left=9.0)),
-    ]
-    row = arrange(live, [(unstarted(tmp_path, "one"), status("queued"))])[-1]
-    assert (row.begins, row.why) == (None, "held is paused")
+    live += [(Run(Path("held")), status("paused", seconds_left=9.0))]
+    row = arrange(live, [(first, status("queued"))])[-1]
     assert row.words == "1st in the queue, begins at a time not known: held is paused"
+    assert [ordinal(place) for place in (1, 2, 3, 4, 11, 22)] == ["1st", "2nd", "3rd", "4th", "11th", "22nd"]
 
 
 def test_time_of_a_new_run_follows_from_the_measured_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,43 +94,20 @@ def test_time_of_a_new_run_follows_from_the_measured_speed(tmp_path: Path, monke
     text.write_text(TEXT)
     run = queue.add_new_run(NewRun(str(text), SETTINGS.with_changes(max_minutes=60.0), runs_dir=tmp_path))
     assert queue.seconds_needed(run, run.status()) == 3600.0  # its limit, before anything was measured
-    from charlstm.training.plan import MeasuredSpeed
-
     monkeypatch.setattr(queue, "find_speed", lambda *_: MeasuredSpeed("nn", 0.5, 64))
     assert 10 < (queue.seconds_needed(run, run.status()) or 0) < 60  # 20 steps
 
 
-def test_queue_starts_the_first_run_and_no_other_while_it_trains(
-    runs: list[Run], launched: list[str], tmp_path: Path
-) -> None:
-    assert [(run.status().state, run.status().place) for run in runs] == [("queued", 1), ("queued", 2), ("queued", 3)]
-    assert queue.start_next() == runs[0]
-    with record(tmp_path / "other", "running"):  # never in the queue, and in another folder
-        assert queue.start_next() is None
-    assert launched == ["one"]
-    queue.remove_run(runs[0])  # as its worker does
-    assert queue.start_next() == runs[1]
-
-
-@pytest.mark.parametrize("state", ["failed", "stopped", "finished", "crashed"])
-def test_run_that_has_ended_in_any_way_does_not_stop_the_queue(
+@pytest.mark.parametrize("state", STATES[1:])
+def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
     state: RunState, runs: list[Run], launched: list[str], tmp_path: Path
 ) -> None:
-    record(tmp_path / "ended", state).close()
-    queue.start_next()
-    assert launched == ["one"]
-
-
-def test_paused_run_holds_its_place(runs: list[Run], launched: list[str], tmp_path: Path) -> None:
-    with record(tmp_path / "held", "paused") as held:
-        assert queue.start_next() is None
-        assert [row.why for row in queue.read_queue()] == [
-            "",
-            f"{held.run.name} is paused",
-            "one comes first",
-            "two comes first",
-        ]
-    assert launched == []
+    with record(tmp_path / "other", state, name="other"):  # never in the queue, and in another folder
+        assert queue.start_next() == (None if state in LIVE else runs[0])
+        why = f"other is {state}" if state in LIVE else "no run trains now"
+        assert [row.why for row in queue.read_queue() if row.place] == [why, "one comes first", "two comes first"]
+    assert launched == ([] if state in LIVE else ["one"])
+    assert [(run.status().state, run.status().place) for run in runs] == [("queued", 1), ("queued", 2), ("queued", 3)]
 
 
 def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[Run]) -> None:
