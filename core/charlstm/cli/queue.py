@@ -86,13 +86,11 @@ def _print_added(run: Run, as_json: bool) -> None:
 
     added = begin_or_wait(run)
     if as_json:
-        print_result(True, None if added is None else _row(added))
+        print_result(True, _row(added))
         return
     print_result(False, None, run.name)
-    if added is None or not added.place:
-        print_note(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")
-    else:
-        print_note(f"It is {added.words}")
+    watch = f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
+    print_note(f"It is {added.words}" if added.place else watch)
 
 
 @queue.command("list")

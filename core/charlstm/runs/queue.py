@@ -89,11 +89,12 @@ def start_next() -> Run | None:
     return None
 
 
-def begin_or_wait(run: Run) -> QueuedRun | None:
-    """Start the next run, and say where ``run`` is now, which was put into the queue; ``None`` if it has ended already.
-    Raises as :func:`start_next` does."""
+def begin_or_wait(run: Run) -> QueuedRun:
+    """Start the next run, and say where ``run`` is now, which was put into the queue. Raises as :func:`start_next`
+    does."""
     start_next()
-    return next((each for each in read_queue() if each.run.path == located(run.path)), None)
+    ended = QueuedRun(run, run.status(), 0, None, None)
+    return next((each for each in read_queue() if each.run.path == located(run.path)), ended)
 
 
 def live_runs() -> list[tuple[Run, RunStatus]]:
@@ -103,7 +104,9 @@ def live_runs() -> list[tuple[Run, RunStatus]]:
 
 
 def read_queue() -> list[QueuedRun]:
-    """The runs that train, and those that wait in their order."""
+    """The runs that train, and those that wait in their order. Raises :class:`RunError` when the queue cannot be
+    read."""
+    queue_file.check_queue()
     waiting = [(run, run.status()) for run in map(Run, queue_file.waiting_paths())]
     return arrange(live_runs(), [(run, status) for run, status in waiting if not status.alive])
 

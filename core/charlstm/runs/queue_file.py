@@ -33,6 +33,14 @@ def waiting_paths() -> tuple[Path, ...]:
     return ()
 
 
+def check_queue() -> None:
+    """Raises :class:`RunError` when the file is damaged, in which case the others take the queue for empty."""
+    try:
+        _read()
+    except ValueError:
+        raise _damaged() from None
+
+
 def place_in_queue(path: Path) -> int | None:
     """The place of the run in folder ``path``, 1 for the next one; ``None`` if it does not wait."""
     with contextlib.suppress(OSError, ValueError):
@@ -60,7 +68,7 @@ def changing_queue() -> Iterator[list[Path]]:
     except OSError as error:
         raise RunError(f"The queue cannot be changed: {error.strerror} ({file})") from None
     except ValueError:
-        raise RunError(f"The queue cannot be read: {file} is damaged or from a newer charlstm; remove it") from None
+        raise _damaged() from None
 
 
 def rename_in_queue(before: Path, after: Path) -> None:
@@ -70,6 +78,10 @@ def rename_in_queue(before: Path, after: Path) -> None:
         if located(before) in _read():
             with changing_queue() as paths:
                 paths[:] = [located(after) if path == located(before) else path for path in paths]
+
+
+def _damaged() -> RunError:
+    return RunError(f"The queue cannot be read: {queue_path()} is damaged or from a newer charlstm; remove it")
 
 
 def _is_run(path: Path) -> bool:

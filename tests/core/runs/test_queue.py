@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +174,9 @@ def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], l
 def test_damaged_file_is_named_and_hides_no_run(runs: list[Run], launched: list[str]) -> None:
     queue_file.queue_path().write_text('{"format": 2, "runs": []}')
     assert runs[0].status().state == "stopped"
-    with pytest.raises(RunError, match="is damaged or from a newer charlstm; remove it"):
-        queue.add_run(runs[0])
+    for use in (partial(queue.add_run, runs[0]), queue.read_queue):
+        with pytest.raises(RunError, match="is damaged or from a newer charlstm; remove it"):
+            use()
     assert queue.start_next() is None
 
 

@@ -299,7 +299,7 @@ class TableView(RunActions):
             return
         await self.attempt(lambda: queue.add_run(run.run))
         placed = await self.attempt(lambda: queue.begin_or_wait(run.run))
-        self.say(f"{run.name} is {placed.words}." if placed else f"{run.name} continues from its last checkpoint.")
+        self.say(f"{run.name} is {placed.words}.")
 
     # ---- the curves
     def to_overlay(self) -> tuple[Path, ...]:

@@ -382,7 +382,7 @@ class SetupPane(View):
         except CharLSTMError as error:
             self.say(str(error), error=True)
         else:
-            self.say(f"{placed.run.name} is {placed.words}." if placed else "The run has ended already.", stays=True)
+            self.say(f"{placed.run.name} is {placed.words}.", stays=True)
             self.charlstm.watcher.read_soon()
 
     @work(exclusive=True, group="start")
