@@ -18,7 +18,7 @@ import numpy as np
 
 from charlstm import storage
 from charlstm.model.file import Model, ModelConfig, save_model
-from charlstm.runs import liveness
+from charlstm.runs import liveness, queue
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, RunSpec, create_run
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
@@ -316,9 +316,10 @@ def record(
             recorded.append(Paused(step=recorded.step))
         recorded.beat(state, message)
     else:
-        recorded.end(
-            state, message or {"failed": "The graphics card ran out of memory: halve batch_size"}.get(state, "")
-        )
+        said = message or {"failed": "The graphics card ran out of memory: halve batch_size"}.get(state, "")
+        recorded.end("stopped" if state == "queued" else state, said)
+    if state == "queued":
+        queue.add_run(recorded.run)
     return recorded
 
 

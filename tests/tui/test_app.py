@@ -339,7 +339,7 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
         assert words[0] == "‖ a-run-with-quite-a-long-name 40% paused"
         assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
         assert words[-1] == "‖ 40%"
-    assert len(STATE_MARKS) == 8
+    assert len(STATE_MARKS) == 9
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from charlstm_tui.run_watcher import RunsState
 
 #: A mark beside every state's word.
 STATE_MARKS = {
-    "starting": "▹", "running": "▶", "paused": "‖", "waiting": "…", "stopped": "□", "finished": "■", "failed": "✗",
-    "crashed": "✗",
+    "queued": "◌", "starting": "▹", "running": "▶", "paused": "‖", "waiting": "…", "stopped": "□", "finished": "■",
+    "failed": "✗", "crashed": "✗",
 }  # fmt: skip
 
 BASELINE_NAMES = {

@@ -199,6 +199,22 @@ class RunPlace(TypedDict):
     path: str
 
 
+class QueueRow(TypedDict):
+    """A run that trains or waits in the queue, from ``queue``."""
+
+    name: str
+    path: str
+    place: int
+    """0: it trains; 1: it is the next one."""
+    state: str
+    begins: float | None
+    """Seconds from now, estimated; ``null`` if not known."""
+    ends: float | None
+    """Seconds from now, estimated; ``null`` if not known."""
+    why: str
+    """Why it does not train yet; empty if it does."""
+
+
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
@@ -207,8 +223,8 @@ class RunRow(TypedDict):
 
     name: str
     state: str
-    """``starting``, ``running``, ``paused``, ``waiting`` (for the disk), ``stopped``, ``finished``, ``failed`` or
-    ``crashed``."""
+    """``queued``, ``starting``, ``running``, ``paused``, ``waiting`` (for the disk), ``stopped``, ``finished``,
+    ``failed`` or ``crashed``."""
     step: int
     planned_steps: int | None
     """``null`` until the run is planned."""
@@ -799,6 +815,9 @@ SCHEMAS: dict[str, Any] = {
     "presets TEXT": list[PresetEstimate],
     "train --detach": RunPlace,
     "resume --detach": RunPlace,
+    "queue add": QueueRow,
+    "queue list": list[QueueRow],
+    "queue remove": list[QueueRow],
     "runs": list[RunRow],
     "control": ControlResult,
     "tag": NotesResult,

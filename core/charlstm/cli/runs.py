@@ -38,6 +38,7 @@ from charlstm.cli.output import (
 from charlstm.display import duration, plural, shell_command, shell_word, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
+from charlstm.runs.queue_file import waiting_paths
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, run_values, spec_if_readable, state_words
 from charlstm.text.read_before import LEGEND, is_much
@@ -53,6 +54,18 @@ if TYPE_CHECKING:
 
 WATCH_INTERVAL = 0.2
 """Seconds between two readings of a run's log."""
+
+
+def continue_queue() -> None:
+    """Start the next run of the queue if none trains, as after the machine was started again, and say so."""
+    if waiting_paths():  # else nothing is imported for it
+        from charlstm.runs.queue import start_next
+
+        try:
+            if run := start_next():
+                print_note(f"The queue goes on: {run.name} trains now, in the background")
+        except RunError as error:
+            print_note(str(error))
 
 
 SORTS = ("name", "state", "text", "preset", "best", "step", "time", "size", "created")
@@ -118,6 +131,7 @@ def runs(
     from charlstm.runs.names import natural_key
 
     asked = set(parsed_tags(tags))
+    continue_queue()
     listed = folder.list_runs(runs_dir, elsewhere=elsewhere)
     found = [ListedRun.read(run, run.status()) for run in listed]
     found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.notes.tags)]
@@ -377,6 +391,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     from charlstm.training.events import Validated
 
     found = find_run(run, runs_dir)
+    continue_queue()
     tail = EventTail(found.events_path)
     was_alive = False
     with EventView(found, json=as_json, plain=plain) as view:
@@ -386,7 +401,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                 was_alive = was_alive or status.alive
                 events = tail.read()
                 view.show(events)
-                if not status.alive:
+                if not status.alive and status.state != "queued":
                     break
                 if any(isinstance(event, Validated) and event.step for event in events):
                     view.print_verdict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -28,11 +29,13 @@ from charlstm.cli.options import (
     text_options_over,
 )
 from charlstm.cli.output import print_note, print_result
-from charlstm.display import duration, percent, shell_command, shell_word, table, visible
+from charlstm.display import duration, percent, plural, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.fields import plain
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
+from charlstm.runs.index import located
+from charlstm.runs.queue_file import waiting_paths
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.events import ESTIMATE
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
     from charlstm.model.file import ModelConfig
     from charlstm.runs.folder import Run, RunSpec
+    from charlstm.runs.launch import NewRun
     from charlstm.runs.start_models import StartModel
     from charlstm.text.corpus import Corpus, ValidationText
     from charlstm.training.events import Event
@@ -260,6 +264,7 @@ def train(
     options: TextOptions,
     as_json: bool,
     runs_dir: Path | None,
+    begin: Callable[[NewRun, Limits, bool], None] | None = None,
     **given: str | None,
 ) -> None:
     """Train on TEXT: files, a folder, - for standard input, or a built-in text such as python-reference.
@@ -326,6 +331,9 @@ def train(
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
     new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
+    if begin is not None:  # the command `queue add`
+        begin(new, limits, as_json)
+        return
     if detach:
         _print_detached(launch.start_run(new), limits, as_json)
         return
@@ -411,6 +419,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
 
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
+        _print_waiting(run)
     last: Event | None = None
     ended_by = ""  # the name of a signal
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
@@ -579,10 +588,17 @@ def _print_start(start: StartModel, about_preset: str) -> None:
     )
 
 
+def _print_waiting(run: Run) -> None:
+    """Say how many runs of the queue begin only when ``run`` has ended."""
+    if waiting := [path for path in waiting_paths() if path != located(run.path)]:
+        print_note(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
+
+
 def _print_detached(run: Run, limits: Limits, as_json: bool) -> None:
     """Print the name of a run that was started in the background, and what will end it."""
     result: RunPlace = {"name": run.name, "path": str(run.path)}
     print_result(as_json, result, run.name)
     if not as_json:
+        _print_waiting(run)
         print_note(f"The run {limits.listed()}")
         print_note(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")

@@ -43,7 +43,8 @@ def send_command(run: Run, command: str, value: float | None = None) -> Command:
     check_command(command, value)
     status = run.status()
     if not status.alive:
-        remedy = "resume it with a later end" if status.state == "finished" else "resume it first"
+        remedies = {"finished": "resume it with a later end", "queued": "take it out of the queue, or resume it now"}
+        remedy = remedies.get(status.state, "resume it first")
         raise RunError(
             f"The run {run.name} is {status.state} and takes no commands: {remedy}", Advice("resume", run.name)
         )

@@ -28,7 +28,7 @@ from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
-from charlstm.runs import index, liveness
+from charlstm.runs import index, liveness, queue_file
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
 from charlstm.runs.status import RunStatus, read_status
 from charlstm.training.settings import Settings, setting_names
@@ -511,6 +511,7 @@ def rename_run(run: Run, name: str) -> Run:
             raise RunError(f"The run {run.name} cannot be renamed: {error.strerror}") from None
     before, after = index.located(run.path), index.located(target.path)
     index.rewrite_index(lambda paths: dict.fromkeys(after if path == before else path for path in [*paths, before]))
+    queue_file.rename_in_queue(run.path, target.path)
     return target
 
 

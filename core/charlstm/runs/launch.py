@@ -76,10 +76,15 @@ def start_run(new: NewRun) -> Run:
 
     Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
     """
-    check_device(new.settings.device)
-    run = _create(new)
+    run = create_waiting_run(new)
     launch(run)
     return run
+
+
+def create_waiting_run(new: NewRun) -> Run:
+    """Create a run without a worker, which another process will train. Raises as :func:`create_new_run` does."""
+    check_device(new.settings.device)
+    return _create(new)
 
 
 def create_new_run(new: NewRun) -> Run:

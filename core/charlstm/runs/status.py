@@ -9,13 +9,13 @@ import contextlib
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from charlstm import storage, system
 from charlstm.errors import RunError
-from charlstm.runs import liveness
+from charlstm.runs import liveness, queue_file
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.liveness import HeartbeatRecord, RunFigures
 from charlstm.text import read_before
@@ -24,7 +24,7 @@ from charlstm.training.events import ESTIMATE
 if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
 
-RunState = Literal["starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
+RunState = Literal["queued", "starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
 STATES = get_args(RunState)
 NO_WORKER = (*liveness.ENDED_STATES, "crashed")
 """The states of a run without a worker: it has ended."""
@@ -44,7 +44,8 @@ WORKER_LINE = "— worker "
 class RunStatus(RunFigures):
     """The status of a run, with the figures that :class:`~charlstm.runs.liveness.RunFigures` describes.
 
-    ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``memory``: bytes.
+    ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``place``: of a run that
+    waits in the queue, 1 for the next one. ``memory``: bytes.
     ``slowdown``: how many times as long training takes now because other programs use the processor, ``None`` if not
     known. ``updated``: Unix seconds of
     the last heartbeat. ``message``: one sentence for a person, or empty.
@@ -55,6 +56,7 @@ class RunStatus(RunFigures):
     message: str = ""
     host: str = ""
     elsewhere: bool = False
+    place: int | None = None
     pid: int | None = None
     memory: int | None = None
     slowdown: float | None = None
@@ -85,6 +87,19 @@ class RunStatus(RunFigures):
 
 def read_status(path: Path, *, now: float | None = None) -> RunStatus:
     """The status of the run in folder ``path``; ``now`` in Unix seconds (default: the clock)."""
+    return with_place(path, status_of_worker(path, now=now))
+
+
+def with_place(path: Path, status: RunStatus) -> RunStatus:
+    """``status`` of the run in folder ``path``; as ``queued`` if it has no worker and waits in the queue."""
+    place = None if status.alive else queue_file.place_in_queue(path)
+    if place is None:
+        return status
+    return replace(status, state="queued", place=place, message=f"{ordinal(place)} in the queue")
+
+
+def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:
+    """As :func:`read_status`, without a look at the queue."""
     now = time.time() if now is None else now
     beat = liveness.read_heartbeat(path / "heartbeat")
     if beat is None:
@@ -111,7 +126,7 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
     if beat.state == "starting" and beat.age(now) < STARTING and system.is_same_process(beat.pid, beat.start):
         return _status(beat, "starting", True, beat.message)
     if liveness.read_heartbeat(path / "heartbeat") != beat:  # it ended, or another one started, while this looked
-        return read_status(path, now=now)
+        return status_of_worker(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
 
 
@@ -161,6 +176,11 @@ def state_in_log(series: RunSeries) -> RunState:
     if series.failed is not None:
         return "failed"
     return "stopped" if series.finished is None else state_after(series.finished.reason)
+
+
+def ordinal(place: int) -> str:
+    """A place in a list: ``1st``, ``2nd``, ``11th``."""
+    return f"{place}{'th' if place % 100 in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')}"
 
 
 def ago(seconds: float) -> str:

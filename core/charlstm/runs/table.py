@@ -11,7 +11,7 @@ from charlstm.errors import RunError
 from charlstm.fields import plain
 from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.notes import Notes
-from charlstm.runs.status import RunStatus
+from charlstm.runs.status import RunStatus, ordinal
 
 COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
 FIGURES = ("loss", "step", "minutes")
@@ -83,7 +83,9 @@ def _row(run: Run, text: str) -> tuple[str, ...]:
 
 
 def state_words(status: RunStatus) -> str:
-    """The state of a run, and how far it has come while it trains: ``running 40%``."""
+    """The state of a run, and how far it has come while it trains, or its place: ``running 40%``, ``queued 2nd``."""
+    if status.place is not None:
+        return f"{status.state} {ordinal(status.place)}"
     return f"{status.state} {status.percent}%" if status.alive and status.percent is not None else status.state
 
 

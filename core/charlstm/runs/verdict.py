@@ -89,6 +89,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
+    "queued": Kind("◌", ()),
     "starting": Kind("▹", (NextStep.STOP,)),
     "waiting": Kind("…", (NextStep.STOP,)),
     "paused": Kind("‖", (NextStep.CONTINUE, NextStep.STOP)),
@@ -287,6 +288,8 @@ def judge(
     # While there is a worker, how the run ended before is no longer true.
     if state in (None, *NO_WORKER) and (ended := _ended(series, status, bits)):
         return ended if ended.kind != "finished" else _finished(ended, series, references, risky_rate, bits)
+    if state == "queued":
+        return Verdict("queued", as_sentence(message))
     if state == "waiting":
         return Verdict("waiting", as_sentence(message or "Waiting for the disk"))
     if state == "paused" or (state is None and series.paused is not None):

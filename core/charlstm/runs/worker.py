@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm import storage, system
 from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
-from charlstm.runs import launch, liveness, notifications
+from charlstm.runs import launch, liveness, notifications, queue
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader, unread_commands
 from charlstm.runs.failures import describe_failure
@@ -66,7 +66,7 @@ def run_foreground(
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)
-    with StopSignals() as signals:
+    with StopSignals() as signals, _turn(run, signals):
         read = launch.control_size(run)
         began = yield from _work(run, changes, read, signals, foreground=True, show_validation=show_validation)
         if signals.requested is not None and not began:  # no event says that a signal ended the run
@@ -95,18 +95,40 @@ def main(arguments: list[str] | None = None) -> int:
     system.own_process()
     faulthandler.enable()  # a crash inside a library leaves its reason in worker.log
     run = Run(Path(options.folder).absolute())
-    try:
-        with StopSignals() as signals:
+    with StopSignals() as signals, _turn(run, signals):
+        try:
             events = _work(run, options.changes, options.control_from, signals, foreground=False)
             last = collections.deque(events, maxlen=1)
-    except CharLSTMError as error:
-        print(error, file=sys.stderr)
-        if not isinstance(error, LockHeldError):
-            _report_failed_start(run, str(error))
-        return ExitCode.FAILED
-    except KeyboardInterrupt as error:
-        return ExitCode.of_signal(*error.args or ["SIGINT"])
+        except CharLSTMError as error:
+            print(error, file=sys.stderr)
+            if not isinstance(error, LockHeldError):
+                _report_failed_start(run, str(error))
+            return ExitCode.FAILED
+        except KeyboardInterrupt as error:
+            return ExitCode.of_signal(*error.args or ["SIGINT"])
     return ExitCode.FAILED if last and isinstance(last[0], Failed) else ExitCode.DONE
+
+
+@contextlib.contextmanager
+def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
+    """Take ``run`` out of the queue for the block, in which it is trained, and then start the next run.
+
+    After SIGTERM none is started: when the machine is shut down every process gets that, and the next run would be
+    killed in its first seconds. What is wrong with the queue is said in ``worker.log``, and ends no run.
+    """
+    try:
+        queue.remove_run(run)
+    except RunError as error:
+        _append_to_worker_log(run, str(error))
+    try:
+        yield
+    finally:
+        if signals.requested != "SIGTERM":
+            try:
+                queue.remove_run(run)  # if that was not possible before
+                queue.start_next()
+            except RunError as error:
+                _append_to_worker_log(run, str(error))
 
 
 def _work(

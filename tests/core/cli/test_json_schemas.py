@@ -54,6 +54,7 @@ fetch | fetch
 stats | stats data/fox.txt
 presets | presets
 presets --settings | presets --settings
+queue list | queue list
 runs | runs
 tag | tag fox good
 tag | tag fox

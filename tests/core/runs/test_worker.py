@@ -24,7 +24,7 @@ from charlstm.config import written
 from charlstm.errors import RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
-from charlstm.runs import launch, liveness, worker
+from charlstm.runs import launch, liveness, queue, queue_file, worker
 from charlstm.runs.control import send_command, unread_commands
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run
@@ -32,6 +32,7 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import RunStore, load_state
+from charlstm.system import StopSignals
 from charlstm.text.sources import ReadProgress
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned, to_line
 from charlstm.training.settings import Settings
@@ -591,3 +592,41 @@ def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train) -> N
     assert [event.name for event in events] == ["started", "step", "finished"]
     status = run.status()
     assert (status.validated, status.percent, status.seconds_left) == (None, 100, None)
+
+
+@pytest.mark.parametrize(("why", "goes_on"), [("SIGINT", True), ("closed", True), ("SIGTERM", False)])
+def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shuts_down(
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, why: str, goes_on: bool
+) -> None:
+    following = launch.create_new_run(launch.NewRun(run.spec().corpus, Settings(max_steps=1), runs_dir=run.path.parent))
+    started_runs: list[Run] = []
+    monkeypatch.setattr(launch, "launch", started_runs.append)
+    queue.add_run(run)
+    queue.add_run(following)
+
+    def script(trainer: Any) -> Iterator[Event]:
+        assert queue_file.waiting_paths() == (following.path,)
+        trainer.hooks.commands()
+        signals.request_stop(why)
+        yield started()
+        yield ended(1, "stopped")
+
+    with StopSignals() as signals:
+        monkeypatch.setattr(worker, "StopSignals", lambda: contextlib.nullcontext(signals))
+        train(script)
+        list(worker.run_foreground(run))
+    assert started_runs == [following] * goes_on
+
+
+def test_worker_says_in_its_log_that_the_queue_cannot_be_changed(
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: Run) -> None:
+        raise RunError("The queue cannot be changed: No space left on device")
+
+    train(lambda trainer: iter([started(), ended(1)]))
+    queue.add_run(run)
+    monkeypatch.setattr(queue, "remove_run", refuse)
+    monkeypatch.setattr(launch, "launch", lambda run: pytest.fail("it would start itself again"))
+    assert [event.name for event in worker.run_foreground(run)] == ["started", "finished"]
+    assert run.log_path.read_text().count("The queue cannot be changed") == 2

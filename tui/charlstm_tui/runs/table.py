@@ -17,13 +17,13 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from charlstm.display import visible
-from charlstm.runs.status import ago
+from charlstm.runs.status import ago, ordinal
 from charlstm_tui.formatting import STATE_MARKS, best_loss, clock, count, shorten, size
 from charlstm_tui.run_watcher import RunView
 
 STATE_STYLES = {
-    "starting": "$accent", "running": "$success", "paused": "$warning", "waiting": "$warning", "stopped": "$quiet",
-    "finished": "$primary", "failed": "$error", "crashed": "$error",
+    "queued": "$accent", "starting": "$accent", "running": "$success", "paused": "$warning", "waiting": "$warning",
+    "stopped": "$quiet", "finished": "$primary", "failed": "$error", "crashed": "$error",
 }  # fmt: skip
 
 
@@ -89,10 +89,11 @@ SORTED_BY_KEY = ("CREATED", "BEST", "RUN", "STATE", "SIZE")
 
 
 def state_words(run: RunView) -> Content:
-    """The state with its mark, and how far a live run has come."""
+    """The state with its mark, and how far a live run has come, or the place of one that waits."""
     status = run.status
     percent = f" {status.percent}%" if status.alive and status.step and status.percent is not None else ""
-    words = f"{STATE_MARKS[status.state]} {status.state}{percent}"
+    place = "" if status.place is None else f" {ordinal(status.place)}"
+    words = f"{STATE_MARKS[status.state]} {status.state}{percent}{place}"
     if run.problem:
         return Content.styled("✗ unreadable", "$error")
     return Content.styled(words, STATE_STYLES[status.state])

@@ -218,7 +218,7 @@ class RunPane(Vertical):
     @staticmethod
     def _empty(view: RunView | None) -> str:
         """Why there is no sample yet. What the worker does meanwhile stands in the line of the progress."""
-        if view is not None and not view.live:
+        if view is not None and view.status.state in NO_WORKER:
             return "This run has written no samples."
         return "No sample yet. The first one comes with the first validation."
 

@@ -400,11 +400,12 @@ LONGEST = 5
 def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settings, keys: Mapping[str, str]) -> str:
     """What a run that starts now has to share the processor with, and what one can do; empty when it is free.
 
-    ``keys`` are the keys of ``more_time`` and ``generate``, as far as they help.
+    ``keys`` are the keys of ``queue``, ``more_time`` and ``generate``, as far as they help.
     """
     if live:
         name = visible(live[0].name, keep="")
-        return f"{name} is training: beside it a new run gets about half of the processor, and so does {name}."
+        later = f" {keys['queue']} lets it begin when {name} has ended." if "queue" in keys else ""
+        return f"{name} is training: beside it a new run gets about half of the processor, and so does {name}.{later}"
     words = slowdown_words(slowdown, "will be")
     if not words:
         return ""

@@ -146,7 +146,8 @@ def progress(view: RunView | None) -> tuple[RunProgress, str]:
         if not status.step and 0 <= (age := time.time() - view.created) < LONG_START:  # else it is a resume
             doing = visible(status.message, keep="")
             words = f"{mark} starting {clock(age)}{doing and f': {doing}'}"
-    styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
+    held = dict.fromkeys(("queued", "paused", "waiting", "stopped"), "-held")
+    styles = {**held, "finished": "-done", "starting": ""}
     return RunProgress(done, worked, words=words), styles.get(state, "-broken")
 
 

@@ -27,6 +27,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import run_of_model
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
+from charlstm.runs.queue import add_new_run, begin_or_wait
 from charlstm.runs.start_models import StartModel, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
@@ -153,6 +154,7 @@ class SetupPane(View):
             "start": state.can_choose_start,
             "changes": state.ready and state.changes > 0,
             "slowdown": state.can_train_longer,
+            "runs ahead": state.ready and self.runs_state.any_ahead,
         }
 
     # ---- the text
@@ -354,6 +356,8 @@ class SetupPane(View):
         def answered(answer: Any) -> None:
             if answer == "start":
                 self._start_and_show()
+            elif answer == "queue":
+                self.do_queue()
             else:
                 self.charlstm.attach(answer, show=False)
 
@@ -361,8 +365,25 @@ class SetupPane(View):
         about = (
             "Both would share the processor: each takes about twice as long, and with a time limit each learns less."
         )
-        choices = [Choice("w", f"watch {other.name}", other.path), Choice("s", "start it anyway", "start")]
+        choices = [
+            Choice("w", f"watch {other.name}", other.path),
+            Choice("l", f"begin later, when {other.name} has ended", "queue"),
+            Choice("s", "start it anyway", "start"),
+        ]
         ask(self, ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
+
+    @work(exclusive=True, group="start")
+    async def do_queue(self) -> None:
+        """Let the run begin when those that train or wait now have ended."""
+        new = self.state.new_run(self.charlstm.start_options.runs_dir)
+        self.say("Reading the text …", stays=True)
+        try:
+            placed = await in_thread(lambda check: begin_or_wait(add_new_run(new)))
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+        else:
+            self.say(f"{placed.run.name} is {placed.words}.", stays=True)
+            self.charlstm.watcher.read_soon()
 
     @work(exclusive=True, group="start")
     async def _start_and_show(self) -> None:
@@ -424,6 +445,8 @@ class SetupPane(View):
         keys = {}
         if not self.runs_state.runs and demo_path() is not None:  # else it plays the newest run
             keys["generate"] = key_of("app.mode_generate")
+        if self.has()["runs ahead"]:
+            keys["queue"] = key_of("train.queue")
         if state.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
         warnings = state.warnings(keys)

@@ -104,7 +104,7 @@ class WatchView(RunActions):
         return super().has() | {
             "other runs": bool(self._others),
             "training": run.live and run.status.validated is None,  # during the final validation it is over
-            "model": not (self.over and self.attached.unplayable),
+            "model": not (self.over and self.attached.unplayable) and (run.status.place is None or run.status.step > 0),
             "speed": run.live or (self.over and run.status.step > 0),  # known from the first step on
             "resumable": run.status.state != "finished" or self._diverged,
         }

@@ -1,0 +1,151 @@
+"""The command ``queue``: train runs one after another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.json_schemas import QueueRow
+from charlstm.cli.options import (
+    complete_run,
+    examples,
+    find_run,
+    json_option,
+    refuse_unused,
+    runs_argument,
+    runs_dir_option,
+)
+from charlstm.cli.output import print_note, print_result, result_of
+from charlstm.cli.runs import continue_queue
+from charlstm.cli.training import train
+from charlstm.display import duration, shell_command, table
+from charlstm.errors import RunError
+from charlstm.runs.queue_file import place_in_queue
+from charlstm.runs.table import state_words
+
+if TYPE_CHECKING:
+    from charlstm.cli.training_view import Limits
+    from charlstm.runs.folder import Run
+    from charlstm.runs.launch import NewRun
+    from charlstm.runs.queue import QueuedRun
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def queue(context: click.Context) -> None:
+    """Train runs one after another, in the background.
+
+    The queue waits while any run of yours trains or is paused on this machine. When that has ended, in whichever way,
+    its process starts the next one. If it was killed, or the machine was shut down, the next `charlstm queue`, `runs`
+    or `watch` does, or the app.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@queue.command(
+    params=[each for each in train.params if each.name not in ("detach", "plain")],
+    epilog=examples("charlstm queue add novel.txt --preset standard", "charlstm queue add --resume RUN"),
+)
+@click.option(
+    "--resume", "resumed", metavar="RUN", shell_complete=complete_run, help="Resume RUN, instead of a new run."
+)
+@click.pass_context
+def add(context: click.Context, resumed: str | None, **given: Any) -> None:
+    """Train on TEXT when the runs that train or wait now have ended. Takes what `charlstm train` takes.
+
+    With --json: as `queue list`, of this run.
+    """
+    if resumed is None:
+        assert train.callback is not None
+        train.callback(detach=False, plain=False, begin=_begin, **given)
+        return
+    others = (each.name or "" for each in context.command.params)
+    refuse_unused("--resume", *(name for name in others if name not in ("resumed", "as_json", "runs_dir")))
+    from charlstm.runs.queue import add_run
+
+    run = find_run(resumed, given["runs_dir"])
+    add_run(run)
+    _print_added(run, given["as_json"])
+
+
+def _begin(new: NewRun, limits: Limits, as_json: bool) -> None:
+    """Put the run that `train` would train into the queue."""
+    from charlstm.runs.queue import add_new_run
+
+    run = add_new_run(new)
+    if not as_json:
+        print_note(f"The run {limits.listed()}")
+    _print_added(run, as_json)
+
+
+def _print_added(run: Run, as_json: bool) -> None:
+    from charlstm.runs.queue import begin_or_wait
+
+    added = begin_or_wait(run)
+    if as_json:
+        print_result(True, _row(added))
+        return
+    print_result(False, None, run.name)
+    watch = f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
+    print_note(f"It is {added.words}" if added.place else watch)
+
+
+@queue.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the runs that train and those that wait: when they begin and end, from now, and what they wait for.
+
+    The times are estimates from the speed that was measured on this machine, or from the time limit of a run.
+
+    With --json: a list with these figures in seconds. `place` is 0 for a run that trains.
+    """
+    continue_queue()
+    from charlstm.runs.queue import read_queue
+
+    found = read_queue()
+    if as_json:
+        print_result(True, [_row(each) for each in found])
+    elif not found:
+        print_note("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
+    else:
+        cells = (
+            (str(each.place or ""), each.run.name, state_words(each.status), *_times(each), each.why) for each in found
+        )
+        for line in table(("PLACE", "RUN", "STATE", "BEGINS IN", "DONE IN", ""), cells, right=("BEGINS IN", "DONE IN")):
+            click.echo(line)
+
+
+def _times(each: QueuedRun) -> tuple[str, str]:
+    begins, ends = ("not known" if seconds is None else duration(seconds) for seconds in (each.begins, each.ends))
+    return (begins, ends) if each.place else ("", ends)
+
+
+def _row(each: QueuedRun) -> QueueRow:
+    return result_of(QueueRow, each, name=each.run.name, path=str(each.run.path), state=each.status.state)
+
+
+@queue.command()
+@runs_argument
+@json_option
+@runs_dir_option
+def remove(runs: tuple[str, ...], as_json: bool, runs_dir: Path | None) -> None:
+    """Take runs out of the queue. Their folders stay: `resume` trains such a run, `delete` deletes it.
+
+    With --json: as `queue list`, of the queue that is left.
+    """
+    found = [find_run(name, runs_dir) for name in runs]
+    for run in found:
+        if place_in_queue(run.path) is None:
+            raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
+    from charlstm.runs.queue import read_queue, remove_run
+
+    for run in found:
+        remove_run(run)
+        if not as_json:
+            print_note(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
+    continue_queue()
+    if as_json:
+        print_result(True, [_row(each) for each in read_queue()])

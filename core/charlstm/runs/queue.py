@@ -1,0 +1,164 @@
+"""Train runs one after another: put them into the queue, start the next one, and say when each will be trained.
+
+No process of its own looks after the queue: a worker that ends starts the next run, under the lock of the queue. After
+a worker or the machine was killed, the next command that lists runs or the app does (:func:`start_next`). The queue
+waits for every run that trains on this machine, also for one that was never in it and for a paused one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from charlstm.errors import RunError, SettingsError
+from charlstm.runs import folder, launch, queue_file
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.index import located
+from charlstm.runs.launch import NewRun
+from charlstm.runs.status import RunStatus, ago, ordinal
+from charlstm.text.corpus import open_corpus
+from charlstm.training.estimate import batch_shape, estimate, find_speed
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that trains (``place`` 0) or waits in the queue (1 for the next one).
+
+    ``begins`` and ``ends`` are seconds from now, ``None`` if not known. ``why``: why it does not train yet.
+    """
+
+    run: Run
+    status: RunStatus
+    place: int
+    begins: float | None
+    ends: float | None
+    why: str = ""
+
+    @property
+    def words(self) -> str:
+        """Its place, when it will begin, and why it waits: ``2nd in the queue, begins in about 8 min: …``."""
+        if not self.place:
+            return self.status.state
+        begins = f"begins in about {ago(self.begins)}" if self.begins is not None else "begins at a time not known"
+        return f"{ordinal(self.place)} in the queue, {begins}: {self.why}"
+
+
+def add_new_run(new: NewRun) -> Run:
+    """Create a run and put it at the end of the queue. Its text is read now, so that it may change or go until the run
+    is trained. Raises as :func:`~charlstm.runs.launch.start_run` and :func:`add_run` do."""
+    if isinstance(new.source, (str, Path, Sequence)):
+        corpus = open_corpus(new.source, new.text_options, validation=new.validation)
+        new = replace(new, source=corpus, text_options=None, validation=None)
+    run = launch.create_waiting_run(new)
+    try:
+        add_run(run)
+    except RunError:
+        folder.delete_run(run)
+        raise
+    return run
+
+
+def add_run(run: Run) -> None:
+    """Put a run that is not trained now at the end of the queue. Raises :class:`RunError` or :class:`SettingsError` if
+    it cannot be resumed, or the queue cannot be changed."""
+    launch.check_resume(run, {})
+    with queue_file.changing_queue() as paths:
+        paths[:] = [path for path in queue_file.waiting_paths() if path != located(run.path)] + [located(run.path)]
+
+
+def remove_run(run: Run) -> None:
+    """Take ``run`` out of the queue, if it is there. Its folder stays. Raises :class:`RunError` when the queue cannot
+    be changed."""
+    if queue_file.place_in_queue(run.path) is not None:
+        with queue_file.changing_queue() as paths:
+            paths[:] = [path for path in paths if path != located(run.path)]
+
+
+def start_next() -> Run | None:
+    """Start the next run of the queue unless a run trains on this machine; returns the one that was started. Its worker
+    takes it out of the queue: if that is killed before, the run is started again.
+
+    Raises :class:`RunError` when the queue cannot be changed, or the system starts no worker.
+    """
+    if queue_file.waiting_paths():
+        with queue_file.changing_queue():
+            if (paths := queue_file.waiting_paths()) and not live_runs():
+                launch.launch(run := Run(paths[0]))
+                return run
+    return None
+
+
+def begin_or_wait(run: Run) -> QueuedRun:
+    """Start the next run, and say where ``run`` is now, which was put into the queue. Raises as :func:`start_next`
+    does."""
+    start_next()
+    ended = QueuedRun(run, run.status(), 0, None, None)
+    return next((each for each in read_queue() if each.run.path == located(run.path)), ended)
+
+
+def live_runs() -> list[tuple[Run, RunStatus]]:
+    """The runs of this user that are being trained on this machine, also those that are paused."""
+    found = ((run, run.status()) for run in folder.known_runs())
+    return [(run, status) for run, status in found if status.alive and not status.elsewhere]
+
+
+def read_queue() -> list[QueuedRun]:
+    """The runs that train, and those that wait in their order. Raises :class:`RunError` when the queue cannot be
+    read."""
+    queue_file.check_queue()
+    waiting = [(run, run.status()) for run in map(Run, queue_file.waiting_paths())]
+    return arrange(live_runs(), [(run, status) for run, status in waiting if not status.alive])
+
+
+def arrange(live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, RunStatus]]) -> list[QueuedRun]:
+    """The runs that train, and those that wait in this order, with when they will begin and end."""
+    found = []
+    for run, status in live:
+        left = None if status.state == "paused" else seconds_needed(run, status)
+        found.append(QueuedRun(run, status, 0, 0.0, left))
+    # one that is paused comes first: it alone needs somebody who does something
+    ahead = min(live, key=lambda each: each[1].state != "paused", default=None)
+    why = "no run trains now" if ahead is None else f"{ahead[0].name} is {ahead[1].state}"
+    free = _latest([each.ends for each in found])
+    for place, (run, status) in enumerate(waiting, 1):
+        needed = seconds_needed(run, status)
+        ends = None if free is None or needed is None else free + needed
+        found.append(QueuedRun(run, status, place, free, ends, why))
+        why, free = f"{run.name} comes first", ends
+    return found
+
+
+def _latest(ends: Sequence[float | None]) -> float | None:
+    known = [each for each in ends if each is not None]
+    return max(known, default=0.0) if len(known) == len(ends) else None
+
+
+def seconds_needed(run: Run, status: RunStatus) -> float | None:
+    """Seconds for which ``run`` will still be trained: by its own figures, else by the speed that was measured for such
+    a run on this machine, else its time limit; ``None`` without any of them."""
+    if status.seconds_left is not None:
+        return status.seconds_left
+    if status.progress and status.work_seconds:
+        return status.work_seconds * (1 / status.progress - 1)
+    try:
+        spec = run.spec()
+    except RunError:
+        return None
+    estimated, minutes = _estimate(spec), spec.settings.max_minutes
+    return 60 * minutes if estimated is None and minutes is not None else estimated
+
+
+def _estimate(spec: RunSpec) -> float | None:
+    """Seconds of the whole run; ``None`` where no speed was measured, or its text is not read yet."""
+    settings, corpus = spec.settings, spec.corpus
+    try:
+        chars, symbols, validation = int(corpus["chars"]), len(corpus["counts"]), corpus.get("validation")
+        val_chars = None if validation is None else int(validation["chars"])
+        settings = settings if validation is None else settings.with_changes(val_fraction=0.0)
+        measured = find_speed(settings, symbols, *batch_shape(settings, chars))
+        if measured is None:
+            return None
+        return estimate(settings, chars, symbols, measured, val_chars=val_chars).seconds
+    except (KeyError, TypeError, ValueError, SettingsError):
+        return None

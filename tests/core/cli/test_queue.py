@@ -1,0 +1,96 @@
+"""`charlstm queue`, and what other commands say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from charlstm.cli.json_schemas import QueueRow
+from charlstm.runs import launch, queue_file
+from charlstm.runs.folder import Run
+from command_line import TEXT, TINY, Cli
+from recorded_run import Recorded, record
+
+ADD = ("queue", "add", "fox.txt", *TINY, "--from", "none")
+
+
+@pytest.fixture(autouse=True)
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fox.txt").write_text(TEXT)
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the runs that were started."""
+    names: list[str] = []
+    monkeypatch.setattr(launch, "launch", lambda run: names.append(run.name))
+    return names
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[Recorded]:
+    with record(tmp_path / "runs", "running", name="busy") as running:
+        yield running
+
+
+def test_queue_add_puts_runs_behind_the_one_that_trains(cli: Cli, busy: Recorded, launched: list[str]) -> None:
+    out, err = cli(*ADD, "--name", "one")
+    assert out == "one\n"
+    assert "It is 1st in the queue, begins in about" in err
+    assert err.strip().endswith(": busy is running")
+    row = cli.json(*ADD, "--name", "two")
+    assert row.keys() == QueueRow.__annotations__.keys()
+    assert (row["place"], row["state"], row["why"]) == (2, "queued", "one comes first")
+    assert [each["place"] for each in cli.json("queue", "list")] == [0, 1, 2]
+    head, first, *_, last = cli("queue", "list")[0].splitlines()
+    assert head.split() == ["PLACE", "RUN", "STATE", "BEGINS", "IN", "DONE", "IN"]
+    assert first.split()[:2] == ["busy", "running"]
+    assert last.split()[:4] == ["2", "two", "queued", "2nd"]
+    assert [row["name"] for row in cli.json("runs", "--state", "queued")] == ["one", "two"]
+    assert launched == []
+
+
+def test_queue_add_resumes_a_run_and_takes_no_settings_for_it(
+    cli: Cli, busy: Recorded, tmp_path: Path, launched: list[str]
+) -> None:
+    record(tmp_path / "runs", "stopped", name="half").close()
+    assert "1st in the queue" in cli("queue", "add", "--resume", "half")[1]
+    assert "--lr has no effect with --resume" in cli("queue", "add", "--resume", "half", "--lr", "1", code=2)[1]
+
+
+def test_queue_remove_keeps_the_folder(cli: Cli, busy: Recorded, tmp_path: Path, launched: list[str]) -> None:
+    cli(*ADD, "--name", "one")
+    assert [row["name"] for row in cli.json("queue", "remove", "one")] == ["busy"]
+    assert Run(tmp_path / "runs" / "one").status().state == "stopped"
+    assert "does not wait in the queue: it is stopped" in cli("queue", "remove", "one", code=1)[1]
+
+
+@pytest.mark.parametrize("words", [("runs",), ("queue", "list"), ("watch", "old")])
+def test_command_continues_a_queue_that_nobody_continues(
+    words: tuple[str, ...], cli: Cli, tmp_path: Path, launched: list[str]
+) -> None:
+    record(tmp_path / "runs", "stopped", name="old").close()
+    record(tmp_path / "runs", "queued", name="one").close()
+    assert "The queue goes on: one trains now, in the background\n" in cli(*words)[1]
+    assert launched == ["one"]
+
+
+def test_queue_that_cannot_be_continued_is_said_and_ends_no_command(
+    cli: Cli, tmp_path: Path, launched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "runs", "queued", name="one").close()
+    lock = queue_file.queue_path().with_name(".queue.json.lock")
+    lock.unlink()
+    lock.mkdir()
+    out, err = cli("runs")
+    assert "queued 1st" in out
+    assert err.startswith("The queue cannot be changed: .queue.json.lock is a folder, not a file")
+
+
+def test_train_says_that_the_queue_waits_for_it(cli: Cli, busy: Recorded, launched: list[str]) -> None:
+    cli(*ADD, "--name", "one")
+    assert "1 run of the queue will begin when it has ended\n" in cli("train", *ADD[2:], "--detach")[1]

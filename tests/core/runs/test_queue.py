@@ -1,0 +1,260 @@
+"""The queue: its order, who may begin, and what becomes of it when processes are killed or disks are full."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm import storage
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs import folder, launch, liveness, queue, queue_file
+from charlstm.runs.folder import Run, RunSpec, create_run
+from charlstm.runs.launch import NewRun
+from charlstm.runs.log import read_events
+from charlstm.runs.queue import QueuedRun, arrange
+from charlstm.runs.status import STATES, RunState, RunStatus, ordinal
+from charlstm.training.events import Finished, Started
+from charlstm.training.plan import MeasuredSpeed
+from charlstm.training.settings import Settings
+from faulty_disk import FaultyDisk, killed
+from recorded_run import LIVE, record
+
+TEXT = "the quick brown fox jumps over the lazy dog.\n" * 200
+SETTINGS = Settings(
+    hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=20, threads=1, kernel="nn", niceness=0
+)
+DEADLINE = 180.0
+TAKES_SPACE = frozenset({"write", "truncate", "sync", "rename", "link", "sync_folder"})
+"""What a full disk refuses: it lets files be removed."""
+
+
+def unstarted(place: Path, name: str, **settings: Any) -> Run:
+    spec = RunSpec(corpus={"name": "fox.txt"}, settings=SETTINGS.with_changes(**settings))
+    return create_run(spec, name=name, folder=place)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    """Three runs that wait in the queue."""
+    found = [unstarted(tmp_path, name) for name in ("one", "two", "three")]
+    for run in found:
+        queue.add_run(run)
+    return found
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the runs that were started, by workers that take them out of the queue a moment later."""
+    names: list[str] = []
+    monkeypatch.setattr(launch, "launch", lambda run: names.append(run.name))
+    return names
+
+
+def waiting() -> list[str]:
+    return [path.name for path in queue_file.waiting_paths()]
+
+
+def status(state: RunState, **figures: Any) -> RunStatus:
+    return RunStatus(state=state, alive=state in ("starting", "running", "paused"), **figures)
+
+
+def told(rows: list[QueuedRun]) -> list[tuple[int, float | None, float | None, str]]:
+    return [(row.place, row.begins, row.ends, row.why) for row in rows]
+
+
+def test_times_add_up_until_one_is_not_known(tmp_path: Path) -> None:
+    first, other = unstarted(tmp_path, "first"), unstarted(tmp_path, "other", max_minutes=2.0)
+    minute = status("stopped", progress=0.5, work_seconds=60.0)
+    live = [(Run(Path("busy")), status("running", seconds_left=30.0))]
+    rows = arrange(live, [(Run(Path("half")), minute), (other, status("queued")), (first, status("queued"))])
+    assert told(rows) == [
+        (0, 0.0, 30.0, ""),
+        (1, 30.0, 90.0, "busy is running"),
+        (2, 90.0, 210.0, "half comes first"),
+        (3, 210.0, None, "other comes first"),
+    ]
+    assert rows[1].words == "1st in the queue, begins in about 30 s: busy is running"
+    live += [(Run(Path("held")), status("paused", seconds_left=9.0))]
+    row = arrange(live, [(first, status("queued"))])[-1]
+    assert row.words == "1st in the queue, begins at a time not known: held is paused"
+    assert [ordinal(place) for place in (1, 2, 3, 4, 11, 22)] == ["1st", "2nd", "3rd", "4th", "11th", "22nd"]
+
+
+def test_time_of_a_new_run_follows_from_the_measured_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tmp_path / "fox.txt"
+    text.write_text(TEXT)
+    run = queue.add_new_run(NewRun(str(text), SETTINGS.with_changes(max_minutes=60.0), runs_dir=tmp_path))
+    assert queue.seconds_needed(run, run.status()) == 3600.0  # its limit, before anything was measured
+    monkeypatch.setattr(queue, "find_speed", lambda *_: MeasuredSpeed("nn", 0.5, 64))
+    assert 10 < (queue.seconds_needed(run, run.status()) or 0) < 60  # 20 steps
+
+
+@pytest.mark.parametrize("state", STATES[1:])
+def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
+    state: RunState, runs: list[Run], launched: list[str], tmp_path: Path
+) -> None:
+    with record(tmp_path / "other", state, name="other"):  # never in the queue, and in another folder
+        assert queue.start_next() == (None if state in LIVE else runs[0])
+        why = f"other is {state}" if state in LIVE else "no run trains now"
+        assert [row.why for row in queue.read_queue() if row.place] == [why, "one comes first", "two comes first"]
+    assert launched == ([] if state in LIVE else ["one"])
+    assert [(run.status().state, run.status().place) for run in runs] == [("queued", 1), ("queued", 2), ("queued", 3)]
+
+
+def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[Run]) -> None:
+    folder.rename_run(runs[1], "second")
+    folder.delete_run(runs[0])
+    assert waiting() == ["second", "three"]
+    assert [runs[2].status().place, queue.read_queue()[0].place] == [2, 1]
+    queue.add_run(Run(runs[1].path.with_name("second")))  # again: at the end
+    assert waiting() == ["three", "second"]
+
+
+def test_run_that_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
+    done = record(tmp_path, "finished")
+    done.close()
+    with pytest.raises(RunError, match="is finished"):
+        queue.add_run(done.run)
+    with record(tmp_path, "running") as busy, pytest.raises(RunError, match="is running already"):
+        queue.add_run(busy.run)
+    assert waiting() == []
+
+
+def _add_all(folder_of_runs: str, name: str) -> None:
+    for number in range(8):
+        queue.add_run(unstarted(Path(folder_of_runs), f"{name}-{number}"))
+
+
+def test_two_programs_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    adders = [context.Process(target=_add_all, args=(str(tmp_path), name)) for name in ("left", "right")]
+    for adder in adders:
+        adder.start()
+    for adder in adders:
+        adder.join(DEADLINE)
+    found = waiting()
+    assert len(found) == 16
+    for name in ("left", "right"):
+        assert [each for each in found if each.startswith(name)] == [f"{name}-{number}" for number in range(8)]
+
+
+def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], launched: list[str]) -> None:
+    text = tmp_path / "fox.txt"
+    text.write_text(TEXT)
+    before, at, added = waiting(), 0, None
+    while added is None:
+        said = ""
+        with storage.use_disk(FaultyDisk(at, again=True, only=TAKES_SPACE)):
+            try:
+                added = queue.add_new_run(NewRun(str(text), SETTINGS, name="new", runs_dir=tmp_path))
+            except CharLSTMError as error:
+                said = str(error)
+        if added is None:
+            assert "No space left" in said
+            assert waiting() == before
+            assert not (tmp_path / "new").exists()
+        at += 1
+    assert at > 5
+    assert waiting() == [*before, "new"]
+    with storage.use_disk(FaultyDisk(0, again=True)), pytest.raises(RunError, match="The queue cannot be changed: No"):
+        queue.remove_run(added)
+    assert waiting() == [*before, "new"]
+
+
+def test_damaged_file_is_named_and_hides_no_run(runs: list[Run], launched: list[str]) -> None:
+    queue_file.queue_path().write_text('{"format": 2, "runs": []}')
+    assert runs[0].status().state == "stopped"
+    for use in (partial(queue.add_run, runs[0]), queue.read_queue):
+        with pytest.raises(RunError, match="is damaged or from a newer charlstm; remove it"):
+            use()
+    assert queue.start_next() is None
+
+
+def test_clock_that_is_set_back_changes_no_order(
+    runs: list[Run], launched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with record(tmp_path / "busy", "running") as busy:
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() - 3600)
+        later = unstarted(tmp_path, "later")
+        queue.add_run(later)
+        assert queue.start_next() is None
+        beat = liveness.read_heartbeat(busy.run.heartbeat_path)
+        assert beat is not None
+    liveness.write_heartbeat(busy.run.heartbeat_path, replace(beat, time=now() + 3600))  # of a worker that was killed
+    assert waiting() == ["one", "two", "three", "later"]
+    assert queue.start_next() == runs[0]
+
+
+def _start_and_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the next run in a process that is killed when it would start the worker, with the queue's lock."""
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: killed())
+        queue.start_next()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def no_worker_stays() -> Iterator[None]:
+    yield
+    for _, found in queue.live_runs():
+        if found.pid is not None:
+            os.kill(found.pid, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("no_worker_stays")
+def test_queue_of_five_goes_on_after_kills_at_three_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tmp_path / "fox.txt"
+    text.write_text(TEXT)
+    names = ["a", "b", "c", "d", "e"]
+    for name in names:
+        steps = 10**9 if name == "b" else 20
+        settings = SETTINGS.with_changes(max_steps=steps, device="cpu")
+        queue.add_new_run(NewRun(str(text), settings, name=name, runs_dir=tmp_path / "runs"))
+    runs = [Run(tmp_path / "runs" / name) for name in names]
+    text.unlink()  # each has it in its folder
+
+    _start_and_die(monkeypatch)
+    assert waiting() == names
+    with queue_file.changing_queue():  # which the worker needs, to take itself out of the queue
+        os.kill(launch.launch(runs[0]), signal.SIGKILL)
+    _wait_until(lambda: not runs[0].status().alive)
+    assert waiting() == names
+
+    assert queue.start_next() == runs[0]
+    _wait_until(lambda: runs[1].status().step > 0)  # started by the worker of the first
+    assert runs[0].status().state == "finished"
+    assert queue.start_next() is None
+    pid = runs[1].status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    _wait_until(lambda: not runs[1].status().alive)
+    assert (runs[1].status().state, waiting()) == ("crashed", ["c", "d", "e"])
+
+    assert queue.start_next() == runs[2]
+    _wait_until(lambda: runs[4].status().state == "finished")
+    assert [run.status().state for run in runs] == ["finished", "crashed", "finished", "finished", "finished"]
+    assert waiting() == []
+    logs = [list(read_events(run.events_path)) for run in (runs[0], *runs[2:])]
+    began = [event.time for log in logs for event in log if isinstance(event, Started)]
+    ended = [event.time for log in logs for event in log if isinstance(event, Finished)]
+    assert len(began) == len(ended) == 4
+    assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False))

@@ -1,0 +1,94 @@
+"""The queue in the app: the keys that put a run into it and take it out, and a queue that stands and goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charlstm.runs import launch, queue, queue_file
+from charlstm.runs.folder import Run
+from charlstm.runs.status import RunState
+from charlstm.training.settings import Settings
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.run_watcher import RunsReader
+from charlstm_tui.runs.table import state_words
+from charlstm_tui.train.run_plan import busy_words
+from charlstm_tui.train.run_summary import ShownRun, progress
+from driven_app import driven
+from recorded_run import record
+
+TEXT = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
+
+
+@pytest.fixture(autouse=True)
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the runs that were started, by workers that take them out of the queue a moment later."""
+    names: list[str] = []
+    monkeypatch.setattr(launch, "launch", lambda run: names.append(run.name))
+    return names
+
+
+def waiting() -> list[str]:
+    return [path.name for path in queue_file.waiting_paths()]
+
+
+def test_reader_says_of_a_run_that_is_put_into_the_queue_when_it_will_begin(places: Path) -> None:
+    record(places, "stopped", name="half", steps=250).close()
+    with record(places, "running", name="busy", steps=500):
+        reader = RunsReader(places)
+        reader.read(None, True)
+        queue.add_run(Run(places / "half"))
+        state = reader.read(places / "half", True)
+        found = state.attached_run
+        assert found is not None
+        assert state_words(found).plain == "◌ queued 1st"
+        assert found.status.message.startswith("1st in the queue, begins in about ")
+        assert found.status.message.endswith(": busy is running")
+        verdict = ShownRun(state).verdict
+        assert (verdict.kind, verdict.has_ended, progress(found)[1]) == ("queued", False, "-held")
+        words = busy_words(None, state.live, Settings(), {"queue": "l"})
+        assert words.endswith("l lets it begin when busy has ended.")
+
+
+@pytest.mark.parametrize(("state", "time"), [("paused", "at a time not known"), ("running", "in about")])
+async def test_l_in_train_puts_the_run_into_the_queue(
+    state: RunState, time: str, places: Path, launched: list[str]
+) -> None:
+    text = Path("sea.txt").absolute()
+    text.write_text(TEXT)
+    with record(places, state, name="first", steps=500):
+        async with driven(places, (100, 30)) as app:
+            await app.go("corpus")
+            app.app.use_corpus(CorpusChoice(str(text), text.name))
+            await app.shows("l later")
+            if state == "running":
+                await app.press("enter", shows="l  begin later, when first has ended")
+            await app.press("l", shows=f"sea-quick-1 is 1st in the queue, begins {time}")
+            await app.shows(f": first is {state}.")
+            assert waiting() == ["sea-quick-1"]
+            text.unlink()
+            assert Run(places / "sea-quick-1").text_path.exists()
+            assert launched == []
+
+
+async def test_l_in_runs_takes_a_run_out_of_the_queue_and_puts_it_in(places: Path, launched: list[str]) -> None:
+    record(places, "queued", name="half").close()
+    with record(places, "running", name="busy"):
+        async with driven(places, (100, 30)) as app:
+            await app.go("runs")
+            await app.press("down", shows=("◌ queued 1st", "busy is running", "l leave queue"))
+            await app.press("l", shows=("half has left the queue.", "□ stopped"))
+            assert waiting() == []
+            await app.press("l", shows=("half is 1st in the queue", "◌ queued 1st"))
+            assert waiting() == ["half"]
+            assert launched == []
+
+
+async def test_app_continues_a_queue_that_stands_and_says_so(
+    places: Path, launched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(places, "queued", name="half").close()
+    async with driven(places, (100, 30)) as app:
+        await app.shows("The queue goes on: half trains now.")
+        assert launched == ["half"]  # once, although it still waits
