@@ -228,7 +228,8 @@ def _regularisation(read: int, chars: int, size: int) -> tuple[float, float]:
     preset reads in its time on two cores.
 
     They grow with the number of epochs, because the network overfits from the second epoch on. The numbers are fitted
-    to a table of ``docs/presets.md`` in commit c18c0465; that a network of twice the size overfits in half the epochs is assumed.
+    to a table of ``docs/presets.md`` in commit c18c0465; that a network of twice the size overfits in half the epochs
+    is assumed.
     """
     doublings = math.log2(max(1.0, read / (0.9 * max(chars, 1)) * size / 256))
     dropout, weight_drop = min(0.5, 0.1 * (doublings - 0.5)), min(0.4, 0.1 * (doublings - 2.3))
