@@ -70,6 +70,15 @@ def read_toml(path: Path, what: str) -> TomlFile:
     return TomlFile(path, content, entries)
 
 
+def value_words(value: Any) -> str:
+    """A value of a setting as on a command line. Raises :class:`SettingsError` for a list or a table."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, (int, float, str)):
+        raise SettingsError("A setting is a number, a word in quotes, true or false")
+    return str(value)
+
+
 def _check_size(path: Path, entries: dict[str, Any], what: str) -> None:
     """Refuse more entries than there can be, and tables that are nested so deeply that they could not be printed."""
     level: list[Any] = [entries]

@@ -105,6 +105,8 @@ def command(
         except OSError as error:
             raise click.ClickException(f"the log {log} cannot be written: {error.strerror}") from None
     log_uncaught()
+    if config is not None:  # the commands that the app starts, and its presets, are of this configuration too
+        os.environ["CHARLSTM_CONFIG"] = str(config.absolute())
     question = None if load_config(config)[0].theme or load_state().theme else ask_background()
     try:
         from charlstm_tui.app import CharLSTMApp  # which takes longer than an answer

@@ -765,6 +765,8 @@ class ConfigValues(TypedDict):
     """Keys by the id of an action."""
     texts: dict[str, dict[str, str]]
     """``address`` and ``sha256`` of texts by name."""
+    presets: dict[str, dict[str, Any]]
+    """Your own presets by name: ``preset`` that each is based on, ``about``, and the settings that differ."""
 
 
 class ConfigCheck(TypedDict):

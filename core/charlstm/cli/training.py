@@ -36,7 +36,8 @@ from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, prob
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.events import ESTIMATE
-from charlstm.training.presets import DEFAULT, PRESETS, with_given
+from charlstm.training.presets import DEFAULT, with_given
+from charlstm.training.presets import presets as known_presets
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
 
@@ -80,6 +81,17 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
         if text is not None:
             changes[name] = parse_setting(name, text)
     return changes
+
+
+class PresetChoice(click.Choice[str]):
+    """The names of the presets, with those that the user's configuration has when they are asked for."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(known_presets())
 
 
 start_option = click.option(
@@ -137,8 +149,8 @@ def presets(
         print_result(as_json, listed, "\n".join(lines))
         return
     if not text:
-        names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
-        print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
+        names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in known_presets().values()]
+        print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in known_presets().values()))
         return
     from charlstm.runs.start_models import find_start, starts_from_model
     from charlstm.system import prepare_for_torch
@@ -152,7 +164,7 @@ def presets(
         slowdown = 1.0
     corpus = load_corpus(text, options, val_files)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
-    takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
+    takes_start = {name for name in known_presets() if starts_from_model(start_word, name, changes)}
     start = None
     if takes_start:
         start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
@@ -160,7 +172,7 @@ def presets(
         _check_own_network(start.config, changes)
     rows: list[PresetEstimate] = []
     cells = []
-    for each in PRESETS.values():
+    for each in known_presets().values():
         begins_with = start if each.name in takes_start else None
         settings = _preset_for(corpus, begins_with, each.name, changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
@@ -221,7 +233,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 @click.option(
     "--preset",
     "preset_name",
-    type=click.Choice(list(PRESETS)),
+    type=PresetChoice(),
     help=f"The settings to begin with.  [default: {DEFAULT}]",
 )
 @click.option(
