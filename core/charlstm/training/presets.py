@@ -287,7 +287,7 @@ def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
         return (), (file.located("", "presets", "presets are tables: write [presets.NAME], and settings below it"),)
     found, problems = [], []
     for name, table in tables.items():
-        entry = ""
+        place = ("", f"presets.{name}") if isinstance(table, dict) else ("presets", name)
         try:
             if not re.fullmatch(r"\w[\w.+-]{0,39}", name) or name in (*PRESETS, "custom"):
                 words = "use letters, digits, - and _, and no name of a preset of the program"
@@ -296,6 +296,7 @@ def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
                 raise SettingsError(f"{name} is a table: write [presets.{name}], and settings below it")
             changes = {}
             for entry, value in table.items():
+                place = (f"presets.{name}", entry)
                 if entry == "preset":
                     if value not in PRESETS:
                         raise SettingsError(f"preset is {' or '.join(PRESETS)}, not {value!r}")
@@ -304,10 +305,9 @@ def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
                         raise SettingsError(f"about is a line in quotes, not {value!r}")
                 else:
                     changes[entry] = parse_setting(entry, value_words(value))
-            entry = ""  # what follows is wrong with all of them together
+            place = ("", f"presets.{name}")  # what follows is wrong with all of them together
             found.append(own_preset(name, table.get("preset", DEFAULT), changes, table.get("about", "")))
         except SettingsError as error:
-            place = (f"presets.{name}", entry) if entry else ("", f"presets.{name}")
             problems.append(file.located(*place, error))
     return tuple(found), tuple(problems)
 
