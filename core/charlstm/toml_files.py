@@ -29,7 +29,8 @@ class TomlFile:
 
     def located(self, table: str, name: str, problem: object) -> str:
         """``problem``, a sentence about the entry ``name`` of ``table`` ("": no table), with file and line."""
-        line = self._lines.get((table, name))
+        head, _, inline = table.rpartition(".")  # an inline table is an entry of the table before it
+        line = self._lines.get((table, name), self._lines.get((head, inline)))
         return f"{self.path}{'' if line is None else f', line {line}'}: {problem}"
 
     @functools.cached_property
