@@ -314,6 +314,45 @@ class DeleteResult(TypedDict):
     """Files in the run's folder that are not the run's own and were kept."""
 
 
+class PrunedRun(TypedDict):
+    """A run from ``prune``."""
+
+    name: str
+    path: str
+    files: int
+    """Snapshots and states that can go, or are gone."""
+    bytes: int
+    pruned: bool
+    """Whether they are gone: with --yes."""
+
+
+class SweepTrial(TypedDict):
+    """A run of a sweep."""
+
+    name: str
+    path: str
+    settings: dict[str, Any]
+    """Those that the runs vary."""
+    state: str | None
+    """As of ``runs``; ``null`` before it was begun."""
+    step: int
+    best_loss: float | None
+    left: bool
+    """Whether it is not out: at the end, whether it is the best."""
+
+
+class SweepResult(TypedDict):
+    """From ``sweep``."""
+
+    name: str
+    path: str
+    runs: list[SweepTrial]
+    best: str | None
+    """The name of the best run; ``null`` if all failed."""
+    preset: str | None
+    """Its settings as a preset of one's own: lines for the configuration."""
+
+
 # -- models ------------------------------------------------------------------------------------------------------
 
 
@@ -804,6 +843,8 @@ SCHEMAS: dict[str, Any] = {
     "note": NotesResult,
     "rename": RenameResult,
     "delete": DeleteResult,
+    "prune": list[PrunedRun],
+    "sweep": SweepResult,
     "generate": GenerateResult,
     "session": SessionResult,
     "eval": EvalResult,

@@ -18,7 +18,7 @@ import shutil
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,6 +248,19 @@ class Run:
         yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
         yield from _own_files(self.snapshots_dir, _is_snapshot)
         yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))
+
+    def prunable(self) -> list[Path]:
+        """The files without which its log and its best model can still be used: states and snapshots."""
+        states = [path for path in (self.state_path, self.previous_state_path) if _is_file(path)]
+        return [*states, *(each.path for each in self.snapshots())]
+
+    def is_pruned(self) -> bool:
+        """Whether it had a checkpoint, by its log, and has no state. Raises :class:`RunError` as :meth:`events`."""
+        if any(map(storage.exists, (self.state_path, self.previous_state_path))):
+            return False
+        from charlstm.training.events import Checkpointed
+
+        return any(isinstance(event, Checkpointed) for event in self.events())
 
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
@@ -541,6 +554,36 @@ def delete_run(run: Run) -> list[str]:
             f"what is left is in {run.path}"
         ) from None
     return sorted(path.name for path in _entries(run.path))
+
+
+def prune_run(run: Run) -> int:
+    """Delete the states and snapshots of ``run``, which then can be played but not continued. Returns the bytes that
+    this frees. Raises :class:`RunError` while it has a worker, or when it has no model to keep."""
+    _need_run(run)
+    if not (files := run.prunable()):
+        return 0
+    if not run.model_path.is_file():
+        raise RunError(f"The run {run.name} has no model yet, so it is not pruned: delete it instead")
+    with _without_worker(run, "pruned"):
+        freed = sizes(files)
+        try:
+            for path in reversed(files):  # the state last: without it a run is known to be pruned
+                storage.disk.unlink(path)
+            if run.snapshots_dir.is_dir() and not _entries(run.snapshots_dir):
+                run.snapshots_dir.rmdir()
+        except OSError as error:
+            raise RunError(f"The run {run.name} cannot be pruned: {error.strerror}") from None
+    return freed
+
+
+def sizes(files: Iterable[Path]) -> int:
+    """The bytes that ``files`` take on the disk; those with several names count once."""
+    found = {}
+    for path in files:
+        with contextlib.suppress(OSError):
+            info = os.lstat(path)
+            found[info.st_dev, info.st_ino] = info.st_size
+    return sum(found.values())
 
 
 def left_over(run: Run, names: Sequence[str]) -> str:

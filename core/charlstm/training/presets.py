@@ -287,7 +287,7 @@ def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
         return (), (file.located("", "presets", "presets are tables: write [presets.NAME], and settings below it"),)
     found, problems = [], []
     for name, table in tables.items():
-        place = ("", f"presets.{name}") if isinstance(table, dict) else ("presets", name)
+        place: tuple[str, str] = ("", f"presets.{name}") if isinstance(table, dict) else ("presets", name)
         try:
             if not re.fullmatch(r"\w[\w.+-]{0,39}", name) or name in (*PRESETS, "custom"):
                 words = "use letters, digits, - and _, and no name of a preset of the program"
