@@ -43,7 +43,6 @@ from charlstm.cli.training import (
 from charlstm.display import duration, plural, shell_command, table, visible
 from charlstm.errors import RunError, SettingsError
 from charlstm.line import terminal_width, truncate
-from charlstm.runs.table import state_words
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import DEFAULT, preset_table, presets
 from charlstm.training.settings import LENGTH, setting_names, write_setting
@@ -180,7 +179,7 @@ def sweep(
     if not standing.left:
         raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
     best = found.run(standing.left[0])
-    print_note(f"\nThe best is {best.name}. The lines above, pasted into the configuration, are a preset of your own")
+    print_note(f"\nThe best is {best.name}. Pasted into the configuration, these lines are a preset")
     print_note(f"Next: {shell_command('generate', str(best.path))}")
 
 
@@ -264,7 +263,7 @@ def _result(found: Sweep, results: Sequence[Trial], standing: Standing) -> Sweep
             "path": str(run.path),
             "settings": spec.trials[number],
             "state": None if status is None else status.state,
-            "step": 0 if status is None else status.step,
+            "step": trial.step,
             "best_loss": trial.best if math.isfinite(trial.best) else None,
             "left": number in standing.left,
         }
@@ -295,22 +294,24 @@ def sweep_lines(found: Sweep, results: Sequence[Trial], standing: Standing, curr
     for number, (run, trial) in enumerate(zip(found.runs(), results, strict=True)):
         status = run.status() if run.exists() else None
         star = standing.left[:1] == (number,) if over else trial.best == lowest
-        words = _state(status, number in standing.left or (over and trial.ended), number == current)
+        words = _state(status, trial, number in standing.left or (over and trial.ended), number == current)
         values = [write_setting(name, value) for name, value in found.spec.trials[number].items()]
         loss = f"{trial.best:.4f}" if math.isfinite(trial.best) else "–"
         mark = ("›" if number == current else " ") + ("★" if star else " ")
-        row = [mark, str(number + 1), *values, words, f"{0 if status is None else status.step:,}", loss]
+        row = [mark, str(number + 1), *values, words, f"{trial.step:,}", loss]
         rows.append(row)
     titles = ["", "RUN", *found.spec.varied, "STATE", "STEPS", "BEST LOSS"]
     return table(titles, rows, right=("RUN", *found.spec.varied, "STEPS", "BEST LOSS"))
 
 
-def _state(status: RunStatus | None, left: bool, current: bool) -> str:
+def _state(status: RunStatus | None, trial: Trial, left: bool, current: bool) -> str:
+    if current:
+        return f"running {trial.share:.0%}"
     if status is None:
         return "waits"
-    if status.state in ("stopped", "crashed") and not current:
-        return f"waits at {status.percent or 0}%" if left else "out"
-    return state_words(status)
+    if status.state in ("stopped", "crashed"):
+        return f"waits at {trial.share:.0%}" if left else "out"
+    return status.state
 
 
 class SweepView:
@@ -321,6 +322,7 @@ class SweepView:
         self._draws = enabled and not plain and sys.stderr.isatty()
         self._next, self._drawn, self._began = 0.0, 0, time.monotonic()
         self._number: int | None = None
+        self._done_before: float | None = None
 
     def show(self, number: int, *, force: bool = False) -> None:
         """Show that the run ``number`` trains."""
@@ -349,16 +351,23 @@ class SweepView:
             self._drawn = 0
 
     def _line(self, number: int, results: Sequence[Trial]) -> str:
-        spec, status, best = self._sweep.spec, self._sweep.run(number).status(), results[number].best
+        spec, trial = self._sweep.spec, results[number]
         values = ", ".join(f"{name}={write_setting(name, value)}" for name, value in spec.trials[number].items())
-        loss = f", best {best:.4f}" if math.isfinite(best) else ""
-        of = f" of {status.planned_steps:,}" if status.planned_steps else ""
-        return f"run {number + 1} of {len(results)} ({values}): step {status.step:,}{of}{loss}"
+        loss = f", best {trial.best:.4f}" if math.isfinite(trial.best) else ""
+        return f"run {number + 1} of {len(results)} ({values}): {trial.share:.0%}, step {trial.step:,}{loss}"
 
     def _footer(self, results: Sequence[Trial], standing: Standing) -> str:
-        until = f", up to {standing.until:.3g} of the steps" if standing.until < 1 else ""
-        spent = duration(time.monotonic() - self._began)
-        return f"{plural(len(standing.left), 'run')} of {len(results)} left{until} · {spent} · Ctrl-C stops"
+        from charlstm.runs.sweep import cost
+
+        spec, spent = self._sweep.spec, time.monotonic() - self._began
+        until = f", up to 1/{round(1 / standing.until)} of their steps" if standing.until < 1 else ""
+        done = sum(trial.share for trial in results) / cost(len(results), spec.shares)
+        self._done_before = done if self._done_before is None else self._done_before
+        left = spent * (1 - done) / (done - self._done_before) if done > self._done_before else None
+        time_left = "" if left is None else f" · about {duration(left)} left"
+        return (
+            f"{len(standing.left)} of {plural(len(results), 'run')} left{until} · {done:.0%}{time_left} · Ctrl-C stops"
+        )
 
 
 # ---- room on the disk

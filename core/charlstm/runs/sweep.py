@@ -154,13 +154,16 @@ class Trial:
     """What the files of a run say of it.
 
     ``points``: at which shares of its steps it was validated, and the losses. ``best``: its best loss. ``ended``: it
-    came to its end. ``failed``: or it failed, or diverged; then it is worse than all others.
+    came to its end. ``failed``: or it failed, or diverged; then it is worse than all others. It has taken ``step``
+    steps, which are this ``share`` of all.
     """
 
     points: tuple[tuple[float, float], ...] = ()
     best: float = math.inf
     ended: bool = False
     failed: bool = False
+    step: int = 0
+    share: float = 0.0
 
     @classmethod
     def of(cls, series: RunSeries) -> Self:
@@ -171,7 +174,9 @@ class Trial:
         reason = "" if series.finished is None else series.finished.reason
         failed = series.failed is not None or reason == "diverged"
         best = math.inf if series.best_val is None else series.best_val
-        return cls(points, best, ended=reason not in ("", "stopped", "diverged"), failed=failed)
+        ended = reason not in ("", "stopped", "diverged")
+        share = 1.0 if ended else series.step / planned if planned else 0.0
+        return cls(points, best, ended, failed, series.step, share)
 
     def has_reached(self, share: float) -> bool:
         """Whether it need not be trained any more to be compared with others at this share of its steps."""
