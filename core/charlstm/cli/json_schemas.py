@@ -337,6 +337,7 @@ class SweepTrial(TypedDict):
     """As of ``runs``; ``null`` before it was begun."""
     step: int
     best_loss: float | None
+    """``null`` before its first validation."""
     left: bool
     """Whether it is not out: at the end, whether it is the best."""
 
@@ -350,7 +351,7 @@ class SweepResult(TypedDict):
     best: str | None
     """The name of the best run; ``null`` if all failed."""
     preset: str | None
-    """Its settings as a preset of one's own: lines for the configuration."""
+    """Its settings as a preset of your own, lines for the configuration; ``null`` if all failed."""
 
 
 # -- models ------------------------------------------------------------------------------------------------------

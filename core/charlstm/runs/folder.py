@@ -199,6 +199,11 @@ class Run:
         return self.path / "state.prev.safetensors"
 
     @property
+    def pruned_path(self) -> Path:
+        """An empty file in a run without states, which :func:`prune_run` has deleted: it cannot be continued."""
+        return self.path / "pruned"
+
+    @property
     def text_path(self) -> Path:
         """The text: see ``runs.text``."""
         return self.path / "text.bin"
@@ -242,7 +247,7 @@ class Run:
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
             *(self.text_path, self.model_path, self.state_path, self.previous_state_path, self.notes_path),
-            storage.lock_path(self.notes_path),
+            *(self.pruned_path, storage.lock_path(self.notes_path)),
         )
         names = {path.name for path in own}
         yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
@@ -253,14 +258,6 @@ class Run:
         """The files without which its log and its best model can still be used: states and snapshots."""
         states = [path for path in (self.state_path, self.previous_state_path) if _is_file(path)]
         return [*states, *(each.path for each in self.snapshots())]
-
-    def is_pruned(self) -> bool:
-        """Whether it had a checkpoint, by its log, and has no state. Raises :class:`RunError` as :meth:`events`."""
-        if any(map(storage.exists, (self.state_path, self.previous_state_path))):
-            return False
-        from charlstm.training.events import Checkpointed
-
-        return any(isinstance(event, Checkpointed) for event in self.events())
 
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
@@ -567,7 +564,8 @@ def prune_run(run: Run) -> int:
     with _without_worker(run, "pruned"):
         freed = sizes(files)
         try:
-            for path in reversed(files):  # the state last: without it a run is known to be pruned
+            storage.replace_bytes(run.pruned_path, b"")  # first: else half of it would be resumed from its start
+            for path in files:
                 storage.disk.unlink(path)
             if run.snapshots_dir.is_dir() and not _entries(run.snapshots_dir):
                 run.snapshots_dir.rmdir()

@@ -182,7 +182,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if "device" in changes:
         check_device(after.device)
     checkpoint = last_checkpoint(run)
-    if checkpoint is None and run.is_pruned():
+    if checkpoint is None and run.pruned_path.exists():
         raise RunError(
             f"The run {run.name} was pruned: it has its log and its best model, but no state to continue from; start a "
             "new run from its model"

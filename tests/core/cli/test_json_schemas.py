@@ -76,6 +76,8 @@ info | info demo
 export | export fox --to script --out fox.net --force
 import | import fox.net --out fox.safetensors --force
 compare | compare fox
+sweep | sweep data/fox.txt --grid lr=1e-3,1e-2 --max-steps 4 --set hidden_size=4 --set threads=1 --set kernel=nn
+prune | prune fox
 cells | cells fox data/fox.txt
 cells --probe | cells fox data/fox.txt --probe blank
 cells --snapshots | cells fox data/fox.txt --snapshots

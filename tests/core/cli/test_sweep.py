@@ -155,3 +155,4 @@ def test_prune_says_what_it_frees_and_frees_it_with_yes(workspace: Path, cli: Cl
     assert cli("generate", "pruned", "--length", "3")[0]
     assert "was pruned" in cli("resume", "pruned", "--max-steps", "50", code=1)[1]
     assert "Freed 0.0 MB of 1 run" in cli("prune", "pruned", "--yes")[1]
+    assert cli.json("delete", "pruned", "--yes")["left"] == []
