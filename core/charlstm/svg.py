@@ -137,7 +137,9 @@ def _x_ticks(left: float, right: float, log_x: bool) -> list[tuple[float, str]]:
 
 
 def stacked(charts: Sequence[str]) -> str:
-    """Charts one below the other, as one."""
+    """Charts one below the other, as one; empty without any."""
+    if not charts:
+        return ""
     placed, width, height = [], 0, 0
     for chart in charts:
         [(across, down)] = re.findall(r'^<svg [^>]*viewBox="0 0 (\d+) (\d+)"', chart)

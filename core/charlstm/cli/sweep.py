@@ -180,7 +180,7 @@ def sweep(
         raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
     best = found.run(standing.left[0])
     print_note(f"\nThe best is {best.name}. Pasted into the configuration, these lines are a preset")
-    print_note(f"Next: {shell_command('generate', str(best.path))}")
+    print_note(f"Next: {shell_command('generate', best.name)}")
 
 
 def _trials(
@@ -248,10 +248,10 @@ def _create(
 def _find(name: str, runs_dir: Path | None) -> Sweep:
     """The sweep with this name or in this folder."""
     from charlstm.runs import folder
-    from charlstm.runs.sweep import FILE, Sweep
+    from charlstm.runs.sweep import Sweep
 
     inside = folder.runs_dir(runs_dir) / name
-    return Sweep.open(inside if (inside / FILE).exists() or not Path(name).is_dir() else Path(name).absolute())
+    return Sweep.open(inside if (inside / folder.SWEEP).exists() or not Path(name).is_dir() else Path(name).absolute())
 
 
 def _result(found: Sweep, results: Sequence[Trial], standing: Standing) -> SweepResult:

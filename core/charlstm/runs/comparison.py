@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy import typing as npt
 
 from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.series import Curve, RunSeries
@@ -16,6 +18,7 @@ from charlstm.runs.status import RunStatus
 from charlstm.svg import ChartCurve, line_chart
 from charlstm.text.reading import TextOptions
 from charlstm.training.events import Controlled, Paused, Resumed
+from charlstm.training.settings import WITHOUT_EFFECT_ON_LOSS, setting_names, write_setting
 
 Axis = Literal["step", "epochs", "characters", "seconds"]
 
@@ -25,6 +28,9 @@ AXES: dict[Axis, str] = {
     "characters": "characters read",
     "seconds": "seconds of training",
 }
+
+MOST_EVEN = 8
+"""So many values of a setting are evenly spaced on an axis."""
 
 SMOOTHING = 0.9
 """Weight of the past in the training curve of a comparison's chart."""
@@ -189,14 +195,89 @@ def _per_step(each: ComparedRun, axis: Axis) -> float:
     return 1.0
 
 
-def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step", *, smoothing: float = SMOOTHING) -> str:
-    """All runs on one chart, as SVG: validation bold, training faint. Empty when there is no curve yet."""
+def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, smoothing: float = SMOOTHING) -> str:
+    """All runs on one chart, as SVG: validation bold, training faint; over a setting :func:`setting_chart`. Empty when
+    there is no curve yet."""
+    if axis not in AXES:
+        rows = [(each.spec.settings.to_dict(), each.status.best_val) for each in runs]
+        return setting_chart(axis, [(settings, math.inf if loss is None else loss) for settings, loss in rows])
     drawn = []
     for each in runs:
         found = run_curves(each, axis, smoothing=smoothing)
         drawn.append(ChartCurve(each.run.name, found.validation.x, found.validation.y))
         drawn.append(ChartCurve(each.run.name, found.train.x, found.train.y, faint=True))
     return line_chart(drawn, AXES[axis], "loss, nats per character", width=960, height=480)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingAxis:
+    """The values that runs have of a setting as an axis. Few, or words, are at 0, 1, 2 and so on, unless ``numeric``;
+    many numbers are at themselves, or at their logarithm where they span a factor of ten (``is_log``)."""
+
+    name: str
+    values: tuple[Any, ...]
+    """Each once, in their order."""
+    numeric: bool = False
+
+    @classmethod
+    def of(cls, name: str, values: Iterable[Any], *, numeric: bool = False) -> Self:
+        def order(value: Any) -> tuple[bool, float, str]:
+            number = isinstance(value, (int, float))
+            return not number, float(value) if number else 0.0, str(value)
+
+        return cls(name, tuple(sorted(set(values), key=order)), numeric)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the values are evenly spaced, in their order."""
+        words = not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in self.values)
+        return words or (len(self.values) <= MOST_EVEN and not self.numeric)
+
+    @property
+    def is_log(self) -> bool:
+        return not self.is_even and bool(0 < 10 * self.values[0] <= self.values[-1])
+
+    def place(self, value: Any) -> float:
+        """Where ``value`` is, before a logarithm."""
+        return float(self.values.index(value) if self.is_even else value)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places and labels of some of the values."""
+        marks = self.values if self.is_even else self.values[:: -(-len(self.values) // 6)]
+        return [(self.place(value), write_setting(self.name, value)) for value in marks]
+
+
+def differing_settings(specs: Sequence[RunSpec]) -> list[str]:
+    """The settings in which runs differ, without those that a sweep does not vary to find a better one."""
+    found = [spec.settings.to_dict() for spec in specs]
+    names = [name for name in setting_names() if name not in WITHOUT_EFFECT_ON_LOSS]
+    return [name for name in names if len({repr(each[name]) for each in found}) > 1]
+
+
+def lowest_losses(axis: SettingAxis, points: Sequence[tuple[Any, float]]) -> Curve:
+    """The lowest loss of each value of a setting, at its place."""
+    lowest = [min(loss for value, loss in points if value == each) for each in axis.values]
+    return Curve(np.array([axis.place(each) for each in axis.values], np.float64), np.array(lowest, np.float64))
+
+
+def setting_chart(name: str, rows: Sequence[tuple[Mapping[str, Any], float]]) -> str:
+    """The best losses of runs by the value that each has of the setting ``name``, as SVG; empty where there are no two
+    values with a loss. ``rows``: the settings and the loss of each run."""
+    points = [(settings[name], loss) for settings, loss in rows if math.isfinite(loss)]
+    axis = SettingAxis.of(name, [value for value, _ in points])
+    if len(axis.values) < 2:
+        return ""
+
+    def across(places: Iterable[float]) -> npt.NDArray[np.float64]:
+        found = np.array(list(places), np.float64)
+        return np.log10(found) if axis.is_log else found
+
+    line = lowest_losses(axis, points)
+    dots = across(axis.place(value) for value, _ in points), np.array([loss for _, loss in points])
+    curves = [ChartCurve("lowest of each value", across(line.x), line.y), ChartCurve("a run", *dots, dots=True)]
+    places, labels = zip(*axis.ticks(), strict=True)
+    ticks = list(zip(across(places).tolist(), labels, strict=True))
+    return line_chart(curves, name, "best loss, nats per character", x_ticks=ticks, height=240)
 
 
 def comparison_csv(runs: Sequence[ComparedRun]) -> str:

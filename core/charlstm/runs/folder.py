@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from charlstm.training.events import AnyEvent
 
 FORMAT = 1
+SWEEP = "sweep.json"
+"""The file in a folder with the runs of a sweep: see ``runs.sweep``."""
+
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 """The keys of every ``run.json`` of this program; other programs have files of that name, too."""
 
@@ -401,17 +404,19 @@ def runs_dir(requested: str | Path | None = None) -> Path:
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:
-    """The runs in ``folder`` (default: :func:`runs_dir`), by name; with ``elsewhere`` also those that were started in
-    other folders by this user and are still there."""
+    """The runs in ``folder`` (default: :func:`runs_dir`) and in the sweeps there, by name; with ``elsewhere`` also those
+    that were started in other folders by this user and are still there."""
     folder = runs_dir(folder)
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
+        for path in [path for path in found if (path / SWEEP).exists()]:
+            found |= {path / each.name for each in _entries(path)}
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
         if not elsewhere:
             return runs
         place = Path(os.path.realpath(folder))
         if place != folder:  # the index has real paths
-            found |= {place / path.name for path in found}
+            found |= {place / path.relative_to(folder) for path in found}
         return runs + known_runs(found)
     return known_runs() if elsewhere else []
 
@@ -438,7 +443,7 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
         why = "its run.json is not from this program" if run.spec_path.exists() else "it has no run.json"
         raise RunError(f"{text} is a folder but not a run: {why}")
     if not _is_path(text):
-        others = [run for run in known_runs() if composed(run.name) == composed(text)]
+        others = [run for run in list_runs(folder, elsewhere=True) if composed(run.name) == composed(text)]
         if len(others) == 1:
             return others[0]
         if others:

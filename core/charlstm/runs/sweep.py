@@ -16,7 +16,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -28,25 +28,25 @@ from charlstm.errors import Advice, NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.model.file import ModelConfig
 from charlstm.runs import folder, launch
-from charlstm.runs.folder import Run, prune_run
+from charlstm.runs.comparison import setting_chart
+from charlstm.runs.folder import SWEEP, Run, prune_run
 from charlstm.runs.names import check_name, next_name
 from charlstm.runs.notes import Notes, change_notes, read_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.text import open_text
 from charlstm.runs.worker import run_foreground
 from charlstm.setting_fields import setting_fields
-from charlstm.svg import ChartCurve, line_chart, stacked
+from charlstm.svg import stacked
 from charlstm.text.corpus import reopen_corpus
 from charlstm.training.events import Controlled, Event, Finished, Validated
 from charlstm.training.presets import with_given
-from charlstm.training.settings import Settings, parse_setting, write_setting
+from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings import check_name as check_setting
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
 
 FORMAT = 1
-FILE = "sweep.json"
 MOST_TRIALS = 999
 HALVING = (1 / 8, 1 / 4, 1 / 2, 1.0)
 """The shares of its steps up to which a run is trained before half of the runs are left out."""
@@ -242,11 +242,11 @@ class Sweep:
             name = check_name(spec.name) if spec.name else next_name(str(spec.corpus["name"]), "sweep", taken)
             _check_space(needed_bytes(spec, symbols), parent)
             path = parent / name
-            if (path / FILE).exists():
+            if (path / SWEEP).exists():
                 raise RunError(f"There is a sweep {name} already: continue it with --resume, or choose another name")
             storage.make_folder(path)
             text = json.dumps({"format": FORMAT, **plain(spec), "name": name}, ensure_ascii=False, indent=1)
-            storage.replace_bytes(path / FILE, text.encode("utf-8", errors="surrogatepass"))
+            storage.replace_bytes(path / SWEEP, text.encode("utf-8", errors="surrogatepass"))
         except FileExistsError:
             raise RunError(f"There is something called {name} in {parent} already: choose another name") from None
         except OSError as error:
@@ -257,14 +257,14 @@ class Sweep:
     def open(cls, path: Path) -> Self:
         """Read the sweep in the folder ``path``. Raises :class:`RunError`."""
         try:
-            values = storage.read_json(path / FILE)
+            values = storage.read_json(path / SWEEP)
             if values["format"] > FORMAT:
                 raise NewerFormatError(f"The sweep {path.name} is from a newer charlstm: update charlstm to read it")
             return cls(path, read(SweepSpec, {**values, "settings": Settings.from_dict(values["settings"])}))
         except OSError as error:
             raise RunError(f"There is no sweep {path.name} in {path.parent} ({error.strerror})") from None
         except (KeyError, TypeError, ValueError, AttributeError, SettingsError):
-            raise RunError(f"The sweep {path.name} cannot be read: its {FILE} is damaged; start another one") from None
+            raise RunError(f"The sweep {path.name} cannot be read: its {SWEEP} is damaged; start another one") from None
 
     def run(self, number: int) -> Run:
         """A run by its number from 0, which may not exist yet."""
@@ -368,41 +368,7 @@ def _check_space(needed: int, place: Path) -> None:
         )
 
 
-# ---- its picture
 def sweep_chart(spec: SweepSpec, trials: Sequence[Trial]) -> str:
     """The best losses of the runs by the value of each setting, as SVG; empty before there are any."""
-    charts = []
-    for name in spec.varied:
-        points = [
-            (values[name], trial.best)
-            for values, trial in zip(spec.trials, trials, strict=True)
-            if math.isfinite(trial.best)
-        ]
-        if len({value for value, _ in points}) > 1:
-            charts.append(_chart(name, points))
-    return stacked(charts) if charts else ""
-
-
-def _chart(name: str, points: Sequence[tuple[Any, float]]) -> str:
-    """Values that are few are evenly spaced; many numbers, as they are drawn from a range, on an axis."""
-
-    def order(value: Any) -> tuple[bool, float, str]:
-        number = isinstance(value, (int, float))
-        return not number, float(value) if number else 0.0, str(value)
-
-    values = sorted({value for value, _ in points}, key=order)
-    place: Callable[[Any], float]
-    if len(values) <= 8 or not all(isinstance(value, (int, float)) for value in values):
-        place, marks = values.index, values
-    else:
-        place = math.log10 if values[0] > 0 and values[-1] >= 10 * values[0] else float
-        marks = values[:: -(-len(values) // 6)]
-    lowest = [(place(value), min(loss for other, loss in points if other == value)) for value in values]
-    dots = np.array([(place(value), loss) for value, loss in points], np.float64)
-    line = np.array(lowest, np.float64)
-    ticks = [(place(value), write_setting(name, value)) for value in marks]
-    curves = [
-        ChartCurve("lowest of each value", line[:, 0], line[:, 1]),
-        ChartCurve("a run", dots[:, 0], dots[:, 1], dots=True),
-    ]
-    return line_chart(curves, name, "best loss, nats per character", x_ticks=ticks, height=240)
+    rows = [(values, trial.best) for values, trial in zip(spec.trials, trials, strict=True)]
+    return stacked([chart for name in spec.varied if (chart := setting_chart(name, rows))])

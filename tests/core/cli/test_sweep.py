@@ -41,6 +41,8 @@ def test_sweep_trains_every_combination_and_keeps_only_the_best_whole(workspace:
         assert read_notes(run).tags == ("sweep:all",)
         assert {"model.safetensors", "events.jsonl", "text.bin"} <= files(run)
         assert ("state.safetensors" in files(run)) == ("snapshots" in files(run)) == (row["name"] == result["best"])
+    names = [row["name"] for row in cli.json("runs", "--tag", "sweep:all")]
+    assert names == [f"all-{number}" for number in range(1, 5)] == list(losses)
     out, err = cli("sweep", "--resume", "all")
     assert result["preset"] in out
     assert re.search(r"^ ★ +\d +0\.01 ", out, re.MULTILINE)

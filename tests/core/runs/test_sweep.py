@@ -137,7 +137,7 @@ def test_a_sweep_is_read_as_it_was_written_and_a_damaged_one_refused(tmp_path: P
     with pytest.raises(RunError, match="There is a sweep s already"):
         sweep.Sweep.create(made.spec, 80, tmp_path)
     assert [run.name for run in made.runs()] == ["s-1", "s-2"]
-    (made.path / sweep.FILE).write_text("{}")
+    (made.path / sweep.SWEEP).write_text("{}")
     with pytest.raises(RunError, match="is damaged"):
         sweep.Sweep.open(made.path)
     with pytest.raises(RunError, match="There is no sweep t"):
