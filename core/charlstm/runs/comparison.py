@@ -200,7 +200,9 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, 
     there is no curve yet."""
     if axis not in AXES:
         rows = [(each.spec.settings.to_dict(), each.status.best_val) for each in runs]
-        return setting_chart(axis, [(settings, math.inf if loss is None else loss) for settings, loss in rows])
+        return setting_chart(
+            axis, {"a run": [(settings, math.inf if loss is None else loss) for settings, loss in rows]}
+        )
     drawn = []
     for each in runs:
         found = run_curves(each, axis, smoothing=smoothing)
@@ -256,15 +258,24 @@ def differing_settings(specs: Sequence[RunSpec]) -> list[str]:
 
 def lowest_losses(axis: SettingAxis, points: Sequence[tuple[Any, float]]) -> Curve:
     """The lowest loss of each value of a setting, at its place."""
-    lowest = [min(loss for value, loss in points if value == each) for each in axis.values]
-    return Curve(np.array([axis.place(each) for each in axis.values], np.float64), np.array(lowest, np.float64))
+    lowest: dict[Any, float] = {}
+    for value, loss in points:
+        lowest[value] = min(loss, lowest.get(value, math.inf))
+    values = [value for value in axis.values if value in lowest]
+    places = [axis.place(value) for value in values]
+    return Curve(np.array(places, np.float64), np.array([lowest[value] for value in values], np.float64))
 
 
-def setting_chart(name: str, rows: Sequence[tuple[Mapping[str, Any], float]]) -> str:
-    """The best losses of runs by the value that each has of the setting ``name``, as SVG; empty where there are no two
-    values with a loss. ``rows``: the settings and the loss of each run."""
-    points = [(settings[name], loss) for settings, loss in rows if math.isfinite(loss)]
-    axis = SettingAxis.of(name, [value for value, _ in points])
+def setting_chart(name: str, groups: Mapping[str, Sequence[tuple[Mapping[str, Any], float]]]) -> str:
+    """The losses of runs by the value that each has of the setting ``name``, as SVG; empty where there are no two
+    values with a loss. ``groups``: settings and losses that can be compared, by what they are called; through the
+    lowest ones of the first there is a line."""
+    points = {
+        words: [(settings[name], loss) for settings, loss in rows if math.isfinite(loss)]
+        for words, rows in groups.items()
+    }
+    first = next(iter(points.values()))
+    axis = SettingAxis.of(name, [value for value, _ in first])
     if len(axis.values) < 2:
         return ""
 
@@ -272,9 +283,11 @@ def setting_chart(name: str, rows: Sequence[tuple[Mapping[str, Any], float]]) ->
         found = np.array(list(places), np.float64)
         return np.log10(found) if axis.is_log else found
 
-    line = lowest_losses(axis, points)
-    dots = across(axis.place(value) for value, _ in points), np.array([loss for _, loss in points])
-    curves = [ChartCurve("lowest of each value", across(line.x), line.y), ChartCurve("a run", *dots, dots=True)]
+    line = lowest_losses(axis, first)
+    curves = [ChartCurve("lowest of each value", across(line.x), line.y)]
+    for words, found in points.items():
+        dots = across(axis.place(value) for value, _ in found), np.array([loss for _, loss in found])
+        curves.append(ChartCurve(words, *dots, dots=True))
     places, labels = zip(*axis.ticks(), strict=True)
     ticks = list(zip(across(places).tolist(), labels, strict=True))
     return line_chart(curves, name, "best loss, nats per character", x_ticks=ticks, height=240)

@@ -404,8 +404,8 @@ def runs_dir(requested: str | Path | None = None) -> Path:
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:
-    """The runs in ``folder`` (default: :func:`runs_dir`) and in the sweeps there, by name; with ``elsewhere`` also those
-    that were started in other folders by this user and are still there."""
+    """The runs in ``folder`` (default: :func:`runs_dir`) and its sweeps, by name; with ``elsewhere`` also those that
+    were started in other folders by this user and are still there."""
     folder = runs_dir(folder)
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}

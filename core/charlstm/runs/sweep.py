@@ -369,6 +369,12 @@ def _check_space(needed: int, place: Path) -> None:
 
 
 def sweep_chart(spec: SweepSpec, trials: Sequence[Trial]) -> str:
-    """The best losses of the runs by the value of each setting, as SVG; empty before there are any."""
-    rows = [(values, trial.best) for values, trial in zip(spec.trials, trials, strict=True)]
-    return stacked([chart for name in spec.varied if (chart := setting_chart(name, rows))])
+    """The best losses of the runs by the value of each setting, as SVG; empty before there are any. With halving, those
+    after the same share of the steps, since others cannot be compared."""
+    rows = list(zip(spec.trials, trials, strict=True))
+    groups = {}
+    for share in spec.shares:
+        words = "after all steps" if share == 1 else f"after 1/{round(1 / share)} of its steps"
+        reached = [(values, trial.loss_at(share)) for values, trial in rows if trial.has_reached(share)]
+        groups[words if spec.halving else "a run"] = reached
+    return stacked([chart for name in spec.varied if (chart := setting_chart(name, groups))])

@@ -146,7 +146,7 @@ def test_a_sweep_is_read_as_it_was_written_and_a_damaged_one_refused(tmp_path: P
 
 def test_chart_has_a_panel_for_each_setting_that_differs() -> None:
     asked = spec(*({"lr": rate, "schedule": word} for rate in (1e-3, 3e-3, 1e-2) for word in ("linear", "cosine")))
-    trials = [Trial(best=loss) for loss in (2.0, 2.1, 1.8, 1.9, 1.85, math.inf)]
+    trials = [Trial(best=loss, ended=True) for loss in (2.0, 2.1, 1.8, 1.9, 1.85, math.inf)]
     drawn = sweep.sweep_chart(asked, trials)
     root = ElementTree.fromstring(drawn)
     texts = ["".join(each.itertext()) for each in root.iter() if each.tag.endswith("text")]
@@ -154,4 +154,14 @@ def test_chart_has_a_panel_for_each_setting_that_differs() -> None:
     assert sum(each.tag.endswith("circle") for each in root.iter()) == 2 * (5 + 1)
     assert sweep.sweep_chart(asked, [Trial()] * 6) == ""
     many = spec(*({"lr": 1e-4 * 1.3**number} for number in range(20)))
-    assert sweep.sweep_chart(many, [Trial(best=2.0)] * 20).count("<circle") == 21
+    assert sweep.sweep_chart(many, [Trial(best=2.0, ended=True)] * 20).count("<circle") == 21
+
+
+def test_chart_of_halving_compares_after_the_same_share_of_steps() -> None:
+    asked = spec({"lr": 0.1}, {"lr": 0.2}, halving=True)
+    out = Trial(((1 / 8, 2.5),), best=2.5)
+    further = Trial(((1 / 8, 2.4), (1.0, 1.5)), best=1.5, ended=True)
+    drawn = sweep.sweep_chart(asked, [out, further])
+    assert drawn.count("<circle") == 2 + 3 * 1 + 4  # both after an eighth, one further, and the legend
+    assert "after 1/8 of its steps" in drawn
+    assert "after all steps" in drawn

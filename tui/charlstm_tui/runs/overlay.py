@@ -31,6 +31,7 @@ from charlstm.runs.comparison import (
 )
 from charlstm.runs.series import Curve
 from charlstm.training.events import ESTIMATE
+from charlstm.training.settings import write_setting
 from charlstm_tui.background import in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart
 from charlstm_tui.formatting import clock, count, loss, shorten
@@ -202,13 +203,15 @@ class OverlayPane(View):
         return f"{self.axis}: {', '.join(f'{place:g} {label}' for place, label in setting.ticks())}"
 
     def _show_setting(self, setting: SettingAxis) -> None:
-        """Draw the best loss of each run, as its letter, at its value of a setting, and the lowest of each value."""
+        """Draw the best loss of each run, as its letter, at its value of a setting, and a line through the lowest of
+        those that are finished: others have learnt less."""
         points, drawn = [], []
         for number, (view, details) in enumerate(self._drawn):
             if (best := view.status.best_val) is None:
                 continue
-            points.append((_value(details, self.axis), best))
-            here = Curve(np.array([setting.place(points[-1][0])]), np.array([best]))
+            value = _value(details, self.axis)
+            points += [(value, best)] * (view.status.state == "finished")
+            here = Curve(np.array([setting.place(value)]), np.array([best]))
             drawn.append(ChartRun(LETTERS[number], number, here))
         drawn.sort(key=lambda run: run.colour == self.selected)
         self.chart.show(ChartData(train=lowest_losses(setting, points), runs=tuple(drawn)))
@@ -254,7 +257,7 @@ class OverlayPane(View):
             f"reading {self.unread} more" if self.unread else "",
             zoom,
             f"log scale: {logarithmic}" if logarithmic else "",
-            f"smoothing: {SMOOTHING[self.smoothing][0]}",
+            f"smoothing: {SMOOTHING[self.smoothing][0]}" if self._setting is None else "",
             "with raw losses" if self.raw else "",
         ]
         line = Content(" · ".join(filter(None, state)))
@@ -262,7 +265,7 @@ class OverlayPane(View):
         marks = ["◆ best", *(f"{sign} {words}" for kind, (sign, words) in MARKS.items() if kind in kinds)]
         marks += ["bold: validation", "faint: training"]
         if self._setting is not None:
-            marks = ["letters: best losses", "line: lowest"]
+            marks = ["letters: best losses", "line: lowest of finished runs"]
         while marks:
             words = "  ".join(marks) + " "
             if line.cell_length + len(words) + 2 <= self.size.width:
@@ -280,7 +283,7 @@ class OverlayPane(View):
 
         place = shorten(self._place(cursor), name_width).ljust(name_width)
         lines = [Content.styled(f"   {place}{figures('train', 'valid', 'best')}", "$quiet")]
-        for number, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
+        for number, ((view, details), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
             train, validation = (
                 _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
                 for curve in (curves.train, curves.validation)
@@ -293,7 +296,8 @@ class OverlayPane(View):
                 _figure(best, self.bits, mark=status.mark),
             )
             letter = (LETTERS[number], f"bold $run-{number % RUN_COLOURS}")
-            name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
+            value = f"{write_setting(self.axis, _value(details, self.axis))} · " if self._setting else ""
+            name = shorten(visible(f"{value}{view.name}", keep=""), name_width).ljust(name_width)
             named = (f" {name}", "bold" if chosen else "")
             lines.append(Content.assemble("›" if chosen else " ", letter, named, losses))
         return Content("\n").join(lines)
