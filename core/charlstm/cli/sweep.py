@@ -48,8 +48,7 @@ from charlstm.training.presets import DEFAULT, preset_table, presets
 from charlstm.training.settings import LENGTH, setting_names, write_setting
 
 if TYPE_CHECKING:
-    from charlstm.runs.status import RunStatus
-    from charlstm.runs.sweep import Standing, Sweep, Trial
+    from charlstm.runs.sweep import Standing, Sweep, SweepSpec, Trial
 
 REDRAW = 0.5
 """Seconds between two drawings of the table."""
@@ -125,7 +124,7 @@ def sweep(
 
     With --json: the runs with settings and losses, the best one and its preset.
     """
-    from charlstm.runs.sweep import sweep_chart
+    from charlstm.runs.sweep import standing, sweep_chart
 
     check_stdout(as_json, out=out)
     if out is not None:
@@ -149,17 +148,18 @@ def sweep(
         found = _create(corpus, trials, preset_name, changes, start_word, name, runs_dir, halving, minutes, as_json)
     if not as_json:
         print_note(f"Sweep {found.spec.name} of {plural(len(found.spec.trials), 'run')} in {found.path}")
-    view = SweepView(found, enabled=not as_json, plain=plain)
+    view = SweepView(found.spec, enabled=not as_json, plain=plain)
     try:
-        for number, event in found.train(corpus):
-            view.show(number, force=event is None)
+        for number, trials_now in found.train(corpus):
+            view.show(number, trials_now)
     except KeyboardInterrupt:
         if not as_json:
             print_note(f"To continue: {shell_command('sweep', '--resume', found.spec.name)}")
         raise
     finally:
         view.clear()
-    standing, results = found.standing(), found.trials()
+    results = found.trials()
+    now = standing(results, found.spec.shares)
     if out is not None:
         chart = sweep_chart(found.spec, results)
         if not chart:
@@ -167,8 +167,8 @@ def sweep(
         write_text(out, chart)
         if out == "-":
             return
-    result = _result(found, results, standing)
-    lines = sweep_lines(found, results, standing)
+    result = _result(found, results, now)
+    lines = sweep_lines(found.spec, results, now)
     if result["preset"] is not None:
         lines += ["", result["preset"]]
     print_result(as_json, result, "\n".join(lines))
@@ -176,9 +176,9 @@ def sweep(
         return
     if out is not None:
         print_note(f"Wrote {out}")
-    if not standing.left:
+    if not now.left:
         raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
-    best = found.run(standing.left[0])
+    best = found.run(now.left[0])
     print_note(f"\nThe best is {best.name}. Pasted into the configuration, these lines are a preset")
     print_note(f"Next: {shell_command('generate', best.name)}")
 
@@ -254,21 +254,20 @@ def _find(name: str, runs_dir: Path | None) -> Sweep:
     return Sweep.open(inside if (inside / folder.SWEEP).exists() or not Path(name).is_dir() else Path(name).absolute())
 
 
-def _result(found: Sweep, results: Sequence[Trial], standing: Standing) -> SweepResult:
+def _result(found: Sweep, results: Sequence[Trial], now: Standing) -> SweepResult:
     spec, rows = found.spec, list[SweepTrial]()
     for number, (run, trial) in enumerate(zip(found.runs(), results, strict=True)):
-        status = run.status() if run.exists() else None
         row: SweepTrial = {
             "name": run.name,
             "path": str(run.path),
             "settings": spec.trials[number],
-            "state": None if status is None else status.state,
+            "state": run.status().state if run.exists() else None,
             "step": trial.step,
             "best_loss": trial.best if math.isfinite(trial.best) else None,
-            "left": number in standing.left,
+            "left": number in now.left,
         }
         rows.append(row)
-    best = standing.left[0] if standing.next is None and standing.left else None
+    best = now.left[0] if now.next is None and now.left else None
     preset = None
     if best is not None:
         own = presets().get(spec.preset)
@@ -285,60 +284,57 @@ def _result(found: Sweep, results: Sequence[Trial], standing: Standing) -> Sweep
 
 
 # ---- the table
-def sweep_lines(found: Sweep, results: Sequence[Trial], standing: Standing, current: int | None = None) -> list[str]:
+def sweep_lines(spec: SweepSpec, results: Sequence[Trial], now: Standing, current: int | None = None) -> list[str]:
     """The runs as a table: the settings that they vary, their state, steps and best losses. The best so far has a
     star, the ``current`` one an arrow."""
-    finite = [trial.best for trial in results if math.isfinite(trial.best)]
-    lowest, rows = min(finite, default=None), []
-    over = standing.next is None
-    for number, (run, trial) in enumerate(zip(found.runs(), results, strict=True)):
-        status = run.status() if run.exists() else None
-        star = standing.left[:1] == (number,) if over else trial.best == lowest
-        words = _state(status, trial, number in standing.left or (over and trial.ended), number == current)
-        values = [write_setting(name, value) for name, value in found.spec.trials[number].items()]
+    lowest = min(trial.best for trial in results)
+    rows = []
+    for number, trial in enumerate(results):
+        best = now.left[:1] == (number,) if now.next is None else trial.best == lowest < math.inf
+        values = [write_setting(name, value) for name, value in spec.trials[number].items()]
+        state = f"running {trial.share:.0%}" if number == current else _state(trial, number in now.left)
         loss = f"{trial.best:.4f}" if math.isfinite(trial.best) else "–"
-        mark = ("›" if number == current else " ") + ("★" if star else " ")
-        row = [mark, str(number + 1), *values, words, f"{trial.step:,}", loss]
-        rows.append(row)
-    titles = ["", "RUN", *found.spec.varied, "STATE", "STEPS", "BEST LOSS"]
-    return table(titles, rows, right=("RUN", *found.spec.varied, "STEPS", "BEST LOSS"))
+        mark = ("›" if number == current else " ") + ("★" if best else " ")
+        rows.append([mark, str(number + 1), *values, state, f"{trial.step:,}", loss])
+    titles = ["", "RUN", *spec.varied, "STATE", "STEPS", "BEST LOSS"]
+    return table(titles, rows, right=("RUN", *spec.varied, "STEPS", "BEST LOSS"))
 
 
-def _state(status: RunStatus | None, trial: Trial, left: bool, current: bool) -> str:
-    if current:
-        return f"running {trial.share:.0%}"
-    if status is None:
-        return "waits"
-    if status.state in ("stopped", "crashed"):
-        return f"waits at {trial.share:.0%}" if left else "out"
-    return status.state
+def _state(trial: Trial, left: bool) -> str:
+    """The state of a run that does not train now."""
+    if trial.failed or trial.ended:
+        return "failed" if trial.failed else "finished"
+    if trial.points and not left:
+        return "out"
+    return f"waits at {trial.share:.0%}" if trial.points else "waits"
 
 
 class SweepView:
     """Shows a sweep on stderr: a table that is drawn again, or from time to time a line where that cannot be."""
 
-    def __init__(self, found: Sweep, *, enabled: bool, plain: bool) -> None:
-        self._sweep, self._enabled = found, enabled
+    def __init__(self, spec: SweepSpec, *, enabled: bool, plain: bool) -> None:
+        self._spec, self._enabled = spec, enabled
         self._draws = enabled and not plain and sys.stderr.isatty()
         self._next, self._drawn, self._began = 0.0, 0, time.monotonic()
         self._number: int | None = None
         self._done_before: float | None = None
 
-    def show(self, number: int, *, force: bool = False) -> None:
+    def show(self, number: int, results: Sequence[Trial]) -> None:
         """Show that the run ``number`` trains."""
-        now = time.monotonic()
-        if not self._enabled or (now < self._next and not force and number == self._number):
+        from charlstm.runs.sweep import standing
+
+        time_now = time.monotonic()
+        if not self._enabled or (time_now < self._next and number == self._number):
             return
-        self._next, self._number = now + (REDRAW if self._draws else PLAIN_REDRAW), number
-        results = self._sweep.trials()
-        standing = self._sweep.standing()
+        self._next, self._number = time_now + (REDRAW if self._draws else PLAIN_REDRAW), number
         if not self._draws:
             print_note(self._line(number, results))
             return
-        head, *rows = sweep_lines(self._sweep, results, standing, number)
+        now = standing(results, self._spec.shares)
+        head, *rows = sweep_lines(self._spec, results, now, number)
         room = max(3, shutil.get_terminal_size().lines - 4)
         first = min(max(0, number - room // 2), max(0, len(rows) - room))
-        shown = [head, *rows[first : first + room], "", self._footer(results, standing)]
+        shown = [head, *rows[first : first + room], "", self._footer(results, now)]
         width = terminal_width() - 1
         self.clear()
         click.echo("\n".join(truncate(visible(line, keep=""), width) for line in shown), err=True)
@@ -351,7 +347,7 @@ class SweepView:
             self._drawn = 0
 
     def _line(self, number: int, results: Sequence[Trial]) -> str:
-        spec, trial = self._sweep.spec, results[number]
+        spec, trial = self._spec, results[number]
         values = ", ".join(f"{name}={write_setting(name, value)}" for name, value in spec.trials[number].items())
         loss = f", best {trial.best:.4f}" if math.isfinite(trial.best) else ""
         return f"run {number + 1} of {len(results)} ({values}): {trial.share:.0%}, step {trial.step:,}{loss}"
@@ -359,9 +355,9 @@ class SweepView:
     def _footer(self, results: Sequence[Trial], standing: Standing) -> str:
         from charlstm.runs.sweep import cost
 
-        spec, spent = self._sweep.spec, time.monotonic() - self._began
+        spent = time.monotonic() - self._began
         until = f", up to 1/{round(1 / standing.until)} of their steps" if standing.until < 1 else ""
-        done = sum(trial.share for trial in results) / cost(len(results), spec.shares)
+        done = sum(trial.share for trial in results) / cost(len(results), self._spec.shares)
         self._done_before = done if self._done_before is None else self._done_before
         left = spent * (1 - done) / (done - self._done_before) if done > self._done_before else None
         time_left = "" if left is None else f" · about {duration(left)} left"

@@ -409,8 +409,9 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
     folder = runs_dir(folder)
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
-        for path in [path for path in found if (path / SWEEP).exists()]:
-            found |= {path / each.name for each in _entries(path)}
+        for path in [path for path in found if os.path.isfile(path / SWEEP)]:
+            with contextlib.suppress(OSError):  # as in Run.exists
+                found |= {path / each for each in os.listdir(path)}
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
         if not elsewhere:
             return runs

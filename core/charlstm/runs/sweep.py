@@ -38,7 +38,7 @@ from charlstm.runs.worker import run_foreground
 from charlstm.setting_fields import setting_fields
 from charlstm.svg import stacked
 from charlstm.text.corpus import reopen_corpus
-from charlstm.training.events import Controlled, Event, Finished, Validated
+from charlstm.training.events import Controlled, Finished, Validated
 from charlstm.training.presets import with_given
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings import check_name as check_setting
@@ -277,36 +277,34 @@ class Sweep:
         """What the logs of the runs say."""
         return [Trial.of(RunSeries.of(run.events())) for run in self.runs()]
 
-    def standing(self) -> Standing:
-        return standing(self.trials(), self.spec.shares)
-
-    def train(self, corpus: Corpus | None = None) -> Iterator[tuple[int, Event | None]]:
-        """Train until the sweep is over, and yield each event with the number of its run, and None when one is taken
-        up. Runs that are out are pruned.
+    def train(self, corpus: Corpus | None = None) -> Iterator[tuple[int, list[Trial]]]:
+        """Train until the sweep is over, and yield the number of the run that trains and how far all of them are, when
+        it is taken up and after each of its events. Runs that are out are pruned.
 
         Raises :class:`KeyboardInterrupt` after a signal, when the run has written its checkpoint, and
         :class:`RunError` when a run was stopped otherwise or cannot be trained.
         """
-        while (now := self.standing()).next is not None:
-            self._prune(now)
-            run = self._prepared(now.next, corpus)
-            yield now.next, None
+        trials = self.trials()
+        while (number := (now := standing(trials, self.spec.shares)).next) is not None:
+            self._prune(now, trials)
+            run = self._prepared(number, corpus)
+            yield number, trials
             series, last, signal, reached = RunSeries.of(run.events()), None, "", False
             with contextlib.closing(run_foreground(run)) as events:
                 for event in events:
                     series.feed([event])
-                    last = event
+                    trials[number], last = Trial.of(series), event
                     if isinstance(event, Controlled) and event.id.startswith("SIG"):
                         signal = event.id
-                    yield now.next, event
-                    reached = now.until < 1 and isinstance(event, Validated) and Trial.of(series).has_reached(now.until)
+                    yield number, trials
+                    reached = now.until < 1 and isinstance(event, Validated) and trials[number].has_reached(now.until)
                     if reached and not signal:
                         break  # closing makes the run write a checkpoint and end
             if signal:
                 raise KeyboardInterrupt(signal)
             if not reached and (last is None or (isinstance(last, Finished) and last.reason == "stopped")):
                 raise RunError(f"The run {run.name} was stopped, and with it the sweep {self.spec.name}")
-        self._prune(now)
+        self._prune(now, trials)
 
     def _prepared(self, number: int, corpus: Corpus | None) -> Run:
         """The run with this number, created if need be."""
@@ -328,9 +326,8 @@ class Sweep:
             change_notes(run, lambda notes: Notes((*notes.tags, tag), notes.note))
         return run
 
-    def _prune(self, now: Standing) -> None:
+    def _prune(self, now: Standing, trials: Sequence[Trial]) -> None:
         """Remove snapshots and states of the runs that are out, and of those that ended and are not the best."""
-        trials = self.trials()
         ended = [number for number in now.left if trials[number].ended]
         best = min(ended, key=lambda number: trials[number].best, default=None)
         for number, trial in enumerate(trials):

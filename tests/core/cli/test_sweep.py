@@ -93,11 +93,11 @@ def test_a_sweep_stops_with_its_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
     train = Sweep.train
 
     def interrupted(self: Sweep, *rest: object) -> object:
-        for number, event in train(self, *rest):  # type: ignore[arg-type]
+        for number, trials in train(self, *rest):  # type: ignore[arg-type]
             seen.append(number)
-            if event is not None and event.step == 20 and event.name == "validation":
+            if trials[number].points and trials[number].points[-1][0] == 0.5:
                 signal.raise_signal(signal.SIGINT)
-            yield number, event
+            yield number, trials
 
     monkeypatch.setattr(Sweep, "train", interrupted)
     _, err = cli("sweep", *GRID, *SMALL, "--set", "val_every=20", "--name", "stopped", code=130)
