@@ -65,7 +65,6 @@ def test_entries_are_read(path: Path) -> None:
         ("[presets.small]\nlr = -1\n", 2, "lr takes a number above 0"),
         ("[presets.small]\nhidden = 64\n", 2, "hidden is called hidden_size here"),
         ('[presets.small]\npreset = "smal"\n', 2, "preset is quick or standard"),
-        ("[presets.small]\nabout = 1\n", 2, "about is a line in quotes"),
         ("[presets.small]\nval_fraction = 0.6\ntest_fraction = 0.6\n", 1, "there has to be text to train on"),
     ],
 )

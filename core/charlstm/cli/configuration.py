@@ -71,7 +71,7 @@ def show(path: Path | None, as_json: bool) -> None:
         print_note(problem)
     keys = {action: list(keys) for action, keys in loaded.keys.items()}
     texts = {each.name: {"address": each.address, "sha256": each.sha256} for each in loaded.texts}
-    presets = {each.name: {"preset": each.base, "about": each.about, **dict(each.changes)} for each in loaded.presets}
+    presets = {each.name: {"preset": each.base, **dict(each.changes)} for each in loaded.presets}
     result = cast(ConfigValues, {**loaded.values, "keys": keys, "texts": texts, "presets": presets})
     lines = [f"{name} = {written(value)}" for name, value in loaded.values.items()]
     lines += ["", "[keys]", *(f"{written(action)} = {written(tuple(each))}" for action, each in keys.items())]
@@ -80,7 +80,7 @@ def show(path: Path | None, as_json: bool) -> None:
         address, sha256 = written(each.address), written(each.sha256)
         lines.append(f"{written(each.name)} = {{ address = {address}, sha256 = {sha256} }}")
     for own in loaded.presets:
-        lines += ["", preset_table(own.name, own.base, dict(own.changes), own.about)]
+        lines += ["", preset_table(own.name, own.base, dict(own.changes))]
     print_result(as_json, result, "\n".join(lines))
 
 

@@ -333,13 +333,11 @@ class SweepTrial(TypedDict):
     path: str
     settings: dict[str, Any]
     """Those that the runs vary."""
-    state: str | None
-    """As of ``runs``; ``null`` before it was begun."""
+    state: str
+    """As of ``runs``."""
     step: int
     best_loss: float | None
-    """``null`` before its first validation."""
-    left: bool
-    """Whether it is not out: at the end, whether it is the best."""
+    """``null`` without a validation."""
 
 
 class SweepResult(TypedDict):
@@ -348,10 +346,10 @@ class SweepResult(TypedDict):
     name: str
     path: str
     runs: list[SweepTrial]
-    best: str | None
-    """The name of the best run; ``null`` if all failed."""
-    preset: str | None
-    """Its settings as a preset of your own, lines for the configuration; ``null`` if all failed."""
+    best: str
+    """The name of the best run."""
+    preset: str
+    """Its settings as a preset of your own: lines for the configuration."""
 
 
 # -- models ------------------------------------------------------------------------------------------------------
@@ -806,7 +804,7 @@ class ConfigValues(TypedDict):
     texts: dict[str, dict[str, str]]
     """``address`` and ``sha256`` of texts by name."""
     presets: dict[str, dict[str, Any]]
-    """Your own presets by name: ``preset`` that each is based on, ``about``, and the settings that differ."""
+    """Your own presets by name: ``preset`` that each is based on, and the settings that differ."""
 
 
 class ConfigCheck(TypedDict):

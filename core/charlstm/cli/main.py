@@ -59,7 +59,7 @@ _COMMANDS = {
     "note": ("notes", "Write a note on a run"),
     "rename": ("runs", "Rename a run"),
     "delete": ("runs", "Delete runs"),
-    "prune": ("sweep", "Remove what finished runs can do without"),
+    "prune": ("runs", "Remove what finished runs can do without"),
     "generate": ("generate", "Generate text with a model"),
     "play": ("play", "Write together with a model, line by line"),
     "session": ("session", "Print or export the text of a saved session, without its model"),

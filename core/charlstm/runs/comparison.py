@@ -29,9 +29,6 @@ AXES: dict[Axis, str] = {
     "seconds": "seconds of training",
 }
 
-MOST_EVEN = 8
-"""So many values of a setting are evenly spaced on an axis."""
-
 SMOOTHING = 0.9
 """Weight of the past in the training curve of a comparison's chart."""
 
@@ -199,9 +196,9 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, 
     """All runs on one chart, as SVG: validation bold, training faint; over a setting :func:`setting_chart`. Empty when
     there is no curve yet."""
     if axis not in AXES:
-        rows = [(each.spec.settings.to_dict(), each.status.best_val) for each in runs]
+        known = [each for each in runs if each.status.best_val is not None]
         return setting_chart(
-            axis, {"a run": [(settings, math.inf if loss is None else loss) for settings, loss in rows]}
+            axis, {"a run": [(each.spec.settings.to_dict(), each.status.best_val or 0.0) for each in known]}
         )
     drawn = []
     for each in runs:
@@ -213,39 +210,32 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, 
 
 @dataclass(frozen=True, slots=True)
 class SettingAxis:
-    """The values that runs have of a setting as an axis. Few, or words, are at 0, 1, 2 and so on, unless ``numeric``;
-    many numbers are at themselves, or at their logarithm where they span a factor of ten (``is_log``)."""
+    """The values that runs have of a setting, each once, as an axis: numbers are where they are, words at 0, 1, 2."""
 
     name: str
     values: tuple[Any, ...]
-    """Each once, in their order."""
-    numeric: bool = False
 
     @classmethod
-    def of(cls, name: str, values: Iterable[Any], *, numeric: bool = False) -> Self:
-        def order(value: Any) -> tuple[bool, float, str]:
-            number = isinstance(value, (int, float))
-            return not number, float(value) if number else 0.0, str(value)
-
-        return cls(name, tuple(sorted(set(values), key=order)), numeric)
+    def of(cls, name: str, values: Iterable[Any]) -> Self:
+        numbers = {value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)}
+        return cls(name, (*sorted(numbers), *sorted({*values} - numbers, key=str)))
 
     @property
-    def is_even(self) -> bool:
-        """Whether the values are evenly spaced, in their order."""
-        words = not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in self.values)
-        return words or (len(self.values) <= MOST_EVEN and not self.numeric)
+    def has_words(self) -> bool:
+        return any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in self.values)
 
     @property
     def is_log(self) -> bool:
-        return not self.is_even and bool(0 < 10 * self.values[0] <= self.values[-1])
+        """Whether the axis is better logarithmic: for numbers that span a factor of ten."""
+        return not self.has_words and bool(0 < 10 * self.values[0] <= self.values[-1])
 
     def place(self, value: Any) -> float:
         """Where ``value`` is, before a logarithm."""
-        return float(self.values.index(value) if self.is_even else value)
+        return float(self.values.index(value) if self.has_words else value)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Places and labels of some of the values."""
-        marks = self.values if self.is_even else self.values[:: -(-len(self.values) // 6)]
+        marks = self.values[:: -(-len(self.values) // 6)]
         return [(self.place(value), write_setting(self.name, value)) for value in marks]
 
 

@@ -18,7 +18,7 @@ import shutil
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -568,8 +568,8 @@ def prune_run(run: Run) -> int:
     if not run.model_path.is_file():
         raise RunError(f"The run {run.name} has no model yet, so it is not pruned: delete it instead")
     with _without_worker(run, "pruned"):
-        freed = sizes(files)
         try:
+            freed = sum(path.lstat().st_size for path in files)
             storage.replace_bytes(run.pruned_path, b"")  # first: else half of it would be resumed from its start
             for path in files:
                 storage.disk.unlink(path)
@@ -578,16 +578,6 @@ def prune_run(run: Run) -> int:
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be pruned: {error.strerror}") from None
     return freed
-
-
-def sizes(files: Iterable[Path]) -> int:
-    """The bytes that ``files`` take on the disk; those with several names count once."""
-    found = {}
-    for path in files:
-        with contextlib.suppress(OSError):
-            info = os.lstat(path)
-            found[info.st_dev, info.st_ino] = info.st_size
-    return sum(found.values())
 
 
 def left_over(run: Run, names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -66,7 +66,7 @@ class SweepSpec:
     ``corpus`` is the record of the text, ``model_from`` the model that the runs start from.
     """
 
-    name: str
+    name: str = ""
     preset: str
     given: dict[str, Any]
     settings: Settings
@@ -167,7 +167,8 @@ class Trial:
 
     @classmethod
     def of(cls, series: RunSeries) -> Self:
-        planned = series.planned_steps or 0
+        # as planned at the start: with a limit in minutes the end moves, and what was decided must not change
+        planned = 0 if series.started is None else series.started.planned_steps
         points = tuple(
             (each.step / planned, each.val_loss) for each in series.validations if planned and not each.whole
         )
@@ -181,6 +182,14 @@ class Trial:
     def has_reached(self, share: float) -> bool:
         """Whether it need not be trained any more to be compared with others at this share of its steps."""
         return self.ended or self.failed or (share < 1 and any(at >= share for at, _ in self.points))
+
+    def state(self, left: bool) -> str:
+        """Its state while it does not train, and is still ``left`` in the sweep or not."""
+        if self.failed or self.ended:
+            return "failed" if self.failed else "finished"
+        if not self.points:
+            return "waits"
+        return f"waits at {self.share:.0%}" if left else "out"
 
     def loss_at(self, share: float) -> float:
         """Its lowest loss up to the first validation at or after this share of its steps, infinite if it failed."""
@@ -229,42 +238,43 @@ class Sweep:
     spec: SweepSpec
 
     @classmethod
-    def create(cls, spec: SweepSpec, symbols: int, runs_dir: Path | None) -> Self:
-        """Create the folder, with the name of ``spec``, which may be empty: then the text gives one. The text has so
-        many ``symbols``.
+    def create(cls, spec: SweepSpec, name: str, corpus: Corpus, runs_dir: Path | None) -> Self:
+        """Create the folder ``name``; without one, the text gives it.
 
         Raises :class:`RunError` when the name is taken or not valid, or the disk has too little space.
         """
         parent = folder.runs_dir(runs_dir)
         try:
             parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-            taken = os.listdir(parent)
-            name = check_name(spec.name) if spec.name else next_name(str(spec.corpus["name"]), "sweep", taken)
-            _check_space(needed_bytes(spec, symbols), parent)
-            path = parent / name
-            if (path / SWEEP).exists():
-                raise RunError(f"There is a sweep {name} already: continue it with --resume, or choose another name")
-            storage.make_folder(path)
-            text = json.dumps({"format": FORMAT, **plain(spec), "name": name}, ensure_ascii=False, indent=1)
-            storage.replace_bytes(path / SWEEP, text.encode("utf-8", errors="surrogatepass"))
+            name = check_name(name) if name else next_name(corpus.name, "sweep", os.listdir(parent))
+            needed, free = needed_bytes(spec, len(corpus.vocabulary)), shutil.disk_usage(parent).free
+            if needed > free:
+                sentence = f"The runs of this sweep need about {needed / 1e6:,.0f} MB in {parent}, and only "
+                sentence += f"{free / 1e6:,.0f} MB are free: make room, or choose another folder for runs"
+                raise RunError(sentence, Advice("choose_runs_dir"))
+            made = cls(parent / name, replace(spec, name=name))
+            storage.make_folder(made.path)
+            text = json.dumps({"format": FORMAT, **plain(made.spec)}, ensure_ascii=False, indent=1)
+            storage.replace_bytes(made.path / SWEEP, text.encode("utf-8", errors="surrogatepass"))
         except FileExistsError:
-            raise RunError(f"There is something called {name} in {parent} already: choose another name") from None
+            raise RunError(f"There is {name} in {parent} already: resume that sweep, or choose another name") from None
         except OSError as error:
             raise RunError(f"No sweep can be created in {parent}: {error.strerror}") from None
-        return cls.open(path)
+        return made
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Read the sweep in the folder ``path``. Raises :class:`RunError`."""
+    def named(cls, name: str, runs_dir: Path | None) -> Self:
+        """Read the sweep ``name``. Raises :class:`RunError`."""
+        path = folder.runs_dir(runs_dir) / name
         try:
             values = storage.read_json(path / SWEEP)
             if values["format"] > FORMAT:
-                raise NewerFormatError(f"The sweep {path.name} is from a newer charlstm: update charlstm to read it")
+                raise NewerFormatError(f"The sweep {name} is from a newer charlstm: update charlstm to read it")
             return cls(path, read(SweepSpec, {**values, "settings": Settings.from_dict(values["settings"])}))
         except OSError as error:
-            raise RunError(f"There is no sweep {path.name} in {path.parent} ({error.strerror})") from None
+            raise RunError(f"There is no sweep {name} in {path.parent} ({error.strerror})") from None
         except (KeyError, TypeError, ValueError, AttributeError, SettingsError):
-            raise RunError(f"The sweep {path.name} cannot be read: its {SWEEP} is damaged; start another one") from None
+            raise RunError(f"The sweep {name} cannot be read: its {SWEEP} is damaged; start another one") from None
 
     def run(self, number: int) -> Run:
         """A run by its number from 0, which may not exist yet."""
@@ -354,15 +364,6 @@ def needed_bytes(spec: SweepSpec, symbols: int) -> int:
         weights.append(4 * ModelConfig(symbols, settings.hidden_size, settings.num_layers).parameters)
     whole = sum(weights) if spec.halving else 2 * max(weights)
     return sum(weights) + MODEL_SIZES * whole + LOG_BYTES * len(weights)
-
-
-def _check_space(needed: int, place: Path) -> None:
-    if needed > (free := shutil.disk_usage(place).free):
-        raise RunError(
-            f"The runs of this sweep need about {needed / 1e6:,.0f} MB in {place}, and {free / 1e6:,.0f} MB are free: "
-            "make room, or choose another folder for runs",
-            Advice("choose_runs_dir"),
-        )
 
 
 def sweep_chart(spec: SweepSpec, trials: Sequence[Trial]) -> str:

@@ -300,19 +300,16 @@ def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
                 if entry == "preset":
                     if value not in PRESETS:
                         raise SettingsError(f"preset is {' or '.join(PRESETS)}, not {value!r}")
-                elif entry == "about":
-                    if not isinstance(value, str):
-                        raise SettingsError(f"about is a line in quotes, not {value!r}")
                 else:
                     changes[entry] = parse_setting(entry, value_words(value))
             place = ("", f"presets.{name}")  # what follows is wrong with all of them together
-            found.append(own_preset(name, table.get("preset", DEFAULT), changes, table.get("about", "")))
+            found.append(own_preset(name, table.get("preset", DEFAULT), changes))
         except SettingsError as error:
             problems.append(file.located(*place, error))
     return tuple(found), tuple(problems)
 
 
-def own_preset(name: str, base: str, changes: Mapping[str, Any], about: str = "") -> Preset:
+def own_preset(name: str, base: str, changes: Mapping[str, Any]) -> Preset:
     """The preset ``base`` with ``changes``. Raises :class:`SettingsError` when these do not go together."""
     known = PRESETS[base]
     with_given(known.settings(1_000_000, 100), changes)
@@ -320,7 +317,7 @@ def own_preset(name: str, base: str, changes: Mapping[str, Any], about: str = ""
     listed = ", ".join(f"{each}={write_setting(each, value)}" for each, value in changes.items())
     return Preset(
         name,
-        about or f"{base} with {listed}" * bool(listed) or base,
+        f"{base} with {listed}" if listed else base,
         lambda chars, symbols: with_given(known.settings(chars, symbols), changes),
         None
         if from_model is None or OWN_NETWORK & changes.keys()
@@ -330,10 +327,9 @@ def own_preset(name: str, base: str, changes: Mapping[str, Any], about: str = ""
     )
 
 
-def preset_table(name: str, base: str, changes: Mapping[str, Any], about: str = "") -> str:
+def preset_table(name: str, base: str, changes: Mapping[str, Any]) -> str:
     """What :func:`own_presets` reads: a preset of the user's as TOML, with its settings as they are written."""
     lines = [f"[presets.{name}]", f'preset = "{base}"']
-    lines += [f"about = {json.dumps(about, ensure_ascii=False)}"] * bool(about)
     for each, value in changes.items():
         words = write_setting(each, value)
         bare = isinstance(value, (bool, int, float))

@@ -63,7 +63,7 @@ def test_halving_ends_like_the_grid_for_a_run_that_goes_on(cli: Cli) -> None:
     halved = cli.json("sweep", *GRID, *SMALL, "--halving", "--name", "halved")
     assert halved["best"].replace("halved", "whole") == whole["best"]
     assert sorted(row["step"] for row in halved["runs"]) == [5, 5, 10, 40]
-    [best] = [row for row in halved["runs"] if row["left"]]
+    [best] = [row for row in halved["runs"] if row["name"] == halved["best"]]
     assert best["best_loss"] in [row["best_loss"] for row in whole["runs"]]
 
 
@@ -133,12 +133,8 @@ def test_wrong_sweeps_are_refused_before_anything_starts(
 def test_minutes_are_shared_by_the_runs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Sweep, "train", lambda *_: iter(()))
     for name, words, minutes in (("m1", (), 2.5), ("m2", ("--halving",), 6.67)):  # halving trains 1.5 of 4 runs
-        cli.json("sweep", *GRID, "--minutes", "10", "--name", name, *words)
-        assert Sweep.open(find_folder(name)).spec.settings.max_minutes == minutes
-
-
-def find_folder(name: str) -> Path:
-    return Path("runs", name).absolute()
+        cli("sweep", *GRID, "--minutes", "10", "--name", name, *words)
+        assert Sweep.named(name, None).spec.settings.max_minutes == minutes
 
 
 def test_prune_says_what_it_frees_and_frees_it_with_yes(workspace: Path, cli: Cli) -> None:
@@ -158,3 +154,10 @@ def test_prune_says_what_it_frees_and_frees_it_with_yes(workspace: Path, cli: Cl
     assert "was pruned" in cli("resume", "pruned", "--max-steps", "50", code=1)[1]
     assert "Freed 0.0 MB of 1 run" in cli("prune", "pruned", "--yes")[1]
     assert cli.json("delete", "pruned", "--yes")["left"] == []
+
+
+def test_what_was_decided_stays_while_the_end_moves(cli: Cli) -> None:
+    """With a limit in minutes: a run was pruned, and then to be continued."""
+    words = ("data/fox.txt", "--grid", "lr=1e-3,3e-3", "hidden_size=8", "--minutes", "0.1", "--halving", "--seed", "1")
+    result = cli.json("sweep", *words, "--num-layers", "1", "--threads", "1", "--kernel", "nn", "--name", "timed")
+    assert sorted(row["state"] for row in result["runs"]) == ["finished", "stopped"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,12 +15,13 @@ from charlstm.runs import sweep
 from charlstm.runs.sweep import GRID, HALVING, SweepSpec, Trial
 from charlstm.training.settings import Settings
 
+TEXT: Any = SimpleNamespace(name="text.txt", vocabulary=range(80))
 SETTINGS = Settings(hidden_size=64, num_layers=1, max_steps=80)
 
 
 def spec(*trials: dict[str, object], halving: bool = False) -> SweepSpec:
     return SweepSpec(
-        name="s", preset="quick", given={}, settings=SETTINGS, trials=trials, halving=halving, corpus={"name": "text"}
+        preset="quick", given={}, settings=SETTINGS, trials=trials, halving=halving, corpus={"name": "text"}
     )
 
 
@@ -122,8 +125,8 @@ def test_a_sweep_that_does_not_fit_on_the_disk_is_refused(tmp_path: Path, monkey
     usage = type("Usage", (), {"free": 1_000_000})
     monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
     large = spec({"hidden_size": 512}, {"hidden_size": 256})
-    with pytest.raises(RunError, match=r"need about .* MB in .*, and 1 MB are free: make room"):
-        sweep.Sweep.create(large, 80, tmp_path)
+    with pytest.raises(RunError, match=r"need about .* MB in .*, and only 1 MB are free: make room"):
+        sweep.Sweep.create(large, "s", TEXT, tmp_path)
     assert not list(tmp_path.iterdir())
     assert (
         sweep.needed_bytes(spec({"lr": 1.0}, {"lr": 2.0}, halving=True), 80)
@@ -132,16 +135,16 @@ def test_a_sweep_that_does_not_fit_on_the_disk_is_refused(tmp_path: Path, monkey
 
 
 def test_a_sweep_is_read_as_it_was_written_and_a_damaged_one_refused(tmp_path: Path) -> None:
-    made = sweep.Sweep.create(spec({"lr": 0.1, "clip": None}, {"lr": 0.2, "clip": 1.0}), 80, tmp_path)
-    assert sweep.Sweep.open(made.path) == made
-    with pytest.raises(RunError, match="There is a sweep s already"):
-        sweep.Sweep.create(made.spec, 80, tmp_path)
+    made = sweep.Sweep.create(spec({"lr": 0.1, "clip": None}, {"lr": 0.2, "clip": 1.0}), "s", TEXT, tmp_path)
+    assert sweep.Sweep.named("s", tmp_path) == made
+    with pytest.raises(RunError, match=r"There is s in .* already: resume that sweep"):
+        sweep.Sweep.create(made.spec, "s", TEXT, tmp_path)
     assert [run.name for run in made.runs()] == ["s-1", "s-2"]
     (made.path / sweep.SWEEP).write_text("{}")
     with pytest.raises(RunError, match="is damaged"):
-        sweep.Sweep.open(made.path)
+        sweep.Sweep.named("s", tmp_path)
     with pytest.raises(RunError, match="There is no sweep t"):
-        sweep.Sweep.open(tmp_path / "t")
+        sweep.Sweep.named("t", tmp_path)
 
 
 def test_chart_has_a_panel_for_each_setting_that_differs() -> None:

@@ -188,7 +188,7 @@ class OverlayPane(View):
         if self.axis in AXES or not self.runs:
             return None
         values = [_value(details, self.axis) for view, details in self.runs if view.status.best_val is not None]
-        return SettingAxis.of(self.axis, values, numeric=True) if values else None
+        return SettingAxis.of(self.axis, values) if values else None
 
     @property
     def _is_log(self) -> bool:
@@ -198,7 +198,7 @@ class OverlayPane(View):
     def _axis_name(self) -> str:
         """What stands below the chart."""
         setting = self._setting
-        if setting is None or not setting.is_even:
+        if setting is None or not setting.has_words:
             return AXIS_NAMES.get(cast(Axis, self.axis), self.axis)
         return f"{self.axis}: {', '.join(f'{place:g} {label}' for place, label in setting.ticks())}"
 
