@@ -132,6 +132,8 @@ def sweep(
         corpus = training.open_text(tuple(word for word in text if word not in words), usual, val_files)
         if not as_json:
             training.print_reading(corpus, None)
+        if corpus.validation is not None:
+            training.check_validation_text(corpus.validation, changes | trials[0])
         spec = _spec(corpus, trials, preset_name, changes, start_word, runs_dir, halving, minutes)
         found = Sweep.create(spec, name or "", corpus, runs_dir)
     if not as_json:
@@ -195,7 +197,8 @@ def _spec(
         if start is not None:
             for trial in trials:
                 training.check_own_network(start.config, changes | trial)
-            training.print_start(start, "")
+            if not click.get_current_context().params["as_json"]:
+                training.print_start(start, "")
             settings, model = training.preset_for(corpus, start, preset, changes), str(start.path)
     if halving and settings.max_steps is not None and settings.val_every is None:
         # so that runs are compared at the same step, however fast each is
@@ -291,5 +294,5 @@ class SweepView:
         done = sum(trial.share for trial in results) / cost(len(results), self._spec.shares)
         self._began = began, before = self._began or (time_now, done)
         left = f" · about {duration((time_now - began) * (1 - done) / (done - before))} left" if done > before else ""
-        until = f" to 1/{round(1 / now.until)} of their steps" if now.until < 1 else ""
-        return f"{len(now.left)} of {plural(len(results), 'run')} go on{until} · {done:.0%} done{left} · Ctrl-C stops"
+        until = f"1/{round(1 / now.until)} of their steps" if now.until < 1 else "their end"
+        return f"{len(now.left)} of {plural(len(results), 'run')} to {until} · {done:.0%}{left} · Ctrl-C stops"

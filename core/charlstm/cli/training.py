@@ -314,7 +314,7 @@ def train(
         corpus = _open_text_of_run(run, spec, text, file, val_files)
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
-        _check_validation_text(corpus.validation, given_changes)
+        check_validation_text(corpus.validation, given_changes)
     if not as_json:
         print_reading(corpus, spec)
     start = None
@@ -510,7 +510,7 @@ def _open_text_of_run(
     return load_corpus(sources, options, validation)
 
 
-def _check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:
+def check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:
     name = visible(validation.name, keep="")
     if "val_fraction" in given_changes:
         raise SettingsError(f"val_fraction has no effect, since validation is on {name}: leave it out")
