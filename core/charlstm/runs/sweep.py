@@ -164,9 +164,11 @@ class Trial:
     failed: bool = False
     step: int = 0
     share: float = 0.0
+    pruned: bool = False
+    """It was left out, and cannot go on any more."""
 
     @classmethod
-    def of(cls, series: RunSeries) -> Self:
+    def of(cls, series: RunSeries, *, pruned: bool = False) -> Self:
         # as planned at the start: with a limit in minutes the end moves, and what was decided must not change
         planned = 0 if series.started is None else series.started.planned_steps
         points = tuple(
@@ -177,11 +179,11 @@ class Trial:
         best = math.inf if series.best_val is None else series.best_val
         ended = reason not in ("", "stopped", "diverged")
         share = 1.0 if ended else series.step / planned if planned else 0.0
-        return cls(points, best, ended, failed, series.step, share)
+        return cls(points, best, ended, failed, series.step, share, pruned and not ended)
 
     def has_reached(self, share: float) -> bool:
         """Whether it need not be trained any more to be compared with others at this share of its steps."""
-        return self.ended or self.failed or (share < 1 and any(at >= share for at, _ in self.points))
+        return self.ended or self.failed or self.pruned or (share < 1 and any(at >= share for at, _ in self.points))
 
     def state(self, left: bool) -> str:
         """Its state while it does not train, and is still ``left`` in the sweep or not."""
@@ -216,7 +218,7 @@ def standing(trials: Sequence[Trial], shares: Sequence[float]) -> Standing:
         for number in left:
             if not trials[number].has_reached(share):
                 return Standing(tuple(left), number, share)
-        left = sorted(left, key=lambda number: trials[number].loss_at(share))
+        left = sorted(left, key=lambda number: (trials[number].pruned, trials[number].loss_at(share)))
         left = left[: math.ceil(len(left) / 2) if share < 1 else 1]
     return Standing(tuple(number for number in left if not trials[number].failed))
 
@@ -285,7 +287,7 @@ class Sweep:
 
     def trials(self) -> list[Trial]:
         """What the logs of the runs say."""
-        return [Trial.of(RunSeries.of(run.events())) for run in self.runs()]
+        return [Trial.of(RunSeries.of(run.events()), pruned=run.pruned_path.exists()) for run in self.runs()]
 
     def train(self, corpus: Corpus | None = None) -> Iterator[tuple[int, list[Trial]]]:
         """Train until the sweep is over, and yield the number of the run that trains and how far all of them are, when

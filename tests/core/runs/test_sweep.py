@@ -168,3 +168,9 @@ def test_chart_of_halving_compares_after_the_same_share_of_steps() -> None:
     assert drawn.count("<circle") == 2 + 3 * 1 + 4  # both after an eighth, one further, and the legend
     assert "after 1/8 of its steps" in drawn
     assert "after all steps" in drawn
+
+
+def test_a_run_that_was_pruned_does_not_come_back_though_it_was_better_by_a_little() -> None:
+    """Another one began again after a kill, and came to another loss in the last digits."""
+    pruned, again = Trial(((1 / 8, 2.0),), best=2.0, pruned=True), Trial(((1 / 8, 2.0001),), best=2.0001)
+    assert sweep.standing([pruned, again], HALVING) == sweep.Standing((1,), 1, 1 / 4)
