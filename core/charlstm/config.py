@@ -18,7 +18,7 @@ from charlstm.paths import config_path
 from charlstm.setting_fields import number_words, setting, setting_fields
 from charlstm.text.remote import RemoteText, own_texts
 from charlstm.toml_files import TomlFile, read_toml
-from charlstm.training.presets import DEFAULT, PRESETS
+from charlstm.training.presets import DEFAULT, PRESETS, Preset, own_presets
 
 WORD = "a word in quotes"
 """What an entry takes that is any text."""
@@ -66,10 +66,12 @@ class Config:
     """Keys by the id of an action, such as "train.pause" = "p" or ["p", "space"]."""
     texts: tuple[RemoteText, ...] = ()
     """Texts that can be fetched, besides those of the catalogue."""
+    presets: tuple[Preset, ...] = ()
+    """Presets besides those of the program."""
 
     @property
     def values(self) -> dict[str, Any]:
-        """The entries by name, without ``keys`` and ``texts``."""
+        """The entries by name, without the tables."""
         return {name: getattr(self, name) for name in setting_fields(Config)}
 
 
@@ -93,10 +95,15 @@ def load_config(path: Path | None = None) -> tuple[Config, tuple[str, ...]]:
     except SettingsError as error:
         return Config(), (str(error),)
     texts, wrong_texts = own_texts(file)
-    config = Config(texts=texts)
-    problems = [*wrong_texts]
+    presets, wrong_presets = own_presets(file)
+    config = Config(texts=texts, presets=presets)
+    problems = [*wrong_texts, *wrong_presets]
+    own = {each.name for each in presets}
     for name, value in file.entries.items():
-        if name == "texts":
+        if name in ("texts", "presets"):
+            continue
+        if name == "preset" and value in own:
+            config = replace(config, preset=value)
             continue
         if name == "keys":
             keys, wrong = _keys(file, value)
@@ -133,6 +140,10 @@ def example_config() -> str:
         "# Keys by action; docs/configuration.md lists the actions. All other entries stand above.",
         "[keys]",
         '# "train.pause" = "p"',
+        "",
+        "# Presets of your own: one of the program's, and the settings that differ. `charlstm sweep` finds some.",
+        "[presets]",
+        '# my-preset = { preset = "quick", hidden_size = 128 }',
         "",
         "# Texts to fetch besides those of the catalogue: the address and the SHA-256 of each.",
         "[texts]",

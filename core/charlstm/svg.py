@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ def line_chart(
     *,
     log_x: bool = False,
     y_range: tuple[float, float] | None = None,
+    x_ticks: Sequence[tuple[float, str]] | None = None,
     width: int = 760,
     height: int = 320,
 ) -> str:
@@ -53,6 +55,7 @@ def line_chart(
 
     Args:
         y_range: from where to where the y axis goes; None is from the lowest to the highest value.
+        x_ticks: places and labels of the x axis; None are round numbers.
     """
     drawn = [each for each in curves if np.isfinite(each.y).sum() > (0 if each.dots else 1)]
     if all(each.dots for each in drawn):
@@ -75,9 +78,8 @@ def line_chart(
         at = place_y(tick)
         parts.append(f'<line x1="{MARGIN}" x2="{width - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#8886"/>')
         parts.append(_text(MARGIN - 6, at + 4, f"{tick:g}", "end"))
-    for tick in _powers(left, right) if log_x else ticks(left, right, 6):
-        value = 10**tick if log_x else tick
-        parts.append(_text(place_x(tick), plot + 6, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}", "middle"))
+    for tick, label in x_ticks or _x_ticks(left, right, log_x):
+        parts.append(_text(place_x(tick), plot + 6, label, "middle"))
     number = -1
     for curve, x in zip(drawn, across, strict=True):
         number += not curve.faint
@@ -123,6 +125,27 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _x_ticks(left: float, right: float, log_x: bool) -> list[tuple[float, str]]:
+    places = _powers(left, right) if log_x else ticks(left, right, 6)
+    values = [10**place if log_x else place for place in places]
+    return [
+        (place, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}")
+        for place, value in zip(places, values, strict=True)
+    ]
+
+
+def stacked(charts: Sequence[str]) -> str:
+    """Charts one below the other, as one; empty without any."""
+    if not charts:
+        return ""
+    placed, width, height = [], 0, 0
+    for chart in charts:
+        [(across, down)] = re.findall(r'^<svg [^>]*viewBox="0 0 (\d+) (\d+)"', chart)
+        placed.append(chart.replace("<svg ", f'<svg y="{height}" width="{across}" height="{down}" ', 1))
+        width, height = max(width, int(across)), height + int(down)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">{"".join(placed)}</svg>'
 
 
 def _powers(low: float, high: float) -> list[float]:

@@ -29,7 +29,8 @@ class TomlFile:
 
     def located(self, table: str, name: str, problem: object) -> str:
         """``problem``, a sentence about the entry ``name`` of ``table`` ("": no table), with file and line."""
-        line = self._lines.get((table, name))
+        head, _, inline = table.rpartition(".")  # an inline table is an entry of the table before it
+        line = self._lines.get((table, name), self._lines.get((head, inline)))
         return f"{self.path}{'' if line is None else f', line {line}'}: {problem}"
 
     @functools.cached_property
@@ -68,6 +69,15 @@ def read_toml(path: Path, what: str) -> TomlFile:
         raise SettingsError(f"{path} is not valid TOML: {error}; correct it there") from None
     _check_size(path, entries, what)
     return TomlFile(path, content, entries)
+
+
+def value_words(value: Any) -> str:
+    """A value of a setting as on a command line. Raises :class:`SettingsError` for a list or a table."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, (int, float, str)):
+        raise SettingsError("A setting is a number, a word in quotes, true or false")
+    return str(value)
 
 
 def _check_size(path: Path, entries: dict[str, Any], what: str) -> None:

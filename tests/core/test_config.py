@@ -11,7 +11,10 @@ import pytest
 from charlstm.cli.main import run
 from charlstm.config import ENTRIES, Config, example_config, load_config, written
 from charlstm.errors import SettingsError
+from charlstm.model.file import ModelConfig
 from charlstm.paths import config_path
+from charlstm.runs.start_models import starts_from_model
+from charlstm.training.presets import PRESETS, preset, preset_table, presets
 from charlstm.training.settings_file import load_settings
 
 
@@ -56,6 +59,13 @@ def test_entries_are_read(path: Path) -> None:
         ("theme = 1\n", 1, "in quotes"),
         ('keys = "p"\n', 1, "[keys]"),
         ('[keys]\n"train.pause" = 1\n', 2, "a key in quotes"),
+        ('presets = "small"\n', 1, "write [presets.NAME]"),
+        ("[presets]\nsmall = 1\n", 2, "write [presets.small]"),
+        ("[presets.quick]\n", 1, "quick cannot name a preset of your own"),
+        ("[presets.small]\nlr = -1\n", 2, "lr takes a number above 0"),
+        ("[presets.small]\nhidden = 64\n", 2, "hidden is called hidden_size here"),
+        ('[presets.small]\npreset = "smal"\n', 2, "preset is quick or standard"),
+        ("[presets.small]\nval_fraction = 0.6\ntest_fraction = 0.6\n", 1, "there has to be text to train on"),
     ],
 )
 def test_a_wrong_entry_is_a_sentence_with_file_and_line_and_has_its_default(
@@ -67,6 +77,30 @@ def test_a_wrong_entry_is_a_sentence_with_file_and_line_and_has_its_default(
     assert problems[0].startswith(f"{path}, line {line}: ")
     assert says in problems[0]
     assert config in (Config(), Config(theme="nord"))
+
+
+def test_a_preset_of_ones_own_is_one_of_the_presets(path: Path) -> None:
+    before = preset("quick", 5000, 40)
+    path.write_text('preset = "small"\n[presets.small]\nhidden_size = 48\nmax_steps = 70\nclip = "none"\n')
+    config, problems = load_config()
+    assert (config.preset, problems) == ("small", ())
+    assert list(presets()) == [*PRESETS, "small"]
+    assert presets()["small"].about == "quick with hidden_size=48, max_steps=70, clip=none"
+    expected = before.with_changes(hidden_size=48, max_steps=70, clip=None, max_minutes=None)
+    assert preset("small", 5000, 40) == expected
+    assert not starts_from_model(None, "small")  # it has a network of its own
+    [own] = config.presets
+    path.write_text(preset_table(own.name, own.base, dict(own.changes)))
+    assert load_config()[0].presets[0].changes == own.changes
+    path.unlink()
+    assert list(presets()) == list(PRESETS)
+
+
+def test_a_preset_of_ones_own_keeps_its_settings_where_training_starts_from_a_model(path: Path) -> None:
+    path.write_text("[presets.slow]\nlr = 0.0007\n")
+    assert starts_from_model(None, "slow")
+    shape = ModelConfig(40, 64, 2)
+    assert preset("slow", 5000, 40, shape) == preset("quick", 5000, 40, shape).with_changes(lr=0.0007)
 
 
 def test_a_file_that_is_no_toml_or_missing_is_said(path: Path, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 from charlstm.runs.folder import Run
 from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
+from charlstm.training.settings import Settings
+from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
@@ -95,11 +97,12 @@ def test_a_cursor_is_behind_the_curves_and_its_column_can_be_found_again() -> No
     assert (pointed.codes[letters] == painted.codes[letters]).all()
 
 
-async def overlaid(app: Driven) -> OverlayPane:
+async def overlaid(app: Driven, *names: str) -> OverlayPane:
     """Mark all runs and show their curves."""
+    names = names or ("one", "two")
     await app.go("runs")
-    await app.shows("one", "two")
-    await app.press("a", "v", shows=("2 runs over steps", "last values"))
+    await app.shows(*names)
+    await app.press("a", "v", shows=(f"{len(names)} runs over steps", "last values"))
     return app.mode.query_one(OverlayPane)
 
 
@@ -147,6 +150,26 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[R
         await app.shows("rate changed")
         await app.press("escape")
         await app.until(lambda: app.mode.view.id == "runs-list" and app.mode.focused is app.mode.query_one("#runs"))
+
+
+async def test_runs_are_drawn_over_a_setting_in_which_they_differ(places: Path, tmp_path: Path) -> None:
+    for name, rate, kind in (("a", 1e-3, "linear"), ("b", 4e-3, "cosine"), ("c", 3e-2, "linear")):
+        settings = Settings(lr=rate, schedule=kind, max_steps=200, seed=3)
+        record(places, "stopped" if name == "c" else "finished", name=f"s-{name}", steps=200, settings=settings)
+    async with driven(places, (120, 36)) as app:
+        pane = await overlaid(app, "s-a", "s-b", "s-c")
+        for _ in range(4):
+            await app.press("o")
+        await app.shows("over lr", "log scale: x", "0.004 · s-b")
+        assert [run.validation.x.tolist() for run in pane.chart.data.runs] == [[0.03], [0.004], [0.001]]
+        assert pane.chart.data.train.x.tolist() == [0.001, 0.004]  # the third is not finished
+        await app.press("left")
+        assert pane.chart.cursor is None
+        await in_thread(lambda check: pane.write(tmp_path / "lr.svg"))
+        assert "0.004" in (tmp_path / "lr.svg").read_text(encoding="utf-8")
+        await app.press("o", shows="schedule: 0 cosine, 1 linear")
+        await app.press("o", shows="over steps")
+        assert not pane.chart.view.log_x
 
 
 async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(

@@ -465,7 +465,7 @@ ACTIONS: tuple[Action, ...] = (
     A("runs.overlay", "select_previous", "up", "run", "Bring the previous run to the top.", -1, handler="select"),
     A("runs.overlay", "select_next", "down", "run", "Bring the next run to the top, the others without training.", 1,
       handler="select", footer=2),
-    A("runs.overlay", "overlay_axis", "o", "over", "Over steps, epochs, characters or time.", footer=3),
+    A("runs.overlay", "overlay_axis", "o", "over", "Over steps, epochs, characters, time, or a setting.", footer=3),
     A("runs.overlay", "overlay_behind", "b", "raw losses", "Every logged loss behind the training curves, or none.",
       footer=4),
     A("runs.overlay", "overlay_smoothing", "S", "smoothing", "Smooth the training curves less or more.", footer=5),

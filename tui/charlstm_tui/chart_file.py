@@ -19,7 +19,9 @@ CHART_FORMATS = (
 )
 
 
-def write_chart(path: Path, runs: Sequence[ComparedRun], axis: Axis = "step", smoothing: float | None = None) -> None:
+def write_chart(
+    path: Path, runs: Sequence[ComparedRun], axis: Axis | str = "step", smoothing: float | None = None
+) -> None:
     """Write the chart as SVG, or the losses as CSV, by the ending of ``path``. Not on the message loop.
 
     Raises :class:`CharLSTMError` or :class:`OSError`.

@@ -105,8 +105,8 @@ def command(
         except OSError as error:
             raise click.ClickException(f"the log {log} cannot be written: {error.strerror}") from None
     log_uncaught()
-    if config is not None:
-        os.environ["CHARLSTM_CONFIG"] = str(config.absolute())  # for the processes that train: `on_end`
+    if config is not None:  # for the commands that the app starts, its presets, and `on_end`
+        os.environ["CHARLSTM_CONFIG"] = str(config.absolute())
     question = None if load_config(config)[0].theme or load_state().theme else ask_background()
     try:
         from charlstm_tui.app import CharLSTMApp  # which takes longer than an answer

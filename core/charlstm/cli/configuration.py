@@ -59,6 +59,7 @@ def show(path: Path | None, as_json: bool) -> None:
     """
     from charlstm.config import load_config, written
     from charlstm.toml_files import read_toml
+    from charlstm.training.presets import preset_table
 
     if path is not None:
         try:
@@ -70,13 +71,16 @@ def show(path: Path | None, as_json: bool) -> None:
         print_note(problem)
     keys = {action: list(keys) for action, keys in loaded.keys.items()}
     texts = {each.name: {"address": each.address, "sha256": each.sha256} for each in loaded.texts}
-    result = cast(ConfigValues, {**loaded.values, "keys": keys, "texts": texts})
+    presets = {each.name: {"preset": each.base, **dict(each.changes)} for each in loaded.presets}
+    result = cast(ConfigValues, {**loaded.values, "keys": keys, "texts": texts, "presets": presets})
     lines = [f"{name} = {written(value)}" for name, value in loaded.values.items()]
     lines += ["", "[keys]", *(f"{written(action)} = {written(tuple(each))}" for action, each in keys.items())]
     lines += ["", "[texts]"]
     for each in loaded.texts:
         address, sha256 = written(each.address), written(each.sha256)
         lines.append(f"{written(each.name)} = {{ address = {address}, sha256 = {sha256} }}")
+    for own in loaded.presets:
+        lines += ["", preset_table(own.name, own.base, dict(own.changes))]
     print_result(as_json, result, "\n".join(lines))
 
 

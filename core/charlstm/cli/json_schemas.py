@@ -330,6 +330,44 @@ class DeleteResult(TypedDict):
     """Files in the run's folder that are not the run's own and were kept."""
 
 
+class PrunedRun(TypedDict):
+    """A run from ``prune``."""
+
+    name: str
+    path: str
+    files: int
+    """Snapshots and states that can go, or are gone."""
+    bytes: int
+    pruned: bool
+    """Whether they are gone: with --yes."""
+
+
+class SweepTrial(TypedDict):
+    """A run of a sweep."""
+
+    name: str
+    path: str
+    settings: dict[str, Any]
+    """Those that the runs vary."""
+    state: str
+    """As of ``runs``."""
+    step: int
+    best_loss: float | None
+    """``null`` without a validation."""
+
+
+class SweepResult(TypedDict):
+    """From ``sweep``."""
+
+    name: str
+    path: str
+    runs: list[SweepTrial]
+    best: str
+    """The name of the best run."""
+    preset: str
+    """Its settings as a preset of your own: lines for the configuration."""
+
+
 # -- models ------------------------------------------------------------------------------------------------------
 
 
@@ -784,6 +822,8 @@ class ConfigValues(TypedDict):
     """Keys by the id of an action."""
     texts: dict[str, dict[str, str]]
     """``address`` and ``sha256`` of texts by name."""
+    presets: dict[str, dict[str, Any]]
+    """Your own presets by name: ``preset`` that each is based on, and the settings that differ."""
 
 
 class ConfigCheck(TypedDict):
@@ -824,6 +864,8 @@ SCHEMAS: dict[str, Any] = {
     "note": NotesResult,
     "rename": RenameResult,
     "delete": DeleteResult,
+    "prune": list[PrunedRun],
+    "sweep": SweepResult,
     "generate": GenerateResult,
     "session": SessionResult,
     "eval": EvalResult,

@@ -1,4 +1,5 @@
-"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``compare``, ``log``, ``rename``, ``delete``."""
+"""Commands on existing runs: ``runs``, ``watch``, ``control``, ``compare``, ``log``, ``rename``, ``delete``,
+``prune``."""
 
 from __future__ import annotations
 
@@ -12,9 +13,18 @@ from typing import TYPE_CHECKING, Self, cast
 
 import click
 
-from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, ExportResult, RenameResult, RunRow
+from charlstm.cli.json_schemas import (
+    CompareResult,
+    ControlResult,
+    DeleteResult,
+    ExportResult,
+    PrunedRun,
+    RenameResult,
+    RunRow,
+)
 from charlstm.cli.notes import parsed_tags
 from charlstm.cli.options import (
+    complete_run,
     examples,
     find_run,
     integer_option,
@@ -597,3 +607,35 @@ def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | Non
         print_note(str(failure))
     if failures:
         raise failures[-1]
+
+
+@click.command(epilog=examples("charlstm prune", "charlstm prune novel-1 novel-2 --yes"))
+@click.argument("runs", nargs=-1, shell_complete=complete_run)
+@click.option("--yes", is_flag=True, help="Do it; else it is only said what would be freed.")
+@json_option
+@runs_dir_option
+def prune(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None) -> None:
+    """Remove snapshots and states of RUNS, or of all runs that are finished. Log, best model and texts stay.
+
+    Says what it would free; with --yes it does it. A run without a state can be played and started from, but not
+    continued; without snapshots, nothing shows how it learnt.
+
+    With --json: a list of {"name", "path", "files", "bytes", "pruned"}.
+    """
+    from charlstm.runs import folder
+
+    named = [find_run(name, runs_dir) for name in dict.fromkeys(runs)]
+    found = named or [run for run in folder.list_runs(runs_dir) if run.status().state == "finished"]
+    rows: list[PrunedRun] = []
+    for run in found:
+        files = run.prunable()
+        if files or named:
+            size = folder.prune_run(run) if yes else sum(path.lstat().st_size for path in files)
+            rows.append({"name": run.name, "path": str(run.path), "files": len(files), "bytes": size, "pruned": yes})
+    cells = [(row["name"], str(row["files"]), format_size(row["bytes"])) for row in rows]
+    lines = table(("RUN", "FILES", "SIZE"), cells, right=("FILES", "SIZE"))
+    total = format_size(sum(row["bytes"] for row in rows))
+    print_result(as_json, rows, "\n".join(lines) if rows else "")
+    if not as_json:
+        more = "Freed" if yes else "Would free"
+        print_note(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")

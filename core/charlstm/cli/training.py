@@ -39,7 +39,8 @@ from charlstm.runs.queue_file import waiting_paths
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.events import ESTIMATE
-from charlstm.training.presets import DEFAULT, PRESETS, with_given
+from charlstm.training.presets import DEFAULT, with_given
+from charlstm.training.presets import presets as known_presets
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
 
@@ -84,6 +85,17 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
         if text is not None:
             changes[name] = parse_setting(name, text)
     return changes
+
+
+class PresetChoice(click.Choice[str]):
+    """The names of the presets, with those that the user's configuration has when they are asked for."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(known_presets())
 
 
 start_option = click.option(
@@ -141,8 +153,8 @@ def presets(
         print_result(as_json, listed, "\n".join(lines))
         return
     if not text:
-        names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
-        print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
+        names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in known_presets().values()]
+        print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in known_presets().values()))
         return
     from charlstm.runs.start_models import find_start, starts_from_model
     from charlstm.system import prepare_for_torch
@@ -156,17 +168,17 @@ def presets(
         slowdown = 1.0
     corpus = load_corpus(text, options, val_files)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
-    takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
+    takes_start = {name for name in known_presets() if starts_from_model(start_word, name, changes)}
     start = None
     if takes_start:
-        start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
+        start = find_start(start_word, corpus, preset_for(corpus, None, DEFAULT, changes))
     if start is not None:
-        _check_own_network(start.config, changes)
+        check_own_network(start.config, changes)
     rows: list[PresetEstimate] = []
     cells = []
-    for each in PRESETS.values():
+    for each in known_presets().values():
         begins_with = start if each.name in takes_start else None
-        settings = _preset_for(corpus, begins_with, each.name, changes)
+        settings = preset_for(corpus, begins_with, each.name, changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         known = symbols if begins_with is None else begins_with.symbols
@@ -225,7 +237,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 @click.option(
     "--preset",
     "preset_name",
-    type=click.Choice(list(PRESETS)),
+    type=PresetChoice(),
     help=f"The settings to begin with.  [default: {DEFAULT}]",
 )
 @click.option(
@@ -293,10 +305,10 @@ def train(
     if like is None:
         preset_name = preset_name or file.preset or DEFAULT
         # the reference, and a settings file of version 0.3, are for a text as it is
-        corpus = _open_text(
+        corpus = open_text(
             text, USUAL if settings_file is None and preset_name != "reference" else file.text_options, val_files
         )
-        settings = _preset_for(corpus, None, preset_name, changes)
+        settings = preset_for(corpus, None, preset_name, changes)
     else:
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
@@ -307,9 +319,9 @@ def train(
         corpus = _open_text_of_run(run, spec, text, file, val_files)
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
-        _check_validation_text(corpus.validation, given_changes)
+        check_validation_text(corpus.validation, given_changes)
     if not as_json:
-        _print_reading(corpus, spec)
+        print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
         with TerminalLine() as bar:
@@ -322,12 +334,12 @@ def train(
                 f"--from {shell_word(left_out[0].name)} takes it all the same"
             )
     if start is not None:
-        _check_own_network(start.config, changes)
+        check_own_network(start.config, changes)
         if spec is None:
-            settings = _preset_for(corpus, start, preset_name, changes)
+            settings = preset_for(corpus, start, preset_name, changes)
         if not as_json:
             as_it_is = spec is None and not changes
-            _print_start(start, no_gain_on_quick(start, preset_name, corpus.text_chars) if as_it_is else "")
+            print_start(start, no_gain_on_quick(start, preset_name, corpus.text_chars) if as_it_is else "")
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
     new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
@@ -474,7 +486,7 @@ def _read_settings(file: str) -> SettingsFile:
         raise
 
 
-def _open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, ...]) -> Corpus:
+def open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, ...]) -> Corpus:
     """Open ``text`` with the given options, and the ``usual`` ones where none are given."""
     if not text:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
@@ -489,7 +501,7 @@ def _open_text_of_run(
     Its own text has to be the one that it was trained on, unchanged, except with other text options or another text to
     validate on: then the sources are read anew.
     """
-    from charlstm.runs.text import open_text
+    from charlstm.runs.text import open_text as text_of_run
 
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
     options = text_options_over(replace(used, **file.text_changes))
@@ -498,7 +510,7 @@ def _open_text_of_run(
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
             with TerminalLine() as bar:
-                return open_text(run, progress=bar.update)
+                return text_of_run(run, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None
     sources = spec.corpus.get("sources", ())
@@ -508,14 +520,14 @@ def _open_text_of_run(
     return load_corpus(sources, options, validation)
 
 
-def _check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:
+def check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:
     name = visible(validation.name, keep="")
     if "val_fraction" in given_changes:
         raise SettingsError(f"val_fraction has no effect, since validation is on {name}: leave it out")
     print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
 
 
-def _preset_for(corpus: Corpus, start: StartModel | None, name: str, changes: dict[str, Any]) -> Settings:
+def preset_for(corpus: Corpus, start: StartModel | None, name: str, changes: dict[str, Any]) -> Settings:
     """The settings of the preset ``name`` for a run on ``corpus`` that begins with the weights of ``start``, with the
     user's ``changes``."""
     from charlstm.runs.start_models import preset_from
@@ -523,7 +535,7 @@ def _preset_for(corpus: Corpus, start: StartModel | None, name: str, changes: di
     return with_given(preset_from(start, name, corpus.text_chars, len(corpus.vocabulary)), changes)
 
 
-def _check_own_network(model: ModelConfig, changes: dict[str, Any]) -> None:
+def check_own_network(model: ModelConfig, changes: dict[str, Any]) -> None:
     """Raises :class:`SettingsError` when ``changes`` request another network than that of the ``model`` that training
     starts from, or initial weights."""
     remedy = "or start from nothing with --from none"
@@ -550,7 +562,7 @@ def _start_of(like: str, spec: RunSpec) -> str:
     )
 
 
-def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
+def print_reading(corpus: Corpus, like: RunSpec | None) -> None:
     """Say what was joined in the text and left out of it, and if the run that the new one is to be ``like`` has read
     the same text in another way."""
     from charlstm.runs.folder import text_names
@@ -577,7 +589,7 @@ def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
             )
 
 
-def _print_start(start: StartModel, about_preset: str) -> None:
+def print_start(start: StartModel, about_preset: str) -> None:
     """Say which weights the run starts from, what they know of the text, and a sentence about the preset."""
     share = percent(start.read or 0)
     read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""

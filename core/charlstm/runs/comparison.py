@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy import typing as npt
 
 from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.series import Curve, RunSeries
@@ -16,6 +18,7 @@ from charlstm.runs.status import RunStatus
 from charlstm.svg import ChartCurve, line_chart
 from charlstm.text.reading import TextOptions
 from charlstm.training.events import Controlled, Paused, Resumed
+from charlstm.training.settings import WITHOUT_EFFECT_ON_LOSS, setting_names, write_setting
 
 Axis = Literal["step", "epochs", "characters", "seconds"]
 
@@ -189,14 +192,95 @@ def _per_step(each: ComparedRun, axis: Axis) -> float:
     return 1.0
 
 
-def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step", *, smoothing: float = SMOOTHING) -> str:
-    """All runs on one chart, as SVG: validation bold, training faint. Empty when there is no curve yet."""
+def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, smoothing: float = SMOOTHING) -> str:
+    """All runs on one chart, as SVG: validation bold, training faint; over a setting :func:`setting_chart`. Empty when
+    there is no curve yet."""
+    if axis not in AXES:
+        known = [each for each in runs if each.status.best_val is not None]
+        return setting_chart(
+            axis, {"a run": [(each.spec.settings.to_dict(), each.status.best_val or 0.0) for each in known]}
+        )
     drawn = []
     for each in runs:
         found = run_curves(each, axis, smoothing=smoothing)
         drawn.append(ChartCurve(each.run.name, found.validation.x, found.validation.y))
         drawn.append(ChartCurve(each.run.name, found.train.x, found.train.y, faint=True))
     return line_chart(drawn, AXES[axis], "loss, nats per character", width=960, height=480)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingAxis:
+    """The values that runs have of a setting, each once, as an axis: numbers are where they are, words at 0, 1, 2."""
+
+    name: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, name: str, values: Iterable[Any]) -> Self:
+        numbers = {value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)}
+        return cls(name, (*sorted(numbers), *sorted({*values} - numbers, key=str)))
+
+    @property
+    def has_words(self) -> bool:
+        return any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in self.values)
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the axis is better logarithmic: for numbers that span a factor of ten."""
+        return not self.has_words and bool(0 < 10 * self.values[0] <= self.values[-1])
+
+    def place(self, value: Any) -> float:
+        """Where ``value`` is, before a logarithm."""
+        return float(self.values.index(value) if self.has_words else value)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places and labels of some of the values."""
+        marks = self.values[:: -(-len(self.values) // 6)]
+        return [(self.place(value), write_setting(self.name, value)) for value in marks]
+
+
+def differing_settings(specs: Sequence[RunSpec]) -> list[str]:
+    """The settings in which runs differ, without those that a sweep does not vary to find a better one."""
+    found = [spec.settings.to_dict() for spec in specs]
+    names = [name for name in setting_names() if name not in WITHOUT_EFFECT_ON_LOSS]
+    return [name for name in names if len({repr(each[name]) for each in found}) > 1]
+
+
+def lowest_losses(axis: SettingAxis, points: Sequence[tuple[Any, float]]) -> Curve:
+    """The lowest loss of each value of a setting, at its place."""
+    lowest: dict[Any, float] = {}
+    for value, loss in points:
+        lowest[value] = min(loss, lowest.get(value, math.inf))
+    values = [value for value in axis.values if value in lowest]
+    places = [axis.place(value) for value in values]
+    return Curve(np.array(places, np.float64), np.array([lowest[value] for value in values], np.float64))
+
+
+def setting_chart(name: str, groups: Mapping[str, Sequence[tuple[Mapping[str, Any], float]]]) -> str:
+    """The losses of runs by the value that each has of the setting ``name``, as SVG; empty where there are no two
+    values with a loss. ``groups``: settings and losses that can be compared, by what they are called; through the
+    lowest ones of the first there is a line."""
+    points = {
+        words: [(settings[name], loss) for settings, loss in rows if math.isfinite(loss)]
+        for words, rows in groups.items()
+    }
+    first = next(iter(points.values()))
+    axis = SettingAxis.of(name, [value for value, _ in first])
+    if len(axis.values) < 2:
+        return ""
+
+    def across(places: Iterable[float]) -> npt.NDArray[np.float64]:
+        found = np.array(list(places), np.float64)
+        return np.log10(found) if axis.is_log else found
+
+    line = lowest_losses(axis, first)
+    curves = [ChartCurve("lowest of each value", across(line.x), line.y)]
+    for words, found in points.items():
+        dots = across(axis.place(value) for value, _ in found), np.array([loss for _, loss in found])
+        curves.append(ChartCurve(words, *dots, dots=True))
+    places, labels = zip(*axis.ticks(), strict=True)
+    ticks = list(zip(across(places).tolist(), labels, strict=True))
+    return line_chart(curves, name, "best loss, nats per character", x_ticks=ticks, height=240)
 
 
 def comparison_csv(runs: Sequence[ComparedRun]) -> str:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from charlstm.training.events import AnyEvent
 
 FORMAT = 1
+SWEEP = "sweep.json"
+"""The file in a folder with the runs of a sweep: see ``runs.sweep``."""
+
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 """The keys of every ``run.json`` of this program; other programs have files of that name, too."""
 
@@ -199,6 +202,11 @@ class Run:
         return self.path / "state.prev.safetensors"
 
     @property
+    def pruned_path(self) -> Path:
+        """An empty file in a run without states, which :func:`prune_run` has deleted: it cannot be continued."""
+        return self.path / "pruned"
+
+    @property
     def text_path(self) -> Path:
         """The text: see ``runs.text``."""
         return self.path / "text.bin"
@@ -242,12 +250,17 @@ class Run:
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
             *(self.text_path, self.model_path, self.state_path, self.previous_state_path, self.notes_path),
-            storage.lock_path(self.notes_path),
+            *(self.pruned_path, storage.lock_path(self.notes_path)),
         )
         names = {path.name for path in own}
         yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
         yield from _own_files(self.snapshots_dir, _is_snapshot)
         yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))
+
+    def prunable(self) -> list[Path]:
+        """The files without which its log and its best model can still be used: states and snapshots."""
+        states = [path for path in (self.state_path, self.previous_state_path) if _is_file(path)]
+        return [*states, *(each.path for each in self.snapshots())]
 
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
@@ -391,17 +404,20 @@ def runs_dir(requested: str | Path | None = None) -> Path:
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:
-    """The runs in ``folder`` (default: :func:`runs_dir`), by name; with ``elsewhere`` also those that were started in
-    other folders by this user and are still there."""
+    """The runs in ``folder`` (default: :func:`runs_dir`) and its sweeps, by name; with ``elsewhere`` also those that
+    were started in other folders by this user and are still there."""
     folder = runs_dir(folder)
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
+        for path in [path for path in found if os.path.isfile(path / SWEEP)]:
+            with contextlib.suppress(OSError):  # as in Run.exists
+                found |= {path / each for each in os.listdir(path)}
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
         if not elsewhere:
             return runs
         place = Path(os.path.realpath(folder))
         if place != folder:  # the index has real paths
-            found |= {place / path.name for path in found}
+            found |= {place / path.relative_to(folder) for path in found}
         return runs + known_runs(found)
     return known_runs() if elsewhere else []
 
@@ -428,7 +444,7 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
         why = "its run.json is not from this program" if run.spec_path.exists() else "it has no run.json"
         raise RunError(f"{text} is a folder but not a run: {why}")
     if not _is_path(text):
-        others = [run for run in known_runs() if composed(run.name) == composed(text)]
+        others = [run for run in list_runs(folder, elsewhere=True) if composed(run.name) == composed(text)]
         if len(others) == 1:
             return others[0]
         if others:
@@ -542,6 +558,27 @@ def delete_run(run: Run) -> list[str]:
             f"what is left is in {run.path}"
         ) from None
     return sorted(path.name for path in _entries(run.path))
+
+
+def prune_run(run: Run) -> int:
+    """Delete the states and snapshots of ``run``, which then can be played but not continued. Returns the bytes that
+    this frees. Raises :class:`RunError` while it has a worker, or when it has no model to keep."""
+    _need_run(run)
+    if not (files := run.prunable()):
+        return 0
+    if not run.model_path.is_file():
+        raise RunError(f"The run {run.name} has no model yet, so it is not pruned: delete it instead")
+    with _without_worker(run, "pruned"):
+        try:
+            freed = sum(path.lstat().st_size for path in files)
+            storage.replace_bytes(run.pruned_path, b"")  # first: else half of it would be resumed from its start
+            for path in files:
+                storage.disk.unlink(path)
+            if run.snapshots_dir.is_dir() and not _entries(run.snapshots_dir):
+                run.snapshots_dir.rmdir()
+        except OSError as error:
+            raise RunError(f"The run {run.name} cannot be pruned: {error.strerror}") from None
+    return freed
 
 
 def left_over(run: Run, names: Sequence[str]) -> str:

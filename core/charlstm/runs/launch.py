@@ -130,7 +130,7 @@ def _create(new: NewRun) -> Run:
     if not settings.ends:
         raise no_end()
     corpus = None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source
-    _check_memory(settings, corpus)
+    check_fits(settings, corpus)
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
     keep = None if corpus is None else functools.partial(keep_text, corpus=corpus)
     return folder.create_run(spec, name=new.name, folder=new.runs_dir, keep_text=keep)
@@ -187,6 +187,11 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if "device" in changes:
         check_device(after.device)
     checkpoint = last_checkpoint(run)
+    if checkpoint is None and run.pruned_path.exists():
+        raise RunError(
+            f"The run {run.name} was pruned: it has its log and its best model, but no state to continue from; start a "
+            "new run from its model"
+        )
     if checkpoint is not None:  # else training has not begun, and every setting may change
         # compared with those of the checkpoint, as the worker does: a resume that failed at its start has changed
         # run.json alone
@@ -260,7 +265,7 @@ def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:
     return RunError(f"The run {run.name} is finished: resume it with more{than or f' {name}'}", advice)
 
 
-def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
+def check_fits(settings: Settings, corpus: Corpus | None) -> None:
     """Raises :class:`SettingsError` for a run that needs more memory than this machine has, before its folder is
     created. Nothing is known of a text that is not open yet; the worker checks again."""
     symbols, chars = 1, 0

@@ -21,9 +21,9 @@ from charlstm.runs.log import EventTail
 from charlstm.runs.models import find_model
 from charlstm.runs.status import RunStatus
 from charlstm.runs.table import runs_html, runs_text
-from charlstm.training.presets import DEFAULT, PRESETS, with_given
+from charlstm.training.presets import DEFAULT, presets, with_given
 from charlstm.training.progress_line import ProgressLine
-from charlstm.training.settings import LENGTH, Settings, check_name
+from charlstm.training.settings import LENGTH, OWN_NETWORK, Settings, check_name
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
@@ -195,7 +195,7 @@ def start_run(
     if preset is None:
         preset = DEFAULT if isinstance(settings, Mapping) else "custom"
     with arguments.disk_errors("The folder of runs", "" if runs_dir is None else runs_dir, error=RunError):
-        if preset in PRESETS or model_from == BEST or not isinstance(settings, Settings):
+        if preset in presets() or model_from == BEST or not isinstance(settings, Settings):
             if isinstance(source, Mapping):
                 source = reopen_corpus(source)
             elif not isinstance(source, Corpus):
@@ -226,12 +226,12 @@ def _as_the_command(
 ) -> tuple[Settings, Path | None]:
     """The settings of a new run on ``corpus`` and the file of the model that it starts from, for the arguments of
     :func:`start_run`."""
-    from charlstm.runs.start_models import OWN_NETWORK, find_start, preset_from, starts_from_model
+    from charlstm.runs.start_models import find_start, preset_from, starts_from_model
 
     own = asked if isinstance(asked, Settings) else None
     folder = None if runs_dir is None else Path(runs_dir)
     word = None if model_from is None else os.fspath(model_from)
-    if own is not None and preset not in PRESETS:
+    if own is not None and preset not in presets():
         start = find_start(word, corpus, own, folder)
         return own, None if start is None else start.path
     sizes = corpus.text_chars, len(corpus.vocabulary)

@@ -27,8 +27,8 @@ from charlstm.text.batches import trained_texts
 from charlstm.text.corpus import Corpus, Span, TextSplit
 from charlstm.text.read_before import is_much
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.presets import DEFAULT, PRESETS, preset
-from charlstm.training.settings import Settings
+from charlstm.training.presets import DEFAULT, preset, presets
+from charlstm.training.settings import OWN_NETWORK, Settings
 from charlstm.training.text_warnings import read_share
 
 PASSAGES, LENGTH, WARM_UP = 40, 160, 32
@@ -110,7 +110,7 @@ def expected_losses(
 
 def no_gain_on_quick(start: StartModel, preset_name: str, text_chars: int) -> str:
     """A sentence where a longer preset, as it is, is known to gain nothing on ``quick``; else empty."""
-    longer = PRESETS[preset_name].from_model is not None and preset_name != DEFAULT
+    longer = presets()[preset_name].from_model is not None and preset_name != DEFAULT
     if not longer or not start.knows_such_text or text_chars > SHORT_TEXT:
         return ""
     return "On so short a text the loss will be that of quick"
@@ -194,16 +194,13 @@ def best_start(
 NOTHING, BEST = "none", "auto"
 """What ``--from`` takes besides a model: random weights, and the best start there is."""
 
-OWN_NETWORK = frozenset(("hidden_size", "num_layers", "init"))
-"""Who sets one of these wants a network of their own, so the run starts from nothing unless a model is asked for."""
-
 
 def starts_from_model(word: str | None, preset_name: str, given: Collection[str] = ()) -> bool:
     """Whether a new run may start from a model: if one is asked for with ``word`` (see :func:`find_start`), or if the
     preset is one that does and no setting of those ``given`` asks for a network of one's own."""
     if word is not None:
         return word != NOTHING
-    return PRESETS[preset_name].from_model is not None and not OWN_NETWORK.intersection(given)
+    return presets()[preset_name].from_model is not None and not OWN_NETWORK.intersection(given)
 
 
 def find_start(

@@ -1,4 +1,4 @@
-"""Presets: complete settings for one minute, ten minutes and two hours, and those of the reference script.
+"""Presets: complete settings for one minute, ten minutes and two hours, those of the reference script, and the user's.
 
 The timed presets adapt to the size of the text, because a network overfits a small text sooner. How they were found is
 in ``docs/presets.md``. What a preset costs on this machine is computed by ``estimate``.
@@ -6,16 +6,23 @@ in ``docs/presets.md``. What a preset costs on this machine is computed by ``est
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.fields import MAX_INTEGER
-from charlstm.training.settings import LENGTH, Settings
+from charlstm.paths import config_path
+from charlstm.storage import FileStamp
+from charlstm.toml_files import TomlFile, read_toml, value_words
+from charlstm.training.settings import LENGTH, OWN_NETWORK, Settings, parse_setting, write_setting
 
 if TYPE_CHECKING:
     from charlstm.model.file import ModelConfig
@@ -27,13 +34,16 @@ class Preset:
     """A preset; ``about`` is one line for lists and help, ``settings`` takes the sizes of text and vocabulary.
 
     ``from_model`` takes those settings and the size of the text, and returns the settings for a start from a model that
-    predicts the text already; ``None`` for a preset that starts from nothing unless asked.
+    predicts the text already; ``None`` for a preset that starts from nothing unless asked. One of the user's has the
+    preset that it is based on, and its ``changes``.
     """
 
     name: str
     about: str
     settings: Callable[[int, int], Settings]
     from_model: Callable[[Settings, int], Settings] | None = None
+    base: str = ""
+    changes: tuple[tuple[str, Any], ...] = ()
 
 
 def preset(
@@ -48,7 +58,7 @@ def preset(
     ``TextOptions()``, as the command and the app do for it.
 
     Args:
-        name: ``"quick"``, ``"standard"``, ``"best"`` or ``"reference"``.
+        name: ``"quick"``, ``"standard"``, ``"best"``, ``"reference"`` or one of the user's configuration.
         chars: characters of the text, with the held-out part.
         vocab_size: how many of them are distinct.
         start_from: a model that predicts the text already and that training will start from: the model, what
@@ -58,8 +68,9 @@ def preset(
         SettingsError: an unknown name, or a size that is not a whole number of at least 0.
         ModelError, RunError: as :func:`charlstm.load_model`.
     """
-    if not isinstance(name, str) or name not in PRESETS:
-        raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
+    known = presets()
+    if not isinstance(name, str) or name not in known:
+        raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(known)}")
     chars = arguments.number("chars", chars, 0, MAX_INTEGER, error=SettingsError)
     vocab_size = arguments.number("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError)
     if start_from is not None:
@@ -67,12 +78,11 @@ def preset(
         from charlstm.model.given import given_model
 
         start_from = start_from if isinstance(start_from, ModelConfig) else given_model(start_from).config
-    return _known(name, chars, vocab_size, start_from)
+    return _settings(known[name], chars, vocab_size, start_from)
 
 
 @lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
-def _known(name: str, chars: int, vocab_size: int, start_from: ModelConfig | None) -> Settings:
-    found = PRESETS[name]
+def _settings(found: Preset, chars: int, vocab_size: int, start_from: ModelConfig | None) -> Settings:
     settings = found.settings(chars, vocab_size)
     if start_from is None:
         return settings
@@ -248,4 +258,81 @@ PRESETS: dict[str, Preset] = {
         Preset("reference", "the well-known script: 2 × 512, Adam, three epochs", _reference),
     )
 }
-"""All presets by name, in the order in which they are shown."""
+"""The presets of the program by name, in the order in which they are shown."""
+
+
+def presets() -> dict[str, Preset]:
+    """All presets by name: those of the program, then those of the user's configuration. What is wrong there is left
+    out; :func:`own_presets` says it."""
+    path = config_path()
+    try:
+        stamp = FileStamp.of(os.stat(path))
+    except OSError:
+        return dict(PRESETS)
+    return PRESETS | {each.name: each for each in _configured(str(path), stamp)}
+
+
+@lru_cache(maxsize=1)  # until the file changes
+def _configured(path: str, _: FileStamp) -> tuple[Preset, ...]:
+    try:
+        return own_presets(read_toml(Path(path), "configuration"))[0]
+    except SettingsError:
+        return ()
+
+
+def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
+    """The presets of the tables ``[presets.NAME]`` of a configuration file, and a sentence for each wrong entry, which
+    leaves out its preset."""
+    tables = file.entries.get("presets", {})
+    if not isinstance(tables, dict):
+        return (), (file.located("", "presets", "presets are tables: write [presets.NAME], and settings below it"),)
+    found, problems = [], []
+    for name, table in tables.items():
+        place: tuple[str, str] = ("", f"presets.{name}") if isinstance(table, dict) else ("presets", name)
+        try:
+            if not re.fullmatch(r"\w[\w.+-]{0,39}", name) or name in (*PRESETS, "custom"):
+                words = "use letters, digits, - and _, and no name of a preset of the program"
+                raise SettingsError(f"{name} cannot name a preset of your own: {words}")
+            if not isinstance(table, dict):
+                raise SettingsError(f"{name} is a table: write [presets.{name}], and settings below it")
+            changes = {}
+            for entry, value in table.items():
+                place = (f"presets.{name}", entry)
+                if entry == "preset":
+                    if value not in PRESETS:
+                        raise SettingsError(f"preset is {' or '.join(PRESETS)}, not {value!r}")
+                else:
+                    changes[entry] = parse_setting(entry, value_words(value))
+            place = ("", f"presets.{name}")  # what follows is wrong with all of them together
+            found.append(own_preset(name, table.get("preset", DEFAULT), changes))
+        except SettingsError as error:
+            problems.append(file.located(*place, error))
+    return tuple(found), tuple(problems)
+
+
+def own_preset(name: str, base: str, changes: Mapping[str, Any]) -> Preset:
+    """The preset ``base`` with ``changes``. Raises :class:`SettingsError` when these do not go together."""
+    known = PRESETS[base]
+    with_given(known.settings(1_000_000, 100), changes)
+    from_model = known.from_model
+    listed = ", ".join(f"{each}={write_setting(each, value)}" for each, value in changes.items())
+    return Preset(
+        name,
+        f"{base} with {listed}" if listed else base,
+        lambda chars, symbols: with_given(known.settings(chars, symbols), changes),
+        None
+        if from_model is None or OWN_NETWORK & changes.keys()
+        else lambda settings, chars: with_given(from_model(settings, chars), changes),
+        base,
+        tuple(changes.items()),
+    )
+
+
+def preset_table(name: str, base: str, changes: Mapping[str, Any]) -> str:
+    """What :func:`own_presets` reads: a preset of the user's as TOML, with its settings as they are written."""
+    lines = [f"[presets.{name}]", f'preset = "{base}"']
+    for each, value in changes.items():
+        words = write_setting(each, value)
+        bare = isinstance(value, (bool, int, float))
+        lines.append(f"{each} = {words if bare else json.dumps(words)}")
+    return "\n".join(lines)

@@ -274,6 +274,9 @@ class Settings:
 LENGTH = {"epochs", "max_steps", "max_minutes"}
 """Settings that limit the length of a run; the first limit that is reached ends it."""
 
+OWN_NETWORK = frozenset(("hidden_size", "num_layers", "init"))
+"""Settings of the network's own: a run in which one is set starts from nothing unless a model is asked for."""
+
 WITHOUT_EFFECT_ON_LOSS = {
     "calibrate",
     "patience",

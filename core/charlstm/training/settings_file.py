@@ -15,7 +15,7 @@ from typing import Any
 from charlstm import arguments
 from charlstm.errors import CharLSTMError, SettingsError
 from charlstm.text.reading import TextOptions
-from charlstm.toml_files import read_toml
+from charlstm.toml_files import read_toml, value_words
 from charlstm.training.presets import DEFAULT, preset, with_given
 from charlstm.training.settings import Settings, parse_setting
 
@@ -81,11 +81,6 @@ def _preset(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """A value as :func:`parse_setting` takes it."""
     if isinstance(value, dict):
         raise SettingsError("This is a table, and the settings are at the top of the file: move its entries there")
-    if isinstance(value, bool):
-        return str(value).lower()
-    if not isinstance(value, (int, float, str)):
-        raise SettingsError("A setting is a number, a word in quotes, true or false")
-    return str(value)
+    return value_words(value)

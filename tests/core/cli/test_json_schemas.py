@@ -80,6 +80,8 @@ compare | compare fox
 log | log fox --to tensorboard
 log | log fox --to csv
 log | log fox --to jsonl --out fox.jsonl
+sweep | sweep data/fox.txt --grid lr=1e-3,1e-2 --max-steps 4 --set hidden_size=4 --set threads=1 --set kernel=nn
+prune | prune fox
 cells | cells fox data/fox.txt
 cells --probe | cells fox data/fox.txt --probe blank
 cells --snapshots | cells fox data/fox.txt --snapshots

@@ -7,7 +7,9 @@ import string
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -16,8 +18,20 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from charlstm.display import plural, visible
-from charlstm.runs.comparison import AXES, Axis, ComparedRun, RunCurves, loss_at, run_curves
+from charlstm.runs.comparison import (
+    AXES,
+    Axis,
+    ComparedRun,
+    RunCurves,
+    SettingAxis,
+    differing_settings,
+    loss_at,
+    lowest_losses,
+    run_curves,
+)
+from charlstm.runs.series import Curve
 from charlstm.training.events import ESTIMATE
+from charlstm.training.settings import write_setting
 from charlstm_tui.background import in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart
 from charlstm_tui.formatting import clock, count, loss, shorten
@@ -48,7 +62,8 @@ class OverlayPane(View):
 
     runs: reactive[tuple[tuple[RunView, RunDetails], ...]] = reactive((), init=False)
     """The runs whose folder has been read, in the order of their letters."""
-    axis: reactive[Axis] = reactive("step", init=False)
+    axis: reactive[str] = reactive("step", init=False)
+    """What the chart is drawn over: one of :data:`AXES`, or a setting in which the runs differ."""
     smoothing: reactive[int] = reactive(2, init=False)
     raw: reactive[bool] = reactive(False, init=False)
     """Whether every logged loss stands behind the smoothed training curves."""
@@ -129,7 +144,7 @@ class OverlayPane(View):
 
     def watch_axis(self) -> None:
         self.chart.point(None)
-        self.chart.set_view(seconds=self.axis == "seconds", x_name=AXIS_NAMES[self.axis], zoom=0)
+        self.chart.set_view(seconds=self.axis == "seconds", x_name=self._axis_name, zoom=0, log_x=self._is_log)
         self._read_curves()
 
     def watch_smoothing(self) -> None:
@@ -149,7 +164,7 @@ class OverlayPane(View):
         self._show_words()
 
     def on_mount(self) -> None:
-        self.chart.set_view(x_name=AXIS_NAMES[self.axis], bits=self.bits)
+        self.chart.set_view(x_name=self._axis_name, bits=self.bits)
         self._read_curves()
 
     def on_resize(self) -> None:
@@ -160,13 +175,52 @@ class OverlayPane(View):
 
     async def _compute(self) -> None:
         """Smooth on another thread: twenty long runs take a tenth of a second."""
-        runs, axis, weight = self.runs, self.axis, SMOOTHING[self.smoothing][1]
+        runs, weight = self.runs, SMOOTHING[self.smoothing][1]
+        axis: Axis = self.axis if self.axis in AXES else "step"
         compared = [_compared(view, details) for view, details in runs]
         self._curves = await in_thread(lambda check: [run_curves(each, axis, smoothing=weight) for each in compared])
         self._drawn = runs
         self._show_curves()
 
+    @property
+    def _setting(self) -> SettingAxis | None:
+        """The setting that the chart is drawn over, if it is one."""
+        if self.axis in AXES or not self.runs:
+            return None
+        values = [_value(details, self.axis) for view, details in self.runs if view.status.best_val is not None]
+        return SettingAxis.of(self.axis, values) if values else None
+
+    @property
+    def _is_log(self) -> bool:
+        return (setting := self._setting) is not None and setting.is_log
+
+    @property
+    def _axis_name(self) -> str:
+        """What stands below the chart."""
+        setting = self._setting
+        if setting is None or not setting.has_words:
+            return AXIS_NAMES.get(cast(Axis, self.axis), self.axis)
+        return f"{self.axis}: {', '.join(f'{place:g} {label}' for place, label in setting.ticks())}"
+
+    def _show_setting(self, setting: SettingAxis) -> None:
+        """Draw the best loss of each run, as its letter, at its value of a setting, and a line through the lowest of
+        those that are finished: others have learnt less."""
+        points, drawn = [], []
+        for number, (view, details) in enumerate(self._drawn):
+            if (best := view.status.best_val) is None:
+                continue
+            value = _value(details, self.axis)
+            points += [(value, best)] * (view.status.state == "finished")
+            here = Curve(np.array([setting.place(value)]), np.array([best]))
+            drawn.append(ChartRun(LETTERS[number], number, here))
+        drawn.sort(key=lambda run: run.colour == self.selected)
+        self.chart.show(ChartData(train=lowest_losses(setting, points), runs=tuple(drawn)))
+        self._show_words()
+
     def _show_curves(self) -> None:
+        if (setting := self._setting) is not None and self._drawn == self.runs:
+            self._show_setting(setting)
+            return
         drawn = []
         for number, curves in enumerate(self._curves):
             only_validation = self.selected not in (None, number)
@@ -199,17 +253,19 @@ class OverlayPane(View):
         first = "the first " if self._left_out else ""
         left = f" of {len(self._drawn) + self._left_out + self.unread}" if self._left_out else ""
         state = [
-            f" {first}{plural(len(self._drawn), 'run')}{left} over {AXIS_NAMES[self.axis]}",
+            f" {first}{plural(len(self._drawn), 'run')}{left} over {AXIS_NAMES.get(cast(Axis, self.axis), self.axis)}",
             f"reading {self.unread} more" if self.unread else "",
             zoom,
             f"log scale: {logarithmic}" if logarithmic else "",
-            f"smoothing: {SMOOTHING[self.smoothing][0]}",
+            f"smoothing: {SMOOTHING[self.smoothing][0]}" if self._setting is None else "",
             "with raw losses" if self.raw else "",
         ]
         line = Content(" · ".join(filter(None, state)))
         kinds = {mark.kind for curves in self._curves for mark in curves.marks}
         marks = ["◆ best", *(f"{sign} {words}" for kind, (sign, words) in MARKS.items() if kind in kinds)]
         marks += ["bold: validation", "faint: training"]
+        if self._setting is not None:
+            marks = ["letters: best losses", "line: lowest of finished runs"]
         while marks:
             words = "  ".join(marks) + " "
             if line.cell_length + len(words) + 2 <= self.size.width:
@@ -227,7 +283,7 @@ class OverlayPane(View):
 
         place = shorten(self._place(cursor), name_width).ljust(name_width)
         lines = [Content.styled(f"   {place}{figures('train', 'valid', 'best')}", "$quiet")]
-        for number, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
+        for number, ((view, details), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
             train, validation = (
                 _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
                 for curve in (curves.train, curves.validation)
@@ -240,7 +296,8 @@ class OverlayPane(View):
                 _figure(best, self.bits, mark=status.mark),
             )
             letter = (LETTERS[number], f"bold $run-{number % RUN_COLOURS}")
-            name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
+            value = f"{write_setting(self.axis, _value(details, self.axis))} · " if self._setting else ""
+            name = shorten(visible(f"{value}{view.name}", keep=""), name_width).ljust(name_width)
             named = (f" {name}", "bold" if chosen else "")
             lines.append(Content.assemble("›" if chosen else " ", letter, named, losses))
         return Content("\n").join(lines)
@@ -265,7 +322,7 @@ class OverlayPane(View):
         self._point(event.x)
 
     def _point(self, x: float | None) -> None:
-        self.chart.point(x)
+        self.chart.point(None if self._setting else x)
         self._show_words()
 
     def do_cursor(self, columns: int) -> None:
@@ -285,9 +342,9 @@ class OverlayPane(View):
             self._list.scroll_to(y=self.selected, animate=False)
 
     def do_overlay_axis(self) -> None:
-        """Draw over the next of steps, epochs, characters and time."""
-        axes = list(AXES)
-        self.axis = axes[(axes.index(self.axis) + 1) % len(axes)]
+        """Draw over the next of steps, epochs, characters and time, and of the settings in which the runs differ."""
+        axes = [*AXES, *differing_settings([details.spec for _, details in self.runs if details.spec is not None])]
+        self.axis = axes[(axes.index(self.axis) + 1) % len(axes)] if self.axis in axes else axes[0]
 
     def do_overlay_smoothing(self) -> None:
         """Smooth the training curves more, and after the strongest not at all."""
@@ -324,6 +381,11 @@ class OverlayPane(View):
 def _compared(view: RunView, details: RunDetails) -> ComparedRun:
     assert details.spec is not None
     return ComparedRun(view.run, details.spec, view.status, details.series)
+
+
+def _value(details: RunDetails, name: str) -> Any:
+    assert details.spec is not None
+    return getattr(details.spec.settings, name)
 
 
 def _last(values: Sequence[float]) -> float:

@@ -191,7 +191,7 @@ class TableView(RunActions):
     def _update_head(self) -> None:
         total, shown = len(self.runs), len(self._rows.rows)
         number = f"{shown} of {plural(total, 'run')}" if shown != total else plural(total, "run")
-        elsewhere = sum(run.path.parent != self._runs_dir for run in self.runs)
+        elsewhere = sum(not run.path.is_relative_to(self._runs_dir) for run in self.runs)
         facts = f"{number}{f', {elsewhere:,} of them in other folders' if elsewhere else ''}"
         facts += f" · {size(sum(run.size for run in self.runs))}"
         place = visible(home(self._runs_dir), keep="")

@@ -16,7 +16,6 @@ from charlstm.display import percent, plural, visible
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.start_models import (
     NOTHING,
-    OWN_NETWORK,
     StartModel,
     no_gain_on_quick,
     preset_from,
@@ -27,7 +26,7 @@ from charlstm.text.corpus import split_text
 from charlstm.training.estimate import batch_shape
 from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, lifted_limits
-from charlstm.training.settings import Settings, write_setting
+from charlstm.training.settings import OWN_NETWORK, Settings, write_setting
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import CorpusChoice, Stamps
 from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate, loss, shorten, unit

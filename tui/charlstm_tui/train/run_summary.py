@@ -18,7 +18,7 @@ from charlstm.runs.verdict import STUCK_NEAR, Flaw, NextStep, Verdict, judge
 from charlstm.text import read_before
 from charlstm.training.ending import RISKY_RATE, rate_was_too_high
 from charlstm.training.events import Sampled
-from charlstm.training.presets import PRESETS, preset
+from charlstm.training.presets import preset, presets
 from charlstm.training.settings import LENGTH
 from charlstm_tui import formatting
 from charlstm_tui.actions import key_of
@@ -270,7 +270,7 @@ def train_curve_words(series: RunSeries, spec: RunSpec | None, smoothed: bool) -
 
 def _is_risky(spec: RunSpec | None) -> bool:
     """Whether the learning rate of a run is so many times that of its preset that it is likely to be too high."""
-    return spec is not None and spec.preset in PRESETS and spec.settings.lr >= RISKY_RATE * preset(spec.preset).lr
+    return spec is not None and spec.preset in presets() and spec.settings.lr >= RISKY_RATE * preset(spec.preset).lr
 
 
 def _times(series: RunSeries, spec: RunSpec | None) -> str:

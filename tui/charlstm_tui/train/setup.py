@@ -18,7 +18,7 @@ from charlstm.runs.start_models import StartModel, expected_losses
 from charlstm.text.reading import USUAL
 from charlstm.training.ending import risk_words
 from charlstm.training.estimate import memory_bytes
-from charlstm.training.presets import PRESETS
+from charlstm.training.presets import presets
 from charlstm.training.settings import Settings, write_setting
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.run_watcher import RunView
@@ -209,7 +209,7 @@ class Setup:
 
     def preset_facts(self) -> list[PresetFacts]:
         """What each preset costs, as far as it is known."""
-        return [self._preset_facts(name, name == self.choices.preset) for name in PRESETS]
+        return [self._preset_facts(name, name == self.choices.preset) for name in presets()]
 
     def _preset_facts(self, name: str, chosen: bool) -> PresetFacts:
         facts, changed = self.facts, chosen and self.changes > 0
@@ -222,7 +222,7 @@ class Setup:
             memory = memory_bytes(settings, facts.chars, symbols)
         return PresetFacts(
             name=name,
-            about=f"changed from {name}" if changed else PRESETS[name].about,
+            about=f"changed from {name}" if changed else presets()[name].about,
             network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
             parameters=None if network is None else network.parameters,
             seconds=number(costs, "seconds") or planned_seconds(settings),

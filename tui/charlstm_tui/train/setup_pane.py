@@ -31,7 +31,7 @@ from charlstm.runs.queue import add_new_run, begin_or_wait
 from charlstm.runs.start_models import StartModel, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
-from charlstm.training.presets import DEFAULT, PRESETS, preset
+from charlstm.training.presets import DEFAULT, preset, presets
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
@@ -253,12 +253,12 @@ class SetupPane(View):
 
     def do_preset(self, by: int) -> None:
         """To the next (1) or previous (-1) preset."""
-        names, choices = list(PRESETS), self.state.choices
+        names, choices = list(presets()), self.state.choices
         self.choose(replace(choices, preset=names[(names.index(choices.preset) + by) % len(names)]))
 
     @on(PresetList.Chosen)
     def _chosen(self, event: PresetList.Chosen) -> None:
-        self.choose(replace(self.state.choices, preset=list(PRESETS)[event.index]))
+        self.choose(replace(self.state.choices, preset=list(presets())[event.index]))
 
     def do_reset(self) -> None:
         """Back to the preset as it is, and to the weights that it starts from."""
@@ -431,8 +431,8 @@ class SetupPane(View):
             return
         self._head_line.update(head_line(state, self.size.width))
         name, changed = state.choices.preset, state.changes > 0
-        self._presets.show(state.preset_facts(), list(PRESETS).index(name))
-        name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
+        self._presets.show(state.preset_facts(), list(presets()).index(name))
+        name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{presets()[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
         words = start_words(state.choices, state.facts, self.bits, state.expected_losses())
         self._start_line.display = bool(words)

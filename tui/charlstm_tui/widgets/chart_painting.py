@@ -544,7 +544,7 @@ def _axes(
     limit = left + columns - len(name) - 1
     count = max(2, min(10, columns // 12))
     if x.log:
-        ticks = log_ticks(max(x.low, 1e-3), x.high, count)
+        ticks = log_ticks(max(x.low, 1e-9), x.high, count)
     else:
         ticks = _clock_ticks(x.low, x.high, count) if view.seconds else nice_ticks(x.low, x.high, count)
     free = 0
