@@ -398,6 +398,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     """
     from charlstm.cli.training_view import EventView, ring
     from charlstm.runs.log import EventTail
+    from charlstm.runs.notifications import end_words
     from charlstm.training.events import Validated
 
     found = find_run(run, runs_dir)
@@ -430,7 +431,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
         if not as_json and remark:
             view.print_line(f"{found.name} ({status.state}): {remark}")
     if was_alive:
-        ring(found.name, status)
+        ring(end_words(found.name, status))
 
 
 @click.command()

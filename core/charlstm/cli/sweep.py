@@ -112,6 +112,8 @@ def sweep(
 
     With --json: the runs with settings and losses, the best one and its preset.
     """
+    from charlstm.cli.training_view import ring
+    from charlstm.runs.notifications import SHORTEST
     from charlstm.runs.sweep import Sweep, standing, sweep_chart
 
     check_stdout(as_json, out=out)
@@ -139,6 +141,7 @@ def sweep(
     if not as_json:
         print_note(f"Sweep {found.spec.name} of {plural(len(found.spec.trials), 'run')} in {found.path}")
     view = SweepView(found.spec, enabled=not as_json, plain=plain)
+    began = time.monotonic()
     try:
         for number, so_far in found.train(corpus):
             view.show(number, so_far)
@@ -158,6 +161,8 @@ def sweep(
     if not now.left:
         raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
     result = _result(found, results, now)
+    if time.monotonic() - began >= SHORTEST:
+        ring(f"{found.spec.name} has finished: the best is {result['best']}")
     if out != "-":
         print_result(as_json, result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
     if not as_json:

@@ -422,6 +422,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView, ring
     from charlstm.errors import RunError
+    from charlstm.runs.notifications import end_words
     from charlstm.runs.series import RunSeries
     from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
@@ -444,7 +445,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
             if isinstance(event, Controlled) and event.id.startswith("SIG"):
                 ended_by = event.id
             view.show([event])
-    ring(run.name, run.status())
+    ring(end_words(run.name, run.status()))
     if isinstance(last, Failed):
         raise RunError(last.message)
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full

@@ -221,9 +221,9 @@ class EventView:
         return None if self._spec is None else predict(self.series, self._spec)
 
 
-def ring(name: str, status: RunStatus) -> None:
-    """Tell in the terminal on stderr that the run ``name`` has ended, as the user's configuration says."""
-    if sys.stderr.isatty() and (words := notifications.end_words(name, status)):
+def ring(words: str) -> None:
+    """Tell in the terminal on stderr what has ended, as the user's configuration says; nothing without words."""
+    if words and sys.stderr.isatty():
         sequence = notifications.terminal_sequence(words, load_config()[0].notify)
         print(sequence, end="", file=sys.stderr, flush=True)
 

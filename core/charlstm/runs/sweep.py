@@ -27,7 +27,7 @@ from charlstm import storage
 from charlstm.errors import Advice, NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.model.file import ModelConfig
-from charlstm.runs import folder, launch
+from charlstm.runs import folder, launch, notifications, queue
 from charlstm.runs.comparison import setting_chart
 from charlstm.runs.folder import SWEEP, Run, prune_run
 from charlstm.runs.names import check_name, next_name
@@ -293,18 +293,19 @@ class Sweep:
 
     def train(self, corpus: Corpus | None = None) -> Iterator[tuple[int, list[Trial]]]:
         """Train until the sweep is over, and yield the number of the run that trains and how far all of them are, when
-        it is taken up and after each of its events. Runs that are out are pruned.
+        it is taken up and after each of its events. Runs that are out are pruned. At the end the program of
+        ``on_end`` gets the best run, and the queue goes on.
 
         Raises :class:`KeyboardInterrupt` after a signal, when the run has written its checkpoint, and
         :class:`RunError` when a run was stopped otherwise or cannot be trained.
         """
-        trials = self.trials()
+        trials, began = self.trials(), False
         while (number := (now := standing(trials, self.spec.shares)).next) is not None:
             self._prune(now, trials)
-            run = self._prepared(number, corpus)
+            run, began = self._prepared(number, corpus), True
             yield number, trials
             series, last, signal, reached = RunSeries.of(run.events()), None, "", False
-            with contextlib.closing(run_foreground(run)) as events:
+            with contextlib.closing(run_foreground(run, of_many=True)) as events:
                 for event in events:
                     series.feed([event])
                     trials[number], last = Trial.of(series), event
@@ -319,6 +320,11 @@ class Sweep:
             if not reached and (last is None or (isinstance(last, Finished) and last.reason == "stopped")):
                 raise RunError(f"The run {run.name} was stopped, and with it the sweep {self.spec.name}")
         self._prune(now, trials)
+        if now.left and began:
+            best = self.run(now.left[0])
+            if problem := notifications.call_on_end(best):
+                storage.append_line(best.log_path, problem.encode())
+            queue.start_next()
 
     def _prepared(self, number: int, corpus: Corpus | None) -> Run:
         """The run with this number, created if need be."""

@@ -53,10 +53,15 @@ if TYPE_CHECKING:
 
 
 def run_foreground(
-    run: Run, *, changes: Mapping[str, Any] | None = None, show_validation: ShowValidation | None = None
+    run: Run,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    show_validation: ShowValidation | None = None,
+    of_many: bool = False,
 ) -> Generator[Event]:
     """Train ``run`` in this process, from its start or from its last checkpoint, and yield every event once it is in
-    the log. ``show_validation`` is called in the final validation, which has no events.
+    the log. ``show_validation`` is called in the final validation, which has no events. After one ``of_many``, as of a
+    sweep, neither the queue goes on nor is the program of ``on_end`` called: that is the caller's to do.
 
     The last event is ``finished`` or ``failed``, unless the run is stopped before training begins or while nothing can
     be written. The first SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends the run; a second, or one before there
@@ -66,9 +71,11 @@ def run_foreground(
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)
-    with StopSignals() as signals, _turn(run, signals):
+    with StopSignals() as signals, contextlib.nullcontext() if of_many else _turn(run, signals):
         read = launch.control_size(run)
-        began = yield from _work(run, changes, read, signals, foreground=True, show_validation=show_validation)
+        began = yield from _work(
+            run, changes, read, signals, foreground=True, show_validation=show_validation, of_many=of_many
+        )
         if signals.requested is not None and not began:  # no event says that a signal ended the run
             raise KeyboardInterrupt(signals.requested)
 
@@ -139,9 +146,10 @@ def _work(
     *,
     foreground: bool,
     show_validation: ShowValidation | None = None,
+    of_many: bool = False,
 ) -> Generator[Event, None, bool]:
     """Take the run's lock, start the heartbeat, open the log, train, release all of them, and call the program of
-    ``on_end``. Returns whether there was an event.
+    ``on_end``, unless the run is one ``of_many``. Returns whether there was an event.
 
     ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``foreground``: somebody waits for
     this process, and torchrun may have started others with it.
@@ -168,7 +176,8 @@ def _work(
             if ended and (problem := notifications.call_on_end(run)):
                 _append_to_worker_log(run, problem)
 
-        unlocked.callback(call_on_end)
+        if not of_many:
+            unlocked.callback(call_on_end)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         _append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
         try:
