@@ -14,6 +14,7 @@ import pytest
 
 from charlstm.config import load_config
 from charlstm.paths import config_path
+from charlstm.runs import notifications, queue
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.notes import read_notes
 from charlstm.runs.sweep import Sweep
@@ -29,11 +30,18 @@ def files(run: Run) -> set[str]:
     return {path.name for path in run.path.iterdir()}
 
 
-def test_sweep_trains_every_combination_and_keeps_only_the_best_whole(workspace: Path, cli: Cli) -> None:
-    result = cli.json("sweep", *GRID, *SMALL, "--name", "all", "--out", "all.svg")
+def test_sweep_trains_every_combination_and_keeps_only_the_best_whole(
+    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(notifications, "call_on_end", lambda run: ended.append(run.name) or "")
+        patch.setattr(queue, "start_next", lambda: ended.append("queue"))
+        result = cli.json("sweep", *GRID, *SMALL, "--name", "all", "--out", "all.svg")
     assert [row["settings"]["hidden_size"] for row in result["runs"]] == [4, 8, 4, 8]
     losses = {row["name"]: row["best_loss"] for row in result["runs"]}
     assert result["best"] == min(losses, key=lambda name: losses[name])
+    assert ended == [result["best"], "queue"]  # once, not after each run
     assert Path("all.svg").read_text().startswith("<svg")
     for row in result["runs"]:
         run = find_run(row["path"])
