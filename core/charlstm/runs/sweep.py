@@ -322,9 +322,14 @@ class Sweep:
         self._prune(now, trials)
         if now.left and began:
             best = self.run(now.left[0])
-            if problem := notifications.call_on_end(best):
-                storage.append_line(best.log_path, problem.encode())
-            queue.start_next()
+            problems = [notifications.call_on_end(best)]
+            try:
+                queue.start_next()
+            except RunError as error:
+                problems.append(str(error))
+            with contextlib.suppress(OSError):  # a full disk: they are no errors of the sweep
+                for problem in filter(None, problems):
+                    storage.append_line(best.log_path, problem.encode())
 
     def _prepared(self, number: int, corpus: Corpus | None) -> Run:
         """The run with this number, created if need be."""
