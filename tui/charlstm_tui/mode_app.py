@@ -33,6 +33,7 @@ from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.safe_workers import JobFailed, SafeWorkers
 from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.terminal import write_to_terminal
 from charlstm_tui.widgets.find import Search
 from charlstm_tui.widgets.split import Split
 
@@ -263,8 +264,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def _ring(self, words: str) -> None:
         """Tell these words in the terminal, as the configuration says, unless somebody looks at the app."""
-        if self._driver is not None and not (self.tells_focus and self.app_focus):
-            self._driver.write(terminal_sequence(words, self.config.notify))
+        if not (self.tells_focus and self.app_focus):
+            write_to_terminal(self, terminal_sequence(words, self.config.notify))
 
     @property
     def mode_screen(self) -> Mode | None:

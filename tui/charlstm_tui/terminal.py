@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from textual.app import App
 from textual.drivers import linux_driver
 from textual.events import Paste
 from textual.message import Message
@@ -63,6 +64,12 @@ def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) ->
             target=_watch, args=(sys.__stdin__.fileno(), hung_up), name="charlstm-hangup", daemon=True
         )
         watch.start()
+
+
+def write_to_terminal(app: App[object], sequence: str) -> None:
+    """Write a control sequence to the terminal of ``app``, between what the app draws."""
+    if (driver := app._driver) is not None:  # Textual has a method for the bell alone
+        driver.write(sequence)
 
 
 def tolerate_invalid_input(question: BackgroundQuestion | None = None) -> None:

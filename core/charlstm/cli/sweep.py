@@ -59,7 +59,7 @@ REDRAW = 0.5
     multiple=True,
     help="With --random: draw a setting from A to B; repeatable.",
 )
-@integer_option("--random", "draws", minimum=2, help="Draw N combinations instead of trying all.")
+@integer_option("--random", "draws", minimum=2, maximum=999, help="Draw N combinations instead of trying all.")
 @click.option(
     "--halving",
     is_flag=True,

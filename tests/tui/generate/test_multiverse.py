@@ -99,7 +99,9 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         assert len(taken) == 3
         await it.press("left", "left")
         assert (view.zoomed, view.chosen) == ("", chosen)
-        await it.press("plus", "right", "enter", gives=text[:start] + taken)
+        await it.press("plus")
+        await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
+        await it.press("right", "enter", gives=text[:start] + taken)
         await it.until(lambda: view.before == it.text and view.chosen == "")
         await it.says("4 characters are on branch 0 now")
 
