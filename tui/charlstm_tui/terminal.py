@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from textual.app import App
 from textual.drivers import linux_driver
@@ -66,7 +67,7 @@ def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) ->
         watch.start()
 
 
-def write_to_terminal(app: App[object], sequence: str) -> None:
+def write_to_terminal(app: App[Any], sequence: str) -> None:
     """Write a control sequence to the terminal of ``app``, between what the app draws."""
     if (driver := app._driver) is not None:  # Textual has a method for the bell alone
         driver.write(sequence)
