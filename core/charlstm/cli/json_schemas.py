@@ -199,6 +199,13 @@ class RunPlace(TypedDict):
     path: str
 
 
+class LessonRow(RunPlace):
+    """A run of the lesson, from ``lesson``."""
+
+    added: bool
+    """False for one that was there before."""
+
+
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
@@ -799,6 +806,7 @@ SCHEMAS: dict[str, Any] = {
     "presets TEXT": list[PresetEstimate],
     "train --detach": RunPlace,
     "resume --detach": RunPlace,
+    "lesson": list[LessonRow],
     "runs": list[RunRow],
     "control": ControlResult,
     "tag": NotesResult,

@@ -50,6 +50,7 @@ _COMMANDS = {
     "presets": ("training", "List the presets or all settings, or estimate what presets take"),
     "train": ("training", "Train on a text"),
     "resume": ("training", "Continue a run from its last checkpoint"),
+    "lesson": ("runs", "Put the three small runs of the lesson into the folder of the runs"),
     "runs": ("runs", "List the runs"),
     "watch": ("runs", "Follow a run until it ends"),
     "control": ("runs", "Pause, resume, stop, finish or lengthen a run, write a checkpoint, set its rate"),
