@@ -22,11 +22,12 @@ COMMON = (
     "--seq-length 100 --kernel nn --precision float32 --threads 1 --device cpu --set log_every=25"
 )
 TRAININGS = {
-    "words": ("--batch-size 32 --max-steps 2400 --set val_every=100", (0, 10, 30, 100, 300, 600, 1200, 2400)),
-    "recites": ("--batch-size 4 --val-fraction 0.2 --max-steps 1200 --set val_every=40", (1200,)),
     "brackets": ("--batch-size 32 --max-steps 1000 --set val_every=100 --lines keep", (0, 1000)),
+    "recites": ("--batch-size 4 --val-fraction 0.2 --max-steps 1200 --set val_every=40", (1200,)),
+    "words": ("--batch-size 32 --max-steps 2400 --set val_every=100", (0, 10, 30, 100, 300, 600, 1200, 2400)),
 }
-"""Options of each training, and the steps of its snapshots, which else depend on how fast the machine is."""
+"""Options of each training, and the steps of its snapshots, which else depend on how fast the machine is. The run that
+the lesson begins with is the newest, which lists show first."""
 MOMENT = (1980, 1, 1, 0, 0, 0)
 """The time of each file in the zip file, so that equal runs give equal bytes."""
 
