@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The first Python of the usual names that is new enough; PYTHON=... overrides.
 PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test lint types unit anywhere torture snapshots documents pictures demo wheel clean
+.PHONY: run test lint types unit anywhere torture snapshots documents pictures demo lesson wheel clean
 
 run: $(VENV)/.app
 	$(BIN)/charlstm-tui
@@ -84,6 +84,11 @@ demo: $(VENV)/.app
 		--name second $(DEMO_SETTINGS)
 	$(BIN)/python checkpoints/pack_demo.py build/demo/runs/second build/demo/books build/demo/held-out \
 		checkpoints/demo.safetensors
+
+# Makes the texts of the lesson and its three runs again: two minutes. docs/lesson.md has figures of them.
+lesson: $(VENV)/.app
+	rm -rf build/lesson
+	$(BIN)/python checkpoints/make_lesson.py build/lesson checkpoints/lesson.zip
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m hatchling build --target wheel

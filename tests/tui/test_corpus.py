@@ -73,6 +73,14 @@ async def test_welcome_names_a_ready_model_only_where_there_is_one(
         assert app.app.model == ModelChoice("demo")
 
 
+async def test_enter_on_the_lesson_puts_its_runs_among_the_users_and_shows_them(places: Path) -> None:
+    async with driven(places) as app:
+        await app.shows("▸ the model in the box")
+        await app.press("down", shows=("▸ a lesson", "Enter add to runs"))
+        await app.press("enter", mode="runs")
+        await app.shows("The lesson is here: lesson-words", "lesson-recites  ", "lesson-brackets  ")
+
+
 @pytest.mark.usefixtures("counted")
 async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(places: Path) -> None:
     def figure(shown: str) -> float:

@@ -215,6 +215,13 @@ class QueueRow(TypedDict):
     """Why it does not train yet; empty if it does."""
 
 
+class LessonRow(RunPlace):
+    """A run of the lesson, from ``lesson``."""
+
+    added: bool
+    """False for one that was there before."""
+
+
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
@@ -858,6 +865,7 @@ SCHEMAS: dict[str, Any] = {
     "queue add": QueueRow,
     "queue list": list[QueueRow],
     "queue remove": list[QueueRow],
+    "lesson": list[LessonRow],
     "runs": list[RunRow],
     "control": ControlResult,
     "tag": NotesResult,

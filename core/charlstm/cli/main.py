@@ -52,6 +52,7 @@ _COMMANDS = {
     "resume": ("training", "Continue a run from its last checkpoint"),
     "queue": ("queue", "Train runs one after another"),
     "sweep": ("sweep", "Train with several settings, and find the best"),
+    "lesson": ("runs", "Put the three small runs of the lesson into the folder of the runs"),
     "runs": ("runs", "List the runs"),
     "watch": ("runs", "Follow a run until it ends"),
     "control": ("runs", "Pause, resume, stop, finish or lengthen a run, write a checkpoint, set its rate"),

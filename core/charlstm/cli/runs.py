@@ -18,6 +18,7 @@ from charlstm.cli.json_schemas import (
     ControlResult,
     DeleteResult,
     ExportResult,
+    LessonRow,
     PrunedRun,
     RenameResult,
     RunRow,
@@ -83,6 +84,28 @@ SORTS = ("name", "state", "text", "preset", "best", "step", "time", "size", "cre
 
 FALLING = frozenset({"step", "time", "size", "created"})
 """Those that begin with the largest figure or the latest time."""
+
+
+@click.command(epilog=examples("charlstm lesson", "charlstm generate lesson-words --checkpoints --length 200"))
+@json_option
+@runs_dir_option
+def lesson(as_json: bool, runs_dir: Path | None) -> None:
+    """Put the three small runs of the lesson, which are finished, into the folder of the runs, with their texts.
+
+    Runs of these names that are there already are left alone. docs/lesson.md leads through the lesson.
+
+    With --json: a list with name, path, and whether the run was added.
+    """
+    from charlstm.runs.lesson import add_lesson, told
+
+    added, present = add_lesson(runs_dir)
+    if as_json:
+        rows = [LessonRow(name=run.name, path=str(run.path), added=run in added) for run in added + present]
+        print_result(True, rows)
+        return
+    for run in added:
+        click.echo(run.path)
+    print_note(told(added, present))
 
 
 @click.command(

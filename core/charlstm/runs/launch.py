@@ -173,7 +173,8 @@ def settings_to_continue(run: Run, asked: Settings) -> Settings:
 
 def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot be resumed with ``changes``: it has a
-    worker, it is finished and they do not extend it, or they change a setting that is fixed once a run has begun.
+    worker, it is finished and they do not extend it or it has no state, or they change a setting that is fixed once a
+    run has begun.
 
     This reads the last checkpoint without verifying it; the worker checks again.
     """
@@ -196,6 +197,11 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         # compared with those of the checkpoint, as the worker does: a resume that failed at its start has changed
         # run.json alone
         changes = changed(checkpoint.asked, after)
+    elif status.state == "finished" and not (run.state_path.exists() or run.previous_state_path.exists()):
+        raise RunError(  # as one of the lesson: it would begin again at step 0, in place of what is there
+            f"The run {run.name} is finished and cannot be continued, because its folder has no exact state: train "
+            "another run like it"
+        )
     longer = LENGTH & changes.keys()
     # a run that ended by its patience can continue to its planned end, for example with a lower rate
     continues = longer or (changes and checkpoint is not None and checkpoint.progress.ended == "patience")

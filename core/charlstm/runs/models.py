@@ -55,9 +55,15 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
 
 
 def demo_path() -> Path | None:
-    """The file of the demo model, in the installed package or in ``checkpoints`` of a clone; ``None`` without one."""
+    """The file of the demo model; ``None`` without one."""
+    return shipped(_DEMO_FILE)
+
+
+def shipped(name: str) -> Path | None:
+    """A file that comes with the program: in the installed package, or in ``checkpoints`` of a clone; ``None`` where
+    the installation lacks it."""
     package = Path(charlstm.__file__).parent
-    places = (package / _DEMO_FILE, package.parents[1] / "checkpoints" / _DEMO_FILE)
+    places = (package / name, package.parents[1] / "checkpoints" / name)
     return next((place for place in places if place.is_file()), None)
 
 

@@ -97,6 +97,13 @@ def test_check_resume_refuses_fixed_settings_once_a_run_has_begun(tmp_path: Path
     check_resume(run, {"hidden_size": 64})
 
 
+def test_check_resume_refuses_more_of_a_finished_run_without_its_state(tmp_path: Path) -> None:
+    run = begun(tmp_path, epochs=2.0)
+    run.state_path.unlink()
+    with pytest.raises(RunError, match="cannot be continued, because its folder has no exact state"):
+        check_resume(run, {"epochs": 9.0})
+
+
 def test_resume_that_failed_at_its_start_can_be_repeated(tmp_path: Path) -> None:
     """The worker has written the changed settings into run.json before the trainer could be built."""
     run = begun(tmp_path / "passes", epochs=2.0)

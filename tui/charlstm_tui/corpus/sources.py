@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from charlstm.errors import CharLSTMError
+from charlstm.runs.lesson import lesson_path
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.builtin import builtins
 from charlstm.text.catalogue import recent_texts, remember_text
@@ -70,6 +71,14 @@ class BoxModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """The runs of the lesson, to be put among the user's."""
+
+    name: str = "a lesson"
+    place: str = "lesson"
+
+
+@dataclass(frozen=True, slots=True)
 class ToFetch:
     """A text of the catalogue that is not here yet."""
 
@@ -85,7 +94,7 @@ class ToFetch:
         return self.text.name
 
 
-Entry = ListedText | Folder | BoxModel | ToFetch
+Entry = ListedText | Folder | BoxModel | Lesson | ToFetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +142,8 @@ def sections(
     fetched = tuple(each for each in here_already if each.source not in known)
     known |= {each.source for each in fetched}
     listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
-    if demo_path() is not None:
-        listed.append(Section("PLAY AT ONCE", "", (BoxModel(),)))
+    shipped: dict[Entry, Path | None] = {BoxModel(): demo_path(), Lesson(): lesson_path()}
+    listed.append(Section("PLAY AT ONCE", "", tuple(entry for entry, path in shipped.items() if path is not None)))
     built_in = tuple(
         ListedText(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known
     )

@@ -10,7 +10,7 @@ from textual.reactive import var
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import key_of
-from charlstm_tui.corpus.sources import BoxModel, Entry, Folder, Section, ToFetch, first_entry
+from charlstm_tui.corpus.sources import BoxModel, Entry, Folder, Lesson, Section, ToFetch, first_entry
 from charlstm_tui.formatting import count, home, shorten, size, typed_path, working_folder
 from charlstm_tui.widgets.row_list import Row, RowList
 
@@ -90,7 +90,7 @@ def _line(entry: Entry, width: int) -> Content:
     """An entry of the list: its name, and on the right its length or size."""
     if isinstance(entry, Folder):
         return Content.styled(visible(entry.name, keep=""), "$secondary")
-    if isinstance(entry, BoxModel):
+    if isinstance(entry, (BoxModel, Lesson)):
         return Content.styled(shorten(entry.name, width), "$accent")
     chars, octets = (None, entry.text.bytes) if isinstance(entry, ToFetch) else (entry.chars, entry.octets)
     figure = count(chars) if chars is not None else size(octets) if octets is not None else ""

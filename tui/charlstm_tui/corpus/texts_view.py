@@ -21,6 +21,7 @@ from textual.widgets import Input, Static
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.runs.lesson import add_lesson, told
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.reading import TextOptions
 from charlstm.text.remote import RemoteText, fetch
@@ -30,7 +31,16 @@ from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
-from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, ToFetch, recently_used, remember, sections
+from charlstm_tui.corpus.sources import (
+    BoxModel,
+    Folder,
+    Lesson,
+    ListedText,
+    ToFetch,
+    recently_used,
+    remember,
+    sections,
+)
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
 from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
@@ -50,6 +60,10 @@ MAX_STATES = 24
 BOX = (
     "The model in the box comes with charlstm: an LSTM that has read English books, character by character, and writes "
     "such prose. It can be steered, rewound and explained as your own models can."
+)
+LESSON = (
+    "Three small runs that are finished, with their texts: simple sentences, a text that is learnt by heart, and a "
+    "language of brackets and quotes. docs/lesson.md leads through them in half an hour."
 )
 PAUSE = 0.25
 """Seconds that the cursor stays on a text before the whole text is read."""
@@ -164,6 +178,8 @@ class TextsView(View):
             self.otherwise = f"{key_of('corpus.use')} opens {visible(entry.name, keep='')}"
         elif isinstance(entry, BoxModel):
             self.otherwise = f"{BOX} {key_of('corpus.use')} plays it at once."
+        elif isinstance(entry, Lesson):
+            self.otherwise = f"{LESSON} {key_of('corpus.use')} puts them among your runs."
         elif isinstance(entry, ToFetch):
             self.otherwise = f"{_description(entry.text)}\n\n{key_of('corpus.use')} fetches it."
         else:
@@ -260,7 +276,7 @@ class TextsView(View):
 
     def labels(self) -> dict[str, str]:
         entry = self.texts.current
-        uses = {Folder: "open folder", BoxModel: "play", ToFetch: "fetch"}
+        uses = {Folder: "open folder", BoxModel: "play", Lesson: "add to runs", ToFetch: "fetch"}
         labels = {"corpus.use": uses.get(type(entry), "use")}
         if self.text is not None:
             choice = self.text.choice
@@ -280,12 +296,20 @@ class TextsView(View):
             self.browse(entry.path)
         elif isinstance(entry, BoxModel):
             self.charlstm.play(DEMO)
+        elif isinstance(entry, Lesson):
+            self._add_lesson()
         elif isinstance(entry, ToFetch):
             self._ask_to_fetch(entry.text)
         elif choice is not None and not (state := self._state(choice)).problem:
             self._welcome.display = False
             self._remember(state)
             self.charlstm.use_corpus(choice)
+
+    @work(exclusive=True, group="lesson")
+    async def _add_lesson(self) -> None:
+        folder = self.charlstm.start_options.runs_dir
+        self.charlstm.notify_info(told(*await in_thread(lambda check: add_lesson(folder))))
+        self.charlstm.go("runs")
 
     def _ask_to_fetch(self, text: RemoteText) -> None:
         def fetched(answer: Path | CharLSTMError) -> None:
