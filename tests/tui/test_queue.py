@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.runs import launch, queue, queue_file
+from charlstm.runs import queue
 from charlstm.runs.folder import Run
 from charlstm.runs.status import RunState
 from charlstm.training.settings import Settings
@@ -16,21 +16,14 @@ from charlstm_tui.runs.table import state_words
 from charlstm_tui.train.run_plan import busy_words
 from charlstm_tui.train.run_summary import ShownRun, progress
 from driven_app import driven
+from queued_runs import launched, waiting
 from recorded_run import record
 
+__all__ = ["launched"]  # a fixture
+
+pytestmark = pytest.mark.usefixtures("launched")
+
 TEXT = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
-
-
-@pytest.fixture(autouse=True)
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the runs that were started, by workers that take them out of the queue a moment later."""
-    names: list[str] = []
-    monkeypatch.setattr(launch, "launch", lambda run: names.append(run.name))
-    return names
-
-
-def waiting() -> list[str]:
-    return [path.name for path in queue_file.waiting_paths()]
 
 
 def test_reader_says_of_a_run_that_is_put_into_the_queue_when_it_will_begin(places: Path) -> None:

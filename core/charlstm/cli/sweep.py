@@ -280,9 +280,9 @@ class SweepView:
             return
         now = standing(results, spec.shares)
         head, *rows = sweep_lines(spec, results, now, number)
-        room = max(3, shutil.get_terminal_size().lines - 4)
-        first = min(max(0, number - room // 2), max(0, len(rows) - room))
-        shown = [head, *rows[first : first + room], "", self._footer(results, now, time_now)]
+        most = max(3, shutil.get_terminal_size().lines - 4)
+        first = min(max(0, number - most // 2), max(0, len(rows) - most))
+        shown = [head, *rows[first : first + most], "", self._footer(results, now, time_now)]
         self.clear()
         click.echo("\n".join(truncate(visible(line, keep=""), terminal_width() - 1) for line in shown), err=True)
         self._drawn = len(shown)

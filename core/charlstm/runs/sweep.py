@@ -254,7 +254,7 @@ class Sweep:
             needed, free = needed_bytes(spec, len(corpus.vocabulary)), shutil.disk_usage(parent).free
             if needed > free:
                 sentence = f"The runs of this sweep need about {needed / 1e6:,.0f} MB in {parent}, and only "
-                sentence += f"{free / 1e6:,.0f} MB are free: make room, or choose another folder for runs"
+                sentence += f"{free / 1e6:,.0f} MB are free: delete files, or choose another folder for runs"
                 raise RunError(sentence, Advice("choose_runs_dir"))
             made = cls(parent / name, replace(spec, name=name))
             storage.make_folder(made.path)

@@ -43,9 +43,13 @@ def whole(shown: str) -> Iterator[None]:
     try:
         yield
     except NotImplementedError:
-        raise TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}") from None
+        raise _unreadable(shown) from None
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, UnicodeDecodeError):
         raise TextError(f"{shown} is damaged or incomplete: get it again, or choose another text") from None
+
+
+def _unreadable(shown: str) -> TextError:
+    return TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}")
 
 
 class Expanded(io.BufferedIOBase):
@@ -99,9 +103,9 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, show
     """Open a file in a zip archive, of which up to ``most`` bytes are read. Raises :class:`TextError`."""
     if info.flag_bits & 1:
         raise TextError(f"{shown} is encrypted: {_UNPACK}")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise _unreadable(shown)  # Python expands the others without any limit
     with whole(shown):
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise NotImplementedError  # Python expands the others without any limit
         inside = cast(BinaryIO, archive.open(info))
     return cast(BinaryIO, Expanded(inside, info.compress_size, most, shown))
 

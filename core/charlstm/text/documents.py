@@ -256,9 +256,8 @@ def _types(element: Element) -> set[str]:
 
 def _html_rule(element: Element) -> Rule:
     name, types = _name(element), _types(element)
-    words = (
-        set(_attribute(element, "class").split()) - _FRONT_WORDS - {"loi", "lot"}
-    )  # everyday words as names of styles
+    words = set(_attribute(element, "class").split())
+    words -= _FRONT_WORDS | {"loi", "lot"}  # everyday words as names of styles
     if left_out := _marked(types | words):
         return left_out
     if "hidden" in element.attrib:

@@ -27,7 +27,10 @@ from charlstm.training.events import Finished, Started
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk, killed
+from queued_runs import launched, waiting
 from recorded_run import LIVE, record
+
+__all__ = ["launched"]  # a fixture
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 200
 SETTINGS = Settings(
@@ -50,18 +53,6 @@ def runs(tmp_path: Path) -> list[Run]:
     for run in found:
         queue.add_run(run)
     return found
-
-
-@pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the runs that were started, by workers that take them out of the queue a moment later."""
-    names: list[str] = []
-    monkeypatch.setattr(launch, "launch", lambda run: names.append(run.name))
-    return names
-
-
-def waiting() -> list[str]:
-    return [path.name for path in queue_file.waiting_paths()]
 
 
 def status(state: RunState, **figures: Any) -> RunStatus:

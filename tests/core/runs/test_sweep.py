@@ -125,7 +125,7 @@ def test_a_sweep_that_does_not_fit_on_the_disk_is_refused(tmp_path: Path, monkey
     usage = type("Usage", (), {"free": 1_000_000})
     monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
     large = spec({"hidden_size": 512}, {"hidden_size": 256})
-    with pytest.raises(RunError, match=r"need about .* MB in .*, and only 1 MB are free: make room"):
+    with pytest.raises(RunError, match=r"need about .* MB in .*, and only 1 MB are free: delete files"):
         sweep.Sweep.create(large, "s", TEXT, tmp_path)
     assert not list(tmp_path.iterdir())
     assert (
