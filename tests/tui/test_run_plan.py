@@ -10,7 +10,7 @@ import pytest
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
-from charlstm.runs.start_models import StartModel, expected_losses, no_gain_on_quick
+from charlstm.runs.start_models import StartModel, expected_losses, no_gain
 from charlstm.runs.status import RunStatus
 from charlstm.training.ending import risk_words
 from charlstm.training.plan import fit_batch
@@ -217,6 +217,8 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     short, words = replace(facts, chars=400_000), "now. On so short a text the loss will be that of quick. 0 starts"
     assert words in start_words(longer, short, False, None)
     assert "quick" not in start_words(replace(longer, changes={"epochs": 9.0}), short, False, None)
+    words = "now. The loss will be that of standard: both read the text 4 times. 0 starts"
+    assert words in start_words(RunChoices(preset="best"), facts, False, None)
 
 
 @pytest.mark.parametrize(
@@ -225,14 +227,16 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         ({}, "quick", 400_000),
         ({}, "reference", 400_000),
         ({}, "standard", 600_000),
-        ({"name": "mine"}, "best", 400_000),
+        ({"name": "mine"}, "standard", 400_000),
         ({"loss": 1.7}, "standard", 400_000),
+        ({"loss": 2.1}, "best", 400_000),
+        ({}, "best", 6_000_000),
     ],
 )
 def test_nothing_is_said_of_a_longer_preset_where_nothing_was_measured(
     change: dict[str, Any], preset: str, text_chars: int
 ) -> None:
-    assert no_gain_on_quick(replace(BOX, **change), preset, text_chars) == ""
+    assert no_gain(replace(BOX, **change), preset, text_chars) == ""
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def train(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.start_models import find_start, no_gain_on_quick, starts_from_model
+    from charlstm.runs.start_models import find_start, no_gain, starts_from_model
 
     _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else _read_settings(settings_file)
@@ -339,7 +339,7 @@ def train(
             settings = preset_for(corpus, start, preset_name, changes)
         if not as_json:
             as_it_is = spec is None and not changes
-            print_start(start, no_gain_on_quick(start, preset_name, corpus.text_chars) if as_it_is else "")
+            print_start(start, no_gain(start, preset_name, corpus.text_chars) if as_it_is else "")
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
     new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)

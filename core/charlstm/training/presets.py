@@ -197,13 +197,13 @@ SHORT_RATE = 1.5e-3
 
 def _from_model(read: int, lr: float, growth: int, settings: Settings, chars: int) -> Settings:
     """``settings`` for weights that have learnt already, in a preset that reads about ``read`` characters, at the rate
-    ``lr``, with ``growth`` epochs more for a text of ten times the size. For the two epochs of a short text that is too
-    low: on *The Song of Hiawatha* 1e-3 gave 1.30, :data:`SHORT_RATE` 1.27.
+    ``lr`` (:data:`SHORT_RATE` for the two epochs of a short text), with ``growth`` epochs more for a text of ten times
+    the size.
 
     Such weights need few epochs, fewer in a small text, and little dropout: after more they forget what they knew, and
     strong regularisation makes it worse. `docs/presets.md` has what was tried. There is no ``patience``: the epochs are
     few, and in the longest run that was measured on a text without Project Gutenberg's licence at its end, the last
-    model was the best.
+    model was the best. What else `best` has, such as averaged weights, gains nothing here.
     """
     text = 0.9 * max(chars, 1)
     epochs = max(2, round(growth * math.log10(max(1.0, text / 100_000))))
@@ -211,6 +211,9 @@ def _from_model(read: int, lr: float, growth: int, settings: Settings, chars: in
     return settings.with_changes(
         lr=SHORT_RATE if epochs == 2 else lr,
         head_lr=1.0,
+        warmup=0.1,
+        weight_decay=0.01,
+        ema_decay=None,
         batch_size=32,
         seq_length=64,
         epochs=float(epochs),

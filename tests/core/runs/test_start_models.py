@@ -9,10 +9,18 @@ import pytest
 from charlstm.errors import ModelError
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.runs import start_models
-from charlstm.runs.start_models import StartModel, best_start, loss_before_training, pairs_loss, try_model
+from charlstm.runs.start_models import (
+    StartModel,
+    best_start,
+    loss_before_training,
+    pairs_loss,
+    preset_from,
+    try_model,
+)
 from charlstm.text.corpus import Corpus, Span, TextSplit, open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.presets import preset
 
 TEXT = "abcd" * 3_000
 """Each character follows from the one before it."""
@@ -88,6 +96,24 @@ def test_model_helps_where_it_predicts_the_text_better_than_its_pairs(models: di
     assert found["good"].loss < found["fair"].loss < found["blank"].loss
     assert found["good"].pairs == pytest.approx(np.log(4), abs=0.01)
     assert found["good"].config == ModelConfig(4, 3, 1)
+
+
+def test_run_reads_a_far_text_as_often_as_from_nothing_and_a_near_one_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = ModelConfig(90, 384, 2)
+    near = StartModel("demo", Path("demo.safetensors"), shape, loss=1.2, pairs=2.4, read=0.0, symbols=90)
+    between, far = replace(near, loss=1.7), replace(near, loss=2.0)
+    few, own = preset("quick", 300_000, 90, shape), preset("quick", 300_000, 90).with_changes(hidden_size=384)
+    assert preset_from(near, "quick", 300_000, 90) == few
+    assert preset_from(between, "quick", 300_000, 90) == few.with_changes(lr=2 * few.lr)
+    assert preset_from(far, "quick", 300_000, 90) == own
+    assert few.epochs == 2
+    assert own.epochs is None
+    config = tmp_path / "config.toml"
+    config.write_text("[presets.mine]\nlr = 0.0007\n", encoding="utf-8")
+    monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
+    assert preset_from(between, "mine", 300_000, 90).lr == 0.0007
 
 
 def test_best_start_is_the_model_with_the_lowest_loss_and_skips_what_cannot_be_read(

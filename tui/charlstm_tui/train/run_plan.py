@@ -17,7 +17,7 @@ from charlstm.runs.contention import slowdown_words
 from charlstm.runs.start_models import (
     NOTHING,
     StartModel,
-    no_gain_on_quick,
+    no_gain,
     preset_from,
     starts_from_model,
 )
@@ -238,8 +238,8 @@ def start_words(
         return ""
     words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
     words += f"{ends and f', {ends} in the end'}. "
-    as_quick = "" if choices.changes else no_gain_on_quick(facts.box, choices.preset, facts.chars)
-    words += "".join(f"{sentence}. " for sentence in (facts.box.reading, as_quick) if sentence)
+    gains = "" if choices.changes else no_gain(facts.box, choices.preset, facts.chars)
+    words += "".join(f"{sentence}. " for sentence in (facts.box.reading, gains) if sentence)
     words += f"{key} starts from nothing, to watch it learn"
     return words + f"{ends and f': {ends_from_nothing}'}."
 
