@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
@@ -593,6 +593,11 @@ def known_runs(without: Collection[Path] = ()) -> list[Run]:
     """The existing runs that this user started in any folder, latest first, except for the folders in ``without``."""
     runs = (Run(path) for path in reversed(index.remembered_paths()) if path not in without)
     return [run for run in runs if run.exists()]
+
+
+def any_live_sweep() -> bool:
+    """Whether a sweep of this user is being trained, be it between two of its runs."""
+    return any(system.is_locked(storage.lock_path(path / SWEEP)) for path in {run.path.parent for run in known_runs()})
 
 
 def _make(run: Run, *, given: bool) -> bool:

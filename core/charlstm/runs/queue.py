@@ -2,7 +2,8 @@
 
 No process of its own looks after the queue: a worker that ends starts the next run, under the lock of the queue. After
 a worker or the machine was killed, the next command that lists runs or the app does (:func:`start_next`). The queue
-waits for every run that trains on this machine, also for one that was never in it and for a paused one.
+waits for every run that trains on this machine, also for one that was never in it, for a paused one, and for all runs
+of a sweep.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def start_next() -> Run | None:
     """
     if queue_file.waiting_paths():
         with queue_file.changing_queue():
-            if (paths := queue_file.waiting_paths()) and not live_runs():
+            if (paths := queue_file.waiting_paths()) and not live_runs() and not folder.any_live_sweep():
                 launch.launch(run := Run(paths[0]))
                 return run
     return None

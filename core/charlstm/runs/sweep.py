@@ -16,7 +16,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -297,8 +297,37 @@ class Sweep:
         ``on_end`` gets the best run, and the queue goes on.
 
         Raises :class:`KeyboardInterrupt` after a signal, when the run has written its checkpoint, and
-        :class:`RunError` when a run was stopped otherwise or cannot be trained.
+        :class:`RunError` when a run was stopped otherwise or cannot be trained, or the sweep is being trained already.
         """
+        with self._held():
+            best = yield from self._trained(corpus)
+        if best is not None:
+            problems = [notifications.call_on_end(best)]
+            try:
+                queue.start_next()
+            except RunError as error:
+                problems.append(str(error))
+            with contextlib.suppress(OSError):  # a full disk: they are no errors of the sweep
+                for problem in filter(None, problems):
+                    storage.append_line(best.log_path, problem.encode())
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Inside the block nobody else trains the sweep, and the queue waits, also between two of its runs."""
+        try:
+            lock = storage.take_lock(storage.lock_path(self.path / SWEEP), 0)
+        except BlockingIOError:
+            raise RunError(f"Another program trains the sweep {self.spec.name} already") from None
+        except OSError as error:
+            raise RunError(f"The sweep {self.spec.name} cannot be trained: {error.strerror} ({self.path})") from None
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _trained(self, corpus: Corpus | None) -> Generator[tuple[int, list[Trial]], None, Run | None]:
+        """As :meth:`train`; returns the best run, ``None`` if all failed or the sweep was over before."""
         trials, began = self.trials(), False
         while (number := (now := standing(trials, self.spec.shares)).next) is not None:
             self._prune(now, trials)
@@ -320,16 +349,7 @@ class Sweep:
             if not reached and (last is None or (isinstance(last, Finished) and last.reason == "stopped")):
                 raise RunError(f"The run {run.name} was stopped, and with it the sweep {self.spec.name}")
         self._prune(now, trials)
-        if now.left and began:
-            best = self.run(now.left[0])
-            problems = [notifications.call_on_end(best)]
-            try:
-                queue.start_next()
-            except RunError as error:
-                problems.append(str(error))
-            with contextlib.suppress(OSError):  # a full disk: they are no errors of the sweep
-                for problem in filter(None, problems):
-                    storage.append_line(best.log_path, problem.encode())
+        return self.run(now.left[0]) if now.left and began else None
 
     def _prepared(self, number: int, corpus: Corpus | None) -> Run:
         """The run with this number, created if need be."""

@@ -34,7 +34,7 @@ class Preset:
     """A preset; ``about`` is one line for lists and help, ``settings`` takes the sizes of text and vocabulary.
 
     ``from_model`` takes those settings and the size of the text, and returns the settings for a start from a model that
-    predicts the text already; ``None`` for a preset that starts from nothing unless asked. One of the user's has the
+    has read such text; ``None`` for a preset that starts from nothing unless asked. One of the user's has the
     preset that it is based on, and its ``changes``.
     """
 
@@ -61,8 +61,9 @@ def preset(
         name: ``"quick"``, ``"standard"``, ``"best"``, ``"reference"`` or one of the user's configuration.
         chars: characters of the text, with the held-out part.
         vocab_size: how many of them are distinct.
-        start_from: a model that predicts the text already and that training will start from: the model, what
-            :func:`charlstm.load_model` takes, such as ``"demo"``, or its shape. None is a start from random weights.
+        start_from: a model that training will start from and that has read such text: the model, what
+            :func:`charlstm.load_model` takes, such as ``"demo"``, or its shape. None is a start from random weights,
+            or from a model for which the text is new.
 
     Raises:
         SettingsError: an unknown name, or a size that is not a whole number of at least 0.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from charlstm.runs.launch import NewRun
 from charlstm.runs.log import read_events
 from charlstm.runs.queue import QueuedRun, arrange
 from charlstm.runs.status import STATES, RunState, RunStatus, ordinal
+from charlstm.runs.sweep import Sweep
 from charlstm.training.events import Finished, Started
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.settings import Settings
@@ -100,6 +102,15 @@ def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
         assert [row.why for row in queue.read_queue() if row.place] == [why, "one comes first", "two comes first"]
     assert launched == ([] if state in LIVE else ["one"])
     assert [(run.status().state, run.status().place) for run in runs] == [("queued", 1), ("queued", 2), ("queued", 3)]
+
+
+def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(runs: list[Run], launched: list[str]) -> None:
+    sweep = Sweep(runs[0].path.parent, SimpleNamespace(name="s"))  # type: ignore[arg-type]
+    with sweep._held():
+        assert queue.start_next() is None
+        with pytest.raises(RunError, match="Another program trains the sweep s already"), sweep._held():
+            pass
+    assert queue.start_next() == runs[0]
 
 
 def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[Run]) -> None:
