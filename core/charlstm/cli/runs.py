@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import time
@@ -588,17 +589,20 @@ def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
 @json_option
 @runs_dir_option
 def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None) -> None:
-    """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept.
+    """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept. The name of a
+    sweep stands for all of its runs.
 
     With several runs, one that cannot be deleted does not keep the others from it; the exit code is 1 then. Where a
     name is that of no run, nothing is deleted.
 
     With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
     """
-    from charlstm.runs.folder import delete_run, left_over
+    from charlstm.runs.folder import delete_run, left_over, sweep_runs
+    from charlstm.runs.folder import runs_dir as folder_of_runs
 
     try:
-        found = list({run.path.resolve(): run for run in (find_run(name, runs_dir) for name in runs)}.values())
+        named = (sweep_runs(folder_of_runs(runs_dir) / name) or [find_run(name, runs_dir)] for name in runs)
+        found = list({run.path.resolve(): run for run in itertools.chain.from_iterable(named)}.values())
     except RunError:
         print_note("Nothing was deleted")
         raise
@@ -625,8 +629,9 @@ def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | Non
             print_note(f"Deleted {run.name}")
             if left:
                 print_note(left_over(run, left))
-    if as_json and (len(runs) > 1 or results):
-        print_result(True, results if len(runs) > 1 else results[0])
+    several = len(runs) > 1 or len(found) > 1
+    if as_json and (several or results):
+        print_result(True, results if several else results[0])
     for failure in failures[:-1]:
         print_note(str(failure))
     if failures:

@@ -409,9 +409,7 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
     folder = runs_dir(folder)
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
-        for path in [path for path in found if os.path.isfile(path / SWEEP)]:
-            with contextlib.suppress(OSError):  # as in Run.exists
-                found |= {path / each for each in os.listdir(path)}
+        found |= {run.path for path in tuple(found) for run in sweep_runs(path)}
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
         if not elsewhere:
             return runs
@@ -420,6 +418,16 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
             found |= {place / path.relative_to(folder) for path in found}
         return runs + known_runs(found)
     return known_runs() if elsewhere else []
+
+
+def sweep_runs(path: Path) -> list[Run]:
+    """The runs of the sweep in the folder ``path``, by name; none where there is no sweep."""
+    if not os.path.isfile(path / SWEEP):
+        return []
+    with contextlib.suppress(OSError):  # as in Run.exists
+        runs = (Run(path / name) for name in os.listdir(path))
+        return sorted((run for run in runs if run.exists()), key=lambda run: natural_key(run.name))
+    return []
 
 
 def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
@@ -533,7 +541,8 @@ def rename_run(run: Run, name: str) -> Run:
 
 def delete_run(run: Run) -> list[str]:
     """Delete the files of ``run``, but no others in its folder. Returns the names of those; without any, the folder is
-    deleted too. Raises :class:`RunError` while the run has a worker."""
+    deleted too, and after the last run of a sweep that of the sweep. Raises :class:`RunError` while the run has a
+    worker."""
     _need_run(run)
     if run.path.is_symlink():
         raise RunError(f"{run.path} is a link to a run elsewhere: delete {run.path.resolve()} instead")
@@ -552,6 +561,12 @@ def delete_run(run: Run) -> list[str]:
                 storage.disk.unlink(folder)
             elif folder.is_dir() and not _entries(folder):
                 folder.rmdir()
+        sweep = run.path.parent
+        if os.path.isfile(sweep / SWEEP) and not sweep_runs(sweep):
+            for path in (sweep / SWEEP, storage.lock_path(sweep / SWEEP)):
+                storage.disk.unlink(path)
+            if not _entries(sweep):
+                sweep.rmdir()
     except OSError as error:
         raise RunError(
             f"The run {run.name} is gone from the list, but not all of it could be removed: {error.strerror}; "

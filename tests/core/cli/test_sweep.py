@@ -64,6 +64,9 @@ def test_sweep_trains_every_combination_and_keeps_only_the_best_whole(
     config_path().unlink()
     loser = next(row["path"] for row in result["runs"] if row["name"] != result["best"])
     assert "was pruned" in cli("resume", loser, "--max-steps", "50", code=1)[1]
+    folder = best.path.parent
+    assert [row["name"] for row in cli.json("delete", "all", "--yes")] == names
+    assert not folder.exists()
 
 
 def test_halving_ends_like_the_grid_for_a_run_that_goes_on(cli: Cli) -> None:
