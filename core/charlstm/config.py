@@ -35,7 +35,8 @@ class Config:
 
     theme: str = setting(
         "",
-        'a theme of the app, such as "nord"; the palette lists them; without it the terminal\'s background decides',
+        'a theme of the app, such as "nord"; the palette lists them; without it the one chosen last, else the '
+        "terminal's background decides",
         text=WORD,
     )
     loss_unit: LossUnit = setting("nats", 'the unit of losses: "nats" or "bits" per character')
@@ -54,11 +55,11 @@ class Config:
     notify: Notify = setting(
         "both",
         'what a terminal does when a run has finished or failed after a minute or more: "bell", "desktop" (a '
-        'notification, in terminals that can), "both" or "off"',
+        'notification, in terminals that can), "both" or "off"; nothing while you look at the app',
     )
     on_end: tuple[str, ...] = setting(
         (),
-        'a program and its arguments, started whenever a run has finished or failed, such as ["python3", '
+        'a program and its arguments, started whenever a run has finished or failed (of a sweep once), such as ["python3", '
         '"/home/me/mail.py"]; it gets the run as JSON on its standard input and 30 seconds',
         text="a list of words in quotes, the program and its arguments",
     )
@@ -137,7 +138,7 @@ def example_config() -> str:
     for name, entry in setting_fields(Config).items():
         lines += [f"# {entry.about}", f"# {name} = {written(entry.default)}", ""]
     lines += [
-        "# Keys by action; docs/configuration.md lists the actions. All other entries stand above.",
+        "# Keys by action; `charlstm-tui --keys` prints them all. All other entries stand above.",
         "[keys]",
         '# "train.pause" = "p"',
         "",
