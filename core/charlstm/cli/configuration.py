@@ -98,7 +98,7 @@ def init(path: Path | None, as_json: bool) -> None:
     from charlstm.config import example_config
     from charlstm.paths import config_path
 
-    place = path or config_path()
+    place = (path or config_path()).absolute()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # FileExistsError: the parent is a file
@@ -125,7 +125,7 @@ def check(path: Path | None, as_json: bool) -> None:
     from charlstm.config import load_config
     from charlstm.paths import config_path
 
-    place = path or config_path()
+    place = (path or config_path()).absolute()
     _, problems = load_config(path)
     result: ConfigCheck = {"path": str(place), "exists": place.exists(), "problems": list(problems)}
     right = "The configuration is right. Names of themes and the actions of [keys] are checked when the app starts."

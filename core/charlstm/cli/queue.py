@@ -38,8 +38,8 @@ def queue(context: click.Context) -> None:
     """Train runs one after another, in the background.
 
     The queue waits while any run of yours trains or is paused on this machine. When that has ended, in whichever way,
-    its process starts the next one. If it was killed, or the machine was shut down, the next `charlstm queue`, `runs`
-    or `watch` does, or the app.
+    its process starts the next one. If it was killed, or the machine was shut down, the next `charlstm runs`, `watch`
+    or `queue list` does, or the app.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -1,8 +1,9 @@
 """Filter runs by expressions such as ``lr<0.01 text=anna state=finished tag=good``.
 
-An expression is NAME, an operator and VALUE without spaces between them; all expressions must hold. The operators
-are ``=``, ``!=``, ``<``, ``<=``, ``>`` and ``>=``. Numbers are compared as numbers. ``=`` on words asks whether they
-contain the value, regardless of case. A word without an operator must be part of the run's name or its text's.
+An expression is NAME, an operator and VALUE without spaces between them; all expressions must hold. The operators are
+``=``, ``!=``, ``<``, ``<=``, ``>`` and ``>=``. Numbers are compared as numbers. ``=`` asks whether name, text, preset,
+state, tag or note contain the value, regardless of case; settings have to be equal. A word without an operator must be
+part of the run's name or its text's.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A run as a folder: its files, and how runs are created, found, renamed and deleted.
 
-The worker is the only writer of the files in the folder; this module creates, renames and deletes whole folders and
-replaces ``run.json``. That file is first written when the run is created, with what was requested. Then only the worker
-replaces it, atomically: at the first start with what was measured (corpus record, vocabulary, plan), which the run
-keeps, and at a resume with changed settings, which adds an amendment.
+The worker writes log, models and states; commands, notes and sessions come from other programs. This module creates,
+renames and deletes whole folders and replaces ``run.json``. That file is first written when the run is created, with
+what was requested. Then only the worker replaces it, atomically: at the first start with what was measured (corpus
+record, vocabulary, plan), which the run keeps, and at a resume with changed settings, which adds an amendment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An index of the folders in which this user started runs, so that they are found from other folders.
+"""An index of the folders of the runs that this user started, so that they are found from other folders.
 
 One path per line, as JSON, in the user's state folder. Errors are ignored: without it runs are harder to find.
 """

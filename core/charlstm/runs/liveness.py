@@ -1,8 +1,8 @@
 """The lock and the heartbeat of a run.
 
-The lock makes a worker the only writer of its run. It is an OS lock, which the system releases when the process ends
-for any reason. It is held on the file ``lock`` and on the run's folder, so that removing the file does not free it.
-After taking it a process must not fork, because the child would hold it too. ``system.is_locked`` tests it.
+The lock makes a worker the only one that trains its run. It is an OS lock, which the system releases when the process
+ends for any reason. It is held on the file ``lock``; a worker whose file was removed saves its state and ends. After
+taking it a process must not fork, because the child would hold it too. ``system.is_locked`` tests it.
 
 The heartbeat is a small file in which the worker reports its state each second.
 """

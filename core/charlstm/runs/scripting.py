@@ -1,7 +1,7 @@
 """Runs as scripts and notebooks use them: start, find and list them, and send them what ``charlstm control`` sends.
 
 :class:`Run` is the folder of a run (:mod:`charlstm.runs.folder`) with methods that need its worker, the process that
-trains it. Each function checks its arguments, so that a wrong one is a :class:`CharLSTMError`.
+trains it. Arguments out of their limits raise a :class:`CharLSTMError`.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ Its folder has ``sweep.json``, which says what was asked for and never changes, 
 is follows from the runs' own files: nothing else is kept, so that it continues after whatever ended it.
 
 With ``halving`` all runs are trained for an eighth of their steps; the better half of them goes on to a quarter, of
-these the better half to one half, and the best of those to the end (successive halving: Jamieson and Talwalkar 2016,
-arXiv 1502.07943). A run that goes on is resumed from its checkpoint, so it ends as it would have without the others.
+these the better half to one half, and of those the better half to the end (successive halving: Jamieson and Talwalkar
+2016, arXiv 1502.07943). A run that goes on is resumed from its checkpoint, so it ends as it would have without the
+others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The worker: the process that trains a run and is the only one that writes into its folder.
+"""The worker: the process that trains a run and writes its log, models and states.
 
 ``python -P -m charlstm.runs.worker FOLDER`` is the detached worker; :func:`run_foreground` is the same in the calling
 process. Under torchrun that process is rank 0, and the others call :func:`train_as_other_rank`.

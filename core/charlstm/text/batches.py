@@ -1,8 +1,9 @@
 """Cut a text into batches for truncated back-propagation through time.
 
-Every target of the given spans occurs exactly once in an epoch. A batch is computed from its step alone, so that a
-resumed run needs no state of the batches. The text stays in its small dtype; only the current batch is int64. A text
-that is read as units is in another order at every epoch (:class:`UnitBatches`).
+Every target of the given spans occurs exactly once in an epoch, but for units, where ends of rows may be left out. A
+batch is computed from its step alone, so that a resumed run needs no state of the batches. The text stays in its small
+dtype; only the current batch is int64. A text that is read as units is in another order at every epoch
+(:class:`UnitBatches`).
 """
 
 from __future__ import annotations

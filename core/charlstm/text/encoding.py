@@ -1,7 +1,7 @@
 """Find the encoding of a text file, and refuse files that are not text.
 
 In this order: a byte order mark, the signature of another kind of file, UTF-16 and UTF-32 without a mark, UTF-8, and
-last the detector chardet, which is imported only for files that are not UTF-8. A guess may be wrong, so
+last the detector chardet, which is imported only where it is needed. A guess may be wrong, so
 :func:`encoding_choices` shows how a file would read in other encodings.
 """
 

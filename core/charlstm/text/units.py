@@ -3,7 +3,7 @@
 Between two units stands a separator: a newline (``lines``), a blank line (``blank-lines``), or the beginning of a line
 with a given prefix, such as ``X:`` in a book of tunes. Its characters are ordinary ones of the text. What is predicted
 of a unit are its characters and the separator after it; it is read from the last character of the separator before it
-on, with an empty state. So every character of the text is predicted once, and none from another unit.
+on, with an empty state. So no character is predicted from another unit.
 """
 
 from __future__ import annotations

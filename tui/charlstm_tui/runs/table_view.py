@@ -1,6 +1,6 @@
 """The table of runs: all of them, with state and best, to open, compare, resume and tidy.
 
-It reads folders, and trains nothing.
+What is done to a run is in `run_actions` and in `charlstm.runs`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The body of Train before a run: the presets with what each will cost on this text, the plan, and what to beat.
 
-Figures that need no measuring are there at once. Speed, memory and how busy the processor is are measured in other
-processes, and shown when they are known.
+Figures that need no measuring are there at once. Speed and how busy the processor is are measured in other processes,
+and shown when they are known.
 """
 
 from __future__ import annotations
