@@ -103,15 +103,15 @@ def cells(
 
     50,000 characters are read, in blocks from all over TEXT (--max-chars changes how many). Cells are chosen on every
     second block and scored on the others, at up to 10,000 characters of each half. Without TEXT, a run is measured on
-    its own held-out part. auc: 0.5 is guessing and 1 perfect, 0 perfect the other way round, which is printed as 1.00,
-    low; r: Pearson's correlation. ± is two standard errors. chance is what the best cell reaches for copies of the
-    feature that are shifted along the text, which no cell follows. A score that rests on fewer than 20 spans of the
-    feature is too few to tell.
+    its own held-out part, or, where that is too short, on the beginning of its text. auc: 0.5 is guessing and 1
+    perfect, 0 perfect the other way round, which is printed as 1.00, low; r: Pearson's correlation. ± is two standard
+    errors. chance is what the best cell reaches for copies of the feature that are shifted along the text, which no
+    cell follows. A score that rests on fewer than 20 spans of the feature is too few to tell.
 
     With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, margin (its ±),
     spans, chance, verdict, low and high (the cell's range), where_true and where_false (its mean), chars, places and
     step (on what and in which model it was found); with --snapshots of feature, cell, kind, step, score, chance and
-    named_at; with --show of char and state.
+    named_at; with --show of char and state; with --probe of cell and weight.
     """
     from charlstm.insight.cells import name_cells, probe, sample_cells, score_in_models
     from charlstm.insight.features import pattern_feature, text_features
@@ -136,10 +136,9 @@ def cells(
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
 
+    count = given.max_chars or READ_CHARS
     with TerminalLine() as bar:
-        sample = sample_cells(
-            loaded, content, features, max_chars=given.max_chars or READ_CHARS, progress=bar.stage("reading the text")
-        )
+        sample = sample_cells(loaded, content, features, max_chars=count, progress=bar.stage("reading the text"))
     if probed is not None:
         one = name_cells(sample.only(probed))[0]
         _print_probe(probe(sample, probed), one, source, as_json)
@@ -153,7 +152,7 @@ def cells(
             def report(step: int, done: int, total: int) -> None:
                 bar.stage(f"step {step:,}")(done, total)
 
-            scores = dict(score_in_models(earlier, found, content, features, progress=report))
+            scores = dict(score_in_models(earlier, found, content, features, max_chars=count, progress=report))
         # While a run trains, its best model may be a later one by now: the cells were named in the one that was read.
         listed = next((step for step, path in models if path == best), models[-1][0])
         named_at = listed if sample.step is None else sample.step

@@ -113,7 +113,7 @@ def _dynamic_options(command: _F) -> _F:
 @click.option(
     "--part",
     type=click.Choice(list(_PARTS)),
-    help="Which part: of TEXT, or without TEXT of the run's own text.  [default: all of TEXT; validation]",
+    help="Which part: of TEXT, or without TEXT of the run's own text.  [default: all of TEXT; without it, validation]",
 )
 @_dynamic_options
 @model_and_text_options
@@ -224,10 +224,10 @@ def score(
     sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All read TEXT as
     MODEL does, and characters that one of them does not know count for none.
 
-    With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
-    the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
-    its figures are null. With --dynamic also "strength". With --against: {"nearest", "chars", "unknown", "text",
-    "models", "sentences"}.
+    With --json: the loss as of `eval`, `places`, `lines`, `sentences`, the scored `text`, and for each of its
+    characters `losses` (nats), `ranks` (1 is the most likely character) and `entropy` (the bits that the model
+    expected). The first character is not predicted: its figures are null. With --dynamic also "strength". With
+    --against: {"nearest", "chars", "unknown", "text", "models", "sentences"}.
     """
     import numpy as np
 

@@ -150,9 +150,9 @@ def generate(
 ) -> None:
     """Generate text with MODEL. It is written to stdout as it is generated, after the prime.
 
-    With --json: {"text"}, without the prime; with --samples {"texts"}; with --show-probs also {"steps"}, one for each
-    character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in nats) and text, and with
-    --out {"out", "bytes"}.
+    With --json: {"text"}, without the prime but with --until unit; with --samples {"texts"}; with --show-probs also
+    {"steps"}, one for each character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in
+    nats) and text, and with --out {"out", "bytes"}.
     """
     from charlstm.generation.clamp import parse_clamp
     from charlstm.generation.generate import stop_strings

@@ -111,7 +111,7 @@ def influence(
     the model used it.
 
     With --json: a list with position, char and change (nats of the explained character); with --rank a list of places
-    with position, nats, back, char and change.
+    with position, loss, nats (the same), back, char and change.
     """
     from charlstm.generation.prime import prepare_prime
     from charlstm.generation.stepper import Stepper
@@ -173,9 +173,9 @@ def context(
     """Measure how many characters of context MODEL uses on TEXT.
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
-    them, at evenly spaced places of TEXT. Without TEXT, a run is measured on its own
-    held-out part. --at may name any position of either. The margin of error comes from drawing these places again with
-    repetition.
+    them, at evenly spaced places of TEXT. Without TEXT, a run is measured on its own held-out part, or, where that is
+    too short, on its text. --at may name any position of either. The margin of error comes from drawing these places
+    again with repetition.
 
     With --json: a list with context (characters kept), loss, shuffled (the loss with others in random order before
     them), error (standard error of the loss minus that of the longest context) and enough (the share of draws of the

@@ -476,7 +476,8 @@ class CheckpointResult(TypedDict):
 
 
 class GenerateResult(TypedDict):
-    """From ``generate``. The prime is not included. ``out`` and ``bytes`` are those of the page that --out wrote."""
+    """From ``generate``. The prime is included only with --until unit. ``out`` and ``bytes`` are those of the page that
+    --out wrote."""
 
     text: NotRequired[str]
     """Only without --samples and --checkpoints."""
@@ -522,7 +523,8 @@ class EvalResult(LossFigures):
     read_share: float | None
     """The share of the text, 0 to 1, that the model was trained on; ``null`` if unknown."""
     read_by: str | None
-    """The model from which its run started, if that one has read it; else ``null``."""
+    """The model from which its run started, if that one has read it; empty where the training part has the same words;
+    else ``null``."""
     dynamic: NotRequired[DynamicResult]
     """Only with --dynamic; the other figures are those of the fixed weights."""
 
@@ -814,7 +816,7 @@ class ConfigValues(TypedDict):
     """Every entry of the configuration with the value that is used, from ``config show``."""
 
     theme: str
-    """Empty: by the terminal's background."""
+    """Empty: the one chosen last, else by the terminal's background."""
     loss_unit: Literal["nats", "bits"]
     start_folder: str
     preset: str

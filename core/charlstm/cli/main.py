@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from charlstm.cli.json_schemas import ErrorKind, ErrorResult
 
 _COMMANDS = {
-    "corpora": ("texts", "List the texts in ./data and the built-in texts"),
+    "corpora": ("texts", "List the texts here and in ./data, and the built-in texts"),
     "fetch": ("texts", "Fetch a text of the catalogue, or list these"),
     "stats": ("texts", "Show statistics of a text, and how hard it is to predict"),
     "presets": ("training", "List the presets or all settings, or estimate what presets take"),
@@ -76,7 +76,7 @@ _COMMANDS = {
     "report": ("report", "Write a web page that explains a model"),
     "info": ("models", "Show the size, the origin and the loss of a model"),
     "import": ("models", "Convert a checkpoint of the reference script"),
-    "export": ("models", "Write a model for the reference script, or as ONNX"),
+    "export": ("models", "Write a model for the reference script, as ONNX, or with a model card"),
     "config": ("configuration", "Show, create or check the configuration of the app"),
     "doctor": ("doctor", "Show what the machine, the terminal and the folders are like, and what is wrong"),
     "paths": ("texts", "Show the program's folders"),

@@ -314,7 +314,9 @@ class Conversation(cmd.Cmd):
         for name in self.get_names():
             if name.startswith("do_"):
                 print_note(f"  /{name.removeprefix('do_'):<13} {inspect.getdoc(getattr(self, name))}")
-        print_note(f"  /{' /'.join(SAMPLER_COMMANDS)}\n{'':17} X or off: change a sampler setting; without X, show it")
+        print_note(
+            f"  /{' /'.join(SAMPLER_COMMANDS)}\n{'':17} X, or mostly off: change a sampler setting; without X, show it"
+        )
 
     def do_quit(self, argument: str) -> bool:
         """End the program."""

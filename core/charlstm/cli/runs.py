@@ -446,9 +446,8 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                     view.show_waiting(f"{status.state}: {status.message}" if status.message else status.state)
                 time.sleep(WATCH_INTERVAL)
         except KeyboardInterrupt:
-            view.print_line(
-                f"\n{found.name} is still training; to stop it: {shell_command('control', found.name, 'stop')}"
-            )
+            stop = ("queue", "remove", found.name) if status.state == "queued" else ("control", found.name, "stop")
+            view.print_line(f"\n{found.name} is {status.state}; to stop it: {shell_command(*stop)}")
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
         remark = judged.remark if judged.has_ended else status.message
@@ -477,7 +476,7 @@ def control(
     `more` adds minutes to the run without stopping it: the rest of its schedule is stretched to the new end. A run that
     has ended is lengthened by `resume` with a higher limit.
 
-    `finish` lowers the learning rate to zero in about 30 seconds, then the best model is validated and the run ends;
+    `finish` lowers the learning rate to zero in about 25 seconds, then the best model is validated and the run ends;
     `stop` writes a checkpoint and ends it at once.
 
     With --wait, the command returns when the run has logged that it carried the command out: for `checkpoint`, when the

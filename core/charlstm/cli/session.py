@@ -34,6 +34,8 @@ def session(file: Path, out: str | None, prose: bool, force: bool, as_json: bool
     from charlstm.generation.export import export_text
     from charlstm.generation.session_file import read
 
+    if out is None and (prose or force):
+        raise click.UsageError("--prose and --force are for the file of --out: name one")
     found = read(file)
     if found.note:
         print_note(found.note)

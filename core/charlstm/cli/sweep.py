@@ -21,6 +21,7 @@ from charlstm.cli.options import (
     json_option,
     number_option,
     optional_text_argument,
+    refuse_unused,
     run_name,
     runs_dir_option,
     settings_option,
@@ -102,8 +103,8 @@ def sweep(
 ) -> None:
     """Train on TEXT with several settings, one run after the other, and find the best.
 
-    The settings are those of --set. A word KEY=V1,V2 after the TEXT counts as one of --grid. A run trains until the
-    limit of its preset, or what --minutes leaves it, or --max-steps and the like say.
+    --grid and --range take any setting that --set takes. A word KEY=V1,V2 after the TEXT counts as one of --grid. A run
+    trains until the limit of its preset, or what --minutes leaves it, or --max-steps and the like say.
 
     The runs are in a folder of the sweep and have the tag sweep:NAME. Ctrl-C stops at a checkpoint, and --resume
     continues there. All but the best keep their log and their best model only.
@@ -120,8 +121,8 @@ def sweep(
     if out is not None:
         check_output_file(out, ".svg")
     if resumed is not None:
-        if text or grid or ranges or draws:
-            raise click.UsageError("--resume continues a sweep as it was asked for: name no TEXT and no settings")
+        others = {each.name or "" for each in click.get_current_context().command.params}
+        refuse_unused("--resume", *(others - {"resumed", "out", "plain", "as_json", "runs_dir"}))
         corpus, found = None, Sweep.named(resumed, runs_dir)
     else:
         words = [word for word in text if "=" in word and word.partition("=")[0].replace("-", "_") in setting_names()]
@@ -148,7 +149,8 @@ def sweep(
     except KeyboardInterrupt:
         if not as_json:
             view.clear()
-            print_note(f"To continue: {shell_command('sweep', '--resume', found.spec.name)}")
+            where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
+            print_note(f"To continue: {shell_command('sweep', '--resume', found.spec.name, *where)}")
         raise
     finally:
         view.clear()
@@ -166,8 +168,10 @@ def sweep(
     if out != "-":
         print_result(as_json, result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
     if not as_json:
-        print_note(f"Wrote {out}\n" if out else "")
-        print_note(f"The best is {result['best']}. Pasted into the configuration, these lines are a preset")
+        if out != "-":
+            print_note(f"Wrote {out}\n" if out else "")
+            print_note("Pasted into the configuration, these lines are a preset")
+        print_note(f"The best is {result['best']}")
         print_note(f"Next: {shell_command('generate', result['best'])}")
 
 
@@ -196,6 +200,8 @@ def _spec(
     if minutes is not None:
         each = minutes / cost(len(trials), HALVING if halving else GRID)
         changes = changes | {"max_minutes": float(f"{each:.3g}")}
+        usual = training.preset_for(corpus, None, preset, changes)
+        changes |= {name: None for name in ("epochs", "max_steps") if getattr(usual, name) is not None}
     settings, model = training.preset_for(corpus, None, preset, changes), None
     if starts_from_model(start_word, preset, changes | trials[0]):
         start = find_start(start_word, corpus, settings, runs_dir)

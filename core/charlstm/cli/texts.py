@@ -35,7 +35,7 @@ BAR_WIDTH = 30
 @click.command()
 @json_option
 def corpora(as_json: bool) -> None:
-    """List the texts in ./data, those that were fetched, and the built-in texts, which are part of Python.
+    """List the texts here and in ./data, those that were fetched, and the built-in texts, which are part of Python.
 
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """

@@ -102,9 +102,9 @@ start_option = click.option(
     "--from",
     "start_word",
     metavar="MODEL",
-    help="Start from the weights of this model; none: from random ones; auto: from those of demo or of your runs that "
-    "predict TEXT best.  [default: demo, the model in the box, where it predicts TEXT well before any training and no "
-    "network is set; none with reference, and as RUN did with --like]",
+    help="Start from the weights of this model; none: from random ones; auto: from the one of demo and your runs that "
+    "predicts TEXT best, if one helps and has not read what is held out.  [default: demo, the model in the box, where "
+    "it predicts TEXT well before any training and no network is set; none with reference, and as RUN did with --like]",
 )
 
 val_file_option = click.option(
@@ -137,7 +137,8 @@ def presets(
 ) -> None:
     """List the presets; with TEXT, estimate the time, memory and speed of each on this machine as it is now.
 
-    Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
+    Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored
+    where no other program trains or computes. How much other
     programs slow it down is estimated each time, for the niceness that is set. START is the model whose weights a run
     would begin with.
 
@@ -153,6 +154,8 @@ def presets(
         print_result(as_json, listed, "\n".join(lines))
         return
     if not text:
+        if assignments or val_files or start_word:
+            raise click.UsageError("Name a TEXT: what presets come to depends on it")
         names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in known_presets().values()]
         print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in known_presets().values()))
         return
@@ -286,9 +289,10 @@ def train(
     Everything about the run is in its folder. Ctrl-C writes a checkpoint and ends; `charlstm resume` continues the run
     exactly from there. torchrun starts several processes that share the training.
 
-    The first limit that is reached ends the run: epochs, max_steps or max_minutes, whether it was given or comes from
-    the preset. But --epochs or --max-steps lifts the minutes of the preset, or of the run of --like, unless
-    --max-minutes is given too.
+    The first limit that is reached ends the run: epochs, max_steps or max_minutes; patience may end it sooner. Where
+    the preset, or the run of --like, has minutes, a limit that is given lifts its other limits.
+
+    With --settings-file or --preset reference TEXT is read --as-is, unless the file or an option says otherwise.
 
     With --json: one event a line; `started` and `resumed` also have `run`, the name of the run, and `path`, its folder.
     With --detach: {"name", "path"}.
@@ -371,8 +375,8 @@ def resume(
 ) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been stopped.
 
-    A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Changed settings
-    are recorded.
+    A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Its other limits
+    stay: --set max_minutes=none takes one away. Changed settings are recorded.
 
     With --json: as `train`.
     """

@@ -253,7 +253,7 @@ class CellSample:
             reason = f"{name!r} is too rare in this text, or belongs to another kind of text"
         else:
             reason = f"There is no feature {name!r}"
-        raise GenerationError(f"{reason}. The yes/no features of this text are: {known}. NAME=REGEX is one of your own")
+        raise GenerationError(f"{reason}. The yes/no features of this text are: {known}")
 
     def only(self, name: str) -> CellSample:
         """The sample with one yes/no feature. Raises :class:`GenerationError` as :meth:`feature` does."""
@@ -402,6 +402,7 @@ def score_in_models(
     text: str,
     features: Callable[[str], Sequence[Feature]] = text_features,
     *,
+    max_chars: int = READ_CHARS,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Iterator[tuple[int, list[float]]]:
     """How well cells follow the features that they were named for in other models of their run, on the text on which
@@ -409,6 +410,7 @@ def score_in_models(
 
     Args:
         models: steps and files. A run that trains may have replaced a file meanwhile; the step that it says counts.
+        max_chars: how many characters to read, as the cells were named on.
         progress: called with ``(step, done, total)`` characters that a model has read; an exception ends the work.
     """
     for listed, path in models:
@@ -420,7 +422,7 @@ def score_in_models(
             if progress is not None:
                 progress(step, done, total)
 
-        yield step, score_cells(sample_cells(model, text, features, progress=report), cells)
+        yield step, score_cells(sample_cells(model, text, features, max_chars=max_chars, progress=report), cells)
 
 
 def probe(sample: CellSample, name: str) -> Probe:

@@ -51,7 +51,7 @@ class Run(_folder.Run):
         control.send_command(self, "stop")
 
     def finish(self) -> None:
-        """Lower the learning rate to zero in about 30 seconds, validate the best model, and end the run."""
+        """Lower the learning rate to zero in about 25 seconds, validate the best model, and end the run."""
         control.send_command(self, "finish")
 
     def pause(self) -> None:

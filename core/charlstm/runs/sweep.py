@@ -45,6 +45,8 @@ from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings import check_name as check_setting
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from charlstm.text.corpus import Corpus
 
 FORMAT = 1
@@ -295,37 +297,39 @@ class Sweep:
     def train(self, corpus: Corpus | None = None) -> Iterator[tuple[int, list[Trial]]]:
         """Train until the sweep is over, and yield the number of the run that trains and how far all of them are, when
         it is taken up and after each of its events. Runs that are out are pruned. At the end the program of
-        ``on_end`` gets the best run, and the queue goes on.
+        ``on_end`` gets the best run. Then the queue goes on, however the sweep ended, but not after SIGTERM.
 
         Raises :class:`KeyboardInterrupt` after a signal, when the run has written its checkpoint, and
         :class:`RunError` when a run was stopped otherwise or cannot be trained, or the sweep is being trained already.
         """
-        with self._held():
+        best, signal = None, ""
+        lock = self._take_lock()
+        try:
             best = yield from self._trained(corpus)
-        if best is not None:
-            problems = [notifications.call_on_end(best)]
+        except KeyboardInterrupt as stop:
+            signal = str(stop)
+            raise
+        finally:
+            if lock is not None:
+                lock.release()
+            problems = ["" if best is None else notifications.call_on_end(best)]
             try:
-                queue.start_next()
+                if signal != "SIGTERM":  # as after a run: perhaps the machine is shut down
+                    queue.start_next()
             except RunError as error:
                 problems.append(str(error))
             with contextlib.suppress(OSError):  # a full disk: they are no errors of the sweep
                 for problem in filter(None, problems):
-                    storage.append_line(best.log_path, problem.encode())
+                    storage.append_line((best or self.run(0)).log_path, problem.encode())
 
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """Inside the block nobody else trains the sweep, and the queue waits, also between two of its runs."""
+    def _take_lock(self) -> BaseFileLock | None:
+        """Take the lock with which nobody else trains the sweep and the queue waits, also between two of its runs."""
         try:
-            lock = storage.take_lock(storage.lock_path(self.path / SWEEP), 0)
+            return storage.take_lock(storage.lock_path(self.path / SWEEP), 0)
         except BlockingIOError:
             raise RunError(f"Another program trains the sweep {self.spec.name} already") from None
         except OSError as error:
             raise RunError(f"The sweep {self.spec.name} cannot be trained: {error.strerror} ({self.path})") from None
-        try:
-            yield
-        finally:
-            if lock is not None:
-                lock.release()
 
     def _trained(self, corpus: Corpus | None) -> Generator[tuple[int, list[Trial]], None, Run | None]:
         """As :meth:`train`; returns the best run, ``None`` if all failed or the sweep was over before."""

@@ -104,12 +104,15 @@ class Settings:
     max_steps: int | None = setting(None, "maximum number of training steps", low=1, option=True)
     max_minutes: float | None = setting(
         None,
-        "maximum time in minutes, start and validations included; the schedule is planned to end then",
+        "maximum time in minutes, start and validations included, pauses and reading the text not; the schedule is "
+        "planned to end then",
         low=0,
         open_low=True,
         option=True,
     )
-    patience: int | None = setting(None, "stop after this many validations without improvement; none: never", low=1)
+    patience: int | None = setting(
+        None, "stop after this many validations without improvement, unless it was lengthened; none: never", low=1
+    )
 
     optimizer: Optimizer = setting("adamw", "Adam, as in the reference script, or AdamW", group="Optimiser", fixed=True)
     lr: float = setting(3e-3, "peak learning rate", low=0, open_low=True, option=True)
@@ -127,13 +130,21 @@ class Settings:
     clip: float | None = setting(1.0, "maximum norm of the gradient; none: no clipping", low=0, open_low=True)
 
     dropout: float = setting(
-        0.0, "fraction of each layer's outputs set to zero", low=0, high=0.95, option=True, group="Regularisation"
+        0.0,
+        "fraction of each layer's outputs set to zero, in steps of 1/256",
+        low=0,
+        high=0.95,
+        option=True,
+        group="Regularisation",
     )
     shared_masks: bool = setting(
         True, "one dropout mask for all characters of a row (variational dropout), instead of one per character"
     )
     weight_drop: float = setting(
-        0.0, "fraction of the recurrent weights set to zero in each step (DropConnect)", low=0, high=0.95
+        0.0,
+        "fraction of the recurrent weights set to zero in each step (DropConnect), in steps of 1/256",
+        low=0,
+        high=0.95,
     )
     ema_decay: float | None = setting(
         None,
@@ -165,7 +176,12 @@ class Settings:
         option=True,
         fixed=True,
     )
-    val_chars: int = setting(1_000_000, "approximate number of held-out characters per validation", low=2, fixed=True)
+    val_chars: int = setting(
+        1_000_000,
+        "most held-out characters per validation; fewer where that would take over 5 % of the time",
+        low=2,
+        fixed=True,
+    )
     val_every: int | None = setting(
         None, "steps between validations; none: 30 validations in all, fewer in a short run", low=1
     )
@@ -173,7 +189,10 @@ class Settings:
         None, "steps between two entries of the training loss in the log; none: about 0.3 seconds", low=1
     )
     split: SplitMode = setting(
-        "tail", "held-out part: the end of the text, or blocks spread over it", option=True, fixed=True
+        "tail",
+        "held-out part: the end of the text, or blocks spread over it; of units always whole ones from all over it",
+        option=True,
+        fixed=True,
     )
 
     seed: int = setting(
@@ -299,8 +318,7 @@ def changed(before: Settings, after: Settings) -> dict[str, Any]:
     for name in changes:
         if declared[name].fixed:
             raise SettingsError(
-                f"{name} cannot change from {old[name]!r} to {new[name]!r} in a run that has begun: start a new run "
-                "from its model"
+                f"{name} cannot change from {old[name]!r} to {new[name]!r} in a run that has begun: start a new run"
             )
     return changes
 

@@ -128,6 +128,8 @@ influence no-such-run data/fox.txt --find '' | at least one character
 influence fox data/fox.txt --rank | --rank needs --find
 influence fox data/fox.txt --find dog --at 5 | not both
 context fox --encoding utf-8 | needs a TEXT
+presets --set lr=1 | Name a TEXT
+session no-such.json --prose | --prose and --force are for the file of --out
 cells no-such-run data/fox.txt --feature x=[ | cannot be read
 cells fox data/fox.txt --feature the | NAME=REGEX
 cells fox quick.txt --show quotes | LAYER:CELL

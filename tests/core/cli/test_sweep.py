@@ -110,10 +110,13 @@ def test_a_sweep_stops_with_its_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
                 signal.raise_signal(signal.SIGINT)
             yield number, trials
 
+    began: list[str] = []
     monkeypatch.setattr(Sweep, "train", interrupted)
+    monkeypatch.setattr(queue, "start_next", lambda: began.append("queue"))
     _, err = cli("sweep", *GRID, *SMALL, "--set", "val_every=20", "--name", "stopped", code=130)
     assert "charlstm sweep --resume stopped" in err
     assert set(seen) == {0}
+    assert began == ["queue"]
     monkeypatch.undo()
 
 
@@ -128,7 +131,8 @@ def test_a_sweep_stops_with_its_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
         (("data/fox.txt", "--grid", "val_fraction=0.1,0.8", "--set", "test_fraction=0.5"), "there has to be text"),
         (("data/fox.txt",), "Which settings are to be tried?"),
         (("--grid", "lr=1,2"), "Missing argument"),
-        (("data/fox.txt", "--resume", "x"), "name no TEXT"),
+        (("data/fox.txt", "--resume", "x"), "has no effect with --resume"),
+        (("--resume", "x", "--lr", "3"), "has no effect with --resume"),
         (("--resume", "x"), "There is no sweep x"),
         (("data/fox.txt", "--grid", "lr=1,2", "--preset", "no"), "is not one of 'quick'"),
     ],

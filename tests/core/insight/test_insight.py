@@ -291,12 +291,12 @@ def test_cells_are_scored_on_another_sample(random_model: Model, random_text: st
 def test_cells_are_scored_in_other_models_by_the_step_that_these_say(
     random_model: Model, random_text: str, tmp_path: Path
 ) -> None:
-    found = name_cells(sample_cells(random_model, random_text))
+    found = name_cells(sample_cells(random_model, random_text, max_chars=400))
     for name, info in (("old", {}), ("best", {"step": 40})):
         save_model(tmp_path / name, replace(random_model, info=info))
     told: list[tuple[int, int, int]] = []
     listed = [(10, tmp_path / "old"), (20, tmp_path / "best")]  # 20: before it was replaced
-    scores = dict(score_in_models(listed, found, random_text, progress=lambda *each: told.append(each)))
+    scores = dict(score_in_models(listed, found, random_text, max_chars=400, progress=lambda *each: told.append(each)))
     assert list(scores) == [10, 40]
     for each in scores.values():
         assert each == pytest.approx([named.score for named in found], abs=1e-5)

@@ -106,10 +106,12 @@ def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
 
 def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(runs: list[Run], launched: list[str]) -> None:
     sweep = Sweep(runs[0].path.parent, SimpleNamespace(name="s"))  # type: ignore[arg-type]
-    with sweep._held():
-        assert queue.start_next() is None
-        with pytest.raises(RunError, match="Another program trains the sweep s already"), sweep._held():
-            pass
+    lock = sweep._take_lock()
+    assert lock is not None
+    assert queue.start_next() is None
+    with pytest.raises(RunError, match="Another program trains the sweep s already"):
+        sweep._take_lock()
+    lock.release()
     assert queue.start_next() == runs[0]
 
 
