@@ -125,11 +125,11 @@ def no_gain(start: StartModel, preset_name: str, text_chars: int) -> str:
     if known[preset_name].from_model is None or preset_name == DEFAULT:
         return ""
     if start.knows_such_text and text_chars <= SHORT_TEXT:
-        return "On so short a text the loss will be that of quick"
+        return "On so short a text the loss will be about that of quick"
     if preset_name == "best" and not start.is_far:
         best, standard = (preset_from(start, name, text_chars, start.symbols) for name in ("best", "standard"))
         if best.with_changes(max_minutes=standard.max_minutes) == standard:
-            return f"The loss will be that of standard: both read the text {best.epochs:g} times"
+            return f"The loss will be about that of standard: both read the text {best.epochs:g} times"
     return ""
 
 
