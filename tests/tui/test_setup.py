@@ -105,7 +105,7 @@ def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     busy = replace(SETUP, costs=costs(2.1))
     assert busy.can_train_longer
     [words] = busy.warnings({"more_time": "m", "generate": "3"})
-    assert "about 2 times slower. m gives it 2:00; 3 plays a ready model" in words
+    assert "about 2 times slower. m gives it 2:00; 3 plays the model in the box" in words
     longer = busy.choose(busy.lengthen())
     assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
     assert not replace(SETUP, costs=costs(1.0)).can_train_longer
