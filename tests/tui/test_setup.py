@@ -113,7 +113,7 @@ def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
-    assert beside.warnings({})[0].startswith("first is training: beside it")
+    assert beside.warnings({})[0].startswith("first is training: a new run would share")
 
 
 def test_risks_are_named_before_the_start() -> None:

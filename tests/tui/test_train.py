@@ -527,7 +527,7 @@ async def test_r_offers_the_rate_that_was_set_in_the_pause(tmp_path: Path) -> No
 
 async def test_stop_promises_no_state_of_a_run_that_still_starts(tmp_path: Path) -> None:
     async with training(tmp_path, "starting") as (_, app):
-        await app.press("x", shows="It ends. It can be resumed later")
+        await app.press("x", shows=("It ends. It can be resumed later", "s  stop now"))
 
 
 @pytest.mark.parametrize("share", [None, 0.2])

@@ -97,9 +97,10 @@ class RunActions(View):
         if run is None:
             return
         # while it starts there may be nothing new to save, as when its text is still being read
-        ends = "It ends" if run.status.state == "starting" else "It saves its exact state and ends"
-        about = f"{ends}. It can be resumed later, exactly as if it had never stopped."
-        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "leave it as it is", None)]
+        starts = run.status.state == "starting"
+        ends, stop = ("ends", "stop now") if starts else ("saves its exact state and ends", "stop at a checkpoint now")
+        about = f"It {ends}. It can be resumed later, exactly as if it had never stopped."
+        choices = [Choice("s", stop, "stop"), Choice("c", "leave it as it is", None)]
         if run.status.validated is None:  # else it is too late for that
             choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
         ask(self, ChoiceDialog(f"Stop {run.name}?", about, choices), lambda command: self.send(run.run, command))
