@@ -151,7 +151,7 @@ def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Pa
     again.until("text-standard-1")
     again.until("Space pause")  # on a busy machine a note stands where the samples would be
     again.key("x")
-    again.until("stop at a checkpoint now")
+    again.until("leave it as it is")
     again.key("enter")
     again.until("□ stopped")  # the question before has the word too
     again.key("q")

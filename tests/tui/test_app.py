@@ -180,7 +180,7 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
         if saved:
             run.run.state_path.touch()
         await app.press("ctrl+q", shows="Quit while training continues?")
-        assert ("first checkpoint of novel-quick-1 is on its way." in app.text()) is not saved
+        assert ("is on its way." in app.text()) is not saved
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
         await app.press("ctrl+q", shows="Quit while training continues?")
@@ -188,6 +188,15 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
         await app.until(lambda: not app.app.is_running)
         assert farewell in app.app.farewell
         assert [command.command for command in run.commands()] == asked
+
+
+async def test_a_paused_run_is_not_said_to_train_on(places: Path) -> None:
+    async with training(places, "paused") as (run, app):
+        run.run.state_path.touch()
+        await app.press("q", shows="Quit while training is paused?")
+        await app.press("l")
+        await app.until(lambda: not app.app.is_running)
+        assert app.app.farewell == f"{run.run.name} is paused and stays so."
 
 
 async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,16 @@ async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(runs: list
         await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)
 
 
+async def test_d_compares_the_runs_that_are_drawn(runs: list[Recorded], places: Path) -> None:
+    """After ``o`` in Train it compared what was marked in the table, or asked for marks."""
+    third = record(places, "finished", name="three")
+    async with driven(places, (120, 36)) as app:
+        await overlaid(app, "one", "three", "two")
+        await app.mode.show_curves((runs[0].run.path, runs[1].run.path))
+        await app.press("d", shows="2 MARKED: what differs")
+        assert third.run.path not in app.mode.table.marked
+
+
 async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:
     async with driven(places, (120, 36)) as app:
         pane = await overlaid(app)

@@ -41,7 +41,7 @@ def test_reader_says_of_a_run_that_is_put_into_the_queue_when_it_will_begin(plac
         verdict = ShownRun(state).verdict
         assert (verdict.kind, verdict.has_ended, progress(found)[1]) == ("queued", False, "-held")
         words = busy_words(None, state.live, Settings(), {"queue": "l"})
-        assert words.endswith("l lets it begin when busy has ended.")
+        assert words.endswith("l lets it begin when the runs before it have ended.")
 
 
 @pytest.mark.parametrize(("state", "time"), [("paused", "at a time not known"), ("running", "in about")])
@@ -56,7 +56,7 @@ async def test_l_in_train_puts_the_run_into_the_queue(
             app.app.use_corpus(CorpusChoice(str(text), text.name))
             await app.shows("l later")
             if state == "running":
-                await app.press("enter", shows="l  begin later, when first has ended")
+                await app.press("enter", shows="l  begin later, when the runs before it have ended")
             await app.press("l", shows=f"sea-quick-1 is 1st in the queue, begins {time}")
             await app.shows(f": first is {state}.")
             assert waiting() == ["sea-quick-1"]
@@ -76,6 +76,15 @@ async def test_l_in_runs_takes_a_run_out_of_the_queue_and_puts_it_in(places: Pat
             await app.press("l", shows=("half is 1st in the queue", "◌ queued 1st"))
             assert waiting() == ["half"]
             assert launched == []
+
+
+async def test_a_run_that_waits_for_its_first_step_did_not_end_too_early(places: Path, launched: list[str]) -> None:
+    record(places, "queued", name="new", steps=0).close()
+    with record(places, "running", name="busy"):
+        async with driven(places, (100, 30)) as app:
+            await app.go("runs")
+            await app.press("down", shows="◌ queued 1st")
+            await app.press("p", shows="it waits in the queue and has not begun")
 
 
 async def test_app_continues_a_queue_that_stands_and_says_so(

@@ -55,7 +55,7 @@ BOX = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss
 
 def test_a_run_without_a_time_limit_is_offered_no_more_time() -> None:
     words = busy_words(3.0, (), preset("reference"), KEYS)
-    assert words.endswith("times slower. 3 plays a ready model meanwhile.")
+    assert words.endswith("times slower. 3 plays the model in the box meanwhile.")
 
 
 def test_more_time_is_a_whole_multiple_and_not_without_end() -> None:

@@ -413,7 +413,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     watch("charlstm.runs.folder.rename_run", three[0].run)
     watch("charlstm_tui.widgets.path_input.complete", None)
     async with listed(places, "tunes-quick-1") as app:
-        await app.press("x", shows="continue training")
+        await app.press("x", shows="leave it as it is")
         await app.press("s", shows="asked to stop")
         await onto(app, "anna-standard-1")
         await app.press("r", shows="continues from")
@@ -447,7 +447,7 @@ async def test_r_resumes_what_was_stopped_and_x_stops_what_runs(
         await app.press("r", shows="The disk is full: delete something.")
         assert resumed == ["anna-standard-1", "anna-standard-1"]
         await onto(app, "tunes-quick-1")
-        await app.press("x", shows="continue training")
+        await app.press("x", shows="leave it as it is")
         await app.press("s", shows="asked to stop")
         assert [command.command for command in three[2].obey()] == ["stop"]
         await app.shows("□ stopped")

@@ -105,7 +105,7 @@ def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     busy = replace(SETUP, costs=costs(2.1))
     assert busy.can_train_longer
     [words] = busy.warnings({"more_time": "m", "generate": "3"})
-    assert "about 2 times slower. m gives it 2:00; 3 plays a ready model" in words
+    assert "about 2 times slower. m gives it 2:00; 3 plays the model in the box" in words
     longer = busy.choose(busy.lengthen())
     assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
     assert not replace(SETUP, costs=costs(1.0)).can_train_longer
@@ -113,7 +113,7 @@ def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
-    assert beside.warnings({})[0].startswith("first is training: beside it")
+    assert beside.warnings({})[0].startswith("first is training: a new run would share")
 
 
 def test_risks_are_named_before_the_start() -> None:

@@ -23,7 +23,7 @@ from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
 from charlstm_tui import run_actions
 from charlstm_tui.actions import BY_ID
-from charlstm_tui.choices import CorpusChoice, ModelChoice, playable
+from charlstm_tui.choices import CorpusChoice, ModelChoice, playable, resumable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -34,6 +34,7 @@ from charlstm_tui.train.run_summary import (
     STEP_ACTIONS,
     ShownRun,
     figures,
+    keys_for,
     progress,
     remarks,
     run_result,
@@ -245,11 +246,12 @@ def card_of(
     *,
     bits: bool = False,
     spec: RunSpec | None = None,
+    stateless: bool = False,
 ) -> RunResult:
     """The card of ``run``, if these were its events."""
     series = RunSeries.of(read_events(run.events_path) if events is None else events)
     state = RunsState(runs=(RunView(run, run.status()),), attached=run.path, series=series)
-    return run_result(ShownRun(state, spec or run.spec(), bits, references))
+    return run_result(ShownRun(state, spec or run.spec(), bits, references, stateless=stateless))
 
 
 @pytest.fixture
@@ -299,9 +301,9 @@ def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(short: Run
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ({"step": 0}, "validation before the first step"),
+        ({"step": 0}, "before the first step"),
         ({"step": 9, "planned_steps": 20, "seconds_left": 8.0}, ""),
-        ({"step": 20, "planned_steps": 20, "seconds_left": 3.0}, "validation after the last step"),
+        ({"step": 20, "planned_steps": 20, "seconds_left": 3.0}, "after the last step"),
         ({"step": 9, "validated": 0.42}, "final validation 42 %"),
     ],
 )
@@ -385,9 +387,25 @@ def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(shor
     spec = short.spec()
     spec = replace(spec, settings=spec.settings.with_changes(lr=10 * preset(spec.preset).lr))
     card = card_of(short, references=(("order 0", 3.3),), spec=spec)
-    assert f"The learning rate, {learning_rate(spec.settings.lr)}, was too high: n trains anew" in card.words
+    assert f"The learning rate, {learning_rate(spec.settings.lr)}, was too high: n opens the settings" in card.words
     assert "n new run with a lower rate" in card.keys
     assert "more minutes" not in card.words + card.keys
+
+
+@pytest.mark.parametrize("stateless", [False, True])
+def test_card_of_a_run_that_cannot_be_resumed_offers_no_more_minutes(short: Run, stateless: bool) -> None:
+    card = card_of(short, references=(("order 0", 3.3),), stateless=stateless)
+    assert ("m more minutes" in card.keys, "m trains it" in card.words) == (not stateless, not stateless)
+
+
+def test_run_that_trains_on_another_host_is_offered_no_keys(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        run, status = recorded.run, recorded.run.status()
+        series = RunSeries.of(read_events(run.events_path))
+        for elsewhere in (False, True):
+            view = RunView(run, replace(status, elsewhere=elsewhere))
+            shown = ShownRun(RunsState(runs=(view,), attached=run.path, series=series))
+            assert bool(keys_for(shown)) is not elsewhere
 
 
 async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None:
@@ -424,7 +442,11 @@ async def test_m_resumes_a_run_that_takes_no_commands_any_more(
     tmp_path: Path, when: str, resumed: list[dict[str, object]]
 ) -> None:
     """A run takes no commands but stop during its final validation, and of the keys only that one is offered."""
-    async with training(tmp_path, "finished" if when == "finished" else "running", steps=1000) as (recorded, app):
+    async with training(tmp_path, steps=1000) as (recorded, app):
+        recorded.run.state_path.touch()
+        if when == "finished":
+            recorded.end("finished")
+            await app.shows("m more minutes   Esc")
         if when == "final validation":
             recorded.beat("running", validated=0.2)
             await app.shows("Training has ended. Now the best model is validated")
@@ -464,6 +486,50 @@ async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path:
     assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
 
 
+async def test_m_ends_a_stopped_run_so_many_minutes_on_and_asks_for_a_lower_rate_after_a_divergence(
+    tmp_path: Path, resumed: list[dict[str, object]]
+) -> None:
+    """A diverged run was resumed with the rate with which it had diverged."""
+    async with training(tmp_path, steps=400) as (recorded, app):
+        recorded.end("stopped")
+        await app.shows("Space resume")
+        await app.press("m", shows="replace what is left of its plan")
+        await app.press("escape")
+        recorded.append(ended(400, 1.8, 400, reason="diverged"))
+        recorded.beat("failed", "the loss was no longer a number")
+        await app.shows("the loss ran away")
+        await app.enter("m", "2")
+        await app.shows("Resume with a lower rate")
+        assert not resumed
+        await app.press("enter")
+        await app.until(lambda: bool(resumed))
+    [changes] = resumed
+    assert changes["max_minutes"] > 2
+    assert changes["lr"] < recorded.run.spec().settings.lr
+
+
+async def test_a_finished_run_without_a_state_offers_no_more_minutes(tmp_path: Path) -> None:
+    """It was refused after the question for the minutes."""
+    run = record(tmp_path, "finished").run
+    async with on_run(tmp_path, run.name) as app:
+        await app.lacks("more minutes")
+        run.state_path.touch()
+        assert resumable(run)
+
+
+async def test_r_offers_the_rate_that_was_set_in_the_pause(tmp_path: Path) -> None:
+    async with training(tmp_path, "paused") as (recorded, app):
+        recorded.append(Controlled(step=recorded.step, id="a", command="set-lr", value=0.0005))
+        await app.shows("The learning rate is 0.0005 from the next step on")
+        await app.press("r", shows="The rate now is 5.0e-4")
+        assert app.screen.query_one(Input).value == "5.0e-4"
+
+
+async def test_stop_promises_no_state_of_a_run_that_still_starts(tmp_path: Path) -> None:
+    async with training(tmp_path, "starting") as (_, app):
+        await app.press("x", shows=("It ends. It can be resumed later", "s  stop now"))
+
+
 @pytest.mark.parametrize("share", [None, 0.2])
 async def test_finish_is_offered_until_the_final_validation(tmp_path: Path, share: float | None) -> None:
     """It was offered during it too, and then refused."""
@@ -471,7 +537,7 @@ async def test_finish_is_offered_until_the_final_validation(tmp_path: Path, shar
         recorded.beat("running", validated=share)
         await app.shows("Still learning" if share is None else "Now the best model is validated")
         await app.press("x")
-        text = await app.shows("stop at a checkpoint now", "continue training")
+        text = await app.shows("stop at a checkpoint now", "leave it as it is", "It saves its exact state and ends.")
         assert ("rate to zero" in text) == (share is None)
 
 
@@ -605,7 +671,8 @@ async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
             assert app.screen.query_one(Input).value == "10"
 
 
-async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(tmp_path: Path) -> None:
+async def test_rate_that_was_too_high_is_lowered_on_the_text_of_the_run(tmp_path: Path) -> None:
+    """The settings for the text that was chosen in Corpus were opened, with the usual rate."""
     text = tmp_path / "other.txt"
     text.write_text("The sea was calm, and the light was on the stairs.\n" * 300)
     with record(tmp_path, "running", steps=400) as recorded:
@@ -614,7 +681,5 @@ async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(t
     async with on_run(tmp_path, recorded.run.name) as app:
         await app.shows("n new run with a lower rate")
         app.app.corpus = CorpusChoice(str(text), text.name)
-        await app.press("n")
-        await app.until(lambda: app.screen.setup.state.ready)
-        await app.shows("other.txt", "PRESETS")
-        assert not app.screen.query_one(SetupPane).state.differences
+        await lower_rate_of_a_new_run(app)
+        assert app.app.corpus.name == "novel.txt"

@@ -370,7 +370,7 @@ async def test_a_second_run_beside_a_live_one_asks_first(tmp_path: Path, text: P
         async with setup_for(tmp_path, text, (100, 30)) as app:
             await app.shows("first is training", "23,456")
             for answer, starts in (("escape", 0), ("s", 1), ("enter", 1)):  # the default is the harmless answer
-                await app.press("enter", shows=("Train beside first?", "each takes about twice as"))
+                await app.press("enter", shows=("Train beside first?", "each takes longer"))
                 await app.press(answer)
                 await app.until(lambda: app.screen is app.mode)
                 if answer == "s":

@@ -325,16 +325,13 @@ class CharLSTMApp(ModeApp):
         if not live:
             self.exit()
             return
-        names = ", ".join(run.name for run in live)
-        one = len(live) == 1
-        it = "it" if one else "them"
+        it, its_process = ("it", "Its process does") if len(live) == 1 else ("them", "Their processes do")
+        is_paused = all(run.status.state == "paused" for run in live)
         self._quitting = TrainingQuestion(
-            "Quit while training continues?",
-            f"{names} {'trains in a process' if one else 'train in processes'} of {'its' if one else 'their'} own and "
-            f"{'continues' if one else 'continue'} without this screen; charlstm-tui finds {it} again."
-            f"{self._first_checkpoint(live)}",
+            f"Quit while training {'is paused' if is_paused else 'continues'}?",
+            f"{self._still_training(live)} {its_process} not need this screen, and charlstm-tui finds {it} again.",
             [
-                Choice("l", f"leave {it} running, and quit", "leave"),
+                Choice("l", f"leave {it} alone, and quit", "leave"),
                 Choice("s", f"stop {it} at a checkpoint, and quit", "stop"),
                 Choice("c", "stay", None),
             ],
@@ -354,9 +351,14 @@ class CharLSTMApp(ModeApp):
         return f" The first checkpoint of {', '.join(early)} is on its way." if early else ""
 
     def _still_training(self, live: Sequence[RunView]) -> str:
-        """What to print about the runs that train on without the app; empty without any."""
-        names = ", ".join(run.name for run in live)
-        return f"{names} {'trains' if len(live) == 1 else 'train'} on.{self._first_checkpoint(live)}" if live else ""
+        """What becomes of the runs without the app, and of those that are paused; empty without any."""
+        paused = [run.name for run in live if run.status.state == "paused"]
+        training = [run.name for run in live if run.name not in paused]
+        words = [f"{', '.join(training)} {'trains' if len(training) == 1 else 'train'} on."] if training else []
+        if paused:
+            stay = "is paused and stays" if len(paused) == 1 else "are paused and stay"
+            words.append(f"{', '.join(paused)} {stay} so.")
+        return " ".join(words) + self._first_checkpoint(live)
 
     def _exit_on_signal(self, code: int) -> None:
         if code == ExitCode.INTERRUPTED:  # after the others there may be no terminal to print to

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis, ComparedRun
 
 CHART_FORMATS = (
-    Format(".svg", "the chart, as a drawing"),
+    Format(".svg", "the whole curves in nats, on linear axes"),
     Format(".csv", "all logged losses, as a table"),
 )
 

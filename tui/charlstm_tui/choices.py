@@ -97,6 +97,11 @@ def playable(run: Run) -> ModelChoice | None:
     return ModelChoice(str(run.path)) if run.status().alive or playable_at_end(run) is not None else None
 
 
+def resumable(run: Run) -> bool:
+    """Whether a run that has ended can be resumed: one that is finished or was pruned needs an exact state."""
+    return run.has_state or not (run.pruned_path.exists() or run.status().state == "finished")
+
+
 def path_after_rename(path: Path, old: Path, new: Path) -> Path:
     """Where a file is after the run in the folder ``old`` was renamed to ``new``."""
     return new / path.relative_to(old) if path.is_relative_to(old) else path

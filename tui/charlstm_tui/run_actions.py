@@ -88,29 +88,36 @@ class RunActions(View):
         if choice is not None:
             self.charlstm.play(choice.model)
         else:
-            self.say(f"{run.name} has no model that has learnt anything: it ended too early.", error=True)
+            begun = run.status.place is None or run.status.step > 0
+            why = "it ended too early" if begun else "it waits in the queue and has not begun"
+            self.say(f"{run.name} has no model that has learnt anything: {why}.", error=True)
 
     def do_stop(self) -> None:
         run = self.run
         if run is None:
             return
-        about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
-        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
+        # while it starts there may be nothing new to save, as when its text is still being read
+        starts = run.status.state == "starting"
+        ends, stop = ("ends", "stop now") if starts else ("saves its exact state and ends", "stop at a checkpoint now")
+        about = f"It {ends}. It can be resumed later, exactly as if it had never stopped."
+        choices = [Choice("s", stop, "stop"), Choice("c", "leave it as it is", None)]
         if run.status.validated is None:  # else it is too late for that
             choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
         ask(self, ChoiceDialog(f"Stop {run.name}?", about, choices), lambda command: self.send(run.run, command))
 
     @work(group="run")
     async def do_resume(self) -> None:
-        """Resume the run; one that diverged with the lower learning rate that is typed."""
-        run = self.run
-        if run is None:
-            return
-        rate = await in_thread(lambda check: rate_to_resume(run.run))
+        """Resume the run."""
+        if (run := self.run) is not None:
+            await self.ask_and_resume(run.run, {})
+
+    async def ask_and_resume(self, run: Run, changes: dict[str, Any]) -> None:
+        """Resume ``run`` with these settings changed; one that diverged with the lower learning rate that is typed."""
+        rate = await in_thread(lambda check: rate_to_resume(run))
         if rate is None:
-            await self.resume(run.run, {})
+            await self.resume(run, changes)
         elif self.screen.is_current:  # else the user is at something else by now
-            ask(self, LowerRateDialog(rate), lambda text: self.resume(run.run, {"lr": float(text)}))
+            ask(self, LowerRateDialog(rate), lambda text: self.resume(run, {**changes, "lr": float(text)}))
 
     async def resume(self, run: Run, changes: dict[str, Any]) -> None:
         """Resume ``run`` with these settings changed."""

@@ -202,6 +202,11 @@ class Run:
         return self.path / "state.prev.safetensors"
 
     @property
+    def has_state(self) -> bool:
+        """Whether there is an exact state to continue from."""
+        return self.state_path.exists() or self.previous_state_path.exists()
+
+    @property
     def pruned_path(self) -> Path:
         """An empty file in a run without states, which :func:`prune_run` has deleted: it cannot be continued."""
         return self.path / "pruned"

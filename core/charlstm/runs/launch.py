@@ -197,7 +197,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         # compared with those of the checkpoint, as the worker does: a resume that failed at its start has changed
         # run.json alone
         changes = changed(checkpoint.asked, after)
-    elif status.state == "finished" and not (run.state_path.exists() or run.previous_state_path.exists()):
+    elif status.state == "finished" and not run.has_state:
         raise RunError(  # as one of the lesson: it would begin again at step 0, in place of what is there
             f"The run {run.name} is finished and cannot be continued, because its folder has no exact state: train "
             "another run like it"

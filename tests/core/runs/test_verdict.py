@@ -204,10 +204,10 @@ def test_first_steps_from_a_model_are_not_called_flattening() -> None:
     assert judge(RunSeries.of(events)).kind == "worsening"
 
 
-def test_validation_before_the_first_step_is_named() -> None:
+def test_time_before_the_first_step_is_named() -> None:
     running = RunStatus(state="running", alive=True)
     series = RunSeries.of([started()])
-    assert judge(series, running).text == "Starting: the model is validated before its first step."
+    assert judge(series, running).text == "Starting: the first step comes next."
     assert judge(RunSeries(), running).text == "Starting."
 
 

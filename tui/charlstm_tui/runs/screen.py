@@ -56,5 +56,9 @@ class RunsScreen(ModeScreen):
         self.leave_view()
 
     def do_overlay_compare(self) -> None:
+        from charlstm_tui.runs.overlay import OverlayPane  # as above
+
+        overlay = self.view
+        assert isinstance(overlay, OverlayPane)
         self.leave_view()
-        self.table.do_compare()
+        self.table.compare(overlay.paths)

@@ -282,6 +282,11 @@ class TableView(RunActions):
             return
         self.comparing = not self.comparing
 
+    def compare(self, paths: tuple[Path, ...]) -> None:
+        """Compare these runs, which are those that are marked from now on."""
+        self.marked, self.comparing = paths, False
+        self.do_compare()
+
     def do_mark_all(self) -> None:
         """Mark all runs in the table, or none of them when all are marked already."""
         shown = tuple(Path(row.key) for row in self._rows.rows if row.key is not None)

@@ -403,8 +403,8 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
     """
     if live:
         name = visible(live[0].name, keep="")
-        later = f" {keys['queue']} lets it begin when {name} has ended." if "queue" in keys else ""
-        return f"{name} is training: beside it a new run gets about half of the processor, and so does {name}.{later}"
+        later = f" {keys['queue']} lets it begin when the runs before it have ended." if "queue" in keys else ""
+        return f"{name} is training: a new run would share the processor with it, and both become slower.{later}"
     words = slowdown_words(slowdown, "will be")
     if not words:
         return ""
@@ -412,7 +412,7 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
     if "more_time" in keys and settings.max_minutes is not None and slowdown is not None:
         advice.append(f"{keys['more_time']} gives it {clock(60 * longer_minutes(settings.max_minutes, slowdown))}")
     if "generate" in keys:
-        advice.append(f"{keys['generate']} plays a ready model meanwhile")
+        advice.append(f"{keys['generate']} plays the model in the box meanwhile")
     return f"{words} {'; '.join(advice)}." if advice else words
 
 

@@ -34,7 +34,7 @@ LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
 @dataclass(frozen=True)
 class ShownRun:
     """The attached run of ``state``, and what else Train shows of it. ``remark`` stands in place of the verdict.
-    ``unplayable``: it has ended without a model that has learnt anything."""
+    ``unplayable``: it has ended without a model that has learnt anything. ``stateless``: it cannot be resumed."""
 
     state: RunsState = field(default_factory=RunsState)
     spec: RunSpec | None = None
@@ -42,6 +42,7 @@ class ShownRun:
     references: tuple[tuple[str, float], ...] = ()
     remark: str = ""
     unplayable: bool = False
+    stateless: bool = False
 
     @property
     def view(self) -> RunView | None:
@@ -136,9 +137,9 @@ def progress(view: RunView | None) -> tuple[RunProgress, str]:
         if status.validated is not None:
             words = f"final validation {int(100 * status.validated)} %"
         elif not status.step:
-            words, left = "validation before the first step", None
+            words, left = "before the first step", None
         elif status.planned_steps and status.step >= status.planned_steps:
-            words, left = "validation after the last step", None
+            words, left = "after the last step", None
         return RunProgress(status.progress, worked, left, words), ""
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
@@ -167,13 +168,14 @@ STEP_ACTIONS = {
 
 
 def keys_for(shown: ShownRun) -> list[str]:
-    """The keys that matter for the run, each with what it does."""
+    """The keys that act on the run and matter for it, each with what it does."""
+    if shown.view is not None and shown.view.status.elsewhere:
+        return []
     steps, flaw = shown.verdict.next_steps, shown.verdict.flaw
     if flaw is not None and flaw.lower_rate:
         steps = (NextStep.PLAY, NextStep.NEW_LOWER)
-    if shown.unplayable:
-        steps = tuple(step for step in steps if step is not NextStep.PLAY)
-    return [f"{key_of(STEP_ACTIONS[step])} {step.value}" for step in steps]
+    out = {"train.play": shown.unplayable, "train.resume": shown.stateless, "train.more": shown.stateless}
+    return [f"{key_of(action)} {step.value}" for step in steps if not out.get(action := STEP_ACTIONS[step])]
 
 
 def run_result(shown: ShownRun) -> RunResult | None:
@@ -214,7 +216,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
     if judged.kind == "finished" and best is not None and not best.whole:
         lines.append(f"an estimate: {shell_command('eval', view.name)} reads all of the held-out text")
     before, sample = _samples(series, judged)
-    words = "" if flaw is None else _flaw_words(flaw, judged, shown.spec)
+    words = "" if flaw is None else _flaw_words(flaw, shown)
     return RunResult(
         title=f"{judged.title}{', but it has learnt little' if flaw else ''} · {view.name}",
         figure=formatting.loss(best.loss, bits, decimals=3) if best is not None and math.isfinite(best.loss) else "",
@@ -229,15 +231,15 @@ def run_result(shown: ShownRun) -> RunResult | None:
     )
 
 
-def _flaw_words(flaw: Flaw, judged: Verdict, spec: RunSpec | None) -> str:
+def _flaw_words(flaw: Flaw, shown: ShownRun) -> str:
     """What is wrong with the model of a run that finished, why, and what to do, with the keys for it."""
     words = [flaw.words]
-    if judged.busy:
-        words.append(judged.busy.rstrip("."))
+    if shown.verdict.busy:
+        words.append(shown.verdict.busy.rstrip("."))
     if flaw.lower_rate:
-        rate = "" if spec is None else formatting.learning_rate(spec.settings.lr)
-        words.append(f"{rate_was_too_high(rate)}: {key_of('train.new')} trains anew with a lower one")
-    elif flaw.more_minutes:
+        rate = "" if shown.spec is None else formatting.learning_rate(shown.spec.settings.lr)
+        words.append(f"{rate_was_too_high(rate)}: {key_of('train.new')} opens the settings with a lower one")
+    elif flaw.more_minutes and not shown.stateless:
         words.append(f"{key_of('train.more')} trains it for more minutes")
     if flaw.reads_well:
         return f"{'. '.join(words)}."

@@ -74,15 +74,15 @@ class TrainScreen(ModeScreen):
         return place if exists else None
 
     def do_new(self) -> None:
-        """The settings for another run; after one whose learning rate was too high, and on its text, with a smaller
+        """The settings for another run; after one whose learning rate was too high, on its text and with a smaller
         one."""
         spec, lower_rate = self.watching.attached.spec, self.watching.rate_for_next_run
         text = None if spec is None else _choice(spec)
-        if self.charlstm.corpus is None:
+        chosen = self.charlstm.corpus
+        if chosen is None or (lower_rate is not None and text is not None and chosen.source != text.source):
             self.charlstm.corpus = text
-        corpus = self.charlstm.corpus
         self.charlstm.attach(None, show=False)
-        if lower_rate is not None and corpus is not None and text is not None and corpus.source == text.source:
+        if lower_rate is not None and text is not None:
             self.setup.show_text(self.charlstm.corpus)
             self.setup.limit_rate(lower_rate)
 

@@ -362,12 +362,10 @@ class SetupPane(View):
                 self.charlstm.attach(answer, show=False)
 
         other = self.state.live[0]
-        about = (
-            "Both would share the processor: each takes about twice as long, and with a time limit each learns less."
-        )
+        about = "They would share the processor: each takes longer, and with a time limit learns less."
         choices = [
             Choice("w", f"watch {other.name}", other.path),
-            Choice("l", f"begin later, when {other.name} has ended", "queue"),
+            Choice("l", "begin later, when the runs before it have ended", "queue"),
             Choice("s", "start it anyway", "start"),
         ]
         ask(self, ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)

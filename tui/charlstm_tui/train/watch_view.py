@@ -23,7 +23,7 @@ from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
 from charlstm.training.ending import lower_rate
 from charlstm_tui.background import in_thread
-from charlstm_tui.choices import playable
+from charlstm_tui.choices import playable, resumable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.formatting import learning_rate
@@ -44,6 +44,7 @@ START = 3600.0
 RISKY_FACTOR = 10
 """A rate above so many times the run's own is asked for again: most likely its exponent was forgotten."""
 CLIMBS = "The learning rate climbs again, then follows its schedule to the new end."
+INSTEAD = "They begin at its last checkpoint and replace what is left of its plan."
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class _Attached:
     """The last command that was sent and has not been carried out yet."""
     unplayable: bool = False
     """Whether it has ended without a model that has learnt anything."""
+    stateless: bool = False
+    """Whether it cannot be resumed, because it has no exact state."""
 
 
 def _is_logged(command: Command, runs_state: RunsState) -> bool:
@@ -101,12 +104,13 @@ class WatchView(RunActions):
         run = self.run
         if run is None:
             return {}
+        resumes = not self.attached.stateless
         return super().has() | {
             "other runs": bool(self._others),
             "training": run.live and run.status.validated is None,  # during the final validation it is over
             "model": not (self.over and self.attached.unplayable) and (run.status.place is None or run.status.step > 0),
-            "speed": run.live or (self.over and run.status.step > 0),  # known from the first step on
-            "resumable": run.status.state != "finished" or self._diverged,
+            "speed": run.live or (self.over and run.status.step > 0 and resumes),  # known from the first step on
+            "resumable": resumes and (run.status.state != "finished" or self._diverged),
         }
 
     def labels(self) -> dict[str, str]:
@@ -158,12 +162,11 @@ class WatchView(RunActions):
         late = last is not None and last.command == "more" and run is not None and run.status.validated is not None
         when = "after the final validation" if late else "between two steps"
         remark = f"Asked to {command_words(last)}; it acts {when}." if last is not None else ""
-        self.pane.shown = ShownRun(
-            runs_state, attached.spec, self.bits, attached.references, remark, attached.unplayable
-        )
+        ended = attached.unplayable, attached.stateless
+        self.pane.shown = ShownRun(runs_state, attached.spec, self.bits, attached.references, remark, *ended)
 
     def _look_for_model(self) -> None:
-        """Find out whether a run that has ended left a model to play."""
+        """Find out whether a run that has ended left a model to play, and can be resumed."""
         run = self.run
         ended = None if run is None or not self.over else run.path
         if run is not None and ended is not None and ended != self._looked_into:
@@ -171,9 +174,9 @@ class WatchView(RunActions):
         self._looked_into = ended
 
     async def _find_model(self, run: Run) -> None:
-        found = await in_thread(lambda check: playable(run))
+        found, resumes = await in_thread(lambda check: (playable(run), resumable(run)))
         if run.path == self.attached.path:
-            self._change(unplayable=found is None)
+            self._change(unplayable=found is None, stateless=not resumes)
 
     @staticmethod
     def _is_answered(command: Command, runs_state: RunsState) -> bool:
@@ -295,11 +298,12 @@ class WatchView(RunActions):
         if run is None:
             return
         last = shown.series.last_step
-        now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
+        rate = shown.series.next_rate or (last.lr if last else None)
+        now = f"The rate now is {learning_rate(rate)}" if rate else "No step is done yet"
         if shown.state.series is None:
             now = "The log of the run is not read yet"
         lower = shown.verdict.needs_lower_rate
-        offered = None if last is None else lower_rate(last.lr) if lower else last.lr
+        offered = lower_rate(rate) if rate and lower else rate
         about = f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it."
         dialog = PromptDialog("Learning rate", about, learning_rate(offered) if offered else "", check=check_rate)
         ask(self, dialog, lambda text: self._set_rate(run.run, float(text)))
@@ -338,7 +342,9 @@ class WatchView(RunActions):
             return
         unknown = shown.verdict.flaw is not None or shown.state.series is None
         usual = 10 if unknown else max(1, round(shown.series.work_seconds / 60))
-        how = CLIMBS if self.over else "It continues without a stop; the rest of its schedule is stretched."
+        how = CLIMBS if run.status.state == "finished" else INSTEAD
+        if not self.over:
+            how = "It continues without a stop; the rest of its schedule is stretched."
         dialog = PromptDialog(f"Train {run.name} further", f"Minutes more. {how}", str(usual), check=_check_minutes)
         ask(self, dialog, lambda text: self._more(run.run, float(text)))
 
@@ -352,7 +358,7 @@ class WatchView(RunActions):
         elif status.alive:
             await self.send(run, "more", minutes)
         else:
-            await self.resume(run, await self.attempt(lambda: minutes_more(run, minutes)))
+            await self.ask_and_resume(run, await self.attempt(lambda: minutes_more(run, minutes)))
 
 
 def _check_minutes(text: str) -> str | None:
