@@ -61,13 +61,13 @@ async def test_welcome_names_a_ready_model_only_where_there_is_one(
 ) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: None)
     async with driven(places) as app:
-        assert "or the ready model to play" not in await app.shows("Welcome. Enter takes a text")
+        assert "the model in the box to play" not in await app.shows("Welcome. Enter takes a text")
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: Path("demo.safetensors"))
     async with driven(places) as app:
-        await app.shows("Welcome. Enter takes a text", "or the ready model to play")
+        await app.shows("Welcome. Enter takes a text", "or the model in the box to play")
         await app.shows("▸ the model in the box", "has read English books", "Enter play")
         await app.resize(60, 20)
-        await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
+        await app.shows("Enter takes a text, or the model in the box to play.", "Esc hide")
         await app.press("escape", lacks="Welcome")
         await app.press("enter", mode="generate")
         assert app.app.model == ModelChoice("demo")

@@ -206,7 +206,7 @@ def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Ru
     for direction in (-1, 1):
         desk.load_checkpoint(direction)
         state = desk.finish()
-        assert (state.note, state.error, state.length) == ("The run has no checkpoints any more.", "", 3)
+        assert (state.note, state.error, state.length) == ("The run has no models any more.", "", 3)
 
 
 @pytest.mark.parametrize(("direction", "step"), [(-1, 400), (1, 700), (-2, 200), (2, 1000), (-9, 0), (9, 1000)])
