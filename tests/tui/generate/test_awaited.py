@@ -12,7 +12,6 @@ import pytest
 from charlstm.model.file import save_model
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.events import Finished, Paused
-from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.generate.awaited import Awaited
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
@@ -101,12 +100,9 @@ async def test_enter_while_the_run_starts_waits_too(runs: Path) -> None:
 async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
     async with waiting(runs, size=(80, 24)) as (worker, app):
         await app.press("space", "w", *"my words", shows=("is waited for; your text stays", "my words"))
-        app.app.use_corpus(CorpusChoice("built-in", "another text"))  # which Train shows from now on
-        await app.press("3", shows=WAITS)
-        await app.press("w", *"more ", shows=("is waited for; your text stays", "more my words"))
         worker.advance(400)
         await reads(app, "novel-quick-1 has learnt something. Your text stays; Esc o lists the run.")
-        assert "more my words" in generate(app).play.text_view.text()
+        assert "my words" in generate(app).play.text_view.text()
         assert step_played(app) is None
         await app.press("escape", "escape", "o")
         await app.press(*"novel-quick-1", "enter", "n")
@@ -260,16 +256,16 @@ async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_p
         await app.press("left")
         worker.advance(200)
         generate(app).show_message("")  # as after some seconds
-        await reads(app, "A better model: step 800, loss", "] plays it")
+        await reads(app, "A better model: step 800, loss", "] begins again with it")
         worker.advance(100)  # this model is hardly better, but it is the one with which the key goes on
-        await reads(app, "A better model: step 900, loss", "nats. ] plays it")
+        await reads(app, "A better model: step 900, loss", "nats. ] begins again with it")
         assert step_played(app) == 600
         await app.press("u")
-        await reads(app, "A better model: step 900, loss", "bits. ] plays it")
+        await reads(app, "A better model: step 900, loss", "bits. ] begins again with it")
         assert generate(app).play.text_view.text().startswith(text)
         await app.press("right_square_bracket")
         await app.until(lambda: step_played(app) == 900)
-        await app.lacks("plays it")
+        await app.lacks("begins again with it")
 
 
 @pytest.mark.usefixtures("patient")

@@ -112,7 +112,7 @@ class TextsView(View):
 
     def on_resize(self) -> None:
         width = self.app.size.width
-        what = "a text, or the model in the box to play" if demo_path() is not None else "a text to train on"
+        what = "a text, or plays the model in the box" if demo_path() is not None else "a text to train on"
         words, hide = f"{key_of('corpus.use')} takes {what}.", f"{key_of('app.back')} hide"
         if len(greeting := f"Welcome. {words}") + len(hide) + 3 <= width:
             words = greeting
