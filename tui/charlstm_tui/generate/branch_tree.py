@@ -62,7 +62,7 @@ class BranchTree(SideList):
             self.add_option(
                 Option(
                     Content.styled(
-                        f"No branches yet: in the text, {key_of('generate.choices')} shows the choices.", "$quiet"
+                        f"No branches yet: {key_of('generate.choices')} in the text shows the choices.", "$quiet"
                     ),
                     disabled=True,
                 )
