@@ -419,6 +419,7 @@ class GenerateScreen(ModeScreen):
 
     def dialog_closed(self) -> None:
         self.model_thread.set_visible(True)
+        self._drawn()  # Textual may have given that callback to the dialog, with which it is gone
 
     def _follow_rename(self, folders: tuple[Path, Path]) -> None:
         """Go on with what is played of a run that was renamed."""
