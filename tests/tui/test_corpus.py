@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import Input, Static
@@ -17,7 +19,7 @@ from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.choices import CorpusChoice, ModelChoice
 from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, first_entry, sections
-from charlstm_tui.corpus.summary import enough_for, held_out_words
+from charlstm_tui.corpus.summary import enough_for, held_out_words, hints
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
 from charlstm_tui.train.run_plan import TextFacts
@@ -61,13 +63,13 @@ async def test_welcome_names_a_ready_model_only_where_there_is_one(
 ) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: None)
     async with driven(places) as app:
-        assert "or the ready model to play" not in await app.shows("Welcome. Enter takes a text")
+        assert "or plays the model in the box" not in await app.shows("Welcome. Enter takes a text")
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: Path("demo.safetensors"))
     async with driven(places) as app:
-        await app.shows("Welcome. Enter takes a text", "or the ready model to play")
+        await app.shows("Welcome. Enter takes a text", "or plays the model in the box")
         await app.shows("▸ the model in the box", "has read English books", "Enter play")
         await app.resize(60, 20)
-        await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
+        await app.shows("Enter takes a text, or plays the model in the box.", "Esc hide")
         await app.press("escape", lacks="Welcome")
         await app.press("enter", mode="generate")
         assert app.app.model == ModelChoice("demo")
@@ -450,3 +452,23 @@ def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:
     assert complete(f"{tmp_path}/") is None
     assert complete("/no/such/place/x") is None
     assert complete("\0x") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "h holds out blocks."),
+        ({"split": "blocks"}, "its loss may mislead."),
+        ({"units": "lines"}, "its loss may mislead."),
+    ],
+)
+def test_hint_names_the_key_for_blocks_only_where_it_holds_them_out(
+    places: Path, changes: dict[str, Any], says: str
+) -> None:
+    choice = CorpusChoice(str(Path("text.txt").absolute()), "text.txt", **changes)
+    Path(choice.source).write_text(PROSE)
+    state = TextState(choice, **read_whole(choice, "quick", lambda progress: None))  # type: ignore[arg-type]
+    assert state.stats is not None
+    differ = "The held-out part differs from the training part"
+    stats = replace(state.stats, parts_differ=f"{differ}: hold out blocks spread over the text")
+    assert f"{differ}: {says}" in hints(replace(state, stats=stats), 80).plain

@@ -206,7 +206,19 @@ def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Ru
     for direction in (-1, 1):
         desk.load_checkpoint(direction)
         state = desk.finish()
-        assert (state.note, state.error, state.length) == ("The run has no checkpoints any more.", "", 3)
+        assert (state.note, state.error, state.length) == ("The run has no models any more.", "", 3)
+
+
+def test_text_that_stays_with_another_model_of_the_run_replaces_none(run_that_is_played: Run, desk: PlayedDesk) -> None:
+    """Generate offered to bring back the older text before it as the one that the key had replaced."""
+    desk.insert("older")
+    desk.open(PlayRequest(str(run_that_is_played.path), prime="The", speed=FULL))
+    desk.until(lambda p: p.replaced is not None and p.distribution is not None)
+    desk.insert("own")
+    before = desk.played
+    desk.load_checkpoint(-1)
+    state = desk.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
+    assert (desk.line, state.replaced) == ("own", None)
 
 
 @pytest.mark.parametrize(("direction", "step"), [(-1, 400), (1, 700), (-2, 200), (2, 1000), (-9, 0), (9, 1000)])

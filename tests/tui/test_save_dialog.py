@@ -17,7 +17,7 @@ from charlstm_tui.generate import exports
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 
-FORMATS = [Format(".txt", "text"), Format(".html", "colours"), Format(".tree.html", "branches")]
+FORMATS = [Format(".txt", "text", joins_lines=True), Format(".html", "colours"), Format(".tree.html", "branches")]
 
 
 async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_a_folder_that_is_gone_is_said_once_a_name_is_entered(
 async def test_a_key_says_whether_the_lines_of_a_paragraph_are_joined() -> None:
     app: App[None] = App()
     async with app.run_test() as pilot:
-        dialog = SaveDialog("Save", "novel.txt", FORMATS, prose=True)
+        dialog = SaveDialog("Save", "novel.txt", FORMATS)
         await app.push_screen(dialog)
         words = dialog.query_one(".dialog-lines", Static)
         assert (dialog.joins_lines, str(words.content)) == (False, "Ctrl+L  lines of a paragraph: kept")
@@ -107,7 +107,8 @@ async def test_a_key_says_whether_the_lines_of_a_paragraph_are_joined() -> None:
             True,
             "Ctrl+L  lines of a paragraph: joined, the text alone",
         )
-        plain = SaveDialog("Save", "novel.svg", FORMATS)
-        await app.push_screen(plain)
-        await pilot.press("ctrl+l")
-        assert not plain.joins_lines
+        assert words.visible
+        await pilot.press("down", "ctrl+l")  # another format, whose lines are never joined
+        assert (dialog.joins_lines, words.visible) == (True, False)
+        await app.push_screen(SaveDialog("Save", "novel.svg", FORMATS[1:]))
+        assert not app.screen.query(".dialog-lines")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from textual.events import Paste
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from charlstm.runs.folder import list_runs
 from charlstm.runs.models import demo_path
@@ -14,6 +15,7 @@ from charlstm_tui import run_actions
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus import texts_view
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.ordered_keys import LONGEST_WAIT, KeyHandled
 from charlstm_tui.train import setup_pane
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from driven_app import Driven, Held, driven
@@ -106,6 +108,15 @@ async def test_arrow_and_enter_choose_in_the_list_of_models_however_early_they_c
         app.burst("o", *"other", "enter")
         await app.shows("other")
         await app.until(lambda: app.app.model is not None and app.app.model.model.endswith("other.safetensors"))
+
+
+async def test_key_acts_long_after_one_whose_dialog_was_closed(places: Path) -> None:
+    """It was left out where the message that follows a key had gone with the dialog that the key closed."""
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        app.app._following, app.app._follows, app.app._target = KeyHandled(), True, Static()
+        app.app._sent_at = time.monotonic() - 2 * LONGEST_WAIT
+        await app.press("4", mode="runs")
 
 
 async def test_keys_flow_again_after_the_longest_wait(

@@ -229,7 +229,7 @@ ACTIONS: tuple[Action, ...] = (
     # ---- Generate
     A("generate.begin", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=19,
       words="new story opening begin start over", needs="model"),
-    A("generate.models", "open_model", "o", "open model", "Play another run, file or the demo model.", footer=12,
+    A("generate.models", "open_model", "o", "open model", "Play another run, file or the model in the box.", footer=12,
       words="load"),
     A("generate.models", "texts", "O", "texts", "Go on with another text: all that were saved, of all models.",
       footer=21, words="load open sessions stories list delete"),
@@ -252,10 +252,9 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
       footer=11, words="typical mirostat repetition"),
-    A("generate generate.write", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint "
-      "generates, or a report on the model.", footer=5,
-      words="export as text markdown html write file checkpoints side by side page report print",
-      needs="saveable"),
+    A("generate.play generate.write", "save", "ctrl+s", "save", "Save the session, export its text, and of a run what "
+      "each of its models generates, or a report.", footer=5,
+      words="export as text markdown html write file checkpoints side by side page report print"),
     A("generate.play", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story", by="screen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
@@ -296,10 +295,10 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.play", "colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.", footer=7,
       words="highlight heatmap"),
     A("generate.play", "next_copied", "y", "copied", "Go to the next stretch that is copied from the training text."),
-    A("generate.begin", "earlier", "left_square_bracket", "earlier", "Go on with an earlier model of the run.", -1,
-      handler="checkpoint", needs="snapshots"),
-    A("generate.begin", "later", "right_square_bracket", "later", "Go on with a later model of the run.", 1,
-      handler="checkpoint", needs="snapshots"),
+    A("generate.begin", "earlier", "left_square_bracket", "earlier", "Play an earlier model of the run: a text of "
+      "yours stays, any other begins again.", -1, handler="checkpoint", needs="snapshots"),
+    A("generate.begin", "later", "right_square_bracket", "later", "Play a later model of the run: a text of "
+      "yours stays, any other begins again.", 1, handler="checkpoint", needs="snapshots"),
     A("generate.play", "write", "w", "Write", "Write together with the model.", by="screen", needs="not write"),
     # ---- Look inside: the views that explain, from each of them too
     A("generate.views", "look_inside", "I", "look inside", "Choose among the views that explain the model and the "
@@ -309,10 +308,10 @@ ACTIONS: tuple[Action, ...] = (
       "cells", handler="view", needs="not cells"),
     A("generate.views", "context", "g", "Context", "See how many characters back the model looks, and what for.",
       words="memory history look back", needs="not context"),
-    A("generate.views", "multiverse", "f", "Multiverse", "See everything that could come next, and choose from it.",
-      words="futures continuations loom", needs="not multiverse"),
-    A("generate.views", "duel", "d", "Duel", "Two settings or models side by side, from the cursor on; from Cells with "
-      "the held cells and without.", needs="not duel"),
+    A("generate.views", "multiverse", "f", "Multiverse", "See what could come next, as far as the cut-off, and "
+      "choose from it.", words="futures continuations loom", needs="not multiverse"),
+    A("generate.views", "duel", "d", "Duel", "Two settings or models side by side, from the cursor on; while cells are "
+      "held, from the prime, with them and without.", needs="not duel"),
     A("generate.cells", "previous_cell", "left_curly_bracket", "previous cell", "Colour by the previous named cell.",
       -1, handler="another_cell"),
     A("generate.cells", "next_cell", "right_curly_bracket", "next cell", "Colour by the next named cell.", 1,
@@ -361,7 +360,10 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.multiverse", "cutoff_up", "comma", "cut-off +", "Only likelier continuations.", 1, handler="cutoff"),
     A("generate.duel", "keep_side", "enter", "keep", "Put what this side generated into the text, at the cursor.",
       footer=6, words="take choose better put in", needs="text"),
-    A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=3),
+    A("generate.duel", "save_both", "ctrl+s", "save", "Save both texts and their figures, as a web page or Markdown.",
+      handler="save", footer=5, words="export html write file", needs="figures"),
+    A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.",
+      handler="colour", footer=3),
     A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", footer=2),
     A("generate.duel", "duel_before", "B", "seed before", "Generate both sides again, with the seed before.",
       footer=7, words="same again previous", needs="seed"),
@@ -376,7 +378,8 @@ ACTIONS: tuple[Action, ...] = (
       handler="score_strength", footer=10, words="strength rate dynamic weaker slower", needs="learning"),
     A("generate.score", "score_learn_more", "plus equals_sign", "learn more", "Learn more from what is read.", 1,
       handler="score_strength", footer=9, words="strength rate dynamic stronger faster", needs="learning"),
-    A("generate.score", "score_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=6),
+    A("generate.score", "score_colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.",
+      handler="colour", footer=6),
     # ---- Score, Cells and Context, which have a text to read; and what the model makes of the text of any view
     A("generate.reading", "read_left", "left", "back", "Move back.", -1, 0, handler="walk", footer=4),
     A("generate.reading", "read_right", "right", "on", "Move on.", 1, 0, handler="walk", footer=7),

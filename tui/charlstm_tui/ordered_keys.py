@@ -130,7 +130,7 @@ class OrderedKeys(App[None]):
         if not self.screen_stack:  # the app is ending
             return
         gone = isinstance(self._target, Widget) and not self._target.is_attached
-        if time.monotonic() - (self._waits_since or self._sent_at) > LONGEST_WAIT:
+        if (self._waits_since or not gone) and time.monotonic() - (self._waits_since or self._sent_at) > LONGEST_WAIT:
             left_out, self._waits_since = len(self._keys), 0.0
             self._keys.clear()
             keys = "1 key" if left_out == 1 else f"{left_out} keys"

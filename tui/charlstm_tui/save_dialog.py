@@ -32,6 +32,8 @@ class Format:
 
     ending: str
     about: str
+    joins_lines: bool = False
+    """Whether the lines of each paragraph can be joined in it."""
 
     def fits(self, path: Path) -> bool:
         """Whether the name of ``path`` has this ending."""
@@ -43,7 +45,8 @@ class SaveDialog(Dialog):
     unless it is the ``own`` file of what is saved.
 
     The name and the list of formats agree: the list changes the ending of the name, and an ending that is typed chooses
-    in the list. For ``prose`` a key says whether the lines of a paragraph are joined (:attr:`joins_lines`).
+    in the list. For a format where they can be, a key says whether the lines of a paragraph are joined
+    (:attr:`joins_lines`).
     """
 
     BINDINGS: ClassVar = [
@@ -54,11 +57,10 @@ class SaveDialog(Dialog):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-medium"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(
-        self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Path | None = None, *,
-        prose: bool = False,
-    ) -> None:  # fmt: skip
+        self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Path | None = None
+    ) -> None:
         super().__init__()
-        self._prose, self.joins_lines = prose, False
+        self.joins_lines = False
         self._own = own
         self._title, self._offered, self._about = visible(title, keep=""), name, visible(about)
         self._formats = tuple(formats)
@@ -74,7 +76,7 @@ class SaveDialog(Dialog):
             formats.can_focus = False  # the arrows choose, while the name is typed
             yield formats
             yield TextInput(self._offered, suggester=PathSuggester(), compact=True)
-            if self._prose:
+            if any(each.joins_lines for each in self._formats):
                 yield Static(self._lines_words, classes="dialog-lines quiet")
             yield Static(classes="dialog-folder quiet")
             if self._about:
@@ -114,7 +116,7 @@ class SaveDialog(Dialog):
 
     def action_join_lines(self) -> None:
         """Join the lines of each paragraph in the file, or keep them."""
-        if self._prose:
+        if self._chosen.joins_lines:
             self.joins_lines = not self.joins_lines
             self.query_one(".dialog-lines", Static).update(self._lines_words)
 
@@ -138,6 +140,8 @@ class SaveDialog(Dialog):
         """Show the format and the folder of this name."""
         if (chosen := self._format_of(name)) is not None:
             self.query_one(OptionList).highlighted = self._formats.index(chosen)
+        for line in self.query(".dialog-lines"):
+            line.visible = self._chosen.joins_lines
         self._show_folder()
         self.show_problem("")
 

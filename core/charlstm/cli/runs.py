@@ -93,7 +93,7 @@ FALLING = frozenset({"step", "time", "size", "created"})
 def lesson(as_json: bool, runs_dir: Path | None) -> None:
     """Put the three small runs of the lesson, which are finished, into the folder of the runs, with their texts.
 
-    Runs of these names that are there already are left alone. docs/lesson.md leads through the lesson.
+    Runs of these names that are there already are left alone. docs/lesson.md of the source leads through it.
 
     With --json: a list with name, path, and whether the run was added.
     """

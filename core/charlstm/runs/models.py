@@ -38,9 +38,9 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
     if text == DEMO:
         demo = demo_path()
         if demo is None:
-            raise ModelError("This installation has no demo model: train a model of your own", Advice("train"))
+            raise ModelError("This installation lacks the model in the box: train a model of your own", Advice("train"))
         if snapshot is not None:
-            raise ModelError("The demo model has no snapshots: name a run, or give no snapshot")
+            raise ModelError("The model in the box has no snapshots: name a run, or give no snapshot")
         return demo
     try:
         run = find_run(text, runs_dir)
@@ -55,7 +55,7 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
 
 
 def demo_path() -> Path | None:
-    """The file of the demo model; ``None`` without one."""
+    """The file of the model in the box; ``None`` without one."""
     return shipped(_DEMO_FILE)
 
 

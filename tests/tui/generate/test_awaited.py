@@ -99,13 +99,13 @@ async def test_enter_while_the_run_starts_waits_too(runs: Path) -> None:
 
 async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
     async with waiting(runs, size=(80, 24)) as (worker, app):
-        await app.press("space", "w", *"my words", shows=(WAITS, "my words"))
+        await app.press("space", "w", *"my words", shows=("is waited for; your text stays", "my words"))
         worker.advance(400)
-        await reads(app, "novel-quick-1 has learnt something. Your text stays; 2, Enter play the run.")
+        await reads(app, "novel-quick-1 has learnt something. Your text stays; Esc o lists the run.")
         assert "my words" in generate(app).play.text_view.text()
         assert step_played(app) is None
-        app.app.go("train")
-        await app.press("enter")
+        await app.press("escape", "escape", "o")
+        await app.press(*"novel-quick-1", "enter", "n")
         await plays(app, 400)
 
 
@@ -151,7 +151,7 @@ async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(
     async with waiting(runs) as (worker, app):
         worker.end(state, "Out of memory" if state == "failed" else "")
         await app.lacks(WAITS)
-        await reads(app, says, "shows what can be done", "opens another model")
+        await reads(app, says, "shows what can be done", "opens another model", "Esc goes back")
         await app.press("2", mode="train", shows="resume")
 
 
@@ -202,18 +202,21 @@ def test_sentence_says_about_how_many_steps_are_needed_and_never_step_0(home: Pa
     status = RunStatus(state="running", alive=True, step=40, planned_steps=1400)
     begins = "novel-quick-1 takes over as soon as it has learnt something: "
     awaited = Awaited(run, status, 50)
-    assert awaited.sentence == f"{begins}step 40 of about 50."
-    assert replace(awaited, status=replace(status, step=60)).sentence == f"{begins}step 60 of about 60."
-    assert replace(awaited, expected=None, trouble="Diverging: the training loss is 9.00 nats.").sentence == (
-        f"{begins}step 40. Diverging: the training loss is 9.00 nats."
+    assert awaited.sentence(shown=True) == f"{begins}step 40 of about 50."
+    assert awaited.sentence(shown=True, stays=True) == (
+        "novel-quick-1 is waited for; your text stays: step 40 of about 50."
     )
+    assert replace(awaited, status=replace(status, step=60)).sentence(shown=True) == f"{begins}step 60 of about 60."
+    diverging = replace(awaited, expected=None, trouble="Diverging: the training loss is 9.00 nats.")
+    assert diverging.sentence(shown=True) == f"{begins}step 40. Diverging: the training loss is 9.00 nats."
     slowed = replace(awaited, status=replace(status, slowdown=4.0))
-    assert slowed.sentence == (
+    assert "4, Enter on it, then m, gives it more minutes." in slowed.sentence(shown=False)
+    assert slowed.sentence(shown=True) == (
         f"{begins}step 40 of about 50. The processor has other work too: training is about 4 times slower."
         " A pause here (Space) and closing other programs help; 2, then m, gives it more minutes."
     )
     early = replace(awaited, status=replace(status, step=0))
-    assert early.sentence == f"{begins}its first steps are still to come."
+    assert early.sentence(shown=True) == f"{begins}its first steps are still to come."
 
 
 async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
@@ -253,16 +256,16 @@ async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_p
         await app.press("left")
         worker.advance(200)
         generate(app).show_message("")  # as after some seconds
-        await reads(app, "A better model has come: step 800, loss", "] goes on with it")
+        await reads(app, "A better model: step 800, loss", "] begins again with it")
         worker.advance(100)  # this model is hardly better, but it is the one with which the key goes on
-        await reads(app, "A better model has come: step 900, loss", "nats. ] goes on with it")
+        await reads(app, "A better model: step 900, loss", "nats. ] begins again with it")
         assert step_played(app) == 600
         await app.press("u")
-        await reads(app, "A better model has come: step 900, loss", "bits. ] goes on with it")
+        await reads(app, "A better model: step 900, loss", "bits. ] begins again with it")
         assert generate(app).play.text_view.text().startswith(text)
         await app.press("right_square_bracket")
         await app.until(lambda: step_played(app) == 900)
-        await app.lacks("goes on with it")
+        await app.lacks("begins again with it")
 
 
 @pytest.mark.usefixtures("patient")
@@ -273,7 +276,7 @@ async def test_page_with_own_words_stays_and_the_better_model_reads_it(runs: Pat
         await app.until(lambda: play.text_view.text().endswith("and so"))
         text = play.text_view.text()
         worker.advance(500)
-        await reads(app, "A better model has come: step 900, loss", "Esc ] goes on with it")
+        await reads(app, "A better model: step 900, loss", "Esc ] plays it")
         await app.press("escape", "escape", "right_square_bracket")
         await app.until(lambda: step_played(app) == 900 and play.state is not None and not play.state.busy)
         assert play.text_view.text() == text

@@ -243,7 +243,7 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
         await it.enter("slash", "vowel")
         await it.until(lambda: view.cell == next(c.cell for c in view.cell_list.cells if c.feature == "vowel"))
         await it.enter("slash", "1:8")
-        await it.press("plus", shows="What is held follows no feature, so there is nothing to count.")
+        await it.press("plus", shows="What is held follows no feature that can be counted.")
 
 
 async def test_cells_are_named_on_the_text_of_the_run(home: Path, run: Path) -> None:

@@ -49,14 +49,14 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
             await it.until(lambda step=step: it.state.facts is not None and it.state.facts.step == step)
         await it.paused(30)
         young = it.text
-        await it.press("left_square_bracket", says="earliest checkpoint")
+        await it.press("left_square_bracket", says="earliest model")
         bar = it.screen.query_one(GenerateBar).render().plain
         assert "novel-quick-1 @ step 0" in bar
         await it.pilot.press("right_square_bracket")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
         await it.until(lambda: it.state.length >= 30)
         assert it.text[:30] != young
-        assert "─●───  checkpoint 2 of 5: step 50" in it.status()
+        assert "─●───  model 2 of 5: step 50" in it.status()
         await it.pilot.resize_terminal(160, 36)
         await it.until(lambda: "[ ─●─── ] 2 of 5" in it.screen_text())
         bar = it.screen.query_one(GenerateBar)

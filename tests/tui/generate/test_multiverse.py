@@ -156,7 +156,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         assert [id(each) for each in view.path] == [id(first.branch)]
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
         assert view.zoomed == view.chosen == text_of(first)
-        await it.press("right", "enter", shows="Esc wider Score")
+        await it.press("right", "enter", shows="Esc back to the cursor Score")
         assert it.text == score.text_view.text()
         await it.press("escape")
         assert (view.zoomed, it.screen.view) == ("", view)

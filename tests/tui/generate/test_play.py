@@ -18,6 +18,7 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.sampler_panel import adjust
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.help import HelpScreen
 from charlstm_tui.theme import LIGHT
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
@@ -420,3 +421,19 @@ async def test_legend_says_how_own_text_looks(model: Path) -> None:
         await it.resize(80, 24)
         await it.until(lambda: "surprising" not in it.status())  # words that give way to a figure
         await it.says("your own", "mean")
+
+
+async def test_text_streams_on_after_a_dialog_closed_with_a_callback_of_the_screen(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Textual gives what is called after a refresh to the top screen. The text stood still until all of it was
+    generated where that was a dialog which was closed before it came to it."""
+    monkeypatch.setattr(HelpScreen, "_invoke_later", lambda self, callback, sender: None)
+    async with playing(model, speed=60) as it:
+        await it.until(lambda: it.screen.play.running and it.state.length > 5)
+        await it.pilot.press("f1")
+        await it.until(lambda: isinstance(it.app.screen, HelpScreen) and it.screen._draws)
+        await it.pilot.press("escape")
+        length = it.state.length
+        await it.until(lambda: it.state.length > length + 10)
+        assert it.state.running

@@ -449,7 +449,7 @@ async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: P
             await it.shows(f"{bits_after(load_model(model), prime, generated):.2f} bits per character")
         words = str(duel.query_one("#duel-words", Static).content)
         assert "certain" in words
-        await it.shows("repeated from earlier", words[:40])
+        await it.shows("repeated from earlier", words[:40], "‖ ended")
         await it.until(lambda: duel.view(1).following and duel.view(2).following)
         await it.press("ctrl+s")
         await it.answer(str(home / "duel.md"))

@@ -178,7 +178,7 @@ async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another
         await it.shows("Ctrl+L another")
         await it.press("left")
         await it.until(lambda: "Ctrl+L another" not in it.screen_text())
-        await it.press("ctrl+l", says="Suggestions come at the end of a paragraph; Ctrl+N")
+        await it.press("ctrl+l", says="Suggestions come at the end of a line; Ctrl+N")
         await it.press("ctrl+p", *"zoom", shows="Zoom")
         assert "[z]" not in it.screen_text()  # it would be typed
         await it.go("play", "escape", "escape", "escape")

@@ -217,9 +217,10 @@ def hints(state: TextState, width: int) -> Content:
     if corpus.skipped:
         found.append(_warn(f"{len(corpus.skipped):,} of its files or folders cannot be read."))
     if differ and not state.built_in:
-        blocks = f"{key_of('corpus.held_out')} holds out blocks."
-        keys = f"{key_of('corpus.licence')} leaves it out, {blocks}" if told else blocks
-        found.append(_warn(f"{differ}: {keys if 'blocks' in advice else f'{advice}.'}"))
+        keys = [f"{key_of('corpus.licence')} leaves it out"] if told else []
+        if "blocks" in advice and choice.split == "tail" and not choice.units:
+            keys.append(f"{key_of('corpus.held_out')} holds out blocks")
+        found.append(_warn(f"{differ}: {', '.join(keys) or 'its loss may mislead'}."))
     if stats.parts_overlap and not state.built_in:
         found.append(_warn(f"{visible(stats.parts_overlap, keep='')}."))
     words, enough = enough_for(stats.chars)

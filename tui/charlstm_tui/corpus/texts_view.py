@@ -63,7 +63,7 @@ BOX = (
 )
 LESSON = (
     "Three small runs that are finished, with their texts: simple sentences, a text that is learnt by heart, and a "
-    "language of brackets and quotes. docs/lesson.md leads through them in half an hour."
+    "language of brackets and quotes. docs/lesson.md of the source leads through them."
 )
 PAUSE = 0.25
 """Seconds that the cursor stays on a text before the whole text is read."""
@@ -112,7 +112,7 @@ class TextsView(View):
 
     def on_resize(self) -> None:
         width = self.app.size.width
-        what = "a text, or the ready model to play" if demo_path() is not None else "a text to train on"
+        what = "a text, or plays the model in the box" if demo_path() is not None else "a text to train on"
         words, hide = f"{key_of('corpus.use')} takes {what}.", f"{key_of('app.back')} hide"
         if len(greeting := f"Welcome. {words}") + len(hide) + 3 <= width:
             words = greeting
@@ -183,7 +183,7 @@ class TextsView(View):
         elif isinstance(entry, ToFetch):
             self.otherwise = f"{_description(entry.text)}\n\n{key_of('corpus.use')} fetches it."
         else:
-            self.otherwise = f"No text here. {key_of('corpus.open_path')} opens one by its path."
+            self.otherwise = "No text here."
         self.post_message(self.Changed())
         if choice is not None:
             self._read(choice)

@@ -23,10 +23,12 @@ from charlstm_tui.formatting import loss, unit
 from charlstm_tui.player.opening import ModelFacts, PlayRequest, model_path
 
 
-def slowed_words(status: RunStatus) -> str:
-    """That a run waits for other work, such as the text that is played here, and what helps; else empty."""
+def slowed_words(status: RunStatus, *, shown: bool) -> str:
+    """That a run waits for other work, such as the text that is played here, and what helps, with ``shown`` where Train
+    shows this run; else empty."""
     words = slowdown_words(status.slowdown) if status.state == "running" else ""
-    more = f"{key_of('app.mode_train')}, then {key_of('train.more')}, gives it more minutes"
+    where = key_of("app.mode_train") if shown else f"{key_of('app.mode_runs')}, {key_of('runs.open')} on it"
+    more = f"{where}, then {key_of('train.more')}, gives it more minutes"
     return words and f"{words} A pause here ({key_of('generate.stream')}) and closing other programs help; {more}."
 
 
@@ -48,11 +50,11 @@ class Awaited:
         """Whether no model will come, unless the run is resumed."""
         return not self.status.alive
 
-    @property
-    def sentence(self) -> str:
-        """What is awaited and how far that is, for a person."""
+    def sentence(self, *, shown: bool, stays: bool = False) -> str:
+        """What is awaited and how far that is, for a person: ``shown`` if Train shows the run, ``stays`` if the text
+        that is played meanwhile does."""
         name, status = visible(self.run.name, keep=""), self.status
-        trouble = self.trouble or slowed_words(status)
+        trouble = self.trouble or slowed_words(status, shown=shown)
         if self.problem or self.over:
             why = self.problem or trouble
             return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
@@ -60,7 +62,8 @@ class Awaited:
         if status.step:
             about = "" if self.expected is None else f" of about {max(self.expected, status.step):,}"
             doing = f"step {status.step:,}{about}"
-        return f"{name} takes over as soon as it has learnt something: {doing}. {trouble}".rstrip()
+        what = "is waited for; your text stays" if stays else "takes over as soon as it has learnt something"
+        return f"{name} {what}: {doing}. {trouble}".rstrip()
 
 
 class RunToPlay:

@@ -61,7 +61,9 @@ class BranchTree(SideList):
         if len(branches) < 2:
             self.add_option(
                 Option(
-                    Content.styled(f"No branches yet: {key_of('generate.choices')} shows the choices.", "$quiet"),
+                    Content.styled(
+                        f"No branches yet: {key_of('generate.choices')} in the text shows the choices.", "$quiet"
+                    ),
                     disabled=True,
                 )
             )

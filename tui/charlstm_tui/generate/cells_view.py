@@ -481,7 +481,7 @@ class CellsView(ReadingView):
         held = None if self.state is None else held_at(self.state.clamps, self.cell)
         keys = [(key_of("generate.hold_lower"), ""), (key_of("generate.hold_higher"), "")]
         if held is not None:
-            keys.append((f" {key_of('generate.let_go')}", "let go"))
+            keys.append((f" {key_of('generate.let_go')}", "none"))
         heading = f"HOLD {cell_name(self.cell)}{'' if held is None else f' at {held:g}'}"
         self._dial.show(heading, tuple(keys), *self._limits, held)
 
@@ -849,7 +849,7 @@ class CellsView(ReadingView):
         if model is None:
             return
         if not features:
-            self.hold_words = "What is held follows no feature, so there is nothing to count."
+            self.hold_words = "What is held follows no feature that can be counted."
             self.draw_head()
             return
         self.hold_words = "Measuring what the held cell changes …"

@@ -136,7 +136,7 @@ class DuelView(GenerateView):
     def has(self) -> dict[str, bool]:
         state = self.sides.get(self.chosen) if self.sides else None
         return {
-            "saveable": bool(self._figures),
+            "figures": bool(self._figures),
             "text": state is not None and state.length > 0,
             "seed": bool(self.seed),
         }
@@ -151,7 +151,7 @@ class DuelView(GenerateView):
         speed = next((state.speed for state in self.sides.values()), NORMAL_SPEED)
         less, more = key_of("generate.temperature_down"), key_of("generate.temperature_up")
         return [
-            f"▶ {speed_words(speed)}" if self.running else "‖ paused",
+            f"▶ {speed_words(speed)}" if self.running else "‖ ended" if _ended(self.sides) else "‖ paused",
             KeyFigure(key_of("app.next_pane"), "other side"),
             KeyFigure(f"{less} {more} …", "its settings"),
         ]

@@ -1,4 +1,4 @@
-"""What Play saves: the text, the session, and web pages about the model's checkpoints and about the model."""
+"""What Play saves: the text, the session, and web pages about the models of a run and about one."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from charlstm_tui.player.played import Played
 from charlstm_tui.save_dialog import Format
 
 SESSION_FORMATS = (
-    Format(".txt", "the text"),
-    Format(".md", "Markdown, with the settings"),
-    Format(".html", "the text in its colours"),
+    Format(".txt", "the text", joins_lines=True),
+    Format(".md", "Markdown, with the settings", joins_lines=True),
+    Format(".html", "the text in its colours", joins_lines=True),
     Format(".tree.html", "all branches as a web page"),
     Format(".json", "the session, which goes on there"),
 )
 """What Play writes of the text."""
-CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
+CHECKPOINTS = Format(".checkpoints.html", "all models of the run, side by side")
 REPORT = Format(".report.html", "a report on the model")
 LONGEST_NAME = 60
 """Characters of a title that the name of a file has."""
 CHECKPOINTS_LENGTH = 400
-"""Characters that each of the checkpoints generates."""
+"""Characters that each of these models generates."""
 
 
 def file_name(title: str) -> str:
@@ -49,8 +49,8 @@ def formats(facts: ModelFacts) -> list[Format]:
 
 
 def write_checkpoints(path: Path, state: Played, prime: str, run: Run, progress: Callable[[int, int], None]) -> None:
-    """Continue ``prime`` with every checkpoint of the run, and write the texts as a page. Takes seconds; ``progress``
-    is called with the number of checkpoints that are done and of all, and may raise to end it."""
+    """Continue ``prime`` with every model of the run, and write the texts as a page. Takes seconds; ``progress``
+    is called with the number of models that are done and of all, and may raise to end it."""
     texts = checkpoint_texts(models_of_run(run), prime, CHECKPOINTS_LENGTH, state.recipe, progress=progress)
     title = f"How {visible(run.name, keep='')} learnt"
     user_files.save_text(path, checkpoints_page(list(texts), title=title, facts=state.recipe.facts()))

@@ -284,7 +284,7 @@ class MultiverseView(GenerateView):
 
     @property
     def escape_label(self) -> str:
-        return "wider" if self.zoomed else ""
+        return "back to the cursor" if self.zoomed else ""
 
     def handle_escape(self) -> bool:
         if not self.zoomed:

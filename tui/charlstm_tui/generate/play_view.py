@@ -225,7 +225,6 @@ class PlayView(ExplainingView):
         return {
             "model": self._notice is None and not state.busy,
             "snapshots": self.playing and bool(facts.snapshot_steps),
-            "saveable": True,
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none
@@ -290,7 +289,8 @@ class PlayView(ExplainingView):
             return self.explanation
         if self._offered is not None:
             keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
-            return f"A better model has come: {self._offered.sentence(self.bits)}.   {' '.join(keys)} goes on with it"
+            does = "plays it" if self.desk.document.is_edited else "begins again with it"
+            return f"A better model: {self._offered.sentence(self.bits)}.   {' '.join(keys)} {does}"
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
         match = self.overlap.match_at(self.text_view.cursor - self.desk.played.prime_length)
@@ -426,7 +426,7 @@ class PlayView(ExplainingView):
     @staticmethod
     def _played_words(state: Played, before: ModelFacts | None) -> str:
         """Another text has come: what became of the one before, and which session it is. Where it came because of
-        another checkpoint of the run that was played ``before``, the screen says that."""
+        another model of the run that was played ``before``, the screen says that."""
         opened, replaced = state.opened, state.replaced
         if replaced is not None and replaced.length and not is_other_checkpoint(before, state.facts):
             key = key_of("generate.last_session")
@@ -770,7 +770,7 @@ class PlayView(ExplainingView):
         self.remove_class("-tree")
         self.focus_main()
 
-    # ---- actions: prime, checkpoints, sessions
+    # ---- actions: prime, models of the run, sessions
 
     def do_give_title(self) -> None:
         """Ask for a title of the session."""

@@ -22,6 +22,7 @@ from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
+from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO, demo_path
 from charlstm_tui.actions import BY_ID, bindings, key_of
 from charlstm_tui.background import in_thread
@@ -370,12 +371,12 @@ class GenerateScreen(ModeScreen):
             self._show_checkpoint(state.facts, state)
 
     def _show_checkpoint(self, facts: ModelFacts, state: Played) -> None:
-        """Say where the model is among the checkpoints of its run: the bar has no space for it on narrow screens."""
+        """Say where the model is among the models of its run: the bar has no space for it on narrow screens."""
         count = len(facts.checkpoint_steps)
         if facts.step is not None and count > 1:
             figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
             track = "".join(char for char, _ in slider_track(facts.place, count))
-            words = f"checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}"
+            words = f"model {facts.place + 1} of {count}: step {facts.step:,}{figure}"
             whole, short = f"{track}  {words}", words
             if state.replaced is not None:  # the end is cut off where there is little space, and the key is no figure
                 last = f"{key_of('generate.last_session')} brings back your text"
@@ -383,7 +384,7 @@ class GenerateScreen(ModeScreen):
             self.show_message(whole if len(whole) <= self._status.content_size.width else short)
 
     def action_move_checkpoint(self, by: int) -> None:
-        """Play the checkpoint that is so many after the one that is played."""
+        """Play the model of the run that is so many after the one that is played."""
         if self.view is self.play and by:
             self.play.do_checkpoint(by)
 
@@ -402,7 +403,7 @@ class GenerateScreen(ModeScreen):
     def _tell_yielding(self) -> None:
         """Say once that the run that trains has to wait for other programs; a run that is awaited says it itself."""
         run = self.runs_state.attached_run
-        words = "" if run is None or self._awaited is not None else slowed_words(run.status)
+        words = "" if run is None or self._awaited is not None else slowed_words(run.status, shown=True)
         if run is not None and words and run.path != self._told_yielding:
             self._told_yielding = run.path
             self.charlstm.notify(words, markup=False, timeout=YIELDING_SECONDS)
@@ -418,6 +419,7 @@ class GenerateScreen(ModeScreen):
 
     def dialog_closed(self) -> None:
         self.model_thread.set_visible(True)
+        self._drawn()  # Textual may have given that callback to the dialog, with which it is gone
 
     def _follow_rename(self, folders: tuple[Path, Path]) -> None:
         """Go on with what is played of a run that was renamed."""
@@ -494,16 +496,16 @@ class GenerateScreen(ModeScreen):
             await asyncio.sleep(LOOK_EVERY)
             found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
         if waited and (judged := to_play.judge()).is_broken:
-            key, name = key_of("app.mode_train"), to_play.run.name
+            key, name = key_of(f"app.mode_{self._mode_of(to_play.run)}"), to_play.run.name
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
         if waited and self._awaits_beside(self._awaited) and not self._untouched:
-            name, train, play = visible(to_play.run.name, keep=""), key_of("app.mode_train"), key_of("train.play")
             self._played_choice = self._played_choice or ModelChoice(DEMO)
             self.charlstm.model = self._played_choice
             self._show_awaited(None)
-            words = f"{name} has learnt something. Your text stays; {train}, {play} play the run."
-            self.show_message(words, stays=True)
+            keys = [*([] if self.view_name == "play" else [key_of("app.back")]), key_of("generate.open_model")]
+            words = f"has learnt something. Your text stays; {' '.join(keys)} lists the run."
+            self.show_message(f"{visible(to_play.run.name, keep='')} {words}", stays=True)
             return None
         return found
 
@@ -521,7 +523,8 @@ class GenerateScreen(ModeScreen):
         self._awaited, beside = awaited, self._awaits_beside(awaited)
         if awaited is not None and beside:
             key = (f"   {key_of('app.back')} stops waiting", "$quiet")
-            self._awaited_line.update(Content.assemble((awaited.sentence, "$accent"), key))
+            words = awaited.sentence(shown=self._mode_of(awaited.run) == "train", stays=not self._untouched)
+            self._awaited_line.update(Content.assemble((words, "$accent"), key))
             if self.play.state is None and not self._stands_in:
                 self._stands_in = True
                 self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
@@ -532,13 +535,17 @@ class GenerateScreen(ModeScreen):
         self._draw_bar()
 
     def _notice(self, awaited: Awaited) -> Content:
-        key = "bold $primary"
-        seen = awaited.run.path == self.charlstm.run_path
-        where = key_of("app.mode_train" if seen else "app.mode_runs")
+        key, mode = "bold $primary", self._mode_of(awaited.run)
+        seen, where = mode == "train", key_of(f"app.mode_{mode}")
         what = " shows what can be done" if awaited.over else " shows how it learns" if seen else " shows all runs"
-        words = (awaited.sentence, "$error" if awaited.over or awaited.problem else "")
+        words = (awaited.sentence(shown=seen), "$error" if awaited.over or awaited.problem else "")
+        back = " goes back" if awaited.over else " stops waiting"
         keys = ((where, key), f"{what}   ", (key_of("generate.open_model"), key), " opens another model   ")
-        return Content.assemble(words, "\n\n", *keys, (key_of("app.back"), key), " stops waiting")
+        return Content.assemble(words, "\n\n", *keys, (key_of("app.back"), key), back)
+
+    def _mode_of(self, run: Run) -> str:
+        """The mode that shows this run."""
+        return "train" if run.path == self.charlstm.run_path else "runs"
 
     def _stop_waiting(self) -> None:
         """Go back to what was played before, or to where the run was chosen."""
@@ -549,7 +556,7 @@ class GenerateScreen(ModeScreen):
         if self._played_choice is not None:
             self._follow(self._played_choice)  # which ended when the mode was left
         if (self.play.state is None or self._stands_in) and awaited is not None:
-            self.charlstm.go("train" if awaited.run.path == self.charlstm.run_path else "runs")
+            self.charlstm.go(self._mode_of(awaited.run))
 
     def _open(self, choice: ModelChoice, found: ModelChoice, session: Path | None = None) -> None:
         """Play ``found``, which is what ``choice`` means now."""
@@ -572,7 +579,7 @@ class GenerateScreen(ModeScreen):
         if to_play is None:
             return
         if not to_play.status.alive and (state is None or state.facts is None or state.request.step is not None):
-            return  # else it may have ended elsewhere than here; an earlier checkpoint was chosen by its key
+            return  # else it may have ended elsewhere than here; an earlier model was chosen by its key
         best: ModelFacts | None = None  # that was played or offered
         while True:
             await asyncio.sleep(FOLLOW_EVERY)
@@ -796,7 +803,7 @@ class GenerateScreen(ModeScreen):
         if too_short:
             words = f"Too short for a page (under {SHORTEST}): making one about the run's own text …"
         else:
-            words = "Making the page; that takes up to a minute …"
+            words = "Making the page; that may take a minute or two …"
         self.show_message(words, stays=True)
         try:
             page = await make_page(facts, request.model_name, request.step, text)
@@ -847,7 +854,7 @@ def _names(state: Played) -> set[str]:
 
 
 def first_choice(state: RunsState) -> ModelChoice | None:
-    """If nothing was chosen: the run that is shown in Train, a live one, the newest; else the demo model."""
+    """If nothing was chosen: the run that is shown in Train, a live one, the newest; else the model in the box."""
     attached = state.attached_run
     for view in ((attached,) if attached else ()) + state.live + state.runs:
         if (choice := playable(view.run)) is not None:

@@ -52,7 +52,7 @@ class SessionFiles:
         formats = exports.formats(facts)
         stem = exports.file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
-        dialog = SaveDialog("Save the text, or the session", name, formats, about, own, prose=True)
+        dialog = SaveDialog("Save the text, or the session", name, formats, about, own)
         ask(self._view, dialog, named)
 
     def _offered_name(self, state: Played, name: str) -> str:
@@ -66,14 +66,14 @@ class SessionFiles:
         return name if path is None else home(path.with_name(name))
 
     async def _write_checkpoints(self, path: Path, state: Played, prime: str, run: Run) -> None:
-        """Write the page of what every checkpoint of the run generates."""
+        """Write the page of what each model of the run generates."""
         self._view.desk.pause()
 
         def write(check: Callable[[], None]) -> None:
             def progress(done: int, total: int) -> None:
                 check()
                 if done < total:
-                    words = f"Generating with checkpoint {done + 1} of {total} …"
+                    words = f"Generating with model {done + 1} of {total} …"
                     self._view.app.call_from_thread(self._view.say, words)
 
             exports.write_checkpoints(path, state, prime, run, progress)
@@ -82,7 +82,7 @@ class SessionFiles:
 
     async def _write_report(self, path: Path, run: Path, step: int | None) -> None:
         self._view.desk.pause()
-        self._view.say("Writing the report; it takes a minute or two.")
+        self._view.say("Writing the report; that may take a minute or two.")
         await self._export(path, exports.write_report(path, run, step))
 
     async def _export(self, path: Path, writing: Awaitable[object]) -> None:

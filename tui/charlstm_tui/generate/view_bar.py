@@ -19,9 +19,9 @@ from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
 
 class GenerateBar(Widget):
-    """`` [Play] w Write  I Look inside     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 checkpoints``.
+    """`` [Play] w Write  I Look inside     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 models``.
 
-    The last part is a slider through the checkpoints of the run: its ends are the keys, and a click goes to a place.
+    The last part is a slider through the models of the run: its ends are the keys, and a click goes to a place.
     """
 
     DEFAULT_CSS = "GenerateBar { height: 1; padding: 0 1; }"
@@ -38,7 +38,7 @@ class GenerateBar(Widget):
         self, view: str, views: Sequence[str], names: Sequence[str], place: int = 0, count: int = 0, escape: str = ""
     ) -> None:
         """``names`` are names of the model, the longest first: the first that fits is shown. ``place`` is its number
-        among the ``count`` checkpoints of its run, from 0; without any there is no slider. ``escape`` is what Esc does,
+        among the ``count`` models of its run, from 0; without any there is no slider. ``escape`` is what Esc does,
         if it does not lead back to the other view."""
         state = (view, tuple(views), tuple(names), place, count, escape)
         if state != (self._view, self._views, self._names, self._place, self._count, self._escape):
@@ -70,7 +70,7 @@ class GenerateBar(Widget):
         wide = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         left = Content(" ").join(dense) if len(tabs) > 1 else Content("")
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
-        what = Content.styled(" checkpoints", other) if self._count > 1 else Content("")
+        what = Content.styled(" models", other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.
         *longer, shortest = self._names
         choices = [(name, keys) for name in longer for keys in (slider + what, slider)]

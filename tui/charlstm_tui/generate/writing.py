@@ -103,7 +103,7 @@ class Writing:
     def do_another_suggestion(self, direction: int) -> None:
         if not self._text.desk.suggests:
             key = key_of("generate.continuations_written")
-            self._view.say(f"Suggestions come at the end of a paragraph; {key} reads ways on from here.")
+            self._view.say(f"Suggestions come at the end of a line; {key} reads ways on from here.")
             return
         self.expect_suggestion()
         self._text.desk.another_suggestion(direction)

@@ -313,16 +313,16 @@ class Desk:
         self._publish()
 
     def load_checkpoint(self, by: int) -> None:
-        """Go on with the run's checkpoint that is so many later than the model that is played, or earlier where ``by``
-        is negative (:meth:`load_model_of_run`)."""
+        """Go on with the run's model that is so many later than the one that is played, or earlier where ``by`` is
+        negative (:meth:`load_model_of_run`)."""
 
         def choose(facts: ModelFacts, run: Path) -> int | str | None:
             found, here = checkpoints(run), facts.step or 0
             if not found:
-                return "The run has no checkpoints any more."
+                return "The run has no models any more."
             others = [one for one in found if (one[0] < here if by < 0 else one[0] > here)]
             if not others:
-                return f"This is the {'earliest checkpoint' if by < 0 else 'latest checkpoint so far'}."
+                return f"This is the {'earliest model of the run' if by < 0 else 'latest model so far'}."
             return others[max(0, len(others) + by) if by < 0 else min(by, len(others)) - 1][1]
 
         if by:
@@ -374,8 +374,9 @@ class Desk:
             assert self.about is not None
             is_elsewhere = self.about.is_elsewhere or self.about.facts.run != facts.run
             about = replace(
-                self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere, holds_in_prime=True
-            )
+                self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere, closed=None,
+                holds_in_prime=True,
+            )  # fmt: skip
             self._play(self.document, about, self.recipe)
             self._say(note.format(facts.name))
             if self._saving is not None and self._saving.saver.knows(about.key):
@@ -664,7 +665,7 @@ class Desk:
 
     @property
     def suggests(self) -> bool:
-        """Whether there is to be a suggestion: at the end of a line or paragraph of a text that is written."""
+        """Whether there is to be a suggestion: at the end of a line of a text that is written."""
         document, cursor = self.document, self.document.cursor
         is_read_there = cursor >= document.prime_length  # a prime is read as a whole
         return self.writing and is_read_there and document.text.read(cursor, cursor + 1) in ("", "\n")

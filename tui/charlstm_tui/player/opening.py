@@ -81,7 +81,7 @@ class ModelFacts:
 
     @property
     def place(self) -> int:
-        """The number of the model among the checkpoints of its run, from 0."""
+        """The number of the model among the models of its run, from 0."""
         return max((n for n, step in enumerate(self.checkpoint_steps) if step <= (self.step or 0)), default=0)
 
     @property
