@@ -214,7 +214,8 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     words = "~1.30 nats on this text now. It has learnt from texts with their lines. 0 starts from nothing"
     assert words in start_words(RunChoices(), other_lines, False, None)
     longer = RunChoices(preset="standard")
-    short, words = replace(facts, chars=400_000), "now. On so short a text the loss will be about that of quick. 0 starts"
+    short = replace(facts, chars=400_000)
+    words = "now. On so short a text the loss will be about that of quick. 0 starts"
     assert words in start_words(longer, short, False, None)
     assert "quick" not in start_words(replace(longer, changes={"epochs": 9.0}), short, False, None)
     words = "now. The loss will be about that of standard: both read the text 4 times. 0 starts"
