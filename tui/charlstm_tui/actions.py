@@ -132,7 +132,7 @@ ACTIONS: tuple[Action, ...] = (
     # ---- the app, wherever the focus is
     A(ANYWHERE, "help", "f1", "help", "The keys of this pane, with what they do.", palette=False),
     A(ANYWHERE, "palette", "ctrl+p", "palette", "Find any action by its name.", palette=False),
-    A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run is training.", palette=False),
+    A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run trains or a text is not saved.", palette=False),
     A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text, or all of it when nothing is selected.",
       words="clipboard yank"),
     A(ANYWHERE, "screenshot", "ctrl+t", "screenshot", "Save a picture of the screen, as SVG.",
@@ -149,7 +149,7 @@ ACTIONS: tuple[Action, ...] = (
     A(OUTSIDE, "help_key", "question_mark", "help", "The keys of this pane, with what they do.", handler="help",
       words="shortcuts bindings"),
     A(OUTSIDE, "palette_key", "colon", "palette", "Find any action by its name.", handler="palette", palette=False),
-    A(OUTSIDE, "quit_key", "q", "quit", "Leave; asks first when a run is training.", handler="quit",
+    A(OUTSIDE, "quit_key", "q", "quit", "Leave; asks first when a run trains or a text is not saved.", handler="quit",
       words="exit close"),
     A(OUTSIDE, "errors", "exclamation_mark", "show errors", "Show the unexpected errors of this session, to copy them.",
       words="log traceback problem bug"),
@@ -159,7 +159,7 @@ ACTIONS: tuple[Action, ...] = (
       -1, handler="border", words="resize split divider wider narrower"),
     A(OUTSIDE, "border_on", "greater_than_sign", "border on", "Move the border between two panes to the right or down.",
       1, handler="border", words="resize split divider wider narrower"),
-    A(OUTSIDE, "border_reset", "asterisk", "usual border", "Give the panes their usual sizes again.",
+    A(OUTSIDE, "border_reset", "asterisk", "usual border", "Give the panes of all modes their usual sizes again.",
       words="resize split divider reset"),
     A(OUTSIDE, "units", "u", "nats/bits", "Show losses in nats or in bits per character."),
     # ---- Corpus
