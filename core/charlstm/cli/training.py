@@ -137,10 +137,9 @@ def presets(
 ) -> None:
     """List the presets; with TEXT, estimate the time, memory and speed of each on this machine as it is now.
 
-    Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored
-    where no other program trains or computes. How much other
-    programs slow it down is estimated each time, for the niceness that is set. START is the model whose weights a run
-    would begin with.
+    Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored where no other
+    program trains or computes. How much other programs slow it down is estimated each time, for the niceness that is
+    set. START is the model whose weights a run would begin with.
 
     With --json: a list with name and about; with --settings of name, about, takes and default; with TEXT of these
     figures and all settings of each preset.
