@@ -32,7 +32,7 @@ from charlstm.text.batches import Batches
 from charlstm.training.settings import Settings
 
 SHAPES = ("2x512:64x100", "2x512:16x50", "2x512:32x64", "2x256:64x100", "1x64:64x100")
-REQUIRED_RATIO = {"2x512:64x100": 2.5, "2x512:16x50": 1.8, "2x256:64x100": 2.0, "1x64:64x100": 1.0}
+REQUIRED_RATIO = {"2x512:64x100": 2.5, "2x512:16x50": 1.6, "2x256:64x100": 2.0, "1x64:64x100": 1.0}
 """The ratio that each shape must reach."""
 
 

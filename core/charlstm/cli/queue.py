@@ -22,7 +22,7 @@ from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
 from charlstm.display import duration, shell_command, table
 from charlstm.errors import RunError
-from charlstm.runs.queue_file import place_in_queue
+from charlstm.runs.queue_file import place_in_queue, remove_from_queue
 from charlstm.runs.table import state_words
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 def queue(context: click.Context) -> None:
     """Train runs one after another, in the background.
 
-    The queue waits while any run of yours trains or is paused on this machine. When that has ended, in whichever way,
-    its process starts the next one. If it was killed, or the machine was shut down, the next `charlstm runs`, `watch`
-    or `queue list` does, or the app.
+    The queue waits while any run of yours trains or is paused on this machine. When that has ended, its process starts
+    the next one. If it was killed or got SIGTERM, or the machine was shut down, the next `charlstm runs`, `watch` or
+    `queue list` does, or the app.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -140,10 +140,10 @@ def remove(runs: tuple[str, ...], as_json: bool, runs_dir: Path | None) -> None:
     for run in found:
         if place_in_queue(run.path) is None:
             raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
-    from charlstm.runs.queue import read_queue, remove_run
+    from charlstm.runs.queue import read_queue
 
     for run in found:
-        remove_run(run)
+        remove_from_queue(run.path)
         if not as_json:
             print_note(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
     continue_queue()

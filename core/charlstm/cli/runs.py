@@ -42,7 +42,6 @@ from charlstm.cli.output import (
     check_output_file,
     check_stdout,
     format_size,
-    output_errors,
     print_note,
     print_result,
     write_text,
@@ -379,7 +378,8 @@ def log(run: str, kind: str, out: str | None, as_json: bool, runs_dir: Path | No
     check_stdout(as_json, out=out)
     found = find_run(run, runs_dir)
     if kind == "tensorboard":
-        out = _write_for_tensorboard(found, out or "tensorboard")
+        out = out or "tensorboard"
+        _write_for_tensorboard(found, out)
     else:
         out = out or f"{found.name}.{kind}"
         check_output_file(out, f".{kind}")
@@ -394,19 +394,20 @@ def log(run: str, kind: str, out: str | None, as_json: bool, runs_dir: Path | No
         print_note(f"Look at it: tensorboard --logdir {shell_word(out)}")
 
 
-def _write_for_tensorboard(run: Run, folder: str) -> str:
-    """Write the log of ``run`` into a folder of its own in ``folder``, whose name is returned."""
+def _write_for_tensorboard(run: Run, folder: str) -> None:
+    """Write the log of ``run`` into a folder of its own in ``folder``."""
     from charlstm import user_files
     from charlstm.runs.tensorboard_format import FILE_NAME, tensorboard_file
 
     if folder == STDOUT:
         raise click.UsageError("TensorBoard reads folders: name one with --out")
     content = tensorboard_file(run)
-    with output_errors(folder, RunError):
-        place = Path(folder) / run.name
+    place = Path(folder) / run.name
+    try:
         place.mkdir(parents=True, exist_ok=True)
         user_files.save_bytes(place / FILE_NAME, content)
-    return folder
+    except OSError as error:
+        raise RunError(f"{place} cannot be written ({error.strerror}): choose another folder with --out") from None
 
 
 @click.command()
@@ -427,7 +428,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 
     found = find_run(run, runs_dir)
     continue_queue()
-    tail = EventTail(found.events_path)
+    tail, status = EventTail(found.events_path), found.status()
     was_alive = False
     with EventView(found, json=as_json, plain=plain) as view:
         try:

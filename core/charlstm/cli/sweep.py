@@ -156,23 +156,24 @@ def sweep(
         view.clear()
     results = found.trials()
     now = standing(results, found.spec.shares)
-    if out is not None:
-        if not (chart := sweep_chart(found.spec, results)):
-            raise RunError("No setting has two values with a loss: there is nothing to draw")
-        write_text(out, chart)
     if not now.left:
         raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
     result = _result(found, results, now)
     if time.monotonic() - began >= SHORTEST:
         ring(f"{found.spec.name} has finished: the best is {result['best']}")
+    chart = "" if out is None else sweep_chart(found.spec, results)
+    if out is not None and chart:
+        write_text(out, chart)
     if out != "-":
         print_result(as_json, result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
     if not as_json:
         if out != "-":
-            print_note(f"Wrote {out}\n" if out else "")
+            print_note(f"Wrote {out}\n" if chart else "")
             print_note("Pasted into the configuration, these lines are a preset")
         print_note(f"The best is {result['best']}")
         print_note(f"Next: {shell_command('generate', result['best'])}")
+    if out is not None and not chart:
+        raise RunError("No setting has two values with a loss, so no picture was drawn")
 
 
 def _trials(grid: Sequence[str], ranges: Sequence[str], draws: int | None, changes: dict[str, Any]) -> Trials:

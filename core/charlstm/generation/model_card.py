@@ -12,6 +12,7 @@ from pathlib import Path
 
 from charlstm import user_files
 from charlstm.display import percent, visible
+from charlstm.errors import CharLSTMError
 from charlstm.generation.session import Session
 from charlstm.model.file import Model, model_writer
 from charlstm.text.batches import trained_texts
@@ -41,7 +42,10 @@ def write_folder(model: Model, folder: str | Path, name: str, *, overwrite: bool
     Raises as :func:`charlstm.user_files.save` does.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise CharLSTMError(f"{folder} is a file and not a folder: choose another name") from None
     weights, config, card = (user_files.check_destination(folder / file, overwrite=overwrite) for file in FILES)
     prime = _prime(model)
     shape = {"hidden_size": model.config.hidden_size, "num_layers": model.config.num_layers}

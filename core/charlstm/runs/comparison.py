@@ -196,10 +196,9 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, 
     """All runs on one chart, as SVG: validation bold, training faint; over a setting :func:`setting_chart`. Empty when
     there is no curve yet."""
     if axis not in AXES:
-        known = [each for each in runs if each.status.best_val is not None]
-        return setting_chart(
-            axis, {"a run": [(each.spec.settings.to_dict(), each.status.best_val or 0.0) for each in known]}
-        )
+        losses = [math.inf if each.status.best_val is None else each.status.best_val for each in runs]
+        settings = [each.spec.settings.to_dict() for each in runs]
+        return setting_chart(axis, {"a run": list(zip(settings, losses, strict=True))})
     drawn = []
     for each in runs:
         found = run_curves(each, axis, smoothing=smoothing)
@@ -235,7 +234,7 @@ class SettingAxis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Places and labels of some of the values."""
-        marks = self.values[:: -(-len(self.values) // 6)]
+        marks = self.values if self.has_words else self.values[:: -(-len(self.values) // 6)]
         return [(self.place(value), write_setting(self.name, value)) for value in marks]
 
 

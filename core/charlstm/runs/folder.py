@@ -379,6 +379,8 @@ class Run:
             status = self.status()
             if status.alive:
                 raise RunError(f"{self.name} has no model yet; it is {status.state}, try again in a moment")
+            if status.place is not None:
+                raise RunError(f"{self.name} has no model yet; it is {status.message}")
             raise RunError(f"{self.name} has no model: it ended before its first validation; resume it")
         return self.model_path
 
@@ -532,6 +534,7 @@ def rename_run(run: Run, name: str) -> Run:
     _need_run(run)
     if os.path.lexists(target.path) and not _same_folder(run.path, target.path):
         raise RunError(f"There is {_taken(target)} already; choose another name")
+    _need_idle_sweep(run, "renamed")
     with _without_worker(run, "renamed"):
         try:
             os.rename(run.path, target.path)
@@ -551,6 +554,7 @@ def delete_run(run: Run) -> list[str]:
     _need_run(run)
     if run.path.is_symlink():
         raise RunError(f"{run.path} is a link to a run elsewhere: delete {run.path.resolve()} instead")
+    _need_idle_sweep(run, "deleted")
     with _without_worker(run, "deleted"):
         try:
             storage.disk.unlink(run.spec_path)  # first, so that half a run is never found
@@ -558,6 +562,8 @@ def delete_run(run: Run) -> list[str]:
             raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
     gone = index.located(run.path)
     index.rewrite_index(lambda paths: [path for path in paths if path != gone])
+    with contextlib.suppress(RunError):  # the disk is full: a folder without a run does not count there
+        queue_file.remove_from_queue(run.path)
     try:
         for path in run.parts():  # after the lock was closed: NFS keeps an open file under another name
             storage.disk.unlink(path)
@@ -711,6 +717,13 @@ def _without_worker(run: Run, what: str) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _need_idle_sweep(run: Run, what: str) -> None:
+    """Raises :class:`RunError` while the sweep that ``run`` is one of is being trained, which goes by its names."""
+    if system.is_locked(storage.lock_path(run.path.parent / SWEEP)):
+        sweep = run.path.parent.name
+        raise RunError(f"The sweep {sweep} is being trained, so {run.name} cannot be {what}: stop it first")
 
 
 def _has_worker(run: Run, what: str) -> RunError:

@@ -24,6 +24,7 @@ from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.runs.status import status_of_worker
 from charlstm.runs.store import CheckpointRecord, last_checkpoint
 from charlstm.runs.text import keep_text
 from charlstm.text.batches import trained_texts
@@ -178,7 +179,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
 
     This reads the last checkpoint without verifying it; the worker checks again.
     """
-    status = run.status()
+    status = status_of_worker(run.path)  # of a run that waits in the queue too
     if status.alive:
         where = f" on {status.host}" if status.elsewhere else ""
         raise RunError(

@@ -136,12 +136,13 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
 
 
 def lasting_events(events: Iterable[AnyEvent]) -> list[AnyEvent]:
-    """``events`` without those that a resume or a new start made void: of later steps, which it repeats."""
+    """``events`` without those that a resume or a new start made void: of later steps, which it repeats, and the loss
+    on all of the held-out part, which belongs to an end."""
     kept: list[AnyEvent] = []
     for event in events:
         if isinstance(event, Started):
             kept = []
         elif isinstance(event, Resumed):
-            kept = [each for each in kept if each.step <= event.step]
+            kept = [each for each in kept if each.step <= event.step and not getattr(each, "whole", False)]
         kept.append(event)
     return kept

@@ -55,9 +55,9 @@ def call_on_end(run: Run) -> str:
 
     Only a process that does not hold the run's lock may call it: the program would hold it too.
     """
-    command = load_config()[0].on_end
-    if not command:
-        return ""
+    config, problems = load_config()
+    if not (command := config.on_end):
+        return next((problem for problem in problems if "on_end" in problem), "")
     try:
         notes = read_notes(run)
     except RunError:

@@ -103,10 +103,7 @@ def _rule(spec: RunSpec) -> Rule | None:
     if spec.lineage:
         if spec.lineage.get("run") != DEMO:
             return None
-        rule, start = (
-            FROM_MODEL,
-            ModelConfig(1, settings.hidden_size, settings.num_layers),
-        )  # the network is the model's
+        rule, start = FROM_MODEL, ModelConfig(1, settings.hidden_size, settings.num_layers)  # that of the model
     usual = preset(PRESET, start_from=start)
     same = all(getattr(settings, name) == getattr(usual, name) for name in RECIPE)
     return rule if spec.preset == PRESET and same else None

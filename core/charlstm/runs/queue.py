@@ -15,7 +15,7 @@ from pathlib import Path
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import folder, launch, queue_file
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.index import located
+from charlstm.runs.index import located, remember_run
 from charlstm.runs.launch import NewRun
 from charlstm.runs.status import RunStatus, ago, ordinal
 from charlstm.text.corpus import open_corpus
@@ -64,28 +64,29 @@ def add_run(run: Run) -> None:
     """Put a run that is not trained now at the end of the queue. Raises :class:`RunError` or :class:`SettingsError` if
     it cannot be resumed, or the queue cannot be changed."""
     launch.check_resume(run, {})
+    remember_run(run.path)  # the queue waits for runs that the index has, and the folder may be a copy
     with queue_file.changing_queue() as paths:
         paths[:] = [path for path in queue_file.waiting_paths() if path != located(run.path)] + [located(run.path)]
 
 
-def remove_run(run: Run) -> None:
-    """Take ``run`` out of the queue, if it is there. Its folder stays. Raises :class:`RunError` when the queue cannot
-    be changed."""
-    if queue_file.place_in_queue(run.path) is not None:
-        with queue_file.changing_queue() as paths:
-            paths[:] = [path for path in paths if path != located(run.path)]
-
-
 def start_next() -> Run | None:
     """Start the next run of the queue unless a run trains on this machine; returns the one that was started. Its worker
-    takes it out of the queue: if that is killed before, the run is started again.
+    takes it out of the queue: if that is killed before, the run is started again. Runs that have been pruned or
+    finished since they were put into it are taken out.
 
     Raises :class:`RunError` when the queue cannot be changed, or the system starts no worker.
     """
     if queue_file.waiting_paths():
-        with queue_file.changing_queue():
-            if (paths := queue_file.waiting_paths()) and not live_runs() and not folder.any_live_sweep():
-                launch.launch(run := Run(paths[0]))
+        with queue_file.changing_queue() as paths:
+            if live_runs() or folder.any_live_sweep():
+                return None
+            for run in map(Run, queue_file.waiting_paths()):
+                try:
+                    launch.check_resume(run, {})
+                except (RunError, SettingsError):
+                    paths.remove(run.path)
+                    continue
+                launch.launch(run)
                 return run
     return None
 
@@ -109,11 +110,14 @@ def read_queue() -> list[QueuedRun]:
     read."""
     queue_file.check_queue()
     waiting = [(run, run.status()) for run in map(Run, queue_file.waiting_paths())]
-    return arrange(live_runs(), [(run, status) for run, status in waiting if not status.alive])
+    return arrange(live_runs(), [(run, status) for run, status in waiting if not status.alive], folder.any_live_sweep())
 
 
-def arrange(live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, RunStatus]]) -> list[QueuedRun]:
-    """The runs that train, and those that wait in this order, with when they will begin and end."""
+def arrange(
+    live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, RunStatus]], in_sweep: bool = False
+) -> list[QueuedRun]:
+    """The runs that train, and those that wait in this order, with when they will begin and end, as far as that is
+    known: not while a sweep trains (``in_sweep``), of which only the run of now is among them."""
     found = []
     for run, status in live:
         left = None if status.state == "paused" else seconds_needed(run, status)
@@ -122,6 +126,8 @@ def arrange(live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, 
     ahead = min(live, key=lambda each: each[1].state != "paused", default=None)
     why = "no run trains now" if ahead is None else f"{ahead[0].name} is {ahead[1].state}"
     free = _latest([each.ends for each in found])
+    if in_sweep:
+        why, free = "a sweep trains", None
     for place, (run, status) in enumerate(waiting, 1):
         needed = seconds_needed(run, status)
         ends = None if free is None or needed is None else free + needed
@@ -156,7 +162,8 @@ def _estimate(spec: RunSpec) -> float | None:
     try:
         chars, symbols, validation = int(corpus["chars"]), len(corpus["counts"]), corpus.get("validation")
         val_chars = None if validation is None else int(validation["chars"])
-        settings = settings if validation is None else settings.with_changes(val_fraction=0.0)
+        if val_chars is not None:
+            chars, settings = chars - val_chars, settings.with_changes(val_fraction=0.0)
         measured = find_speed(settings, symbols, *batch_shape(settings, chars))
         if measured is None:
             return None

@@ -80,6 +80,13 @@ def rename_in_queue(before: Path, after: Path) -> None:
                 paths[:] = [located(after) if path == located(before) else path for path in paths]
 
 
+def remove_from_queue(run: Path) -> None:
+    """Take the run in folder ``run`` out of the queue, if it is there. Raises as :func:`changing_queue` does."""
+    if place_in_queue(run) is not None:
+        with changing_queue() as paths:
+            paths[:] = [path for path in paths if path != located(run)]
+
+
 def _damaged() -> RunError:
     return RunError(f"The queue cannot be read: {queue_path()} is damaged or from a newer charlstm; remove it")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RunState = Literal["queued", "starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
 STATES = get_args(RunState)
 NO_WORKER = (*liveness.ENDED_STATES, "crashed")
-"""The states of a run without a worker: it has ended."""
+"""The states of a run that has ended."""
 
 STARTING = 120.0
 """Seconds that a new worker gets until its first heartbeat, while its process is there: beside other programs it may

@@ -28,14 +28,15 @@ from charlstm import storage
 from charlstm.errors import Advice, NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.model.file import ModelConfig
-from charlstm.runs import folder, launch, notifications, queue
+from charlstm.runs import folder, launch, notifications
 from charlstm.runs.comparison import setting_chart
 from charlstm.runs.folder import SWEEP, Run, prune_run
+from charlstm.runs.liveness import LOCK_TIMEOUT
 from charlstm.runs.names import check_name, next_name
 from charlstm.runs.notes import Notes, change_notes, read_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.text import open_text
-from charlstm.runs.worker import run_foreground
+from charlstm.runs.worker import append_to_worker_log, begin_next, run_foreground
 from charlstm.setting_fields import setting_fields
 from charlstm.svg import stacked
 from charlstm.text.corpus import reopen_corpus
@@ -183,12 +184,12 @@ class Trial:
         failed = series.failed is not None or reason == "diverged"
         best = math.inf if series.best_val is None else series.best_val
         ended = reason not in ("", "stopped", "diverged")
-        share = 1.0 if ended else series.step / planned if planned else 0.0
+        share = 1.0 if ended else min(1.0, series.step / planned) if planned else 0.0
         return cls(points, best, ended, failed, series.step, share, pruned and not ended)
 
     def has_reached(self, share: float) -> bool:
         """Whether it need not be trained any more to be compared with others at this share of its steps."""
-        return self.ended or self.failed or self.pruned or (share < 1 and any(at >= share for at, _ in self.points))
+        return self.ended or self.failed or (share < 1 and any(at >= share for at, _ in self.points))
 
     def state(self, left: bool) -> str:
         """Its state while it does not train, and is still ``left`` in the sweep or not."""
@@ -221,7 +222,7 @@ def standing(trials: Sequence[Trial], shares: Sequence[float]) -> Standing:
     left = list(range(len(trials)))
     for share in shares:
         for number in left:
-            if not trials[number].has_reached(share):
+            if not (trials[number].pruned or trials[number].has_reached(share)):
                 return Standing(tuple(left), number, share)
         left = sorted(left, key=lambda number: (trials[number].pruned, trials[number].loss_at(share)))
         left = left[: math.ceil(len(left) / 2) if share < 1 else 1]
@@ -260,11 +261,17 @@ class Sweep:
                 sentence += f"{free / 1e6:,.0f} MB are free: delete files, or choose another folder for runs"
                 raise RunError(sentence, Advice("choose_runs_dir"))
             made = cls(parent / name, replace(spec, name=name))
-            storage.make_folder(made.path)
+            try:
+                storage.make_folder(made.path)
+            except FileExistsError:
+                sentence = f"There is {name} in {parent} already: choose another name, or --resume it if it is a sweep"
+                raise RunError(sentence) from None
             text = json.dumps({"format": FORMAT, **plain(made.spec)}, ensure_ascii=False, indent=1)
-            storage.replace_bytes(made.path / SWEEP, text.encode("utf-8", errors="surrogatepass"))
-        except FileExistsError:
-            raise RunError(f"There is {name} in {parent} already: resume that sweep, or choose another name") from None
+            try:
+                storage.replace_bytes(made.path / SWEEP, text.encode("utf-8", errors="surrogatepass"))
+            except BaseException:
+                shutil.rmtree(made.path, ignore_errors=True)  # else its name would be taken
+                raise
         except OSError as error:
             raise RunError(f"No sweep can be created in {parent}: {error.strerror}") from None
         return made
@@ -312,22 +319,16 @@ class Sweep:
         finally:
             if lock is not None:
                 lock.release()
-            problems = ["" if best is None else notifications.call_on_end(best)]
-            try:
-                if signal != "SIGTERM":  # as after a run: perhaps the machine is shut down
-                    queue.start_next()
-            except RunError as error:
-                problems.append(str(error))
-            with contextlib.suppress(OSError):  # a full disk: they are no errors of the sweep
-                for problem in filter(None, problems):
-                    storage.append_line((best or self.run(0)).log_path, problem.encode())
+            if best is not None and (problem := notifications.call_on_end(best)):
+                append_to_worker_log(best, problem)
+            begin_next(best or self.run(0), signal)
 
     def _take_lock(self) -> BaseFileLock | None:
         """Take the lock with which nobody else trains the sweep and the queue waits, also between two of its runs."""
         try:
-            return storage.take_lock(storage.lock_path(self.path / SWEEP), 0)
+            return storage.take_lock(storage.lock_path(self.path / SWEEP), LOCK_TIMEOUT)
         except BlockingIOError:
-            raise RunError(f"Another program trains the sweep {self.spec.name} already") from None
+            raise RunError(f"Another program trains the sweep {self.spec.name} already: stop it first") from None
         except OSError as error:
             raise RunError(f"The sweep {self.spec.name} cannot be trained: {error.strerror} ({self.path})") from None
 

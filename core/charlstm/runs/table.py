@@ -8,7 +8,6 @@ from typing import Any
 
 from charlstm.display import table, visible
 from charlstm.errors import RunError
-from charlstm.fields import plain
 from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.notes import Notes
 from charlstm.runs.status import RunStatus, ordinal
@@ -42,7 +41,7 @@ def run_values(run: Run, status: RunStatus, spec: RunSpec | None, notes: Notes) 
     """A run as JSON; ``spec`` is None when its run.json cannot be read."""
     return {
         "name": run.name,
-        **{name: plain(getattr(status, name)) for name in REPORTED},
+        **{name: getattr(status, name) for name in REPORTED},
         "best_loss": status.best_val,
         "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
         "text": "" if spec is None else spec.corpus_name,

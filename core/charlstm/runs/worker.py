@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any
 from charlstm import storage, system
 from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
-from charlstm.runs import launch, liveness, notifications, queue
+from charlstm.runs import launch, liveness, notifications, queue, queue_file
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader, unread_commands
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.index import remember_run
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import CommandInbox, EventRecorder, ShowValidation, StoppedEarlyError
@@ -118,24 +119,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
-    """Take ``run`` out of the queue for the block, in which it is trained, and then start the next run.
-
-    After SIGTERM none is started: when the machine is shut down every process gets that, and the next run would be
-    killed in its first seconds. What is wrong with the queue is said in ``worker.log``, and ends no run.
-    """
+    """Take ``run`` out of the queue for the block, in which it is trained, and then start the next run. What is wrong
+    with the queue is said in ``worker.log``, and ends no run."""
     try:
-        queue.remove_run(run)
+        queue_file.remove_from_queue(run.path)
     except RunError as error:
-        _append_to_worker_log(run, str(error))
+        append_to_worker_log(run, str(error))
     try:
         yield
     finally:
-        if signals.requested != "SIGTERM":
-            try:
-                queue.remove_run(run)  # if that was not possible before
-                queue.start_next()
-            except RunError as error:
-                _append_to_worker_log(run, str(error))
+        begin_next(run, signals.requested)
+
+
+def begin_next(ended: Run, signal: str | None) -> None:
+    """Start the next run of the queue after ``ended``, whose ``worker.log`` says what is wrong with the queue, unless
+    that was ended by SIGTERM: when the machine is shut down every process gets that, and the next run would be killed
+    in its first seconds."""
+    if signal == "SIGTERM":
+        return
+    try:
+        queue_file.remove_from_queue(ended.path)  # if that was not possible before
+        queue.start_next()
+    except RunError as error:
+        append_to_worker_log(ended, str(error))
 
 
 def _work(
@@ -155,6 +161,7 @@ def _work(
     this process, and torchrun may have started others with it.
     """
     settings = run.spec().settings  # raises for a folder that is not a run, before anything is created in it
+    remember_run(run.path)  # its folder may have been moved or copied
     # both start another program on some systems, and a process must not fork while it holds the lock
     versions, first_record = _software_versions(), HeartbeatRecord(state="starting")
     wanted = changes.get("niceness", settings.niceness)
@@ -174,12 +181,12 @@ def _work(
             state, began = heartbeat.record.state, recorder is not None and recorder.any_recorded
             ended = state == "failed" or (state == "finished" and began)
             if ended and (problem := notifications.call_on_end(run)):
-                _append_to_worker_log(run, problem)
+                append_to_worker_log(run, problem)
 
         if not of_many:
             unlocked.callback(call_on_end)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        _append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
+        append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
         try:
             run.remove_leftovers()
             log = EventLog(run.events_path)
@@ -264,11 +271,11 @@ class _Training:
                 raise StoppedEarlyError(self._inbox.problem) from None
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
-                _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
+                append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
             if (state := self._state_before()) is not None:
                 self._heartbeat.update(state=state, message=message)
                 raise RunError(message) from error
-            _append_to_worker_log(self._run, message)
+            append_to_worker_log(self._run, message)
             self._heartbeat.update(state="failed", message=message)
             failed = Failed(step=self._heartbeat.record.step, message=message)
             with contextlib.suppress(OSError, StoppedEarlyError):
@@ -435,7 +442,7 @@ def _state_before(run: Run, series: RunSeries | None = None) -> RunState | None:
     return None
 
 
-def _append_to_worker_log(run: Run, text: str) -> None:
+def append_to_worker_log(run: Run, text: str) -> None:
     """Append ``text`` to ``worker.log``, whichever streams this process has. A full disk is ignored."""
     with contextlib.suppress(OSError):
         storage.append_line(run.log_path, text.encode("utf-8", errors="backslashreplace"))

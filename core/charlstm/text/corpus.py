@@ -184,7 +184,7 @@ class Corpus:
         if self.options.units is None:
             return ""
         before = len(self.text(0, self.units[0].start).strip())
-        left_out = f"; {before:,} characters before the first are left out" if before else ""
+        left_out = f"; {plural(before, 'character')} before the first left out" if before else ""
         return f"{plural(len(self.units), 'unit')}, {visible(kind_of_units(self.options.units))}{left_out}"
 
     def reading_spans(self, spans: Sequence[tuple[int, int]]) -> tuple[Span, ...]:

@@ -105,3 +105,5 @@ def test_events_of_steps_that_are_repeated_do_not_last() -> None:
     first = [started(), stepped(1), validated(2, 1.0), stepped(3)]
     assert lasting_events([*first, Resumed(step=2, time=9.0), stepped(3)])[-3].step == 2
     assert len(lasting_events([*first, started(), stepped(1)])) == 2
+    end = [*first, validated(3, 0.9, whole=True), Resumed(step=3, time=9.0)]
+    assert not any(isinstance(event, Validated) and event.whole for event in lasting_events(end))

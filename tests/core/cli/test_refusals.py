@@ -44,6 +44,8 @@ import runs/fox/model.safetensors | a charlstm model already
 import theirs.net --out nowhere/x.safetensors | no folder nowhere
 import theirs.net --out data | is a folder
 export demo --to script --snapshot 0 | no snapshots
+export fox data/fox.txt/ | is a file and not a folder
+log fox --to tensorboard --out data/fox.txt | choose another folder with --out
 info runs/fox/model.safetensors --snapshot 7 | it has 0,
 influence fox digits.txt | fewer than two characters that the model knows
 influence fox quick.txt --at 99999 | Position 99999 has no character

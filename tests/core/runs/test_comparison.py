@@ -17,6 +17,7 @@ from charlstm.runs.comparison import (
     AXES,
     Axis,
     ComparedRun,
+    SettingAxis,
     compared_facts,
     comparison_chart,
     comparison_csv,
@@ -132,6 +133,12 @@ def test_ticks_are_round_numbers_within_the_range() -> None:
     assert ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert ticks(1.03, 1.28, 5) == [1.05, 1.1, 1.15, 1.2, 1.25]
     assert ticks(2, 2, 5) == [2]
+
+
+def test_values_of_a_setting_that_are_not_all_numbers_are_all_labelled() -> None:
+    axis = SettingAxis.of("clip", [None, *range(1, 8)])
+    assert [label for _, label in axis.ticks()] == ["1", "2", "3", "4", "5", "6", "7", "none"]
+    assert len(SettingAxis.of("clip", range(1, 8)).ticks()) == 4
 
 
 def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> None:

@@ -94,13 +94,15 @@ def test_program_comes_from_the_users_configuration_alone(
     assert not (tmp_path / "got").exists()
 
 
-def test_configuration_takes_a_list_of_words(tmp_path: Path) -> None:
+def test_configuration_takes_a_list_of_words(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     for value in ('"say done"', '["say", 1]', '["say", ""]'):
         path.write_text(f"on_end = {value}\n")
         loaded, [problem] = config.load_config(path)
         assert loaded.on_end == ()
         assert "on_end is a list of words in quotes" in problem
+        path.write_text(path.read_text() + 'notify = "loud"\n')
+        assert call_on_end(run) == problem
     path.write_text('on_end = ["say", "done"]\nnotify = "bell"\n')
     assert config.load_config(path) == (config.Config(on_end=("say", "done"), notify="bell"), ())
 

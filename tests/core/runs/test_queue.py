@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder, launch, liveness, queue, queue_file
 from charlstm.runs.folder import Run, RunSpec, create_run
 from charlstm.runs.launch import NewRun
+from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.queue import QueuedRun, arrange
 from charlstm.runs.status import STATES, RunState, RunStatus, ordinal
@@ -80,6 +82,8 @@ def test_times_add_up_until_one_is_not_known(tmp_path: Path) -> None:
     live += [(Run(Path("held")), status("paused", seconds_left=9.0))]
     row = arrange(live, [(first, status("queued"))])[-1]
     assert row.words == "1st in the queue, begins at a time not known: held is paused"
+    row = arrange(live[:1], [(first, status("queued"))], in_sweep=True)[-1]
+    assert row.words == "1st in the queue, begins at a time not known: a sweep trains"
     assert [ordinal(place) for place in (1, 2, 3, 4, 11, 22)] == ["1st", "2nd", "3rd", "4th", "11th", "22nd"]
 
 
@@ -111,6 +115,10 @@ def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(runs: list[Ru
     assert queue.start_next() is None
     with pytest.raises(RunError, match="Another program trains the sweep s already"):
         sweep._take_lock()
+    assert queue.read_queue()[0].why == "a sweep trains"
+    for change in (lambda: folder.delete_run(runs[0]), lambda: folder.rename_run(runs[0], "other")):
+        with pytest.raises(RunError, match=r"The sweep .* is being trained, so one cannot be"):
+            change()
     lock.release()
     assert queue.start_next() == runs[0]
 
@@ -118,10 +126,41 @@ def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(runs: list[Ru
 def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[Run]) -> None:
     folder.rename_run(runs[1], "second")
     folder.delete_run(runs[0])
-    assert waiting() == ["second", "three"]
+    assert [path.name for path in queue_file._read()] == ["second", "three"]
     assert [runs[2].status().place, queue.read_queue()[0].place] == [2, 1]
     queue.add_run(Run(runs[1].path.with_name("second")))  # again: at the end
     assert waiting() == ["three", "second"]
+
+
+def test_run_that_was_pruned_or_finished_since_leaves_and_the_next_one_begins(
+    runs: list[Run], launched: list[str]
+) -> None:
+    runs[0].pruned_path.touch()
+    liveness.write_heartbeat(runs[1].heartbeat_path, HeartbeatRecord(state="finished"))
+    assert queue.start_next() == runs[2]
+    assert (launched, waiting()) == (["three"], ["three"])
+
+
+def test_queue_waits_for_a_run_whose_folder_was_copied(tmp_path: Path) -> None:
+    run = unstarted(tmp_path / "a", "one")
+    copied = Run(shutil.copytree(run.path, tmp_path / "b" / "one"))
+    assert copied not in folder.known_runs()
+    queue.add_run(copied)
+    assert copied in folder.known_runs()
+
+
+def test_run_in_the_queue_has_no_model_yet(runs: list[Run]) -> None:
+    with pytest.raises(RunError, match="two has no model yet; it is 2nd in the queue"):
+        runs[1].model_file()
+
+
+def test_separate_text_to_validate_on_is_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fox.txt").write_text(TEXT)
+    monkeypatch.setattr(queue, "find_speed", lambda *_: MeasuredSpeed("nn", 0.5, 64))
+    monkeypatch.setattr(queue, "estimate", lambda settings, chars, *_, **__: SimpleNamespace(seconds=chars))
+    fox = str(tmp_path / "fox.txt")
+    run = queue.add_new_run(NewRun(fox, SETTINGS, runs_dir=tmp_path, validation=fox))
+    assert queue.seconds_needed(run, run.status()) == len(TEXT)
 
 
 def test_run_that_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
@@ -171,7 +210,7 @@ def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], l
     assert at > 5
     assert waiting() == [*before, "new"]
     with storage.use_disk(FaultyDisk(0, again=True)), pytest.raises(RunError, match="The queue cannot be changed: No"):
-        queue.remove_run(added)
+        queue_file.remove_from_queue(added.path)
     assert waiting() == [*before, "new"]
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import sweep
 from charlstm.runs.sweep import GRID, HALVING, SweepSpec, Trial
 from charlstm.training.settings import Settings
+from faulty_disk import FaultyDisk
 
 TEXT: Any = SimpleNamespace(name="text.txt", vocabulary=range(80))
 SETTINGS = Settings(hidden_size=64, num_layers=1, max_steps=80)
@@ -137,8 +139,13 @@ def test_a_sweep_that_does_not_fit_on_the_disk_is_refused(tmp_path: Path, monkey
 def test_a_sweep_is_read_as_it_was_written_and_a_damaged_one_refused(tmp_path: Path) -> None:
     made = sweep.Sweep.create(spec({"lr": 0.1, "clip": None}, {"lr": 0.2, "clip": 1.0}), "s", TEXT, tmp_path)
     assert sweep.Sweep.named("s", tmp_path) == made
-    with pytest.raises(RunError, match=r"There is s in .* already: resume that sweep"):
+    with pytest.raises(RunError, match=r"There is s in .* already: choose another name, or --resume it"):
         sweep.Sweep.create(made.spec, "s", TEXT, tmp_path)
+    with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write"}))), pytest.raises(RunError, match="space"):
+        sweep.Sweep.create(made.spec, "full", TEXT, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    with pytest.raises(RunError, match="No sweep can be created in"):
+        sweep.Sweep.create(made.spec, "t", TEXT, made.path / sweep.SWEEP)
     assert [run.name for run in made.runs()] == ["s-1", "s-2"]
     (made.path / sweep.SWEEP).write_text("{}")
     with pytest.raises(RunError, match="is damaged"):
@@ -162,7 +169,7 @@ def test_chart_has_a_panel_for_each_setting_that_differs() -> None:
 
 def test_chart_of_halving_compares_after_the_same_share_of_steps() -> None:
     asked = spec({"lr": 0.1}, {"lr": 0.2}, halving=True)
-    out = Trial(((1 / 8, 2.5),), best=2.5)
+    out = Trial(((1 / 8, 2.5),), best=2.5, pruned=True)
     further = Trial(((1 / 8, 2.4), (1.0, 1.5)), best=1.5, ended=True)
     drawn = sweep.sweep_chart(asked, [out, further])
     assert drawn.count("<circle") == 2 + 3 * 1 + 4  # both after an eighth, one further, and the legend

@@ -621,12 +621,12 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
 def test_worker_says_in_its_log_that_the_queue_cannot_be_changed(
     run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(run: Run) -> None:
+    def refuse(run: Path) -> None:
         raise RunError("The queue cannot be changed: No space left on device")
 
     train(lambda trainer: iter([started(), ended(1)]))
     queue.add_run(run)
-    monkeypatch.setattr(queue, "remove_run", refuse)
+    monkeypatch.setattr(queue_file, "remove_from_queue", refuse)
     monkeypatch.setattr(launch, "launch", lambda run: pytest.fail("it would start itself again"))
     assert [event.name for event in worker.run_foreground(run)] == ["started", "finished"]
     assert run.log_path.read_text().count("The queue cannot be changed") == 2

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -23,6 +24,7 @@ from charlstm.runs import folder
 from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
+from charlstm.runs.queue_file import remove_from_queue
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, ask
@@ -37,6 +39,9 @@ from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
+
+if TYPE_CHECKING:
+    from charlstm.runs.queue import QueuedRun
 
 FILTER_HINT = "part of a name, or lr<0.01 text=anna state=finished tag=good"
 
@@ -293,17 +298,23 @@ class TableView(RunActions):
         others = tuple(path for path in self.marked if path not in shown)
         self.marked = others if set(shown) <= set(self.marked) else (*others, *shown)
 
+    @work(group="run")
     async def do_queue(self) -> None:
         """Put the run into the queue, or take it out."""
         if (run := self.run) is None:
             return
-        from charlstm.runs import queue  # 0.3 s, with numpy: not before the first paint of Runs
-
         if run.status.place is not None:
-            await self.attempt(lambda: queue.remove_run(run.run), f"{run.name} has left the queue. Its folder stays.")
+            left = f"{run.name} has left the queue. Its folder stays."
+            await self.attempt(lambda: remove_from_queue(run.path), left)
             return
-        await self.attempt(lambda: queue.add_run(run.run))
-        placed = await self.attempt(lambda: queue.begin_or_wait(run.run))
+
+        def add() -> QueuedRun:
+            from charlstm.runs import queue  # 0.3 s, with numpy
+
+            queue.add_run(run.run)
+            return queue.begin_or_wait(run.run)
+
+        placed = await self.attempt(add)
         self.say(f"{run.name} is {placed.words}.")
 
     # ---- the curves
