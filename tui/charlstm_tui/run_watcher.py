@@ -20,7 +20,7 @@ from charlstm.runs.control import ControlReader, pending_commands
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import ENDED_STATES
 from charlstm.runs.log import EventTail
-from charlstm.runs.notes import Notes, read_notes
+from charlstm.runs.notes import Notes, notes_if_readable
 from charlstm.runs.status import RunStatus, status_of_worker, with_place
 from charlstm.storage import FileStamp
 from charlstm.training.commands import Command
@@ -181,7 +181,7 @@ class RunsReader:
             run.heartbeat_path, lambda: status_of_worker(run.path), lambda status: status.state in ENDED_STATES
         )
         status = with_place(run.path, status)
-        notes = self._unless_changed(run.notes_path, lambda: _notes(run))
+        notes = self._unless_changed(run.notes_path, lambda: notes_if_readable(run))
         return replace(view, status=status, size=run.size() if size is None else size, notes=notes)
 
     def _unless_changed(self, path: Path, read: Callable[[], T], lasts: Callable[[T], bool] = lambda value: True) -> T:
@@ -268,14 +268,6 @@ def _spec(run: Run) -> RunView:
         settings=spec.settings,
         started_from=spec.started_from,
     )
-
-
-def _notes(run: Run) -> Notes:
-    """The notes of a run; none when they cannot be read, which editing them says."""
-    try:
-        return read_notes(run)
-    except RunError:
-        return Notes()
 
 
 def _sources(spec: RunSpec) -> tuple[str, ...]:

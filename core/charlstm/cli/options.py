@@ -355,6 +355,13 @@ def refuse_unused(option: str, *names: str) -> None:
             raise click.UsageError(f"{parameter.opts[0]} has no effect with {option}: remove one of them")
 
 
+def refuse_all_but(option: str, *names: str) -> None:
+    """As :func:`refuse_unused`, for all options but ``option``, whose parameter is the first of ``names``, and those
+    of the others."""
+    others = {each.name or "" for each in click.get_current_context().command.params} - {*names}
+    refuse_unused(option, *others)
+
+
 def load_corpus(sources: Sequence[str], options: TextOptions, validation: Sequence[str] = ()) -> Corpus:
     """Open a text, and the text to validate on if there is a separate one, with a progress bar on a terminal.
 

@@ -13,7 +13,7 @@ from charlstm.cli.options import (
     examples,
     find_run,
     json_option,
-    refuse_unused,
+    refuse_all_but,
     runs_argument,
     runs_dir_option,
 )
@@ -52,8 +52,7 @@ def queue(context: click.Context) -> None:
 @click.option(
     "--resume", "resumed", metavar="RUN", shell_complete=complete_run, help="Resume RUN, instead of a new run."
 )
-@click.pass_context
-def add(context: click.Context, resumed: str | None, **given: Any) -> None:
+def add(resumed: str | None, **given: Any) -> None:
     """Train on TEXT when the runs that train or wait now have ended. Takes what `charlstm train` takes.
 
     With --json: as `queue list`, of this run.
@@ -62,8 +61,7 @@ def add(context: click.Context, resumed: str | None, **given: Any) -> None:
         assert train.callback is not None
         train.callback(detach=False, plain=False, begin=_begin, **given)
         return
-    others = (each.name or "" for each in context.command.params)
-    refuse_unused("--resume", *(name for name in others if name not in ("resumed", "as_json", "runs_dir")))
+    refuse_all_but("--resume", "resumed", "as_json", "runs_dir")
     from charlstm.runs.queue import add_run
 
     run = find_run(resumed, given["runs_dir"])

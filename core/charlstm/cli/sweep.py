@@ -21,7 +21,7 @@ from charlstm.cli.options import (
     json_option,
     number_option,
     optional_text_argument,
-    refuse_unused,
+    refuse_all_but,
     run_name,
     runs_dir_option,
     settings_option,
@@ -121,8 +121,7 @@ def sweep(
     if out is not None:
         check_output_file(out, ".svg")
     if resumed is not None:
-        others = {each.name or "" for each in click.get_current_context().command.params}
-        refuse_unused("--resume", *(others - {"resumed", "out", "plain", "as_json", "runs_dir"}))
+        refuse_all_but("--resume", "resumed", "out", "plain", "as_json", "runs_dir")
         corpus, found = None, Sweep.named(resumed, runs_dir)
     else:
         words = [word for word in text if "=" in word and word.partition("=")[0].replace("-", "_") in setting_names()]

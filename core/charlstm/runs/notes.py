@@ -55,6 +55,14 @@ def read_notes(run: Run) -> Notes:
     return Notes(parse_tags(" ".join(found.tags)), found.note[:MAX_NOTE])
 
 
+def notes_if_readable(run: Run) -> Notes:
+    """The notes of ``run``; none when they cannot be read, which whoever edits them is told."""
+    try:
+        return read_notes(run)
+    except RunError:
+        return Notes()
+
+
 def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
     """Replace the notes of ``run`` by ``change(notes)``, and return them; no other process changes them meanwhile.
 

@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from charlstm import storage
 from charlstm.config import Notify, load_config
 from charlstm.display import visible
-from charlstm.errors import RunError
 from charlstm.runs.folder import Run
-from charlstm.runs.notes import Notes, read_notes
+from charlstm.runs.notes import notes_if_readable
 from charlstm.runs.status import RunStatus
 from charlstm.runs.table import best_words, run_values, spec_if_readable
 
@@ -58,11 +57,8 @@ def call_on_end(run: Run) -> str:
     config, problems = load_config()
     if not (command := config.on_end):
         return next((problem for problem in problems if "on_end" in problem), "")
-    try:
-        notes = read_notes(run)
-    except RunError:
-        notes = Notes()
-    content = json.dumps(run_values(run, run.status(), spec_if_readable(run), notes)).encode()
+    values = run_values(run, run.status(), spec_if_readable(run), notes_if_readable(run))
+    content = json.dumps(values).encode()
     try:
         output = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:

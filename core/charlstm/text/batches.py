@@ -228,6 +228,7 @@ def trained_share(
     most: tuple[float, Mapping[str, Any] | None] = (0.0, None)
     for text in texts:
         if text["fingerprint"] == corpus.fingerprint:
+            # the fingerprint is that of the text as it was read; units are refused with joined lines
             options = replace(corpus.options, units=text.get("units"), lines="keep")
             as_read = replace(corpus, options=options)
             train = as_read.split(text["val_fraction"], text["split"], text.get("test_fraction", 0.0)).train
