@@ -288,9 +288,9 @@ class PlayView(ExplainingView):
         if self.explaining:
             return self.explanation
         if self._offered is not None:
-            keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
+            key, where = key_of("generate.later"), "in Play " if self.writing else ""
             does = "plays it" if self.desk.document.is_edited else "begins again with it"
-            return f"A better model: {self._offered.sentence(self.bits)}.   {' '.join(keys)} {does}"
+            return f"A better model: {self._offered.sentence(self.bits)}.   {where}{key} {does}"
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
         match = self.overlap.match_at(self.text_view.cursor - self.desk.played.prime_length)
@@ -339,7 +339,8 @@ class PlayView(ExplainingView):
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
         self.writing = self.choosing = self.explaining = self.text_only = False
-        self.desk.pause()
+        if self.state is not None:  # else there is no text, and its state would look as if there were one
+            self.desk.pause()
 
     # ---- which model
 

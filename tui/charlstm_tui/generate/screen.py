@@ -489,8 +489,11 @@ class GenerateScreen(ModeScreen):
         if to_play is None:
             return choice
         found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
-        if waited := isinstance(found, Awaited):
+        again = self._awaited is not None and self._awaited.run == to_play.run and not self.charlstm.play_again
+        waited = again or isinstance(found, Awaited)
+        if waited and not again:
             self._is_untouched, self._asked = True, self.desk.asked
+            self.charlstm.play_again = False
         while isinstance(found, Awaited):
             self._show_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
@@ -500,14 +503,17 @@ class GenerateScreen(ModeScreen):
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
         if waited and self._awaits_beside(self._awaited) and not self._untouched:
-            self._played_choice = self._played_choice or ModelChoice(DEMO)
-            self.charlstm.model = self._played_choice
-            self._show_awaited(None)
-            keys = [*([] if self.view_name == "play" else [key_of("app.back")]), key_of("generate.open_model")]
-            words = f"has learnt something. Your text stays; {' '.join(keys)} lists the run."
+            self._keep_playing()
+            words = f"has learnt something. Your text stays; in Play {key_of('generate.open_model')} lists the run."
             self.show_message(f"{visible(to_play.run.name, keep='')} {words}", stays=True)
             return None
         return found
+
+    def _keep_playing(self) -> None:
+        """Let what is played stay, also where it only stood in for a run."""
+        self._played_choice, self._stands_in = self._played_choice or ModelChoice(DEMO), False
+        self.charlstm.model = self._played_choice
+        self._show_awaited(None)
 
     def _awaits_beside(self, awaited: Awaited | None) -> bool:
         """Whether something is played while a model of the run is awaited, and so what is said stands above it."""
@@ -649,6 +655,7 @@ class GenerateScreen(ModeScreen):
                 self._go_on_with(choice)
             elif goes_on is not None:
                 self.charlstm.model = choice
+                self._show_awaited(None)
                 self._open_choice(anew=True)
 
         state = self.play.state
@@ -672,6 +679,7 @@ class GenerateScreen(ModeScreen):
             self.show_view("play")
         self._show_awaited(None)
         self.charlstm.model = self._played_choice = choice
+        self._stands_in = False
         self.desk.go_on_with(found.model, found.step, runs_dir)
         self._follow(choice)
 
@@ -692,8 +700,7 @@ class GenerateScreen(ModeScreen):
             self.workers.cancel_group(self, "choice")
             if self._awaited is not None and self._played_choice is not None:
                 self._follow(self._played_choice)
-            self.charlstm.model = self._played_choice
-            self._show_awaited(None)
+            self._keep_playing()
             self.play.load_session(path, *(model or ()))
 
     @work(exclusive=True, group="side")
