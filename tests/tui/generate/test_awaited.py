@@ -12,7 +12,8 @@ import pytest
 from charlstm.model.file import save_model
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.events import Finished, Paused
-from charlstm_tui.generate.awaited import Awaited
+from charlstm_tui.choices import ModelChoice
+from charlstm_tui.generate.awaited import Awaited, BetterModel
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
 from driven_app import Driven, driven, training
@@ -340,6 +341,27 @@ async def test_page_with_own_words_stays_and_the_better_model_reads_it(runs: Pat
         assert play.text_view.text() == text
         await app.press("ctrl+z")
         await app.until(lambda: play.text_view.text() != text)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_better_model_is_not_offered_to_a_text_that_goes_on_in_a_model_elsewhere(runs: Path, home: Path) -> None:
+    old = home / "old.safetensors"
+    save_model(old, tiny_model(prime="The morning", step=77))
+    async with played(runs) as (worker, app):
+        await app.press("space", "w", *"and so", "escape", "escape")
+        worker.advance(500)
+        await app.until(lambda: generate(app).play.offers_model)
+        await app.enter("o", str(old), shows="go on with this text")
+        await app.press("g")
+        await app.until(lambda: step_played(app) == 77)
+        assert not generate(app).play.offers_model
+
+
+async def test_text_that_did_not_begin_again_does_not_say_so_of_the_next_model(runs: Path) -> None:
+    async with played(runs) as (_, app):
+        generate(app)._begins_again = BetterModel(ModelChoice(""), 600, 1.0)  # Esc was pressed while it was opened
+        await app.press("left_square_bracket")
+        await reads(app, "model 4 of 5")
 
 
 @pytest.mark.usefixtures("patient")
