@@ -32,7 +32,7 @@ from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, short
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
-from charlstm_tui.run_watcher import RunsState, Watcher
+from charlstm_tui.run_watcher import RunsState, RunView, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.textual_repairs import SteadyPalette
 from driven_app import Held, driven, training
@@ -197,6 +197,22 @@ async def test_a_paused_run_is_not_said_to_train_on(places: Path) -> None:
         await app.press("l")
         await app.until(lambda: not app.app.is_running)
         assert app.app.farewell == f"{run.run.name} is paused and stays so."
+
+
+async def test_stopping_the_run_that_trains_tells_that_the_queue_goes_on(places: Path) -> None:
+    record(places, "queued", name="half").close()
+    async with training(places) as (_, app):
+        await app.until(lambda: app.app.runs_state.queued)
+        await app.press("q", shows="Quit while training continues?")
+        await app.press("s")
+        await app.until(lambda: not app.app.is_running)
+        assert app.app.farewell.endswith("The next run of the queue begins then.")
+
+
+def test_of_two_runs_of_one_name_the_one_that_is_not_paused_trains_on(places: Path, tmp_path: Path) -> None:
+    with record(places, "paused", name="same") as one, record(tmp_path / "other", "running", name="same") as other:
+        live = [RunView(each.run, each.run.status()) for each in (one, other)]
+        assert CharLSTMApp._still_training(CharLSTMApp(), live).startswith("same trains on. same is paused")
 
 
 async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

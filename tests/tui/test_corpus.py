@@ -13,6 +13,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from charlstm import paths
+from charlstm.runs.lesson import add_lesson
 from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
 from charlstm.text.reading import USUAL, TextOptions
@@ -83,6 +84,29 @@ async def test_enter_on_the_lesson_puts_its_runs_among_the_users_and_shows_them(
         await app.shows("The lesson is here: lesson-words", "lesson-recites  ", "lesson-brackets  ")
 
 
+async def test_lesson_is_unpacked_once_and_calls_nobody_back_from_another_mode(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = [], threading.Event()
+
+    def add_slowly(folder: Path | None) -> tuple[object, object]:
+        begun.append(folder)
+        assert may_end.wait(60)
+        return add_lesson(folder)
+
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.add_lesson", add_slowly)
+    async with driven(places) as app:
+        await app.shows("▸ the model in the box")
+        await app.press("down", shows="▸ a lesson")
+        await app.press("enter")
+        await app.until(lambda: begun)
+        await app.press("enter", "2", mode="train")
+        assert len(begun) == 1
+        may_end.set()
+        await app.shows("The lesson is here")
+        assert app.mode.MODE == "train"
+
+
 @pytest.mark.usefixtures("counted")
 async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(places: Path) -> None:
     def figure(shown: str) -> float:
@@ -120,7 +144,7 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
     other.write_text("x")
     gone = tmp_path / "gone.txt"
     found = sections(Path.cwd(), [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source")])
-    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "PLAY AT ONCE", "BUILT IN", "TO FETCH"]
+    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "TRY AT ONCE", "BUILT IN", "TO FETCH"]
     assert [[entry.name for entry in section.entries] for section in found[:3]] == [
         ["mine.txt", "..", "data/"],
         ["anna.txt", "notes.md"],
@@ -134,7 +158,7 @@ def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(
     for name in names:
         Path(name).write_text("x")
     found = sections(Path.cwd(), [])
-    assert [section.title for section in found] == ["PLAY AT ONCE", "BUILT IN", "FOLDER", "TO FETCH"]
+    assert [section.title for section in found] == ["TRY AT ONCE", "BUILT IN", "FOLDER", "TO FETCH"]
     assert first_entry(found) == BoxModel()
 
 

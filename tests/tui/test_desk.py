@@ -70,6 +70,15 @@ def run_that_is_played(tmp_path: Path, desk: PlayedDesk) -> Run:
     return run
 
 
+def test_error_of_a_model_is_gone_while_the_next_one_opens(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest("nothing"))
+    assert desk.finish().error
+    desk._spawn = lambda job: job.close()  # it goes on opening
+    desk.open(PlayRequest(str(model)))
+    assert desk.played.busy
+    assert not desk.played.error
+
+
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, desk: PlayedDesk) -> None:
     desk.open(PlayRequest(str(model), speed=FULL, stream=True))
     state = desk.until(lambda p: p.length == PAUSE_AFTER and not p.running)

@@ -180,3 +180,8 @@ def test_printed_keys_are_a_configuration_of_the_default_ones(config: Path, caps
     chosen = checked_keys(load_config()[0].keys, lambda name, problem: problems.append(problem))
     assert (load_config()[1], problems) == ((), [])
     assert chosen == {action.id: action.default_keys for action in ACTIONS}
+
+
+def test_one_action_saves_in_play_write_and_duel() -> None:
+    views = ("play", "play, writing", "duel")
+    assert {each.id for view in views for each in active(SCOPES[view]) if each.handler == "save"} == {"generate.save"}

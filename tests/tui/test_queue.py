@@ -9,6 +9,7 @@ import pytest
 from charlstm.runs import queue
 from charlstm.runs.folder import Run
 from charlstm.runs.status import RunState
+from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.run_watcher import RunsReader
@@ -76,6 +77,19 @@ async def test_l_in_runs_takes_a_run_out_of_the_queue_and_puts_it_in(places: Pat
             await app.press("l", shows=("half is 1st in the queue", "◌ queued 1st"))
             assert waiting() == ["half"]
             assert launched == []
+
+
+async def test_run_that_diverged_is_not_put_into_the_queue(places: Path, launched: list[str]) -> None:
+    with record(places, "running", name="risky", steps=100) as risky:
+        end = Finished(step=100, reason="diverged", best_val=1.8, best_step=50, train_seconds=5.0, best_whole=True)
+        risky.append(end)
+        risky.beat("failed", "the loss was no longer a number")
+    with record(places, "running", name="busy"):
+        async with driven(places, (100, 30)) as app:
+            await app.go("runs")
+            await app.press("down", shows="diverged")
+            await app.press("l", shows="risky has diverged and would again: r resumes it with a lower rate.")
+            assert waiting() == []
 
 
 async def test_a_run_that_waits_for_its_first_step_did_not_end_too_early(places: Path, launched: list[str]) -> None:

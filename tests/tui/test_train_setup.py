@@ -264,10 +264,9 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
         await app.press("enter", shows="✗ not now: the disk is full [/red]")
         await app.press("enter")
         await app.until(lambda: len(refused) == 2)
-        pane_of(app).choose(RunChoices(changes={"max_minutes": None}))
-        await app.press("enter", shows=("never: set epochs", "would never end"))
-        assert len(refused) == 2
         assert app.app.run_path is None
+        pane_of(app).choose(RunChoices(changes={"max_minutes": None}))
+        await app.shows("never: set epochs")
 
 
 async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(

@@ -252,8 +252,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
       footer=11, words="typical mirostat repetition"),
-    A("generate.play generate.write", "save", "ctrl+s", "save", "Save the session, export its text, and of a run what "
-      "each of its models generates, or a report.", footer=5,
+    A("generate.play generate.duel generate.write", "save", "ctrl+s", "save", "Save the session, export its text, and "
+      "of a run what each of its models generates, or a report; in Duel both texts.", footer=5, needs="saveable",
       words="export as text markdown html write file checkpoints side by side page report print"),
     A("generate.play", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story", by="screen"),
@@ -360,8 +360,6 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.multiverse", "cutoff_up", "comma", "cut-off +", "Only likelier continuations.", 1, handler="cutoff"),
     A("generate.duel", "keep_side", "enter", "keep", "Put what this side generated into the text, at the cursor.",
       footer=6, words="take choose better put in", needs="text"),
-    A("generate.duel", "save_both", "ctrl+s", "save", "Save both texts and their figures, as a web page or Markdown.",
-      handler="save", footer=5, words="export html write file", needs="figures"),
     A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.",
       handler="colour", footer=3),
     A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", footer=2),
@@ -476,7 +474,7 @@ ACTIONS: tuple[Action, ...] = (
     A("runs.overlay", "overlay_closer", "plus equals_sign", "closer", "Zoom into the latest part.", 1,
       handler="overlay_zoom", footer=8),
     A("runs.overlay", "overlay_wider", "minus", "wider", "Zoom out again.", -1, handler="overlay_zoom"),
-    A("runs.overlay", "save_chart", "ctrl+s", "save", "Save the whole curves in nats as SVG, or the losses as CSV.",
+    A("runs.overlay", "save_chart", "ctrl+s", "save", "Save the chart in nats as SVG, or all losses as CSV.",
       footer=6, words="svg csv export write file"),
     A("runs.overlay", "overlay_compare", "d", "what differs", "What differs between these runs.", footer=9,
       by="screen"),

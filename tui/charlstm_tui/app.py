@@ -353,7 +353,7 @@ class CharLSTMApp(ModeApp):
     def _still_training(self, live: Sequence[RunView]) -> str:
         """What becomes of the runs without the app, and of those that are paused; empty without any."""
         paused = [run.name for run in live if run.status.state == "paused"]
-        training = [run.name for run in live if run.name not in paused]
+        training = [run.name for run in live if run.status.state != "paused"]
         words = [f"{', '.join(training)} {'trains' if len(training) == 1 else 'train'} on."] if training else []
         if paused:
             stay = "is paused and stays" if len(paused) == 1 else "are paused and stay"
@@ -380,6 +380,8 @@ class CharLSTMApp(ModeApp):
         if answer == "stop":
             ends = "it ends" if len(live) == 1 else "each ends"
             sentence = f"Stopping {names}: a checkpoint is on its way, and {ends} when that is saved."
+            if self.runs_state.queued:
+                sentence += " The next run of the queue begins then."
         else:
             sentence = self._still_training(live)
         self.farewell = visible(sentence, keep="")

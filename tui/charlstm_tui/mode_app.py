@@ -100,7 +100,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
         """Published with the old and the new folder of a run that was renamed here."""
         self.tells_focus = False
-        """Whether the terminal has told that it lost the focus, or got it."""
+        """Whether the terminal has told that it lost the focus: then it tells when it gets it again."""
         self.last_search = Search()
         """What was looked for last."""
         self._queue_stood: tuple[Path, ...] = ()  # the runs that waited while none trained, when it was looked at last

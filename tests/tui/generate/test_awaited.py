@@ -12,7 +12,8 @@ import pytest
 from charlstm.model.file import save_model
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.events import Finished, Paused
-from charlstm_tui.generate.awaited import Awaited
+from charlstm_tui.choices import ModelChoice
+from charlstm_tui.generate.awaited import Awaited, BetterModel
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar
 from driven_app import Driven, driven, training
@@ -101,12 +102,58 @@ async def test_text_that_is_worked_on_meanwhile_stays(runs: Path) -> None:
     async with waiting(runs, size=(80, 24)) as (worker, app):
         await app.press("space", "w", *"my words", shows=("is waited for; your text stays", "my words"))
         worker.advance(400)
-        await reads(app, "novel-quick-1 has learnt something. Your text stays; Esc o lists the run.")
+        await reads(app, "novel-quick-1 has learnt something. Your text stays; in Play o lists the run.")
         assert "my words" in generate(app).play.text_view.text()
         assert step_played(app) is None
         await app.press("escape", "escape", "o")
         await app.press(*"novel-quick-1", "enter", "n")
         await plays(app, 400)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_text_that_was_touched_stays_after_another_mode_unless_the_run_is_played_again(
+    runs: Path, again: bool
+) -> None:
+    async with waiting(runs) as (worker, app):
+        await app.press("space", shows="is waited for; your text stays")
+        await app.press("2", mode="train")
+        worker.advance(400)
+        await app.shows("Still learning")
+        await app.press("enter" if again else "3")
+        if again:
+            await plays(app, 400)
+        else:
+            await reads(app, "novel-quick-1 has learnt something. Your text stays")
+            assert step_played(app) is None
+
+
+async def test_what_stands_in_for_a_run_is_the_played_text_once_it_stays(runs: Path, home: Path) -> None:
+    async with waiting(runs) as (worker, app):
+        await app.until(lambda: generate(app).play.playing)
+        generate(app).desk.save_as(home / "mine.json", None)
+        await app.until(lambda: generate(app).desk.file == home / "mine.json")
+        await app.press("e", *"Else", "enter")
+        await app.until(lambda: generate(app).play.playing and "Else" in generate(app).play.prime)
+        await app.enter("O", str(home / "mine.json"))
+        await app.until(lambda: generate(app).desk.file == home / "mine.json")
+        worker.advance(400)
+        await app.press("2", mode="train", shows="Still learning")
+        await app.press("3", mode="generate")
+        await app.until(lambda: generate(app).play.playing)
+        assert generate(app).desk.file == home / "mine.json"
+
+
+async def test_esc_ends_the_wait_for_another_run_where_the_text_that_stood_in_stays(runs: Path) -> None:
+    with record(runs, "running", name="early", steps=0):
+        async with waiting(runs) as (worker, app):
+            await app.press("space", shows="is waited for; your text stays")
+            worker.advance(400)
+            await reads(app, "novel-quick-1 has learnt something. Your text stays")
+            await app.enter("o", "early", shows=WAITS)
+            await app.press("escape")
+            await app.lacks(WAITS)
+            assert app.mode.MODE == "generate"
+            assert generate(app).play.playing
 
 
 async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(runs: Path, home: Path) -> None:
@@ -153,6 +200,14 @@ async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(
         await app.lacks(WAITS)
         await reads(app, says, "shows what can be done", "opens another model", "Esc goes back")
         await app.press("2", mode="train", shows="resume")
+
+
+async def test_esc_goes_back_from_a_named_run_that_has_no_model(runs: Path) -> None:
+    run = record(runs, "stopped", steps=0).run
+    async with driven(runs) as app:
+        app.app.play(run.name)  # as ``--model NAME`` does
+        await reads(app, "nothing to play", "Esc goes back")
+        await app.press("escape", mode="train")
 
 
 @pytest.mark.parametrize(
@@ -276,7 +331,7 @@ async def test_page_with_own_words_stays_and_the_better_model_reads_it(runs: Pat
         await app.until(lambda: play.text_view.text().endswith("and so"))
         text = play.text_view.text()
         worker.advance(500)
-        await reads(app, "A better model: step 900, loss", "Esc ] plays it")
+        await reads(app, "A better model: step 900, loss", "in Play ] plays it")
         await app.press("escape", "escape", "right_square_bracket")
         await app.until(lambda: step_played(app) == 900 and play.state is not None and not play.state.busy)
         assert play.text_view.text() == text
@@ -286,6 +341,27 @@ async def test_page_with_own_words_stays_and_the_better_model_reads_it(runs: Pat
         assert play.text_view.text() == text
         await app.press("ctrl+z")
         await app.until(lambda: play.text_view.text() != text)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_better_model_is_not_offered_to_a_text_that_goes_on_in_a_model_elsewhere(runs: Path, home: Path) -> None:
+    old = home / "old.safetensors"
+    save_model(old, tiny_model(prime="The morning", step=77))
+    async with played(runs) as (worker, app):
+        await app.press("space", "w", *"and so", "escape", "escape")
+        worker.advance(500)
+        await app.until(lambda: generate(app).play.offers_model)
+        await app.enter("o", str(old), shows="go on with this text")
+        await app.press("g")
+        await app.until(lambda: step_played(app) == 77)
+        assert not generate(app).play.offers_model
+
+
+async def test_text_that_did_not_begin_again_does_not_say_so_of_the_next_model(runs: Path) -> None:
+    async with played(runs) as (_, app):
+        generate(app)._begins_again = BetterModel(ModelChoice(""), 600, 1.0)  # Esc was pressed while it was opened
+        await app.press("left_square_bracket")
+        await reads(app, "model 4 of 5")
 
 
 @pytest.mark.usefixtures("patient")

@@ -93,3 +93,7 @@ async def test_context_of_a_scored_text_and_of_a_part_of_it_which_reads_what_is_
         await it.until(lambda: view.here is not None and view.here.lengths == expected.lengths)
         assert (view.text_view.text(), view.text_view.cursor) == (it.text[:40], 23)
         assert np.allclose(view.here.losses, expected.losses, atol=1e-4)
+        await it.go("score", "escape")
+        await it.go("multiverse", "f")
+        await it.go("context", "g")
+        assert view.text_view.text() == it.text[:40]

@@ -306,7 +306,11 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
             await it.press("right_curly_bracket")
         await it.press("minus")
         await it.until(lambda: it.state.clamps[1:] == (Clamp(*other, value=-0.5),))
-        await it.press("escape", says=f"held: {layer}:{cell}=1")
+        await it.until(lambda: view.hold_words and "Measuring" not in view.hold_words)
+        words = view.hold_words
+        it.screen.show_view("play")
+        assert view.hold_words == words  # it is not measured again
+        await it.says(f"held: {layer}:{cell}=1")
         await it.press("ctrl+s")
         await it.answer(str(home / "held.json"))
         await it.until(lambda: (home / "held.json").exists())
@@ -348,6 +352,23 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         effects = hold_effects(loaded, view.features_of(held), held, prime=prime, recipe=side.recipe)
         await it.shows(" ".join(each.sentence for each in effects), "no cell held")
         assert it.screen_text().count("min-p 0.05") == 2
+
+        measured = asyncio.Event()
+
+        async def measure_late(*arguments: object) -> object:
+            await measured.wait()
+            return effects
+
+        monkeypatch.setattr(it.screen.insight, "held", measure_late)
+        await it.press("r")
+        await it.until(lambda: bool(duel._figures) and all(side.ended for side in duel.sides.values()), settle=False)
+        for desk in duel.desks.values():
+            desk.change_speed(lambda speed: 5)
+        await it.press("r")
+        await it.until(lambda: not duel._figures)
+        measured.set()
+        await it.until(lambda: not duel.works_at("default"))
+        assert not duel._figures
 
 
 async def test_why_names_the_most_important_character_and_follows_the_cursor(model: Path) -> None:

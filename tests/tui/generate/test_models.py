@@ -20,17 +20,18 @@ from charlstm.paths import state_dir
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import CommandError
-from charlstm_tui.choices import StartOptions
+from charlstm_tui.choices import ModelChoice, StartOptions
 from charlstm_tui.dialogs import ChoiceDialog
+from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import preferences, saved_sessions, session_saver
+from charlstm_tui.player import desk, preferences, saved_sessions, session_saver
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.save_dialog import SaveDialog
-from driven_app import driven
+from driven_app import Held, driven
 from playing_app import PRIME, Session, playing
 from recorded_run import record, tiny_model
 
@@ -60,6 +61,7 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.pilot.resize_terminal(160, 36)
         await it.until(lambda: "[ ─●─── ] 2 of 5" in it.screen_text())
         bar = it.screen.query_one(GenerateBar)
+        it.screen.play.offer(BetterModel(ModelChoice(str(run.path)), 400, 1.5))
         await it.pilot.click(bar, offset=(bar.render().plain.index("●") + 2 + 1, 0))
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
         await it.until(lambda: "[ ───●─ ] 4 of 5" in it.screen_text())
@@ -387,6 +389,16 @@ async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
         assert not it.screen.play.playing
         assert "Prime" not in it.screen_text()
         assert "surprising" not in it.status()
+
+
+async def test_esc_while_the_first_model_opens_leaves_a_pane_that_names_the_keys(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = Held(monkeypatch, desk, "load")
+    async with playing(model) as it:
+        await it.shows("Opening tiny.safetensors …", "Esc stops")
+        await it.press("escape", shows=("Nothing to play yet", "o opens a model"))
+        opening.release()
 
 
 async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

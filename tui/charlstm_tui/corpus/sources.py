@@ -117,9 +117,9 @@ def sections(
     texts to fetch of the configuration.
 
     The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those used
-    before. Then come the model in the box, the built-in texts and those that were fetched. A folder without a text by
-    its name comes after them: it has none, or, like a clone of a repository, other files that few want to train on.
-    Last are the texts that can be fetched.
+    before. Then come the model in the box and the lesson, the built-in texts and those that were fetched. A folder
+    without a text by its name comes after them: it has none, or, like a clone of a repository, other files that few
+    want to train on. Last are the texts that can be fetched.
     """
     remote = catalogue(own)
     first: list[Section] = []
@@ -143,7 +143,7 @@ def sections(
     known |= {each.source for each in fetched}
     listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
     shipped: dict[Entry, Path | None] = {BoxModel(): demo_path(), Lesson(): lesson_path()}
-    listed.append(Section("PLAY AT ONCE", "", tuple(entry for entry, path in shipped.items() if path is not None)))
+    listed.append(Section("TRY AT ONCE", "", tuple(entry for entry, path in shipped.items() if path is not None)))
     built_in = tuple(
         ListedText(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known
     )

@@ -297,7 +297,8 @@ class TextsView(View):
         elif isinstance(entry, BoxModel):
             self.charlstm.play(DEMO)
         elif isinstance(entry, Lesson):
-            self._add_lesson()
+            if not self.works_at("lesson"):
+                self._add_lesson()
         elif isinstance(entry, ToFetch):
             self._ask_to_fetch(entry.text)
         elif choice is not None and not (state := self._state(choice)).problem:
@@ -309,7 +310,8 @@ class TextsView(View):
     async def _add_lesson(self) -> None:
         folder = self.charlstm.start_options.runs_dir
         self.charlstm.notify_info(told(*await in_thread(lambda check: add_lesson(folder))))
-        self.charlstm.go("runs")
+        if self.screen.is_current:  # else the user is at something else by now
+            self.charlstm.go("runs")
 
     def _ask_to_fetch(self, text: RemoteText) -> None:
         def fetched(answer: Path | CharLSTMError) -> None:

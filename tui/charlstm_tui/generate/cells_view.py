@@ -312,12 +312,12 @@ class CellsView(ReadingView):
         return True
 
     def leave(self) -> None:
+        self.desk.pause()  # which may begin a measurement
         self.explaining = self.through_training = self.lesions = False
         self.workers.cancel_group(self, "cells")
         self.workers.cancel_group(self, "names")
         self.workers.cancel_group(self, "hold")
         self._judged = None
-        self.desk.pause()
 
     def focus_main(self) -> None:
         """Give the focus to the list, where it is shown: its keys choose a cell."""

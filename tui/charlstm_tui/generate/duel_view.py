@@ -136,7 +136,7 @@ class DuelView(GenerateView):
     def has(self) -> dict[str, bool]:
         state = self.sides.get(self.chosen) if self.sides else None
         return {
-            "figures": bool(self._figures),
+            "saveable": bool(self._figures),
             "text": state is not None and state.length > 0,
             "seed": bool(self.seed),
         }
@@ -302,6 +302,8 @@ class DuelView(GenerateView):
         held, model = self.sides[SIDES[1]], models[SIDES[1]]
         if held.clamps and self._features and model is not None:  # two texts are too few to tell
             effects = await self._insight.held(model, self._prime(held), held.recipe, self._features, lambda done: None)
+            if not _ended(self.sides):
+                return
             self._held = f"In {PAIRS} pairs of texts: {' '.join(each.sentence for each in effects)}"
             self._show_figures(figures)
 

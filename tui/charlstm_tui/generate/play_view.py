@@ -103,11 +103,7 @@ class PlayView(ExplainingView):
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
         self._offered: BetterModel | None = None
-        self._opened: PlayRequest | None = None  # the request as whose preferences say the text is shown
         self._usual_when_opened = self.scale  # what coloured the text then if nothing else was chosen
-        self._told_of: PlayRequest | None = None  # the request of which is said which session there is
-        self._said_of = 0  # the session of which is said what it is
-        self._last_model: ModelFacts | None = None  # of that session
         self._preferences_failure = ""  # which is said once
         self._note = ""  # what is said of the last change
         self.saving = SessionFiles(self)
@@ -185,7 +181,7 @@ class PlayView(ExplainingView):
     def opens(self) -> bool:
         if self._notice is not None:
             return False
-        return self._opening is not None if self.state is None else bool(self.state.busy)
+        return self.state is not None and bool(self.state.busy)
 
     @property
     def running(self) -> bool:
@@ -228,6 +224,7 @@ class PlayView(ExplainingView):
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none
+            "saveable": True,
             "undo": self.writing or bool(state.undoable),
             "redo": self.writing or bool(state.redoable),
             "branch": branch is not None,
@@ -247,7 +244,7 @@ class PlayView(ExplainingView):
 
     def figures(self) -> list[str]:
         state = self.state
-        if self._notice is not None or state is None or state.facts is None or state.error:
+        if self._notice is not None or state is None or state.facts is None:
             return []
         if state.busy:
             return [state.busy]
@@ -288,9 +285,9 @@ class PlayView(ExplainingView):
         if self.explaining:
             return self.explanation
         if self._offered is not None:
-            keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
+            key, where = key_of("generate.later"), "in Play " if self.writing else ""
             does = "plays it" if self.desk.document.is_edited else "begins again with it"
-            return f"A better model: {self._offered.sentence(self.bits)}.   {' '.join(keys)} {does}"
+            return f"A better model: {self._offered.sentence(self.bits)}.   {where}{key} {does}"
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
         match = self.overlap.match_at(self.text_view.cursor - self.desk.played.prime_length)
@@ -339,7 +336,8 @@ class PlayView(ExplainingView):
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
         self.writing = self.choosing = self.explaining = self.text_only = False
-        self.desk.pause()
+        if self.state is not None:  # else there is no text, and its state would look as if there were one
+            self.desk.pause()
 
     # ---- which model
 
@@ -370,7 +368,6 @@ class PlayView(ExplainingView):
     def load(self, request: PlayRequest) -> None:
         """Play a request of the same model or another."""
         self.choosing = False
-        self._offered = None
         self._notice = None
         self.desk.open(request)
 
@@ -398,15 +395,17 @@ class PlayView(ExplainingView):
         """What colours the text of a model for which nothing else was chosen."""
         return next((scale for scale in SCALES if scale.name == self._usual.colour), default_scale(self.app))
 
-    def _is_opened(self, state: Played) -> bool:
-        """Whether the model that was asked for is played."""
-        return self._opening is not None and state.request is self._opening[0] and state.distribution is not None
+    def _begins_with(self, before: Played | None, state: Played) -> Preferences | None:
+        """How the model that was asked for is played, where that begins now; else ``None``."""
+        if self._opening is None or state.request is not self._opening[0]:
+            return None
+        return self._opening[1] if state.facts is not None and _is_other_text(before, state) else None
 
-    def _use_preferences(self, state: Played) -> None:
+    def _use_preferences(self, before: Played | None, state: Played) -> None:
         """Show the text of a model that was asked for as the last time."""
-        if self._opening is None or not self._is_opened(state) or self._opened is state.request:
+        preferences = self._begins_with(before, state)
+        if preferences is None:
             return
-        self._opened, preferences = self._opening
         self._usual_when_opened = self._usual_scale
         scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_when_opened)
         self.scale, self.min_copied = scale, preferences.copied
@@ -450,6 +449,8 @@ class PlayView(ExplainingView):
         """Show the text. The parts of the view, which may read it, watch the state too, and so does the screen, which
         gives it to the view that is shown. They do not depend on each other."""
         self._text.follow(before, state)
+        if _is_other_text(before, state):
+            self._offered = None
 
     def _show_prime(self, before: Played | None, state: Played) -> None:
         is_new = _is_other_text(before, state)
@@ -480,11 +481,9 @@ class PlayView(ExplainingView):
     def _tell(self, before: Played | None, state: Played) -> None:
         """Say what was done: else what is played from now on."""
         words = ""
-        if self._said_of != state.session_id and state.distribution is not None:
-            self._said_of, last_model, self._last_model = state.session_id, self._last_model, state.facts
-            words = self._played_words(state, last_model)
-        if self._is_opened(state) and self._told_of is not state.request:
-            self._told_of = state.request
+        if _is_other_text(before, state):
+            words = self._played_words(state, None if before is None else before.facts)
+        if self._begins_with(before, state) is not None:
             words = self._last_session_words(state) or words
         said = state.failure or state.note or words
         if said:
@@ -545,21 +544,17 @@ class PlayView(ExplainingView):
 
     def _why_empty(self) -> Content | None:
         state, key = self.state, "bold $primary"
-        open_key, edit_key = key_of("generate.open_model"), key_of("generate.edit_prime")
+        open_key, corpus_key = key_of("generate.open_model"), key_of("app.mode_corpus")
+        if state is not None and state.facts is not None:
+            return None
         if state is not None and state.error:
-            edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
-            error = (visible(state.error), "$error")
-            return Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
-        if state is not None and state.busy and state.distribution is None:
-            stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
-            return Content.assemble((visible(state.busy), "$quiet"), *stop)
-        if state is None and self._opening is None:
-            corpus_key = key_of("app.mode_corpus")
-            return Content.assemble(
-                "Nothing to play yet.\n\n",
-                *((corpus_key, key), " chooses a text to train on\n", (open_key, key), " opens a model"),
-            )
-        return None
+            return Content.assemble((visible(state.error), "$error"), "\n\n", (open_key, key), " opens another model")
+        if state is not None and state.busy:
+            return Content.assemble((f"{visible(state.busy)}\n\n", "$quiet"), (key_of("app.back"), key), " stops")
+        return Content.assemble(
+            "Nothing to play yet.\n\n",
+            *((corpus_key, key), " chooses a text to train on\n", (open_key, key), " opens a model"),
+        )
 
     # ---- copied passages
 
@@ -630,11 +625,6 @@ class PlayView(ExplainingView):
         else:
             self._text.move_to(position)
 
-    def _go_to(self, position: int) -> None:
-        """Put the cursor before the character at ``position`` of the view, and show it."""
-        self._text.move_to(position)
-        self.post_message(self.Changed())
-
     def do_next_copied(self) -> None:
         """Put the cursor on the next copied passage, after the last on the first: the status line says where from."""
         place = self._copied.after(self.text_view.cursor)
@@ -642,7 +632,8 @@ class PlayView(ExplainingView):
             self.say(self._copied.nothing_found)
             return
         self.say("")
-        self._go_to(place)
+        self._text.move_to(place)
+        self.post_message(self.Changed())
 
     def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
         """Replace what the bar has found: at ``place``, or everywhere."""
@@ -812,7 +803,6 @@ class PlayView(ExplainingView):
             self.desk.load_model_of_run(self._offered.choice.step)
         else:
             self.desk.load_checkpoint(direction)
-        self._offered = None
 
     @property
     def offers_model(self) -> bool:
@@ -824,12 +814,7 @@ class PlayView(ExplainingView):
         self._offered = better
         self.post_message(self.Changed())
 
-    def begin_again(self, step: int | None) -> None:
-        """Let the text begin again with the model of the run after ``step`` steps, or with its best one."""
-        self._offered = None
-        self.desk.load_model_of_run(step)
-
-    async def do_save(self) -> None:
+    def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""
         state = self.state
         if state is not None and state.facts is not None and self.playing:

@@ -205,7 +205,7 @@ class GenerateScreen(ModeScreen):
     @property
     def _text_of(self) -> PlayView | ScoreView:
         """The view whose text and cursor the one that is shown is about, such as Multiverse or Context."""
-        return self.score if self.view.back_to == "score" else self.play
+        return self.score if "score" in (self.view.id, self.view.back_to) else self.play
 
     def show_view(self, name: str) -> None:
         """Show the view, or the mode of Play, with this ``view_name``. The text of Play stays as it is meanwhile."""
@@ -363,10 +363,9 @@ class GenerateScreen(ModeScreen):
         """Say which other model of the run is played now."""
         if before is None or state.facts is None or not is_other_checkpoint(before.facts, state.facts):
             return
-        if self._begins_again is not None:
-            words = self._begins_again.sentence(self.charlstm.bits)
-            self.show_message(f"Begins again with a better model: {words}.")
-            self._begins_again = None
+        again, self._begins_again = self._begins_again, None
+        if again is not None and again.step == state.facts.step:
+            self.show_message(f"Begins again with a better model: {again.sentence(self.charlstm.bits)}.")
         else:
             self._show_checkpoint(state.facts, state)
 
@@ -386,7 +385,7 @@ class GenerateScreen(ModeScreen):
     def action_move_checkpoint(self, by: int) -> None:
         """Play the model of the run that is so many after the one that is played."""
         if self.view is self.play and by:
-            self.play.do_checkpoint(by)
+            self.desk.load_checkpoint(by)
 
     def on_screen_suspend(self) -> None:
         visible = self in self.app.screen_stack  # behind a dialog it is visible
@@ -489,8 +488,11 @@ class GenerateScreen(ModeScreen):
         if to_play is None:
             return choice
         found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
-        if waited := isinstance(found, Awaited):
+        again = self._awaited is not None and self._awaited.run == to_play.run and not self.charlstm.play_again
+        waited = again or isinstance(found, Awaited)
+        if waited and not again:
             self._is_untouched, self._asked = True, self.desk.asked
+            self.charlstm.play_again = False
         while isinstance(found, Awaited):
             self._show_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
@@ -500,14 +502,17 @@ class GenerateScreen(ModeScreen):
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
         if waited and self._awaits_beside(self._awaited) and not self._untouched:
-            self._played_choice = self._played_choice or ModelChoice(DEMO)
-            self.charlstm.model = self._played_choice
-            self._show_awaited(None)
-            keys = [*([] if self.view_name == "play" else [key_of("app.back")]), key_of("generate.open_model")]
-            words = f"has learnt something. Your text stays; {' '.join(keys)} lists the run."
+            self._keep_playing()
+            words = f"has learnt something. Your text stays; in Play {key_of('generate.open_model')} lists the run."
             self.show_message(f"{visible(to_play.run.name, keep='')} {words}", stays=True)
             return None
         return found
+
+    def _keep_playing(self) -> None:
+        """Let what is played stay, also where it only stood in for a run."""
+        self._played_choice, self._stands_in = self._played_choice or ModelChoice(DEMO), False
+        self.charlstm.model = self._played_choice
+        self._show_awaited(None)
 
     def _awaits_beside(self, awaited: Awaited | None) -> bool:
         """Whether something is played while a model of the run is awaited, and so what is said stands above it."""
@@ -602,7 +607,7 @@ class GenerateScreen(ModeScreen):
                 self.play.offer(better)
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
                 self._begins_again, self._begun_at = better, time.monotonic()
-                self.play.begin_again(better.choice.step)
+                self.desk.load_model_of_run(better.choice.step)
                 self._asked = self.desk.asked
 
     @property
@@ -634,8 +639,7 @@ class GenerateScreen(ModeScreen):
         if name is None:
             return
         if name.endswith(".json"):
-            if self.play.state is None or Path(name) != self.play.state.file:
-                self._open_session(Path(name))
+            self._text_picked(name)
         elif self.view is self.duel:
             self._open_in_duel(ModelChoice(name))
         else:
@@ -649,6 +653,7 @@ class GenerateScreen(ModeScreen):
                 self._go_on_with(choice)
             elif goes_on is not None:
                 self.charlstm.model = choice
+                self._show_awaited(None)
                 self._open_choice(anew=True)
 
         state = self.play.state
@@ -672,6 +677,7 @@ class GenerateScreen(ModeScreen):
             self.show_view("play")
         self._show_awaited(None)
         self.charlstm.model = self._played_choice = choice
+        self._stands_in = False
         self.desk.go_on_with(found.model, found.step, runs_dir)
         self._follow(choice)
 
@@ -692,8 +698,7 @@ class GenerateScreen(ModeScreen):
             self.workers.cancel_group(self, "choice")
             if self._awaited is not None and self._played_choice is not None:
                 self._follow(self._played_choice)
-            self.charlstm.model = self._played_choice
-            self._show_awaited(None)
+            self._keep_playing()
             self.play.load_session(path, *(model or ()))
 
     @work(exclusive=True, group="side")
@@ -783,8 +788,8 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is not None:
             await self.open_view("duel", "cells" if self.view is self.cells else "play")
-            self.desk.move(self.play.text_view.cursor)
             text = self.play.text_view
+            self.desk.move(text.cursor)
             self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
 
     def do_report(self) -> None:
@@ -821,26 +826,23 @@ class GenerateScreen(ModeScreen):
     @on(DuelView.Kept)
     def _side_kept(self, event: DuelView.Kept) -> None:
         self.show_view("play")
-        self.desk.put_in(event.text)
-        undo = key_of("generate.undo")
-        self.show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
+        self.desk.put_in(event.text, f"{plural(len(event.text), 'character')} put in.")
 
     async def do_multiverse(self) -> None:
         """Show what could come next at the cursor of Play or Score."""
-        state = self.play.state
+        state, source = self.play.state, self._text_of
         if state is None or state.distribution is None:
             return
-        await self.open_view("multiverse", "score" if self.view is self.score else "play")
-        self.multiverse.enter(self._text_of, played=self._text_of is self.play)
+        await self.open_view("multiverse", source.id or "")
+        self.multiverse.enter(source, played=source is self.play)
 
     async def do_context(self) -> None:
         """Show how far back the model looks, for the text and the cursor of Play or Score."""
-        state = self.play.state
-        source = self.score if self.view is self.score else self.play
+        state, source = self.play.state, self._text_of
         text = source.text_view
         if state is None or state.facts is None or not text.length:
             return
-        await self.open_view("context", "score" if self.view is self.score else "play")
+        await self.open_view("context", source.id or "")
         cursor = source.text_start + text.cursor
         stop = min(source.text_start + text.length, cursor + FOLLOWING)
         start = max(0, stop - SHOWN_CHARS)

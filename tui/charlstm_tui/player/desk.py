@@ -209,7 +209,7 @@ class Desk:
         """Find something for a request on another thread and go on with it then, unless something else is opened or
         this is cancelled meanwhile."""
         self._begin(counts=False)
-        self._opening = request
+        self._opening, self._error = request, ""
         self._publish()
 
         async def look() -> None:
@@ -325,8 +325,7 @@ class Desk:
                 return f"This is the {'earliest model of the run' if by < 0 else 'latest model so far'}."
             return others[max(0, len(others) + by) if by < 0 else min(by, len(others)) - 1][1]
 
-        if by:
-            self._load_of_run(choose)
+        self._load_of_run(choose)
 
     def load_model_of_run(self, step: int | None) -> None:
         """Go on with the model of the run after ``step`` steps, or with its best one. A text in which the user had a
@@ -892,7 +891,7 @@ class Desk:
         self._changed()
 
     def _changed(self) -> None:
-        """Something is another: show, order, save and tell it."""
+        """Something has changed: show it, order what is wanted, save and publish."""
         self._show_text()
         self._order_what_is_wanted()
         self._keep()

@@ -141,7 +141,7 @@ class Batch:
         figures: of the characters that were read since.
         ahead: what could come at the cursor, once the text is read up to there.
         answer: what was asked for, or with ``answered`` not set what is known of it so far.
-        stopped: why no more is generated: ``count`` or ``sentence``.
+        stopped: why no more is generated: ``count``, ``sentence`` or ``unit``.
         rate: characters per second, measured.
         progress: a sentence about what is being read, if that takes long.
         failure: a sentence about why the order cannot be carried out.

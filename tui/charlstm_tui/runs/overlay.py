@@ -37,6 +37,7 @@ from charlstm_tui.chart_file import CHART_FORMATS, write_chart
 from charlstm_tui.formatting import clock, count, loss, shorten
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs.run_details import DetailsCache, RunDetails
+from charlstm_tui.save_dialog import Format
 from charlstm_tui.view import View
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
@@ -367,7 +368,9 @@ class OverlayPane(View):
     # ---- files
     def do_save_chart(self) -> None:
         """Save the chart that is shown, or its losses."""
-        self.charlstm.save_file("Save the chart", "runs.svg", CHART_FORMATS, self.write)
+        over_setting = (Format(".svg", f"the best losses in nats, over {self.axis}"), *CHART_FORMATS[1:])
+        formats = CHART_FORMATS if self._setting is None else over_setting
+        self.charlstm.save_file("Save the chart", "runs.svg", formats, self.write)
 
     def write(self, path: Path) -> None:
         """Write the chart as SVG, or the losses as CSV, by the ending of ``path``. Not on the message loop.

@@ -386,9 +386,6 @@ class SetupPane(View):
     @work(exclusive=True, group="start")
     async def _start_and_show(self) -> None:
         state, runs_dir = self.state, self.charlstm.start_options.runs_dir
-        if not state.settings.ends:
-            self.say("This run would never end: set epochs, max_steps or max_minutes.", error=True)
-            return
         self.say("Starting …", stays=True)
         self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
         new = state.new_run(runs_dir)
