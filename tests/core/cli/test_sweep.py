@@ -83,7 +83,8 @@ def test_halving_ends_like_the_grid_for_a_run_that_goes_on(cli: Cli) -> None:
 
 def test_sweep_that_was_killed_continues_where_it_was(workspace: Path, cli: Cli) -> None:
     """Killed while its second run trains: the first is not trained again, and the second goes on."""
-    words = ["sweep", "data/fox.txt", "--grid", "hidden_size=4,8", *SMALL, "--max-steps", "600", "--set", "checkpoint_steps=50", "--name", "killed"]
+    words = ["sweep", *GRID[:2], "hidden_size=4,8", *SMALL, "--max-steps", "600"]
+    words += ["--set", "checkpoint_steps=50", "--name", "killed"]
     worker = subprocess.Popen([sys.executable, "-m", "charlstm.cli.main", *words], stderr=subprocess.DEVNULL)
     first, second = (Run(workspace / "runs" / "killed" / f"killed-{number}") for number in (1, 2))
     deadline = time.monotonic() + 120
