@@ -195,22 +195,22 @@ def test_version_is_that_of_the_installed_package() -> None:
 
 
 def test_models_and_arrays_have_a_short_repr() -> None:
-    demo, text = charlstm.load_model("demo"), "The value of the function is not a number. " * 10
-    session = charlstm.Session(demo, "The " * 500)
+    model, text = tiny_model(num_layers=2, val_loss=1.5), "The value of the function is not a number. " * 10
+    session = charlstm.Session(model, "The " * 500)
     list(session.stream(200))
     trainer = charlstm.Trainer(make_corpus(text), charlstm.Settings(max_steps=1))
-    shown: list[object] = [demo, session, trainer, make_corpus(text), charlstm.score(demo, text)]
-    shown += [charlstm.activations(demo, text), charlstm.lesions(demo, text), charlstm.influence(demo, text, 50)]
-    shown += [charlstm.multiverse(demo, "The ", depth=8), charlstm.find_run("run", RUNS).spec()]
+    shown: list[object] = [model, session, trainer, make_corpus(text), charlstm.score(model, text)]
+    shown += [charlstm.activations(model, text), charlstm.lesions(model, text), charlstm.influence(model, text, 50)]
+    shown += [charlstm.multiverse(model, "The ", depth=8), charlstm.find_run("run", RUNS).spec()]
     shown += [charlstm.novelty(text, make_corpus(text), min_length=5)]
     for each in shown:
         assert len(repr(each)) < 800, repr(each)
         assert "array(" not in repr(each)
         assert "\n" not in repr(each)
-    about = f"Model(2 × 512, {len(demo.vocabulary)} characters, "
-    assert repr(demo).startswith(f"{about}loss ")
-    unknown = dataclasses.replace(demo, info={})
-    assert repr(unknown) == f"{about}{demo.config.parameters:,} weights)"
+    about = f"Model(2 × 8, {len(model.vocabulary)} characters, "
+    assert repr(model).startswith(f"{about}loss 1.5")
+    unknown = dataclasses.replace(model, info={})
+    assert repr(unknown) == f"{about}{model.config.parameters:,} weights)"
 
 
 def test_sampler_settings_are_keywords_of_what_generates() -> None:

@@ -28,7 +28,7 @@ from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog
-from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
+from charlstm_tui.formatting import clock, count, home, loss, shorten, size, status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
@@ -348,7 +348,6 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
         assert words[0] == "‖ a-run-with-quite-a-long-name 40% paused"
         assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
         assert words[-1] == "‖ 40%"
-    assert len(STATE_MARKS) == 9
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_presets_estimates_each_preset_for_a_text(workspace: Path, cli: Cli, mon
     assert re.search(r"^PRESET +START +NETWORK", printed)
     Path("other.txt").write_text(TEXT[:500])  # to validate on it: then all of the text is trained on
     ask = ("presets", "data/fox.txt", "--set", "max_minutes=none", "--set", "epochs=40", "--set", "split=tail")
+    ask += ("--from", "none")
     for before, after in zip(cli.json(*ask), cli.json(*ask, "--val-file", "other.txt"), strict=True):
         assert after["steps"] > before["steps"]
         assert after["settings"] == before["settings"]
@@ -87,13 +88,13 @@ def test_presets_scale_with_what_other_programs_take(cli: Cli, monkeypatch: pyte
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: measured)
     for slowdown, speed in ((1.0, 20_000), (1.2, 20_000), (8.0, 2_500)):
         monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness, found=slowdown: found)
-        quick, *_, reference = cli.json("presets", "data/fox.txt", "--set", "batch_size=32")
+        quick, *_, reference = cli.json("presets", "data/fox.txt", "--from", "none", "--set", "batch_size=32")
         assert quick["chars_per_second"] == pytest.approx(speed)
         assert quick["seconds"] == pytest.approx(60, rel=0.15)
         if slowdown == 1.0:
             alone = reference["seconds"]
     assert reference["seconds"] - START_SECONDS > 5 * (alone - START_SECONDS)
-    assert "The processor has other work too: training will be many times slower." in cli("presets", "data/fox.txt")[1]
+    assert "The processor has other work too: training will be many times slower." in cli("presets", "data/fox.txt", "--from", "none")[1]
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(cli: Cli) -> None:
