@@ -84,17 +84,17 @@ def test_presets_count_the_characters_of_text_and_model(
 
 def test_presets_scale_with_what_other_programs_take(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """15,910 characters a second were promised where 287 were reached."""
-    measured = MeasuredSpeed("fused-f32", 0.1, 2_000)
+    asked, measured = ("presets", "data/fox.txt", "--from", "none"), MeasuredSpeed("fused-f32", 0.1, 2_000)
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: measured)
     for slowdown, speed in ((1.0, 20_000), (1.2, 20_000), (8.0, 2_500)):
         monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness, found=slowdown: found)
-        quick, *_, reference = cli.json("presets", "data/fox.txt", "--from", "none", "--set", "batch_size=32")
+        quick, *_, reference = cli.json(*asked, "--set", "batch_size=32")
         assert quick["chars_per_second"] == pytest.approx(speed)
         assert quick["seconds"] == pytest.approx(60, rel=0.15)
         if slowdown == 1.0:
             alone = reference["seconds"]
     assert reference["seconds"] - START_SECONDS > 5 * (alone - START_SECONDS)
-    assert "The processor has other work too: training will be many times slower." in cli("presets", "data/fox.txt", "--from", "none")[1]
+    assert "The processor has other work too: training will be many times slower." in cli(*asked)[1]
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(cli: Cli) -> None:

@@ -20,6 +20,7 @@ from charlstm.runs import liveness
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
 from faulty_disk import FaultyDisk
+from random_examples import examples
 from recorded_run import LIVE, record
 
 STARTING = HeartbeatRecord(state="starting")
@@ -31,6 +32,7 @@ def say(folder: Path, **changes: object) -> HeartbeatRecord:
     return beat
 
 
+@examples(40)
 @given(st.text(max_size=3000), st.text(max_size=50))
 def test_heartbeat_has_one_size_and_is_read_back(message: str, host: str) -> None:
     beat = HeartbeatRecord(state="waiting", message=message, host=host)
