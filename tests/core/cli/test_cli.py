@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
 from charlstm.model.file import ModelConfig
 from charlstm.runs import liveness
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import Run
 from charlstm.training.ending import divergence_message
 from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
@@ -219,19 +217,6 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
         view.show_waiting(f"waiting: {foul}")
     assert "\x1b[2J" not in terminal.getvalue()
     assert terminal.getvalue().count("␛[2Jgone") == 10
-
-
-def test_detached_run_never_has_the_state_crashed() -> None:
-    command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
-    command += ["--niceness", "0"]  # beside other programs the run would wait for them
-    asked = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert asked.stdout == "away\n"
-    run, states, deadline = find_run("away"), [], time.monotonic() + 60
-    while not states or (states[-1] != "finished" and time.monotonic() < deadline):
-        states.append(run.status().state)
-        time.sleep(0.02)
-    assert set(states) <= {"starting", "running", "finished"}
-    assert states[-1] == "finished"
 
 
 def test_cache_prune_empties_the_cache(cli: Cli) -> None:
