@@ -244,7 +244,8 @@ def _try_accidents(folder: Path, training: Training, kills: int, cuts: int, fold
     template.write_spec(replace(template.spec(), plan=plain(plan)))
     untouched = Run(folder / "untouched")
     shutil.copytree(template.path, untouched.path)
-    loops()  # compiled once, before the processes that are forked from this one
+    if kernel != "nn":
+        loops()  # compiled once, before the processes that are forked from this one
     status = work(untouched, good)
     assert status == 0, untouched.log_path.read_text()
     if training.thread_changes:
