@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 # The first Python of the usual names that is new enough; PYTHON=... overrides.
 PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test lint types unit anywhere torture snapshots documents pictures demo lesson wheel clean
+.PHONY: run test lint types compiled unit anywhere torture snapshots documents pictures demo lesson wheel clean
 
 run: $(VENV)/.app
 	$(BIN)/charlstm-tui
 
-test: lint types unit
+# What each uses one core of is done at once; the tests use all cores.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j2 types lint compiled
+	@$(MAKE) --no-print-directory --old-file=compiled unit
 	@$(BIN)/python tests/weight.py
 
 lint: $(VENV)/.dev
@@ -23,9 +26,11 @@ types: $(VENV)/.dev
 
 # Two at once for each core keep it busy, since many wait for another process or for the app; more cost each other time.
 TESTERS = $$($(BIN)/python -c 'import os; print(min(16, 2 * (os.cpu_count() or 1)))')
-unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
-unit: $(VENV)/.dev
-	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each of them would compile
+compiled unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
+compiled: $(VENV)/.dev
+	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each tester would compile
+
+unit: compiled
 	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
 		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py

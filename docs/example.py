@@ -57,8 +57,6 @@ with charlstm.ProgressLine() as show:
 run: charlstm.Run = charlstm.start_run(corpus, settings, name="example", runs_dir=folder)
 run.wait()
 charlstm.resume_run(charlstm.find_run("example", folder), changes={"max_steps": 60})
-run.wait()
-run.resume(max_steps=80)  # the same as a method; pause, stop, set_lr and more are others
 run.wait(progress=True)
 events: Sequence[charlstm.Event] = run.events()
 runs: charlstm.RunList = charlstm.list_runs(folder)

@@ -56,7 +56,9 @@ LETTER = "The sea was calm, and the quick dog sleeps.\nThe fox jumps.\n"
 FEW_STEPS = ["--max-steps", "20", "--max-minutes", "none"]
 ONE_THREAD = ["--threads", "1"]
 """Two would wait for each other when the machine is busy."""
-SMALL_NETWORK = ["--hidden-size", "16"]
+SMALL_BATCHES = ["--kernel", "nn", "--batch-size", "4", "--seq-length", "16"]
+"""Other kernels are compiled in each process."""
+SMALL_NETWORK = ["--hidden-size", "16", "--num-layers", "1"]
 """With the size of the presets, ``context`` alone takes 16 seconds of CPU time."""
 STRICT = (
     *("disallow-any-generics", "disallow-subclassing-any", "disallow-untyped-calls", "disallow-untyped-defs"),
@@ -64,6 +66,8 @@ STRICT = (
     *("no-implicit-reexport", "strict-equality", "extra-checks"),
 )
 """The options of mypy's ``--strict`` that ``pyproject.toml`` does not set for all modules, each for one module."""
+RUN_BY_TEST_LESSON = ("cells lesson-", "context lesson-")
+"""Commands that take seconds: ``tests/test_lesson.py`` runs them, and here they are only parsed."""
 CTRL_C_AFTER = 60.0
 """Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""
 EXTERNAL = ("python3 -m venv", ".venv/bin/", "source ", "pip install", "charlstm-tui")
@@ -127,10 +131,18 @@ def run_line(line: str) -> None:
 
 
 def run_command(words: list[str], content: bytes, *, interrupted: bool) -> bytes:
-    if words[0] in ("train", "resume"):
-        few = not interrupted and not {"--detach", "--max-steps"} & set(words)
-        small = words[0] == "train" and not re.search("hidden.size|--like|--from", shlex.join(words))
-        words = [*words, *ONE_THREAD, *(SMALL_NETWORK if small else ()), *(FEW_STEPS if few else ())]
+    if shlex.join(words).startswith(RUN_BY_TEST_LESSON):
+        check_parses(words)
+        return b""
+    trains = words[0] in ("train", "sweep") or words[:2] == ["queue", "add"]
+    if trains or words[0] == "resume":
+        words = [*words, *ONE_THREAD]
+        if not interrupted and not {"--detach", "--max-steps"} & set(words):
+            words += FEW_STEPS
+    if trains:
+        words += SMALL_BATCHES
+        if not re.search("hidden.size|--like|--from (?!none)", shlex.join(words)):
+            words += SMALL_NETWORK
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     timer = threading.Thread(target=send_ctrl_c, daemon=True)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
@@ -189,8 +201,9 @@ def test_commands_in_documents_run(document: str, folder: Path) -> None:
 @pytest.mark.parametrize("document", with_blocks("python"))
 def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
+    few = 'max_steps=20, threads=1, hidden_size=16, niceness=0, kernel="nn", batch_size=4, seq_length=16'
     for content in blocks(document, "python"):
-        content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1, hidden_size=16, niceness=0", content)
+        content = re.sub(r"max_steps=\d+", few, content)
         exec(compile(content, document, "exec"), names)
 
 

@@ -6,6 +6,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import charlstm
 import charlstm_tui
@@ -16,29 +17,28 @@ def _modules(package: object) -> list[str]:
     return [module.name for module in found if not module.name.endswith("__main__")]
 
 
-def _loaded_after(*modules: str) -> set[str]:
-    """Top-level packages that a fresh interpreter holds after importing ``modules``."""
-    code = f"import sys, json\nfor name in {modules!r}: __import__(name)\n"
-    code += "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+def _loaded_after(*stages: Sequence[str]) -> list[set[str]]:
+    """Top-level packages that a fresh interpreter holds after each of ``stages``, names of modules to import."""
+    code = f"""
+import json, sys
+for names in {stages!r}:
+    for name in names:
+        __import__(name)
+    print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
+"""
     answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
-    return set(json.loads(answer.stdout))
+    return [set(json.loads(line)) for line in answer.stdout.splitlines()]
 
 
-def test_app_and_core_without_the_engine_load_no_torch() -> None:
+def test_no_module_loads_what_it_does_not_need() -> None:
+    """numpy takes 0.2 s of the half second until the first paint: of the texts, or of the runs if there are any."""
+    packages = [f"charlstm.{name}" for name in ("text", "model", "training", "generation", "insight", "runs")]
+    first_screen = ("charlstm_tui.app", "charlstm_tui.corpus.screen", "charlstm_tui.runs.screen")
     core = [name for name in _modules(charlstm) if not name.startswith("charlstm.engine")]
     assert "charlstm.runs.worker" in core
-    loaded = _loaded_after(*core, *_modules(charlstm_tui))
-    assert "textual" in loaded
-    assert "torch" not in loaded
-
-
-def test_first_screen_loads_neither_numpy_nor_what_fetches() -> None:
-    """numpy takes 0.2 s of the half second until the first paint: of the texts, or of the runs if there are any."""
-    loaded = _loaded_after("charlstm_tui.app", "charlstm_tui.corpus.screen", "charlstm_tui.runs.screen")
-    assert not loaded & {"numpy", "torch", "pooch", "requests"}
-
-
-def test_packages_themselves_import_nothing() -> None:
-    packages = ("text", "model", "training", "generation", "insight", "runs")
-    loaded = _loaded_after("charlstm", *(f"charlstm.{name}" for name in packages))
-    assert not loaded & {"numpy", "torch", "rich"}
+    stages = (("charlstm", *packages), first_screen, (*core, *_modules(charlstm_tui)))
+    by_packages, by_first_screen, by_all = _loaded_after(*stages)
+    assert not by_packages & {"numpy", "torch", "rich"}
+    assert not by_first_screen & {"numpy", "torch", "pooch", "requests"}
+    assert "textual" in by_all
+    assert "torch" not in by_all, "a module of the app, or of the core without the engine, loads torch"

@@ -9,25 +9,22 @@ adds.
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-VERSION_0_3 = {"lines of product": 45_594, "of tests": 43_179, "words of documents": 56_022}
+VERSION_0_3 = {"lines of product": 45_589, "of tests": 43_164, "words of documents": 56_022}
 """At c18c0465."""
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 
 def code_lines(source: str) -> int:
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    code = {line for each in tokens if each.type not in SILENT for line in range(each.start[0], each.end[0] + 1)}
+    lines = source.split("\n")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            code -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
-    return len(code)
+            first, last = node.body[0].lineno - 1, node.body[0].end_lineno or 0
+            lines[first:last] = [""] * (last - first)
+    return sum(not line.lstrip().startswith("#") for line in lines if line.strip())
 
 
 def texts(pattern: str, *folders: str) -> Iterator[str]:

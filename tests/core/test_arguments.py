@@ -99,5 +99,7 @@ def test_a_text_a_model_or_a_path_in_place_of_another_is_said(call: Callable[[],
 def test_numbers_of_numpy_are_taken_where_python_s_are(function: Callable[..., Any], usual: dict[str, Any]) -> None:
     for name, value in usual.items():
         for kind in {int: (np.int64, np.uint16), float: (np.float64, np.float32)}.get(type(value), ()):
-            found = function(**usual | {name: kind(value)})
-            assert type(getattr(found, name, None)) is type(getattr(function(**usual), name, None)), (name, kind)
+            found, expected = function(**usual | {name: kind(value)}), function(**usual)
+            assert type(getattr(found, name, None)) is type(getattr(expected, name, None)), (name, kind)
+            if kind(value).item() == value and function is not charlstm.Session:  # float32 rounds; sessions differ
+                assert found == expected, (name, kind)

@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, delete_run
+from charlstm.runs.index import remember_run, rewrite_index
 from charlstm.runs.notes import Notes, change_notes, edit_tags, read_notes
 from faulty_disk import have_no_locks
 from recorded_run import record
 
 PROCESSES, EACH = 4, 25
 
-CHANGES = {
-    "notes": """
-        from charlstm.runs.folder import Run
-        from charlstm.runs.notes import Notes, change_notes
-        run = Run(place / "one")
-        def change(name):
-            change_notes(run, lambda now: Notes((*now.tags, name), now.note))
-    """,
-    "generate.json": """
-        from charlstm_tui.player.preferences import Preferences, remember
-        def change(name):
-            remember(name, Preferences())
-    """,
-    "index of runs": """
-        from charlstm.runs.index import remember_run, rewrite_index
-        def change(name):
-            remember_run(place / name)
-            rewrite_index(lambda paths: [place / "new" / path.name if path == place / name else path for path in paths])
-    """,
-}
-"""Python that makes one change, by a name that only it has."""
+DEADLINE = 60.0
+
+
+def change_tags(place: Path, name: str) -> None:
+    change_notes(Run(place / "one"), lambda now: Notes((*now.tags, name), now.note))
+
+
+def change_preferences(place: Path, name: str) -> None:
+    from charlstm_tui.player.preferences import Preferences, remember
+
+    remember(name, Preferences())
+
+
+def change_index(place: Path, name: str) -> None:
+    remember_run(place / name)
+    rewrite_index(lambda paths: [place / "new" / path.name if path == place / name else path for path in paths])
+
+
+def change_often(change: Callable[[Path, str], None], place: Path, process: str) -> None:
+    for number in range(EACH):
+        change(place, f"{process}-{number}")
+
+
+CHANGES = {"notes": change_tags, "generate.json": change_preferences, "index of runs": change_index}
+"""What makes one change, by a name that only it has."""
 
 KEPT: dict[str, Callable[[Path], object]] = {
     "notes": lambda place: read_notes(Run(place / "one")).tags,
@@ -58,14 +61,15 @@ def test_changes_of_several_processes_are_all_kept(file: str, tmp_path: Path, mo
     record(tmp_path, "finished", name="one", steps=5)
     for folder in ("STATE", "CACHE"):
         monkeypatch.setenv(f"CHARLSTM_{folder}", str(tmp_path / folder.lower()))
-    script = (
-        "import sys\nfrom pathlib import Path\nplace = Path(sys.argv[1])\n"
-        + dedent(CHANGES[file])
-        + f"for number in range({EACH}):\n    change(f'{{sys.argv[2]}}-{{number}}')\n"
-    )
-    ends = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), f"p{n}"]) for n in range(PROCESSES)]
-    assert [end.wait() for end in ends] == [0] * PROCESSES
-    expected = {f"p{process}-{number}" for process in range(PROCESSES) for number in range(EACH)}
+    context = multiprocessing.get_context("fork")
+    names = [f"p{number}" for number in range(PROCESSES)]
+    processes = [context.Process(target=change_often, args=(CHANGES[file], tmp_path, name)) for name in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(DEADLINE)
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    expected = {f"{name}-{number}" for name in names for number in range(EACH)}
     kept = KEPT[file](tmp_path)
     assert set(kept) == expected  # type: ignore[call-overload]
 

@@ -18,10 +18,12 @@ from charlstm.display import (
     table,
     visible,
 )
+from random_examples import examples
 
 HARMFUL = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 
 
+@examples(40)
 @given(st.text(st.characters(exclude_categories=()) | HARMFUL))
 def test_visible_replaces_every_control_character(text: str) -> None:
     shown = visible(text)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import MAX_LENGTH, CharLSTMError
 from charlstm.fields import plain, read
+from random_examples import examples
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def test_read_refuses_wrong_types_and_ranges(wrong: dict[str, Any]) -> None:
         read(Record, GOOD | wrong)
 
 
+@examples(40)
 @given(st.text(alphabet=st.characters(), max_size=2000))
 def test_error_message_is_one_printable_line_of_limited_length(quoted: str) -> None:
     sentence = str(CharLSTMError(f"The file {quoted} is damaged: use another copy"))

@@ -24,6 +24,7 @@ import torch
 from charlstm import storage, system
 from charlstm.engine import trainer
 from charlstm.engine.kernels import fast_bfloat16
+from charlstm.engine.recurrence import loops
 from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.fields import plain
 from charlstm.runs import worker
@@ -243,6 +244,8 @@ def _try_accidents(folder: Path, training: Training, kills: int, cuts: int, fold
     template.write_spec(replace(template.spec(), plan=plain(plan)))
     untouched = Run(folder / "untouched")
     shutil.copytree(template.path, untouched.path)
+    if kernel != "nn":
+        loops()  # compiled once, before the processes that are forked from this one
     status = work(untouched, good)
     assert status == 0, untouched.log_path.read_text()
     if training.thread_changes:

@@ -28,7 +28,7 @@ from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog
-from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
+from charlstm_tui.formatting import clock, count, home, loss, shorten, size, status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
@@ -39,8 +39,7 @@ from driven_app import Held, driven, training
 from recorded_run import NASTY, record
 
 
-@pytest.mark.parametrize("beside_run", [True, False])
-@pytest.mark.parametrize(("age", "mode"), [(60, "train"), (-60, "generate")])
+@pytest.mark.parametrize(("age", "mode", "beside_run"), [(60, "train", True), (-60, "generate", False)])
 async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(
     age: float, mode: str, beside_run: bool, places: Path
 ) -> None:
@@ -169,7 +168,6 @@ async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -
     ("key", "saved", "asked", "farewell"),
     [
         ("l", True, [], "novel-quick-1"),
-        ("s", True, ["stop"], "novel-quick-1"),
         ("s", False, ["stop"], "Stopping novel-quick-1: a checkpoint is on its way"),
     ],
 )
@@ -232,9 +230,7 @@ async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, m
         assert not app.app.screen_stack
 
 
-@pytest.mark.parametrize(
-    ("seen", "rings"), [((), True), ((AppBlur,), True), ((AppBlur, AppFocus), False)], ids=["unknown", "away", "here"]
-)
+@pytest.mark.parametrize(("seen", "rings"), [((), True), ((AppBlur, AppFocus), False)], ids=["unknown", "here"])
 async def test_terminal_rings_when_a_run_ends_unless_it_tells_that_it_has_the_focus(
     places: Path, seen: tuple[type[Message], ...], rings: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,7 +360,6 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
         assert words[0] == "‖ a-run-with-quite-a-long-name 40% paused"
         assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
         assert words[-1] == "‖ 40%"
-    assert len(STATE_MARKS) == 9
 
 
 @pytest.mark.parametrize(

@@ -534,7 +534,7 @@ def test_regenerating_changes_the_text_and_is_undone_with_its_seed(
     desk.until(lambda p: p.length == 60 and not p.running)
     text = desk.line
     desk.change_speed(lambda speed: 0)
-    for position in range(0, 60, 2):
+    for position in range(0, 60, 6):
         desk.regenerate(at(position))
         desk.until(lambda p: p.undoable == "regenerating")
         assert desk.line[:position] == text[:position]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.binding import BindingsMap
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from charlstm.config import load_config
 from charlstm_tui.actions import ACTIONS, BY_ID, SCOPES, active, bindings, key_of, use_keys
@@ -54,7 +54,9 @@ async def test_palette_carries_out_actions_of_other_modes_and_knows_other_words(
         await app.go("corpus")
         for typed, shown in (("npth", "Open path"), ("clipboard", "Copy"), ("export", "Generate: save")):
             await app.press("slash")  # from inside a text field
-            await app.press("ctrl+p", *typed)
+            await app.press("ctrl+p")
+            await app.until(lambda: app.screen is not app.mode)
+            app.screen.query_one(Input).value = typed
             found = app.screen.query_one(OptionList)
             await app.until(lambda found=found: found.option_count < 8)
             await app.until(lambda found=found, shown=shown: any(shown in str(each.prompt) for each in found.options))

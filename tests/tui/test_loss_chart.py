@@ -139,6 +139,7 @@ def test_any_curve_in_any_size_is_painted(width: int, height: int, values: list[
     assert all(char.isprintable() for char in painted.text().replace("\n", ""))
 
 
+@examples(40)
 @given(low=st.floats(0, 1e6), span=st.floats(1e-3, 1e7), count=st.integers(2, 12))
 def test_ticks_are_round_inside_and_not_too_many(low: float, span: float, count: int) -> None:
     ticks = nice_ticks(low, low + span, count)

@@ -69,7 +69,7 @@ async def test_save_dialog_shows_every_format_of_generate_at_24_rows(places: Pat
 
 
 async def test_a_picture_of_the_screen_is_saved(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with driven(places, (120, 30)) as app:
+    async with driven(places) as app:
         await app.in_mode("corpus")
         await app.press("ctrl+t", "ctrl+t", "ctrl+t", shows="Save a picture")
         assert len(app.app.screen_stack) == 2, "it asks once"

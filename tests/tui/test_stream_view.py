@@ -318,7 +318,8 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
             assert len(view.marks()) == view.length
             assert view.words == len(known.split())
             await pilot.pause()
-            await pilot.pause(1 / 60)  # a frame, in which what scrolled is drawn
+            app.screen._on_timer_update()  # the next frame, in which what scrolled is drawn
+            await pilot.pause()
             drawn = screen()
             view.notify_style_update()
             view.refresh()

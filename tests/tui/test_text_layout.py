@@ -52,6 +52,7 @@ def obvious_rows(text: str, width: int) -> list[int]:
         starts.append(start)
 
 
+@examples(40)
 @given(st.text(st.sampled_from("ab -\n你é\u0301"), max_size=120), st.integers(2, 12))
 def test_wraps_as_the_obvious_way_does(text: str, width: int) -> None:
     page = TextLayout(width)
@@ -116,6 +117,7 @@ def test_spaces_that_must_not_break_do_not() -> None:
     assert cells("\xa0") == 1
 
 
+@examples(40)
 @given(texts, st.integers(4, 20))
 def test_every_row_fits_and_every_character_is_in_one(text: str, width: int) -> None:
     page = TextLayout(width)
@@ -130,6 +132,7 @@ def test_every_row_fits_and_every_character_is_in_one(text: str, width: int) -> 
         assert sum(size for _, size in page.glyphs(start, stop)) <= width + hangs + newline_after_hang
 
 
+@examples(40)
 @given(texts, st.integers(4, 20), st.integers(0, 120))
 def test_a_cell_leads_back_to_its_character(text: str, width: int, where: int) -> None:
     page = TextLayout(width)

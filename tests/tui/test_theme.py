@@ -51,15 +51,18 @@ async def test_themes_have_the_variables_of_the_screens(places: Path) -> None:
             assert set(app.app.theme_variables) >= OWN
 
 
-@pytest.mark.parametrize(("colours", "light", "name"), [
-    ("truecolor", False, "charlstm"), ("truecolor", True, "charlstm-light"), ("standard", False, "ansi-dark"),
-    ("standard", True, "ansi-light"),
+@pytest.mark.parametrize(("colours", "background", "name"), [
+    ("truecolor", None, "charlstm"), ("truecolor", (0, 0, 0), "charlstm"),
+    ("truecolor", (250, 250, 245), "charlstm-light"), ("standard", None, "ansi-dark"),
+    ("standard", (250, 250, 245), "ansi-light"),
 ])  # fmt: skip
-def test_first_theme_suits_the_terminal(monkeypatch: pytest.MonkeyPatch, colours: str, light: bool, name: str) -> None:
+def test_first_theme_suits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, colours: str, background: tuple[int, int, int] | None, name: str
+) -> None:
     monkeypatch.setattr(Console, "color_system", colours)
     app = CharLSTMApp()
-    if light:
-        app.suit_background((250, 250, 245))
+    if background is not None:
+        app.suit_background(background)
     assert app.theme == name
 
 

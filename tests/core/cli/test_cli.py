@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +17,7 @@ from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
 from charlstm.model.file import ModelConfig
 from charlstm.runs import liveness
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import Run
 from charlstm.training.ending import divergence_message
 from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
@@ -63,6 +61,7 @@ def test_presets_estimates_each_preset_for_a_text(workspace: Path, cli: Cli, mon
     assert re.search(r"^PRESET +START +NETWORK", printed)
     Path("other.txt").write_text(TEXT[:500])  # to validate on it: then all of the text is trained on
     ask = ("presets", "data/fox.txt", "--set", "max_minutes=none", "--set", "epochs=40", "--set", "split=tail")
+    ask += ("--from", "none")
     for before, after in zip(cli.json(*ask), cli.json(*ask, "--val-file", "other.txt"), strict=True):
         assert after["steps"] > before["steps"]
         assert after["settings"] == before["settings"]
@@ -83,17 +82,17 @@ def test_presets_count_the_characters_of_text_and_model(
 
 def test_presets_scale_with_what_other_programs_take(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """15,910 characters a second were promised where 287 were reached."""
-    measured = MeasuredSpeed("fused-f32", 0.1, 2_000)
+    asked, measured = ("presets", "data/fox.txt", "--from", "none"), MeasuredSpeed("fused-f32", 0.1, 2_000)
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: measured)
     for slowdown, speed in ((1.0, 20_000), (1.2, 20_000), (8.0, 2_500)):
         monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness, found=slowdown: found)
-        quick, *_, reference = cli.json("presets", "data/fox.txt", "--set", "batch_size=32")
+        quick, *_, reference = cli.json(*asked, "--set", "batch_size=32")
         assert quick["chars_per_second"] == pytest.approx(speed)
         assert quick["seconds"] == pytest.approx(60, rel=0.15)
         if slowdown == 1.0:
             alone = reference["seconds"]
     assert reference["seconds"] - START_SECONDS > 5 * (alone - START_SECONDS)
-    assert "The processor has other work too: training will be many times slower." in cli("presets", "data/fox.txt")[1]
+    assert "The processor has other work too: training will be many times slower." in cli(*asked)[1]
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(cli: Cli) -> None:
@@ -218,19 +217,6 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
         view.show_waiting(f"waiting: {foul}")
     assert "\x1b[2J" not in terminal.getvalue()
     assert terminal.getvalue().count("␛[2Jgone") == 10
-
-
-def test_detached_run_never_has_the_state_crashed() -> None:
-    command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
-    command += ["--niceness", "0"]  # beside other programs the run would wait for them
-    asked = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert asked.stdout == "away\n"
-    run, states, deadline = find_run("away"), [], time.monotonic() + 60
-    while not states or (states[-1] != "finished" and time.monotonic() < deadline):
-        states.append(run.status().state)
-        time.sleep(0.02)
-    assert set(states) <= {"starting", "running", "finished"}
-    assert states[-1] == "finished"
 
 
 def test_cache_prune_empties_the_cache(cli: Cli) -> None:

@@ -93,4 +93,6 @@ def test_queue_that_cannot_be_continued_is_said_and_ends_no_command(
 
 def test_train_says_that_the_queue_waits_for_it(cli: Cli, busy: Recorded, launched: list[str]) -> None:
     cli(*ADD, "--name", "one")
-    assert "1 run of the queue will begin when it has ended\n" in cli("train", *ADD[2:], "--detach")[1]
+    out, err = cli("train", *ADD[2:], "--name", "now", "--detach")
+    assert out == "now\n"
+    assert "1 run of the queue will begin when it has ended\n" in err

@@ -17,10 +17,10 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.export import export_session, save_as
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
-from charlstm.model.file import Model, load_model, save_model
+from charlstm.model.file import Model, save_model
 from charlstm.runs.folder import find_run
-from charlstm.runs.models import demo_path
 from command_line import Cli
+from recorded_run import tiny_model
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
@@ -37,9 +37,7 @@ LIBRARY: dict[str, tuple[str, Save]] = {
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    found = demo_path()
-    assert found is not None
-    return load_model(found)
+    return tiny_model()
 
 
 @pytest.fixture

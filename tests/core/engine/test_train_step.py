@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -63,21 +60,3 @@ def test_average_of_the_weights_forgets_the_first_ones_soon() -> None:
     step.step(0, 1e-2)
     assert step.average is not None
     torch.testing.assert_close(step.average.fc.weight, first + 0.9 * (network.fc.weight - first))
-
-
-def test_training_imports_neither_the_compiler_of_torch_nor_sympy() -> None:
-    """Both together take 2 s at the start of every run, and nothing here uses them."""
-    program = """
-import sys
-import numpy as np
-from charlstm.engine.network import CharLSTM
-from charlstm.engine.train_step import TrainStep
-from charlstm.text.batches import Batches
-from charlstm.training.settings import Settings
-step = TrainStep(CharLSTM(5, 8, 1), Batches(np.arange(200) % 5, [(0, 200)], 4, 10), Settings(max_steps=1), "fused-f32")
-step.step(0, 1e-3)
-print(sorted({"sympy", "torch._dynamo", "torch._inductor"} & sys.modules.keys()))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    earlier = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13)  # 2.6 imports sympy for itself
-    assert done.stdout == "[]\n" or (earlier and done.stdout == "['sympy']\n")

@@ -29,6 +29,7 @@ def saved(document):
 # ---- texts
 
 
+@examples(40)
 @given(data=st.data())
 def test_text_is_a_string_whatever_pieces_it_has(data):
     text, expected = Text(), ""
@@ -43,6 +44,7 @@ def test_text_is_a_string_whatever_pieces_it_has(data):
     assert text.part(start, stop).read() == text.read(start, stop) == expected[start:stop]
 
 
+@examples(40)
 @given(one=st.text("ab", max_size=12), other=st.text("ab", max_size=12), cuts=st.randoms())
 def test_texts_are_compared_from_both_ends_whatever_pieces_they_have(one, other, cuts):
     def in_pieces(text):

@@ -210,15 +210,15 @@ def test_fork_goes_on_as_the_reading_does_and_neither_changes_the_other(model):
 
 
 def test_what_is_kept_is_bounded(model, monkeypatch):
-    monkeypatch.setattr(reading_module, "MOST_KEPT", 1000)
-    document, reading = played(model, 300)
+    monkeypatch.setattr(reading_module, "MOST_KEPT", 300)
+    document, reading = played(model, 120)
     numbers = random.Random(3)
-    for _ in range(200):
+    for _ in range(40):
         document.move(numbers.randrange(3, 60))
         document.insert(numbers.choice("abc"))
         read(document, reading)
         held = {id(block): block.size for tail in reading._tails for block in tail.blocks}
-        assert sum(held.values()) <= 2 * len(document) + 1000
+        assert sum(held.values()) <= 2 * len(document) + 300
     check(document, reading)
     while document.undo():
         pass

@@ -36,7 +36,7 @@ def nested_model() -> Model:
     """Trained on 120,000 characters of :func:`nested_text`, in a few seconds."""
     settings = charlstm.Settings(
         hidden_size=48, num_layers=1, batch_size=32, seq_length=48, lr=0.02, epochs=None, max_steps=350,
-        kernel="fused", precision="float32", device="cpu", dropout=0.0, seed=1, threads=1,
+        kernel="nn", precision="float32", device="cpu", dropout=0.0, seed=1, threads=1,
     )  # fmt: skip
     trainer = charlstm.Trainer(make_corpus(nested_text(120_000, seed=1)), settings)
     trainer.train()

@@ -14,6 +14,7 @@ from charlstm.runs.control import ControlReader, check_command, pending_commands
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.training.events import Controlled, Resumed
+from random_examples import examples
 from recorded_run import record
 
 
@@ -81,6 +82,7 @@ def test_check_command_refuses_unknown_commands_and_wrong_values(command: str, v
         check_command(command, value)
 
 
+@examples(40)
 @given(st.binary(max_size=400))
 def test_control_reader_skips_lines_that_are_not_commands(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes

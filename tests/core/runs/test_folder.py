@@ -33,6 +33,7 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.names import check_name
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk
+from random_examples import examples
 from recorded_run import record
 
 
@@ -102,6 +103,7 @@ def test_check_name_refuses_invalid_names(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@examples(40)
 @given(st.text(max_size=120))
 def test_valid_name_stays_directly_below_the_folder(name: str) -> None:
     try:

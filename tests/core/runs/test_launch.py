@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
+import io
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import torch
 from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import read_info
+from charlstm.runs import launch
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import (
     NewRun,
@@ -144,15 +147,21 @@ def test_missing_device_is_refused_before_a_run_is_created(
     assert run.status() == before
 
 
-def test_check_device_does_not_import_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    script = (
-        "import sys; from charlstm.errors import SettingsError; from charlstm.runs.launch import check_device\n"
-        "try: check_device('cuda')\nexcept SettingsError as error: print(error)\n"
-        "check_device('cpu'); print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "This machine has no device cuda: device=auto takes the best one that there is\nFalse\n"
+def test_another_process_checks_the_device_where_torch_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_here(command: list[str], **_: Any) -> SimpleNamespace:
+        assert command[:3] == [sys.executable, "-P", "-c"]
+        monkeypatch.setattr(sys, "argv", command[3:])
+        with redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as ended:
+            exec(command[3], {})
+        return SimpleNamespace(returncode=ended.value.code, stdout=out.getvalue().encode())
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(launch, "sys", SimpleNamespace(modules={}, executable=sys.executable))
+    monkeypatch.setattr(launch.subprocess, "run", run_here)
+    words = "^This machine has no device cuda: device=auto takes the best one that there is$"
+    with pytest.raises(SettingsError, match=words):
+        launch.check_device("cuda")
+    launch.check_device("cpu")
 
 
 def test_minutes_more_are_minutes_of_the_clock_for_every_run_that_has_ended(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from charlstm.errors import RunError
 from charlstm.runs.log import EventLog, EventTail, read_events
 from charlstm.training.events import Event, Sampled, Warned, to_line
 from faulty_disk import FaultyDisk
+from random_examples import examples
 
 
 def warning(step: int) -> Event:
@@ -31,6 +32,7 @@ def test_events_are_read_as_written(tmp_path: Path) -> None:
     assert path.read_bytes().count(b"\n") == 2
 
 
+@examples(40)
 @given(st.lists(st.integers(0, 999), max_size=20), st.data())
 def test_event_tail_returns_each_event_once_however_it_arrives(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], data: st.DataObject

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from charlstm.runs.log import read_events
 from charlstm.runs.series import SMOOTHED_TOGETHER, RunSeries, smooth
 from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled, Warned
+from random_examples import examples
 from recorded_run import record, started, stepped, validated
 
 LOSSES = st.floats(0, 10) | st.just(math.nan)
@@ -44,6 +45,7 @@ def picture(series: RunSeries) -> Any:
     )
 
 
+@examples(40)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6))
 def test_series_of_a_killed_and_resumed_run_equals_the_uninterrupted_one(accidents: list[tuple[int, int]]) -> None:
     whole = RunSeries.of([started(), *life(range(61))])
@@ -151,6 +153,7 @@ def slow_smooth(values: list[float], weight: float) -> list[float]:
     return result
 
 
+@examples(40)
 @given(st.lists(LOSSES, max_size=40), st.floats(0, 0.95))
 def test_smooth_equals_its_definition(values: list[float], weight: float) -> None:
     np.testing.assert_allclose(smooth(values, weight), slow_smooth(values, weight), rtol=1e-9, atol=1e-12)

@@ -20,6 +20,7 @@ from charlstm.runs import liveness
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
 from faulty_disk import FaultyDisk
+from random_examples import examples
 from recorded_run import LIVE, record
 
 STARTING = HeartbeatRecord(state="starting")
@@ -31,6 +32,7 @@ def say(folder: Path, **changes: object) -> HeartbeatRecord:
     return beat
 
 
+@examples(40)
 @given(st.text(max_size=3000), st.text(max_size=50))
 def test_heartbeat_has_one_size_and_is_read_back(message: str, host: str) -> None:
     beat = HeartbeatRecord(state="waiting", message=message, host=host)
@@ -205,7 +207,6 @@ def test_process_is_recognised_by_its_start(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     assert system.process_start(child.pid) is None
-    assert system.boot_id() == system.boot_id()
     assert (system.memory_bytes() or 0) > 1_000_000
 
 

@@ -13,9 +13,12 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import sweep
+from charlstm.runs.series import RunSeries
 from charlstm.runs.sweep import GRID, HALVING, SweepSpec, Trial
+from charlstm.training.events import Decided
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk
+from recorded_run import started, validated
 
 TEXT: Any = SimpleNamespace(name="text.txt", vocabulary=range(80))
 SETTINGS = Settings(hidden_size=64, num_layers=1, max_steps=80)
@@ -181,3 +184,10 @@ def test_a_run_that_was_pruned_does_not_come_back_though_it_was_better_by_a_litt
     """Another one began again after a kill, and came to another loss in the last digits."""
     pruned, again = Trial(((1 / 8, 2.0),), best=2.0, pruned=True), Trial(((1 / 8, 2.0001),), best=2.0001)
     assert sweep.standing([pruned, again], HALVING) == sweep.Standing((1,), 1, 1 / 4)
+
+
+def test_points_of_a_run_stay_where_they_were_while_its_end_moves() -> None:
+    """With a limit in minutes a run was left out, and then to be continued."""
+    series = RunSeries.of([started(planned_steps=80), validated(10, 2.0), Decided(step=10, steps_left=10)])
+    assert series.planned_steps == 20
+    assert Trial.of(series).points == ((1 / 8, 2.0),)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from charlstm.text.batches import NO_TARGET, Batches
 from charlstm.text.corpus import Span
+from random_examples import examples
 
 
 @st.composite
@@ -16,6 +17,7 @@ def texts(draw: st.DrawFn) -> tuple[int, list[Span]]:
     return chars, [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=False)]
 
 
+@examples(40)
 @given(texts(), st.integers(1, 20), st.integers(1, 30))
 def test_batches_have_every_target_once_with_its_input(
     text: tuple[int, list[Span]], batch_size: int, seq_length: int
@@ -34,6 +36,7 @@ def test_batches_have_every_target_once_with_its_input(
     assert batches.chars == len(targets)
 
 
+@examples(40)
 @given(texts(), st.integers(1, 20), st.integers(1, 30))
 def test_row_that_is_not_fresh_continues_its_last_input(
     text: tuple[int, list[Span]], batch_size: int, seq_length: int

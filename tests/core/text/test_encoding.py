@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import TextError
 from charlstm.text.encoding import ENCODINGS, Encoding, EncodingChoice, check_encoding, encoding_choices, find_encoding
+from random_examples import examples
 
 ENGLISH = "Everything was in confusion in the house. The wife had discovered something.\n" * 20
 FRENCH = "Longtemps, je me suis couché de bonne heure. Parfois, à peine ma bougie éteinte, «l’idée» m’éveillait.\n" * 3
@@ -106,6 +107,7 @@ def test_find_encoding_accepts_character_that_the_limit_cuts() -> None:
     assert found(b"caf\xe9 d\xe9j\xe0", limit=100).name == "cp1252"
 
 
+@examples(40)
 @given(st.text(min_size=1).filter(lambda text: "\x00" not in text and text.isprintable()))
 def test_find_encoding_of_any_utf8_is_utf8(text: str) -> None:
     assert found(text.encode()).name == "utf-8"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from charlstm import fields
 from charlstm.errors import TextError
 from charlstm.text.reading import CLEANED, ReadReport, Tally, TextOptions, decoded
+from random_examples import examples
 
 # Characters that can go wrong at the border of two blocks: CR LF, marks, jamo and others that compose.
 TRICKY = st.text(
@@ -28,6 +29,7 @@ def read(
     return "".join(decoded([*blocks, data[at:]], encoding, options, tally, most)), tally
 
 
+@examples(40)
 @given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]), st.booleans())
 def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], encoding: str, clean: bool) -> None:
     options = TextOptions(clean=clean)
@@ -41,6 +43,7 @@ def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], enco
     assert tally.invalid_bytes == 0
 
 
+@examples(40)
 @given(st.binary(), st.lists(st.integers(0, 5)))
 def test_decoded_replaces_and_counts_invalid_bytes(data: bytes, sizes: list[int]) -> None:
     options = TextOptions(normalize=False)
@@ -68,6 +71,7 @@ def test_cleanable_characters_are_counted_with_and_without_clean() -> None:
     assert counted.cleanable == counted_too.cleanable == {"\u00ad": 1, "\u00a0": 1, "\f": 1, "\x00": 1}
 
 
+@examples(40)
 @given(
     TRICKY,
     st.lists(st.integers(0, 9)),

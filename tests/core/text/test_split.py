@@ -14,6 +14,7 @@ from charlstm.errors import TextError
 from charlstm.text.batches import TrainingText, trained_share, trained_texts
 from charlstm.text.corpus import Corpus, Span
 from charlstm.text.reading import TextOptions
+from random_examples import examples
 from small_training import make_corpus
 
 Mode = Literal["tail", "blocks"]
@@ -23,6 +24,7 @@ def corpus_of(chars: int) -> Corpus:
     return Corpus("x", (), TextOptions(), None, None, None, np.zeros(chars, np.uint8), "")  # type: ignore[arg-type]
 
 
+@examples(40)
 @given(st.integers(1, 100_000), st.floats(0, 0.5), st.floats(0, 0.49), st.sampled_from(["tail", "blocks"]))
 def test_split_covers_text_once_without_overlap(
     chars: int, val_fraction: float, test_fraction: float, mode: Mode

@@ -15,6 +15,7 @@ from charlstm.text import cache, statistics
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm.text.statistics import MAX_ORDER, NGrams, describe, parts_differ
+from random_examples import examples
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
 
@@ -28,6 +29,7 @@ def corpus_of(text: str, options: TextOptions | None = None) -> Corpus:
     return open_corpus(text=text, options=options)
 
 
+@examples(40)
 @given(
     st.lists(st.lists(st.integers(0, 4), max_size=30), min_size=1, max_size=3),
     st.integers(5, 6),
@@ -45,6 +47,7 @@ def test_ngram_distributions_sum_to_one(pieces: list[list[int]], vocab_size: int
                 assert probabilities.sum() == pytest.approx(1)
 
 
+@examples(40)
 @given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), min_size=3, max_size=20))
 def test_ngrams_agree_with_definition_of_witten_bell(train: list[int], held_out: list[int]) -> None:
     vocab_size = 4

@@ -15,6 +15,7 @@ from charlstm.text.batches import NO_TARGET, TrainingText, UnitBatches, trained_
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm.text.unit_kinds import proposed
+from random_examples import examples
 
 POEMS = "\nOne\ntwo\n\nThree\n\n\nFour\n"
 TUNES = "a collection\n\nX:1\nK:D\nabc\n\nX:2\nK:G\ndef\n"
@@ -113,6 +114,7 @@ def test_share_that_was_trained_on_is_that_of_the_units_of_the_model() -> None:
         assert trained_share([other], one, held_out)[0] == pytest.approx(0.8, abs=0.15)
 
 
+@examples(40)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 12), st.integers(0, 9))
 def test_unit_batches_read_whole_units_from_an_empty_state(
     lengths: list[int], batch_size: int, seq_length: int, seed: int

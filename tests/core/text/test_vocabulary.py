@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from charlstm.errors import TextError
 from charlstm.text.vocabulary import REPLACEMENT, Recoded, Vocabulary
+from random_examples import examples
 
 
+@examples(40)
 @given(st.text(min_size=1), st.text())
 def test_each_character_has_an_id_and_unknown_ones_are_counted(known: str, text: str) -> None:
     vocabulary = Vocabulary.from_text(known)
@@ -53,6 +55,7 @@ def test_extended_vocabulary_keeps_a_replacement_symbol() -> None:
     assert own.extended(Vocabulary("a")) is own
 
 
+@examples(40)
 @given(st.lists(st.characters(exclude_categories=()), min_size=1, unique=True))
 def test_to_dict_survives_json(symbols: list[str]) -> None:
     vocabulary = Vocabulary(symbols)  # also two surrogates in a row
@@ -70,6 +73,7 @@ def test_invalid_symbols_are_refused(symbols: list[str], message: str) -> None:
         Vocabulary(symbols)
 
 
+@examples(40)
 @given(st.text("abcdé", max_size=40), st.permutations("abcdéx"), st.integers(0, 6), st.data())
 def test_recoded_ids_read_as_an_array_of_the_ids_in_the_other_vocabulary_does(
     text: str, symbols: list[str], known: int, data: st.DataObject

@@ -21,6 +21,7 @@ from charlstm.training.plan import (
     snapshot_steps,
 )
 from charlstm.training.settings import Settings
+from random_examples import examples
 
 
 def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_000, spent: float = 0.0) -> Plan:
@@ -74,6 +75,7 @@ def test_plan_logs_and_validates_at_the_intended_intervals() -> None:
     assert planned(Settings(epochs=300, val_chars=50_000)).val_chars == 50_000
 
 
+@examples(40)
 @given(st.integers(1, 10**9), st.floats(1e-5, 100))
 def test_snapshot_steps_are_few_and_reach_from_0_to_the_end(steps: int, seconds: float) -> None:
     chosen = snapshot_steps(steps, seconds)
@@ -84,6 +86,7 @@ def test_snapshot_steps_are_few_and_reach_from_0_to_the_end(steps: int, seconds:
     assert first == 1 or first == steps or first * seconds <= 10
 
 
+@examples(40)
 @given(st.integers(0, 10**7), st.integers(1, 4096), st.integers(1, 4096))
 def test_fit_batch_shrinks_batches_for_a_small_text(targets: int, rows: int, length: int) -> None:
     fitted = fit_batch(Settings(batch_size=rows, seq_length=length), targets)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from charlstm.fields import plain, read
 from charlstm.training.schedule import Amendment, Decay, LearningRate
+from random_examples import examples
 
 
 def linear(steps: int = 100, warmup: int = 10, lr: float = 1.0) -> LearningRate:
@@ -87,6 +88,7 @@ def test_extended_run_climbs_to_its_peak_again() -> None:
     assert 0 < schedule.rate(199) < 0.01
 
 
+@examples(40)
 @given(
     st.lists(
         st.tuples(
