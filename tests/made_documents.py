@@ -76,7 +76,8 @@ def write_epub(path: Path, book: Book, **more: str) -> Path:
         "extra": page([("p", "Extra")]),
     }
     links = '<nav epub:type="landmarks"><a epub:type="titlepage" href="title.xhtml">Title</a></nav>'
-    pages["nav"] = page([], body=f'<nav epub:type="toc"><a href="c0%20a.xhtml">Chapter 1</a></nav>{links}')
+    contents = '<nav epub:type="toc"><a href="title.xhtml">Title</a><a href="c0%20a.xhtml">Chapter 1</a></nav>'
+    pages["nav"] = page([], body=links + contents)
     items, spine = "", ""
     for name in pages:
         kind, linear = " properties='nav'" * (name == "nav"), " linear='no'" * (name == "extra")

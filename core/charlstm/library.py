@@ -413,14 +413,14 @@ def name_cells(
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.cells import name_cells, sample_cells
-    from charlstm.insight.features import Feature, function_feature, pattern_feature, text_features
+    from charlstm.insight.features import Feature, function_feature, pattern_feature, with_own
 
     per_feature = arguments.number("per_feature", per_feature, 1)
 
     def features(read: str) -> list[Feature]:
         own = [pattern_feature(name, pattern, read) for name, pattern in (patterns or {}).items()]
         own += [function_feature(name, function, read) for name, function in (functions or {}).items()]
-        return own + text_features(read)
+        return with_own(own, read)
 
     max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1)
     text = text[: None if max_chars is None else TEXT_CHARS]

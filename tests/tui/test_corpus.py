@@ -143,7 +143,9 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
     other = tmp_path / "novel.txt"
     other.write_text("x")
     gone = tmp_path / "gone.txt"
-    found = sections(Path.cwd(), [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source")])
+    unusable = tmp_path / ("x" * 300)  # os.stat refuses it, as a file in a folder that is closed to the user
+    recent = [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source"), (4.0, str(unusable))]
+    found = sections(Path.cwd(), recent)
     assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "TRY AT ONCE", "BUILT IN", "TO FETCH"]
     assert [[entry.name for entry in section.entries] for section in found[:3]] == [
         ["mine.txt", "..", "data/"],

@@ -141,7 +141,7 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
 
     baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4))
     runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]
-    losses = losses_to_beat(baselines, runs, "novel.txt")
+    losses = losses_to_beat(baselines, runs)
     assert [each.label for each in losses] == ["order 0", "xz", "poor", "order 2", "good"]
     assert [each.label for each in losses if beats_all(each, losses)] == ["good"]
 
@@ -157,7 +157,7 @@ def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_fro
 
 
 def test_simple_models_have_names_in_words() -> None:
-    losses = losses_to_beat((("order 2", 1.7), ("xz", 1.0), ("order 0", 3.2), ("odd", float("inf"))), (), "")
+    losses = losses_to_beat((("order 2", 1.7), ("xz", 1.0), ("order 0", 3.2), ("odd", float("inf"))), ())
     assert [loss.name(80, short=False) for loss in losses] == [
         "letter frequencies (order 0)",
         "last two letters (order 2)",

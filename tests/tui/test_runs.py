@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs import index
 from charlstm.runs.folder import Run, Snapshot, list_runs
 from charlstm.runs.liveness import HeartbeatRecord
-from charlstm.runs.notes import Notes, read_notes
+from charlstm.runs.notes import Notes, change_notes, read_notes
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
 from charlstm.training.events import Finished
@@ -204,7 +205,7 @@ def test_losses_on_text_that_was_read_are_marked_and_explained(places: Path) -> 
         assert ("best †" in shown) == (name == "reader")
         assert ("† parent, from which training starts, has read 94 % of the held-out" in shown) == (name == "reader")
         assert ("†" in best_loss(view.status, False)) == (name == "reader")
-        (loss,) = [each for each in losses_to_beat((), (view,), view.text) if each.is_run]
+        (loss,) = [each for each in losses_to_beat((), (view,)) if each.is_run]
         assert ("† read" in unit_words("nats", [loss])) == (name == "reader")
 
 
@@ -557,6 +558,10 @@ async def test_the_filter_knows_tags_notes_and_settings_and_says_what_it_does_no
         await app.enter("t", "good paper", shows="#good #paper")
         await app.enter("e", "rerun", shows="rerun")
         assert read_notes(three[1].run) == Notes(("good", "paper"), "rerun")
+        change_notes(three[1].run, lambda now: replace(now, note="rerun\nwith a lower rate"))
+        await app.shows("with a lower rate")
+        await app.press("e", "end", "exclamation_mark", "enter")
+        await app.until(lambda: read_notes(three[1].run).note == "rerun\nwith a lower rate!")
         await app.press("slash", *"tag=paper", "space", *"note=rerun")
         await app.until(lambda: names(app) == ["novel-quick-1"])
         await app.press("escape")

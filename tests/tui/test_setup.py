@@ -96,6 +96,8 @@ def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
     setup = replace(BOXED, corpus=corpus)
     read = ("--no-strip-boilerplate", "--lines", "keep", "--clean", "--encoding", "latin-1", "--val-file", "v.txt")
     assert setup.presets_command({}) == [TEXT.source, *read, "--set", "niceness=10"]
+    as_units = replace(BOXED, corpus=replace(TEXT, units="lines"))
+    assert as_units.presets_command({}) == [TEXT.source, "--split-units", "lines", "--set", "niceness=10"]
     nothing = BOXED.choose(RunChoices(from_nothing=True, changes={"seed": 5}))
     command = [TEXT.source, "--set", "niceness=10", "--set", "seed=5", "--from", "none"]
     assert nothing.presets_command(nothing.differences) == command
@@ -143,6 +145,13 @@ def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:
     assert loss_bars(replace(SETUP, references=None), (), False, 60).plain == "  counting …"
     assert loss_bars(replace(SETUP, references=()), (), False, 60).plain == "  Too little text for figures."
     assert "3.10" in loss_bars(SETUP, (), False, 60).plain
+    status = RunStatus(state="finished", alive=False, best_val=1.9)
+    ours, others = (
+        RunView(Run(Path("/runs") / name), status, text=TEXT.name, sources=(source,))
+        for name, source in (("ours", TEXT.source), ("others", "/elsewhere/sea.txt"))
+    )
+    shown = loss_bars(SETUP, (ours, others), False, 60).plain
+    assert ("ours" in shown, "others" in shown) == (True, False)
 
 
 def test_line_about_the_text_keeps_what_is_changed_in_a_narrow_terminal() -> None:

@@ -102,6 +102,14 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
         await app.until(lambda: samples.following)
 
 
+async def test_run_that_another_program_deleted_is_said_to_be_gone_and_keys_go_on(tmp_path: Path) -> None:
+    async with training(tmp_path) as (recorded, app):
+        await app.shows("Space pause")
+        recorded.run.spec_path.unlink()
+        await app.shows(f"{recorded.run.name} is not there any more: it was deleted or renamed elsewhere.")
+        await app.press("space", "4", mode="runs")
+
+
 async def test_hostile_samples_and_names_are_literal(tmp_path: Path) -> None:
     hostile = {"sample": NASTY + "\x1b[2J\0", "text": "[red]no\x1b[2J.txt", "lineage": {"run": "[/x]\x07"}}
     async with training(tmp_path, "running", (160, 50), **hostile) as (recorded, app):

@@ -206,6 +206,22 @@ async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(tmp_path: Pa
         assert start() == run.model_path
 
 
+async def test_text_that_is_read_while_another_mode_is_shown_asks_nothing_there(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, go_on = setup_pane.read_text_facts, threading.Event()
+    monkeypatch.setattr(setup_pane, "read_text_facts", lambda *given: go_on.wait(20) and read(*given))
+    with record(tmp_path, "running", name="first"):
+        async with setup_for(tmp_path, text, (100, 30)) as app:
+            await app.press("enter", shows="Starting as soon as the text is read")
+            pane = pane_of(app)
+            await app.press("4", mode="runs")
+            go_on.set()
+            await app.until(lambda: pane.state.ready)
+            assert app.screen is app.mode
+            await app.press("2", shows="The text is read: Enter starts.")
+
+
 async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, answers: list[tuple[str, ...]]
 ) -> None:
@@ -291,9 +307,10 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
 async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slowdown = [2.1]
+    slowdown, asked = [2.1], []
 
     async def answer(*argv: str) -> Any:
+        asked.append(argv)
         figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 11_170.0, "slowdown": slowdown[0]}
         return [{"name": name, **figures} for name in PRESETS]
 
@@ -301,7 +318,9 @@ async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
     async with setup_for(tmp_path, text, (100, 30)) as app:
         await app.shows("The processor has other work too", "~11,170")
         await app.press("m", shows=("* ends", "after 2:00", "1 change"))
-        slowdown[0] = 1.0
+        slowdown[0], before = 1.0, len(asked)
+        await app.press("question_mark", "escape", lacks="Train: keys")
+        assert len(asked) == before  # a dialog that was closed is no new entry
         await app.press("1", "2")  # Train is entered again
         await app.lacks("The processor has other work")
 

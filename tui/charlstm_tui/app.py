@@ -227,7 +227,10 @@ class CharLSTMApp(ModeApp):
         return True if action != "do" or screen is None else screen.check_action(action, parameters)
 
     def do_help(self) -> None:
-        if isinstance(self.screen, ModeScreen):
+        """Open the help, or close it."""
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+        elif isinstance(self.screen, ModeScreen):
             self.push_screen(HelpScreen(self.screen.name_shown, self.screen.available(), self.screen.view.editing_keys))
 
     def do_palette(self) -> None:

@@ -53,7 +53,7 @@ class HelpScreen(Dialog):
     of a sentence, and lists the keys of every widget beside those of the app.
     """
 
-    BINDINGS: ClassVar = [("question_mark,f1,q", "dismiss(None)", "close")]
+    BINDINGS: ClassVar = [("question_mark,q", "dismiss(None)", "close")]
 
     def __init__(
         self, name_shown: str, actions: Sequence[Action], editing_keys: Sequence[tuple[str, str]] = ()

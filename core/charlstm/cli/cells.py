@@ -114,7 +114,7 @@ def cells(
     named_at; with --show of char and state; with --probe of cell and weight.
     """
     from charlstm.insight.cells import name_cells, probe, sample_cells, score_in_models
-    from charlstm.insight.features import pattern_feature, text_features
+    from charlstm.insight.features import pattern_feature, with_own
     from charlstm.runs.models import find_model
     from charlstm.runs.own_text import text_for_cells
 
@@ -126,15 +126,18 @@ def cells(
         refuse_unused("--snapshots", "snapshot")
     models = given.models_of_run() if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
+    if len({name for name, _ in named_patterns}) < len(named_patterns):
+        raise click.UsageError("Two --feature have the same name: give each one of its own")
     loaded = given.open_model()
     if shown is not None:
         content, source = given.own_or_start_of_text(loaded, text_for_cells, COLOURED_CHARS)
         _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
         return
-    content, source = replace(given, max_chars=None).own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
+    spread = replace(given, max_chars=None)  # which is how many are read, from all over this
+    content, source = spread.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS, advice="")
 
     def features(read: str) -> Sequence[Feature]:
-        return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
+        return with_own([pattern_feature(name, regex, read) for name, regex in named_patterns], read)
 
     count = given.max_chars or READ_CHARS
     with TerminalLine() as bar:

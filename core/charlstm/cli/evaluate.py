@@ -152,7 +152,7 @@ def eval_(
             )
     if part is not None or not given.text:
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
-    ids, unknown = corpus.encoded_for(loaded.vocabulary)
+    ids, _ = corpus.encoded_for(loaded.vocabulary)
     share, by = _what_was_read(loaded, corpus, spans, part or "validation")
     read = spans or [(0, corpus.chars)]
     unknown = unknown_in(corpus, loaded.vocabulary, read)
@@ -337,7 +337,9 @@ def novelty(
             print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {name} are searched")
     units, of_text = searched_text.units, list[str]()
     report = with_known_passages(report, searched, known, min_length)
-    if corpus is not None and corpus.units:
+    if corpus is None or not corpus.units:
+        units = ()  # there are none to compare with
+    else:
         there = {corpus.text(*span): span.start for span in corpus.units}
         found = [(span, unit) for span in units if (unit := searched_text.text(*span)) in there]
         of_text = [unit for _, unit in found]

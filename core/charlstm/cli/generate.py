@@ -297,9 +297,11 @@ def _print_units(
         found = generate_units(
             model, count, length, recipe, prime=prime, known=known, unique=unique, progress=lambda n: show(n, count)
         )
+    if not found and samples is None:
+        raise GenerationError("No unit was found: what the model wrote is known or repeated")
     if len(found) < count:
         print_note(f"Only {len(found):,} of {count:,} were found: what else the model wrote is known or repeated")
-    result: GenerateResult = {"texts": found} if samples is not None or not found else {"text": found[0]}
+    result: GenerateResult = {"texts": found} if samples is not None else {"text": found[0]}
     between = "\n\n" if model.text_options.units == BLANK_LINES else "\n"
     print_result(as_json, result, between.join(map(safe_for_stdout, found)))
 

@@ -118,6 +118,8 @@ def influence(
 
     if at is not None and find is not None:
         raise click.UsageError("Give --at or --find, not both")
+    if rank and back <= FAR:
+        raise click.UsageError(f"--rank looks at characters more than {FAR} before: give --back of more")
     if rank and find is None:
         raise click.UsageError("--rank needs --find: it ranks the places of a string")
     loaded = given.open_model()

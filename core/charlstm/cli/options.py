@@ -226,6 +226,9 @@ MOST_CHARS = 10_000_000
 """Characters that a command generates, at most: they take 125 bytes each, and some 100 minutes at 2 × 256."""
 
 
+MAX_CHARS_ADVICE = ": --max-chars changes that"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelAndText:
     """What a command got that reads a text with a model."""
@@ -256,12 +259,16 @@ class ModelAndText:
         return self._open(model, self.max_chars)
 
     def own_or_start_of_text(
-        self, model: Model, own: Callable[[Run, int | None], OwnText], usual: int | None = None
+        self,
+        model: Model,
+        own: Callable[[Run, int | None], OwnText],
+        usual: int | None = None,
+        advice: str = MAX_CHARS_ADVICE,
     ) -> tuple[str, str]:
         """The text as :meth:`start_of_text` gives it, or without one that of the run which ``own`` gives, as long.
         Raises :class:`TextError` where the model is not a run."""
         if self.text:
-            return self.start_of_text(model, usual)
+            return self.start_of_text(model, usual, advice)
         run = self.run
         if run is None:
             raise TextError(f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own")
@@ -270,16 +277,16 @@ class ModelAndText:
         found = own(run, self.max_chars or usual)
         return found.text, found.words
 
-    def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
-        """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in
-        words."""
+    def start_of_text(self, model: Model, usual: int | None = None, advice: str = MAX_CHARS_ADVICE) -> tuple[str, str]:
+        """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in words.
+        Where some are left out, that is noted with ``advice``."""
         corpus = self._open(model, None)
         count = usual if self.max_chars is None else self.max_chars
         name = visible(corpus.name, keep="")
         if count is None or corpus.chars <= count:
             return corpus.text(), f"{plural(corpus.chars, 'character')} of {name}"
         if self.max_chars is None:
-            print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+            print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read{advice}")
         return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
 
     def _open(self, model: Model, max_chars: int | None) -> Corpus:

@@ -24,6 +24,7 @@ from charlstm.errors import TextError
 from charlstm.insight.sample import TEXT_CHARS
 from charlstm.line import TerminalLine
 from charlstm.runs.models import evenly_chosen
+from charlstm.text.sources import STDIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,8 @@ def report(
             asked = feature if pattern is None else pattern[0]
             explained = None
             if find is not None:
-                whole, where = given.start_of_text(loaded) if given.text else (content, source)
+                again = given.text and STDIN not in given.text  # which can be read once
+                whole, where = given.start_of_text(loaded) if again else (content, source)
                 read = prepare_prime(loaded, whole, empty_is_fine=True).text
                 places = places_of(read, find, loaded, where)
                 within = [place for place in places if place < len(content)]  # rather than in a licence at its end

@@ -632,6 +632,11 @@ def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | Non
     several = len(runs) > 1 or len(found) > 1
     if as_json and (several or results):
         print_result(True, results if several else results[0])
+    _raise_last(failures)
+
+
+def _raise_last(failures: Sequence[RunError]) -> None:
+    """Say what went wrong with some of several runs, the last of it as the error of the command."""
     for failure in failures[:-1]:
         print_note(str(failure))
     if failures:
@@ -656,10 +661,15 @@ def prune(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None
     named = [find_run(name, runs_dir) for name in dict.fromkeys(runs)]
     found = named or [run for run in folder.list_runs(runs_dir) if run.status().state == "finished"]
     rows: list[PrunedRun] = []
+    failures: list[RunError] = []
     for run in found:
         files = run.prunable()
         if files or named:
-            size = folder.prune_run(run) if yes else sum(path.lstat().st_size for path in files)
+            try:
+                size = folder.prune_run(run) if yes else sum(path.lstat().st_size for path in files)
+            except RunError as error:
+                failures.append(error)
+                continue
             rows.append({"name": run.name, "path": str(run.path), "files": len(files), "bytes": size, "pruned": yes})
     cells = [(row["name"], str(row["files"]), format_size(row["bytes"])) for row in rows]
     lines = table(("RUN", "FILES", "SIZE"), cells, right=("FILES", "SIZE"))
@@ -668,3 +678,4 @@ def prune(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None
     if not as_json:
         more = "Freed" if yes else "Would free"
         print_note(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")
+    _raise_last(failures)

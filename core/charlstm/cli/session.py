@@ -34,13 +34,13 @@ def session(file: Path, out: str | None, prose: bool, force: bool, as_json: bool
     from charlstm.generation.export import export_text
     from charlstm.generation.session_file import read
 
+    if out == STDOUT:
+        out = None
     if out is None and (prose or force):
         raise click.UsageError("--prose and --force are for the file of --out: name one")
     found = read(file)
     if found.note:
         print_note(found.note)
-    if out == STDOUT:
-        out = None
     if out is not None:
         with output_errors(out, GenerationError):
             export_text(found.text, Path(out), found.title, prose=prose, overwrite=force)

@@ -127,7 +127,7 @@ def evaluate(
     spans: Sequence[tuple[int, int]],
     limit: int | None = None,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
     """Mean loss of ``network`` over the targets of ``spans`` (start, stop) of ``ids``, in float32.
 

@@ -22,7 +22,7 @@ from charlstm.engine.kernels import candidates, runs_well
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import SettingsError
-from charlstm.system import cpu_count
+from charlstm.system import cpu_count, lower_priority
 from charlstm.text.batches import Batches
 
 
@@ -60,6 +60,8 @@ def _build_train_step(message: StartTraining, group: ProcessGroup) -> TrainStep:
             "start one process per card"
         )
     settings = message.settings.with_changes(ema_decay=None)
+    if settings.niceness is not None:
+        lower_priority(settings.niceness)
     torch.set_num_threads(settings.threads or group.threads(cpu_count()))
     config = message.config
     network = CharLSTM(config.vocab_size, config.hidden_size, config.num_layers, init="none")

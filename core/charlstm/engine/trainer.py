@@ -663,7 +663,10 @@ class Trainer:
             improved = True  # without held-out text the latest model is the one to keep
             if text.held_out:
                 before = time.perf_counter()
-                figure = evaluate(self.network, text.ids, text.held_out, self.plan.val_chars)
+                figure = evaluate(
+                    self.network, text.ids, text.held_out, self.plan.val_chars,
+                    progress=lambda *_: self._clock.count_work(),
+                )  # fmt: skip
                 self._validation_pace = (time.perf_counter() - before) / max(figure.chars, 1)
                 loss = figure.loss
                 improved = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)

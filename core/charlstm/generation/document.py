@@ -647,7 +647,8 @@ class Document:
         """A document with this state and these names of branches, without a history."""
         document = cls()
         document.state, document.names = state, {number: name[:200] for number, name in names.items() if name}
-        document._last_number = max(branch.number for branch in state.branches)
+        # a pruned branch left its name, which a new one must not get
+        document._last_number = max([branch.number for branch in state.branches] + list(document.names))
         return document
 
     @classmethod

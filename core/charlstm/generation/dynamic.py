@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import arguments
+from charlstm.errors import GenerationError
 from charlstm.generation.generate import generate_many
 from charlstm.generation.gradients import SegmentNetwork
 from charlstm.generation.recipe import Recipe
@@ -88,10 +89,13 @@ class AdaptiveModel:
 
     Raises:
         ModelError: the weights are so large that logits would not be finite.
+        GenerationError: the model reads units, each from an empty state, and this copy would carry its state on.
     """
 
     def __init__(self, model: Model, strength: float = 1.0, adaptation: Adaptation | None = None) -> None:
         model.check_computable()
+        if model.text_options.units is not None:
+            raise GenerationError("A copy of a model that was trained on units cannot learn from what it reads")
         self.model, self.adaptation = model, adaptation or Adaptation()
         self.strength = strength
         self._network = SegmentNetwork(model, self.adaptation.segment)

@@ -424,12 +424,10 @@ class Reading:
         """Advance ``count`` texts from ``position`` on."""
         place, recipe = self._place(position), self.recipe
         logits = self._logits_at(place)[None].repeat(count, 0)
-        single = self._stepper.zero_state()
-        single = self._state.repeat(1)
         keys = np.array([key_for(recipe.seed, recipe.sample + first + n) for n in range(count)], np.uint64)
         sampler = Sampler(replace(recipe.settings, mirostat=None, repetition=0.0))
         start = place if drawn_at is None else arguments.number("position", drawn_at, 0)
-        return advance(self._stepper, single.repeat(count), logits, keys, sampler, start)
+        return advance(self._stepper, self._state.repeat(count), logits, keys, sampler, start)
 
     def _place(self, position: int) -> int:
         """A position after the prime. Raises :class:`GenerationError` where the text is not read up to there."""

@@ -21,7 +21,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.colouring import MOST_CHARS, surprise_html
 from charlstm.generation.document import BranchInfo, Document
 from charlstm.generation.generate import stop_strings
-from charlstm.generation.prime import prepare_prime
+from charlstm.generation.prime import prepare_prime, read_prime
 from charlstm.generation.reading import Continuation, Reading
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import (
@@ -210,7 +210,8 @@ class Session:
         start = max(0, self.position - MOST_CHARS)
         rows = self.rows(start, self.position)
         bits = in_bits(rows["probability"])
-        bits[(rows["source"] != GENERATED) | ~read_as_themselves(rows, self.model.vocabulary.codes)] = 0
+        own = self.document.text.sources(*self._range(start, self.position)) != GENERATED
+        bits[own | ~read_as_themselves(rows, self.model.vocabulary.codes)] = 0
         before = "…" if start else self.prime[-MOST_CHARS:]
         return surprise_html(before, self.read(start, self.position), bits)
 
@@ -383,7 +384,7 @@ class Session:
             if not 0 <= position <= length:
                 raise GenerationError(f"That branch has no position {position}: it ends at {length}")
         self.document.switch(number)
-        self.reading.follow(self.document.text)
+        self._follow()
         if position is not None:
             self.rewind(position)
 
@@ -394,7 +395,17 @@ class Session:
         Raises :class:`GenerationError` if there is no such branch or it is the root.
         """
         self.document.prune(number)
-        self.reading.follow(self.document.text)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Read the current text, which after a change of branch may have another prime."""
+        document, reading = self.document, self.reading
+        if reading.fits(document.text, document.prime_length):
+            reading.follow(document.text)
+            return
+        prime = read_prime(self.model, document.text.read(0, document.prime_length))
+        self.reading = Reading(self.model, prime, reading.recipe, stepper=reading.stepper)
+        self.reading.follow(document.text)
 
     def rename(self, number: int, name: str) -> None:
         """Name the branch ``number``; the first 200 characters of ``name`` are used. Raises :class:`GenerationError` if

@@ -350,7 +350,7 @@ class OwnFile:
             self._check()
         self._lock = _locked(path)
         try:
-            _remove_leftovers(path)
+            storage.remove_leftovers(path.parent, path.name.__eq__)
         except BaseException:
             self.close()
             raise
@@ -414,13 +414,6 @@ def give_title(path: Path, title: str) -> None:
         file.close()
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove what killed programs left while they wrote the file. Only for who holds its lock."""
-    for each in path.parent.glob(f".{path.name}.*.tmp"):
-        if storage.is_leftover(each.name):
-            storage.disk.unlink(each)
-
-
 def _locked(path: Path) -> BaseFileLock | None:
     """Take the lock of a session's file. None where there are no locks, and on Windows, where an open file would keep
     its run from being renamed. Raises :class:`FileLostError` if another program has it, :class:`OSError`."""
@@ -445,7 +438,7 @@ def delete(path: Path) -> bool:
     except FileLostError:
         return False
     try:
-        _remove_leftovers(path)
+        storage.remove_leftovers(path.parent, path.name.__eq__)
         storage.disk.unlink(path)
         storage.disk.unlink(storage.lock_path(path))
     finally:

@@ -170,7 +170,7 @@ def surprise_after(model: Model, prime: str, text: str) -> npt.NDArray[np.float6
     except GenerationError:  # too few characters that it knows
         return np.empty(0)
     start = max(1, len(prepare_prime(model, prime, empty_is_fine=True).text)) if prime else 1
-    return scores.nats[start:].astype(np.float64) / math.log(2)
+    return scores.nats[start:][scores.counted[start:]].astype(np.float64) / math.log(2)
 
 
 def _mean(values: Values) -> float | None:

@@ -155,10 +155,10 @@ def _control(model: Model, named: NamedCell, text: str, stepper: Stepper) -> _Ho
 
 
 def _end_after(values: Floats, start: int) -> int:
-    """Where the feature ends first after ``start``, or else anywhere."""
+    """Where the feature ends first after ``start``, or else anywhere; one that never ends, at the end of the text."""
     ends = np.flatnonzero(np.diff(values) < 0) + 1
     later = ends[ends >= max(start, 1)]
-    return int(later[0] if len(later) else ends[-1])
+    return int([*later[:1], *ends[-1:], len(values) - 1][0])
 
 
 # -- sections ----------------------------------------------------------------------------------------------------
@@ -289,7 +289,10 @@ def _shares(
     state = stepper.zero_state(len(starts))
     found = np.empty((len(starts), length))
     for step in range(-HELD_WARM_UP, length):
-        logits = stepper.step(ids[np.maximum(starts + step, 0)], state)
+        places = starts + step
+        logits = stepper.step(ids[np.maximum(places, 0)], state)
+        if step < 0:
+            state.unpack(np.where(places >= 0, state.pack(), 0), state.matched)
         if step >= 0:
             found[:, step] = softmax(logits)[:, which]
     stepper.clamps = ()

@@ -6,7 +6,7 @@ A feature has a number for each character. It says what is true *after* that cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -61,6 +61,12 @@ def text_features(text: str) -> list[Feature]:
     found = [Feature(name, each.kind, each.compute(text)) for name, each in BUILT_IN.items() if kind in each.texts]
     half = len(text) // 2
     return [each for each in found if all(_times(part, each.kind) >= FEWEST for part in np.split(each.values, [half]))]
+
+
+def with_own(own: Sequence[Feature], text: str) -> list[Feature]:
+    """``own`` features of ``text`` and the built-in ones, but for those that have the name of one of ``own``."""
+    names = {each.name for each in own}
+    return [*own, *(each for each in text_features(text) if each.name not in names)]
 
 
 def unit_features(text: str, units: str | None) -> list[Feature]:

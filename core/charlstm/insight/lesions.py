@@ -236,6 +236,8 @@ def measure_lesions(
 
 
 def _ids(model: Model, text: str, least: int) -> Ids:
+    if model.text_options.units is not None:  # whose state is emptied at each, which is not done here
+        raise GenerationError("Silencing cells is not measured for a model that was trained on units")
     prepared = prepare_prime(model, text, empty_is_fine=True)
     if prepared.known < least:
         raise GenerationError(

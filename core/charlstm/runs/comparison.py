@@ -72,12 +72,19 @@ def differences(runs: Sequence[ComparedRun]) -> list[Difference]:
 def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
     """Everything that :func:`differences` looks at, also what is the same in all runs."""
     facts: list[dict[str, object]] = []
-    for each, text in zip(runs, text_names([each.spec for each in runs]), strict=True):
+    texts = text_names([each.spec for each in runs])
+    fingerprints = [each.spec.corpus.get("fingerprint") for each in runs]
+    # where names do not tell the texts apart; it is not known of a run of 0.1
+    tells = len({*texts}) == 1 and None not in fingerprints and len({*fingerprints}) > 1
+    validated = len({each.spec.validation_name for each in runs}) > 1
+    for each, text, fingerprint in zip(runs, texts, fingerprints, strict=True):
         options = each.spec.corpus.get("options")
         started = each.series.started
         facts.append(
             {
                 "text": text,
+                **({"fingerprint of the text": fingerprint} if tells else {}),
+                **({"validated on": each.spec.validation_name} if validated else {}),
                 "preset": each.spec.preset,
                 "started from": each.spec.started_from or None,
                 "kernel": None if started is None else started.kernel,
@@ -183,12 +190,11 @@ def loss_at(curve: Curve, x: float) -> float:
 
 def _per_step(each: ComparedRun, axis: Axis) -> float:
     """How much of ``axis`` a training step is; 1 for the axes that the series has itself."""
-    last = each.series.last_step
     if axis == "characters":
         rows, length = each.spec.batch
         return float(rows * length)
     if axis == "epochs":
-        return last.epoch / last.step if last is not None and last.step else 0.0
+        return each.series.epochs(1) or 0.0
     return 1.0
 
 

@@ -185,9 +185,9 @@ class HeartbeatRecord(RunFigures):
 
     def to_bytes(self) -> bytes:
         """JSON of exactly ``HEARTBEAT_BYTES`` bytes. A message that is too long is cut."""
-        message = self.message
+        message, read_by = self.message, self.read_by and self.read_by[:100]  # which may come from any model file
         while True:
-            values = {"format": 1, **plain(self), "planned": self.planned_steps, "message": message}
+            values = {"format": 1, **plain(self), "planned": self.planned_steps, "message": message, "read_by": read_by}
             del values["planned_steps"]  # its name in the file is another
             words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             # file names in messages may contain lone surrogates, for which JSON and Python have the same escape

@@ -286,7 +286,11 @@ class _Training:
     def _trainer_events(self) -> Iterator[Event]:
         """Read the text, load torch, build the trainer and run it."""
         state, warning = load_state(self._run)
-        warnings = self._warnings + ([] if warning is None else [warning])
+        warnings = list(self._warnings)
+        if warning is not None:
+            warnings.append(warning)
+            # the good one takes the place of the damaged one, which the next checkpoint would put into its place
+            self._recorder.retry(lambda: storage.disk.rename(self._run.previous_state_path, self._run.state_path))
         corpus, record = self._open_corpus()
         self._heartbeat.update(message="loading torch")
         system.prepare_for_torch()

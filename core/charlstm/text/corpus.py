@@ -44,7 +44,7 @@ from charlstm.text.sources import (
     stamps_of,
 )
 from charlstm.text.sources import ReadProgress as ReadProgress
-from charlstm.text.unit_kinds import kind_of_units
+from charlstm.text.unit_kinds import kind_of_units, prefix
 from charlstm.text.units import merged, own_spans, parts_of_units, reading_spans, unit_edges
 from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
 
@@ -168,6 +168,14 @@ class Corpus:
                 f"{self.name} has no units: no line of it begins with {visible(self.options.units)}; choose lines, "
                 "blank-lines or another beginning, or read it as one text"
             )
+        if self.validation is not None:
+            if len(found[1]) < 2:
+                raise TextError(
+                    f"{self.validation.name} has no units: no line of it begins with {visible(self.options.units)}; "
+                    "choose another text to validate on"
+                )
+            # what stands before its first unit is not trained on, as a part of the unit before it
+            found[1][0] = self.text_chars + len(prefix(self.options.units))
         return np.concatenate([found[0][:-1], found[1]])
 
     @cached_property

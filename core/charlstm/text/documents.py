@@ -303,7 +303,8 @@ def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
     for item in items.values():
         if "nav" in item.get("properties", "").split():
             nav = _within(path, item)
-            pages |= {_within(nav, link): _marked(_types(link)) for link in _find(book.page(nav), "a")}
+            marks = ((_within(nav, link), _marked(_types(link))) for link in _find(book.page(nav), "a"))
+            pages |= {page: mark for page, mark in marks if mark is not None}  # a plain link takes no mark away
             pages[nav] = _CONTENTS
     encrypted = set()  # fonts often are, whose looks do not matter here
     if (listed := "META-INF/encryption.xml") in book.names:

@@ -300,13 +300,15 @@ def _sample(spans: Sequence[Span], chars: int) -> tuple[list[Span], bool]:
     total = sum(stop - start for start, stop in spans)
     if total <= chars:
         return list(spans), False
+    size, edges = max(1, chars // _PIECES), np.cumsum([0, *(stop - start for start, stop in spans)])
     pieces = []
-    for start, stop in spans:
-        number = max(1, round(_PIECES * (stop - start) / total))
-        size = max(1, int(chars * (stop - start) / total / number))
-        pieces += [
-            Span(at, min(at + size, stop)) for at in (start + (stop - start) * i // number for i in range(number))
-        ]
+    for at in (total * number // _PIECES for number in range(_PIECES)):  # as if one span followed the other
+        which = int(np.searchsorted(edges, at, "right")) - 1
+        while which < len(spans) and edges[which] < at + size:
+            low, high = max(at, int(edges[which])), min(at + size, int(edges[which + 1]))
+            shift = spans[which].start - int(edges[which])
+            pieces.append(Span(low + shift, high + shift))
+            which += 1
     return pieces, True
 
 
@@ -321,7 +323,7 @@ class _Figures:
 
 
 def _cached_figures(corpus: Corpus, split: TextSplit) -> _Figures:
-    name = f"bits and share {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
+    name = f"bits and share of a sample {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
     cached = cache.find_figures(corpus.fingerprint, name)
     with contextlib.suppress(TypeError, ValueError):  # it is damaged
         if cached is not None:

@@ -7,7 +7,8 @@ import time
 from charlstm.training.progress import Progress
 
 LONGEST_GAP = 10.0
-"""Seconds between two counts that are work whatever a step takes: loading a state, measuring, a validation."""
+"""Seconds between two counts that are work whatever a step takes: loading a state, measuring, a piece of a
+validation."""
 
 LONGEST_GAP_STEPS = 20
 """And so many usual steps beside them. What is longer was a suspension (SIGSTOP, Ctrl-Z, a frozen container), which no

@@ -111,7 +111,9 @@ class Settings:
         option=True,
     )
     patience: int | None = setting(
-        None, "stop after this many validations without improvement, unless it was lengthened; none: never", low=1
+        None,
+        "stop after this many validations without improvement, unless it had ended and was extended; none: never",
+        low=1,
     )
 
     optimizer: Optimizer = setting("adamw", "Adam, as in the reference script, or AdamW", group="Optimiser", fixed=True)

@@ -128,6 +128,9 @@ export fox - --to folder | cannot be written to standard output
 export fox x.net --out y.net | Name the file once
 influence no-such-run data/fox.txt --find '' | at least one character
 influence fox data/fox.txt --rank | --rank needs --find
+influence fox data/fox.txt --rank --find dog --back 10 | give --back of more
+cells fox data/fox.txt --feature x=a --feature x=b | the same name
+session no-such.json --out - --force | --prose and --force are for the file of --out
 influence fox data/fox.txt --find dog --at 5 | not both
 context fox --encoding utf-8 | needs a TEXT
 presets --set lr=1 | Name a TEXT

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.errors import GenerationError
+from charlstm.generation import generate
+from charlstm.insight.lesions import measure_lesions
+from charlstm.library import load_model
 from command_line import TINY, Cli
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("names")]
@@ -49,12 +53,24 @@ def test_novelty_counts_known_units(cli: Cli) -> None:
     assert f"2 of 3 units are in names.txt: {NAMES[0]}, {NAMES[1]}" in cli("novelty", "new.txt", "--model", "names")[0]
 
 
+def test_that_no_unit_was_found_is_an_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "generate_units", lambda *_, **__: [])
+    assert "No unit was found" in cli.error("generate", "names", "--until", "unit", "--new")
+    assert cli.json("generate", "names", "--until", "unit", "--new", "--samples", "2") == {"texts": []}
+
+
+def test_cells_are_not_silenced_where_the_state_is_emptied_at_each_unit(cli: Cli) -> None:
+    with pytest.raises(GenerationError, match="a model that was trained on units"):
+        measure_lesions(load_model("names"), "".join(NAMES), [(1, 1)])
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
         ("generate fox --until unit", "not trained on units"),
         ("generate names --new", "--new needs --until unit"),
         ("generate names --until unit --show-probs", "cannot be combined"),
+        ("eval names --dynamic", "trained on units cannot learn"),
         ("stats names.txt --split-units lines --lines auto", "keeps its lines"),
         ("stats names.txt --split-units X:", "no line of it begins with X:"),
     ],

@@ -399,6 +399,16 @@ def test_final_validation_takes_a_tenth_of_the_time_or_the_loss_stays_an_estimat
     assert clock.now <= 60 * 1.025, "the end is not moved for less than a fiftieth"
 
 
+def test_time_limit_holds_where_each_validation_takes_a_minute(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 0.5)
+    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, 0.3))
+    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=10.0, calibrate=False)
+    trained(corpus, settings, make_plan(planned_steps=600, val_every=50, snapshot_steps=(0,)))
+    assert clock.now < 600 * 1.15
+
+
 def test_final_validation_that_becomes_slow_is_given_up(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

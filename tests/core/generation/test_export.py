@@ -19,9 +19,11 @@ from charlstm.generation.export import (
     to_markdown,
     to_plain_html,
     to_plain_markdown,
+    to_prose,
     to_text,
     to_tree_html,
 )
+from charlstm.generation.rows import TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 
@@ -133,6 +135,15 @@ def test_prose_has_its_lines_joined_to_paragraphs(model, tmp_path):
     path = tmp_path / "story.txt"
     export_session(session, path, prose=True)
     assert path.read_text() == "abca b b a\n\nc ab\n  b\n"
+    assert to_prose("a self-\ncontrol and word--\nnext -\nlast") == "a self-control and word--next - last"
+
+
+def test_text_that_was_typed_where_the_same_had_been_generated_is_the_users(model):
+    session = Session(model, "abc", seed=1)
+    text = play(session, 3)
+    session.document.erase(3)
+    session.document.insert(text, TYPED)
+    assert "Written with" in to_html(session)
 
 
 def test_exports_name_clamps_exactly(model):

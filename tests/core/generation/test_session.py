@@ -120,6 +120,21 @@ def test_choosing_another_character_begins_a_branch_and_keeps_the_old_one(model)
     assert play(session, 50) == text[100:]
 
 
+def test_branch_with_another_prime_is_read_from_that(model):
+    session = Session(model, "abc", seed=3)
+    text = play(session, 20)
+    document = session.document
+    document.replace(1, 1, "h")
+    document.branch_off(14, "j", TYPED, kind="branching off")
+    number = document.state.branch
+    document.undo()
+    document.undo()
+    session.reading.follow(document.text)
+    session.switch(number)
+    assert session.prime + session.read() == "ahbc" + text[:10] + "j"
+    assert len(session.rows()) == len(session)
+
+
 def test_typed_text_has_statistics_and_unknown_characters_are_counted(model):
     session = Session(model, "ab")
     assert session.type("ca\r\nbZ€Z") == {"Z": 2, "€": 1}

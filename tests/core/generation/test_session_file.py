@@ -339,6 +339,12 @@ def test_leftovers_of_a_killed_program_are_removed_by_the_next_writer(tmp_path: 
     leftover.write_text("half")
     OwnFile(path, read(path).stamp).close()
     assert not leftover.exists()
+    path, leftover, others = (tmp_path / name for name in ("[a].json", ".[a].json.1.2.tmp", ".a.json.1.2.tmp"))
+    write(path, state_of(played()))
+    leftover.write_text("half")
+    others.write_text("half")
+    OwnFile(path, read(path).stamp).close()
+    assert (leftover.exists(), others.exists()) == (False, True)
 
 
 def test_file_is_deleted_with_its_lock_unless_it_is_open(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from charlstm.insight.duel import (
     bits_after,
     in_words,
     repeated_chars,
+    surprise_after,
     text_figures,
     to_html,
     to_markdown,
@@ -28,6 +29,7 @@ def test_bits_are_those_of_the_text_after_its_prime():
     scores = score(model, "The sea was calm")
     assert bits_after(model, "The sea", " was calm") == pytest.approx(scores.nats[7:].mean() / 0.6931472, rel=1e-5)
     assert bits_after(model, "", "你好") is None
+    assert len(surprise_after(model, "The sea", " was 你calm")) == len(" was calm")
 
 
 def test_a_verdict_has_the_other_models_bits_only_if_it_is_another():

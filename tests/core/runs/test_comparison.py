@@ -43,6 +43,25 @@ def test_only_what_differs_is_listed(tmp_path: Path) -> None:
     assert [(each.name, each.values[1]) for each in found] == [("lr", 0.5)]
 
 
+def test_texts_of_one_name_that_are_not_the_same_differ(tmp_path: Path) -> None:
+    runs = [read_run(record(tmp_path, "finished", name=name, steps=10).run) for name in ("one", "two")]
+    texts = ({"fingerprint": "a", "validation": {"name": "other.txt"}}, {"fingerprint": "b"})
+    compared = [
+        replace(each, spec=replace(each.spec, corpus=dict(each.spec.corpus) | text))
+        for each, text in zip(runs, texts, strict=True)
+    ]
+    found = {each.name: each.values for each in differences(compared)}
+    assert found == {"fingerprint of the text": ("a", "b"), "validated on": ("other.txt", None)}
+
+
+def test_epochs_of_a_run_that_has_gone_back_are_those_of_its_steps(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "stopped", name="one", steps=30)
+    log = EventLog(recorded.run.events_path)
+    log.append(Resumed(step=25))
+    log.close()
+    assert run_curves(read_run(recorded.run), "epochs").raw.x[-1] > 0
+
+
 def compared_with(folder: Path, *events: Event) -> tuple[list[str], list[float]]:
     """What a run of 30 steps with these events was changed to on the way, and the steps at which its rate was."""
     recorded = record(folder, "stopped", name="one", steps=30)

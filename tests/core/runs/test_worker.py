@@ -532,6 +532,7 @@ def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: Run, 
     assert made[0].state.step == 10
     assert isinstance(events[1], Warned)
     assert "the one before it, at step 10" in events[1].message
+    assert load_state(run)[1] is None  # which the next checkpoint keeps, and not the damaged one
 
 
 def test_resume_names_the_commands_that_a_killed_worker_had_not_read(run: Run, train: Train) -> None:

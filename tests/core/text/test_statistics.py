@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from charlstm.fields import plain
 from charlstm.text import cache, statistics
-from charlstm.text.corpus import Corpus, open_corpus
+from charlstm.text.corpus import Corpus, Span, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import MAX_ORDER, NGrams, describe, parts_differ
+from charlstm.text.statistics import MAX_ORDER, NGrams, _sample, describe, parts_differ
 from random_examples import examples
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
@@ -132,6 +132,16 @@ def test_bits_of_large_texts_are_sampled(monkeypatch: pytest.MonkeyPatch) -> Non
     assert part.bits["order 1"] == pytest.approx(whole.bits["order 1"], abs=0.1)
     monkeypatch.setattr("charlstm.text.statistics.XZ_BYTES", 20_000)
     assert describe(corpus).sampled
+
+
+def test_sample_of_many_short_spans_is_of_whole_ones_from_all_over() -> None:
+    spans = [Span(20 * number, 20 * number + 9) for number in range(10_000)]
+    sample, is_part = _sample(spans, 9_000)
+    assert is_part
+    assert sum(stop - start for start, stop in sample) == pytest.approx(9_000, rel=0.05)
+    assert sum(stop - start == 9 for start, stop in sample) > 0.9 * len(sample)
+    assert (sample[0].start, sample[-1].stop > 0.95 * spans[-1].stop) == (0, True)
+    assert _sample([Span(5, 100_005)], 1_000)[0][1].start > 1_000
 
 
 def test_describe_without_held_out_part_has_no_bits() -> None:

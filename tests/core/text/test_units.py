@@ -97,6 +97,20 @@ def test_units_stay_in_their_part_when_others_are_added() -> None:
     assert len(set(held_out) & set(held_out_then)) > 0.8 * len(set(held_out))
 
 
+def test_text_to_validate_on_is_not_trained_on_before_its_first_unit(tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("% made by hand\n\nX:9\ndef\n")
+    tunes = "".join(f"X:{number}\nabc\n\n" for number in range(20))
+    options = TextOptions(units="X:")
+    corpus = open_corpus(text=tunes, options=options, validation=other)
+    split = corpus.split(0.1)
+    assert "hand" not in "".join(corpus.text(*span) for span in split.train)
+    assert "def" in "".join(corpus.text(*span) for span in split.held_out)
+    other.write_text("no tune\n")
+    with pytest.raises(TextError, match=r"other.txt has no units: no line of it begins with X:"):
+        _ = open_corpus(text=tunes, options=options, validation=other).unit_edges
+
+
 def test_split_of_equal_units_leaves_something_to_train_on() -> None:
     text = TrainingText.of(corpus := corpus_of("same\n" * 30, "lines"), corpus.vocabulary, 0.1, "tail")
     assert text.train

@@ -15,7 +15,7 @@ from charlstm.training.progress import Progress
     ("seconds", "counts"),
     [
         (1.0, 1.0),
-        (29.0, 29.0),  # a validation, or steps that other programs slow down
+        (29.0, 29.0),  # a piece of a validation, or steps that other programs slow down
         (3600.0, 30.0),  # suspended: 10 s and 20 steps of a second at most
     ],
 )

@@ -201,7 +201,7 @@ def remember(source: str, name: str, chars: int) -> None:
 def _given_text(source: str, remote: Mapping[str, RemoteText]) -> ListedText | None:
     """The text of the command line; ``None`` for one that can be fetched and is not here."""
     path = Path(os.path.expanduser(source))
-    if source == path.name and not path.exists():
+    if source == path.name and not os.path.exists(path):
         for builtin in builtins():
             if builtin.name == source:
                 return ListedText(source, source, chars=builtin.chars)
@@ -228,7 +228,7 @@ def _recent(sources: Iterable[str], known: set[str]) -> tuple[ListedText, ...]:
             break
         if source not in known and source not in found and os.path.isabs(source):
             path = Path(source)
-            if path.exists():
+            if os.path.exists(source):  # Path.exists raises for a folder that is closed to the user
                 found[source] = ListedText(source, path.name, octets=_octets(path))
     return tuple(found.values())
 

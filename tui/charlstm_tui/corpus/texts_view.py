@@ -131,7 +131,7 @@ class TextsView(View):
         """The mode came on screen."""
         if self.texts.sections:  # files may have changed meanwhile
             self.reload()
-            if not any(each.group == "read" and each.is_running for each in self.workers if each.node is self):
+            if not self.works_at("read"):
                 self.show_current()
 
     # ---- the list

@@ -8,6 +8,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
 
 from charlstm.display import plural, shell_command, visible
@@ -51,8 +52,12 @@ class DetailsPane(VerticalScroll, can_focus=True):
     def watch_bits(self) -> None:
         self._update()
 
+    class Resized(Message):
+        """Other runs may fit beside each other."""
+
     def on_resize(self, event: events.Resize) -> None:
         self._update()
+        self.post_message(self.Resized())
 
     @property
     def _width(self) -> int:

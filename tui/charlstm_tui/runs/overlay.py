@@ -105,6 +105,7 @@ class OverlayPane(View):
 
     # ---- what is shown
     def watch_paths(self) -> None:
+        self.selected = None
         self._read()
 
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
@@ -206,6 +207,7 @@ class OverlayPane(View):
     def _show_setting(self, setting: SettingAxis) -> None:
         """Draw the best loss of each run, as its letter, at its value of a setting, and a line through the lowest of
         those that are finished: others have learnt less."""
+        self.chart.set_view(x_name=self._axis_name)  # which has the values of these runs
         points, drawn = [], []
         for number, (view, details) in enumerate(self._drawn):
             if (best := view.status.best_val) is None:

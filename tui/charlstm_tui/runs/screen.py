@@ -47,7 +47,9 @@ class RunsScreen(ModeScreen):
         """Show the curves of these runs."""
         from charlstm_tui.runs.overlay import OverlayPane  # brings numpy, which the table does not need
 
-        overlay = self.views.setdefault(OVERLAY, OverlayPane(self._details, id=OVERLAY))
+        if OVERLAY not in self.views:
+            self.views[OVERLAY] = OverlayPane(self._details, id=OVERLAY)
+        overlay = self.views[OVERLAY]
         assert isinstance(overlay, OverlayPane)
         await self.open_view(OVERLAY)
         overlay.paths = paths

@@ -227,6 +227,11 @@ class TableView(RunActions):
             self._update_details()
         self.post_message(self.Changed())
 
+    @on(DetailsPane.Resized)
+    def _details_resized(self) -> None:
+        if self.comparing:
+            self._update_details()
+
     @work(exclusive=True, group="details")
     async def _update_details(self) -> None:
         """Show what is known of the run at the cursor, or of those that are compared, and again once they are read."""
@@ -371,14 +376,14 @@ class TableView(RunActions):
 
     def do_note(self) -> None:
         if run := self.run:
-            before, done = " ".join(run.notes.note.split("\n")), f"The note on {run.name} is saved."
+            before, done = run.notes.note, f"The note on {run.name} is saved."
 
             def typed(note: str) -> object:
                 change = partial(change_notes, run.run, lambda now: replace(now, note=note.strip()))
                 return None if note == before else self.attempt(change, done)
 
             about = f"on {run.name}. The filter note=WORD finds it."
-            ask(self, PromptDialog("A note", about, before, wide=True), typed)
+            ask(self, PromptDialog("A note", about, before, wide=True, lines=True), typed)
 
     def do_delete(self) -> None:
         run = self.run

@@ -357,11 +357,11 @@ SHORTEST_NAME = 8
 LONGEST_NAME = max(len(name) for name, _ in BASELINE_NAMES.values())
 
 
-def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunView], text: str) -> list[LossToBeat]:
-    """The simple models' losses and those of the best earlier runs on ``text``, the worst first. Runs that are no
-    better than the letter frequencies are left out: every run beats them."""
+def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunView]) -> list[LossToBeat]:
+    """The simple models' losses and those of the best of ``runs``, which are of the same text, the worst first. Runs
+    that are no better than the letter frequencies are left out: every run beats them."""
     useless = dict(baselines).get("order 0", math.inf)
-    earlier = [view for view in runs if view.text == text and (view.status.best_val or math.inf) < useless]
+    earlier = [view for view in runs if (view.status.best_val or math.inf) < useless]
     earlier.sort(key=lambda view: view.status.best_val or 0)
     found = [LossToBeat(label, nats) for label, nats in baselines]
     found += [

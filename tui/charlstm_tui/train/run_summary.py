@@ -126,7 +126,7 @@ def _small(series: RunSeries, line: CurveName, wanted: bool) -> Curve | None:
 def progress(view: RunView | None) -> tuple[RunProgress, str]:
     """How far the run is, for the progress line, and the CSS class of that: none, ``-held``, ``-done``, ``-broken``."""
     if view is None:
-        return RunProgress(None, words="starting"), ""
+        return RunProgress(None), ""
     status = view.status
     state, mark = status.state, STATE_MARKS[status.state]
     worked = status.work_seconds or None

@@ -42,6 +42,9 @@ class TrainScreen(ModeScreen):
                 app.attach(last.path, show=False, play=app.model is None)
         self.setup.show_text(app.corpus)
 
+    def dialog_closed(self) -> None:
+        """Nothing has changed meanwhile."""
+
     def watch_run_path(self, path: Path | None) -> None:
         """Show another run, or the settings for a new one."""
         self.minimize()

@@ -198,7 +198,11 @@ class SetupPane(View):
             raise
         if self._start_when_read and self.state.ready:
             self._start_when_read = False
-            self.do_start()
+            if self.state.live and not self.screen.is_current:  # a dialog would take the keys for what is shown
+                self.say(f"The text is read: {key_of('train.start')} starts.", stays=True)
+                self._measure()
+            else:
+                self.do_start()
         elif self.state.ready:
             self._measure()
 
@@ -480,8 +484,9 @@ def plan_rows(state: Setup) -> Content:
 def loss_bars(state: Setup, runs: Sequence[RunView], bits: bool, width: int) -> Content:
     """Simple models and earlier runs of this text as bars, the worst first. Not the runs alone, while the simple models
     are counted: it is not known yet which are useless."""
-    name, counted = "" if state.corpus is None else state.corpus.name, state.references
-    losses = [] if counted is None else losses_to_beat(counted, runs, name)
+    corpus, counted = state.corpus, state.references
+    on_text = [run for run in runs if corpus and (run.text, run.sources) == (corpus.name, (corpus.source,))]
+    losses = [] if counted is None else losses_to_beat(counted, on_text)
     if not losses:
         if state.facts is None or state.problem:
             return Content("")

@@ -98,7 +98,13 @@ class WatchView(RunActions):
 
     @property
     def opens(self) -> bool:
-        return super().opens or (self.run_path is not None and self.run is None)
+        return super().opens or (self.run_path is not None and self.run is None and not self.is_gone)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the run was deleted or renamed by another program."""
+        path = self.run_path
+        return path is not None and self.run is None and self.runs_state.attached == path and not Run(path).exists()
 
     def has(self) -> dict[str, bool]:
         run = self.run
@@ -162,6 +168,8 @@ class WatchView(RunActions):
         late = last is not None and last.command == "more" and run is not None and run.status.validated is not None
         when = "after the final validation" if late else "between two steps"
         remark = f"Asked to {command_words(last)}; it acts {when}." if last is not None else ""
+        if self.is_gone:
+            remark = f"{path.name} is not there any more: it was deleted or renamed elsewhere."
         ended = attached.unplayable, attached.stateless
         self.pane.shown = ShownRun(runs_state, attached.spec, self.bits, attached.references, remark, *ended)
 
