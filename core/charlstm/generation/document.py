@@ -521,6 +521,9 @@ class Document:
         known = {branch.number for branch in step.state.branches}
         began = tuple(branch for branch in here.branches if branch.number not in known)
         self.state = replace(step.state, branches=step.state.branches + began)
+        left = next((each.text for each in here.branches if each.number == step.state.branch), Text())
+        if here.branch != step.state.branch and left.starts_with(step.state.text):
+            self._way = left  # what the branch that was begun had left stays, as when it was begun
         return step.kind
 
     def redo(self) -> str:

@@ -302,6 +302,17 @@ def test_generating_the_same_after_undo_is_the_same_branch_and_something_else_an
     assert (document.text.read(), document.branch) == ("abcdefx", 1)
 
 
+def test_each_continuation_that_was_undone_stays_as_a_branch():
+    document = Document("T ")
+    for text in ("abc", "xyz", "pqr"):
+        document.begin_generating()
+        document.generate(text)
+        document.undo()
+    document.begin_generating()
+    document.generate("last")
+    assert sorted(branch.text.read() for branch in document.branches.values()) == ["T abc", "T last", "T pqr", "T xyz"]
+
+
 def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back():
     document = played(10)
     document.branch_off(8, "x", kind="choosing")
