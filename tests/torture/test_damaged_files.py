@@ -62,6 +62,7 @@ from small_training import MemoryStore, make_plan
 pytestmark = [
     pytest.mark.torture,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and makes devices and pipes"),
+    pytest.mark.filterwarnings("ignore:Duplicate name"),  # of a zip archive that is damaged so
 ]
 CASES = 24
 """So many times --times."""
