@@ -19,7 +19,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
@@ -152,13 +151,6 @@ class CellsView(ReadingView):
 
     lesions: reactive[bool] = reactive(False, init=False)
     """Whether the text is coloured by how much worse the model is without the cell."""
-
-    class Step(Message):
-        """What the cells did in another model of the run, to be added to ``history`` unless another one is shown."""
-
-        def __init__(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
-            super().__init__()
-            self.found, self.history = found, history
 
     def __init__(self, desk: Desk, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
         super().__init__(desk, insight, id=id)
@@ -525,16 +517,14 @@ class CellsView(ReadingView):
             return
 
         def tell(found: CellsAtStep) -> None:
-            self.post_message(self.Step(found, history))
+            self.call_later(self._add_step, found, history)
 
         await self.insight.through_training(state.facts.run, self._source.text(), self._start, named, self.cell, tell)
 
-    @on(Step)
-    def _step_found(self, event: Step) -> None:
-        event.stop()
-        known = {found.step for found in self.history}
-        if event.history is self.history and event.found.step not in known:
-            self.history.append(event.found)
+    def _add_step(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
+        """Add what the cells did in another model of the run to ``history``, unless another one is shown."""
+        if history is self.history and found.step not in [each.step for each in history]:
+            history.append(found)
             self.step = len(self.history) - 1
             self._draw_cell()
 

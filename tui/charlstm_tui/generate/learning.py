@@ -57,8 +57,9 @@ class Learning:
         elif self._view.view_name == "write" and not self._is_learning and abs(state.size - self._read) >= AGAIN_AFTER:
             self._begin(self._strength)
 
-    def show_progress(self, share: float) -> None:
+    def _show_progress(self, share: float) -> None:
         self._share = share
+        self._view.post_message(self._view.Changed())
 
     def do_learn_written(self) -> None:
         """Let a copy that learns from the text suggest; then one that learns more; after the last, the model again."""
@@ -94,7 +95,7 @@ class Learning:
         if state is None or model is None or text_view is None:
             return
         text = text_view.text()
-        tell = self._view.progress_teller("learning")
+        tell = self._view.progress_teller(self._show_progress)
         self._share, self._read = 0.0, state.size
 
         async def learn() -> None:

@@ -41,7 +41,6 @@ from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, sp
 from charlstm_tui.generate.session_files import SessionFiles
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.suggestion_list import SuggestionList
-from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.generate.writing import Writing
 from charlstm_tui.player.desk import Desk
@@ -855,12 +854,6 @@ class PlayView(ExplainingView):
         if self.writing:
             event.stop()
             self._writing.paste(event.text)
-
-    @on(GenerateView.Progress)
-    def _learning_goes_on(self, event: GenerateView.Progress) -> None:
-        event.stop()
-        self._learning.show_progress(event.share)
-        self.post_message(self.Changed())
 
     @on(SuggestionList.Picked)
     def _suggestion_picked(self, event: SuggestionList.Picked) -> None:

@@ -14,7 +14,6 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
@@ -84,16 +83,6 @@ FIGURES_INTERVAL = 0.25
 composes everything between it and the text anew with each."""
 
 
-class Call(Message):
-    """Something to do on the message loop, from another thread."""
-
-    bubble = False
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        super().__init__()
-        self.act = act
-
-
 class GenerateScreen(ModeScreen):
     """The mode: a bar with the views and the model, a view, and a status line."""
 
@@ -110,9 +99,9 @@ class GenerateScreen(ModeScreen):
         super().__init__()
         self._desks: dict[int, Desk] = {}
         self.model_thread = ModelThread(
-            lambda number, batch: self.post_message(Call(lambda: self._desks[number].take(batch)))
+            lambda number, batch: self._do_later(lambda: self._desks[number].take(batch))
         )
-        self.saver = SessionSaver(lambda: self.post_message(Call(lambda: self.desk.saving_changed())))
+        self.saver = SessionSaver(lambda: self._do_later(lambda: self.desk.saving_changed()))
         self.insight = InsightJobs()
         config = self.charlstm.config
         # "surprise" is left to the view, which has marks instead where the terminal has no colours for it
@@ -312,17 +301,22 @@ class GenerateScreen(ModeScreen):
         desk = self._desks[number] = Desk(
             self.model_thread, number, display, partial(self._changed, changed), saver=saver, known=self._loaded_models,
             spawn=lambda job: self.run_worker(job, group=f"open {number}"),
-            post=lambda act: self.post_message(Call(act)),
+            post=self._do_later,
         )  # fmt: skip
         return desk
 
     def _loaded_models(self) -> list[LoadedModel]:
         return [desk.about.loaded for desk in self._desks.values() if desk.about is not None]
 
-    def on_call(self, event: Call) -> None:
-        if not self.detached:
-            with self.app.batch_update():
-                event.act()
+    def _do_later(self, act: Callable[[], object]) -> None:
+        """Do something on the message loop. Other threads may call this."""
+
+        def do() -> None:
+            if not self.detached:
+                with self.app.batch_update():
+                    act()
+
+        self.call_later(do)
 
     def _changed(self, changed: Callable[[Played], object], played: Played) -> None:
         """Show how a text is now; the thread goes on when it is drawn."""
