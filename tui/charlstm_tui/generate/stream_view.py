@@ -247,12 +247,15 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         if text and text != self._text_layout.text(position, position + self._suggested):
             self._change(position, position + self._suggested, text, position, len(text))
 
-    def mark_copied(self, start: int, stop: int, copied: bool = True) -> None:
-        """Mark a stretch as standing word for word in the training text, or no longer."""
-        for position in range(start, min(stop, self._length)):
-            bits = self._marks[position]
-            self._marks[position] = bits | COPIED if copied else bits & ~COPIED
-        self.repaint()
+    def mark_copied(self, passages: Iterable[tuple[int, int]]) -> None:
+        """Mark these stretches, and no others, as standing word for word in the training text."""
+        marks = np.frombuffer(self._marks, np.uint16)
+        before = marks.copy()
+        marks &= np.uint16(0xFFFF ^ COPIED)
+        for start, stop in passages:
+            marks[start:stop] |= np.uint16(COPIED)
+        if not np.array_equal(marks, before):
+            self.repaint()
 
     def _change(self, start: int, stop: int, text: str, suggested_at: int, suggested: int) -> None:
         """Put ``text`` in the layout from ``start`` to ``stop``. Then so many characters at ``suggested_at`` are the
