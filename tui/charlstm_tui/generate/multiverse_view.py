@@ -58,8 +58,6 @@ WIDEST_CELL = 4
 """Columns of a character of a continuation, at most: further apart its letters are no longer read as a word."""
 FIGURE = 7
 """Columns of a probability after a continuation, with the space before it."""
-CHARS = 10
-"""Next characters that are listed, at most."""
 SHADES = (0.01, 0.05, 0.2)
 """From these probabilities on, a block has the next darker shade."""
 
@@ -236,7 +234,6 @@ class MultiverseView(GenerateView):
         self._model: Model | None = None
         self._place: int | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
-        self._words_shown = 0  # lines of the last next words
         self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
@@ -245,7 +242,6 @@ class MultiverseView(GenerateView):
             yield ContinuationBlocks(id="multiverse-blocks")
             with Vertical(id="multiverse-side", classes="view-side"):
                 yield Static(id="multiverse-words")
-                yield Static(id="multiverse-chars")
                 yield MultiverseKey(self, id="multiverse-key")
 
     # ---- for the screen
@@ -388,7 +384,6 @@ class MultiverseView(GenerateView):
         self.blocks.show(root, self.path, self.followed())
         self._draw_head()
         self._draw_words()
-        self._draw_chars()
         self.query_one(MultiverseKey).refresh(layout=True)
         self.post_message(self.Changed())
 
@@ -438,10 +433,8 @@ class MultiverseView(GenerateView):
         begun = word_at_end(text)
         before = _shown(text.removesuffix(begun))[-max(1, width - len("NEXT WORDS …")) :]
         lines = [Content.assemble(("NEXT WORDS", "bold $quiet"), (f" …{before}", "$quiet"))]
-        if self.words is None:  # as high as the last words, so that what is below stays where it is
-            lines += [Content.styled("…", "$quiet"), *[Content("")] * (self._words_shown - 1)]
-        else:
-            self._words_shown = len(self.words)
+        if self.words is None:
+            lines.append(Content.styled("…", "$quiet"))
         space = width - 7
         words = [visible(begun + each.word, keep="") for each in self.words or ()]
         longest = max(map(cell_len, words), default=0)
@@ -455,21 +448,6 @@ class MultiverseView(GenerateView):
                     (share.ljust(space - size - 1), "$kept"), percent(each.probability).rjust(7),
                 )
             )  # fmt: skip
-        panel.update(Content("\n").join(lines))
-
-    def _draw_chars(self) -> None:
-        """The characters that may follow the chosen continuation, with both probabilities, where there are rows."""
-        panel = self.query_one("#multiverse-chars", Static)
-        at = self.path[-1] if self.path else self.root
-        if at is None or not at.children or not self.screen.has_class("-tall"):
-            panel.update(Content(""))
-            return
-        titles = f"{'conditional':>14}{'joint':>9}"
-        lines = [Content(""), Content.assemble(("NEXT CHARACTER", "bold $quiet")), Content.styled(titles, "$quiet")]
-        for child in at.children[:CHARS]:
-            conditional = percent(child.probability / at.probability)
-            joint = percent(self._reached * child.probability / self._root_probability)
-            lines.append(Content.assemble(quoted(child.char), f"{conditional:>11}", (f"{joint:>9}", "$quiet")))
         panel.update(Content("\n").join(lines))
 
     def key_lines(self) -> Content:

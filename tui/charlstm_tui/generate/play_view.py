@@ -40,7 +40,6 @@ from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
 from charlstm_tui.generate.session_files import SessionFiles
 from charlstm_tui.generate.stream_view import StreamView, default_scale
-from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.generate.writing import Writing
 from charlstm_tui.player.desk import Desk
@@ -90,11 +89,10 @@ class PlayView(ExplainingView):
         self._prime_hint = Static(id="prime-hint", classes="quiet")
         self._empty = Empty(id="empty")
         self._candidates = Candidates(id="candidates")
-        self._suggestions = SuggestionList(id="suggestions")
         self._tree = BranchTree(desk, id="tree")
         self._sampler = SamplerPanel(id="sampler")
         self._text = PlayedText(desk, self._stream)
-        self._writing = Writing(self, self._text, self._suggestions)
+        self._writing = Writing(self, self._text)
         self._learning = Learning(self, desk, insight)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
@@ -117,9 +115,6 @@ class PlayView(ExplainingView):
             yield self._stream
             with self._side:
                 yield self._candidates.data_bind(PlayView.choosing)
-                with Vertical(id="suggestions-pane"):
-                    yield Static(Content("SUGGESTIONS"), classes="caption")
-                    yield self._suggestions
                 with Vertical(id="tree-pane"):
                     with Horizontal(id="tree-caption"):
                         yield Static(Content("BRANCHES"), classes="caption")
@@ -854,10 +849,6 @@ class PlayView(ExplainingView):
         if self.writing:
             event.stop()
             self._writing.paste(event.text)
-
-    @on(SuggestionList.Picked)
-    def _suggestion_picked(self, event: SuggestionList.Picked) -> None:
-        self.desk.show_suggestion(event.place)
 
 
 class Empty(Static, can_focus=True):
