@@ -253,8 +253,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
       footer=11, words="typical mirostat repetition"),
     A("generate.play generate.duel generate.write", "save", "ctrl+s", "save", "Save the session, export its text, and "
-      "of a run what each of its models generates, or a report; in Duel both texts.", footer=5, needs="saveable",
-      words="export as text markdown html write file checkpoints side by side page report print"),
+      "of a run what each of its models generates; in Duel both texts.", footer=5, needs="saveable",
+      words="export as text markdown html write file checkpoints side by side page print"),
     A("generate.play", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story", by="screen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
