@@ -55,7 +55,7 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
         await it.until(lambda: it.state.length >= 30)
         assert it.text[:30] != young
-        assert "─●───  model 2 of 5: step 50" in it.status()
+        assert "model 2 of 5: step 50" in it.status()
         await it.pilot.resize_terminal(160, 36)
         await it.until(lambda: "[ ─●─── ] 2 of 5" in it.screen_text())
         bar = it.screen.query_one(GenerateBar)

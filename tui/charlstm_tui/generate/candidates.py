@@ -168,7 +168,7 @@ class Candidates(Painted, Widget):
             return [*rows, self._line([("once the text is read again", self.look("quiet"))], width)]
         for place, line in enumerate(lines[self._top : self._top + space], self._top):
             if line is None:
-                filters = ", ".join(cut_by(self._settings, distribution.alternatives)) or "the sampler"
+                filters = ", ".join(filters_on(self._settings)) or "the sampler"
                 share = percent(max(0.0, 1 - distribution.kept_probability))
                 words = f"── {distribution.total - distribution.kept:,} cut by {filters}: {share} "
                 rows.append(self._line([(words.ljust(width, "─"), self.look("quiet"))], width))
@@ -253,22 +253,10 @@ def _candidates_in(height: int) -> int:
     return max(1, height - 3) if height > 1 else 0
 
 
-def cut_by(settings: SamplerSettings, alternatives: tuple[Alternative, ...]) -> list[str]:
-    """The filters that cut what was cut of these (most likely first), as far as each can be told by itself."""
+def filters_on(settings: SamplerSettings) -> list[str]:
+    """The filters that may cut candidates."""
     if settings.kind == "reference":
         return ["top-k"]
-    names: dict[str, None] = {}
-    best = alternatives[0].probability if alternatives else 0.0
-    for rank, one in enumerate(alternatives):
-        if one.kept or not best:
-            continue
-        if settings.temperature == 0:
-            names["temperature 0"] = None
-        elif settings.top_k is not None and rank >= settings.top_k:
-            names["top-k"] = None
-        elif settings.min_p and (one.probability / best) ** (1 / settings.temperature) < settings.min_p:
-            names["min-p"] = None
-        else:
-            others = [name for name in FILTERS if name not in ("top_k", "min_p")]
-            names.update({name.replace("_", "-"): None for name in others if getattr(settings, name) is not None})
-    return list(names)
+    if settings.temperature == 0:
+        return ["temperature 0"]
+    return [name.replace("_", "-") for name in FILTERS if getattr(settings, name) is not None]

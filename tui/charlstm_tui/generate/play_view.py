@@ -34,7 +34,7 @@ from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, L
 from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.learning import Learning
-from charlstm_tui.generate.played_text import EDITING_KEYS, PlayedText, moves_cursor
+from charlstm_tui.generate.played_text import EDITING_KEYS, PlayedText
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
@@ -100,9 +100,6 @@ class PlayView(ExplainingView):
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
         self._offered: BetterModel | None = None
-        self._usual_when_opened = self.scale  # what coloured the text then if nothing else was chosen
-        self._preferences_failure = ""  # which is said once
-        self._note = ""  # what is said of the last change
         self.saving = SessionFiles(self)
 
     def compose(self) -> ComposeResult:
@@ -348,9 +345,7 @@ class PlayView(ExplainingView):
         try:
             chosen = await in_thread(preferences)
         except GenerationError as error:
-            if str(error) != self._preferences_failure:
-                self._preferences_failure = str(error)
-                self.say(str(error), error=True)
+            self.say(str(error), error=True)
             chosen = self._usual
         request = PlayRequest(
             model_name, step, runs_dir, None if session else chosen.prime, settings=chosen.settings,
@@ -381,7 +376,7 @@ class PlayView(ExplainingView):
         prime = state.request.prime
         if state.request.session is not None:
             prime = self.prime or prime  # once it was edited the text has none
-        colour = None if self.scale is self._usual_when_opened else self.scale.name
+        colour = None if self.scale is self._usual_scale else self.scale.name
         return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
 
     @property
@@ -400,9 +395,8 @@ class PlayView(ExplainingView):
         preferences = self._begins_with(before, state)
         if preferences is None:
             return
-        self._usual_when_opened = self._usual_scale
-        scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_when_opened)
-        self.scale, self.min_copied = scale, preferences.copied
+        self.scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
+        self.min_copied = preferences.copied
         settle_garbage()
         self.check_overlap()
 
@@ -482,12 +476,6 @@ class PlayView(ExplainingView):
         said = state.failure or state.note or words
         if said:
             self.say(said, error=bool(state.failure))
-        elif self._note and moves_cursor(before, state):
-            if not (_is_other_text(before, state) or self.screen.has_class("-finding")):
-                self.unsay(self._note)  # it was about the change before
-            self._note = ""
-        if state.note:
-            self._note = "" if state.failure else state.note
 
     @property
     def _shown_candidates(self) -> tuple[Alternative, ...]:
@@ -645,12 +633,11 @@ class PlayView(ExplainingView):
         self.screen.minimize()
         self.screen.set_class(text_only, "-text-only")
         self.text_view.shows_levels = self.explaining or not text_only
-        way_back = f"{key_of('app.back')} or {key_of('generate.text_only')} shows all panes again."
         if text_only:
             self.focus_main()
-            self.say(way_back)
+            self.say(f"{key_of('app.back')} or {key_of('generate.text_only')} shows all panes again.")
         else:
-            self.unsay(way_back)
+            self.say("")
 
     def do_colour(self) -> None:
         """Colour the text by another figure; in focus mode, which has no colours, first by the one that is chosen."""

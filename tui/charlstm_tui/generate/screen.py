@@ -48,7 +48,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
+from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.desk import Desk, Display
@@ -368,13 +368,10 @@ class GenerateScreen(ModeScreen):
         count = len(facts.checkpoint_steps)
         if facts.step is not None and count > 1:
             figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
-            track = "".join(char for char, _ in slider_track(facts.place, count))
             words = f"model {facts.place + 1} of {count}: step {facts.step:,}{figure}"
-            whole, short = f"{track}  {words}", words
-            if state.replaced is not None:  # the end is cut off where there is little space, and the key is no figure
-                last = f"{key_of('generate.last_session')} brings back your text"
-                whole, short = f"{whole}   {last}", f"{last}   {words}"
-            self.show_message(whole if len(whole) <= self._status.content_size.width else short)
+            if state.replaced is not None:  # first, as the end is cut off where there is little space
+                words = f"{key_of('generate.last_session')} brings back your text   {words}"
+            self.show_message(words)
 
     def action_move_checkpoint(self, by: int) -> None:
         """Play the model of the run that is so many after the one that is played."""
@@ -661,19 +658,25 @@ class GenerateScreen(ModeScreen):
     @work(exclusive=True, group="choice")
     async def _go_on_with(self, choice: ModelChoice) -> None:
         """Go on with the text in another model, unless that is a run which has not learnt anything yet."""
-        runs_dir = self.charlstm.start_options.runs_dir
-        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
-        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
-        if isinstance(found, Awaited):
-            self.show_error(f"{found.run.name} has not learnt anything yet that could go on with the text.")
+        found = await self._find_model(choice, "go on with the text")
+        if found is None:
             return
         if self.view_name not in ("play", "write"):  # the other views are of the model that was played
             self.show_view("play")
         self._show_awaited(None)
         self.charlstm.model = self._played_choice = choice
         self._stands_in = False
-        self.desk.go_on_with(found.model, found.step, runs_dir)
+        self.desk.go_on_with(found.model, found.step, self.charlstm.start_options.runs_dir)
         self._follow(choice)
+
+    async def _find_model(self, choice: ModelChoice, purpose: str) -> ModelChoice | None:
+        """The model that a choice means now; ``None``, which is said, for a run that has none yet for the purpose."""
+        to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
+        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
+        if isinstance(found, Awaited):
+            self.show_error(f"{found.run.name} has not learnt anything yet that could {purpose}.")
+            return None
+        return found
 
     @work(exclusive=True, group="session")
     async def _open_session(self, path: Path) -> None:
@@ -698,11 +701,8 @@ class GenerateScreen(ModeScreen):
     @work(exclusive=True, group="side")
     async def _open_in_duel(self, choice: ModelChoice) -> None:
         """Play another model on a side of Duel, unless that is a run which has not learnt anything yet."""
-        to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
-        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
-        if isinstance(found, Awaited):
-            self.show_error(f"{found.run.name} has not learnt anything yet that could be compared.")
-        else:
+        found = await self._find_model(choice, "be compared")
+        if found is not None:
             self.duel.open_model(found.model, found.step)
 
     # ---- actions

@@ -12,10 +12,9 @@ from textual.binding import Binding
 from textual.widgets import Input, OptionList
 
 from charlstm.display import plural
-from charlstm.errors import GenerationError
+from charlstm.errors import CharLSTMError
 from charlstm.generation import session_file
-from charlstm.generation.session_file import FileLostError
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import write_in_thread
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.generate.model_picker import Entry, ModelPicker, clean
 from charlstm_tui.player import saved_sessions
@@ -97,14 +96,9 @@ class TextPicker(ModelPicker):
                 session_file.give_title(path, title)
 
         try:
-            await in_thread(write)
-        except FileLostError as error:
-            in_use = "Another program has this session open: give it the title there."
-            self.show_problem(in_use if error.reason == "in use" else f"It gets no title: {error}.")
-        except GenerationError:
-            self.show_problem("This session is of an older version: continue it first, then it can get a title.")
-        except OSError as error:
-            self.show_problem(f"{path.name} gets no title: {error.strerror}.")
+            await write_in_thread(write)
+        except CharLSTMError as error:
+            self.show_problem(f"It gets no title: {str(error).rstrip('.')}.")
         else:
             self._show_title(path, title)
 

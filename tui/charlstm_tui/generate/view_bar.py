@@ -162,7 +162,8 @@ class StatusLine(Widget):
         if legend is None:
             return [(Content(""), 0)]
         scale, title = legend.scale, quiet + Style(bold=True)
-        styles, as_background = self._level_styles(legend), legend.text.shows_backgrounds
+        styles = [legend.text.level_style(level) for level in range(1, len(scale.labels) + 1)]
+        as_background = legend.text.shows_backgrounds
         own = Content.assemble("  ", ("your own", legend.text.own_style)) if legend.own else Content("")
         if legend.unread:
             own += Content.styled("  not read yet", quiet)
@@ -185,11 +186,9 @@ class StatusLine(Widget):
             ]
             plain = [Content.assemble(label) for label in labels]
             forms = [Content.assemble(heading, Content("  ").join(parts)) for parts in (explained, plain)]
-            marked = [(forms[0] + copied_words, every), (forms[0] + copied, every)]
             if scale.diverging:  # five labels with their marks are longer than 80 columns
-                marked.append((self._marks_by_end(legend, quiet) + copied, first))
                 forms[1] = Content.assemble(heading, (f"{low} ", quiet), Content("  ").join(plain), (f" {high}", quiet))
-            return [*marked, (forms[1] + copied, 0)]
+            return [(forms[0] + copied_words, every), (forms[0] + copied, every), (forms[1] + copied, 0)]
         ramp = (
             Content(" ").join(map(Content.assemble, labels))
             if scale.diverging
@@ -207,22 +206,6 @@ class StatusLine(Widget):
             (words + copied, first),
             (short + copied, 0),
         ]
-
-    @staticmethod
-    def _level_styles(legend: Legend) -> list[Style]:
-        """How the levels of the scale look, the lowest first."""
-        return [legend.text.level_style(level) for level in range(1, len(legend.scale.labels) + 1)]
-
-    def _marks_by_end(self, legend: Legend, quiet: Style) -> Content:
-        """``CELL 2:111  low: italic <-0.14 bold <-0.59   high: underline >0.31 bold >0.76``."""
-        scale, parts = legend.scale, [(f"{legend.scale.title} ", quiet + Style(bold=True))]
-        styles = self._level_styles(legend)
-        for end, levels in zip(scale.ends, ((1, 0), (3, 4)), strict=True):
-            parts.append((f" {end}:", quiet))
-            for level in levels:
-                mark = DIVERGING_MARKS[level].split()[0]
-                parts += [(f" {mark} ", quiet), (scale.labels[level], styles[level])]
-        return Content.assemble(*parts)
 
     def _copied(self, legend: Legend, explained: bool) -> Content:
         """How much is copied, with the key that leads to the next copied stretch and so to its source."""
