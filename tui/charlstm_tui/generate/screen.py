@@ -98,9 +98,7 @@ class GenerateScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self._desks: dict[int, Desk] = {}
-        self.model_thread = ModelThread(
-            lambda number, batch: self._do_later(lambda: self._desks[number].take(batch))
-        )
+        self.model_thread = ModelThread(lambda number, batch: self._do_later(lambda: self._desks[number].take(batch)))
         self.saver = SessionSaver(lambda: self._do_later(lambda: self.desk.saving_changed()))
         self.insight = InsightJobs()
         config = self.charlstm.config
