@@ -146,10 +146,7 @@ class Candidates(Painted, Widget):
             return []
         listed = self._listed()
         symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in listed), default=1)
-        bar_width = width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH
-        two_figures = bar_width >= 4
-        if not two_figures:
-            bar_width = max(0, bar_width + FIGURE_WIDTH)
+        bar_width = max(0, width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH)
         cut = next((place for place, (_, one) in enumerate(listed) if not one.kept), len(listed))
         lines: list[tuple[int, Alternative] | None] = [*listed]  # None: what follows is cut
         if not self.choosing:
@@ -163,7 +160,7 @@ class Candidates(Painted, Widget):
             self._top = max(0, chosen - (0 if chosen < self._top else space - 1))
         elif not self.choosing:
             self._top = 0
-        rows = [self._head(width, two_figures)]
+        rows = [self._head(width)]
         if not listed:
             return [*rows, self._line([("once the text is read again", self.look("quiet"))], width)]
         for place, line in enumerate(lines[self._top : self._top + space], self._top):
@@ -175,17 +172,15 @@ class Candidates(Painted, Widget):
                 continue
             rank, one = line
             self._chars[len(rows)] = one.char
-            rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, place == chosen))
+            rows.append(self._candidate(one, rank, symbol_width, bar_width, width, place == chosen))
         more = len(lines) - self._top - space
         foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width, None in lines)
         rows.append(self._line([(foot, self.look("quiet"))], width))
         return rows
 
-    def _head(self, width: int, two_figures: bool) -> Strip:
+    def _head(self, width: int) -> Strip:
         quiet = self.look("quiet")
-        parts = [("█", self.look("kept")), (" model", quiet)]
-        if two_figures:
-            parts += [(" │", self.look("drawn")), (" sampler", quiet)]
+        parts = [("█", self.look("kept")), (" model", quiet), (" │", self.look("drawn")), (" sampler", quiet)]
         free = width - sum(len(text) for text, _ in parts) - 1
         title = "CHOOSE" if self.choosing else "NEXT"
         before = visible(self._before, keep="")
@@ -196,14 +191,7 @@ class Candidates(Painted, Widget):
         return self._line([(title, self.look("title")), (words + gap, quiet), *parts], width)
 
     def _candidate(
-        self,
-        one: Alternative,
-        digit: int,
-        symbol_width: int,
-        bar_width: int,
-        two_figures: bool,
-        width: int,
-        chosen: bool,
+        self, one: Alternative, digit: int, symbol_width: int, bar_width: int, width: int, chosen: bool
     ) -> Strip:
         row = ("chosen",) if chosen else ()
         sign_of_row = ("chosen-sign",) if chosen else ()  # seen in 16 colours too, which have none for the row
@@ -223,9 +211,8 @@ class Candidates(Painted, Widget):
             ("│" if mark < bar_width else "", self.look(*row, "drawn")),
             (cells[mark + 1 :], filled),
             (percent(one.probability).rjust(FIGURE_WIDTH), words),
+            (percent(one.sampled).rjust(FIGURE_WIDTH), words),
         ]
-        if two_figures:
-            parts.append((percent(one.sampled).rjust(FIGURE_WIDTH), words))
         return self._line(parts, width)
 
     def _foot(self, distribution: NextCharDistribution, width: int, cut_is_shown: bool) -> str:
