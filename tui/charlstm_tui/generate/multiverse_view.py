@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from rich.cells import cell_len
@@ -227,14 +226,14 @@ class MultiverseView(GenerateView):
         """The tree after ``zoomed``; ``None`` while it is computed."""
         self.words: tuple[NextWord, ...] | None = None
         """The next words after the chosen continuation; ``None`` while they are computed."""
-        self._zooms: list[_Zoom] = []
+        self._zooms: list[tuple[str, tuple[ContinuationNode, ...], ContinuationNode | None, float]] = []
+        """What was shown before each zoom: ``zoomed``, ``path``, ``root``, and the probability of ``zoomed``."""
         self._reached = 1.0  # the probability of ``zoomed``
         self._source: ExplainingView | None = None  # that it was called from
         self._is_played = False  # whether its text is the one that is played
         self._model: Model | None = None
         self._place: int | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
-        self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head", classes="view-head")
@@ -289,12 +288,9 @@ class MultiverseView(GenerateView):
         return True
 
     def leave(self) -> None:
-        self._unfinished |= any(
-            each.node is self and each.group in ("tree", "words") and not each.is_finished for each in self.workers
-        )
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
-        self._source = None
+        self._source = self.root = None
 
     def enter(self, source: ExplainingView, *, played: bool) -> None:
         """Show what could come next at the cursor of the text of ``source``. In the text that is ``played`` a
@@ -319,7 +315,7 @@ class MultiverseView(GenerateView):
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
             self._restart()
-        elif self._unfinished:
+        elif self.root is None and not self.works_at("tree"):  # it was left, and is shown again
             self._compute()
 
     # ---- computing
@@ -331,7 +327,7 @@ class MultiverseView(GenerateView):
         self._compute()
 
     def _compute(self) -> None:
-        self._unfinished, self.words = False, None
+        self.words = None
         self._draw()
         self._compute_tree()
         self._compute_words()
@@ -403,7 +399,7 @@ class MultiverseView(GenerateView):
 
     def _probability(self) -> Content:
         """How likely the chosen continuation is, in words."""
-        if not self.path:
+        if not self.path or self.root is None:
             if self.zoomed:
                 return Content.styled(f"from here on; so far {percent(self._reached)}", "$quiet")
             follows = ""
@@ -414,7 +410,6 @@ class MultiverseView(GenerateView):
             return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
         parent = self.path[-2] if len(self.path) > 1 else self.root
         branch = self.path[-1]
-        assert parent is not None
         whole = self._reached * branch.probability / self._root_probability
         return Content.assemble(
             (f"{percent(whole)} ", "bold"), ("as a whole (joint)   ", "$quiet"),
@@ -510,15 +505,14 @@ class MultiverseView(GenerateView):
         """Give the chosen continuation all rows, and compute what could come after it."""
         if not self.path:
             return
-        self._zooms.append(_Zoom(self.zoomed, self.path, self.root, self._reached))
+        self._zooms.append((self.zoomed, self.path, self.root, self._reached))
         self._reached *= self.path[-1].probability / self._root_probability
         self.zoomed, self.root, self.path = self.chosen, self.path[-1], ()
         self._compute()
 
     def do_zoom_out(self) -> None:
         if self._zooms:
-            before = self._zooms.pop()
-            self.zoomed, self.path, self.root, self._reached = before.zoomed, before.path, before.root, before.reached
+            self.zoomed, self.path, self.root, self._reached = self._zooms.pop()
             self._compute()
 
     def do_depth(self, direction: int) -> None:
@@ -535,16 +529,6 @@ class MultiverseView(GenerateView):
         """Put the chosen continuation into the text; what stood there stays as a branch."""
         if self._place is not None and self.chosen:
             self.desk.choose(self.chosen, self._place)
-
-
-@dataclass(frozen=True, slots=True)
-class _Zoom:
-    """What was shown before zooming in."""
-
-    zoomed: str
-    path: tuple[ContinuationNode, ...]
-    root: ContinuationNode | None
-    reached: float
 
 
 def _edge(block: Block, row: int) -> str:
