@@ -121,11 +121,9 @@ class GenerateScreen(ModeScreen):
         self._told_yielding: Path | None = None
         """The run of which was said that it yields to other programs."""
         self._awaited_line = Static(id="awaited", markup=False)
-        self._stands_in = False
-        """Whether the model in the box is played because the chosen run has no model yet."""
-        self._is_untouched = False
-        """Whether nothing was done in Generate since the text began, by which it stays as it is."""
-        self._asked = 0  # of the text, when it began
+        self._untouched_at: int | None = None
+        """What was asked of the text when it began; ``None`` once something was done in Generate, by which it stays as
+        it is."""
         self._begun_at = 0.0
         self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self._message = ""
@@ -480,7 +478,7 @@ class GenerateScreen(ModeScreen):
         again = self._awaited is not None and self._awaited.run == to_play.run and not self.charlstm.play_again
         waited = again or isinstance(found, Awaited)
         if waited and not again:
-            self._is_untouched, self._asked = True, self.desk.asked
+            self._untouched_at = self.desk.asked
             self.charlstm.play_again = False
         while isinstance(found, Awaited):
             self._show_awaited(found)
@@ -499,8 +497,7 @@ class GenerateScreen(ModeScreen):
 
     def _keep_playing(self) -> None:
         """Let what is played stay, also where it only stood in for a run."""
-        self._played_choice, self._stands_in = self._played_choice or ModelChoice(DEMO), False
-        self.charlstm.model = self._played_choice
+        self.charlstm.model = self._played_choice = self._played_choice or ModelChoice(DEMO)
         self._show_awaited(None)
 
     def _awaits_beside(self, awaited: Awaited | None) -> bool:
@@ -519,8 +516,7 @@ class GenerateScreen(ModeScreen):
             key = (f"   {key_of('app.back')} stops waiting", "$quiet")
             words = awaited.sentence(shown=self._mode_of(awaited.run) == "train", stays=not self._untouched)
             self._awaited_line.update(Content.assemble((words, "$accent"), key))
-            if self.play.state is None and not self._stands_in:
-                self._stands_in = True
+            if self.play.state is None and not self.play.works_at("open"):
                 self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
         elif awaited is not None and self.view_name != "play":
             self.show_view("play")
@@ -549,17 +545,17 @@ class GenerateScreen(ModeScreen):
         self._show_awaited(None)
         if self._played_choice is not None:
             self._follow(self._played_choice)  # which ended when the mode was left
-        if (self.play.state is None or self._stands_in) and awaited is not None:
+        if self._played_choice is None and awaited is not None:  # what is played stands in for the run
             self.charlstm.go(self._mode_of(awaited.run))
 
     def _open(self, choice: ModelChoice, found: ModelChoice, session: Path | None = None) -> None:
         """Play ``found``, which is what ``choice`` means now."""
         self._show_awaited(None)
-        self._played_choice, self._stands_in = choice, False
+        self._played_choice = choice
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
         self.play.open(found.model, found.step, session, self.charlstm.start_options.runs_dir)
-        self._is_untouched, self._asked = session is None, self.desk.asked
+        self._untouched_at = self.desk.asked if session is None else None
         self._begun_at = time.monotonic()
         self._follow(choice)
 
@@ -597,11 +593,11 @@ class GenerateScreen(ModeScreen):
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
                 self._begins_again, self._begun_at = better, time.monotonic()
                 self.desk.load_model_of_run(better.choice.step)
-                self._asked = self.desk.asked
+                self._untouched_at = self.desk.asked
 
     @property
     def _untouched(self) -> bool:
-        return self._is_untouched and self.desk.asked == self._asked
+        return self.desk.asked == self._untouched_at
 
     def do_open_model(self) -> None:
         shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else self.play.state
@@ -663,7 +659,6 @@ class GenerateScreen(ModeScreen):
             self.show_view("play")
         self._show_awaited(None)
         self.charlstm.model = self._played_choice = choice
-        self._stands_in = False
         self.desk.go_on_with(found.model, found.step, self.charlstm.start_options.runs_dir)
         self._follow(choice)
 
@@ -709,7 +704,7 @@ class GenerateScreen(ModeScreen):
         if self._message_stays and BY_ID[name].handler != "back":  # which removes it itself
             self.show_message("")
         if BY_ID[name].mode == self.MODE:
-            self._is_untouched = False
+            self._untouched_at = None
         await super().action_do(name)
 
     async def do_find(self) -> None:
