@@ -436,7 +436,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         expected = most_important(loaded, it.text, also=[chosen, *(each.cell for each in named)])
         assert found.cells == expected.cells
         assert np.allclose([found.means, found.errors], [expected.means, expected.errors], atol=1e-5)
-        assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.cells)
+        assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.listed)
         assert view.lesion_list.has_focus
         place_of = found.cells.index(chosen)
         await it.until(lambda: view.lesion_list.highlighted == place_of)

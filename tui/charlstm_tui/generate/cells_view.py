@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +21,9 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import cell_name, plural, quoted, visible
+from charlstm.display import cell_name, quoted, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
@@ -38,9 +37,9 @@ from charlstm_tui.background import write_in_thread
 from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
+from charlstm_tui.generate.cell_lists import CellList, LesionList
 from charlstm_tui.generate.explaining_view import started
 from charlstm_tui.generate.hold_dial import HoldDial
-from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.stream_view import StreamView
@@ -50,7 +49,6 @@ from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.played import Played
-from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split
 
 Floats = npt.NDArray[np.float32]
@@ -67,75 +65,6 @@ HOLD_STEP = 0.5
 MOST_NEW = 40
 """Characters since the last state up to which they are coloured while text streams: computing what the cells do on so
 many takes some 15 ms at 2 × 512."""
-ONE_LINE = 75
-"""Columns in which a named cell stands in one line."""
-
-
-def own_name(cell: Cell, name: str) -> Content:
-    """A cell with the name that the user gave to it: ``2:187 speaker names``."""
-    return Content.assemble((cell_name(cell), "$quiet"), (f" {visible(name, keep='')}", "$accent"))
-
-
-class CellList(SideList):
-    """The named cells, the best first, and after them those that have a name of the user's alone."""
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._cells: tuple[NamedCell, ...] = ()
-        self._names: dict[Cell, str] = {}
-        self._others: tuple[Cell, ...] = ()
-
-    def show(self, cells: Sequence[NamedCell], names: Mapping[Cell, str]) -> None:
-        """Show these, and the names that the user gave to cells."""
-        self._cells, self._names = tuple(cells), dict(names)
-        known = {each.cell for each in cells}
-        self._others = tuple(sorted(cell for cell in names if cell not in known))
-        highlighted = self.highlighted
-        self.clear_options()
-        self.add_options(Option(self._words(cell)) for cell in cells)
-        self.add_options(Option(own_name(cell, names[cell])) for cell in self._others)
-        with self.prevent(OptionList.OptionHighlighted):  # the same rows again choose nothing
-            self.highlighted = highlighted if highlighted is not None and highlighted < self.option_count else None
-
-    @property
-    def cells(self) -> tuple[NamedCell, ...]:
-        """The cells that follow a feature."""
-        return self._cells
-
-    @property
-    def listed(self) -> tuple[Cell, ...]:
-        """The cell of each row."""
-        return (*(named.cell for named in self._cells), *self._others)
-
-    def _words(self, named: NamedCell) -> Content:
-        own = self._names.get(named.cell)
-        words = self._figures(named)
-        return words if own is None else Content.assemble(own_name(named.cell, own), "\n", words)
-
-    def _figures(self, named: NamedCell) -> Content:
-        """How well it follows its feature, as the command prints it, on how many spans that rests, and chance."""
-        style = "" if named.above_chance else "$quiet"
-        cell = cell_name(named.cell)
-        if named.verdict == "too few to tell":
-            few = f"{cell:<6} too few to tell: {plural(named.spans, 'span')}"
-            if self.scrollable_content_region.width >= ONE_LINE:
-                return Content.styled(f"{named.feature:<20} {few}", style)
-            return Content.styled(f"{named.feature}\n {few}", style)
-        score = f"{named.score_words:<16}"
-        chance, spans = f"chance {named.chance:.2f}", named.spans_words
-        if self.scrollable_content_region.width >= ONE_LINE:
-            return Content.assemble(
-                (f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}  {spans}", "$quiet")
-            )
-        figures = f" {cell:<6} {score}"
-        if self.scrollable_content_region.width >= len(figures) + len(chance) + 3:  # a blank, and one at each side
-            figures += f" {chance}"
-        else:
-            figures += f" ({named.chance:.2f})"
-        return Content.assemble((named.feature, style), (f"  {spans}\n{figures}", "$quiet"))
-
-    def on_resize(self) -> None:
-        self.show(self._cells, self._names)
 
 
 class CellsView(ReadingView):
@@ -364,7 +293,7 @@ class CellsView(ReadingView):
         if model is not self._model:
             self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
             self._session_id = None  # what the text was coloured by is of the other model
-            self.cell_list.show((), {})
+            self.cell_list.show((), {}, None)
             self._use_names(recall, state)
 
     @work(exclusive=True, group="cells")
@@ -410,7 +339,7 @@ class CellsView(ReadingView):
         self.draw_head()
 
     def _show_named(self, named: NamedCells) -> None:
-        self.cell_list.show(named.cells, self.names)
+        self.cell_list.show(named.cells, self.names, self._chosen_cell)
         self._judge_hold()
         if self.through_training:
             self._follow()
@@ -573,7 +502,7 @@ class CellsView(ReadingView):
         for group in ("lesions", "damage"):
             self.workers.cancel_group(self, group)
         self.measured, self._lesions_failure, self._damage = None, "", None
-        self.lesion_list.show(None, str, self.bits)
+        self.lesion_list.show(None, str, self.bits, None)
         self.cell_list.display, self.lesion_list.display = not lesions, lesions
         if had_focus:
             self._list.focus()
@@ -596,9 +525,7 @@ class CellsView(ReadingView):
     def watch_bits(self) -> None:
         if self.lesions:
             self._draw_caption()
-            highlighted = self.lesion_list.highlighted
             self._list_measured()
-            self.lesion_list.highlighted = highlighted
             self.draw_head()
             self._draw_cell()
         super().watch_bits()
@@ -620,7 +547,8 @@ class CellsView(ReadingView):
             self._lesions_failure = f"{error}."
         else:
             self._list_measured()
-            self.lesion_list.highlighted = self.measured.cells.index(self.cell) if self.cell in also else 0
+            if self.cell not in also:  # another one was chosen meanwhile
+                self.lesion_list.highlighted = 0
         self.draw_head()
 
     @work(exclusive=True, group="damage")
@@ -642,7 +570,7 @@ class CellsView(ReadingView):
             follows = self._follows(cell, lambda named: named.feature)
             return " · ".join(each for each in (visible(self.names.get(cell, ""), keep=""), follows) if each)
 
-        self.lesion_list.show(self.measured, words, self.bits)
+        self.lesion_list.show(self.measured, words, self.bits, self.cell)
 
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""
@@ -673,6 +601,11 @@ class CellsView(ReadingView):
         return found.cells[:, layer - 1, cell - 1]
 
     # ---- which cell
+
+    @property
+    def _chosen_cell(self) -> Cell | None:
+        """The cell, if it was chosen for this model."""
+        return self.cell if self._chosen else None
 
     def choose(self, cell: Cell) -> None:
         """Colour by this cell."""
@@ -727,15 +660,9 @@ class CellsView(ReadingView):
         if model is None:
             return
         self.names = await write_in_thread(lambda check: job(model, run))
-        rows, highlighted = self.cell_list, self.cell_list.highlighted
-        rows.show(rows.cells, self.names)
-        if highlighted is None or rows.listed[highlighted : highlighted + 1] != (self.cell,):
-            with rows.prevent(OptionList.OptionHighlighted):
-                rows.highlighted = rows.listed.index(self.cell) if self._chosen and self.cell in rows.listed else None
+        self.cell_list.show(self.cell_list.cells, self.names, self._chosen_cell)
         if self.lesions and self.measured is not None:
-            highlighted = self.lesion_list.highlighted
             self._list_measured()
-            self.lesion_list.highlighted = highlighted
         self._draw_cell()
 
     def do_find_cell(self) -> None:
@@ -747,27 +674,22 @@ class CellsView(ReadingView):
             found = self._find(answer)
             if isinstance(found, str):
                 return
-            cell = self.cell_list.cells[found].cell if isinstance(found, int) else found
-            rows = self.cell_list.listed
-            self.cell_list.highlighted = found if isinstance(found, int) else rows.index(cell) if cell in rows else None
-            measured = self.lesion_list.cells
-            self.lesion_list.highlighted = measured.index(cell) if cell in measured else None
-            self.choose(cell)
+            self.cell_list.highlight(found)
+            self.lesion_list.highlight(found)
+            self.choose(found)
 
         about = "Its layer and number, such as 1:7, or a part of its name or of that of a feature."
         ask(self, PromptDialog("Go to a cell", about, check=check), named)
 
-    def _find(self, answer: str) -> int | Cell | str:
-        """A place in the list, a cell that is not in it, or why there is none."""
+    def _find(self, answer: str) -> Cell | str:
+        """The cell that is meant, or why there is none."""
         numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", answer)
         if numbers is None:
-            features = [cell.feature for cell in self.cell_list.cells]
             wanted = answer.strip().lower()
-            own = next((cell for cell, name in self.names.items() if wanted and wanted in name.lower()), None)
-            if own is not None:
-                return own
-            place = next((place for place, name in enumerate(features) if wanted and wanted in name), None)
-            return f"No feature and no cell of the list has “{answer.strip()}” in its name." if place is None else place
+            named = [(name.lower(), cell) for cell, name in self.names.items()]
+            named += [(each.feature, each.cell) for each in self.cell_list.cells]
+            found = next((cell for name, cell in named if wanted and wanted in name), None)
+            return f"No feature and no cell of the list has “{answer.strip()}” in its name." if found is None else found
         cell = int(numbers[1]), int(numbers[2])
         config = None if self._model is None else self._model.config
         if config is None or not (1 <= cell[0] <= config.num_layers and 1 <= cell[1] <= config.hidden_size):
