@@ -82,7 +82,6 @@ class PlayView(ExplainingView):
         super().__init__(desk, insight, id=id)
         self._is_empty = True  # whether a sentence stands in the place of the text
         self._usual = usual  # how a model is played that was not played before
-        self._notice: Content | None = None
         self._stream = text
         self.prime_input = PrimeInput(id="prime")
         self._prime_row, self._side = Horizontal(id="prime-row"), Vertical(id="side")
@@ -166,12 +165,10 @@ class PlayView(ExplainingView):
     def playing(self) -> bool:
         """Whether there is a session on the screen."""
         state = self.state
-        return self._notice is None and state is not None and state.distribution is not None and not state.busy
+        return state is not None and state.distribution is not None and not state.busy
 
     @property
     def opens(self) -> bool:
-        if self._notice is not None:
-            return False
         return self.state is not None and bool(self.state.busy)
 
     @property
@@ -210,7 +207,7 @@ class PlayView(ExplainingView):
         if state is None or facts is None:
             return {}
         return {
-            "model": self._notice is None and not state.busy,
+            "model": not state.busy,
             "snapshots": self.playing and bool(facts.snapshot_steps),
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
@@ -235,7 +232,7 @@ class PlayView(ExplainingView):
 
     def figures(self) -> list[str]:
         state = self.state
-        if self._notice is not None or state is None or state.facts is None:
+        if state is None or state.facts is None:
             return []
         if state.busy:
             return [state.busy]
@@ -357,7 +354,6 @@ class PlayView(ExplainingView):
     def load(self, request: PlayRequest) -> None:
         """Play a request of the same model or another."""
         self.choosing = False
-        self._notice = None
         self.desk.open(request)
 
     def load_session(self, path: Path, model_name: str | None = None, step: int | None = None) -> None:
@@ -422,14 +418,6 @@ class PlayView(ExplainingView):
             others = key_of("generate.texts")
             return f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others."
         return ""
-
-    def show_notice(self, notice: Content | None) -> None:
-        """Show a notice in the place of the text, which pauses, until something is loaded; ``None`` removes it."""
-        if (notice is None) != (self._notice is None):
-            self.leave()
-            self.call_after_refresh(self.post_message, self.Changed())
-        self._notice = notice
-        self._draw_empty()
 
     # ---- what is played
 
@@ -507,14 +495,14 @@ class PlayView(ExplainingView):
     def _draw_empty(self) -> None:
         """While nothing is played: why, and the keys that change it."""
         state = self.state
-        words = self._why_empty() if self._notice is None else self._notice
+        words = self._why_empty()
         empty = self._empty
         if words is not None:
             empty.update(words)
         changes = self._is_empty != (words is not None)
         # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
         moves = self.screen.focused in (None, self.text_view, empty, self._tree)
-        no_model = self._notice is not None or state is None or state.facts is None
+        no_model = state is None or state.facts is None
         self._is_empty = words is not None
         for part, hidden in (
             (self._prime_row, no_model), (empty, not self._is_empty),

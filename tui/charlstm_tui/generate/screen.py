@@ -117,7 +117,7 @@ class GenerateScreen(ModeScreen):
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
-        """What is shown of the chosen run while it has no model to play: above a text, or in the place of one."""
+        """What is shown above the text of the chosen run while that has no model to play."""
         self._told_yielding: Path | None = None
         """The run of which was said that it yields to other programs."""
         self._awaited_line = Static(id="awaited", markup=False)
@@ -221,9 +221,6 @@ class GenerateScreen(ModeScreen):
 
     def _draw_bar(self) -> None:
         state = self.play.state
-        if self._awaited is not None and not self._awaits_beside(self._awaited):
-            self._bar.show("play", ("play",), (visible(self._awaited.run.name, keep=""),))
-            return
         if state is None or state.facts is None:
             return
         facts, name = state.facts, self.view_name
@@ -488,7 +485,7 @@ class GenerateScreen(ModeScreen):
             key, name = key_of(f"app.mode_{self._mode_of(to_play.run)}"), to_play.run.name
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
-        if waited and self._awaits_beside(self._awaited) and not self._untouched:
+        if waited and not self._untouched:
             self._keep_playing()
             words = f"has learnt something. Your text stays; in Play {key_of('generate.open_model')} lists the run."
             self.show_message(f"{visible(to_play.run.name, keep='')} {words}", stays=True)
@@ -500,38 +497,24 @@ class GenerateScreen(ModeScreen):
         self.charlstm.model = self._played_choice = self._played_choice or ModelChoice(DEMO)
         self._show_awaited(None)
 
-    def _awaits_beside(self, awaited: Awaited | None) -> bool:
-        """Whether something is played while a model of the run is awaited, and so what is said stands above it."""
-        if awaited is None or awaited.over or awaited.problem:
-            return False
-        return self.play.state is not None or demo_path() is not None
-
     def _show_awaited(self, awaited: Awaited | None) -> None:
-        """Show what is awaited above the text, which is one of the model in the box if nothing else is played, or in
-        its place if no model will come; with ``None`` only the text."""
+        """Show what is awaited above the text, which is one of the model in the box if nothing else is played; with
+        ``None`` only the text."""
         if awaited is None and self._awaited is None:
             return
-        self._awaited, beside = awaited, self._awaits_beside(awaited)
-        if awaited is not None and beside:
-            key = (f"   {key_of('app.back')} stops waiting", "$quiet")
-            words = awaited.sentence(shown=self._mode_of(awaited.run) == "train", stays=not self._untouched)
-            self._awaited_line.update(Content.assemble((words, "$accent"), key))
-            if self.play.state is None and not self.play.works_at("open"):
+        self._awaited = awaited
+        self._awaited_line.display = awaited is not None
+        if awaited is not None:
+            mode, over = self._mode_of(awaited.run), awaited.over or bool(awaited.problem)
+            words = awaited.sentence(shown=mode == "train", stays=not self._untouched)
+            keys = f"   {key_of('app.back')} stops waiting"
+            if over:
+                keys = f"   {key_of(f'app.mode_{mode}')} shows what can be done   "
+                keys += f"{key_of('generate.open_model')} opens another model   {key_of('app.back')} goes back"
+            self._awaited_line.update(Content.assemble((words, "$error" if over else "$accent"), (keys, "$quiet")))
+            if self.play.state is None and not self.play.works_at("open") and demo_path() is not None:
                 self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
-        elif awaited is not None and self.view_name != "play":
-            self.show_view("play")
-        self._awaited_line.display = beside
-        self.play.show_notice(None if awaited is None or beside else self._notice(awaited))
         self._draw_bar()
-
-    def _notice(self, awaited: Awaited) -> Content:
-        key, mode = "bold $primary", self._mode_of(awaited.run)
-        seen, where = mode == "train", key_of(f"app.mode_{mode}")
-        what = " shows what can be done" if awaited.over else " shows how it learns" if seen else " shows all runs"
-        words = (awaited.sentence(shown=seen), "$error" if awaited.over or awaited.problem else "")
-        back = " goes back" if awaited.over else " stops waiting"
-        keys = ((where, key), f"{what}   ", (key_of("generate.open_model"), key), " opens another model   ")
-        return Content.assemble(words, "\n\n", *keys, (key_of("app.back"), key), back)
 
     def _mode_of(self, run: Run) -> str:
         """The mode that shows this run."""
