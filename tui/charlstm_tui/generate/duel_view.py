@@ -122,15 +122,12 @@ class DuelView(GenerateView):
         state = self.sides.get(self.chosen) if self.sides else None
         return {
             "saveable": bool(self._figures),
-            "text": state is not None and state.length > 0,
+            "text": state is not None and state.length > 0 and not self._holds,  # else it continues another text
             "seed": bool(self.seed),
         }
 
     def labels(self) -> dict[str, str]:
-        labels = {"generate.stream": "pause" if self.running else "generate"}
-        if self._holds:  # which the key says
-            labels["generate.keep_side"] = ""
-        return labels
+        return {"generate.stream": "pause" if self.running else "generate"}
 
     def figures(self) -> list[str | KeyFigure]:
         speed = next((state.speed for state in self.sides.values()), NORMAL_SPEED)
@@ -375,9 +372,7 @@ class DuelView(GenerateView):
     def do_keep_side(self) -> None:
         """Put the text of a side into that of Play, as far as it is generated."""
         state = self.sides.get(self.chosen)
-        if self._holds:
-            self.say("With held cells both sides continue the prime, so neither can be put in at the cursor.")
-        elif state is not None:
+        if state is not None:
             self.post_message(self.Kept(self._generated(state)))
 
     def do_duel_again(self) -> None:

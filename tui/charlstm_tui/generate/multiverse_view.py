@@ -7,6 +7,7 @@ without the sampler. Cells that the session holds are held in them, from the beg
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, TypeVar
 
@@ -31,7 +32,7 @@ from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.explaining_view import ExplainingView
-from charlstm_tui.generate.probability_shades import level_of, probability_shades
+from charlstm_tui.generate.probability_shades import probability_shades
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player.desk import Desk
@@ -160,7 +161,7 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
         grid: list[list[Segment]] = [[] for _ in range(self.rows)]
         for block in self._blocks:
             branch = block.branch
-            edge = letter = self.shades[level_of(branch.probability / whole, SHADES)]
+            edge = letter = self.shades[bisect_right(SHADES, branch.probability / whole)]
             if self._path and branch is self._path[-1]:
                 edge = letter = base + styles["chosen"]
             elif id(branch) in chosen:

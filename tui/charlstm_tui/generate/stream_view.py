@@ -27,7 +27,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style as VisualStyle
 
-from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
+from charlstm_tui.generate.level_colors import level_styles
 from charlstm_tui.generate.text_layout import TextLayout
 from charlstm_tui.player.marks import (
     COPIED,
@@ -671,21 +671,12 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         return self._level_styles[level]
 
     def _background_styles(self) -> dict[int, Style]:
-        _, _, background, text = self.colors
-
-        def style(color: Color) -> Style:
-            return Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color)
-
-        variables = self.app.theme_variables
-        if self._scale.diverging:  # the ends have a mark too, so that they are not told apart by the hue alone
-            low, _, lowest = map(style, level_backgrounds(background, Color.parse(variables["primary"])))
-            high, _, highest = map(style, level_backgrounds(background, Color.parse(variables["accent"])))
-            return {1: lowest + Style(italic=True), 2: low, 4: high, 5: highest + Style(underline=True)}
-        if self.app.console.color_system == "truecolor":
-            colors = level_backgrounds(background, Color.parse(variables["surprise"]))
-        else:
-            colors = level_greys(background)
-        return dict(enumerate(map(style, colors), 2))
+        if not self._scale.diverging:
+            return dict(enumerate(level_styles(self, "surprise"), 2))
+        # The ends have a mark too, so that they are not told apart by the hue alone.
+        low, _, lowest = level_styles(self, "primary")
+        high, _, highest = level_styles(self, "accent")
+        return {1: lowest + Style(italic=True), 2: low, 4: high, 5: highest + Style(underline=True)}
 
     @property
     def _copied_style(self) -> Style:
