@@ -347,7 +347,7 @@ async def test_better_model_is_not_offered_to_a_text_that_goes_on_in_a_model_els
 
 async def test_text_that_did_not_begin_again_does_not_say_so_of_the_next_model(runs: Path) -> None:
     async with played(runs) as (_, app):
-        generate(app)._begins_again = BetterModel(ModelChoice(""), 600, 1.0)  # Esc was pressed while it was opened
+        generate(app).play._begins_again = BetterModel(ModelChoice(""), 600, 1.0)  # Esc was pressed while it was opened
         await app.press("left_square_bracket")
         await reads(app, "model 4 of 5")
 

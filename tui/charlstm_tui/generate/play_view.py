@@ -26,7 +26,7 @@ from charlstm_tui.actions import active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import from_bits, shorten, unit
+from charlstm_tui.formatting import from_bits, loss, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
@@ -99,6 +99,7 @@ class PlayView(ExplainingView):
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
         self._offered: BetterModel | None = None
+        self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self.saving = SessionFiles(self)
 
     def compose(self) -> ComposeResult:
@@ -406,16 +407,25 @@ class PlayView(ExplainingView):
         of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
         return f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all."
 
-    @staticmethod
-    def _played_words(state: Played, before: ModelFacts | None) -> str:
-        """Another text has come: what became of the one before, and which session it is. Where it came because of
-        another model of the run that was played ``before``, the screen says that."""
-        opened, replaced = state.opened, state.replaced
-        if replaced is not None and replaced.length and not is_other_checkpoint(before, state.facts):
-            key = key_of("generate.last_session")
-            return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
+    def _played_words(self, state: Played, before: ModelFacts | None) -> str:
+        """Another text has come: with which other model of the run that was played ``before``, else what became of the
+        text before, and which session it is."""
+        facts, opened, replaced = state.facts, state.opened, state.replaced
+        last, others = key_of("generate.last_session"), key_of("generate.texts")
+        if facts is not None and is_other_checkpoint(before, facts):
+            again, self._begins_again = self._begins_again, None
+            if again is not None and again.step == facts.step:
+                return f"Begins again with a better model: {again.sentence(self.bits)}."
+            count = len(facts.checkpoint_steps)
+            if facts.step is None or count < 2:
+                return ""
+            figure = "" if facts.loss is None else f", {loss_words(facts, self.bits)}"
+            words = f"model {facts.place + 1} of {count}: step {facts.step:,}{figure}"
+            # First what the key does, as the end is cut off where there is little space.
+            return words if replaced is None else f"{last} brings back your text   {words}"
+        if replaced is not None and replaced.length:
+            return f"{last} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
         if opened is not None:
-            others = key_of("generate.texts")
             return f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others."
         return ""
 
@@ -778,6 +788,11 @@ class PlayView(ExplainingView):
         """Whether it is said that a better model has come."""
         return self._offered is not None
 
+    def begin_again(self, better: BetterModel) -> None:
+        """Begin the text again with a better model of the run."""
+        self._begins_again = better
+        self.desk.load_model_of_run(better.choice.step)
+
     def offer(self, better: BetterModel) -> None:
         """Say that a better model of the run has come, with which a key goes on."""
         self._offered = better
@@ -835,6 +850,11 @@ def is_other_checkpoint(before: ModelFacts | None, facts: ModelFacts | None) -> 
     if before is None or facts is None or facts.run is None:
         return False
     return facts.run == before.run and facts.step != before.step
+
+
+def loss_words(facts: ModelFacts, bits: bool) -> str:
+    """``loss 1.42 nats``"""
+    return f"loss {loss(facts.loss, bits, whole=facts.loss_whole)} {unit(bits)}"
 
 
 def _races_on(before: Played | None, state: Played) -> bool:

@@ -28,7 +28,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
-from charlstm_tui.formatting import home, loss, shorten, unit
+from charlstm_tui.formatting import home, shorten
 from charlstm_tui.generate.awaited import (
     Awaited,
     BetterModel,
@@ -42,7 +42,7 @@ from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
-from charlstm_tui.generate.play_view import BEGINNING, PlayView, is_other_checkpoint
+from charlstm_tui.generate.play_view import BEGINNING, PlayView, loss_words
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.stream_view import StreamView
@@ -125,7 +125,6 @@ class GenerateScreen(ModeScreen):
         """What was asked of the text when it began; ``None`` once something was done in Generate, by which it stays as
         it is."""
         self._begun_at = 0.0
-        self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self._message = ""
         self._message_is_error = self._message_stays = False
         self._message_timer: Timer | None = None
@@ -141,7 +140,7 @@ class GenerateScreen(ModeScreen):
         yield self._status
 
     def on_mount(self) -> None:
-        for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint):
+        for part in (self._bring_up_to_date, self._tell_not_saved):
             self.watch(self.play, "state", part, init=False)
         self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
         self.charlstm.unfinished.append(self._finish)
@@ -230,7 +229,7 @@ class GenerateScreen(ModeScreen):
         names: tuple[str, ...] = (facts.name + step, short + step, short + step.replace("step ", ""))
         names += (step.strip() or facts.name,)
         if facts.loss is not None:
-            names = (f"{names[0]} · {self._loss_words(facts)}", *names)
+            names = (f"{names[0]} · {loss_words(facts, self.charlstm.bits)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if state.title and name != "play":  # there it stands beside the prime
             titles = [f"“{shorten(visible(state.title, keep=''), width)}”" for width in (TITLE, SHORT_TITLE)]
@@ -245,10 +244,6 @@ class GenerateScreen(ModeScreen):
             shown.append("look_inside")
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
-
-    def _loss_words(self, facts: ModelFacts) -> str:
-        bits = self.charlstm.bits
-        return f"loss {loss(facts.loss, bits, whole=facts.loss_whole)} {unit(bits)}"
 
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()
@@ -345,26 +340,6 @@ class GenerateScreen(ModeScreen):
         self.charlstm.not_saved = self._not_saved
         if self._not_saved and (before is None or before.not_saved != state.not_saved):
             self.show_error(self._not_saved)
-
-    def _tell_checkpoint(self, before: Played | None, state: Played) -> None:
-        """Say which other model of the run is played now."""
-        if before is None or state.facts is None or not is_other_checkpoint(before.facts, state.facts):
-            return
-        again, self._begins_again = self._begins_again, None
-        if again is not None and again.step == state.facts.step:
-            self.show_message(f"Begins again with a better model: {again.sentence(self.charlstm.bits)}.")
-        else:
-            self._show_checkpoint(state.facts, state)
-
-    def _show_checkpoint(self, facts: ModelFacts, state: Played) -> None:
-        """Say where the model is among the models of its run: the bar has no space for it on narrow screens."""
-        count = len(facts.checkpoint_steps)
-        if facts.step is not None and count > 1:
-            figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
-            words = f"model {facts.place + 1} of {count}: step {facts.step:,}{figure}"
-            if state.replaced is not None:  # first, as the end is cut off where there is little space
-                words = f"{key_of('generate.last_session')} brings back your text   {words}"
-            self.show_message(words)
 
     def action_move_checkpoint(self, by: int) -> None:
         """Play the model of the run that is so many after the one that is played."""
@@ -574,8 +549,8 @@ class GenerateScreen(ModeScreen):
                 best = replace(best, step=better.step, loss=better.loss)
                 self.play.offer(better)
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
-                self._begins_again, self._begun_at = better, time.monotonic()
-                self.desk.load_model_of_run(better.choice.step)
+                self._begun_at = time.monotonic()
+                self.play.begin_again(better)
                 self._untouched_at = self.desk.asked
 
     @property
