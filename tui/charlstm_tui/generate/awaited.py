@@ -113,11 +113,12 @@ class BetterModel:
         return f"step {self.step:,}, loss {loss(self.loss, bits)} {unit(bits)}"
 
 
-def better_model(
-    found: ModelChoice, best: ModelFacts, runs_dir: Path | None, *, clearly: bool = True
-) -> BetterModel | None:
-    """The model that is found in the run that is played, if it is clearly better than the ``best`` one of it that was
-    played or offered, which is an earlier one. Without ``clearly`` any better one will do."""
+def better_model(to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object) -> BetterModel | None:
+    """The model of a run to play now, if it is a later one than the ``best`` that was played or offered, and better:
+    while the run trains, clearly so."""
+    found = to_play.look()
+    if isinstance(found, Awaited):
+        return None
     try:
         path = model_path(PlayRequest(found.model, found.step, runs_dir))
         info = read_info(path)[1]
@@ -127,7 +128,7 @@ def better_model(
     if not isinstance(step, int) or not isinstance(val_loss, float) or step <= (best.step or 0):
         return None
     is_better = is_clearly_better(val_loss, best.loss)
-    if not clearly and best.loss is not None:
+    if not to_play.status.alive and best.loss is not None:
         is_better = val_loss < best.loss
     return BetterModel(found, step, val_loss) if is_better else None
 

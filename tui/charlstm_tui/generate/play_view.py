@@ -783,11 +783,6 @@ class PlayView(ExplainingView):
         else:
             self.desk.load_checkpoint(direction)
 
-    @property
-    def offers_model(self) -> bool:
-        """Whether it is said that a better model has come."""
-        return self._offered is not None
-
     def begin_again(self, better: BetterModel) -> None:
         """Begin the text again with a better model of the run."""
         self._begins_again = better

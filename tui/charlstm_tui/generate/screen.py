@@ -31,8 +31,6 @@ from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
 from charlstm_tui.formatting import home, shorten
 from charlstm_tui.generate.awaited import (
     Awaited,
-    BetterModel,
-    RunToPlay,
     better_model,
     run_to_play,
     slowed_words,
@@ -520,8 +518,7 @@ class GenerateScreen(ModeScreen):
     @work(exclusive=True, group="follow")
     async def _follow(self, choice: ModelChoice) -> None:
         """While the chosen run trains: let the text begin again with each clearly better model, and with its best one
-        when it ends, until something is done in Generate. From then on such a model is offered. The offer then names
-        each better one that comes, since its key goes on with the best one."""
+        when it ends, until something is done in Generate. From then on such a model is offered."""
         runs_dir = self.charlstm.start_options.runs_dir
         to_play, state = await in_thread(lambda check: run_to_play(choice, runs_dir)), self.play.state
         if to_play is None:
@@ -538,13 +535,10 @@ class GenerateScreen(ModeScreen):
                 continue
             facts = state.facts
             best = facts if best is None or (facts.step or 0) > (best.step or 0) else best
-            offers = self.play.offers_model
-            better = await in_thread(partial(_look_for_better, to_play, best, runs_dir, clearly=not offers))
+            better = await in_thread(partial(better_model, to_play, best, runs_dir))
             if better is None:
                 if not to_play.status.alive:
                     return
-            elif offers and not self.play.offers_model:
-                continue  # the offer was taken or refused meanwhile: a later model has to be clearly better than that
             elif not self._untouched or self.view is not self.play:
                 best = replace(best, step=better.step, loss=better.loss)
                 self.play.offer(better)
@@ -807,17 +801,6 @@ def first_choice(state: RunsState) -> ModelChoice | None:
         if (choice := playable(view.run)) is not None:
             return choice
     return ModelChoice("demo") if demo_path() is not None else None
-
-
-def _look_for_better(
-    to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object, *, clearly: bool
-) -> BetterModel | None:
-    """The model of a run to play now, if it is better than the ``best`` one so far: while the run trains ``clearly``
-    so."""
-    found = to_play.look()
-    if isinstance(found, Awaited):
-        return None
-    return better_model(found, best, runs_dir, clearly=clearly and to_play.status.alive)
 
 
 def is_newest(choice: ModelChoice, played: Played | None, runs_dir: Path | None) -> bool:
