@@ -364,7 +364,7 @@ class DuelView(GenerateView):
 
         def chosen(answer: Chosen | None) -> None:
             if answer is not None:
-                self.desks[number].change_settings(lambda _: answer.settings)
+                self.desks[number].change_settings(lambda _: answer[0])
 
         side = "left" if number == SIDES[0] else "right"
         self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)

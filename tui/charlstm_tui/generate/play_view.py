@@ -586,10 +586,11 @@ class PlayView(ExplainingView):
         def chosen(answer: Chosen | None) -> None:
             if answer is None:
                 return
+            settings, copied = answer
             self._writing.expect_suggestion()
-            self.desk.change_settings(lambda _: answer.settings)
-            if answer.copied is not None and answer.copied != self.min_copied:
-                self.min_copied = answer.copied
+            self.desk.change_settings(lambda _: settings)
+            if copied is not None and copied != self.min_copied:
+                self.min_copied = copied
                 self.check_overlap()
 
         self.app.push_screen(SamplerDialog("How characters are chosen", self.state.settings, self.min_copied), chosen)

@@ -413,27 +413,25 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def walk(self, characters: int, lines: int = 0) -> int:
         """Move the cursor by characters and rows and scroll it into view. Returns its new position."""
         if lines:
-            layout = self._text_layout
-            row = self._row_of(self.cursor)
-            column = layout.column_of(self._place(self.cursor)) if self._column is None else self._column
-            target = row + lines
-            if 0 <= target < layout.rows:
-                self.cursor = self._position(layout.position_at(target, column))
-            else:  # above the first row the start, below the last the end
-                self.cursor = 0 if target < 0 else None
+            column = self._column_of(self.cursor) if self._column is None else self._column
+            self.cursor = self.rows_away(self.cursor, lines, column)
             self._column = column
         if characters:
             self.cursor = self.cursor + characters
         self.reveal(self.cursor)
         return self.cursor
 
-    def rows_away(self, position: int, rows: int) -> int:
-        """The position so many rows below ``position``: the start or the end of the text if there are not so many."""
+    def _column_of(self, position: int) -> int:
+        return self._text_layout.column_of(self._place(position))
+
+    def rows_away(self, position: int, rows: int, column: int | None = None) -> int:
+        """The position so many rows below ``position``, in its column or another one: the start or the end of the text
+        if there are not so many."""
         layout = self._text_layout
         row = self._row_of(position) + rows
         if not 0 <= row < layout.rows:
             return 0 if row < 0 else self._length
-        return self._position(layout.position_at(row, layout.column_of(self._place(position))))
+        return self._position(layout.position_at(row, self._column_of(position) if column is None else column))
 
     def row_start(self, position: int) -> int:
         """The first position in the row of ``position``."""
