@@ -151,10 +151,6 @@ class CellsView(ReadingView):
         return self._source.text(start, stop)
 
     @property
-    def running(self) -> bool:
-        return self.state is not None and self.state.running
-
-    @property
     def scopes_key(self) -> str:
         return "cells, text" if self.text_view.has_focus else "cells"  # there the arrows are the list's
 
@@ -782,15 +778,6 @@ class CellsView(ReadingView):
 
     def do_let_go(self) -> None:
         self.desk.change_clamps(lambda clamps: ())
-
-    def do_stream(self) -> None:
-        self.say("")
-        if self.running:
-            self.desk.pause()
-        else:
-            self.text_view.cursor = None
-            self.text_view.reveal(self.text_view.length)
-            self.desk.stream()
 
 
 def named_words(named: NamedCells) -> str:

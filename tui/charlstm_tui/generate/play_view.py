@@ -173,10 +173,6 @@ class PlayView(ExplainingView):
         return self.state is not None and bool(self.state.busy)
 
     @property
-    def running(self) -> bool:
-        return self.state is not None and self.state.running
-
-    @property
     def takes_letters(self) -> bool:
         return self.writing
 
@@ -556,19 +552,9 @@ class PlayView(ExplainingView):
 
     # ---- actions: streaming and settings
 
-    def do_stream(self) -> None:
-        self.say("")
-        if self.state is not None and self.state.running:
-            self.desk.pause()
-        else:
-            self.text_view.cursor = None
-            self.text_view.reveal(self.text_view.length)
-            self.desk.stream()
-
     def do_next_unit(self) -> None:
         self.say("")
-        self.text_view.cursor = None
-        self.text_view.reveal(self.text_view.length)
+        self.text_view.go_to_end()
         self.desk.stream_unit()
 
     def do_speed(self, direction: int) -> None:

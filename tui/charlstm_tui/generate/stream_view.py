@@ -446,6 +446,11 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             return self._length
         return self._position(stop - 1)
 
+    def go_to_end(self) -> None:
+        """Put the cursor at the end, in view."""
+        self.cursor = None
+        self.reveal(self._length)
+
     def reveal(self, position: int) -> None:
         """Scroll just as far as needed to show ``position``."""
         if self.at_end and position >= self._length:

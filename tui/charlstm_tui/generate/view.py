@@ -67,7 +67,7 @@ class GenerateView(View):
     @property
     def running(self) -> bool:
         """Whether text streams."""
-        return False
+        return self.state is not None and self.state.running
 
     def figures(self) -> Sequence[str | KeyFigure]:
         """Figures for the status line, the most important first."""
