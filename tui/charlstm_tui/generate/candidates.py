@@ -218,18 +218,16 @@ class Candidates(Painted, Widget):
     def _foot(self, distribution: NextCharDistribution, width: int, cut_is_shown: bool) -> str:
         """How many characters the sampler keeps and the model's probability of them, in words that fit; the entropy
         where a line above says what is cut."""
+        entropy = f"entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}"
         if cut_is_shown and not self.choosing and distribution.kept > 1:
-            return f"entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}"
+            return entropy
+        kept = f"{distribution.kept:,} of {distribution.total:,} kept: {percent(distribution.kept_probability)}"
         if distribution.kept == distribution.total:
             kept = f"all {distribution.total:,} kept"
-            forms = [kept]
-        else:
-            kept = f"{distribution.kept:,} of {distribution.total:,} kept: {percent(distribution.kept_probability)}"
-            forms = [f"{kept} of the probability", kept]
-        forms.insert(0, f"{forms[0]} · entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}")
-        if distribution.kept == 1 and self._settings.temperature:
-            forms.insert(0, f"{kept} · temperature does nothing here")
-        return next((form for form in forms if len(form) <= width), kept)
+        elif distribution.kept == 1 and self._settings.temperature:
+            entropy = "temperature does nothing here"
+        both = f"{kept} · {entropy}"
+        return both if len(both) <= width else kept
 
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
         return Strip([Segment(text, style) for text, style in parts if text]).adjust_cell_length(width, self.look())

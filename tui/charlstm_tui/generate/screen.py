@@ -275,9 +275,6 @@ class GenerateScreen(ModeScreen):
             self._message_timer = self.set_timer(INFO_SECONDS, lambda: self.show_message(""))
         self._draw_status()
 
-    def show_error(self, sentence: str) -> None:
-        self.show_message(sentence, error=True)
-
     # ---- what is played
 
     def _make_desk(
