@@ -15,7 +15,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.generate.continuation_layout import Block, place
-from charlstm_tui.generate.multiverse_view import ContinuationBlocks, MultiverseView, cut_in_the_middle
+from charlstm_tui.generate.multiverse_view import ContinuationBlocks, MultiverseView
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.theme import LIGHT
 from playing_app import Session, playing, scored
@@ -167,12 +167,6 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         score.put_cursor(3)
         await it.press("f")  # in a part of a text it is after what is before that
         await it.until(lambda: (view.before, view.following) == (it.text[:23], it.text[23:]))
-
-
-def test_long_words_stay_apart_where_they_are_cut() -> None:
-    assert cut_in_the_middle("Alexandrovitch", 14) == "Alexandrovitch"
-    assert cut_in_the_middle("Alexandrovitch", 9) == "Alexa…tch"
-    assert cut_in_the_middle("Alexandrovna", 9) == "Alexa…vna"
 
 
 async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:

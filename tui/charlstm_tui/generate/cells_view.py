@@ -106,8 +106,6 @@ class CellsView(ReadingView):
         self._start = 0  # of what is shown of it
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
-        self._followed: tuple[NamedCell, ...] = ()  # whose scores the history has
-        self._followed_cells: frozenset[Cell] = frozenset()  # whose values it has
         self._limits = (0.0, 0.0)  # the lowest and the highest state of the cell on the text
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
@@ -406,10 +404,11 @@ class CellsView(ReadingView):
         """The scores of the cell at the steps of the training."""
         if not self.through_training:
             return
-        places = [place for place, named in enumerate(self._followed) if named.cell == self.cell]
+        cells = self.cell_list.cells  # whose scores the history has
+        places = [place for place, named in enumerate(cells) if named.cell == self.cell]
         listed = self.cell_list.highlighted
         place = listed if listed in places else next(iter(places), None)
-        named = None if place is None else self._followed[place]
+        named = None if place is None else cells[place]
         scores = [] if place is None else [found.scores[place] for found in self.history]
         keys = f"{key_of('generate.earlier_step')} {key_of('generate.later_step')}"
         self._history_bars.show(named, [found.step for found in self.history], scores, self.step, keys)
@@ -430,8 +429,6 @@ class CellsView(ReadingView):
     def _follow(self) -> None:
         """Find out what the cells of the list and the chosen one did during the training."""
         self.history, self.step = [], 0
-        self._followed = () if self.named is None else self.named.cells
-        self._followed_cells = frozenset((self.cell, *(named.cell for named in self._followed)))
         self._draw_cell()  # by the model that is played, until a step is known
         self._read_models(self.named, self.history)
 
@@ -609,7 +606,7 @@ class CellsView(ReadingView):
         self._chosen = True
         if self.lesions:
             self._read_damage()
-        if self.through_training and cell not in self._followed_cells:
+        if self.through_training and not any(cell in found.values for found in self.history):
             self._follow()
         else:
             self._draw_cell()

@@ -30,6 +30,7 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
+from charlstm_tui.formatting import shorten
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.probability_shades import probability_shades
@@ -185,12 +186,6 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
 
 SHORTEST_BAR = 4
 """Cells of the bars of the next words, at least."""
-
-
-def cut_in_the_middle(word: str, size: int) -> str:
-    """``word`` in ``size`` characters at most. Its end stays: words that may follow differ there."""
-    end = size // 3
-    return word if len(word) <= size else f"{word[: size - 1 - end]}…{word[-end:]}"
 
 
 class MultiverseKey(Widget):
@@ -436,7 +431,7 @@ class MultiverseView(GenerateView):
         longest = max(map(cell_len, words), default=0)
         size = max(min(18, space // 2), min(longest, space - SHORTEST_BAR - 1))
         for each, word in zip(self.words or (), words, strict=True):
-            name = cut_in_the_middle(word, size)
+            name = shorten(word, size)
             share = bar(each.probability, space - size - 1)
             lines.append(
                 Content.assemble(

@@ -475,7 +475,7 @@ class GenerateScreen(ModeScreen):
         self._awaited = awaited
         self._awaited_line.display = awaited is not None
         if awaited is not None:
-            mode, over = self._mode_of(awaited.run), awaited.over or bool(awaited.problem)
+            mode, over = self._mode_of(awaited.run), awaited.over
             words = awaited.sentence(shown=mode == "train", stays=not self._untouched)
             keys = f"   {key_of('app.back')} stops waiting"
             if over:
