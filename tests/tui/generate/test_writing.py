@@ -348,7 +348,7 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         assert await suggests(text, 1.0) != own
         await it.says("learns, strength 1")
         assert it.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
-        await it.press("ctrl+b", says="Strength 2: the copy learns at 2 times the rate. Ctrl+B: learn more.")
+        await it.press("ctrl+b", says="A copy of the model learns from your text, strength 2, and suggests. Ctrl+B:")
         await suggests(text, 2.0)
         longer = text + "Quite another one, and so on. " * 20
         it.screen.play.post_message(events.Paste(longer.removeprefix(text)))

@@ -71,13 +71,9 @@ class Learning:
             self._end()
             self._view.say("The model suggests with its fixed weights again.")
             return
-        first = self._strength is None
         self._strength = later[0]
         self._begin(self._strength)
-        if first:
-            words = "A copy of the model learns from your text, and suggests."
-        else:
-            words = f"Strength {self._strength:g}: the copy learns at {self._strength:g} times the rate."
+        words = f"A copy of the model learns from your text, strength {self._strength:g}, and suggests."
         self._view.say(f"{words} {key}: {self.key_label}.")
 
     def _end(self) -> None:
