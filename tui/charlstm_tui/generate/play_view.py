@@ -366,9 +366,7 @@ class PlayView(ExplainingView):
         state = self.state
         if state is None or state.facts is None or state.distribution is None:
             return None
-        prime = state.request.prime
-        if state.request.session is not None:
-            prime = self.prime or prime  # once it was edited the text has none
+        prime = self.prime or state.request.prime  # once it was edited the text has none
         colour = None if self.scale is self._usual_scale else self.scale.name
         return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
 
