@@ -48,12 +48,10 @@ class GenerateBar(Widget):
     def render(self) -> Content:
         here, key, other = map(Style.parse, ("bold", "bold $primary", "$quiet"))
         width = self.content_size.width
-        tabs, dense = [], []
+        tabs = []
         for view in self._views:
             if view == self._view:
-                tab = Content.styled(f"[{view.capitalize()}]", here)
-                tabs.append(tab)
-                dense.append(tab)
+                tabs.append(Content.styled(f"[{view.capitalize()}]", here))
             else:
                 back = self._view != "play" and view != "look_inside"
                 click = _click(f"screen.show_view({view!r})" if back else f"screen.do('generate.{view}')")
@@ -62,13 +60,9 @@ class GenerateBar(Widget):
                 if back and self._escape:
                     tabs.append(Content.assemble((name, key), (f" {self._escape}", other)))
                     tabs.append(Content.styled(word, other + click))
-                    dense += tabs[-2:]
                 else:
                     tabs.append(Content.assemble((name, key + click), (f" {word}", other + click)))
-                    dense.append(Content.assemble((name, key + click), (f":{word}", other + click)))
-        # Where there is one space between two views, there is none within one: keys and words would look alike.
-        wide = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
-        left = Content(" ").join(dense) if len(tabs) > 1 else Content("")
+        left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
         what = Content.styled(" models", other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.
@@ -77,8 +71,6 @@ class GenerateBar(Widget):
         choices += [(name, Content("")) for name in longer[-1:]]
         for name, keys in (*choices, (shortest, slider), (shortest, Content("")), ("", Content(""))):
             right = Content.assemble((name, here), keys)
-            if wide.cell_length + right.cell_length + 2 <= width:
-                left = wide
             if left.cell_length + right.cell_length + 2 <= width:
                 break
         if not len(left):
