@@ -362,9 +362,9 @@ ACTIONS: tuple[Action, ...] = (
       footer=6, words="take choose better put in", needs="text"),
     A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.",
       handler="colour", footer=3),
-    A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", footer=2),
-    A("generate.duel", "duel_before", "B", "seed before", "Generate both sides again, with the seed before.",
-      footer=7, words="same again previous", needs="seed"),
+    A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", 1, footer=2),
+    A("generate.duel", "duel_before", "B", "seed before", "Generate both sides again, with the seed before.", -1,
+      handler="duel_again", footer=7, words="same again previous", needs="seed"),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
     A("generate.score", "score_next", "enter", "next surprise", "Go to the place, or sentence, marked in the "
       "list, then to the next of the list.", footer=2),

@@ -375,13 +375,7 @@ class DuelView(GenerateView):
         if state is not None:
             self.post_message(self.Kept(self._generated(state)))
 
-    def do_duel_again(self) -> None:
-        self._draw_again(1)
-
-    def do_duel_before(self) -> None:
-        self._draw_again(-1)
-
-    def _draw_again(self, by: int) -> None:
+    def do_duel_again(self, by: int) -> None:
         """Generate both sides with the next seed (1) or the one before (-1)."""
         assert self.seed is not None
         self.seed = next_seed(self.seed, by)

@@ -150,7 +150,8 @@ class ScoreView(ReadingView):
         self._learns = False  # whether the figures of a copy are wanted, which may still have to be computed
         self._strength = 1.0  # of that copy
         self._scored: ScoredText | None = None
-        self._scores: Scores | None = None  # what is shown of it
+        self.scores: Scores | None = None
+        """What is shown of it."""
         self._shown_strength: float | None = None  # of the copy whose figures they are
         self._shown_part: slice | None = None  # of the text, if it is not all of it
         self._begun = False  # whether the cursor of the text was moved since it is shown
@@ -176,11 +177,6 @@ class ScoreView(ReadingView):
     def whole_text(self, start: int, stop: int) -> str:
         return "" if self._scored is None else self._scored.fixed.text[start:stop]
 
-    @property
-    def scores(self) -> Scores | None:
-        """What is shown."""
-        return self._scores
-
     def has(self) -> dict[str, bool]:
         return {"learning": self._learns}
 
@@ -194,7 +190,7 @@ class ScoreView(ReadingView):
         return labels
 
     def figures(self) -> list[str]:
-        scores, cursor = self._scores, self.text_view.cursor
+        scores, cursor = self.scores, self.text_view.cursor
         if scores is None or cursor >= len(scores.nats):
             return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
@@ -249,7 +245,7 @@ class ScoreView(ReadingView):
             if job is not None and not job.is_finished:
                 job.cancel()
                 self._job = self._learning = None
-                before = "" if self._scores is None else " These are the figures from before:"
+                before = "" if self.scores is None else " These are the figures from before:"
                 self._keep_shown(Content.styled(f"Stopped.{before}", "$warning"))
                 return True
         return False
@@ -376,10 +372,10 @@ class ScoreView(ReadingView):
 
     def _show_part(self, start: int, stop: int) -> None:
         """Show only a part of the text that is shown."""
-        if self._scores is None or min(stop, len(self._scores.text)) - start < 2:
+        if self.scores is None or min(stop, len(self.scores.text)) - start < 2:
             return
         before = 0 if self._shown_part is None else self._shown_part.start
-        stop = min(stop, len(self._scores.text))
+        stop = min(stop, len(self.scores.text))
         self._show_text(slice(before + start, before + stop))
         self.say(f"{key_of('generate.score')} shows all of the text again.")
 
@@ -415,7 +411,7 @@ class ScoreView(ReadingView):
         """Show the figures of a copy that learnt at this strength, or with ``None`` those of the fixed weights."""
         self._shown_strength, self._reason = strength, None
         scores = None if self._scored is None else self._scored.scores(strength, self._shown_part)
-        self._scores = scores
+        self.scores = scores
         self._places = [] if scores is None else scores.places(PLACES, least=scores.surprising)
         found = [] if scores is None else scores.sentences()
         self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
@@ -432,13 +428,13 @@ class ScoreView(ReadingView):
 
     def watch_bits(self) -> None:
         self.draw_head()
-        self._strip.show(self._scores, self.bits)
+        self._strip.show(self.scores, self.bits)
         self._fill_list()
         super().watch_bits()
 
     def _summary(self) -> Content:
         """The mean over what is shown, and what that is; in two lines if the figures are those of a copy."""
-        scores, scored, strength = self._scores, self._scored, self._shown_strength
+        scores, scored, strength = self.scores, self._scored, self._shown_strength
         assert scores is not None
         assert scored is not None
         unknown = sum(scores.unknown.values())
@@ -473,8 +469,8 @@ class ScoreView(ReadingView):
         listed = list(
             map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
         )
-        if self._scores is not None and not self.by_sentence:
-            listed += [Row(None, Content.styled(words, "$quiet")) for words in self._unlisted_words(self._scores)]
+        if self.scores is not None and not self.by_sentence:
+            listed += [Row(None, Content.styled(words, "$quiet")) for words in self._unlisted_words(self.scores)]
         with rows.prevent(RowList.Moved):
             rows.show(listed)
         self._follow_text()
@@ -506,7 +502,7 @@ class ScoreView(ReadingView):
         return Row(str(place.position), content)
 
     def _sentence_row(self, sentence: Sentence) -> Row:
-        shown = "" if self._scores is None else self._scores.text[sentence.start : sentence.stop][:LONGEST_ROW]
+        shown = "" if self.scores is None else self.scores.text[sentence.start : sentence.stop][:LONGEST_ROW]
         return Row(
             str(sentence.start),
             Content.assemble(
