@@ -178,15 +178,13 @@ class CellsView(ReadingView):
         clamps = () if self.state is None else self.state.clamps
         if clamps:
             figures.append(held_words(clamps))
-        values, cursor = self._shown_values(), self.text_view.cursor
-        rises = self._rises() if self.lesions else None
-        if self.lesions:
-            at = cursor - self._damaged_from
-            if rises is not None and 0 < at < len(rises):
-                char = quoted(self.text_view.text(cursor, cursor + 1))
-                figures.append(f"{rises[at] / self._nats:+.2f} {unit(self.bits)} at {char}")
-        elif values is not None and cursor < len(values):
-            figures.append(f"{values[cursor]:+.2f} after {quoted(self.text_view.text(cursor, cursor + 1))}")
+        (values, start), cursor = self._coloured_by(), self.text_view.cursor
+        if values is not None and start <= cursor < start + len(values):
+            value, char = values[cursor - start], quoted(self.text_view.text(cursor, cursor + 1))
+            if self.lesions:
+                figures.append(f"{value / self._nats:+.2f} {unit(self.bits)} at {char}")
+            else:
+                figures.append(f"{value:+.2f} after {char}")
         return figures
 
     def hint(self) -> str:
@@ -373,12 +371,12 @@ class CellsView(ReadingView):
         if self.activations is not None:
             played = self._values(self.activations)
             self._limits = (float(played.min()), float(played.max()))
+        values, start = self._coloured_by()
         if self.lesions:
-            rises = self._rises()
-            levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
-            self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
+            levels = np.empty(0, np.uint16) if values is None else DAMAGE.levels(values)
+            self.text_view.set_levels(DAMAGE, start, levels)
             self.scale = replace(DAMAGE, title=f"WITHOUT {self._full_name(self.cell)}")
-        elif (values := self._shown_values()) is not None:
+        elif values is not None:
             title = f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:
                 title += f" @ {self.history[self.step].step:,}"
@@ -463,10 +461,6 @@ class CellsView(ReadingView):
         """The position in the text from which on it is coloured by what is worse without the cell."""
         return max(0, self.text_view.length - LESION_CHARS)
 
-    def _rises(self) -> Floats | None:
-        """How much worse each character is predicted without the cell; ``None`` if that is not known."""
-        return None if self._damage is None or self._damage[0] != self.cell else self._damage[1]
-
     def _lesion_words(self) -> Content:
         if self.measured is None:
             failure = self._lesions_failure
@@ -490,7 +484,7 @@ class CellsView(ReadingView):
         self.lesions = not self.lesions
 
     def watch_lesions(self, lesions: bool) -> None:
-        had_focus = self._list_had_focus()
+        had_focus = self.cell_list.has_focus or self.lesion_list.has_focus
         self._draw_caption()
         for group in ("lesions", "damage"):
             self.workers.cancel_group(self, group)
@@ -522,9 +516,6 @@ class CellsView(ReadingView):
             self.draw_head()
             self._draw_cell()
         super().watch_bits()
-
-    def _list_had_focus(self) -> bool:
-        return self.cell_list.has_focus or self.lesion_list.has_focus
 
     @work(exclusive=True, group="lesions")
     async def _measure(self) -> None:
@@ -579,15 +570,19 @@ class CellsView(ReadingView):
         chars, shares = likeliest_next(self._model, found.hidden[start:stop], COUNT)
         panel.show(found.text[start:stop], found.text[stop : stop + 1], chars, shares, view.cursor - start)
 
-    def _shown_values(self) -> Floats | None:
-        """What the cell does on the text by which that is coloured: in the model of the step that is shown, or in the
-        one that is played. ``None`` while it is not known."""
+    def _coloured_by(self) -> tuple[Floats | None, int]:
+        """The values by which the text is coloured, ``None`` while they are not known, and the position of the first:
+        how much worse each character is predicted without the cell; else what the cell does on the text in the model
+        of the step that is shown, or in the one that is played."""
+        if self.lesions:
+            cell, rises = self._damage or (None, None)
+            return None if rises is None or cell != self.cell else np.nan_to_num(rises), self._damaged_from
         found = self.activations
         if found is None or not self.text_view.text().startswith(found.text):
-            return None
+            return None, 0
         if self.through_training and self.history:
-            return self.history[self.step].values.get(self.cell)
-        return self._values(found)
+            return self.history[self.step].values.get(self.cell), 0
+        return self._values(found), 0
 
     def _values(self, found: Activations) -> Floats:
         layer, cell = self.cell
@@ -694,9 +689,7 @@ class CellsView(ReadingView):
 
     def do_place(self, direction: int) -> None:
         """Put the cursor on the next place, in the order of the text, where the cell is most active or matters most."""
-        rises, values, start = self._rises() if self.lesions else None, self._shown_values(), 0
-        if rises is not None:
-            values, start = np.nan_to_num(rises), self._damaged_from
+        values, start = self._coloured_by()
         if values is None:
             return
         cursor = self.text_view.cursor
