@@ -109,11 +109,15 @@ class TextPicker(ModelPicker):
         # That of the session that is played may not be in its file yet.
         session = replace(session, summary=replace(session.summary, title=title))
         entry = clean(text_entry(session))
-        self._entries = [entry if each[0] == str(path) else each for each in self._entries]
-        place = self.query_one(OptionList).highlighted
+        self._list([entry if each[0] == str(path) else each for each in self._entries])
+
+    def _list(self, entries: list[Entry]) -> None:
+        """List these, with the cursor in the row where it was."""
+        options = self.query_one(OptionList)
+        place, self._entries = options.highlighted or 0, entries
         self.fill(self.query_one(Input).value)
-        if place is not None and place < len(self.shown):
-            self.query_one(OptionList).highlighted = place
+        if self.shown:
+            options.highlighted = min(place, len(self.shown) - 1)
 
     def action_delete_session(self) -> None:
         """Delete the session under the cursor, if the user says so again."""
@@ -139,11 +143,7 @@ class TextPicker(ModelPicker):
         if not deleted:
             self.show_problem("Another program has this session open: it is not deleted.")
             return
-        place = self.query_one(OptionList).highlighted or 0
-        self._entries = [entry for entry in self._entries if entry[0] != str(path)]
-        self.fill(self.query_one(Input).value)
-        if self.shown:
-            self.query_one(OptionList).highlighted = min(place, len(self.shown) - 1)
+        self._list([entry for entry in self._entries if entry[0] != str(path)])
 
 
 def texts(folder: Path | None, played: Path | None = None) -> list[Entry]:
