@@ -392,11 +392,7 @@ class CellsView(ReadingView):
     def _draw_dial(self) -> None:
         """The value at which the cell is held, and how to change it."""
         held = None if self.state is None else held_at(self.state.clamps, self.cell)
-        keys = [(key_of("generate.hold_lower"), ""), (key_of("generate.hold_higher"), "")]
-        if held is not None:
-            keys.append((f" {key_of('generate.let_go')}", "none"))
-        heading = f"HOLD {cell_name(self.cell)}{'' if held is None else f' at {held:g}'}"
-        self._dial.show(heading, tuple(keys), *self._limits, held)
+        self._dial.show(cell_name(self.cell), *self._limits, held)
 
     def _draw_history(self) -> None:
         """The scores of the cell at the steps of the training."""
