@@ -314,10 +314,10 @@ class ScoreView(ReadingView):
         if self._scored is not None and (self._job is None or self._job.is_finished):
             strength = self._strength if self._learns else None
             self._reason = None
-            if strength != self._shown_strength and (strength is None or strength in self._scored.learnt):
-                self._show_figures(strength)
-            elif strength is not None and strength != self._shown_strength:
+            if strength is not None and strength not in self._scored.learnt:
                 self._learning = self._learn(self._scored, strength)
+            elif strength != self._shown_strength:
+                self._show_figures(strength)
             self.draw_head()
         self.post_message(self.Changed())
 
