@@ -60,7 +60,7 @@ async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path)
 
 
 async def test_save_dialog_shows_every_format_of_generate_at_24_rows(places: Path) -> None:
-    formats = [*exports.SESSION_FORMATS, exports.CHECKPOINTS, exports.REPORT]
+    formats = [*exports.SESSION_FORMATS, exports.CHECKPOINTS]
     async with driven(places) as app:
         await app.in_mode("corpus")
         dialog = SaveDialog("Save", "novel.txt", formats, "A sentence about where sessions are. " * 3)

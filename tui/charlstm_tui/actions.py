@@ -253,8 +253,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
       footer=11, words="typical mirostat repetition"),
     A("generate.play generate.duel generate.write", "save", "ctrl+s", "save", "Save the session, export its text, and "
-      "of a run what each of its models generates, or a report; in Duel both texts.", footer=5, needs="saveable",
-      words="export as text markdown html write file checkpoints side by side page report print"),
+      "of a run what each of its models generates; in Duel both texts.", footer=5, needs="saveable",
+      words="export as text markdown html write file checkpoints side by side page print"),
     A("generate.play", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story", by="screen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),
@@ -362,9 +362,9 @@ ACTIONS: tuple[Action, ...] = (
       footer=6, words="take choose better put in", needs="text"),
     A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.",
       handler="colour", footer=3),
-    A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", footer=2),
-    A("generate.duel", "duel_before", "B", "seed before", "Generate both sides again, with the seed before.",
-      footer=7, words="same again previous", needs="seed"),
+    A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", 1, footer=2),
+    A("generate.duel", "duel_before", "B", "seed before", "Generate both sides again, with the seed before.", -1,
+      handler="duel_again", footer=7, words="same again previous", needs="seed"),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
     A("generate.score", "score_next", "enter", "next surprise", "Go to the place, or sentence, marked in the "
       "list, then to the next of the list.", footer=2),

@@ -190,7 +190,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     @on(View.Said)
     def _view_said(self, event: View.Said) -> None:
         event.stop()
-        if self.is_mounted and not self.detached and event.only in ("", self.message):
+        if self.is_mounted and not self.detached:
             self.show_message(event.sentence, event.error, event.stays)
 
     @property

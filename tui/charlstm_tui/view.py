@@ -60,12 +60,11 @@ class View(SafeWorkers, Widget):
 
     class Said(Message):
         """A sentence for the line above the key bar, for some seconds; an ``error`` and what ``stays`` until the next
-        key. An empty sentence removes what is said there, or with ``only`` that sentence if it still is.
-        """
+        key. An empty sentence removes what is said there."""
 
-        def __init__(self, sentence: str, error: bool = False, stays: bool = False, only: str = "") -> None:
+        def __init__(self, sentence: str, error: bool = False, stays: bool = False) -> None:
             super().__init__()
-            self.sentence, self.error, self.stays, self.only = sentence, error, stays, only
+            self.sentence, self.error, self.stays = sentence, error, stays
 
     @property
     def name_shown(self) -> str:
@@ -140,7 +139,3 @@ class View(SafeWorkers, Widget):
     def say(self, sentence: str, error: bool = False, *, stays: bool = False) -> None:
         """Say something in the place that the mode has for it."""
         self.post_message(self.Said(sentence, error, stays))
-
-    def unsay(self, sentence: str) -> None:
-        """Remove a sentence, if nothing else was said since."""
-        self.post_message(self.Said("", only=sentence))

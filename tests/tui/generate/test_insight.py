@@ -23,7 +23,6 @@ from charlstm.generation.session import Session
 from charlstm.generation.stepper import Floats
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import NamedCell, sample_cells, score_cells
-from charlstm.insight.features import feature_starts
 from charlstm.insight.holding import hold_effects
 from charlstm.insight.influence import Influence, influence
 from charlstm.insight.lesions import measure_lesions, most_important
@@ -32,7 +31,6 @@ from charlstm.runs.folder import Run
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
-from charlstm_tui.generate.duel_view import rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
@@ -347,8 +345,6 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
             session.clamps = side.clamps
             text = "".join(step.char for step in session.stream(side.length))
             assert duel.view(number).text() == prime + text
-            if named.kind == "auc":
-                await it.shows(*rate_words(named.feature, feature_starts(named.feature, prime, text), len(text)))
         effects = hold_effects(loaded, view.features_of(held), held, prime=prime, recipe=side.recipe)
         await it.shows(" ".join(each.sentence for each in effects), "no cell held")
         assert it.screen_text().count("min-p 0.05") == 2
@@ -440,7 +436,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         expected = most_important(loaded, it.text, also=[chosen, *(each.cell for each in named)])
         assert found.cells == expected.cells
         assert np.allclose([found.means, found.errors], [expected.means, expected.errors], atol=1e-5)
-        assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.cells)
+        assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.listed)
         assert view.lesion_list.has_focus
         place_of = found.cells.index(chosen)
         await it.until(lambda: view.lesion_list.highlighted == place_of)
@@ -572,7 +568,6 @@ async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with cells(model) as (it, view):
-        _, lower, _, higher, _ = view.scale.labels
-        words = it.status()
-        assert f"italic {lower} bold" in words
-        assert f" high: underline {higher} bold >" in words
+        lowest, *_, highest = view.scale.labels
+        assert f"low {lowest}  " in it.status()
+        assert f"  {highest} high" in it.status()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import shutil
@@ -19,7 +18,6 @@ from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.background import CommandError
 from charlstm_tui.choices import ModelChoice, StartOptions
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate.awaited import BetterModel
@@ -57,7 +55,7 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
         await it.until(lambda: it.state.length >= 30)
         assert it.text[:30] != young
-        assert "─●───  model 2 of 5: step 50" in it.status()
+        assert "model 2 of 5: step 50" in it.status()
         await it.pilot.resize_terminal(160, 36)
         await it.until(lambda: "[ ─●─── ] 2 of 5" in it.screen_text())
         bar = it.screen.query_one(GenerateBar)
@@ -67,35 +65,17 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.until(lambda: "[ ───●─ ] 4 of 5" in it.screen_text())
 
 
-async def test_report_on_the_checkpoint_that_is_played_and_another_page_meanwhile(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands, finished = list[tuple[str, ...]](), asyncio.Event()
-
-    async def run_command(*argv: str) -> None:
-        commands.append(argv)
-        await finished.wait()
-        if len(commands) > 1:
-            raise CommandError("The disk is full")
-
-    monkeypatch.setattr("charlstm_tui.generate.exports.run_command", run_command)
+async def test_page_of_what_each_model_of_the_run_generates(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
     async with playing(run.path) as it:
         await it.paused(10)
         await it.press("left_square_bracket")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
-        await it.enter("ctrl+s", "inside.report.html")
         await it.enter("ctrl+s", "all.checkpoints.html")
         await it.says("Exported to all.checkpoints.html")
         page = (home / "all.checkpoints.html").read_text()
         assert page.count("<section>") == 3
         assert "How novel-quick-1 learnt" in page
-        finished.set()
-        await it.says("Exported to inside.report.html")
-        page = str(home / "inside.report.html")
-        assert commands == [("report", str(run.path), "--out", page, "--snapshot", "50")]
-        await it.enter("ctrl+s", "inside.report.html")
-        await it.says("The disk is full")
 
 
 def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:

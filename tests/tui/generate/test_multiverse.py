@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from textual.widgets import Static
 
 from charlstm.display import percent, quoted
 from charlstm.generation.clamp import parse_clamp
@@ -16,7 +15,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.generate.continuation_layout import Block, place
-from charlstm_tui.generate.multiverse_view import ContinuationBlocks, MultiverseView, cut_in_the_middle
+from charlstm_tui.generate.multiverse_view import ContinuationBlocks, MultiverseView
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.theme import LIGHT
 from playing_app import Session, playing, scored
@@ -170,12 +169,6 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         await it.until(lambda: (view.before, view.following) == (it.text[:23], it.text[23:]))
 
 
-def test_long_words_stay_apart_where_they_are_cut() -> None:
-    assert cut_in_the_middle("Alexandrovitch", 14) == "Alexandrovitch"
-    assert cut_in_the_middle("Alexandrovitch", 9) == "Alexa…tch"
-    assert cut_in_the_middle("Alexandrovna", 9) == "Alexa…vna"
-
-
 async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:
     async with playing(model, (100, 30), paused=5) as it:
         await it.press("ctrl+p", *"slower", shows="Fewer characters a second")
@@ -196,6 +189,3 @@ async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities
         await it.press("right", "right")
         of_two = "30 % as a whole (joint) “b” 50 % after those before it (conditional)"
         await it.shows(of_two, "HEIGHT, % joint probability")
-        await it.press("left")
-        listed = " ".join(str(view.query_one("#multiverse-chars", Static).content).split())
-        assert listed == "NEXT CHARACTER conditional joint “b” 50 % 30 %"

@@ -335,17 +335,8 @@ async def test_hostile_text_at_every_size(home: Path) -> None:
                 await it.press(key)
 
 
-async def test_messages_and_notes_go_each_at_its_time(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_go_each_at_its_time(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with playing(model, paused=5) as it:
-        await it.press("ctrl+z", says="Undone")
-        it.desk.put_in("abc")  # the next change
-        await it.until(lambda: "Undone" not in it.status())
-        await it.press("ctrl+z", says="Undone")
-        it.screen.show_message("3 characters of Duel put in.")
-        size = it.state.size
-        it.desk.put_in("abc")  # the note goes, the message stays
-        await it.until(lambda: it.state.size == size + 3)
-        await it.says("of Duel put in")
         monkeypatch.setattr("charlstm_tui.generate.screen.INFO_SECONDS", 0.05)
         it.screen.play.say("Saved")
         await it.until(lambda: it.screen.message == "")

@@ -138,7 +138,7 @@ async def test_another_checkpoint_is_said_although_a_text_was_replaced(home: Pat
         await it.pilot.press("[")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
         await it.pilot.pause()
-        assert "●─  model 4 of 5: step 200   l brings back your text" in it.status()
+        assert "l brings back your text   model 4 of 5: step 200" in it.status()
 
 
 def test_title_is_offered_as_the_name_of_a_file() -> None:

@@ -122,16 +122,13 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
         monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
     async with playing(model, paused=20) as it:
         first, before = await write(it), it.text
-        assert "SUGGESTIONS" not in it.screen_text()
         await it.press("ctrl+l")
         await it.until(lambda: it.state.suggestion not in ("", first))
-        assert it.state.suggestions[0] == first
-        assert len({text.split()[0] for text in it.state.suggestions}) == len(it.state.suggestions) > 2
-        await it.shows("SUGGESTIONS")
         second = it.state.suggestion
+        assert second.split()[0] != first.split()[0]
         await it.press("ctrl+k")
         await it.until(lambda: it.state.suggestion == first)
-        await it.pilot.click("#suggestions", offset=(3, 1))
+        await it.press("ctrl+l")
         await it.until(lambda: it.state.suggestion == second)
         await it.press("ctrl+o")
         word = first_word(second)
@@ -351,7 +348,7 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         assert await suggests(text, 1.0) != own
         await it.says("learns, strength 1")
         assert it.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
-        await it.press("ctrl+b", says="Strength 2: the copy learns at 2 times the rate. Ctrl+B: learn more.")
+        await it.press("ctrl+b", says="A copy of the model learns from your text, strength 2, and suggests. Ctrl+B:")
         await suggests(text, 2.0)
         longer = text + "Quite another one, and so on. " * 20
         it.screen.play.post_message(events.Paste(longer.removeprefix(text)))

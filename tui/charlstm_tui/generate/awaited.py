@@ -41,23 +41,21 @@ class Awaited:
     expected: int | None = None
     """About the step after which the run has learnt something; ``None`` while that is not known."""
     trouble: str = ""
-    """What is wrong with the training, in a sentence; empty when nothing is."""
-    problem: str = ""
-    """Why the run cannot be read, or empty."""
+    """What is wrong with the training, or why the run cannot be read, in a sentence; empty when nothing is."""
+    is_readable: bool = True
 
     @property
     def over(self) -> bool:
         """Whether no model will come, unless the run is resumed."""
-        return not self.status.alive
+        return not (self.status.alive and self.is_readable)
 
     def sentence(self, *, shown: bool, stays: bool = False) -> str:
         """What is awaited and how far that is, for a person: ``shown`` if Train shows the run, ``stays`` if the text
         that is played meanwhile does."""
         name, status = visible(self.run.name, keep=""), self.status
         trouble = self.trouble or slowed_words(status, shown=shown)
-        if self.problem or self.over:
-            why = self.problem or trouble
-            return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
+        if self.over:
+            return f"{name} has no model that has learnt anything, so there is nothing to play. {trouble}".rstrip()
         doing = visible(status.message, keep="") or "its first steps are still to come"
         if status.step:
             about = "" if self.expected is None else f" of about {max(self.expected, status.step):,}"
@@ -84,11 +82,11 @@ class RunToPlay:
         """The choice with the run's model to play now, or what is awaited, in words with ``bits`` instead of nats."""
         self.status = status = self.run.status()
         if not self.run.exists():
-            return Awaited(self.run, status, problem="Its folder is gone.")
+            return Awaited(self.run, status, trouble="Its folder is gone.", is_readable=False)
         try:
             self._series.feed(self._tail.read())
         except (CharLSTMError, OSError) as error:
-            return Awaited(self.run, status, problem=f"Its log cannot be read: {error}.")
+            return Awaited(self.run, status, trouble=f"Its log cannot be read: {error}.", is_readable=False)
         series = self._series
         found = playable_model(self.run, status, series)
         if found is not None:
@@ -113,11 +111,12 @@ class BetterModel:
         return f"step {self.step:,}, loss {loss(self.loss, bits)} {unit(bits)}"
 
 
-def better_model(
-    found: ModelChoice, best: ModelFacts, runs_dir: Path | None, *, clearly: bool = True
-) -> BetterModel | None:
-    """The model that is found in the run that is played, if it is clearly better than the ``best`` one of it that was
-    played or offered, which is an earlier one. Without ``clearly`` any better one will do."""
+def better_model(to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object) -> BetterModel | None:
+    """The model of a run to play now, if it is a later one than the ``best`` that was played or offered, and better:
+    while the run trains, clearly so."""
+    found = to_play.look()
+    if isinstance(found, Awaited):
+        return None
     try:
         path = model_path(PlayRequest(found.model, found.step, runs_dir))
         info = read_info(path)[1]
@@ -127,7 +126,7 @@ def better_model(
     if not isinstance(step, int) or not isinstance(val_loss, float) or step <= (best.step or 0):
         return None
     is_better = is_clearly_better(val_loss, best.loss)
-    if not clearly and best.loss is not None:
+    if not to_play.status.alive and best.loss is not None:
         is_better = val_loss < best.loss
     return BetterModel(found, step, val_loss) if is_better else None
 

@@ -146,10 +146,7 @@ class Candidates(Painted, Widget):
             return []
         listed = self._listed()
         symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in listed), default=1)
-        bar_width = width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH
-        two_figures = bar_width >= 4
-        if not two_figures:
-            bar_width = max(0, bar_width + FIGURE_WIDTH)
+        bar_width = max(0, width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH)
         cut = next((place for place, (_, one) in enumerate(listed) if not one.kept), len(listed))
         lines: list[tuple[int, Alternative] | None] = [*listed]  # None: what follows is cut
         if not self.choosing:
@@ -163,29 +160,27 @@ class Candidates(Painted, Widget):
             self._top = max(0, chosen - (0 if chosen < self._top else space - 1))
         elif not self.choosing:
             self._top = 0
-        rows = [self._head(width, two_figures)]
+        rows = [self._head(width)]
         if not listed:
             return [*rows, self._line([("once the text is read again", self.look("quiet"))], width)]
         for place, line in enumerate(lines[self._top : self._top + space], self._top):
             if line is None:
-                filters = ", ".join(cut_by(self._settings, distribution.alternatives)) or "the sampler"
+                filters = ", ".join(filters_on(self._settings)) or "the sampler"
                 share = percent(max(0.0, 1 - distribution.kept_probability))
                 words = f"── {distribution.total - distribution.kept:,} cut by {filters}: {share} "
                 rows.append(self._line([(words.ljust(width, "─"), self.look("quiet"))], width))
                 continue
             rank, one = line
             self._chars[len(rows)] = one.char
-            rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, place == chosen))
+            rows.append(self._candidate(one, rank, symbol_width, bar_width, width, place == chosen))
         more = len(lines) - self._top - space
         foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width, None in lines)
         rows.append(self._line([(foot, self.look("quiet"))], width))
         return rows
 
-    def _head(self, width: int, two_figures: bool) -> Strip:
+    def _head(self, width: int) -> Strip:
         quiet = self.look("quiet")
-        parts = [("█", self.look("kept")), (" model", quiet)]
-        if two_figures:
-            parts += [(" │", self.look("drawn")), (" sampler", quiet)]
+        parts = [("█", self.look("kept")), (" model", quiet), (" │", self.look("drawn")), (" sampler", quiet)]
         free = width - sum(len(text) for text, _ in parts) - 1
         title = "CHOOSE" if self.choosing else "NEXT"
         before = visible(self._before, keep="")
@@ -196,14 +191,7 @@ class Candidates(Painted, Widget):
         return self._line([(title, self.look("title")), (words + gap, quiet), *parts], width)
 
     def _candidate(
-        self,
-        one: Alternative,
-        digit: int,
-        symbol_width: int,
-        bar_width: int,
-        two_figures: bool,
-        width: int,
-        chosen: bool,
+        self, one: Alternative, digit: int, symbol_width: int, bar_width: int, width: int, chosen: bool
     ) -> Strip:
         row = ("chosen",) if chosen else ()
         sign_of_row = ("chosen-sign",) if chosen else ()  # seen in 16 colours too, which have none for the row
@@ -223,26 +211,23 @@ class Candidates(Painted, Widget):
             ("│" if mark < bar_width else "", self.look(*row, "drawn")),
             (cells[mark + 1 :], filled),
             (percent(one.probability).rjust(FIGURE_WIDTH), words),
+            (percent(one.sampled).rjust(FIGURE_WIDTH), words),
         ]
-        if two_figures:
-            parts.append((percent(one.sampled).rjust(FIGURE_WIDTH), words))
         return self._line(parts, width)
 
     def _foot(self, distribution: NextCharDistribution, width: int, cut_is_shown: bool) -> str:
         """How many characters the sampler keeps and the model's probability of them, in words that fit; the entropy
         where a line above says what is cut."""
+        entropy = f"entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}"
         if cut_is_shown and not self.choosing and distribution.kept > 1:
-            return f"entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}"
+            return entropy
+        kept = f"{distribution.kept:,} of {distribution.total:,} kept: {percent(distribution.kept_probability)}"
         if distribution.kept == distribution.total:
             kept = f"all {distribution.total:,} kept"
-            forms = [kept]
-        else:
-            kept = f"{distribution.kept:,} of {distribution.total:,} kept: {percent(distribution.kept_probability)}"
-            forms = [f"{kept} of the probability", kept]
-        forms.insert(0, f"{forms[0]} · entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}")
-        if distribution.kept == 1 and self._settings.temperature:
-            forms.insert(0, f"{kept} · temperature does nothing here")
-        return next((form for form in forms if len(form) <= width), kept)
+        elif distribution.kept == 1 and self._settings.temperature:
+            entropy = "temperature does nothing here"
+        both = f"{kept} · {entropy}"
+        return both if len(both) <= width else kept
 
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
         return Strip([Segment(text, style) for text, style in parts if text]).adjust_cell_length(width, self.look())
@@ -253,22 +238,10 @@ def _candidates_in(height: int) -> int:
     return max(1, height - 3) if height > 1 else 0
 
 
-def cut_by(settings: SamplerSettings, alternatives: tuple[Alternative, ...]) -> list[str]:
-    """The filters that cut what was cut of these (most likely first), as far as each can be told by itself."""
+def filters_on(settings: SamplerSettings) -> list[str]:
+    """The filters that may cut candidates."""
     if settings.kind == "reference":
         return ["top-k"]
-    names: dict[str, None] = {}
-    best = alternatives[0].probability if alternatives else 0.0
-    for rank, one in enumerate(alternatives):
-        if one.kept or not best:
-            continue
-        if settings.temperature == 0:
-            names["temperature 0"] = None
-        elif settings.top_k is not None and rank >= settings.top_k:
-            names["top-k"] = None
-        elif settings.min_p and (one.probability / best) ** (1 / settings.temperature) < settings.min_p:
-            names["min-p"] = None
-        else:
-            others = [name for name in FILTERS if name not in ("top_k", "min_p")]
-            names.update({name.replace("_", "-"): None for name in others if getattr(settings, name) is not None})
-    return list(names)
+    if settings.temperature == 0:
+        return ["temperature 0"]
+    return [name.replace("_", "-") for name in FILTERS if getattr(settings, name) is not None]

@@ -73,9 +73,9 @@ class CellHistory(Static):
                     parts = [(text.replace(" ", CHANCE), style) for text, style in parts]
                 lines.append(Content.assemble(*parts))
             texts = [f"{strength:.2f}" for strength in strengths]
-            lines.append(Content.assemble(*_columns(texts, width, chosen, "bold $accent", "")))
+            lines.append(columns(texts, width, chosen, "bold $accent", others=""))
         names = [str(step) if step < 10_000 else count(step).replace(" ", "") for step in steps]
-        lines.append(Content.assemble(*_columns(names, width, chosen, "reverse", "$quiet")))
+        lines.append(columns(names, width, chosen, "reverse"))
         self.update(Content("\n").join(lines))
 
 
@@ -89,9 +89,10 @@ def _about(named: NamedCell, scores: Sequence[float]) -> str:
     return words if named.step is None else f"{words}  named {step_words(named.step)}"
 
 
-def _columns(texts: Sequence[str], width: int, chosen: int, style: str, others: str) -> list[tuple[str, str]]:
+def columns(texts: Sequence[str], width: int, chosen: int | None, style: str, others: str = "$quiet") -> Content:
+    """A line of texts, each in so many cells, with the one at the place ``chosen`` in another style."""
     parts = []
     for place, text in enumerate(texts):
         text = text[: width - 1]
         parts += [(text, style if place == chosen else others), (" " * (width - len(text)), "")]
-    return parts
+    return Content.assemble(*parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,11 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import cell_name, plural, quoted, visible
+from charlstm.display import cell_name, quoted, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
@@ -39,9 +37,9 @@ from charlstm_tui.background import write_in_thread
 from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
+from charlstm_tui.generate.cell_lists import CellList, LesionList
 from charlstm_tui.generate.explaining_view import started
 from charlstm_tui.generate.hold_dial import HoldDial
-from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.stream_view import StreamView
@@ -51,7 +49,6 @@ from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.played import Played
-from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split
 
 Floats = npt.NDArray[np.float32]
@@ -68,75 +65,6 @@ HOLD_STEP = 0.5
 MOST_NEW = 40
 """Characters since the last state up to which they are coloured while text streams: computing what the cells do on so
 many takes some 15 ms at 2 × 512."""
-ONE_LINE = 75
-"""Columns in which a named cell stands in one line."""
-
-
-def own_name(cell: Cell, name: str) -> Content:
-    """A cell with the name that the user gave to it: ``2:187 speaker names``."""
-    return Content.assemble((cell_name(cell), "$quiet"), (f" {visible(name, keep='')}", "$accent"))
-
-
-class CellList(SideList):
-    """The named cells, the best first, and after them those that have a name of the user's alone."""
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._cells: tuple[NamedCell, ...] = ()
-        self._names: dict[Cell, str] = {}
-        self._others: tuple[Cell, ...] = ()
-
-    def show(self, cells: Sequence[NamedCell], names: Mapping[Cell, str]) -> None:
-        """Show these, and the names that the user gave to cells."""
-        self._cells, self._names = tuple(cells), dict(names)
-        known = {each.cell for each in cells}
-        self._others = tuple(sorted(cell for cell in names if cell not in known))
-        highlighted = self.highlighted
-        self.clear_options()
-        self.add_options(Option(self._words(cell)) for cell in cells)
-        self.add_options(Option(own_name(cell, names[cell])) for cell in self._others)
-        with self.prevent(OptionList.OptionHighlighted):  # the same rows again choose nothing
-            self.highlighted = highlighted if highlighted is not None and highlighted < self.option_count else None
-
-    @property
-    def cells(self) -> tuple[NamedCell, ...]:
-        """The cells that follow a feature."""
-        return self._cells
-
-    @property
-    def listed(self) -> tuple[Cell, ...]:
-        """The cell of each row."""
-        return (*(named.cell for named in self._cells), *self._others)
-
-    def _words(self, named: NamedCell) -> Content:
-        own = self._names.get(named.cell)
-        words = self._figures(named)
-        return words if own is None else Content.assemble(own_name(named.cell, own), "\n", words)
-
-    def _figures(self, named: NamedCell) -> Content:
-        """How well it follows its feature, as the command prints it, on how many spans that rests, and chance."""
-        style = "" if named.above_chance else "$quiet"
-        cell = cell_name(named.cell)
-        if named.verdict == "too few to tell":
-            few = f"{cell:<6} too few to tell: {plural(named.spans, 'span')}"
-            if self.scrollable_content_region.width >= ONE_LINE:
-                return Content.styled(f"{named.feature:<20} {few}", style)
-            return Content.styled(f"{named.feature}\n {few}", style)
-        score = f"{named.score_words:<16}"
-        chance, spans = f"chance {named.chance:.2f}", named.spans_words
-        if self.scrollable_content_region.width >= ONE_LINE:
-            return Content.assemble(
-                (f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}  {spans}", "$quiet")
-            )
-        figures = f" {cell:<6} {score}"
-        if self.scrollable_content_region.width >= len(figures) + len(chance) + 3:  # a blank, and one at each side
-            figures += f" {chance}"
-        else:
-            figures += f" ({named.chance:.2f})"
-        return Content.assemble((named.feature, style), (f"  {spans}\n{figures}", "$quiet"))
-
-    def on_resize(self) -> None:
-        self.show(self._cells, self._names)
 
 
 class CellsView(ReadingView):
@@ -152,13 +80,6 @@ class CellsView(ReadingView):
 
     lesions: reactive[bool] = reactive(False, init=False)
     """Whether the text is coloured by how much worse the model is without the cell."""
-
-    class Step(Message):
-        """What the cells did in another model of the run, to be added to ``history`` unless another one is shown."""
-
-        def __init__(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
-            super().__init__()
-            self.found, self.history = found, history
 
     def __init__(self, desk: Desk, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
         super().__init__(desk, insight, id=id)
@@ -185,8 +106,6 @@ class CellsView(ReadingView):
         self._start = 0  # of what is shown of it
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
-        self._followed: tuple[NamedCell, ...] = ()  # whose scores the history has
-        self._followed_cells: frozenset[Cell] = frozenset()  # whose values it has
         self._limits = (0.0, 0.0)  # the lowest and the highest state of the cell on the text
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
@@ -230,10 +149,6 @@ class CellsView(ReadingView):
         return self._source.text(start, stop)
 
     @property
-    def running(self) -> bool:
-        return self.state is not None and self.state.running
-
-    @property
     def scopes_key(self) -> str:
         return "cells, text" if self.text_view.has_focus else "cells"  # there the arrows are the list's
 
@@ -263,15 +178,13 @@ class CellsView(ReadingView):
         clamps = () if self.state is None else self.state.clamps
         if clamps:
             figures.append(held_words(clamps))
-        values, cursor = self._shown_values(), self.text_view.cursor
-        rises = self._rises() if self.lesions else None
-        if self.lesions:
-            at = cursor - self._damaged_from
-            if rises is not None and 0 < at < len(rises):
-                char = quoted(self.text_view.text(cursor, cursor + 1))
-                figures.append(f"{rises[at] / self._nats:+.2f} {unit(self.bits)} at {char}")
-        elif values is not None and cursor < len(values):
-            figures.append(f"{values[cursor]:+.2f} after {quoted(self.text_view.text(cursor, cursor + 1))}")
+        (values, start), cursor = self._coloured_by(), self.text_view.cursor
+        if values is not None and start <= cursor < start + len(values):
+            value, char = values[cursor - start], quoted(self.text_view.text(cursor, cursor + 1))
+            if self.lesions:
+                figures.append(f"{value / self._nats:+.2f} {unit(self.bits)} at {char}")
+            else:
+                figures.append(f"{value:+.2f} after {char}")
         return figures
 
     def hint(self) -> str:
@@ -372,7 +285,7 @@ class CellsView(ReadingView):
         if model is not self._model:
             self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
             self._session_id = None  # what the text was coloured by is of the other model
-            self.cell_list.show((), {})
+            self.cell_list.show((), {}, None)
             self._use_names(recall, state)
 
     @work(exclusive=True, group="cells")
@@ -418,7 +331,7 @@ class CellsView(ReadingView):
         self.draw_head()
 
     def _show_named(self, named: NamedCells) -> None:
-        self.cell_list.show(named.cells, self.names)
+        self.cell_list.show(named.cells, self.names, self._chosen_cell)
         self._judge_hold()
         if self.through_training:
             self._follow()
@@ -458,12 +371,12 @@ class CellsView(ReadingView):
         if self.activations is not None:
             played = self._values(self.activations)
             self._limits = (float(played.min()), float(played.max()))
+        values, start = self._coloured_by()
         if self.lesions:
-            rises = self._rises()
-            levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
-            self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
+            levels = np.empty(0, np.uint16) if values is None else DAMAGE.levels(values)
+            self.text_view.set_levels(DAMAGE, start, levels)
             self.scale = replace(DAMAGE, title=f"WITHOUT {self._full_name(self.cell)}")
-        elif (values := self._shown_values()) is not None:
+        elif values is not None:
             title = f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:
                 title += f" @ {self.history[self.step].step:,}"
@@ -479,20 +392,17 @@ class CellsView(ReadingView):
     def _draw_dial(self) -> None:
         """The value at which the cell is held, and how to change it."""
         held = None if self.state is None else held_at(self.state.clamps, self.cell)
-        keys = [(key_of("generate.hold_lower"), ""), (key_of("generate.hold_higher"), "")]
-        if held is not None:
-            keys.append((f" {key_of('generate.let_go')}", "none"))
-        heading = f"HOLD {cell_name(self.cell)}{'' if held is None else f' at {held:g}'}"
-        self._dial.show(heading, tuple(keys), *self._limits, held)
+        self._dial.show(cell_name(self.cell), *self._limits, held)
 
     def _draw_history(self) -> None:
         """The scores of the cell at the steps of the training."""
         if not self.through_training:
             return
-        places = [place for place, named in enumerate(self._followed) if named.cell == self.cell]
+        cells = self.cell_list.cells  # whose scores the history has
+        places = [place for place, named in enumerate(cells) if named.cell == self.cell]
         listed = self.cell_list.highlighted
         place = listed if listed in places else next(iter(places), None)
-        named = None if place is None else self._followed[place]
+        named = None if place is None else cells[place]
         scores = [] if place is None else [found.scores[place] for found in self.history]
         keys = f"{key_of('generate.earlier_step')} {key_of('generate.later_step')}"
         self._history_bars.show(named, [found.step for found in self.history], scores, self.step, keys)
@@ -513,8 +423,6 @@ class CellsView(ReadingView):
     def _follow(self) -> None:
         """Find out what the cells of the list and the chosen one did during the training."""
         self.history, self.step = [], 0
-        self._followed = () if self.named is None else self.named.cells
-        self._followed_cells = frozenset((self.cell, *(named.cell for named in self._followed)))
         self._draw_cell()  # by the model that is played, until a step is known
         self._read_models(self.named, self.history)
 
@@ -525,16 +433,14 @@ class CellsView(ReadingView):
             return
 
         def tell(found: CellsAtStep) -> None:
-            self.post_message(self.Step(found, history))
+            self.call_later(self._add_step, found, history)
 
         await self.insight.through_training(state.facts.run, self._source.text(), self._start, named, self.cell, tell)
 
-    @on(Step)
-    def _step_found(self, event: Step) -> None:
-        event.stop()
-        known = {found.step for found in self.history}
-        if event.history is self.history and event.found.step not in known:
-            self.history.append(event.found)
+    def _add_step(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
+        """Add what the cells did in another model of the run to ``history``, unless another one is shown."""
+        if history is self.history and found.step not in [each.step for each in history]:
+            history.append(found)
             self.step = len(self.history) - 1
             self._draw_cell()
 
@@ -550,10 +456,6 @@ class CellsView(ReadingView):
     def _damaged_from(self) -> int:
         """The position in the text from which on it is coloured by what is worse without the cell."""
         return max(0, self.text_view.length - LESION_CHARS)
-
-    def _rises(self) -> Floats | None:
-        """How much worse each character is predicted without the cell; ``None`` if that is not known."""
-        return None if self._damage is None or self._damage[0] != self.cell else self._damage[1]
 
     def _lesion_words(self) -> Content:
         if self.measured is None:
@@ -578,12 +480,12 @@ class CellsView(ReadingView):
         self.lesions = not self.lesions
 
     def watch_lesions(self, lesions: bool) -> None:
-        had_focus = self._list_had_focus()
+        had_focus = self.cell_list.has_focus or self.lesion_list.has_focus
         self._draw_caption()
         for group in ("lesions", "damage"):
             self.workers.cancel_group(self, group)
         self.measured, self._lesions_failure, self._damage = None, "", None
-        self.lesion_list.show(None, str, self.bits)
+        self.lesion_list.show(None, str, self.bits, None)
         self.cell_list.display, self.lesion_list.display = not lesions, lesions
         if had_focus:
             self._list.focus()
@@ -606,15 +508,10 @@ class CellsView(ReadingView):
     def watch_bits(self) -> None:
         if self.lesions:
             self._draw_caption()
-            highlighted = self.lesion_list.highlighted
             self._list_measured()
-            self.lesion_list.highlighted = highlighted
             self.draw_head()
             self._draw_cell()
         super().watch_bits()
-
-    def _list_had_focus(self) -> bool:
-        return self.cell_list.has_focus or self.lesion_list.has_focus
 
     @work(exclusive=True, group="lesions")
     async def _measure(self) -> None:
@@ -630,7 +527,8 @@ class CellsView(ReadingView):
             self._lesions_failure = f"{error}."
         else:
             self._list_measured()
-            self.lesion_list.highlighted = self.measured.cells.index(self.cell) if self.cell in also else 0
+            if self.cell not in also:  # another one was chosen meanwhile
+                self.lesion_list.highlighted = 0
         self.draw_head()
 
     @work(exclusive=True, group="damage")
@@ -652,7 +550,7 @@ class CellsView(ReadingView):
             follows = self._follows(cell, lambda named: named.feature)
             return " · ".join(each for each in (visible(self.names.get(cell, ""), keep=""), follows) if each)
 
-        self.lesion_list.show(self.measured, words, self.bits)
+        self.lesion_list.show(self.measured, words, self.bits, self.cell)
 
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""
@@ -668,15 +566,19 @@ class CellsView(ReadingView):
         chars, shares = likeliest_next(self._model, found.hidden[start:stop], COUNT)
         panel.show(found.text[start:stop], found.text[stop : stop + 1], chars, shares, view.cursor - start)
 
-    def _shown_values(self) -> Floats | None:
-        """What the cell does on the text by which that is coloured: in the model of the step that is shown, or in the
-        one that is played. ``None`` while it is not known."""
+    def _coloured_by(self) -> tuple[Floats | None, int]:
+        """The values by which the text is coloured, ``None`` while they are not known, and the position of the first:
+        how much worse each character is predicted without the cell; else what the cell does on the text in the model
+        of the step that is shown, or in the one that is played."""
+        if self.lesions:
+            cell, rises = self._damage or (None, None)
+            return None if rises is None or cell != self.cell else np.nan_to_num(rises), self._damaged_from
         found = self.activations
         if found is None or not self.text_view.text().startswith(found.text):
-            return None
+            return None, 0
         if self.through_training and self.history:
-            return self.history[self.step].values.get(self.cell)
-        return self._values(found)
+            return self.history[self.step].values.get(self.cell), 0
+        return self._values(found), 0
 
     def _values(self, found: Activations) -> Floats:
         layer, cell = self.cell
@@ -684,13 +586,18 @@ class CellsView(ReadingView):
 
     # ---- which cell
 
+    @property
+    def _chosen_cell(self) -> Cell | None:
+        """The cell, if it was chosen for this model."""
+        return self.cell if self._chosen else None
+
     def choose(self, cell: Cell) -> None:
         """Colour by this cell."""
         self.cell = cell
         self._chosen = True
         if self.lesions:
             self._read_damage()
-        if self.through_training and cell not in self._followed_cells:
+        if self.through_training and not any(cell in found.values for found in self.history):
             self._follow()
         else:
             self._draw_cell()
@@ -737,15 +644,9 @@ class CellsView(ReadingView):
         if model is None:
             return
         self.names = await write_in_thread(lambda check: job(model, run))
-        rows, highlighted = self.cell_list, self.cell_list.highlighted
-        rows.show(rows.cells, self.names)
-        if highlighted is None or rows.listed[highlighted : highlighted + 1] != (self.cell,):
-            with rows.prevent(OptionList.OptionHighlighted):
-                rows.highlighted = rows.listed.index(self.cell) if self._chosen and self.cell in rows.listed else None
+        self.cell_list.show(self.cell_list.cells, self.names, self._chosen_cell)
         if self.lesions and self.measured is not None:
-            highlighted = self.lesion_list.highlighted
             self._list_measured()
-            self.lesion_list.highlighted = highlighted
         self._draw_cell()
 
     def do_find_cell(self) -> None:
@@ -757,27 +658,22 @@ class CellsView(ReadingView):
             found = self._find(answer)
             if isinstance(found, str):
                 return
-            cell = self.cell_list.cells[found].cell if isinstance(found, int) else found
-            rows = self.cell_list.listed
-            self.cell_list.highlighted = found if isinstance(found, int) else rows.index(cell) if cell in rows else None
-            measured = self.lesion_list.cells
-            self.lesion_list.highlighted = measured.index(cell) if cell in measured else None
-            self.choose(cell)
+            self.cell_list.highlight(found)
+            self.lesion_list.highlight(found)
+            self.choose(found)
 
         about = "Its layer and number, such as 1:7, or a part of its name or of that of a feature."
         ask(self, PromptDialog("Go to a cell", about, check=check), named)
 
-    def _find(self, answer: str) -> int | Cell | str:
-        """A place in the list, a cell that is not in it, or why there is none."""
+    def _find(self, answer: str) -> Cell | str:
+        """The cell that is meant, or why there is none."""
         numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", answer)
         if numbers is None:
-            features = [cell.feature for cell in self.cell_list.cells]
             wanted = answer.strip().lower()
-            own = next((cell for cell, name in self.names.items() if wanted and wanted in name.lower()), None)
-            if own is not None:
-                return own
-            place = next((place for place, name in enumerate(features) if wanted and wanted in name), None)
-            return f"No feature and no cell of the list has “{answer.strip()}” in its name." if place is None else place
+            named = [(name.lower(), cell) for cell, name in self.names.items()]
+            named += [(each.feature, each.cell) for each in self.cell_list.cells]
+            found = next((cell for name, cell in named if wanted and wanted in name), None)
+            return f"No feature and no cell of the list has “{answer.strip()}” in its name." if found is None else found
         cell = int(numbers[1]), int(numbers[2])
         config = None if self._model is None else self._model.config
         if config is None or not (1 <= cell[0] <= config.num_layers and 1 <= cell[1] <= config.hidden_size):
@@ -789,9 +685,7 @@ class CellsView(ReadingView):
 
     def do_place(self, direction: int) -> None:
         """Put the cursor on the next place, in the order of the text, where the cell is most active or matters most."""
-        rises, values, start = self._rises() if self.lesions else None, self._shown_values(), 0
-        if rises is not None:
-            values, start = np.nan_to_num(rises), self._damaged_from
+        values, start = self._coloured_by()
         if values is None:
             return
         cursor = self.text_view.cursor
@@ -870,15 +764,6 @@ class CellsView(ReadingView):
 
     def do_let_go(self) -> None:
         self.desk.change_clamps(lambda clamps: ())
-
-    def do_stream(self) -> None:
-        self.say("")
-        if self.running:
-            self.desk.pause()
-        else:
-            self.text_view.cursor = None
-            self.text_view.reveal(self.text_view.length)
-            self.desk.stream()
 
 
 def named_words(named: NamedCells) -> str:

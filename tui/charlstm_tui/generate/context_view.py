@@ -24,6 +24,7 @@ from charlstm.insight.context import CERTAIN, LENGTHS, Context
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.formatting import loss, unit
+from charlstm_tui.generate.cell_history import columns
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
@@ -99,17 +100,10 @@ class ContextCurves(Static):
                 ]
                 lines.append(Content.assemble(*parts))
             figures = [loss(known[length], self._bits) if length in known else "" for length in lengths]
-            lines.append(_figures(figures, lengths, width, found))
-        lines.append(_figures([str(length) for length in lengths], lengths, width, None))
+            used_at = lengths.index(found.used) if found.used in lengths else None
+            lines.append(columns(figures, width, used_at, "bold $accent"))
+        lines.append(columns([str(length) for length in lengths], width, None, ""))
         self.update(Content("\n").join(lines))
-
-
-def _figures(texts: Sequence[str], lengths: Sequence[int], width: int, found: Context | None) -> Content:
-    """One figure for each length, that of the shortest enough context marked."""
-    styles = ["bold $accent" if found is not None and length == found.used else "$quiet" for length in lengths]
-    return Content.assemble(
-        *((text[: width - 1].ljust(width), style) for text, style in zip(texts, styles, strict=True))
-    )
 
 
 class ContextView(ReadingView):

@@ -20,7 +20,6 @@ class CopiedPassages:
         """``None`` while that is not known."""
         self._check: OverlapCheck | None = None
         self._base = 0  # characters of the prime, which is not searched
-        self._marked: set[tuple[int, int]] = set()
 
     def check(self, model: ModelFacts | None, min_length: int, base: int) -> OverlapCheck | None:
         """Begin anew, with passages of ``min_length`` characters or more after ``base`` of prime. The check that is
@@ -34,51 +33,26 @@ class CopiedPassages:
         return self._check
 
     def follow(self, before: Played | None, state: Played) -> None:
-        """The view shows this state."""
+        """The view shows this state. What was found after a change is no longer known."""
         same_text = before is not None and before.session_id == state.session_id
         if not same_text or before is None or before.prime_length != state.prime_length:
-            self.forget(state.prime_length)
+            self.found, self._base = None, state.prime_length
+            if self._check is not None:
+                self._check.prime = self._view.text(0, self._base)
+                self._check.replace(0, sys.maxsize, self._view.text(self._base))
         elif state.splice.added or state.splice.removed:
             start, removed, added = state.splice
-            self.text_changed(start, removed, self._view.text(start, start + added))
-
-    def text_changed(self, start: int, removed: int, text: str) -> None:
-        """In the view, ``text`` came in the place of ``removed`` characters at ``start``."""
-        self._replace(start - self._base, removed, text)
-        moved = len(text) - removed
-        passages = {(first, last) for first, last in self._marked if last <= start}
-        passages |= {(first + moved, last + moved) for first, last in self._marked if first >= start + removed}
-        self._marked = passages
-        if self.found is not None:
             place = start - self._base
-            before = [match for match in self.found.matches if match.stop <= place]
-            after = [
-                replace(match, start=match.start + moved, stop=match.stop + moved)
-                for match in self.found.matches
-                if match.start >= place + removed
-            ]
-            self.found = replace(self.found, matches=(*before, *after))
-
-    def _replace(self, start: int, removed: int, text: str) -> None:
-        if self._check is not None:
-            self._check.replace(start, start + removed, text)
-
-    def forget(self, base: int) -> None:
-        """Another text is shown, after ``base`` characters of prime: what is known is of the one before."""
-        self.found, self._marked, self._base = None, set(), base
-        if self._check is not None:
-            self._check.prime = self._view.text(0, base)
-        self._replace(0, sys.maxsize, self._view.text(base))
+            if self._check is not None:
+                self._check.replace(place, place + removed, self._view.text(start, start + added))
+            if self.found is not None:
+                before_it = tuple(match for match in self.found.matches if match.stop <= place)
+                self.found = replace(self.found, matches=before_it)
 
     def show(self, found: Overlap) -> None:
         """Mark what was found."""
         self.found = found
-        marked = {(self._base + match.start, self._base + match.stop) for match in found.matches}
-        for start, stop in self._marked - marked:
-            self._view.mark_copied(start, stop, False)
-        for start, stop in marked:
-            self._view.mark_copied(start, stop)
-        self._marked = marked
+        self._view.mark_copied((self._base + match.start, self._base + match.stop) for match in found.matches)
 
     @property
     def nothing_found(self) -> str:

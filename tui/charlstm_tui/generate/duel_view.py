@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -26,16 +25,7 @@ from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
 from charlstm.generation.sampling import next_seed
-from charlstm.insight.duel import (
-    READ_BEFORE,
-    Side,
-    TextFigures,
-    in_words,
-    text_figures,
-    to_html,
-    to_markdown,
-)
-from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
+from charlstm.insight.duel import Side, TextFigures, in_words, text_figures, to_html, to_markdown
 from charlstm.insight.holding import PAIRS
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
@@ -54,12 +44,8 @@ from charlstm_tui.widgets.split import Split
 
 SIDES = (1, 2)
 """The numbers of the two sides."""
-SHORT_TEMPERATURE = "temp"
-"""The caption of the temperature where a side is narrow."""
 LENGTH = 600
 """Characters of each side; then it goes on to the end of the sentence."""
-HELD_LENGTH = 2000
-"""The same where cells are held: what they change is counted, and fewer do not tell."""
 READ = 2000
 """Characters before the cursor of Play that both sides continue: models forget what stands further back."""
 FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown, one below the other"))
@@ -93,8 +79,7 @@ class DuelView(GenerateView):
         self._views = {number: StreamView(id=f"duel-{number}") for number in SIDES}
         self.desks = {number: make_desk(number, self._views[number], partial(self._show, number)) for number in SIDES}
         """The texts of the sides."""
-        self._features: tuple[str, ...] = ()  # whose rates are shown
-        self._length = LENGTH  # of each side
+        self._features: tuple[str, ...] = ()  # that the held cells follow
         self.seed: int | None = None
         """Of both sides. Each duel has another one, as the same one often draws the same text at another place."""
         self._held = ""  # what the held cells change
@@ -137,15 +122,12 @@ class DuelView(GenerateView):
         state = self.sides.get(self.chosen) if self.sides else None
         return {
             "saveable": bool(self._figures),
-            "text": state is not None and state.length > 0,
+            "text": state is not None and state.length > 0 and not self._holds,  # else it continues another text
             "seed": bool(self.seed),
         }
 
     def labels(self) -> dict[str, str]:
-        labels = {"generate.stream": "pause" if self.running else "generate"}
-        if self._holds:  # which the key says
-            labels["generate.keep_side"] = ""
-        return labels
+        return {"generate.stream": "pause" if self.running else "generate"}
 
     def figures(self) -> list[str | KeyFigure]:
         speed = next((state.speed for state in self.sides.values()), NORMAL_SPEED)
@@ -163,21 +145,19 @@ class DuelView(GenerateView):
 
     def enter(self, played: Played, prime: str, before: str, features: Sequence[str] = ()) -> None:
         """Continue ``before``, the text up to the cursor of Play, on both sides, on the second with a higher
-        temperature; or if cells are held, the ``prime``, on the second with them. The heads show how often ``features``
-        begin in what is generated."""
+        temperature; or if cells are held, the ``prime``, on the second with them, which follow ``features``."""
         self.sides = {}
         self._features = tuple(features)
         self.view(SIDES[0]).focus()
         settings = played.settings
         hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
         second = settings if played.clamps else hotter
-        self._length = HELD_LENGTH if played.clamps else LENGTH
         prime = prime if played.clamps else before[-READ:]
         self.seed = played.request.seed if self.seed is None else next_seed(self.seed)
         for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(
                 played.request, prime=prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
-                session=None, clamps=clamps, to_sentence=self._length, seed=self.seed,
+                session=None, clamps=clamps, to_sentence=LENGTH, seed=self.seed,
             )  # fmt: skip
             self.desks[number].open(request)
 
@@ -223,31 +203,14 @@ class DuelView(GenerateView):
         event.stop()
 
     def _draw_heads(self) -> None:
-        rates = self._rates()
-        drawn = {number: self._head(number, state, rates[number]) for number, state in self.sides.items()}
+        drawn = {number: self._head(number, state) for number, state in self.sides.items()}
         highest = max((head.plain.count("\n") for head in drawn.values()), default=0)
         for number, content in drawn.items():
             head = self.query_one(f"#head-{number}", Static)
             head.set_class(number == self.chosen, "-chosen")
             head.update(content + "\n" * (highest - content.plain.count("\n")))  # the texts begin on the same row
 
-    def _rates(self) -> dict[int, list[str]]:
-        """For each side how often the features of the held cells begin in it."""
-        words: dict[int, list[str]] = {number: [] for number in self.sides}
-        if not self._holds:
-            return words
-        texts = {number: self._generated(state) for number, state in self.sides.items()}
-        for name in self._features:
-            for number, state in self.sides.items():
-                text = texts[number]
-                if BUILT_IN[name][0] == "graded":
-                    words[number].append(f"{name} {feature_mean(name, text):.1f}")
-                else:
-                    begins = feature_starts(name, self._prime(state)[-READ_BEFORE:], text)
-                    words[number] += rate_words(name, begins, len(text))
-        return words
-
-    def _head(self, number: int, state: Played, rates: list[str]) -> Content:
+    def _head(self, number: int, state: Played) -> Content:
         if state.error or state.busy or state.facts is None:
             return Content.styled(state.error or state.busy, "$error" if state.error else "$quiet")
         settings = state.settings
@@ -262,18 +225,12 @@ class DuelView(GenerateView):
         ]
         values += other_settings(settings)
         figure = state.bits_per_char
-        mean = "" if figure is None else f"{from_bits(figure, self.bits):.2f} {unit(self.bits)}"
+        mean = "" if figure is None else f"  mean {from_bits(figure, self.bits):.2f} {unit(self.bits)}"
         mark = ("▸ " if number == self.chosen else "  ", "$accent")
         width = max(10, self.query_one(f"#head-{number}").content_size.width - len(mark[0]))
-        name, bits = _model_name(state), f"  mean {mean}" if mean else ""
-        if cell_len(name) + len(bits) > width:
-            bits = f"  {mean}" if mean else ""
-        shown = Content.styled(name, "bold").truncate(max(1, width - len(bits)), ellipsis=True)
-        if len(" · ".join(values)) > width:
-            values = [value.replace(DECLARED["temperature"].label, SHORT_TEMPERATURE) for value in values]
-        lines = [*_lines(rates, width), *_lines(values, width)]
-        about = [Content.styled(line, "$quiet").truncate(width, ellipsis=True) for line in lines]
-        return Content("\n  ").join([Content.assemble(mark, shown, bits), *about])
+        name = Content.styled(_model_name(state), "bold").truncate(max(1, width - len(mean)), ellipsis=True)
+        about = [Content.styled(line, "$quiet").truncate(width, ellipsis=True) for line in _lines(values, width)]
+        return Content("\n  ").join([Content.assemble(mark, name, mean), *about])
 
     # ---- the verdict
 
@@ -384,7 +341,7 @@ class DuelView(GenerateView):
             state = self.sides.get(number)
             if state is not None and state.ended and not ended:
                 continue
-            left = self._length if state is None or ended else max(1, self._length - state.length)
+            left = LENGTH if state is None or ended else max(1, LENGTH - state.length)
             if running:
                 desk.pause()
             else:
@@ -407,7 +364,7 @@ class DuelView(GenerateView):
 
         def chosen(answer: Chosen | None) -> None:
             if answer is not None:
-                self.desks[number].change_settings(lambda _: answer.settings)
+                self.desks[number].change_settings(lambda _: answer[0])
 
         side = "left" if number == SIDES[0] else "right"
         self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)
@@ -415,18 +372,10 @@ class DuelView(GenerateView):
     def do_keep_side(self) -> None:
         """Put the text of a side into that of Play, as far as it is generated."""
         state = self.sides.get(self.chosen)
-        if self._holds:
-            self.say("With held cells both sides continue the prime, so neither can be put in at the cursor.")
-        elif state is not None:
+        if state is not None:
             self.post_message(self.Kept(self._generated(state)))
 
-    def do_duel_again(self) -> None:
-        self._draw_again(1)
-
-    def do_duel_before(self) -> None:
-        self._draw_again(-1)
-
-    def _draw_again(self, by: int) -> None:
+    def do_duel_again(self, by: int) -> None:
         """Generate both sides with the next seed (1) or the one before (-1)."""
         assert self.seed is not None
         self.seed = next_seed(self.seed, by)
@@ -468,8 +417,3 @@ def _lines(values: Sequence[str], width: int) -> list[str]:
         else:
             lines.append(value)
     return lines
-
-
-def rate_words(feature: str, count: int, chars: int) -> list[str]:
-    """How often a feature begins: ``inside quotes begins 5 ×`` and ``4.1 per 1,000``."""
-    return [f"{feature} begins {count} ×", *([f"{1000 * count / chars:.1f} per 1,000"] if chars else [])]

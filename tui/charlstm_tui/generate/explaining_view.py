@@ -49,6 +49,14 @@ class ExplainingView(GenerateView):
         """The whole text from ``start`` to ``stop``."""
         return self.text_view.text(start, stop)
 
+    def do_stream(self) -> None:
+        self.say("")
+        if self.running:
+            self.desk.pause()
+        else:
+            self.text_view.go_to_end()
+            self.desk.stream()
+
     def do_why(self) -> None:
         self.say("")
         self.explaining = not self.explaining

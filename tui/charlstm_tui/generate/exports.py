@@ -1,4 +1,4 @@
-"""What Play saves: the text, the session, and web pages about the models of a run and about one."""
+"""What Play saves: the text, the session, and a web page about the models of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from charlstm.display import visible
 from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 from charlstm.runs.folder import Run
 from charlstm.runs.models import models_of_run
-from charlstm_tui.background import run_command
 from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.player.played import Played
 from charlstm_tui.save_dialog import Format
@@ -25,7 +24,6 @@ SESSION_FORMATS = (
 )
 """What Play writes of the text."""
 CHECKPOINTS = Format(".checkpoints.html", "all models of the run, side by side")
-REPORT = Format(".report.html", "a report on the model")
 LONGEST_NAME = 60
 """Characters of a title that the name of a file has."""
 CHECKPOINTS_LENGTH = 400
@@ -40,12 +38,7 @@ def file_name(title: str) -> str:
 
 def formats(facts: ModelFacts) -> list[Format]:
     """What can be saved while this model is played."""
-    found = [*SESSION_FORMATS]
-    if len(facts.checkpoint_steps) > 1:
-        found.append(CHECKPOINTS)
-    if facts.run is not None:
-        found.append(REPORT)
-    return found
+    return [*SESSION_FORMATS, CHECKPOINTS] if len(facts.checkpoint_steps) > 1 else [*SESSION_FORMATS]
 
 
 def write_checkpoints(path: Path, state: Played, prime: str, run: Run, progress: Callable[[int, int], None]) -> None:
@@ -54,10 +47,3 @@ def write_checkpoints(path: Path, state: Played, prime: str, run: Run, progress:
     texts = checkpoint_texts(models_of_run(run), prime, CHECKPOINTS_LENGTH, state.recipe, progress=progress)
     title = f"How {visible(run.name, keep='')} learnt"
     user_files.save_text(path, checkpoints_page(list(texts), title=title, facts=state.recipe.facts()))
-
-
-async def write_report(path: Path, run: Path, step: int | None) -> None:
-    """Write the page of the command ``report`` about the run's model, or about its snapshot of ``step``. Takes a minute
-    or two. Raises :class:`~charlstm_tui.background.CommandError` when it fails."""
-    snapshot = () if step is None else ("--snapshot", str(step))
-    await run_command("report", str(run), "--out", str(path), *snapshot)

@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from charlstm_tui.actions import key_of
 from charlstm_tui.widgets.painted import Painted
 
 BEYOND = 0.5
@@ -33,24 +34,16 @@ class HoldDial(Painted, Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._heading = ""
-        self._keys: tuple[tuple[str, str], ...] = ()
+        self._cell = ""
         self._range = (0.0, 0.0)
         self._held: float | None = None
 
-    def show(
-        self, heading: str, keys: tuple[tuple[str, str], ...], lowest: float, highest: float, held: float | None
-    ) -> None:
-        """Show a cell.
-
-        Args:
-            heading: the first line, and ``keys`` what follows it: keys, each with what it does or "".
-            lowest, highest: its states on the text.
-            held: at which value it is held, or ``None``.
-        """
-        state = (heading, keys, (lowest, highest), held)
-        if state != (self._heading, self._keys, self._range, self._held):
-            self._heading, self._keys, self._range, self._held = state
+    def show(self, cell: str, lowest: float, highest: float, held: float | None) -> None:
+        """Show a cell with this name, its ``lowest`` and ``highest`` state on the text, and at which value it is held,
+        if it is."""
+        state = (cell, (lowest, highest), held)
+        if state != (self._cell, self._range, self._held):
+            self._cell, self._range, self._held = state
             self.repaint()
 
     @property
@@ -81,9 +74,11 @@ class HoldDial(Painted, Widget):
 
     def draw(self) -> list[Strip]:
         quiet = self.look("quiet")
-        parts = [Segment(f"{self._heading} ", quiet + Style(bold=True))]
-        for key, words in self._keys:
-            parts += [Segment(f" {key}", self.look("key")), Segment(f" {words} " if words else "", quiet)]
+        held = "" if self._held is None else f" at {self._held:g}"
+        keys = f" {key_of('generate.hold_lower')} {key_of('generate.hold_higher')}"
+        parts = [Segment(f"HOLD {self._cell}{held} ", quiet + Style(bold=True)), Segment(keys, self.look("key"))]
+        if self._held is not None:
+            parts += [Segment(f"  {key_of('generate.let_go')}", self.look("key")), Segment(" none ", quiet)]
         lines = [Strip(parts).adjust_cell_length(self.size.width, self.look())]
         if self._range[0] != self._range[1] and self._cells() >= 5:
             lines.append(self._draw_range())

@@ -57,8 +57,9 @@ class Learning:
         elif self._view.view_name == "write" and not self._is_learning and abs(state.size - self._read) >= AGAIN_AFTER:
             self._begin(self._strength)
 
-    def show_progress(self, share: float) -> None:
+    def _show_progress(self, share: float) -> None:
         self._share = share
+        self._view.post_message(self._view.Changed())
 
     def do_learn_written(self) -> None:
         """Let a copy that learns from the text suggest; then one that learns more; after the last, the model again."""
@@ -70,13 +71,9 @@ class Learning:
             self._end()
             self._view.say("The model suggests with its fixed weights again.")
             return
-        first = self._strength is None
         self._strength = later[0]
         self._begin(self._strength)
-        if first:
-            words = "A copy of the model learns from your text, and suggests."
-        else:
-            words = f"Strength {self._strength:g}: the copy learns at {self._strength:g} times the rate."
+        words = f"A copy of the model learns from your text, strength {self._strength:g}, and suggests."
         self._view.say(f"{words} {key}: {self.key_label}.")
 
     def _end(self) -> None:
@@ -94,7 +91,7 @@ class Learning:
         if state is None or model is None or text_view is None:
             return
         text = text_view.text()
-        tell = self._view.progress_teller("learning")
+        tell = self._view.progress_teller(self._show_progress)
         self._share, self._read = 0.0, state.size
 
         async def learn() -> None:

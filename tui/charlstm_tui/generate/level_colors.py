@@ -7,9 +7,11 @@ they leave the background by small steps, so that prose stays easy to read.
 from __future__ import annotations
 
 from rich.color import ColorSystem
+from rich.style import Style
 from textual.color import Color
+from textual.widget import Widget
 
-from charlstm_tui.theme import contrast, luminance
+from charlstm_tui.theme import TEXT, contrast, legible, luminance
 
 STEPS = (1.35, 1.6, 2.1)
 """Contrast of each level's background with the plain background."""
@@ -43,3 +45,14 @@ def level_greys(background: Color) -> tuple[Color, ...]:
     light = luminance(shown)
     grey = round(255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055))
     return level_backgrounds(Color(grey, grey, grey), WHITE if light < 0.18 else BLACK)
+
+
+def level_styles(widget: Widget, hue: str) -> list[Style]:
+    """A style for text of a widget on the background of each level, with a colour of the theme by its name; with 256
+    colours on greys."""
+    _, _, background, text = widget.colors
+    if widget.app.console.color_system == "truecolor":
+        colors = level_backgrounds(background, Color.parse(widget.app.theme_variables[hue]))
+    else:
+        colors = level_greys(background)
+    return [Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color) for color in colors]

@@ -7,8 +7,8 @@ without the sampler. Cells that the session holds are held in them, from the beg
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from rich.cells import cell_len
@@ -30,9 +30,10 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
+from charlstm_tui.formatting import shorten
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.explaining_view import ExplainingView
-from charlstm_tui.generate.probability_shades import level_of, probability_shades
+from charlstm_tui.generate.probability_shades import probability_shades
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player.desk import Desk
@@ -58,8 +59,6 @@ WIDEST_CELL = 4
 """Columns of a character of a continuation, at most: further apart its letters are no longer read as a word."""
 FIGURE = 7
 """Columns of a probability after a continuation, with the space before it."""
-CHARS = 10
-"""Next characters that are listed, at most."""
 SHADES = (0.01, 0.05, 0.2)
 """From these probabilities on, a block has the next darker shade."""
 
@@ -163,7 +162,7 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
         grid: list[list[Segment]] = [[] for _ in range(self.rows)]
         for block in self._blocks:
             branch = block.branch
-            edge = letter = self.shades[level_of(branch.probability / whole, SHADES)]
+            edge = letter = self.shades[bisect_right(SHADES, branch.probability / whole)]
             if self._path and branch is self._path[-1]:
                 edge = letter = base + styles["chosen"]
             elif id(branch) in chosen:
@@ -187,12 +186,6 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
 
 SHORTEST_BAR = 4
 """Cells of the bars of the next words, at least."""
-
-
-def cut_in_the_middle(word: str, size: int) -> str:
-    """``word`` in ``size`` characters at most. Its end stays: words that may follow differ there."""
-    end = size // 3
-    return word if len(word) <= size else f"{word[: size - 1 - end]}…{word[-end:]}"
 
 
 class MultiverseKey(Widget):
@@ -229,15 +222,14 @@ class MultiverseView(GenerateView):
         """The tree after ``zoomed``; ``None`` while it is computed."""
         self.words: tuple[NextWord, ...] | None = None
         """The next words after the chosen continuation; ``None`` while they are computed."""
-        self._zooms: list[_Zoom] = []
+        self._zooms: list[tuple[str, tuple[ContinuationNode, ...], ContinuationNode | None, float]] = []
+        """What was shown before each zoom: ``zoomed``, ``path``, ``root``, and the probability of ``zoomed``."""
         self._reached = 1.0  # the probability of ``zoomed``
         self._source: ExplainingView | None = None  # that it was called from
         self._is_played = False  # whether its text is the one that is played
         self._model: Model | None = None
         self._place: int | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
-        self._words_shown = 0  # lines of the last next words
-        self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head", classes="view-head")
@@ -245,7 +237,6 @@ class MultiverseView(GenerateView):
             yield ContinuationBlocks(id="multiverse-blocks")
             with Vertical(id="multiverse-side", classes="view-side"):
                 yield Static(id="multiverse-words")
-                yield Static(id="multiverse-chars")
                 yield MultiverseKey(self, id="multiverse-key")
 
     # ---- for the screen
@@ -293,12 +284,9 @@ class MultiverseView(GenerateView):
         return True
 
     def leave(self) -> None:
-        self._unfinished |= any(
-            each.node is self and each.group in ("tree", "words") and not each.is_finished for each in self.workers
-        )
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
-        self._source = None
+        self._source = self.root = None
 
     def enter(self, source: ExplainingView, *, played: bool) -> None:
         """Show what could come next at the cursor of the text of ``source``. In the text that is ``played`` a
@@ -323,7 +311,7 @@ class MultiverseView(GenerateView):
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
             self._restart()
-        elif self._unfinished:
+        elif self.root is None and not self.works_at("tree"):  # it was left, and is shown again
             self._compute()
 
     # ---- computing
@@ -335,7 +323,7 @@ class MultiverseView(GenerateView):
         self._compute()
 
     def _compute(self) -> None:
-        self._unfinished, self.words = False, None
+        self.words = None
         self._draw()
         self._compute_tree()
         self._compute_words()
@@ -388,7 +376,6 @@ class MultiverseView(GenerateView):
         self.blocks.show(root, self.path, self.followed())
         self._draw_head()
         self._draw_words()
-        self._draw_chars()
         self.query_one(MultiverseKey).refresh(layout=True)
         self.post_message(self.Changed())
 
@@ -408,7 +395,7 @@ class MultiverseView(GenerateView):
 
     def _probability(self) -> Content:
         """How likely the chosen continuation is, in words."""
-        if not self.path:
+        if not self.path or self.root is None:
             if self.zoomed:
                 return Content.styled(f"from here on; so far {percent(self._reached)}", "$quiet")
             follows = ""
@@ -419,7 +406,6 @@ class MultiverseView(GenerateView):
             return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
         parent = self.path[-2] if len(self.path) > 1 else self.root
         branch = self.path[-1]
-        assert parent is not None
         whole = self._reached * branch.probability / self._root_probability
         return Content.assemble(
             (f"{percent(whole)} ", "bold"), ("as a whole (joint)   ", "$quiet"),
@@ -438,16 +424,14 @@ class MultiverseView(GenerateView):
         begun = word_at_end(text)
         before = _shown(text.removesuffix(begun))[-max(1, width - len("NEXT WORDS …")) :]
         lines = [Content.assemble(("NEXT WORDS", "bold $quiet"), (f" …{before}", "$quiet"))]
-        if self.words is None:  # as high as the last words, so that what is below stays where it is
-            lines += [Content.styled("…", "$quiet"), *[Content("")] * (self._words_shown - 1)]
-        else:
-            self._words_shown = len(self.words)
+        if self.words is None:
+            lines.append(Content.styled("…", "$quiet"))
         space = width - 7
         words = [visible(begun + each.word, keep="") for each in self.words or ()]
         longest = max(map(cell_len, words), default=0)
         size = max(min(18, space // 2), min(longest, space - SHORTEST_BAR - 1))
         for each, word in zip(self.words or (), words, strict=True):
-            name = cut_in_the_middle(word, size)
+            name = shorten(word, size)
             share = bar(each.probability, space - size - 1)
             lines.append(
                 Content.assemble(
@@ -455,21 +439,6 @@ class MultiverseView(GenerateView):
                     (share.ljust(space - size - 1), "$kept"), percent(each.probability).rjust(7),
                 )
             )  # fmt: skip
-        panel.update(Content("\n").join(lines))
-
-    def _draw_chars(self) -> None:
-        """The characters that may follow the chosen continuation, with both probabilities, where there are rows."""
-        panel = self.query_one("#multiverse-chars", Static)
-        at = self.path[-1] if self.path else self.root
-        if at is None or not at.children or not self.screen.has_class("-tall"):
-            panel.update(Content(""))
-            return
-        titles = f"{'conditional':>14}{'joint':>9}"
-        lines = [Content(""), Content.assemble(("NEXT CHARACTER", "bold $quiet")), Content.styled(titles, "$quiet")]
-        for child in at.children[:CHARS]:
-            conditional = percent(child.probability / at.probability)
-            joint = percent(self._reached * child.probability / self._root_probability)
-            lines.append(Content.assemble(quoted(child.char), f"{conditional:>11}", (f"{joint:>9}", "$quiet")))
         panel.update(Content("\n").join(lines))
 
     def key_lines(self) -> Content:
@@ -532,15 +501,14 @@ class MultiverseView(GenerateView):
         """Give the chosen continuation all rows, and compute what could come after it."""
         if not self.path:
             return
-        self._zooms.append(_Zoom(self.zoomed, self.path, self.root, self._reached))
+        self._zooms.append((self.zoomed, self.path, self.root, self._reached))
         self._reached *= self.path[-1].probability / self._root_probability
         self.zoomed, self.root, self.path = self.chosen, self.path[-1], ()
         self._compute()
 
     def do_zoom_out(self) -> None:
         if self._zooms:
-            before = self._zooms.pop()
-            self.zoomed, self.path, self.root, self._reached = before.zoomed, before.path, before.root, before.reached
+            self.zoomed, self.path, self.root, self._reached = self._zooms.pop()
             self._compute()
 
     def do_depth(self, direction: int) -> None:
@@ -557,16 +525,6 @@ class MultiverseView(GenerateView):
         """Put the chosen continuation into the text; what stood there stays as a branch."""
         if self._place is not None and self.chosen:
             self.desk.choose(self.chosen, self._place)
-
-
-@dataclass(frozen=True, slots=True)
-class _Zoom:
-    """What was shown before zooming in."""
-
-    zoomed: str
-    path: tuple[ContinuationNode, ...]
-    root: ContinuationNode | None
-    reached: float
 
 
 def _edge(block: Block, row: int) -> str:

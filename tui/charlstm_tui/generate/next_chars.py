@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from charlstm.display import symbol
-from charlstm_tui.generate.probability_shades import level_of, probability_shades
+from charlstm_tui.generate.probability_shades import probability_shades
 from charlstm_tui.widgets.painted import Painted
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class NextChars(Painted, Widget):
             rows[1].append(Segment(shown + " " * (cells - cell_len(shown)), look))
             assert self._shares is not None
             for place, (each, share) in enumerate(zip(expected, self._shares[at].tolist(), strict=False)):
-                look = self._look(level_of(share, SHADES), shades, style)
+                look = self._look(bisect_right(SHADES, share), shades, style)
                 if each == after:
                     look += style["followed"]
                 rows[2 + place].append(Segment(symbol(each) + " " * (cells - cell_len(symbol(each))), look))

@@ -26,7 +26,7 @@ from charlstm_tui.actions import active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import from_bits, shorten, unit
+from charlstm_tui.formatting import from_bits, loss, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
@@ -34,14 +34,12 @@ from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, L
 from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.learning import Learning
-from charlstm_tui.generate.played_text import EDITING_KEYS, PlayedText, moves_cursor
+from charlstm_tui.generate.played_text import EDITING_KEYS, PlayedText
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
 from charlstm_tui.generate.session_files import SessionFiles
 from charlstm_tui.generate.stream_view import StreamView, default_scale
-from charlstm_tui.generate.suggestion_list import SuggestionList
-from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.generate.writing import Writing
 from charlstm_tui.player.desk import Desk
@@ -84,18 +82,16 @@ class PlayView(ExplainingView):
         super().__init__(desk, insight, id=id)
         self._is_empty = True  # whether a sentence stands in the place of the text
         self._usual = usual  # how a model is played that was not played before
-        self._notice: Content | None = None
         self._stream = text
         self.prime_input = PrimeInput(id="prime")
         self._prime_row, self._side = Horizontal(id="prime-row"), Vertical(id="side")
         self._prime_hint = Static(id="prime-hint", classes="quiet")
         self._empty = Empty(id="empty")
         self._candidates = Candidates(id="candidates")
-        self._suggestions = SuggestionList(id="suggestions")
         self._tree = BranchTree(desk, id="tree")
         self._sampler = SamplerPanel(id="sampler")
         self._text = PlayedText(desk, self._stream)
-        self._writing = Writing(self, self._text, self._suggestions)
+        self._writing = Writing(self, self._text)
         self._learning = Learning(self, desk, insight)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
@@ -103,9 +99,7 @@ class PlayView(ExplainingView):
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
         self._offered: BetterModel | None = None
-        self._usual_when_opened = self.scale  # what coloured the text then if nothing else was chosen
-        self._preferences_failure = ""  # which is said once
-        self._note = ""  # what is said of the last change
+        self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self.saving = SessionFiles(self)
 
     def compose(self) -> ComposeResult:
@@ -118,9 +112,6 @@ class PlayView(ExplainingView):
             yield self._stream
             with self._side:
                 yield self._candidates.data_bind(PlayView.choosing)
-                with Vertical(id="suggestions-pane"):
-                    yield Static(Content("SUGGESTIONS"), classes="caption")
-                    yield self._suggestions
                 with Vertical(id="tree-pane"):
                     with Horizontal(id="tree-caption"):
                         yield Static(Content("BRANCHES"), classes="caption")
@@ -175,17 +166,11 @@ class PlayView(ExplainingView):
     def playing(self) -> bool:
         """Whether there is a session on the screen."""
         state = self.state
-        return self._notice is None and state is not None and state.distribution is not None and not state.busy
+        return state is not None and state.distribution is not None and not state.busy
 
     @property
     def opens(self) -> bool:
-        if self._notice is not None:
-            return False
         return self.state is not None and bool(self.state.busy)
-
-    @property
-    def running(self) -> bool:
-        return self.state is not None and self.state.running
 
     @property
     def takes_letters(self) -> bool:
@@ -219,7 +204,7 @@ class PlayView(ExplainingView):
         if state is None or facts is None:
             return {}
         return {
-            "model": self._notice is None and not state.busy,
+            "model": not state.busy,
             "snapshots": self.playing and bool(facts.snapshot_steps),
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
@@ -244,7 +229,7 @@ class PlayView(ExplainingView):
 
     def figures(self) -> list[str]:
         state = self.state
-        if self._notice is not None or state is None or state.facts is None:
+        if state is None or state.facts is None:
             return []
         if state.busy:
             return [state.busy]
@@ -354,9 +339,7 @@ class PlayView(ExplainingView):
         try:
             chosen = await in_thread(preferences)
         except GenerationError as error:
-            if str(error) != self._preferences_failure:
-                self._preferences_failure = str(error)
-                self.say(str(error), error=True)
+            self.say(str(error), error=True)
             chosen = self._usual
         request = PlayRequest(
             model_name, step, runs_dir, None if session else chosen.prime, settings=chosen.settings,
@@ -368,7 +351,6 @@ class PlayView(ExplainingView):
     def load(self, request: PlayRequest) -> None:
         """Play a request of the same model or another."""
         self.choosing = False
-        self._notice = None
         self.desk.open(request)
 
     def load_session(self, path: Path, model_name: str | None = None, step: int | None = None) -> None:
@@ -384,10 +366,8 @@ class PlayView(ExplainingView):
         state = self.state
         if state is None or state.facts is None or state.distribution is None:
             return None
-        prime = state.request.prime
-        if state.request.session is not None:
-            prime = self.prime or prime  # once it was edited the text has none
-        colour = None if self.scale is self._usual_when_opened else self.scale.name
+        prime = self.prime or state.request.prime  # once it was edited the text has none
+        colour = None if self.scale is self._usual_scale else self.scale.name
         return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
 
     @property
@@ -406,9 +386,8 @@ class PlayView(ExplainingView):
         preferences = self._begins_with(before, state)
         if preferences is None:
             return
-        self._usual_when_opened = self._usual_scale
-        scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_when_opened)
-        self.scale, self.min_copied = scale, preferences.copied
+        self.scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
+        self.min_copied = preferences.copied
         settle_garbage()
         self.check_overlap()
 
@@ -422,26 +401,27 @@ class PlayView(ExplainingView):
         of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
         return f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all."
 
-    @staticmethod
-    def _played_words(state: Played, before: ModelFacts | None) -> str:
-        """Another text has come: what became of the one before, and which session it is. Where it came because of
-        another model of the run that was played ``before``, the screen says that."""
-        opened, replaced = state.opened, state.replaced
-        if replaced is not None and replaced.length and not is_other_checkpoint(before, state.facts):
-            key = key_of("generate.last_session")
-            return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
+    def _played_words(self, state: Played, before: ModelFacts | None) -> str:
+        """Another text has come: with which other model of the run that was played ``before``, else what became of the
+        text before, and which session it is."""
+        facts, opened, replaced = state.facts, state.opened, state.replaced
+        last, others = key_of("generate.last_session"), key_of("generate.texts")
+        if facts is not None and is_other_checkpoint(before, facts):
+            again, self._begins_again = self._begins_again, None
+            if again is not None and again.step == facts.step:
+                return f"Begins again with a better model: {again.sentence(self.bits)}."
+            count = len(facts.checkpoint_steps)
+            if facts.step is None or count < 2:
+                return ""
+            figure = "" if facts.loss is None else f", {loss_words(facts, self.bits)}"
+            words = f"model {facts.place + 1} of {count}: step {facts.step:,}{figure}"
+            # First what the key does, as the end is cut off where there is little space.
+            return words if replaced is None else f"{last} brings back your text   {words}"
+        if replaced is not None and replaced.length:
+            return f"{last} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
         if opened is not None:
-            others = key_of("generate.texts")
             return f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others."
         return ""
-
-    def show_notice(self, notice: Content | None) -> None:
-        """Show a notice in the place of the text, which pauses, until something is loaded; ``None`` removes it."""
-        if (notice is None) != (self._notice is None):
-            self.leave()
-            self.call_after_refresh(self.post_message, self.Changed())
-        self._notice = notice
-        self._draw_empty()
 
     # ---- what is played
 
@@ -488,12 +468,6 @@ class PlayView(ExplainingView):
         said = state.failure or state.note or words
         if said:
             self.say(said, error=bool(state.failure))
-        elif self._note and moves_cursor(before, state):
-            if not (_is_other_text(before, state) or self.screen.has_class("-finding")):
-                self.unsay(self._note)  # it was about the change before
-            self._note = ""
-        if state.note:
-            self._note = "" if state.failure else state.note
 
     @property
     def _shown_candidates(self) -> tuple[Alternative, ...]:
@@ -525,14 +499,14 @@ class PlayView(ExplainingView):
     def _draw_empty(self) -> None:
         """While nothing is played: why, and the keys that change it."""
         state = self.state
-        words = self._why_empty() if self._notice is None else self._notice
+        words = self._why_empty()
         empty = self._empty
         if words is not None:
             empty.update(words)
         changes = self._is_empty != (words is not None)
         # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
         moves = self.screen.focused in (None, self.text_view, empty, self._tree)
-        no_model = self._notice is not None or state is None or state.facts is None
+        no_model = state is None or state.facts is None
         self._is_empty = words is not None
         for part, hidden in (
             (self._prime_row, no_model), (empty, not self._is_empty),
@@ -576,19 +550,9 @@ class PlayView(ExplainingView):
 
     # ---- actions: streaming and settings
 
-    def do_stream(self) -> None:
-        self.say("")
-        if self.state is not None and self.state.running:
-            self.desk.pause()
-        else:
-            self.text_view.cursor = None
-            self.text_view.reveal(self.text_view.length)
-            self.desk.stream()
-
     def do_next_unit(self) -> None:
         self.say("")
-        self.text_view.cursor = None
-        self.text_view.reveal(self.text_view.length)
+        self.text_view.go_to_end()
         self.desk.stream_unit()
 
     def do_speed(self, direction: int) -> None:
@@ -606,10 +570,11 @@ class PlayView(ExplainingView):
         def chosen(answer: Chosen | None) -> None:
             if answer is None:
                 return
+            settings, copied = answer
             self._writing.expect_suggestion()
-            self.desk.change_settings(lambda _: answer.settings)
-            if answer.copied is not None and answer.copied != self.min_copied:
-                self.min_copied = answer.copied
+            self.desk.change_settings(lambda _: settings)
+            if copied is not None and copied != self.min_copied:
+                self.min_copied = copied
                 self.check_overlap()
 
         self.app.push_screen(SamplerDialog("How characters are chosen", self.state.settings, self.min_copied), chosen)
@@ -651,12 +616,11 @@ class PlayView(ExplainingView):
         self.screen.minimize()
         self.screen.set_class(text_only, "-text-only")
         self.text_view.shows_levels = self.explaining or not text_only
-        way_back = f"{key_of('app.back')} or {key_of('generate.text_only')} shows all panes again."
         if text_only:
             self.focus_main()
-            self.say(way_back)
+            self.say(f"{key_of('app.back')} or {key_of('generate.text_only')} shows all panes again.")
         else:
-            self.unsay(way_back)
+            self.say("")
 
     def do_colour(self) -> None:
         """Colour the text by another figure; in focus mode, which has no colours, first by the one that is chosen."""
@@ -804,10 +768,10 @@ class PlayView(ExplainingView):
         else:
             self.desk.load_checkpoint(direction)
 
-    @property
-    def offers_model(self) -> bool:
-        """Whether it is said that a better model has come."""
-        return self._offered is not None
+    def begin_again(self, better: BetterModel) -> None:
+        """Begin the text again with a better model of the run."""
+        self._begins_again = better
+        self.desk.load_model_of_run(better.choice.step)
 
     def offer(self, better: BetterModel) -> None:
         """Say that a better model of the run has come, with which a key goes on."""
@@ -856,16 +820,6 @@ class PlayView(ExplainingView):
             event.stop()
             self._writing.paste(event.text)
 
-    @on(GenerateView.Progress)
-    def _learning_goes_on(self, event: GenerateView.Progress) -> None:
-        event.stop()
-        self._learning.show_progress(event.share)
-        self.post_message(self.Changed())
-
-    @on(SuggestionList.Picked)
-    def _suggestion_picked(self, event: SuggestionList.Picked) -> None:
-        self.desk.show_suggestion(event.place)
-
 
 class Empty(Static, can_focus=True):
     """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
@@ -876,6 +830,11 @@ def is_other_checkpoint(before: ModelFacts | None, facts: ModelFacts | None) -> 
     if before is None or facts is None or facts.run is None:
         return False
     return facts.run == before.run and facts.step != before.step
+
+
+def loss_words(facts: ModelFacts, bits: bool) -> str:
+    """``loss 1.42 nats``"""
+    return f"loss {loss(facts.loss, bits, whole=facts.loss_whole)} {unit(bits)}"
 
 
 def _races_on(before: Played | None, state: Played) -> bool:

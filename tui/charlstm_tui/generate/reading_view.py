@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from textual import events, on
 from textual.widgets import Static
 
+from charlstm_tui.formatting import clock
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.generate.view import GenerateView
 
 
 class ReadingView(ExplainingView):
@@ -22,7 +23,8 @@ class ReadingView(ExplainingView):
         self.head = Static(id=f"{self.id}-head", classes="view-head")
         self._text = StreamView(id=f"{self.id}-text")
         self._text.add_class("view-text")
-        self._shares: dict[str, float] = {}  # how much is done of the jobs that the head tells about, 0 to 1
+        self._jobs: dict[str, tuple[float, float]] = {}
+        """Of the jobs that the head tells about: when each was begun, and how much of it is done, 0 to 1."""
 
     @property
     def text_view(self) -> StreamView:
@@ -38,18 +40,20 @@ class ReadingView(ExplainingView):
 
     def begin(self, job: str) -> Callable[[float], None]:
         """Nothing is done of this job now; what is given tells how much is, from its thread."""
-        self._shares[job] = 0.0
-        return self.progress_teller(job)
+        begun = time.monotonic()
+
+        def show(share: float) -> None:
+            self._jobs[job] = (begun, share)
+            self.draw_head()
+
+        self._jobs[job] = (begun, 0.0)
+        return self.progress_teller(show)
 
     def done_words(self, job: str) -> str:
-        """How much of a job is done: ``40 %``."""
-        return f"{100 * self._shares.get(job, 0.0):.0f} %"
-
-    @on(GenerateView.Progress)
-    def _progress(self, event: GenerateView.Progress) -> None:
-        event.stop()
-        self._shares[event.job] = event.share
-        self.draw_head()
+        """How much of a job is done, and how long the rest will take: ``40 %, left 0:12``."""
+        begun, share = self._jobs.get(job, (0.0, 0.0))
+        left = f", left {clock((time.monotonic() - begun) * (1 - share) / share)}" if share else ""
+        return f"{100 * share:.0f} %{left}"
 
     def put_cursor(self, position: int) -> None:
         """Put the cursor before the character at ``position``, in view."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.setting_fields import setting_fields
 from charlstm_tui.player.preferences import Preferences
@@ -12,18 +10,11 @@ from charlstm_tui.setting_form import SettingForm
 COPIED = "copied"
 DECLARED = {**setting_fields(SamplerSettings), COPIED: setting_fields(Preferences)[COPIED]}
 """The settings of the form: those of the sampler, and from how many characters on a passage counts as copied."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What the dialog returns. ``copied`` is ``None`` where it was not asked for."""
-
-    settings: SamplerSettings
-    copied: int | None
+Chosen = tuple[SamplerSettings, int | None]
 
 
 class SamplerDialog(SettingForm):
-    """Returns :class:`Chosen`, or ``None``. ``copied`` of ``None`` leaves that row out."""
+    """Returns the settings and ``copied``, or ``None``. ``copied`` of ``None`` leaves that row out."""
 
     def __init__(self, title: str, settings: SamplerSettings, copied: int | None = None) -> None:
         values = {name: getattr(settings, name) for name in setting_fields(SamplerSettings)}
@@ -33,6 +24,7 @@ class SamplerDialog(SettingForm):
         super().__init__(title, declared, values, {name: each.default for name, each in declared.items()})
 
     def result(self) -> Chosen:
+        """What the dialog returns."""
         values = dict(self.values)
         copied = values.pop(COPIED, None)
-        return Chosen(SamplerSettings(**values), copied)
+        return SamplerSettings(**values), copied

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -127,16 +127,11 @@ class SamplerPanel(Painted, Widget):
         """Show these settings and this speed, in characters a second."""
         if (settings, speed) == (self._settings, self._speed):
             return
-        before, more_before = self._figures(), self._more()
+        height = self._height
         self._settings, self._speed = settings, speed
-        if self._more() != more_before or len(self._figures()) != len(before):
-            self.repaint()
+        self.repaint()
+        if self._height != height:
             self.refresh(layout=True)
-            return
-        for line, (old, new) in enumerate(zip(before, self._figures(), strict=True)):
-            if old != new:
-                self.forget_lines(line)
-                self.refresh(Region(0, line, self.size.width, 1))  # the others need not be drawn again
 
     def _figures(self) -> list[tuple[str, str, str, str]]:
         """The name and the figure of each line, and what its two keys do: temperature, the filters that are not as
@@ -159,6 +154,10 @@ class SamplerPanel(Painted, Widget):
         return [others or "all settings", *([hidden] if hidden else [])]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self._height
+
+    @property
+    def _height(self) -> int:
         return len(self._figures()) + len(self._more())
 
     def draw_line(self, y: int) -> Strip:

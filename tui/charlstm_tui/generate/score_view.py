@@ -8,7 +8,6 @@ It opens with the text that was played. Figures are computed by ``charlstm.gener
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ from charlstm.text.corpus import preview
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PathDialog, ask
-from charlstm_tui.formatting import clock, from_bits, typed_path, unit
+from charlstm_tui.formatting import from_bits, typed_path, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack, uniform
@@ -49,18 +48,12 @@ PLAYED = "prime and text"
 PLACES = 40
 SENTENCES = 200
 """Places and sentences in the list, at most."""
-SENTENCES_CAPTIONS = ("HARDEST SENTENCES, {}/char", "SENTENCES, {}/char")
-PLACES_CAPTIONS = ("MOST SURPRISING, in {}", "SURPRISES, in {}")
-"""What stands above the list: the first that fits."""
 LONGEST_ROW = 200
 """Characters of a sentence that are drawn in the list, which cuts them to its width."""
+SCORING, LEARNING = "scoring", "learning"
+"""The jobs of the view."""
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """How much a copy learns: factors of the learning rate."""
-
-
-def _opens() -> tuple[tuple[str, str], str]:
-    """The words that name the key for another text."""
-    return (key_of("generate.score_open"), "bold $primary"), " opens a text"
 
 
 TOP_BITS = 8
@@ -145,14 +138,6 @@ class ScoreView(ReadingView):
     by_sentence: var[bool] = var(False)
     """Whether the list has sentences, not single characters."""
 
-    class ScoringProgress(Message):
-        """So much of the text is scored, 0 to 1, and so many seconds are left, ``None`` while that is not known.
-        ``strength`` is that of the copy that learns."""
-
-        def __init__(self, share: float, left: float | None, strength: float | None) -> None:
-            super().__init__()
-            self.share, self.left, self.strength = share, left, strength
-
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._strip = SurpriseStrip(id="score-strip")
@@ -165,12 +150,14 @@ class ScoreView(ReadingView):
         self._learns = False  # whether the figures of a copy are wanted, which may still have to be computed
         self._strength = 1.0  # of that copy
         self._scored: ScoredText | None = None
-        self._scores: Scores | None = None  # what is shown of it
+        self.scores: Scores | None = None
+        """What is shown of it."""
         self._shown_strength: float | None = None  # of the copy whose figures they are
         self._shown_part: slice | None = None  # of the text, if it is not all of it
         self._begun = False  # whether the cursor of the text was moved since it is shown
         self._places: list[Place] = []
         self._sentences: list[Sentence] = []  # the most surprising first
+        self._reason: Content | None = None  # why there are no other figures than those that are shown
         self._text_name = ""  # of what is shown or, while a text is scored, of that one
         self._shown_name = ""
 
@@ -190,11 +177,6 @@ class ScoreView(ReadingView):
     def whole_text(self, start: int, stop: int) -> str:
         return "" if self._scored is None else self._scored.fixed.text[start:stop]
 
-    @property
-    def scores(self) -> Scores | None:
-        """What is shown."""
-        return self._scores
-
     def has(self) -> dict[str, bool]:
         return {"learning": self._learns}
 
@@ -208,7 +190,7 @@ class ScoreView(ReadingView):
         return labels
 
     def figures(self) -> list[str]:
-        scores, cursor = self._scores, self.text_view.cursor
+        scores, cursor = self.scores, self.text_view.cursor
         if scores is None or cursor >= len(scores.nats):
             return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
@@ -263,7 +245,7 @@ class ScoreView(ReadingView):
             if job is not None and not job.is_finished:
                 job.cancel()
                 self._job = self._learning = None
-                before = "" if self._scores is None else " These are the figures from before:"
+                before = "" if self.scores is None else " These are the figures from before:"
                 self._keep_shown(Content.styled(f"Stopped.{before}", "$warning"))
                 return True
         return False
@@ -281,17 +263,17 @@ class ScoreView(ReadingView):
         if facts is None:
             return
         self._stop_learning()
-        self._text_name = name = visible(name, keep="")
-        self.head.update(Content.styled(f"Scoring {name} …", "$quiet"))
+        self._text_name = visible(name, keep="")
+        tell = self.begin(SCORING)
+        self.draw_head()
 
         def job(check: Callable[[], None]) -> tuple[Model, ScoredText]:
             loaded = model or load_model(facts.path)
             text, words = read(loaded)
-            tell = self._teller(None)
 
             def progress(done: int, total: int) -> None:
                 check()
-                tell(done, total)
+                tell(done / total)
 
             return loaded, ScoredText(visible(words, keep=""), text, score(loaded, text, progress=progress))
 
@@ -308,32 +290,6 @@ class ScoreView(ReadingView):
         if part is not None:
             self._show_part(*part)
         self._show_chosen()
-
-    def _teller(self, strength: float | None) -> Callable[[int, int], None]:
-        """For a job in a thread, to be called with (done, total) characters: it posts :class:`ScoringProgress` now and
-        then."""
-        begun = told = time.monotonic()
-
-        def tell(done: int, total: int) -> None:
-            nonlocal begun, told
-            now = time.monotonic()
-            if not done:  # what is computed before the first character says nothing about the others
-                begun = now
-            if now - told > 0.2:
-                told = now
-                left = (now - begun) * (total - done) / done if done else None
-                self.post_message(self.ScoringProgress(done / total, left, strength))
-
-        return tell
-
-    def on_score_view_scoring_progress(self, event: ScoreView.ScoringProgress) -> None:
-        event.stop()
-        far = "" if event.left is None else f"{100 * event.share:.0f} %, left {clock(event.left)}"
-        if event.strength is None:
-            if self._job is not None and not self._job.is_finished:
-                self.head.update(_with_stop(f"Scoring {self._text_name} … {far}"))
-        elif self._learning is not None and not self._learning.is_finished and event.strength == self._strength:
-            self._draw_learning(far)
 
     # ---- a copy that learns while it reads
 
@@ -357,13 +313,12 @@ class ScoreView(ReadingView):
         self._stop_learning()
         if self._scored is not None and (self._job is None or self._job.is_finished):
             strength = self._strength if self._learns else None
-            if strength == self._shown_strength:
-                self.head.update(self._summary())
-            elif strength is None or strength in self._scored.learnt:
-                self._show_figures(strength)
-            else:
+            self._reason = None
+            if strength is not None and strength not in self._scored.learnt:
                 self._learning = self._learn(self._scored, strength)
-                self._draw_learning()
+            elif strength != self._shown_strength:
+                self._show_figures(strength)
+            self.draw_head()
         self.post_message(self.Changed())
 
     def _stop_learning(self) -> None:
@@ -375,9 +330,11 @@ class ScoreView(ReadingView):
     async def _learn(self, scored: ScoredText, strength: float) -> None:
         """Compute the figures of a copy that learns at this strength from the text that is shown."""
         assert self._model is not None
+        tell = self.begin(LEARNING)
+        self.draw_head()
         try:
             scored.learnt[strength] = await self.insight.learnt_scores(
-                self._model, scored.text, strength, self._teller(strength)
+                self._model, scored.text, strength, lambda done, total: tell(done / total)
             )
         except CharLSTMError as error:
             self._learning = None
@@ -386,29 +343,39 @@ class ScoreView(ReadingView):
         self._learning = None
         self._show_figures(strength)
 
-    def _draw_learning(self, far: str = "") -> None:
-        """Say below the mean of what is shown that a copy is learning, and how far it has read."""
-        first = self._summary().split("\n")[0]
-        self.head.update(
-            first + "\n" + _with_stop(f"A copy learns while it reads, strength {self._strength:g} … {far}")
-        )
-
     # ---- what is shown
+
+    def draw_head(self) -> None:
+        """What is shown; above it why nothing else is, or in its place how far a text is scored, or below its mean how
+        far a copy has learnt."""
+        if self._scored is None:
+            shown = Content.assemble((key_of("generate.score_open"), "bold $primary"), " opens a text")
+        else:
+            shown = self._summary()
+        if self._job is not None and not self._job.is_finished:
+            shown = _with_stop(f"Scoring {self._text_name} … {self.done_words(SCORING)}")
+        elif self._learning is not None and not self._learning.is_finished:
+            learns = f"A copy learns while it reads, strength {self._strength:g} … {self.done_words(LEARNING)}"
+            shown = shown.split("\n")[0] + "\n" + _with_stop(learns)
+        elif self._reason is not None:
+            shown = self._reason + "\n" + shown
+        self.head.update(shown)
 
     def _keep_shown(self, reason: Content) -> None:
         """Say why there are no other figures, and leave those that are shown."""
         self._text_name = self._shown_name
         if self._scored is not None:
             self._learns, self._strength = self._shown_strength is not None, self._shown_strength or self._strength
-        self.head.update(reason + "\n" + (Content.assemble(*_opens()) if self._scored is None else self._summary()))
+        self._reason = reason
+        self.draw_head()
         self.post_message(self.Changed())
 
     def _show_part(self, start: int, stop: int) -> None:
         """Show only a part of the text that is shown."""
-        if self._scores is None or min(stop, len(self._scores.text)) - start < 2:
+        if self.scores is None or min(stop, len(self.scores.text)) - start < 2:
             return
         before = 0 if self._shown_part is None else self._shown_part.start
-        stop = min(stop, len(self._scores.text))
+        stop = min(stop, len(self.scores.text))
         self._show_text(slice(before + start, before + stop))
         self.say(f"{key_of('generate.score')} shows all of the text again.")
 
@@ -442,9 +409,9 @@ class ScoreView(ReadingView):
 
     def _show_figures(self, strength: float | None) -> None:
         """Show the figures of a copy that learnt at this strength, or with ``None`` those of the fixed weights."""
-        self._shown_strength = strength
+        self._shown_strength, self._reason = strength, None
         scores = None if self._scored is None else self._scored.scores(strength, self._shown_part)
-        self._scores = scores
+        self.scores = scores
         self._places = [] if scores is None else scores.places(PLACES, least=scores.surprising)
         found = [] if scores is None else scores.sentences()
         self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
@@ -454,21 +421,20 @@ class ScoreView(ReadingView):
             chances = np.exp(-np.nan_to_num(scores.nats))
             ranks = np.where(scores.counted, scores.ranks, 0)
             self.text_view.set_marks(0, pack(origins, chances, ranks, np.nan_to_num(scores.entropy)), None)
-            self.head.update(self._summary())
+        self.draw_head()
         self._strip.show(scores, self.bits)
         self._fill_list()
         self.post_message(self.Changed())
 
     def watch_bits(self) -> None:
-        if self._scores is not None:
-            self.head.update(self._summary())
-        self._strip.show(self._scores, self.bits)
+        self.draw_head()
+        self._strip.show(self.scores, self.bits)
         self._fill_list()
         super().watch_bits()
 
     def _summary(self) -> Content:
         """The mean over what is shown, and what that is; in two lines if the figures are those of a copy."""
-        scores, scored, strength = self._scores, self._scored, self._shown_strength
+        scores, scored, strength = self.scores, self._scored, self._shown_strength
         assert scores is not None
         assert scored is not None
         unknown = sum(scores.unknown.values())
@@ -498,16 +464,13 @@ class ScoreView(ReadingView):
     @on(RowList.Resized)
     def _fill_list(self) -> None:
         rows = self._rows
-        captions = [
-            each.format(unit(self.bits)) for each in (SENTENCES_CAPTIONS if self.by_sentence else PLACES_CAPTIONS)
-        ]
-        caption = next((each for each in captions if len(each) <= rows.size.width), captions[-1])
-        self._caption.update(Content(caption))
+        what = "HARDEST SENTENCES, {}/char" if self.by_sentence else "MOST SURPRISING, in {}"
+        self._caption.update(Content(what.format(unit(self.bits))))
         listed = list(
             map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
         )
-        if self._scores is not None and not self.by_sentence:
-            listed += [Row(None, Content.styled(words, "$quiet")) for words in self._unlisted_words(self._scores)]
+        if self.scores is not None and not self.by_sentence:
+            listed += [Row(None, Content.styled(words, "$quiet")) for words in self._unlisted_words(self.scores)]
         with rows.prevent(RowList.Moved):
             rows.show(listed)
         self._follow_text()
@@ -539,7 +502,7 @@ class ScoreView(ReadingView):
         return Row(str(place.position), content)
 
     def _sentence_row(self, sentence: Sentence) -> Row:
-        shown = "" if self._scores is None else self._scores.text[sentence.start : sentence.stop][:LONGEST_ROW]
+        shown = "" if self.scores is None else self.scores.text[sentence.start : sentence.stop][:LONGEST_ROW]
         return Row(
             str(sentence.start),
             Content.assemble(

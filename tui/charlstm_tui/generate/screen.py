@@ -14,7 +14,6 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
@@ -29,11 +28,9 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
-from charlstm_tui.formatting import home, loss, shorten, unit
+from charlstm_tui.formatting import home, shorten
 from charlstm_tui.generate.awaited import (
     Awaited,
-    BetterModel,
-    RunToPlay,
     better_model,
     run_to_play,
     slowed_words,
@@ -43,13 +40,13 @@ from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import DuelView
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
-from charlstm_tui.generate.play_view import BEGINNING, PlayView, is_other_checkpoint
+from charlstm_tui.generate.play_view import BEGINNING, PlayView, loss_words
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
+from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.desk import Desk, Display
@@ -84,16 +81,6 @@ FIGURES_INTERVAL = 0.25
 composes everything between it and the text anew with each."""
 
 
-class Call(Message):
-    """Something to do on the message loop, from another thread."""
-
-    bubble = False
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        super().__init__()
-        self.act = act
-
-
 class GenerateScreen(ModeScreen):
     """The mode: a bar with the views and the model, a view, and a status line."""
 
@@ -109,10 +96,8 @@ class GenerateScreen(ModeScreen):
     def __init__(self) -> None:
         super().__init__()
         self._desks: dict[int, Desk] = {}
-        self.model_thread = ModelThread(
-            lambda number, batch: self.post_message(Call(lambda: self._desks[number].take(batch)))
-        )
-        self.saver = SessionSaver(lambda: self.post_message(Call(lambda: self.desk.saving_changed())))
+        self.model_thread = ModelThread(lambda number, batch: self._do_later(lambda: self._desks[number].take(batch)))
+        self.saver = SessionSaver(lambda: self._do_later(lambda: self.desk.saving_changed()))
         self.insight = InsightJobs()
         config = self.charlstm.config
         # "surprise" is left to the view, which has marks instead where the terminal has no colours for it
@@ -130,17 +115,14 @@ class GenerateScreen(ModeScreen):
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
-        """What is shown of the chosen run while it has no model to play: above a text, or in the place of one."""
+        """What is shown above the text of the chosen run while that has no model to play."""
         self._told_yielding: Path | None = None
         """The run of which was said that it yields to other programs."""
         self._awaited_line = Static(id="awaited", markup=False)
-        self._stands_in = False
-        """Whether the model in the box is played because the chosen run has no model yet."""
-        self._is_untouched = False
-        """Whether nothing was done in Generate since the text began, by which it stays as it is."""
-        self._asked = 0  # of the text, when it began
+        self._untouched_at: int | None = None
+        """What was asked of the text when it began; ``None`` once something was done in Generate, by which it stays as
+        it is."""
         self._begun_at = 0.0
-        self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self._message = ""
         self._message_is_error = self._message_stays = False
         self._message_timer: Timer | None = None
@@ -156,7 +138,7 @@ class GenerateScreen(ModeScreen):
         yield self._status
 
     def on_mount(self) -> None:
-        for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint):
+        for part in (self._bring_up_to_date, self._tell_not_saved):
             self.watch(self.play, "state", part, init=False)
         self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
         self.charlstm.unfinished.append(self._finish)
@@ -236,9 +218,6 @@ class GenerateScreen(ModeScreen):
 
     def _draw_bar(self) -> None:
         state = self.play.state
-        if self._awaited is not None and not self._awaits_beside(self._awaited):
-            self._bar.show("play", ("play",), (visible(self._awaited.run.name, keep=""),))
-            return
         if state is None or state.facts is None:
             return
         facts, name = state.facts, self.view_name
@@ -248,7 +227,7 @@ class GenerateScreen(ModeScreen):
         names: tuple[str, ...] = (facts.name + step, short + step, short + step.replace("step ", ""))
         names += (step.strip() or facts.name,)
         if facts.loss is not None:
-            names = (f"{names[0]} · {self._loss_words(facts)}", *names)
+            names = (f"{names[0]} · {loss_words(facts, self.charlstm.bits)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
         if state.title and name != "play":  # there it stands beside the prime
             titles = [f"“{shorten(visible(state.title, keep=''), width)}”" for width in (TITLE, SHORT_TITLE)]
@@ -263,10 +242,6 @@ class GenerateScreen(ModeScreen):
             shown.append("look_inside")
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
-
-    def _loss_words(self, facts: ModelFacts) -> str:
-        bits = self.charlstm.bits
-        return f"loss {loss(facts.loss, bits, whole=facts.loss_whole)} {unit(bits)}"
 
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()
@@ -300,9 +275,6 @@ class GenerateScreen(ModeScreen):
             self._message_timer = self.set_timer(INFO_SECONDS, lambda: self.show_message(""))
         self._draw_status()
 
-    def show_error(self, sentence: str) -> None:
-        self.show_message(sentence, error=True)
-
     # ---- what is played
 
     def _make_desk(
@@ -312,17 +284,22 @@ class GenerateScreen(ModeScreen):
         desk = self._desks[number] = Desk(
             self.model_thread, number, display, partial(self._changed, changed), saver=saver, known=self._loaded_models,
             spawn=lambda job: self.run_worker(job, group=f"open {number}"),
-            post=lambda act: self.post_message(Call(act)),
+            post=self._do_later,
         )  # fmt: skip
         return desk
 
     def _loaded_models(self) -> list[LoadedModel]:
         return [desk.about.loaded for desk in self._desks.values() if desk.about is not None]
 
-    def on_call(self, event: Call) -> None:
-        if not self.detached:
-            with self.app.batch_update():
-                event.act()
+    def _do_later(self, act: Callable[[], object]) -> None:
+        """Do something on the message loop. Other threads may call this."""
+
+        def do() -> None:
+            if not self.detached:
+                with self.app.batch_update():
+                    act()
+
+        self.call_later(do)
 
     def _changed(self, changed: Callable[[Played], object], played: Played) -> None:
         """Show how a text is now; the thread goes on when it is drawn."""
@@ -358,29 +335,6 @@ class GenerateScreen(ModeScreen):
         self.charlstm.not_saved = self._not_saved
         if self._not_saved and (before is None or before.not_saved != state.not_saved):
             self.show_error(self._not_saved)
-
-    def _tell_checkpoint(self, before: Played | None, state: Played) -> None:
-        """Say which other model of the run is played now."""
-        if before is None or state.facts is None or not is_other_checkpoint(before.facts, state.facts):
-            return
-        again, self._begins_again = self._begins_again, None
-        if again is not None and again.step == state.facts.step:
-            self.show_message(f"Begins again with a better model: {again.sentence(self.charlstm.bits)}.")
-        else:
-            self._show_checkpoint(state.facts, state)
-
-    def _show_checkpoint(self, facts: ModelFacts, state: Played) -> None:
-        """Say where the model is among the models of its run: the bar has no space for it on narrow screens."""
-        count = len(facts.checkpoint_steps)
-        if facts.step is not None and count > 1:
-            figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
-            track = "".join(char for char, _ in slider_track(facts.place, count))
-            words = f"model {facts.place + 1} of {count}: step {facts.step:,}{figure}"
-            whole, short = f"{track}  {words}", words
-            if state.replaced is not None:  # the end is cut off where there is little space, and the key is no figure
-                last = f"{key_of('generate.last_session')} brings back your text"
-                whole, short = f"{whole}   {last}", f"{last}   {words}"
-            self.show_message(whole if len(whole) <= self._status.content_size.width else short)
 
     def action_move_checkpoint(self, by: int) -> None:
         """Play the model of the run that is so many after the one that is played."""
@@ -491,7 +445,7 @@ class GenerateScreen(ModeScreen):
         again = self._awaited is not None and self._awaited.run == to_play.run and not self.charlstm.play_again
         waited = again or isinstance(found, Awaited)
         if waited and not again:
-            self._is_untouched, self._asked = True, self.desk.asked
+            self._untouched_at = self.desk.asked
             self.charlstm.play_again = False
         while isinstance(found, Awaited):
             self._show_awaited(found)
@@ -501,7 +455,7 @@ class GenerateScreen(ModeScreen):
             key, name = key_of(f"app.mode_{self._mode_of(to_play.run)}"), to_play.run.name
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
-        if waited and self._awaits_beside(self._awaited) and not self._untouched:
+        if waited and not self._untouched:
             self._keep_playing()
             words = f"has learnt something. Your text stays; in Play {key_of('generate.open_model')} lists the run."
             self.show_message(f"{visible(to_play.run.name, keep='')} {words}", stays=True)
@@ -510,43 +464,27 @@ class GenerateScreen(ModeScreen):
 
     def _keep_playing(self) -> None:
         """Let what is played stay, also where it only stood in for a run."""
-        self._played_choice, self._stands_in = self._played_choice or ModelChoice(DEMO), False
-        self.charlstm.model = self._played_choice
+        self.charlstm.model = self._played_choice = self._played_choice or ModelChoice(DEMO)
         self._show_awaited(None)
 
-    def _awaits_beside(self, awaited: Awaited | None) -> bool:
-        """Whether something is played while a model of the run is awaited, and so what is said stands above it."""
-        if awaited is None or awaited.over or awaited.problem:
-            return False
-        return self.play.state is not None or demo_path() is not None
-
     def _show_awaited(self, awaited: Awaited | None) -> None:
-        """Show what is awaited above the text, which is one of the model in the box if nothing else is played, or in
-        its place if no model will come; with ``None`` only the text."""
+        """Show what is awaited above the text, which is one of the model in the box if nothing else is played; with
+        ``None`` only the text."""
         if awaited is None and self._awaited is None:
             return
-        self._awaited, beside = awaited, self._awaits_beside(awaited)
-        if awaited is not None and beside:
-            key = (f"   {key_of('app.back')} stops waiting", "$quiet")
-            words = awaited.sentence(shown=self._mode_of(awaited.run) == "train", stays=not self._untouched)
-            self._awaited_line.update(Content.assemble((words, "$accent"), key))
-            if self.play.state is None and not self._stands_in:
-                self._stands_in = True
+        self._awaited = awaited
+        self._awaited_line.display = awaited is not None
+        if awaited is not None:
+            mode, over = self._mode_of(awaited.run), awaited.over
+            words = awaited.sentence(shown=mode == "train", stays=not self._untouched)
+            keys = f"   {key_of('app.back')} stops waiting"
+            if over:
+                keys = f"   {key_of(f'app.mode_{mode}')} shows what can be done   "
+                keys += f"{key_of('generate.open_model')} opens another model   {key_of('app.back')} goes back"
+            self._awaited_line.update(Content.assemble((words, "$error" if over else "$accent"), (keys, "$quiet")))
+            if self.play.state is None and not self.play.works_at("open") and demo_path() is not None:
                 self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
-        elif awaited is not None and self.view_name != "play":
-            self.show_view("play")
-        self._awaited_line.display = beside
-        self.play.show_notice(None if awaited is None or beside else self._notice(awaited))
         self._draw_bar()
-
-    def _notice(self, awaited: Awaited) -> Content:
-        key, mode = "bold $primary", self._mode_of(awaited.run)
-        seen, where = mode == "train", key_of(f"app.mode_{mode}")
-        what = " shows what can be done" if awaited.over else " shows how it learns" if seen else " shows all runs"
-        words = (awaited.sentence(shown=seen), "$error" if awaited.over or awaited.problem else "")
-        back = " goes back" if awaited.over else " stops waiting"
-        keys = ((where, key), f"{what}   ", (key_of("generate.open_model"), key), " opens another model   ")
-        return Content.assemble(words, "\n\n", *keys, (key_of("app.back"), key), back)
 
     def _mode_of(self, run: Run) -> str:
         """The mode that shows this run."""
@@ -560,25 +498,24 @@ class GenerateScreen(ModeScreen):
         self._show_awaited(None)
         if self._played_choice is not None:
             self._follow(self._played_choice)  # which ended when the mode was left
-        if (self.play.state is None or self._stands_in) and awaited is not None:
+        if self._played_choice is None and awaited is not None:  # what is played stands in for the run
             self.charlstm.go(self._mode_of(awaited.run))
 
     def _open(self, choice: ModelChoice, found: ModelChoice, session: Path | None = None) -> None:
         """Play ``found``, which is what ``choice`` means now."""
         self._show_awaited(None)
-        self._played_choice, self._stands_in = choice, False
+        self._played_choice = choice
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
         self.play.open(found.model, found.step, session, self.charlstm.start_options.runs_dir)
-        self._is_untouched, self._asked = session is None, self.desk.asked
+        self._untouched_at = self.desk.asked if session is None else None
         self._begun_at = time.monotonic()
         self._follow(choice)
 
     @work(exclusive=True, group="follow")
     async def _follow(self, choice: ModelChoice) -> None:
         """While the chosen run trains: let the text begin again with each clearly better model, and with its best one
-        when it ends, until something is done in Generate. From then on such a model is offered. The offer then names
-        each better one that comes, since its key goes on with the best one."""
+        when it ends, until something is done in Generate. From then on such a model is offered."""
         runs_dir = self.charlstm.start_options.runs_dir
         to_play, state = await in_thread(lambda check: run_to_play(choice, runs_dir)), self.play.state
         if to_play is None:
@@ -595,24 +532,21 @@ class GenerateScreen(ModeScreen):
                 continue
             facts = state.facts
             best = facts if best is None or (facts.step or 0) > (best.step or 0) else best
-            offers = self.play.offers_model
-            better = await in_thread(partial(_look_for_better, to_play, best, runs_dir, clearly=not offers))
+            better = await in_thread(partial(better_model, to_play, best, runs_dir))
             if better is None:
                 if not to_play.status.alive:
                     return
-            elif offers and not self.play.offers_model:
-                continue  # the offer was taken or refused meanwhile: a later model has to be clearly better than that
             elif not self._untouched or self.view is not self.play:
                 best = replace(best, step=better.step, loss=better.loss)
                 self.play.offer(better)
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
-                self._begins_again, self._begun_at = better, time.monotonic()
-                self.desk.load_model_of_run(better.choice.step)
-                self._asked = self.desk.asked
+                self._begun_at = time.monotonic()
+                self.play.begin_again(better)
+                self._untouched_at = self.desk.asked
 
     @property
     def _untouched(self) -> bool:
-        return self._is_untouched and self.desk.asked == self._asked
+        return self.desk.asked == self._untouched_at
 
     def do_open_model(self) -> None:
         shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else self.play.state
@@ -667,19 +601,24 @@ class GenerateScreen(ModeScreen):
     @work(exclusive=True, group="choice")
     async def _go_on_with(self, choice: ModelChoice) -> None:
         """Go on with the text in another model, unless that is a run which has not learnt anything yet."""
-        runs_dir = self.charlstm.start_options.runs_dir
-        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
-        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
-        if isinstance(found, Awaited):
-            self.show_error(f"{found.run.name} has not learnt anything yet that could go on with the text.")
+        found = await self._find_model(choice, "go on with the text")
+        if found is None:
             return
         if self.view_name not in ("play", "write"):  # the other views are of the model that was played
             self.show_view("play")
         self._show_awaited(None)
         self.charlstm.model = self._played_choice = choice
-        self._stands_in = False
-        self.desk.go_on_with(found.model, found.step, runs_dir)
+        self.desk.go_on_with(found.model, found.step, self.charlstm.start_options.runs_dir)
         self._follow(choice)
+
+    async def _find_model(self, choice: ModelChoice, purpose: str) -> ModelChoice | None:
+        """The model that a choice means now; ``None``, which is said, for a run that has none yet for the purpose."""
+        to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
+        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
+        if isinstance(found, Awaited):
+            self.show_error(f"{found.run.name} has not learnt anything yet that could {purpose}.")
+            return None
+        return found
 
     @work(exclusive=True, group="session")
     async def _open_session(self, path: Path) -> None:
@@ -704,11 +643,8 @@ class GenerateScreen(ModeScreen):
     @work(exclusive=True, group="side")
     async def _open_in_duel(self, choice: ModelChoice) -> None:
         """Play another model on a side of Duel, unless that is a run which has not learnt anything yet."""
-        to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
-        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
-        if isinstance(found, Awaited):
-            self.show_error(f"{found.run.name} has not learnt anything yet that could be compared.")
-        else:
+        found = await self._find_model(choice, "be compared")
+        if found is not None:
             self.duel.open_model(found.model, found.step)
 
     # ---- actions
@@ -717,7 +653,7 @@ class GenerateScreen(ModeScreen):
         if self._message_stays and BY_ID[name].handler != "back":  # which removes it itself
             self.show_message("")
         if BY_ID[name].mode == self.MODE:
-            self._is_untouched = False
+            self._untouched_at = None
         await super().action_do(name)
 
     async def do_find(self) -> None:
@@ -862,17 +798,6 @@ def first_choice(state: RunsState) -> ModelChoice | None:
         if (choice := playable(view.run)) is not None:
             return choice
     return ModelChoice("demo") if demo_path() is not None else None
-
-
-def _look_for_better(
-    to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object, *, clearly: bool
-) -> BetterModel | None:
-    """The model of a run to play now, if it is better than the ``best`` one so far: while the run trains ``clearly``
-    so."""
-    found = to_play.look()
-    if isinstance(found, Awaited):
-        return None
-    return better_model(found, best, runs_dir, clearly=clearly and to_play.status.alive)
 
 
 def is_newest(choice: ModelChoice, played: Played | None, runs_dir: Path | None) -> bool:

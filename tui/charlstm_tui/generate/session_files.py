@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from charlstm.runs.folder import Run
@@ -32,19 +32,14 @@ class SessionFiles:
         The ending says what is saved.
         """
         own = None if state.file is None or AUTO_NAME.fullmatch(state.file.name) else state.file
-        sessions = facts.sessions if state.file is None else state.file.parent
+        sessions, run = facts.sessions if state.file is None else state.file.parent, facts.run
         about = f"In Play, {key_of('generate.texts')} lists the sessions in {home(sessions)}."
-        run = facts.run
-        if run is not None and sessions.is_relative_to(run) and not run.exists():
-            about = ""  # the run is gone: the next change is saved elsewhere
-        elif own is not None:
+        if own is not None:
             about = "As it changes, the text is saved there by itself."
 
         def named(path: Path) -> object:
             if run is not None and exports.CHECKPOINTS.fits(path):
                 return self._write_checkpoints(path, state, prime, Run(run))
-            if run is not None and exports.REPORT.fits(path):
-                return self._write_report(path, run, state.request.step)
             self._saved_as = (state.session_id, path)
             self._view.desk.save_as(path, scale.name, prose=dialog.joins_lines)
             return None
@@ -78,14 +73,5 @@ class SessionFiles:
 
             exports.write_checkpoints(path, state, prime, run, progress)
 
-        await self._export(path, write_in_thread(write))
-
-    async def _write_report(self, path: Path, run: Path, step: int | None) -> None:
-        self._view.desk.pause()
-        self._view.say("Writing the report; that may take a minute or two.")
-        await self._export(path, exports.write_report(path, run, step))
-
-    async def _export(self, path: Path, writing: Awaitable[object]) -> None:
-        """Wait for the file to be written, and say what came of it."""
-        await writing
+        await write_in_thread(write)
         self._view.say(f"Exported to {path.name} in {home(path.absolute().parent)}")

@@ -27,7 +27,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style as VisualStyle
 
-from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
+from charlstm_tui.generate.level_colors import level_styles
 from charlstm_tui.generate.text_layout import TextLayout
 from charlstm_tui.player.marks import (
     COPIED,
@@ -247,12 +247,15 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         if text and text != self._text_layout.text(position, position + self._suggested):
             self._change(position, position + self._suggested, text, position, len(text))
 
-    def mark_copied(self, start: int, stop: int, copied: bool = True) -> None:
-        """Mark a stretch as standing word for word in the training text, or no longer."""
-        for position in range(start, min(stop, self._length)):
-            bits = self._marks[position]
-            self._marks[position] = bits | COPIED if copied else bits & ~COPIED
-        self.repaint()
+    def mark_copied(self, passages: Iterable[tuple[int, int]]) -> None:
+        """Mark these stretches, and no others, as standing word for word in the training text."""
+        marks = np.frombuffer(self._marks, np.uint16)
+        before = marks.copy()
+        marks &= np.uint16(0xFFFF ^ COPIED)
+        for start, stop in passages:
+            marks[start:stop] |= np.uint16(COPIED)
+        if not np.array_equal(marks, before):
+            self.repaint()
 
     def _change(self, start: int, stop: int, text: str, suggested_at: int, suggested: int) -> None:
         """Put ``text`` in the layout from ``start`` to ``stop``. Then so many characters at ``suggested_at`` are the
@@ -410,27 +413,25 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def walk(self, characters: int, lines: int = 0) -> int:
         """Move the cursor by characters and rows and scroll it into view. Returns its new position."""
         if lines:
-            layout = self._text_layout
-            row = self._row_of(self.cursor)
-            column = layout.column_of(self._place(self.cursor)) if self._column is None else self._column
-            target = row + lines
-            if 0 <= target < layout.rows:
-                self.cursor = self._position(layout.position_at(target, column))
-            else:  # above the first row the start, below the last the end
-                self.cursor = 0 if target < 0 else None
+            column = self._column_of(self.cursor) if self._column is None else self._column
+            self.cursor = self.rows_away(self.cursor, lines, column)
             self._column = column
         if characters:
             self.cursor = self.cursor + characters
         self.reveal(self.cursor)
         return self.cursor
 
-    def rows_away(self, position: int, rows: int) -> int:
-        """The position so many rows below ``position``: the start or the end of the text if there are not so many."""
+    def _column_of(self, position: int) -> int:
+        return self._text_layout.column_of(self._place(position))
+
+    def rows_away(self, position: int, rows: int, column: int | None = None) -> int:
+        """The position so many rows below ``position``, in its column or another one: the start or the end of the text
+        if there are not so many."""
         layout = self._text_layout
         row = self._row_of(position) + rows
         if not 0 <= row < layout.rows:
             return 0 if row < 0 else self._length
-        return self._position(layout.position_at(row, layout.column_of(self._place(position))))
+        return self._position(layout.position_at(row, self._column_of(position) if column is None else column))
 
     def row_start(self, position: int) -> int:
         """The first position in the row of ``position``."""
@@ -444,6 +445,11 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         if stop >= self._place(self._length) and not (stop > start and layout.ends_row(stop - 1)):
             return self._length
         return self._position(stop - 1)
+
+    def go_to_end(self) -> None:
+        """Put the cursor at the end, in view."""
+        self.cursor = None
+        self.reveal(self._length)
 
     def reveal(self, position: int) -> None:
         """Scroll just as far as needed to show ``position``."""
@@ -668,21 +674,12 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         return self._level_styles[level]
 
     def _background_styles(self) -> dict[int, Style]:
-        _, _, background, text = self.colors
-
-        def style(color: Color) -> Style:
-            return Style.from_color(legible(text, (color,), TEXT).rich_color, color.rich_color)
-
-        variables = self.app.theme_variables
-        if self._scale.diverging:  # the ends have a mark too, so that they are not told apart by the hue alone
-            low, _, lowest = map(style, level_backgrounds(background, Color.parse(variables["primary"])))
-            high, _, highest = map(style, level_backgrounds(background, Color.parse(variables["accent"])))
-            return {1: lowest + Style(italic=True), 2: low, 4: high, 5: highest + Style(underline=True)}
-        if self.app.console.color_system == "truecolor":
-            colors = level_backgrounds(background, Color.parse(variables["surprise"]))
-        else:
-            colors = level_greys(background)
-        return dict(enumerate(map(style, colors), 2))
+        if not self._scale.diverging:
+            return dict(enumerate(level_styles(self, "surprise"), 2))
+        # The ends have a mark too, so that they are not told apart by the hue alone.
+        low, _, lowest = level_styles(self, "primary")
+        high, _, highest = level_styles(self, "accent")
+        return {1: lowest + Style(italic=True), 2: low, 4: high, 5: highest + Style(underline=True)}
 
     @property
     def _copied_style(self) -> Style:

@@ -12,10 +12,9 @@ from textual.binding import Binding
 from textual.widgets import Input, OptionList
 
 from charlstm.display import plural
-from charlstm.errors import GenerationError
+from charlstm.errors import CharLSTMError
 from charlstm.generation import session_file
-from charlstm.generation.session_file import FileLostError
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import write_in_thread
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.generate.model_picker import Entry, ModelPicker, clean
 from charlstm_tui.player import saved_sessions
@@ -97,14 +96,9 @@ class TextPicker(ModelPicker):
                 session_file.give_title(path, title)
 
         try:
-            await in_thread(write)
-        except FileLostError as error:
-            in_use = "Another program has this session open: give it the title there."
-            self.show_problem(in_use if error.reason == "in use" else f"It gets no title: {error}.")
-        except GenerationError:
-            self.show_problem("This session is of an older version: continue it first, then it can get a title.")
-        except OSError as error:
-            self.show_problem(f"{path.name} gets no title: {error.strerror}.")
+            await write_in_thread(write)
+        except CharLSTMError as error:
+            self.show_problem(f"It gets no title: {str(error).rstrip('.')}.")
         else:
             self._show_title(path, title)
 
@@ -115,11 +109,15 @@ class TextPicker(ModelPicker):
         # That of the session that is played may not be in its file yet.
         session = replace(session, summary=replace(session.summary, title=title))
         entry = clean(text_entry(session))
-        self._entries = [entry if each[0] == str(path) else each for each in self._entries]
-        place = self.query_one(OptionList).highlighted
+        self._list([entry if each[0] == str(path) else each for each in self._entries])
+
+    def _list(self, entries: list[Entry]) -> None:
+        """List these, with the cursor in the row where it was."""
+        options = self.query_one(OptionList)
+        place, self._entries = options.highlighted or 0, entries
         self.fill(self.query_one(Input).value)
-        if place is not None and place < len(self.shown):
-            self.query_one(OptionList).highlighted = place
+        if self.shown:
+            options.highlighted = min(place, len(self.shown) - 1)
 
     def action_delete_session(self) -> None:
         """Delete the session under the cursor, if the user says so again."""
@@ -145,11 +143,7 @@ class TextPicker(ModelPicker):
         if not deleted:
             self.show_problem("Another program has this session open: it is not deleted.")
             return
-        place = self.query_one(OptionList).highlighted or 0
-        self._entries = [entry for entry in self._entries if entry[0] != str(path)]
-        self.fill(self.query_one(Input).value)
-        if self.shown:
-            self.query_one(OptionList).highlighted = min(place, len(self.shown) - 1)
+        self._list([entry for entry in self._entries if entry[0] != str(path)])
 
 
 def texts(folder: Path | None, played: Path | None = None) -> list[Entry]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from textual.message import Message
 from textual.reactive import reactive, var
 
 from charlstm_tui.clipboard import Copyable
@@ -34,13 +33,6 @@ class GenerateView(View):
 
     has_own_scale = False
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
-
-    class Progress(Message):
-        """So much of a job of the view, which may have several, is done, 0 to 1."""
-
-        def __init__(self, job: str, share: float) -> None:
-            super().__init__()
-            self.job, self.share = job, share
 
     def __init__(self, desk: Desk, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -75,7 +67,7 @@ class GenerateView(View):
     @property
     def running(self) -> bool:
         """Whether text streams."""
-        return False
+        return self.state is not None and self.state.running
 
     def figures(self) -> Sequence[str | KeyFigure]:
         """Figures for the status line, the most important first."""
@@ -90,16 +82,16 @@ class GenerateView(View):
         text = self.text_view
         return None if text is None else Legend(in_unit(text.scale, self.bits), text)
 
-    def progress_teller(self, job: str) -> Callable[[float], None]:
-        """For this job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and
-        then."""
+    def progress_teller(self, show: Callable[[float], object]) -> Callable[[float], None]:
+        """For a job in a thread, to be called with how much of it is done, 0 to 1; now and then ``show`` is called with
+        that on the message loop."""
         told = 0.0
 
         def tell(share: float) -> None:
             nonlocal told
             if share - told >= TELL_EVERY:
                 told = share
-                self.post_message(self.Progress(job, share))
+                self.call_later(show, share)
 
         return tell
 

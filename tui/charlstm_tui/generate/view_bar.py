@@ -48,12 +48,10 @@ class GenerateBar(Widget):
     def render(self) -> Content:
         here, key, other = map(Style.parse, ("bold", "bold $primary", "$quiet"))
         width = self.content_size.width
-        tabs, dense = [], []
+        tabs = []
         for view in self._views:
             if view == self._view:
-                tab = Content.styled(f"[{view.capitalize()}]", here)
-                tabs.append(tab)
-                dense.append(tab)
+                tabs.append(Content.styled(f"[{view.capitalize()}]", here))
             else:
                 back = self._view != "play" and view != "look_inside"
                 click = _click(f"screen.show_view({view!r})" if back else f"screen.do('generate.{view}')")
@@ -62,13 +60,9 @@ class GenerateBar(Widget):
                 if back and self._escape:
                     tabs.append(Content.assemble((name, key), (f" {self._escape}", other)))
                     tabs.append(Content.styled(word, other + click))
-                    dense += tabs[-2:]
                 else:
                     tabs.append(Content.assemble((name, key + click), (f" {word}", other + click)))
-                    dense.append(Content.assemble((name, key + click), (f":{word}", other + click)))
-        # Where there is one space between two views, there is none within one: keys and words would look alike.
-        wide = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
-        left = Content(" ").join(dense) if len(tabs) > 1 else Content("")
+        left = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
         what = Content.styled(" models", other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.
@@ -77,8 +71,6 @@ class GenerateBar(Widget):
         choices += [(name, Content("")) for name in longer[-1:]]
         for name, keys in (*choices, (shortest, slider), (shortest, Content("")), ("", Content(""))):
             right = Content.assemble((name, here), keys)
-            if wide.cell_length + right.cell_length + 2 <= width:
-                left = wide
             if left.cell_length + right.cell_length + 2 <= width:
                 break
         if not len(left):
@@ -162,7 +154,8 @@ class StatusLine(Widget):
         if legend is None:
             return [(Content(""), 0)]
         scale, title = legend.scale, quiet + Style(bold=True)
-        styles, as_background = self._level_styles(legend), legend.text.shows_backgrounds
+        styles = [legend.text.level_style(level) for level in range(1, len(scale.labels) + 1)]
+        as_background = legend.text.shows_backgrounds
         own = Content.assemble("  ", ("your own", legend.text.own_style)) if legend.own else Content("")
         if legend.unread:
             own += Content.styled("  not read yet", quiet)
@@ -185,11 +178,9 @@ class StatusLine(Widget):
             ]
             plain = [Content.assemble(label) for label in labels]
             forms = [Content.assemble(heading, Content("  ").join(parts)) for parts in (explained, plain)]
-            marked = [(forms[0] + copied_words, every), (forms[0] + copied, every)]
             if scale.diverging:  # five labels with their marks are longer than 80 columns
-                marked.append((self._marks_by_end(legend, quiet) + copied, first))
                 forms[1] = Content.assemble(heading, (f"{low} ", quiet), Content("  ").join(plain), (f" {high}", quiet))
-            return [*marked, (forms[1] + copied, 0)]
+            return [(forms[0] + copied_words, every), (forms[0] + copied, every), (forms[1] + copied, 0)]
         ramp = (
             Content(" ").join(map(Content.assemble, labels))
             if scale.diverging
@@ -207,22 +198,6 @@ class StatusLine(Widget):
             (words + copied, first),
             (short + copied, 0),
         ]
-
-    @staticmethod
-    def _level_styles(legend: Legend) -> list[Style]:
-        """How the levels of the scale look, the lowest first."""
-        return [legend.text.level_style(level) for level in range(1, len(legend.scale.labels) + 1)]
-
-    def _marks_by_end(self, legend: Legend, quiet: Style) -> Content:
-        """``CELL 2:111  low: italic <-0.14 bold <-0.59   high: underline >0.31 bold >0.76``."""
-        scale, parts = legend.scale, [(f"{legend.scale.title} ", quiet + Style(bold=True))]
-        styles = self._level_styles(legend)
-        for end, levels in zip(scale.ends, ((1, 0), (3, 4)), strict=True):
-            parts.append((f" {end}:", quiet))
-            for level in levels:
-                mark = DIVERGING_MARKS[level].split()[0]
-                parts += [(f" {mark} ", quiet), (scale.labels[level], styles[level])]
-        return Content.assemble(*parts)
 
     def _copied(self, legend: Legend, explained: bool) -> Content:
         """How much is copied, with the key that leads to the next copied stretch and so to its source."""

@@ -9,7 +9,6 @@ from textual.events import Key
 
 from charlstm_tui.actions import key_of
 from charlstm_tui.generate.played_text import PlayedText
-from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player.played import Played
 
@@ -18,10 +17,10 @@ HELD_FOR = 0.4
 
 
 class Writing:
-    """The keys of Write and its suggestions, of which the others are listed in ``suggestions``."""
+    """The keys of Write and its suggestions."""
 
-    def __init__(self, view: GenerateView, text: PlayedText, suggestions: SuggestionList) -> None:
-        self._view, self._text, self._suggestions = view, text, suggestions
+    def __init__(self, view: GenerateView, text: PlayedText) -> None:
+        self._view, self._text = view, text
         self._is_hidden = False  # whether the suggestion is left out until the next key
         self._walked_at = 0.0  # when Ctrl+→ went on by a word
 
@@ -32,17 +31,13 @@ class Writing:
         return "" if state is None or self._is_hidden else state.suggestion
 
     def follow(self, state: Played) -> None:
-        """Show the suggestions of this state: one in the text, and others in the list."""
+        """Show the suggestion of this state in the text."""
         self._text.view.show_suggestion(self.suggested, state.position)
-        suggestions = state.suggestions if self.suggested else ()
-        self._view.set_class(bool(suggestions), "-suggesting")
-        self._suggestions.show(suggestions, state.suggestion_place)
 
     def hide_suggestion(self) -> None:
         """Leave out the suggestion until the next key."""
         self._is_hidden = True
         self._text.view.show_suggestion("")
-        self._view.remove_class("-suggesting")
         self._view.post_message(self._view.Changed())
 
     def expect_suggestion(self) -> None:

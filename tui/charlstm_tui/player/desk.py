@@ -706,13 +706,10 @@ class Desk:
                     self._suggest([rest], is_rest=True)
 
     def another_suggestion(self, direction: int) -> None:
-        """Suggest the next (1) or previous (-1) of several."""
-        self.show_suggestion(self._suggestions.place + direction)
-
-    def show_suggestion(self, place: int) -> None:
-        """Suggest the one at ``place`` of several, each with another first word."""
+        """Suggest the next (1) or previous (-1) of several, each with another first word."""
         if not self.suggests:
             return
+        place = self._suggestions.place + direction
         known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
 
         def find(work: Work) -> list[str]:
@@ -960,7 +957,6 @@ class Desk:
             self._branches = state, tuple(document.list_branches())
         is_current = self._ahead_of == (state, self.recipe)
         ahead = self._ahead if is_current or not self._reading else NO_DISTRIBUTION
-        suggestion, known = self.suggestion, self._suggestions
         return replace(
             played,
             text=state,
@@ -982,9 +978,7 @@ class Desk:
             title=about.title,
             learnt_strength=None if self.learnt is None else self.learnt.strength,
             suggests=self.suggests,
-            suggestion=suggestion,
-            suggestions=known.texts if suggestion and len(known.texts) > 1 else (),
-            suggestion_place=known.place,
+            suggestion=self.suggestion,
             undoable=document.undoable,
             redoable=document.redoable,
         )

@@ -109,10 +109,6 @@ class Played:
     """Whether there is to be a suggestion: the text is being written, and the cursor is at the end of a line."""
     suggestion: str = ""
     """How the text could continue at the cursor."""
-    suggestions: tuple[str, ...] = ()
-    """What could be suggested instead, with the suggestion itself, if others were asked for."""
-    suggestion_place: int = 0
-    """Which of them the suggestion is."""
     undoable: str = ""
     """The kind of change that undo would undo; empty for none."""
     redoable: str = ""
