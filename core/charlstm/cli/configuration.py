@@ -37,7 +37,7 @@ def config(context: click.Context) -> None:
 
 @config.command("path")
 @json_option
-def path_(as_json: bool) -> None:
+def path_() -> None:
     """Show where the configuration is read from.
 
     With --json: {"path", "exists"}.
@@ -46,13 +46,13 @@ def path_(as_json: bool) -> None:
 
     place = config_path()
     result: ConfigPath = {"path": str(place), "exists": place.exists()}
-    print_result(as_json, result, str(place))
+    print_result(result, str(place))
 
 
 @config.command()
 @config_option
 @json_option
-def show(path: Path | None, as_json: bool) -> None:
+def show(path: Path | None) -> None:
     """Show every entry with the value that is used. Exit code 1 when the file of --config cannot be read.
 
     With --json: the entries by name.
@@ -81,13 +81,13 @@ def show(path: Path | None, as_json: bool) -> None:
         lines.append(f"{written(each.name)} = {{ address = {address}, sha256 = {sha256} }}")
     for own in loaded.presets:
         lines += ["", preset_table(own.name, own.base, dict(own.changes))]
-    print_result(as_json, result, "\n".join(lines))
+    print_result(result, "\n".join(lines))
 
 
 @config.command(short_help="Write a configuration file with every entry commented out.")
 @config_option
 @json_option
-def init(path: Path | None, as_json: bool) -> None:
+def init(path: Path | None) -> None:
     """Write a configuration file with every entry commented out. Prints its path.
 
     An existing file is never changed.
@@ -109,13 +109,13 @@ def init(path: Path | None, as_json: bool) -> None:
     except FileExistsError:
         raise CharLSTMError(f"{place} exists already: edit it, or remove it first") from None
     result: ConfigPath = {"path": str(place), "exists": True}
-    print_result(as_json, result, str(place))
+    print_result(result, str(place))
 
 
 @config.command(short_help="Check the configuration.")
 @config_option
 @json_option
-def check(path: Path | None, as_json: bool) -> None:
+def check(path: Path | None) -> None:
     """Check the configuration: a sentence with file and line for each wrong entry. Exit code 1 when there is one.
 
     Names of themes and actions are checked by the app when it starts.
@@ -130,6 +130,6 @@ def check(path: Path | None, as_json: bool) -> None:
     result: ConfigCheck = {"path": str(place), "exists": place.exists(), "problems": list(problems)}
     right = "The configuration is right. Names of themes and the actions of [keys] are checked when the app starts."
     none = f"There is no configuration {place}, so everything has its default; `charlstm config init` writes one."
-    print_result(as_json, result, "\n".join(problems) or (right if result["exists"] else none))
+    print_result(result, "\n".join(problems) or (right if result["exists"] else none))
     if problems:
         raise click.exceptions.Exit(ExitCode.FAILED)

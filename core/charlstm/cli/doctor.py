@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from charlstm.cli.json_schemas import DoctorResult
-from charlstm.cli.options import json_option, runs_dir_option
+from charlstm.cli.options import common_options, given_runs_dir
 from charlstm.cli.output import format_size, print_result
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
@@ -26,9 +26,8 @@ LOW_MEMORY = 1 << 30
 
 
 @click.command()
-@json_option
-@runs_dir_option
-def doctor(as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def doctor() -> None:
     """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
 
     Exit code 1 when something is wrong. A note about what may pass by itself, such as a busy processor or little
@@ -43,7 +42,7 @@ def doctor(as_json: bool, runs_dir: Path | None) -> None:
         "machine": _machine(notes),
         "terminal": _terminal(problems),
         "training": _training(problems),
-        "folders": _folders(runs_dir, problems),
+        "folders": _folders(problems),
         "configuration": _configuration(problems),
     }
     result: DoctorResult = {"sections": sections, "problems": problems, "notes": notes}
@@ -53,7 +52,7 @@ def doctor(as_json: bool, runs_dir: Path | None) -> None:
         lines += [title.upper(), *(f"  {name:<{width}}{visible(value, keep='')}" for name, value in values.items()), ""]
     lines += [f"Note: {note}" for note in notes]
     lines += [f"✗ {problem}" for problem in problems] or ["Nothing is wrong."]
-    print_result(as_json, result, "\n".join(lines))
+    print_result(result, "\n".join(lines))
     if problems:
         raise click.exceptions.Exit(ExitCode.FAILED)
 
@@ -132,13 +131,13 @@ def _training(problems: list[str]) -> dict[str, str]:
     return found
 
 
-def _folders(runs_dir: Path | None, problems: list[str]) -> dict[str, str]:
+def _folders(problems: list[str]) -> dict[str, str]:
     from charlstm import paths
     from charlstm.runs import folder
 
     found = {}
     places: dict[str, Callable[[], Path]] = {
-        "runs": lambda: folder.runs_dir(runs_dir),
+        "runs": lambda: folder.runs_dir(given_runs_dir()),
         "cache": paths.cache_dir,
         "state": paths.state_dir,
     }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -30,11 +28,11 @@ from charlstm.cli.json_schemas import (
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
+    common_options,
     complete_model,
     encoding_option,
     examples,
     integer_option,
-    json_option,
     load_corpus,
     model_and_text_options,
     model_argument,
@@ -43,15 +41,13 @@ from charlstm.cli.options import (
     optional_text_argument,
     refuse_unused,
     run_of,
-    runs_dir_option,
     text_argument,
     usage_errors,
 )
-from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
+from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of, wants_json
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
-from charlstm.errors import CharLSTMError, RunError, TextError
+from charlstm.errors import RunError, TextError
 from charlstm.line import TerminalLine, terminal_width, truncate
-from charlstm.text.builtin import is_builtin
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.settings import Settings
@@ -121,7 +117,6 @@ def eval_(
     given: ModelAndText,
     part: str | None,
     strength: float | None,
-    as_json: bool,
 ) -> None:
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
@@ -145,7 +140,7 @@ def eval_(
         if part is not None:
             spans = _spans_of(part, corpus, Settings.of_model(loaded.info), visible(corpus.name, keep=""))
     else:
-        corpus, spans = _own_text(given.model, given.runs_dir, part or "validation")
+        corpus, spans = _own_text(given.model, loaded, part or "validation")
         if given.encoding is not None or given.max_chars is not None:
             raise click.UsageError(
                 "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
@@ -176,7 +171,7 @@ def eval_(
         shown += f"\n{_figures(learnt)}  learning from what it reads, at strength {learnt['strength']:g}"
         if result["loss"]:
             shown += f": {learnt['loss'] / result['loss'] - 1:+.1%}"
-    print_result(as_json, result, shown)
+    print_result(result, shown)
 
 
 @click.command(
@@ -209,7 +204,6 @@ def score(
     per_sentence: bool,
     others: tuple[str, ...],
     strength: float | None,
-    as_json: bool,
 ) -> None:
     """Measure how surprising each character of TEXT is to MODEL, and show the most surprising ones.
 
@@ -239,7 +233,7 @@ def score(
         raise click.UsageError("Give --per-line or --per-sentence, not both")
     if others:
         refuse_unused("--against", "top", "per_line", "dynamic")
-        _score_against(given, others, per_sentence, as_json)
+        _score_against(given, others, per_sentence)
         return
     loaded = given.open_model()
     corpus = given.open_text(loaded)
@@ -251,11 +245,11 @@ def score(
             scores = score_dynamic(loaded, corpus.text(), strength=strength, progress=bar.stage("scoring"))
     report_unknown_characters(scores.unknown, loaded.vocabulary, "They count in no mean")
     lines = line_numbers(corpus, np.arange(corpus.chars))
-    if as_json:
+    if wants_json():
         result = _score_result(scores, lines, top)
         if strength is not None:
             result["strength"] = strength
-        print_result(True, result)
+        print_result(result)
     elif per_line:
         for line in _scored_lines(scores, lines):
             bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
@@ -282,8 +276,7 @@ def score(
 )
 @integer_option("--top", minimum=0, default=10, help="How many stretches to show.")
 @encoding_option
-@json_option
-@runs_dir_option
+@common_options
 def novelty(
     text: tuple[str, ...],
     run: str | None,
@@ -291,8 +284,6 @@ def novelty(
     min_length: int,
     top: int,
     encoding: str | None,
-    as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Find the stretches of TEXT that are copied word for word from another text, and where they come from.
 
@@ -305,6 +296,7 @@ def novelty(
     With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units"}.
     """
     from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
+    from charlstm.runs.start_models import with_passages
     from charlstm.text.passages import SURE
 
     if (run is None) == (not sources):
@@ -315,13 +307,13 @@ def novelty(
     if run is None:
         corpus = load_corpus(sources, USUAL)
     else:
-        model = _model_with_passages(run, runs_dir)
+        model = with_passages(open_model(run))
         try:
-            corpus, spans = _own_text(run, runs_dir, "train")
+            corpus, spans = _own_text(run, model, "train")
         except TextError:
-            if model is None or model.passages is None:
+            if model.passages is None:
                 raise
-        if model is not None and (corpus is None or model.info.get("lineage")):
+        if corpus is None or model.info.get("lineage"):
             known, read_as = model.passages, model.text_options
     own = read_as if corpus is None else corpus.options
     searched_text = load_corpus(text, dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False))
@@ -350,12 +342,12 @@ def novelty(
             "characters may be missed"
         )
     stretches = _copied_stretches(searched_text, corpus, report.matches)
-    if as_json:
+    if wants_json():
         source = name if corpus is None else corpus.name
         result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
         if units:
             result |= {"units": len(units), "known_units": of_text}
-        print_result(True, result)
+        print_result(result)
         return
     if units:
         names = f": {truncate(', '.join(visible(unit, keep='') for unit in of_text), 200)}" if of_text else ""
@@ -407,28 +399,20 @@ def _what_was_read(
     return share, by
 
 
-def _model_with_passages(name: str, runs_dir: Path | None) -> Model | None:
-    """A model with the passages that it has read; ``None`` for a run without a model, whose text is searched alone."""
-    from charlstm.runs.start_models import with_passages
+def _own_text(name: str, model: Model, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
+    """The text that a run was trained on, and the spans of a part (None: all).
 
-    with contextlib.suppress(CharLSTMError):
-        return with_passages(open_model(name, runs_dir))
-    return None
-
-
-def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
-    """The text that a run, or a model trained on a built-in text, was trained on, and the spans of a part (None: all).
-
-    Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model without a text.
+    Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model that is not a run.
     """
     from charlstm.runs.text import open_text
 
-    run = run_of(name, runs_dir)
+    run = run_of(name)
     if run is None:
-        corpus, settings = _built_in_text(name, open_model(name, runs_dir))
-    else:
-        name, corpus, settings = run.name, open_text(run), run.spec().settings
-    return corpus, _spans_of(part, corpus, settings, name)
+        text = model.info.get("corpus")
+        origin = f" ({visible(text, keep='')})" if isinstance(text, str) and text else ""
+        raise TextError(f"The text that {name} was trained on{origin} does not come with the model: give a text")
+    corpus = open_text(run)
+    return corpus, _spans_of(part, corpus, run.spec().settings, run.name)
 
 
 def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple[tuple[int, int], ...] | None:
@@ -445,21 +429,6 @@ def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple
         reason = "the text was too short" if getattr(settings, fraction) else f"{fraction} was 0"
         raise RunError(f"{name} has no {words} part, because {reason}: use --part {other}")
     return spans
-
-
-def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:
-    """The built-in text that a model outside a run was trained on, and its settings."""
-    from charlstm.text.corpus import open_corpus
-
-    info = model.info
-    text_name, settings = info.get("corpus"), info.get("settings")
-    if not isinstance(text_name, str) or not is_builtin(text_name) or not isinstance(settings, dict):
-        origin = f" ({visible(text_name, keep='')})" if isinstance(text_name, str) and text_name else ""
-        raise TextError(f"The text that {name} was trained on{origin} does not come with the model: give a text")
-    corpus = open_corpus(text_name, model.text_options)
-    if corpus.fingerprint != info.get("fingerprint"):
-        raise TextError(f"{name} was trained on {text_name} of another Python version: give a TEXT")
-    return corpus, Settings.from_dict(settings)
 
 
 def _name_of_part(corpus: Corpus, part: str) -> str:
@@ -540,7 +509,7 @@ def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list
     ]
 
 
-def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool, as_json: bool) -> None:
+def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool) -> None:
     """Compare MODEL with ``others`` by the bits of TEXT."""
     import numpy as np
 
@@ -550,7 +519,7 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
     names = [given.model, *others]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"The model {twice} is given twice: give each model once")
-    models = [given.open_model(), *(open_model(name, given.runs_dir) for name in others)]
+    models = [given.open_model(), *(open_model(name) for name in others)]
     corpus = given.open_text(models[0])
     for name, model in zip(names, models, strict=True):
         _what_was_read(model, corpus, called=name)
@@ -565,8 +534,8 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
         count = f"{sum(unknown.values()):,} of {plural(corpus.chars, 'character')}"
         print_note(f"{count} count for no model, since one does not know them: {chars}{', …' * (len(unknown) > 6)}")
     result = _against_result(names, scores, line_numbers(corpus, np.arange(corpus.chars)))
-    if not per_sentence or as_json:
-        print_result(as_json, result, _against_table(visible(corpus.name, keep=""), result))
+    if not per_sentence or wants_json():
+        print_result(result, _against_table(visible(corpus.name, keep=""), result))
         return
     width = max(map(len, names))
     for each in result["sentences"]:
@@ -634,13 +603,7 @@ def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], 
     if top and not places:
         click.echo(f"nothing is surprising: no character needs {least:.1f} bits or more")
     elif top:
-        unlisted = scores.unlisted(places)
-        heading = f"most surprising; all others are below {least:.1f} bits"
-        if unlisted >= least:
-            heading = f"most surprising; of the others none needs more than {unlisted:.1f} bits"
-        if unlisted > places[-1].bits:
-            heading = f"most surprising; neighbours within {APART} characters, up to {unlisted:.1f} bits, are left out"
-        click.echo(heading)
+        click.echo(f"most surprising; of characters within {APART} of each other only one")
     for place in places:
         line = file_lines[place.position]
         before, after = (visible(part, keep="") for part in (place.before, place.after))

@@ -103,7 +103,6 @@ def influence(
     find: str | None,
     rank: bool,
     back: int,
-    as_json: bool,
 ) -> None:
     """Show which earlier characters of TEXT make MODEL expect, or not expect, one character.
 
@@ -135,7 +134,7 @@ def influence(
             for done, place in enumerate(chosen):
                 progress(done, len(chosen))
                 found.append(_influence_at(loaded, stepper, read, place, back))
-        _print_ranked(found, read, len(places), as_json)
+        _print_ranked(found, read, len(places))
         return
     position = places[-1] if places else len(read) - 1 if at is None else at
     with TerminalLine() as bar:
@@ -144,7 +143,7 @@ def influence(
         {"position": shown.start + n, "char": read[shown.start + n], "change": float(change)}
         for n, change in enumerate(shown.changes)
     ]
-    print_result(as_json, rows, "\n".join(_influence_lines(shown, read, places)))
+    print_result(rows, "\n".join(_influence_lines(shown, read, places)))
 
 
 @click.command(
@@ -170,7 +169,6 @@ def context(
     given: ModelAndText,
     at: int | None,
     places: int,
-    as_json: bool,
 ) -> None:
     """Measure how many characters of context MODEL uses on TEXT.
 
@@ -217,7 +215,7 @@ def context(
     about += f"over {of} of {source}{model_words}."
     if found.errors:
         about += " ±: the 95 % margin of the difference to the loss with the longest context."
-    print_result(as_json, rows, "\n".join([*table(titles, shown, right=titles), *paragraph(about)]))
+    print_result(rows, "\n".join([*table(titles, shown, right=titles), *paragraph(about)]))
 
 
 def places_of(text: str, find: str, model: Model, source: str) -> list[int]:
@@ -256,9 +254,7 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
         f"has a probability of {_probability(found.nats)}: a loss of {found.nats:.3f} nats.",
     ]
     if len(places) > 1:
-        others = ", ".join(str(place) for place in places[:-1][-5:])
-        more = "" if len(places) <= 6 else f"{len(places) - 6:,} earlier ones and "
-        lines += paragraph(f"The string stands at {len(places):,} places; this is the last. For --at: {more}{others}")
+        lines.append(f"The string stands at {len(places):,} places; this is the last; --rank lists others.")
     strongest = found.strongest
     if strongest is None:
         return lines
@@ -289,7 +285,7 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
     return lines
 
 
-def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) -> None:
+def _print_ranked(found: list[Influence], text: str, count: int) -> None:
     """The places, first the one where a character more than :data:`FAR` before counts most."""
     import numpy as np
 
@@ -325,7 +321,7 @@ def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) 
         f"Of {of}, those where a single character more than {FAR} before raises the probability most. back: how far "
         "before; change: how much the loss rises without it, in nats. --at explains one."
     )
-    print_result(as_json, rows, "\n".join(lines))
+    print_result(rows, "\n".join(lines))
 
 
 def before(text: str, position: int, count: int = 40) -> str:

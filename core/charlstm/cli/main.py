@@ -17,7 +17,6 @@ import contextlib
 import difflib
 import importlib
 import itertools
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -193,11 +192,12 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _print_error(error: BaseException, command: str, *, as_json: bool) -> int:
     """Print an error of ``command`` to stderr, as a sentence or as JSON; returns the exit code."""
-    found: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
-    kind: ErrorKind = "memory" if is_out_of_memory(error) else found
+    kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    if is_out_of_memory(error):
+        kind = "memory"
+    elif kind == "settings" and isinstance(error.__cause__, OSError):
+        kind = "other"  # a file with settings could not be read, and no setting is wrong
     message = _message(error, command)
-    if kind != "interrupted" and _current_folder_is_deleted():  # most likely the cause
-        message = f"The current folder was deleted: change to another one with cd ({message})"
     with contextlib.suppress(OSError):  # stderr may be closed; the exit code still tells
         if as_json:
             from charlstm.cli.output import print_json, to_json
@@ -227,6 +227,8 @@ def _message(error: BaseException, command: str) -> str:
             return "Interrupted"
         case _ if is_out_of_memory(error):
             return "There is not enough memory: use a smaller network or batch, or fewer or shorter texts at once"
+        case FileNotFoundError() if not error.filename:  # of os.getcwd
+            return "The current folder was deleted: change to another one with cd"
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     return str(error)
@@ -253,14 +255,6 @@ def _advised_command(advice: Advice) -> str:
             return f"such as {shell_word(advice.target)}"
         case "choose_runs_dir":
             return "`--runs-dir FOLDER`"
-
-
-def _current_folder_is_deleted() -> bool:
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
 
 
 if __name__ == "__main__":

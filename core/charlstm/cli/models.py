@@ -14,14 +14,23 @@ from charlstm.cli.json_schemas import ExportResult, ImportResult, InfoResult
 from charlstm.cli.options import (
     MODEL_HELP,
     F,
+    common_options,
     examples,
+    given_runs_dir,
     json_option,
     model_argument,
     run_of,
-    runs_dir_option,
-    snapshot_option_to,
+    snapshot_option,
 )
-from charlstm.cli.output import check_stdout, output_errors, print_note, print_result, result_of, write_stdout
+from charlstm.cli.output import (
+    check_stdout,
+    output_errors,
+    print_remark,
+    print_result,
+    result_of,
+    wants_json,
+    write_stdout,
+)
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, check_destination, save
@@ -38,10 +47,9 @@ _force_option = click.option("--force", is_flag=True, help="Replace the file if 
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
-@snapshot_option_to("Show")
-@json_option
-@runs_dir_option
-def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
+@snapshot_option
+@common_options
+def info(model: str, snapshot: int | None) -> None:
     """Show the size of MODEL, its characters, its origin and its validation loss.
 
     With --json: these, and in `info` everything that the file says about the model.
@@ -49,13 +57,11 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
-    path = find_model(model, runs_dir, snapshot=snapshot)
+    path = find_model(model, given_runs_dir(), snapshot=snapshot)
     loaded = load_model(path)
     config = loaded.config
     loss = loaded.info.get("val_loss")
-    try:
-        loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
-    except OverflowError:  # a whole number of more than 308 digits
+    if not isinstance(loss, float) or not math.isfinite(loss):
         loss = None
     result = result_of(
         InfoResult,
@@ -69,8 +75,8 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         text_options=loaded.text_options.to_dict(),
         info=loaded.info,
     )
-    if as_json:
-        print_result(True, result)
+    if wants_json():
+        print_result(result)
         return
     symbols = "".join(symbol(char) for char in loaded.vocabulary.symbols[:200])
     click.echo(
@@ -109,7 +115,7 @@ def _format_info(key: str, value: Any) -> str:
 @_out_option("./FILE.safetensors")
 @_force_option
 @json_option
-def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
+def import_(file: Path, out: str | None, force: bool) -> None:
     """Convert a checkpoint of the reference script to a model that every command and the app can use.
 
     FILE is what the script saved with torch.save: a dictionary with n_hidden, n_layers, state_dict and tokens, in the
@@ -121,8 +127,7 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     from charlstm.model.file import model_writer
 
     out = out or f"{file.stem}.safetensors"
-    if os.path.abspath(out) != os.path.abspath(file):  # else it is a model already, which is the better message
-        _check_target(out, force=force, as_json=as_json)
+    _check_target(out, force=force)
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
         corrected = shell_word(str(Path(out).with_suffix(".safetensors")))
@@ -132,12 +137,11 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
         return
     config = model.config
     result = result_of(ImportResult, config, out=str(Path(out).absolute()))
-    print_result(as_json, result, out)
-    if not as_json:
-        print_note(
-            f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
-            f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
-        )
+    print_result(result, out)
+    print_remark(
+        f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
+        f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
+    )
 
 
 @click.command(epilog=MODEL_HELP)
@@ -152,9 +156,8 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 )
 @_out_option("./MODEL.net, ./MODEL.onnx or ./MODEL/")
 @_force_option
-@snapshot_option_to("Export")
-@json_option
-@runs_dir_option
+@snapshot_option
+@common_options
 def export(
     model: str,
     file: str | None,
@@ -162,8 +165,6 @@ def export(
     out: str | None,
     force: bool,
     snapshot: int | None,
-    as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Write MODEL to FILE, which other programs can read: name.net, name.onnx or folder/. Prints its path.
 
@@ -185,8 +186,8 @@ def export(
     kind = kind or next((kind for kind, suffix in _SUFFIXES.items() if out is not None and out.endswith(suffix)), None)
     if kind is None:
         raise click.UsageError("Name a FILE that ends in .net, .onnx or /, or the format with --to")
-    path = find_model(model, runs_dir, snapshot=snapshot)
-    name = _export_name(model, path, snapshot, runs_dir)
+    path = find_model(model, given_runs_dir(), snapshot=snapshot)
+    name = _export_name(model, path, snapshot)
     out = out or name + _SUFFIXES[kind]
     if kind == "folder":
         from charlstm.generation.model_card import write_folder
@@ -195,9 +196,9 @@ def export(
             raise click.UsageError("A folder cannot be written to standard output: name one that ends in /")
         with output_errors(out, ModelError):
             write_folder(load_model(path), out, name, overwrite=force)
-        print_result(as_json, ExportResult(out=str(Path(out).absolute()), to=kind), out)
+        print_result(ExportResult(out=str(Path(out).absolute()), to=kind), out)
         return
-    _check_target(out, force=force, as_json=as_json)
+    _check_target(out, force=force)
     if Path(out).suffix == ".safetensors":
         raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")
     loaded = load_model(path)
@@ -211,18 +212,18 @@ def export(
         _write(out, onnx_writer(loaded), force=force)
     if out != STDOUT:
         result: ExportResult = {"out": str(Path(out).absolute()), "to": kind}
-        print_result(as_json, result, out)
+        print_result(result, out)
 
 
-def _export_name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:
+def _export_name(model: str, path: Path, snapshot: int | None) -> str:
     """The default name of an export, without suffix: that of the model file, or of the run and the snapshot."""
-    run = run_of(model, runs_dir)
+    run = run_of(model)
     return path.stem if run is None else run.name + ("" if snapshot is None else f"-{snapshot}")
 
 
-def _check_target(out: str, *, force: bool, as_json: bool) -> None:
+def _check_target(out: str, *, force: bool) -> None:
     """Raise before the work is done what :func:`_write` would raise after it."""
-    check_stdout(as_json, out=out)
+    check_stdout(out=out)
     if out == STDOUT:
         return
     if not os.path.basename(out):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,14 +13,13 @@ from charlstm.cli.json_schemas import MultiverseBranch, NextWordRow
 from charlstm.cli.options import (
     MODEL_HELP,
     clamp_option,
+    common_options,
     examples,
     integer_option,
-    json_option,
     model_argument,
     number_option,
     open_model,
     refuse_unused,
-    runs_dir_option,
     snapshot_option,
     usage_errors,
 )
@@ -66,8 +64,7 @@ MOST_WORDS = 1_000
 @integer_option("--words", minimum=1, maximum=MOST_WORDS, help="Show the N most likely next words instead.")
 @clamp_option
 @snapshot_option
-@json_option
-@runs_dir_option
+@common_options
 def multiverse(
     model: str,
     primes: tuple[str, ...],
@@ -76,8 +73,6 @@ def multiverse(
     words: int | None,
     clamps: tuple[str, ...],
     snapshot: int | None,
-    as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Show everything that MODEL could write next: all continuations above a probability.
 
@@ -95,7 +90,7 @@ def multiverse(
 
     if words is not None:
         refuse_unused("--words", "depth", "cutoff")
-    loaded = open_model(model, runs_dir, snapshot)
+    loaded = open_model(model, snapshot)
     stepper = Stepper(loaded)
     with usage_errors():
         held = tuple(parse_clamp(clamp) for clamp in clamps)
@@ -124,7 +119,7 @@ def multiverse(
     if words is not None:
         about = f"The probability of exactly this word, after any blanks. It is too low by at most {missed:.4%}."
     lines = columns[0] if len(primes) < 2 else _side_by_side(primes, columns)
-    print_result(as_json, results[0] if len(primes) < 2 else results, "\n".join([*lines, "", *paragraph(about)]))
+    print_result(results[0] if len(primes) < 2 else results, "\n".join([*lines, "", *paragraph(about)]))
 
 
 def _branch_result(branch: ContinuationNode) -> MultiverseBranch:

@@ -15,8 +15,8 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import print_note
-from charlstm.display import plural, visible
+from charlstm.cli.output import JSON, print_note
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine
 from charlstm.runs.models import MOST_MODELS
@@ -58,21 +58,21 @@ def number_option(
     return click.option(*names, type=kind, metavar=metavar, show_default="default" in rest, **rest)
 
 
-def setting_option(each: SettingField) -> Callable[[F], F]:
+def setting_option(each: SettingField, **rest: Any) -> Callable[[F], F]:
     """The option of a setting as it is declared. Its class checks the value, and knows what the default is."""
     names = (each.option_name, each.name)
-    default: dict[str, Any] = {} if each.default is None else {"default": each.default}
-    shown = {**default, "show_default": bool(each.default)}
+    rest |= {"help": each.help} if each.default is None else {"help": each.help, "default": each.default}
+    if each.kind is int:
+        return integer_option(*names, **rest)
+    if each.kind is float:
+        return number_option(*names, metavar=each.metavar or "X", **rest)
+    rest["show_default"] = bool(each.default)
     if each.kind is bool:
         both = f"{each.option_name}/--no-{each.option_name.removeprefix('--')}"
-        return click.option(both, each.name, help=each.help, **shown)
+        return click.option(both, each.name, **rest)
     if each.words:
-        return click.option(*names, type=click.Choice(each.words), help=each.help, **shown)
-    if each.kind is str:
-        return click.option(*names, metavar=each.metavar or "TEXT", help=each.help, **shown)
-    if each.kind is int:
-        return integer_option(*names, help=each.help, **default)
-    return number_option(*names, metavar=each.metavar or "X", help=each.help, **default)
+        return click.option(*names, type=click.Choice(each.words), **rest)
+    return click.option(*names, metavar=each.metavar or "TEXT", **rest)
 
 
 class _Number(click.FloatRange):
@@ -98,7 +98,7 @@ def complete_run(context: click.Context, parameter: click.Parameter, start: str)
     from charlstm.runs.folder import list_runs
     from charlstm.runs.names import composed
 
-    runs = list_runs(context.params.get("runs_dir"))
+    runs = list_runs(context.meta.get(RUNS_DIR))
     start = composed(start)
     # bash does not quote what it completes: a name that another program made may be a command
     names = [run.name for run in runs if re.fullmatch(r"[\w.,+@:-]+", run.name)]
@@ -145,7 +145,20 @@ run_argument = click.argument("run", shell_complete=complete_run)
 runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
+
+
+def _keep_json(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[JSON] = value
+
+
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    expose_value=False,  # see output.wants_json
+    callback=_keep_json,
+    help="Print JSON to stdout; errors as JSON to stderr.",
+)
 
 
 _TEXT = setting_fields(TextOptions)
@@ -173,20 +186,36 @@ settings_option = click.option(
 )
 
 
-def _to_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    """The folder that was given. An empty name is an error: it is usually a shell variable that is not set."""
+RUNS_DIR = "charlstm.runs_dir"
+"""What the option --runs-dir is called in click's context of a command."""
+
+
+def _keep_runs_dir(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Keep the folder. An empty name is an error: it is usually a shell variable that is not set."""
     if value == "":
         raise click.BadParameter("the name is empty: give a folder, such as . for the current one")
-    return None if value is None else Path(value)
+    context.meta[RUNS_DIR] = None if value is None else Path(value)
 
 
 runs_dir_option = click.option(
     "--runs-dir",
     metavar="FOLDER",
     type=click.Path(),
-    callback=_to_folder,
+    expose_value=False,  # see given_runs_dir
+    callback=_keep_runs_dir,
     help="Folder of the runs.  [default: $CHARLSTM_RUNS, ./checkpoints if it exists, or your data folder]",
 )
+
+
+def common_options(command: F) -> F:
+    """Add --json and --runs-dir."""
+    return json_option(runs_dir_option(command))
+
+
+def given_runs_dir() -> Path | None:
+    """The folder of --runs-dir; None for the usual one."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(RUNS_DIR)
 
 
 clamp_option = click.option(
@@ -198,12 +227,7 @@ clamp_option = click.option(
 )
 
 
-def snapshot_option_to(use: str) -> Callable[[F], F]:
-    """The option --snapshot of a command, which is to ``use`` that model."""
-    return integer_option("--snapshot", minimum=0, help=f"{use} the model of the run after N steps.")
-
-
-snapshot_option = snapshot_option_to("Use")
+snapshot_option = integer_option("--snapshot", minimum=0, help="Take the model of the run after N steps.")
 
 
 def _checked_seed(context: click.Context, parameter: click.Parameter, value: int) -> int:
@@ -226,9 +250,6 @@ MOST_CHARS = 10_000_000
 """Characters that a command generates, at most: they take 125 bytes each, and some 100 minutes at 2 × 256."""
 
 
-MAX_CHARS_ADVICE = ": --max-chars changes that"
-
-
 @dataclass(frozen=True, slots=True)
 class ModelAndText:
     """What a command got that reads a text with a model."""
@@ -238,20 +259,10 @@ class ModelAndText:
     snapshot: int | None
     encoding: str | None
     max_chars: int | None
-    runs_dir: Path | None
 
     def open_model(self) -> Model:
         """Load the model: see :func:`open_model`."""
-        return open_model(self.model, self.runs_dir, self.snapshot)
-
-    @property
-    def run(self) -> Run | None:
-        """The run that the model belongs to, if there is one: see :func:`run_of`."""
-        return run_of(self.model, self.runs_dir)
-
-    def models_of_run(self, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
-        """The models of the run: see :func:`models_of_run`."""
-        return models_of_run(self.model, self.runs_dir, most)
+        return open_model(self.model, self.snapshot)
 
     def open_text(self, model: Model) -> Corpus:
         """Open the text with the options that ``model`` was trained with, except those that concern only its own
@@ -263,13 +274,12 @@ class ModelAndText:
         model: Model,
         own: Callable[[Run, int | None], OwnText],
         usual: int | None = None,
-        advice: str = MAX_CHARS_ADVICE,
     ) -> tuple[str, str]:
         """The text as :meth:`start_of_text` gives it, or without one that of the run which ``own`` gives, as long.
         Raises :class:`TextError` where the model is not a run."""
         if self.text:
-            return self.start_of_text(model, usual, advice)
-        run = self.run
+            return self.start_of_text(model, usual)
+        run = run_of(self.model)
         if run is None:
             raise TextError(f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own")
         if self.encoding is not None:
@@ -277,17 +287,16 @@ class ModelAndText:
         found = own(run, self.max_chars or usual)
         return found.text, found.words
 
-    def start_of_text(self, model: Model, usual: int | None = None, advice: str = MAX_CHARS_ADVICE) -> tuple[str, str]:
+    def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
         """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in words.
-        Where some are left out, that is noted with ``advice``."""
+        Where some are left out without that, it is noted."""
+        from charlstm.runs.own_text import OwnText
+
         corpus = self._open(model, None)
-        count = usual if self.max_chars is None else self.max_chars
-        name = visible(corpus.name, keep="")
-        if count is None or corpus.chars <= count:
-            return corpus.text(), f"{plural(corpus.chars, 'character')} of {name}"
-        if self.max_chars is None:
-            print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read{advice}")
-        return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
+        if self.max_chars is None and usual is not None and corpus.chars > usual:
+            print_note(f"Only the first {usual:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+        found = OwnText(corpus.text(0, self.max_chars or usual), corpus.chars, visible(corpus.name, keep=""))
+        return found.text, found.words
 
     def _open(self, model: Model, max_chars: int | None) -> Corpus:
         return load_corpus(self.text, model.text_options.for_another_text(self.encoding, max_chars))
@@ -303,7 +312,7 @@ def model_and_text_options(command: F) -> F:
         return command(*args, given=given, **values)
 
     result: Any = gather
-    for option in (runs_dir_option, json_option, max_chars_option, encoding_option, snapshot_option):
+    for option in (common_options, max_chars_option, encoding_option, snapshot_option):
         result = option(result)
     return cast(F, result)
 
@@ -312,44 +321,35 @@ AS_IS: dict[str, Any] = {"lines": "keep", "strip_boilerplate": False}
 """The text options that --as-is sets."""
 
 
+TEXT_OPTIONS = "charlstm.text_options"
+"""What the text options that a command was given are called in click's context of it."""
+
+
+def _keep_text_option(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+        context.meta.setdefault(TEXT_OPTIONS, {})[parameter.name] = value
+
+
 def text_options(command: F) -> F:
-    """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
-
-    @functools.wraps(command)
-    def gather(*args: Any, as_is: bool, **values: Any) -> Any:
-        given = {name: values.pop(name) for name in _TEXT}
-        if as_is:
-            refuse_unused("--as-is", *AS_IS)
-            given |= AS_IS
-        given |= _lines_for(given["units"])
-        with usage_errors():
-            options = TextOptions(**given)
-        return command(*args, options=options, **values)
-
-    result: Any = gather
-    usual = [replace(each, default=getattr(USUAL, name)) for name, each in _TEXT.items()]
-    as_is = click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate.")
-    for option in (as_is, *map(setting_option, reversed(usual))):
-        result = option(result)
-    return cast(F, result)
+    """Add the options for reading a text: see :func:`given_text_options`."""
+    kept: dict[str, Any] = {"expose_value": False, "callback": _keep_text_option}
+    as_is = "Read the text as it is: --lines keep --no-strip-boilerplate."
+    command = click.option("--as-is", is_flag=True, help=as_is, **kept)(command)
+    for name, each in reversed(_TEXT.items()):
+        command = setting_option(replace(each, default=getattr(USUAL, name)), **kept)(command)
+    return command
 
 
-def _lines_for(units: str | None) -> dict[str, Any]:
-    """The text options that follow from ``units``, unless the current command was given others."""
-    given = click.get_current_context().get_parameter_source("lines") is ParameterSource.COMMANDLINE
-    return {} if units is None or given else {"lines": "keep"}
-
-
-def text_options_over(base: TextOptions) -> TextOptions:
-    """``base`` with the text options that the current command was given."""
-    context = click.get_current_context()
-    given = {
-        name: context.params[name]
-        for name in _TEXT
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    given |= AS_IS if context.params["as_is"] else {}
-    return replace(base, **given | _lines_for(given.get("units")))
+def given_text_options(usual: TextOptions = USUAL) -> TextOptions:
+    """The text options that the current command was given, and the ``usual`` ones for the others."""
+    given = dict(click.get_current_context().meta.get(TEXT_OPTIONS, {}))
+    if given.pop("as_is", False):
+        refuse_unused("--as-is", *AS_IS)
+        given |= AS_IS
+    if given.get("units") is not None:
+        given.setdefault("lines", "keep")
+    with usage_errors():
+        return replace(usual, **given)
 
 
 def refuse_unused(option: str, *names: str) -> None:
@@ -387,7 +387,7 @@ def load_corpus(sources: Sequence[str], options: TextOptions, validation: Sequen
     return corpus
 
 
-def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:
+def open_model(name: str, snapshot: int | None = None) -> Model:
     """Load the model of a run (or its ``snapshot`` after so many steps), a model file or ``demo``.
 
     Prints a note about a run whose best model is the network from before training.
@@ -396,32 +396,32 @@ def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) ->
     from charlstm.runs.models import find_model
     from charlstm.runs.playable import is_untrained
 
-    model = load_model(find_model(name, runs_dir, snapshot=snapshot))
-    if snapshot is None and is_untrained(model.info) and (run := run_of(name, runs_dir)) is not None:
+    model = load_model(find_model(name, given_runs_dir(), snapshot=snapshot))
+    if snapshot is None and is_untrained(model.info) and (run := run_of(name)) is not None:
         later = ": try again when it has learnt something" if run.status().alive else ""
         print_note(f"The model of {run.name} is still the one from before training and writes noise{later}")
     return model
 
 
-def find_run(name: str, runs_dir: Path | None) -> Run:
+def find_run(name: str) -> Run:
     """The run with this name or folder."""
     from charlstm.runs import folder
 
-    return folder.find_run(name, folder.runs_dir(runs_dir))
+    return folder.find_run(name, given_runs_dir())
 
 
-def run_of(model: str, runs_dir: Path | None) -> Run | None:
+def run_of(model: str) -> Run | None:
     """The run that MODEL names; None for a file and for the model that comes with charlstm."""
     if model == "demo" or model.endswith(".safetensors"):
         return None
-    return find_run(model, runs_dir)
+    return find_run(model)
 
 
-def models_of_run(model: str, runs_dir: Path | None, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
+def models_of_run(model: str, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
     """The models of the run MODEL with their steps: its snapshots, and the best model; up to ``most`` of them."""
     from charlstm.runs import models
 
-    run = run_of(model, runs_dir)
+    run = run_of(model)
     if run is None:
         raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
     return models.models_of_run(run, most)

@@ -16,7 +16,9 @@ from charlstm.cli.options import (
     examples,
     model_and_text_options,
     model_argument,
+    models_of_run,
     optional_text_argument,
+    run_of,
 )
 from charlstm.cli.output import check_output_file, check_stdout, write_page
 from charlstm.display import plural
@@ -67,7 +69,6 @@ def report(
     primes: tuple[str, ...],
     feature: str | None,
     find: str | None,
-    as_json: bool,
 ) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
@@ -85,13 +86,13 @@ def report(
     from charlstm.insight.report import report as write
     from charlstm.runs.own_text import held_out_text, text_for_cells
 
-    check_stdout(as_json, out=out)
+    check_stdout(out=out)
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     check_output_file(out, ".html")
     pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
-    run = given.run
+    run = run_of(given.model)
     content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
     facts = [("explained on", source), *_model_facts(loaded)]
     name = Path(given.model).name
@@ -114,7 +115,7 @@ def report(
                 places = places_of(read, find, loaded, where)
                 within = [place for place in places if place < len(content)]  # rather than in a licence at its end
                 explained = read[: (within or places)[-1] + 1]
-            models = [] if run is None else given.models_of_run(SCORED_MODELS)
+            models = [] if run is None else models_of_run(given.model, SCORED_MODELS)
             page = feature_report(
                 loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
                 features=features, models=models, explained=explained, primes=primes, progress=progress,
@@ -132,7 +133,7 @@ def report(
                 loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
                 primes=primes, progress=progress,
             )  # fmt: skip
-    write_page(out, page, as_json)
+    write_page(out, page)
 
 
 def _model_facts(model: Model) -> list[tuple[str, str]]:

@@ -8,7 +8,6 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,18 +15,26 @@ import click
 from charlstm.cli import training
 from charlstm.cli.json_schemas import SweepResult
 from charlstm.cli.options import (
+    common_options,
     examples,
+    given_runs_dir,
     integer_option,
-    json_option,
     number_option,
     optional_text_argument,
     refuse_all_but,
     run_name,
-    runs_dir_option,
     settings_option,
     text_options,
 )
-from charlstm.cli.output import check_output_file, check_stdout, print_note, print_result, write_text
+from charlstm.cli.output import (
+    check_output_file,
+    check_stdout,
+    print_note,
+    print_remark,
+    print_result,
+    wants_json,
+    write_text,
+)
 from charlstm.display import duration, plural, shell_command, table, visible
 from charlstm.errors import RunError, SettingsError
 from charlstm.line import terminal_width, truncate
@@ -79,8 +86,7 @@ REDRAW = 0.5
 @settings_option
 @training.shortcuts
 @text_options
-@json_option
-@runs_dir_option
+@common_options
 def sweep(
     text: tuple[str, ...],
     grid: tuple[str, ...],
@@ -96,9 +102,6 @@ def sweep(
     out: str | None,
     plain: bool,
     assignments: tuple[str, ...],
-    options: TextOptions,
-    as_json: bool,
-    runs_dir: Path | None,
     **given: str | None,
 ) -> None:
     """Train on TEXT with several settings, one run after the other, and find the best.
@@ -117,12 +120,11 @@ def sweep(
     from charlstm.runs.notifications import SHORTEST
     from charlstm.runs.sweep import Sweep, standing, sweep_chart
 
-    check_stdout(as_json, out=out)
-    if out is not None:
-        check_output_file(out, ".svg")
+    check_stdout(out=out)
+    check_output_file(out, ".svg")
     if resumed is not None:
         refuse_all_but("--resume", "resumed", "out", "plain", "as_json", "runs_dir")
-        corpus, found = None, Sweep.named(resumed, runs_dir)
+        corpus, found = None, Sweep.named(resumed, given_runs_dir())
     else:
         words = [word for word in text if "=" in word and word.partition("=")[0].replace("-", "_") in setting_names()]
         changes = training.settings_from_options(assignments, given)
@@ -132,24 +134,22 @@ def sweep(
         preset_name = preset_name or DEFAULT
         usual = USUAL if preset_name != "reference" else TextOptions()
         corpus = training.open_text(tuple(word for word in text if word not in words), usual, val_files)
-        if not as_json:
-            training.print_reading(corpus, None)
+        training.print_reading(corpus, None)
         if corpus.validation is not None:
             training.check_validation_text(corpus.validation, changes | trials[0])
-        spec = _spec(corpus, trials, preset_name, changes, start_word, runs_dir, halving, minutes)
-        found = Sweep.create(spec, name or "", corpus, runs_dir)
-    if not as_json:
-        print_note(f"Sweep {found.spec.name} of {plural(len(found.spec.trials), 'run')} in {found.path}")
-    view = SweepView(found.spec, enabled=not as_json, plain=plain)
+        spec = _spec(corpus, trials, preset_name, changes, start_word, halving, minutes)
+        found = Sweep.create(spec, name or "", corpus, given_runs_dir())
+    print_remark(f"Sweep {found.spec.name} of {plural(len(found.spec.trials), 'run')} in {found.path}")
+    view = SweepView(found.spec, enabled=not wants_json(), plain=plain)
     began = time.monotonic()
     try:
         for number, so_far in found.train(corpus):
             view.show(number, so_far)
     except KeyboardInterrupt:
-        if not as_json:
-            view.clear()
-            where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
-            print_note(f"To continue: {shell_command('sweep', '--resume', found.spec.name, *where)}")
+        view.clear()
+        runs_dir = given_runs_dir()
+        where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
+        print_remark(f"To continue: {shell_command('sweep', '--resume', found.spec.name, *where)}")
         raise
     finally:
         view.clear()
@@ -164,13 +164,12 @@ def sweep(
     if out is not None and chart:
         write_text(out, chart)
     if out != "-":
-        print_result(as_json, result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
-    if not as_json:
-        if out != "-":
-            print_note(f"Wrote {out}\n" if chart else "")
-            print_note("Pasted into the configuration, these lines are a preset")
-        print_note(f"The best is {result['best']}")
-        print_note(f"Next: {shell_command('generate', result['best'])}")
+        print_result(result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
+    if out != "-":
+        print_remark(f"Wrote {out}\n" if chart else "")
+        print_remark("Pasted into the configuration, these lines are a preset")
+    print_remark(f"The best is {result['best']}")
+    print_remark(f"Next: {shell_command('generate', result['best'])}")
     if out is not None and not chart:
         raise RunError("No setting has two values with a loss, so no picture was drawn")
 
@@ -190,7 +189,7 @@ def _trials(grid: Sequence[str], ranges: Sequence[str], draws: int | None, chang
 
 
 def _spec(
-    corpus: Corpus, trials: Trials, preset: str, changes: dict[str, Any], start_word: str | None, runs_dir: Path | None,
+    corpus: Corpus, trials: Trials, preset: str, changes: dict[str, Any], start_word: str | None,
     halving: bool, minutes: float | None,
 ) -> SweepSpec:  # fmt: skip
     """What is asked for, with all of its settings checked."""
@@ -204,12 +203,11 @@ def _spec(
         changes |= {name: None for name in ("epochs", "max_steps") if getattr(usual, name) is not None}
     settings, model = training.preset_for(corpus, None, preset, changes), None
     if starts_from_model(start_word, preset, changes | trials[0]):
-        start = find_start(start_word, corpus, settings, runs_dir)
+        start = find_start(start_word, corpus, settings, given_runs_dir())
         if start is not None:
             for trial in trials:
                 training.check_own_network(start.config, changes | trial)
-            if not click.get_current_context().params["as_json"]:
-                training.print_start(start, "")
+            training.print_start(start, "")
             settings, model = training.preset_for(corpus, start, preset, changes), str(start.path)
     if halving and settings.max_steps is not None and settings.val_every is None:
         # so that runs are compared at the same step, however fast each is

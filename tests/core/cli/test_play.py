@@ -13,11 +13,7 @@ from typing import Any
 
 import pytest
 
-from charlstm.cli.play import Conversation
-from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.stepper import Stepper
-from charlstm.model.file import load_model
-from charlstm.runs.models import demo_path
 from command_line import Cli
 
 Played = Callable[..., tuple[str, str]]
@@ -145,7 +141,7 @@ def test_save_reports_the_file_and_keeps_other_files(played: Played, tmp_path: P
         ("/pick 0", "from 1 to"),
         ("/temperature hot", "temperature takes a number from 0"),
         ("/top-k 0", "top_k takes"),
-        ("/until sunset", "line, paragraph or off"),
+        ("/until sunset", "until takes line or paragraph"),
         ("/seed 18446744073709551616", "takes a whole number"),
         ("/save", "takes the name of a file"),
         ("/save x.doc", ".txt, .md or .html"),
@@ -185,16 +181,6 @@ def test_invalid_utf_8_in_a_line_is_replaced(workspace: Path, cli: Cli, monkeypa
     out, err = cli("play", "fox", "--length", "5")
     assert out.startswith("the caf\ufffd ")
     assert "U+FFFD" in err
-
-
-def test_commands_and_arguments_are_completed() -> None:
-    found = demo_path()
-    assert found is not None
-    conversation = Conversation(load_model(found), SamplerSettings(), seed=0, length=5, until="")
-    assert conversation.completenames("/s") == ["/save ", "/seed ", "/settings "]
-    assert {"/top-k ", "/top-p "} <= set(conversation.completenames("/top"))
-    assert conversation.completenames("") == []
-    assert conversation.complete_until("p") == ["paragraph"]
 
 
 @pytest.mark.terminal
