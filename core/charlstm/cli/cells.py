@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -26,16 +27,25 @@ from charlstm.cli.options import (
 from charlstm.cli.output import paragraph, print_result, result_of, wants_json
 from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
+from charlstm.insight.activations import activations
+from charlstm.insight.cells import (
+    FEWEST_SPANS,
+    LEVEL_LIMITS,
+    NamedCell,
+    Probe,
+    levels,
+    mean_and_deviation,
+    name_cells,
+    probe,
+    sample_cells,
+    score_in_models,
+)
+from charlstm.insight.features import Feature, compile_pattern, pattern_feature, with_own
 from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
 from charlstm.line import TerminalLine, terminal_width
-from charlstm.runs.models import evenly_chosen
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from charlstm.insight.cells import NamedCell, Probe
-    from charlstm.insight.features import Feature
-    from charlstm.model.file import Model
+from charlstm.model.file import Model
+from charlstm.runs.models import evenly_chosen, find_model
+from charlstm.runs.own_text import text_for_cells
 
 COLOURED_CHARS = 1_500
 """Characters that --show colours, unless --max-chars says otherwise."""
@@ -114,11 +124,6 @@ def cells(
     step (on what and in which model it was found); with --snapshots of feature, cell, kind, step, score, chance and
     named_at; with --show of char and state; with --probe of cell and weight.
     """
-    from charlstm.insight.cells import name_cells, probe, sample_cells, score_in_models
-    from charlstm.insight.features import pattern_feature, with_own
-    from charlstm.runs.models import find_model
-    from charlstm.runs.own_text import text_for_cells
-
     if shown is not None:
         refuse_unused("--show", "patterns", "per_feature", "probed", "through_snapshots")
     elif probed is not None:
@@ -182,8 +187,6 @@ def parse_cell(text: str, model: Model) -> tuple[int, int]:
 
 def named_pattern(text: str) -> tuple[str, str]:
     """Name and regular expression of a feature, which are checked."""
-    from charlstm.insight.features import compile_pattern
-
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
         raise click.UsageError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
@@ -193,8 +196,6 @@ def named_pattern(text: str) -> tuple[str, str]:
 
 
 def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
-    from charlstm.insight.cells import FEWEST_SPANS
-
     if not found:
         return ["The text has no feature that is frequent in both of its halves: give a longer one."]
     rows = [
@@ -304,9 +305,6 @@ def _print_probe(found: Probe, one: NamedCell, source: str) -> None:
 
 def _print_coloured(model: Model, text: str, cell: tuple[int, int]) -> None:
     """The text coloured by the states of one cell; where the output is no terminal, with a row of marks under it."""
-    from charlstm.insight.activations import activations
-    from charlstm.insight.cells import LEVEL_LIMITS, levels, mean_and_deviation
-
     with TerminalLine() as bar:
         found = activations(model, text, progress=bar.stage("reading the text"))
     states = found.cells[:, cell[0] - 1, cell[1] - 1]

@@ -7,10 +7,15 @@ from typing import cast
 
 import click
 
+from charlstm import user_files
 from charlstm.cli.json_schemas import ConfigCheck, ConfigPath, ConfigValues
 from charlstm.cli.options import json_option
 from charlstm.cli.output import print_note, print_result
+from charlstm.config import example_config, load_config, written
 from charlstm.errors import CharLSTMError, ExitCode, SettingsError
+from charlstm.paths import config_path
+from charlstm.toml_files import read_toml
+from charlstm.training.presets import preset_table
 
 config_option = click.option(
     "--config",
@@ -42,8 +47,6 @@ def path_() -> None:
 
     With --json: {"path", "exists"}.
     """
-    from charlstm.paths import config_path
-
     place = config_path()
     result: ConfigPath = {"path": str(place), "exists": place.exists()}
     print_result(result, str(place))
@@ -57,10 +60,6 @@ def show(path: Path | None) -> None:
 
     With --json: the entries by name.
     """
-    from charlstm.config import load_config, written
-    from charlstm.toml_files import read_toml
-    from charlstm.training.presets import preset_table
-
     if path is not None:
         try:
             read_toml(path, "configuration")
@@ -94,10 +93,6 @@ def init(path: Path | None) -> None:
 
     With --json: {"path", "exists"}.
     """
-    from charlstm import user_files
-    from charlstm.config import example_config
-    from charlstm.paths import config_path
-
     place = (path or config_path()).absolute()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -122,9 +117,6 @@ def check(path: Path | None) -> None:
 
     With --json: {"path", "exists", "problems"}.
     """
-    from charlstm.config import load_config
-    from charlstm.paths import config_path
-
     place = (path or config_path()).absolute()
     _, problems = load_config(path)
     result: ConfigCheck = {"path": str(place), "exists": place.exists(), "problems": list(problems)}

@@ -13,11 +13,17 @@ from pathlib import Path
 
 import click
 
+from charlstm import paths
 from charlstm.cli.json_schemas import DoctorResult
 from charlstm.cli.options import common_options, given_runs_dir
 from charlstm.cli.output import format_size, print_result
+from charlstm.config import load_config
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.paths import config_path
+from charlstm.runs import folder
+from charlstm.system import cpu_count
+from charlstm.training.settings import Settings
 
 LOW_SPACE = 1 << 30
 """Bytes of free disk below which a long training may come to a halt."""
@@ -71,7 +77,6 @@ def _version(package: str) -> str:
 
 def _machine(notes: list[str]) -> dict[str, str]:
     from charlstm.memory import machine_memory
-    from charlstm.system import cpu_count
 
     found = {"system": platform.platform(), "cores": str(cpu_count())}
     memory = machine_memory()
@@ -117,8 +122,6 @@ def _training(problems: list[str]) -> dict[str, str]:
     try:
         from charlstm.engine.devices import choose_device  # imports torch, which takes seconds
         from charlstm.engine.kernels import candidates, fast_path_problem
-        from charlstm.system import cpu_count
-        from charlstm.training.settings import Settings
     except (ImportError, OSError) as error:
         problems.append(f"torch cannot be loaded: {error}; install it again")
         return {"torch": "cannot be loaded"}
@@ -132,9 +135,6 @@ def _training(problems: list[str]) -> dict[str, str]:
 
 
 def _folders(problems: list[str]) -> dict[str, str]:
-    from charlstm import paths
-    from charlstm.runs import folder
-
     found = {}
     places: dict[str, Callable[[], Path]] = {
         "runs": lambda: folder.runs_dir(given_runs_dir()),
@@ -162,9 +162,6 @@ def _folders(problems: list[str]) -> dict[str, str]:
 
 
 def _configuration(problems: list[str]) -> dict[str, str]:
-    from charlstm.config import load_config
-    from charlstm.paths import config_path
-
     place = config_path()
     _, wrong = load_config()
     problems += wrong

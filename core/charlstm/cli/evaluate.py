@@ -7,9 +7,11 @@ import functools
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
+import numpy as np
+import numpy.typing as npt
 
 from charlstm.cli.json_schemas import (
     ComparedSentence,
@@ -47,20 +49,21 @@ from charlstm.cli.options import (
 from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of, wants_json
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
 from charlstm.errors import RunError, TextError
+from charlstm.generation.dynamic import checked_strength, evaluate_dynamic, score_dynamic
+from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
+from charlstm.generation.scoring import APART, Scores, score_models
+from charlstm.generation.scoring import score as score_text
 from charlstm.line import TerminalLine, terminal_width, truncate
+from charlstm.model.file import Model
+from charlstm.runs.start_models import share_read, with_passages
+from charlstm.runs.text import open_text
+from charlstm.text.batches import part_spans, unknown_in
+from charlstm.text.corpus import Corpus, line_numbers
+from charlstm.text.passages import SURE
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import USUAL, TextOptions
+from charlstm.text.vocabulary import TextIds
 from charlstm.training.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from charlstm.generation.novelty import Match
-    from charlstm.generation.scoring import Scores
-    from charlstm.model.file import Model
-    from charlstm.text.corpus import Corpus
-    from charlstm.text.vocabulary import TextIds
 
 _PARTS = {
     "validation": "the held-out part",
@@ -83,8 +86,6 @@ def _dynamic_options(command: _F) -> _F:
         if strength is not None and not dynamic:
             raise click.UsageError("--strength is that of --dynamic: add --dynamic, or remove --strength")
         if dynamic:
-            from charlstm.generation.dynamic import checked_strength
-
             with usage_errors():
                 strength = checked_strength(1.0 if strength is None else strength)
         return command(*args, strength=strength, **values)
@@ -131,8 +132,6 @@ def eval_(
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
     1, that the model was trained on, `read_by` the model from which its run started, if that one has read it.
     """
-    from charlstm.text.batches import unknown_in
-
     loaded = given.open_model()
     spans, part_name = None, ""
     if given.text:
@@ -223,12 +222,6 @@ def score(
     expected). The first character is not predicted: its figures are null. With --dynamic also "strength". With
     --against: {"nearest", "chars", "unknown", "text", "models", "sentences"}.
     """
-    import numpy as np
-
-    from charlstm.generation.dynamic import score_dynamic
-    from charlstm.generation.scoring import score as score_text
-    from charlstm.text.corpus import line_numbers
-
     if per_line and per_sentence:
         raise click.UsageError("Give --per-line or --per-sentence, not both")
     if others:
@@ -295,10 +288,6 @@ def novelty(
 
     With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units"}.
     """
-    from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
-    from charlstm.runs.start_models import with_passages
-    from charlstm.text.passages import SURE
-
     if (run is None) == (not sources):
         raise click.UsageError(
             "Give the text to compare with: either --model RUN, for the training text of a run, or --corpus TEXT"
@@ -386,8 +375,6 @@ def _what_was_read(
     """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
     :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note, in which the model is
     ``called`` so."""
-    from charlstm.runs.start_models import share_read
-
     share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
     if is_much(share) and (spans is None or part in ("validation", "test")):
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
@@ -404,8 +391,6 @@ def _own_text(name: str, model: Model, part: str) -> tuple[Corpus, tuple[tuple[i
 
     Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model that is not a run.
     """
-    from charlstm.runs.text import open_text
-
     run = run_of(name)
     if run is None:
         text = model.info.get("corpus")
@@ -417,8 +402,6 @@ def _own_text(name: str, model: Model, part: str) -> tuple[Corpus, tuple[tuple[i
 
 def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple[tuple[int, int], ...] | None:
     """The spans of a part of ``corpus``, which ``settings`` divide; None: all. Raises as :func:`_own_text`."""
-    from charlstm.text.batches import part_spans
-
     if part == "all" and corpus.validation is None:
         return None
     spans = part_spans(corpus, part, settings.val_fraction, settings.split, settings.test_fraction)
@@ -450,8 +433,6 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 def _dynamic_result(
     model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: TerminalLine
 ) -> DynamicResult:
-    from charlstm.generation.dynamic import evaluate_dynamic
-
     loss = evaluate_dynamic(model, ids, spans, strength=strength, progress=bar.stage("learning from the text"))
     return {
         "strength": strength,
@@ -511,11 +492,6 @@ def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list
 
 def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool) -> None:
     """Compare MODEL with ``others`` by the bits of TEXT."""
-    import numpy as np
-
-    from charlstm.generation.scoring import score_models
-    from charlstm.text.corpus import line_numbers
-
     names = [given.model, *others]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"The model {twice} is given twice: give each model once")
@@ -586,8 +562,6 @@ def _against_table(text: str, found: ScoreAgainstResult) -> str:
 
 
 def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:
-    from charlstm.generation.scoring import APART
-
     click.echo(
         f"{visible(name, keep='')}: {scores.bits_per_char:.4f} bits per character, perplexity {scores.perplexity:.3f}, "
         f"over {plural(scores.chars, 'character')}"
@@ -612,10 +586,6 @@ def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], 
 
 def _copied_stretches(searched: Corpus, corpus: Corpus | None, matches: tuple[Match, ...]) -> list[CopiedStretch]:
     """The matches with their positions, and line numbers in the files, in the searched text and in the corpus."""
-    import numpy as np
-
-    from charlstm.text.corpus import line_numbers
-
     if not matches:
         return []
     lines = line_numbers(searched, np.array([match.start for match in matches])).tolist()

@@ -6,11 +6,11 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from charlstm.cli.json_schemas import GeneratedStep
+from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
 from charlstm.cli.options import (
     MODEL_HELP,
     MOST_CHARS,
@@ -41,16 +41,16 @@ from charlstm.cli.output import (
 )
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
+from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.generate import generate_many, generate_units, stop_strings
 from charlstm.generation.recipe import Recipe
+from charlstm.generation.rows import Alternative, Step
 from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.session import Session
+from charlstm.generation.threads import blas_threads
 from charlstm.line import TerminalLine
+from charlstm.model.file import Model
 from charlstm.setting_fields import setting_fields
-
-if TYPE_CHECKING:
-    from charlstm.cli.json_schemas import GenerateResult
-    from charlstm.generation.rows import Alternative, Step
-    from charlstm.model.file import Model
-
 
 UNTIL = {"line": "\n", "paragraph": "\n\n"}
 """Values of --until and the strings that they stop at."""
@@ -147,11 +147,6 @@ def generate(
     {"steps"}, one for each character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in
     nats) and text, and with --out {"out", "bytes"}.
     """
-    from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.generate import stop_strings
-    from charlstm.generation.session import Session
-    from charlstm.generation.threads import blas_threads
-
     if prime is not None and prime_file is not None:
         raise click.UsageError("Give --prime or --prime-file, not both")
     if show_probs and samples is not None:
@@ -247,8 +242,6 @@ def _generate_samples(
     model: Model, prime: str, length: int, samples: int, recipe: Recipe, stop: Sequence[str]
 ) -> list[str]:
     """Generate several texts at once, with a progress bar."""
-    from charlstm.generation.generate import generate_many
-
     with TerminalLine() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(
@@ -273,7 +266,6 @@ def _print_units(
     unique: bool,
 ) -> None:
     """Generate whole units, with a progress bar, and print them as they stand in a text."""
-    from charlstm.generation.generate import generate_units
     from charlstm.text.unit_kinds import BLANK_LINES
 
     count = samples or 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from charlstm.cli.generate import unescaped
 from charlstm.cli.json_schemas import ContextRow, InfluenceRow, RankedPlaceRow
@@ -25,16 +26,18 @@ from charlstm.cli.options import (
 from charlstm.cli.output import paragraph, print_result
 from charlstm.display import percent, plural, quoted, table, visible
 from charlstm.errors import GenerationError
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import WARM_UP
+from charlstm.insight.context import ENOUGH
+from charlstm.insight.context import context as measure_context
+from charlstm.insight.influence import Influence
+from charlstm.insight.influence import influence as measure_influence
 from charlstm.insight.sample import TEXT_CHARS, step_words
 from charlstm.line import TerminalLine, terminal_width
+from charlstm.model.file import Model
 from charlstm.runs.models import evenly_chosen
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from charlstm.generation.stepper import Stepper
-    from charlstm.insight.influence import Influence
-    from charlstm.model.file import Model
+from charlstm.runs.own_text import text_for_context
 
 MOST_BACK = 2_000
 """Characters that --back hides, at most. Their time grows with the square: these take two minutes at 2 × 256."""
@@ -112,9 +115,6 @@ def influence(
     With --json: a list with position, char and change (nats of the explained character); with --rank a list of places
     with position, loss, nats (the same), back, char and change.
     """
-    from charlstm.generation.prime import prepare_prime
-    from charlstm.generation.stepper import Stepper
-
     if at is not None and find is not None:
         raise click.UsageError("Give --at or --find, not both")
     if rank and back <= FAR:
@@ -181,17 +181,13 @@ def context(
     them), error (standard error of the loss minus that of the longest context) and enough (the share of draws of the
     places in which the model used so many characters or fewer).
     """
-    from charlstm.insight.context import ENOUGH
-    from charlstm.insight.context import context as measure
-    from charlstm.runs.own_text import text_for_context
-
     if at is not None:
         refuse_unused("--at", "places")
     loaded = given.open_model()
     usual = None if at is not None else TEXT_CHARS  # a position may lie anywhere in the text
     content, source = given.own_or_start_of_text(loaded, text_for_context, usual)
     with TerminalLine() as bar:
-        found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
+        found = measure_context(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)
     rows: list[ContextRow] = [
         {"context": length, "loss": loss, "shuffled": shuffled, "error": error, "enough": enough}
@@ -238,11 +234,8 @@ def _influence_at(
     progress: Callable[[int, int], None] | None = None,
 ) -> Influence:
     """The influence at a position of a long text, of which only the characters that count are read."""
-    from charlstm.insight.activations import WARM_UP
-    from charlstm.insight.influence import influence
-
     start = max(0, position - back - WARM_UP) if position < len(text) else 0
-    found = influence(
+    found = measure_influence(
         model, text[start : position + 1], position - start, back=back, stepper=stepper, progress=progress
     )
     return replace(found, position=position, start=start + found.start)
@@ -287,8 +280,6 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
 
 def _print_ranked(found: list[Influence], text: str, count: int) -> None:
     """The places, first the one where a character more than :data:`FAR` before counts most."""
-    import numpy as np
-
     far = [(each, int(np.argmax(each.changes[:-FAR]))) for each in found if len(each.changes) > FAR]
     far.sort(key=lambda pair: -float(pair[0].changes[pair[1]]))
     rows: list[RankedPlaceRow] = [

@@ -183,7 +183,8 @@ class ListedSetting(Named):
 
 
 class PresetEstimate(Named):
-    """What a preset takes on this machine, from ``presets TEXT``."""
+    """What a preset takes on this machine, from ``presets TEXT``: figures of
+    :class:`~charlstm.training.estimate.Estimate`, which says what they mean."""
 
     parameters: int
     model_bytes: int
@@ -191,7 +192,6 @@ class PresetEstimate(Named):
     steps: int
     epochs: float
     seconds: float
-    """Of the whole run by the clock: start, training, validations and samples."""
     chars_per_second: float
     slowdown: float
     """How many times as long a training step takes now because other programs use the processor; the other figures
@@ -423,26 +423,23 @@ class SessionResult(TypedDict):
 
 
 class StepAlternative(TypedDict):
-    """A character that might have come instead."""
+    """A character that might have come instead: :class:`~charlstm.generation.rows.Alternative` says what the fields
+    mean."""
 
     char: str
     probability: float
-    """Of the model at temperature 1, before the sampler."""
     sampled: float
-    """After the sampler."""
     kept: bool
-    """Whether the sampler could have chosen it."""
 
 
 class GeneratedStep(TypedDict):
-    """One generated character, from ``generate --show-probs``."""
+    """One generated character, from ``generate --show-probs``: :class:`~charlstm.generation.rows.Step` says what the
+    fields mean."""
 
     char: str
     probability: float
     rank: int
-    """1 for the most likely character."""
     entropy: float
-    """Bits that the model expected for this character."""
     alternatives: list[StepAlternative]
 
 
@@ -636,39 +633,27 @@ class NoveltyResult(TypedDict):
 
 
 class NamedCellRow(TypedDict):
-    """A cell that follows a feature of a text, from ``cells``."""
+    """A cell that follows a feature of a text, from ``cells``: :class:`~charlstm.insight.cells.NamedCell` says what the
+    fields mean."""
 
     feature: str
     cell: list[int]
-    """Layer and index, both counted from 1."""
     kind: Literal["auc", "r"]
-    """``auc``: area under the ROC curve, of a yes/no feature; ``r``: Pearson's correlation, of a graded one."""
     score: float
-    """On the half of the text that had no part in the choice. An ``auc`` below 0.5 and a negative ``r`` mean that the
-    cell is low where the feature is high."""
     margin: float
-    """Two standard errors of the score."""
     spans: int
-    """How often the feature was true, or above its mean, without a break, in that half."""
     chance: float
-    """What the best cell reaches for copies of the feature that are shifted along the text."""
     verdict: Literal["follows", "no better than chance", "too few to tell"]
-    """``follows`` where the score is above ``chance`` by more than ``margin``; below 20 spans nothing is said."""
     low: float
-    """The lower end of the cell's range: the 1st percentile of its state at the characters that were compared."""
     high: float
-    """The upper end: the 99th percentile."""
     where_true: float | None
-    """The mean of the cell's state, at the same characters, where a yes/no feature is true; ``null`` for a graded
-    feature."""
+    """``null`` for a graded feature."""
     where_false: float | None
-    """The same where it is not true; ``null`` for a graded feature."""
+    """``null`` for a graded feature."""
     chars: int
-    """Characters that were read, in blocks from all over the text."""
     places: int
-    """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
     step: int | None
-    """Training steps of the model; ``null`` where the file does not say."""
+    """``null`` where the file does not say."""
 
 
 class CellScoreRow(TypedDict):
@@ -765,15 +750,12 @@ class PageResult(TypedDict):
 
 
 class NextWordRow(TypedDict):
-    """A word that may come next, from ``multiverse --words``."""
+    """A word that may come next, from ``multiverse --words``: :class:`~charlstm.insight.multiverse.NextWord` says what
+    the fields mean."""
 
     word: str
-    """Empty if the word that the prime ends with may be complete."""
     probability: float
-    """Of exactly this word; at most ``missed`` too low."""
     missed: float
-    """The probability of all beginnings that could have become this word, such as many blanks before it, and were not
-    followed."""
 
 
 # -- configuration -----------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,6 +32,8 @@ from charlstm.cli.output import (
 )
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
+from charlstm.model.file import load_model, model_writer
+from charlstm.runs.models import find_model
 from charlstm.user_files import STDOUT, check_destination, save
 
 _SUFFIXES = {"script": ".net", "onnx": ".onnx", "folder": "/"}
@@ -54,9 +55,6 @@ def info(model: str, snapshot: int | None) -> None:
 
     With --json: these, and in `info` everything that the file says about the model.
     """
-    from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-
     path = find_model(model, given_runs_dir(), snapshot=snapshot)
     loaded = load_model(path)
     config = loaded.config
@@ -124,7 +122,6 @@ def import_(file: Path, out: str | None, force: bool) -> None:
     With --json: {"out", "hidden_size", "num_layers", "vocab_size", "parameters"}.
     """
     from charlstm.engine.script_format import import_checkpoint
-    from charlstm.model.file import model_writer
 
     out = out or f"{file.stem}.safetensors"
     _check_target(out, force=force)
@@ -136,8 +133,7 @@ def import_(file: Path, out: str | None, force: bool) -> None:
     if out == STDOUT:
         return
     config = model.config
-    result = result_of(ImportResult, config, out=str(Path(out).absolute()))
-    print_result(result, out)
+    print_result(result_of(ImportResult, config, out=str(Path(out).absolute())), out)
     print_remark(
         f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
         f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
@@ -177,9 +173,6 @@ def export(
 
     With --json: {"out", "to"}.
     """
-    from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-
     if file is not None and out is not None:
         raise click.UsageError("Name the file once: as FILE, or with --out")
     out = file if file is not None else out
@@ -196,23 +189,17 @@ def export(
             raise click.UsageError("A folder cannot be written to standard output: name one that ends in /")
         with output_errors(out, ModelError):
             write_folder(load_model(path), out, name, overwrite=force)
-        print_result(ExportResult(out=str(Path(out).absolute()), to=kind), out)
-        return
-    _check_target(out, force=force)
-    if Path(out).suffix == ".safetensors":
-        raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")
-    loaded = load_model(path)
-    if kind == "script":
-        from charlstm.engine.script_format import checkpoint_writer
-
-        _write(out, checkpoint_writer(loaded), force=force)
     else:
-        from charlstm.engine.onnx_format import onnx_writer
-
-        _write(out, onnx_writer(loaded), force=force)
+        _check_target(out, force=force)
+        if Path(out).suffix == ".safetensors":
+            raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]}")
+        if kind == "script":
+            from charlstm.engine.script_format import checkpoint_writer as writer
+        else:
+            from charlstm.engine.onnx_format import onnx_writer as writer
+        _write(out, writer(load_model(path)), force=force)
     if out != STDOUT:
-        result: ExportResult = {"out": str(Path(out).absolute()), "to": kind}
-        print_result(result, out)
+        print_result(ExportResult(out=str(Path(out).absolute()), to=kind), out)
 
 
 def _export_name(model: str, path: Path, snapshot: int | None) -> str:
@@ -226,8 +213,6 @@ def _check_target(out: str, *, force: bool) -> None:
     check_stdout(out=out)
     if out == STDOUT:
         return
-    if not os.path.basename(out):
-        raise ModelError(f"{out} is a folder: add a file name")
     with output_errors(out, ModelError):
         check_destination(out, overwrite=force)
 

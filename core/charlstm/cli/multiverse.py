@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 import click
+from rich.cells import set_cell_size
 
 from charlstm.cli.influence import before
 from charlstm.cli.json_schemas import MultiverseBranch, NextWordRow
@@ -25,12 +26,11 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import as_read, paragraph, print_result, result_of
 from charlstm.display import symbol, visible
+from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.multiverse import ContinuationNode, next_words
+from charlstm.insight.multiverse import multiverse as continuations
 from charlstm.line import TerminalLine, terminal_width, truncate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from charlstm.insight.multiverse import ContinuationNode
 
 MOST_DEPTH = 200
 """Characters of a continuation, at most: the JSON has two levels for each, and programs that read JSON take some
@@ -83,11 +83,6 @@ def multiverse(
     With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word,
     probability and missed (by how much it may be too low). With several --prime a list of these.
     """
-    from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.stepper import Stepper
-    from charlstm.insight.multiverse import multiverse as compute
-    from charlstm.insight.multiverse import next_words
-
     if words is not None:
         refuse_unused("--words", "depth", "cutoff")
     loaded = open_model(model, snapshot)
@@ -105,7 +100,7 @@ def multiverse(
             if words is not None:
                 found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))
             else:
-                root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
+                root = continuations(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
         if words is not None:
             results.append([result_of(NextWordRow, each) for each in found])
             missed = max([missed, *(each.missed for each in found)])
@@ -145,8 +140,6 @@ def _tree_lines(branch: ContinuationNode, depth: int = 0) -> Iterator[str]:
 
 def _side_by_side(primes: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
     """Each column under the end of its prime."""
-    from rich.cells import set_cell_size
-
     width = max(12, (terminal_width() - 2 * (len(primes) - 1)) // len(primes))
     heads = [f"after “{before(prime, len(prime), width - 8)}”" for prime in primes]
     rows = [heads, *zip_longest(*columns, fillvalue="")]

@@ -19,17 +19,22 @@ from charlstm.cli.output import JSON, print_note
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine
-from charlstm.runs.models import MOST_MODELS
+from charlstm.runs import folder, models
+from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.models import MOST_MODELS, find_model
+from charlstm.runs.names import check_name, composed
+from charlstm.runs.playable import is_untrained
 from charlstm.setting_fields import SettingField, setting_fields
+from charlstm.text.builtin import builtins
 from charlstm.text.encoding import check_encoding
 from charlstm.text.reading import USUAL, TextOptions
+from charlstm.text.remote import configured_catalogue
+from charlstm.training.settings import about, setting_names, values
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
-    from charlstm.runs.folder import Run
     from charlstm.runs.own_text import OwnText
     from charlstm.text.corpus import Corpus
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,17 +92,12 @@ class _Number(click.FloatRange):
 
 def run_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
     """A name for a run, which is checked before anything else happens."""
-    from charlstm.runs.names import check_name
-
     with usage_errors():
         return None if name is None else check_name(name)
 
 
 def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of runs that begin with ``start``."""
-    from charlstm.runs.folder import list_runs
-    from charlstm.runs.names import composed
-
     runs = list_runs(context.meta.get(RUNS_DIR))
     start = composed(start)
     # bash does not quote what it completes: a name that another program made may be a command
@@ -112,9 +112,6 @@ def complete_model(context: click.Context, parameter: click.Parameter, start: st
 
 def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of built-in and fetched texts, or files if none matches."""
-    from charlstm.text.builtin import builtins
-    from charlstm.text.remote import configured_catalogue
-
     fetched = [name for name, text in configured_catalogue().items() if text.is_here]
     names = [*(each.name for each in builtins()), *fetched]
     found = [CompletionItem(name) for name in names if start and name.startswith(start)]
@@ -123,15 +120,11 @@ def complete_text(context: click.Context, parameter: click.Parameter, start: str
 
 def complete_remote(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of texts that can be fetched."""
-    from charlstm.text.remote import configured_catalogue
-
     return [CompletionItem(name) for name in configured_catalogue() if name.startswith(start)]
 
 
 def complete_setting(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """KEY= for every setting that begins with ``start``; after KEY=, the values, where they can be listed."""
-    from charlstm.training.settings import about, setting_names, values
-
     typed, equals, value = start.partition("=")
     key = typed.replace("-", "_")
     if equals:
@@ -393,8 +386,6 @@ def open_model(name: str, snapshot: int | None = None) -> Model:
     Prints a note about a run whose best model is the network from before training.
     """
     from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-    from charlstm.runs.playable import is_untrained
 
     model = load_model(find_model(name, given_runs_dir(), snapshot=snapshot))
     if snapshot is None and is_untrained(model.info) and (run := run_of(name)) is not None:
@@ -405,8 +396,6 @@ def open_model(name: str, snapshot: int | None = None) -> Model:
 
 def find_run(name: str) -> Run:
     """The run with this name or folder."""
-    from charlstm.runs import folder
-
     return folder.find_run(name, given_runs_dir())
 
 
@@ -419,8 +408,6 @@ def run_of(model: str) -> Run | None:
 
 def models_of_run(model: str, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
     """The models of the run MODEL with their steps: its snapshots, and the best model; up to ``most`` of them."""
-    from charlstm.runs import models
-
     run = run_of(model)
     if run is None:
         raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
+from charlstm import user_files
+from charlstm.cli.json_schemas import PageResult
 from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError
 from charlstm.fields import plain
 from charlstm.line import terminal_width
+from charlstm.user_files import STDOUT
 
 if TYPE_CHECKING:
-    from charlstm.cli.json_schemas import PageResult
     from charlstm.model.file import Model
     from charlstm.text.vocabulary import Vocabulary
-
 
 R = TypeVar("R")
 
@@ -93,8 +94,6 @@ def _with_null(value: Any) -> Any:
 def check_stdout(**files: str | None) -> None:
     """Raise :class:`click.UsageError` if more than one result would go to stdout: that of --json, and the ``files``, by
     the names of their options, which are ``-``."""
-    from charlstm.user_files import STDOUT
-
     writers = ["--json"] if wants_json() else []
     writers += [f"--{option} -" for option, name in files.items() if name == STDOUT]
     if len(writers) > 1:
@@ -116,8 +115,6 @@ def write_stdout(write: Callable[[BinaryIO], object]) -> None:
 def check_output_file(name: str | None, suffix: str) -> None:
     """Raise before the work what :func:`write_text` would raise after it. A file that exists is replaced if it has the
     ``suffix``, such as ``.html``, as what was written last time has; another one may be a text of the user's."""
-    from charlstm import user_files
-
     if name is None or name == user_files.STDOUT:
         return
     file = user_files.check_destination(name)
@@ -139,8 +136,6 @@ def output_errors(out: str, error: type[CharLSTMError]) -> Iterator[None]:
 
 def write_text(name: str, text: str) -> int:
     """Write ``text`` in UTF-8 to the file ``name``, or to stdout for ``-``; returns how many bytes it has."""
-    from charlstm import user_files
-
     content = text.encode("utf-8", "replace")
     if name == user_files.STDOUT:
         write_stdout(lambda file: file.write(content))
@@ -151,8 +146,6 @@ def write_text(name: str, text: str) -> int:
 
 def write_page(name: str, page: str) -> None:
     """Write a web page as :func:`write_text` does, and print its path unless it went to stdout."""
-    from charlstm import user_files
-
     size = write_text(name, page)
     if name != user_files.STDOUT:
         written: PageResult = {"out": os.path.abspath(name), "bytes": size}

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import click
 
@@ -35,17 +35,17 @@ from charlstm.cli.options import (
 from charlstm.cli.output import as_read, print_note, write_stdout
 from charlstm.display import described, plural, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.export import save_as, target
+from charlstm.generation.rows import Step
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
+from charlstm.generation.session_file import load_session, to_bytes
 from charlstm.line import TerminalLine
+from charlstm.model.file import Model
 from charlstm.setting_fields import check_settings, setting, setting_fields
 from charlstm.storage import write_all
 from charlstm.user_files import STDOUT
-
-if TYPE_CHECKING:
-    from charlstm.generation.rows import Step
-    from charlstm.model.file import Model
 
 PROMPT = "> "
 
@@ -251,9 +251,6 @@ class Conversation(cmd.Cmd):
 
     def do_save(self, argument: str) -> None:
         """FILE: save the text (.txt, .md, .html) or the session with all branches (.json); - prints the session."""
-        from charlstm.generation.export import save_as, target
-        from charlstm.generation.session_file import to_bytes
-
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html for text")
         session = self._current()
@@ -275,8 +272,6 @@ class Conversation(cmd.Cmd):
 
     def do_open(self, argument: str) -> None:
         """FILE: continue a session that was saved with /save FILE.json."""
-        from charlstm.generation.session_file import load_session
-
         self._session = load_session(Path(os.path.expanduser(argument)), self._model)
         self._sampler = self._session.settings
         self._settings = replace(self._settings, seed=self._session.seed)

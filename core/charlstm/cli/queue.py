@@ -21,14 +21,14 @@ from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
 from charlstm.display import duration, shell_command, table
 from charlstm.errors import RunError
+from charlstm.runs.folder import Run
+from charlstm.runs.queue import QueuedRun, add_new_run, add_run, begin_or_wait, read_queue
 from charlstm.runs.queue_file import place_in_queue, remove_from_queue
 from charlstm.runs.table import state_words
 
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
-    from charlstm.runs.folder import Run
     from charlstm.runs.launch import NewRun
-    from charlstm.runs.queue import QueuedRun
 
 
 @click.group(invoke_without_command=True)
@@ -61,7 +61,6 @@ def add(resumed: str | None, **given: Any) -> None:
         train.callback(detach=False, plain=False, begin=_begin, **given)
         return
     refuse_all_but("--resume", "resumed", "as_json", "runs_dir")
-    from charlstm.runs.queue import add_run
 
     run = find_run(resumed)
     add_run(run)
@@ -70,16 +69,12 @@ def add(resumed: str | None, **given: Any) -> None:
 
 def _begin(new: NewRun, limits: Limits) -> None:
     """Put the run that `train` would train into the queue."""
-    from charlstm.runs.queue import add_new_run
-
     run = add_new_run(new)
     print_remark(f"The run {limits.listed()}")
     _print_added(run)
 
 
 def _print_added(run: Run) -> None:
-    from charlstm.runs.queue import begin_or_wait
-
     added = begin_or_wait(run)
     watch = f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
     print_result(_row(added), run.name)
@@ -96,7 +91,6 @@ def list_() -> None:
     With --json: a list with these figures in seconds. `place` is 0 for a run that trains.
     """
     continue_queue()
-    from charlstm.runs.queue import read_queue
 
     found = read_queue()
     if wants_json():
@@ -132,7 +126,6 @@ def remove(runs: tuple[str, ...]) -> None:
     for run in found:
         if place_in_queue(run.path) is None:
             raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
-    from charlstm.runs.queue import read_queue
 
     for run in found:
         remove_from_queue(run.path)

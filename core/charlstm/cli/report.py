@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from charlstm.cli.cells import named_pattern
 from charlstm.cli.influence import find_option, places_of
@@ -23,19 +24,23 @@ from charlstm.cli.options import (
 from charlstm.cli.output import check_output_file, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
+from charlstm.generation.prime import prepare_prime
+from charlstm.insight.feature_report import feature_report
+from charlstm.insight.features import Feature, pattern_feature, text_features
+from charlstm.insight.report import Sample
+from charlstm.insight.report import report as report_page
 from charlstm.insight.sample import TEXT_CHARS
 from charlstm.line import TerminalLine
+from charlstm.model.file import Model
+from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
+from charlstm.runs.own_text import held_out_text, text_for_cells
+from charlstm.runs.series import RunSeries
+from charlstm.runs.text import open_text
+from charlstm.svg import ChartCurve
+from charlstm.text.baselines import baseline_words
 from charlstm.text.sources import STDIN
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from charlstm.insight.features import Feature
-    from charlstm.insight.report import Sample
-    from charlstm.model.file import Model
-    from charlstm.runs.folder import Run
-    from charlstm.svg import ChartCurve
+from charlstm.text.statistics import describe
 
 SCORED_MODELS = 8
 """Models of a run in which the cell of a feature is scored for its page."""
@@ -80,12 +85,6 @@ def report(
 
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
-    from charlstm.generation.prime import prepare_prime
-    from charlstm.insight.feature_report import feature_report
-    from charlstm.insight.features import pattern_feature, text_features
-    from charlstm.insight.report import report as write
-    from charlstm.runs.own_text import held_out_text, text_for_cells
-
     check_stdout(out=out)
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
@@ -129,7 +128,7 @@ def report(
                 unseen, where = held_out.text, held_out.words
                 if where != source:
                     facts[:1] = [("cells on", source), ("surprises and context on", where)]
-            page = write(
+            page = report_page(
                 loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
                 primes=primes, progress=progress,
             )  # fmt: skip
@@ -173,12 +172,6 @@ def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, s
 
 def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     """The curves of a run, and some of its samples from the first to the last."""
-    import numpy as np
-
-    from charlstm.insight.report import Sample
-    from charlstm.runs.series import RunSeries
-    from charlstm.svg import ChartCurve
-
     series = RunSeries.of(run.events())
     train, validation = series.points("train"), series.points("validation")
     curves = [
@@ -199,10 +192,6 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
 
 def _baselines(run: Run) -> list[tuple[str, float]]:
     """Simple models on the held-out text of a run, in words, and their losses; none where its text is gone."""
-    from charlstm.runs.text import open_text
-    from charlstm.text.baselines import baseline_words
-    from charlstm.text.statistics import describe
-
     settings = run.spec().settings
     try:
         corpus = open_text(run)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import click
 
+from charlstm import user_files
 from charlstm.cli.json_schemas import (
     CompareResult,
     ControlResult,
@@ -52,20 +53,24 @@ from charlstm.cli.output import (
 from charlstm.display import duration, plural, shell_command, shell_word, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
+from charlstm.runs import folder
+from charlstm.runs.control import check_command, send_command
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.lesson import add_lesson, told
+from charlstm.runs.log import EventTail, lasting_events
 from charlstm.runs.names import natural_key
+from charlstm.runs.notes import Notes, read_notes
+from charlstm.runs.notifications import end_words
 from charlstm.runs.queue_file import waiting_paths
-from charlstm.runs.status import STATES
+from charlstm.runs.status import STATES, RunStatus
 from charlstm.runs.table import best_words, run_values, spec_if_readable, state_words
 from charlstm.text.read_before import LEGEND, is_much
-from charlstm.training.commands import COMMANDS
+from charlstm.training.commands import COMMANDS, Command
+from charlstm.training.events import Checkpointed, Controlled, Validated, to_line
 from charlstm.user_files import STDOUT
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
-    from charlstm.runs.folder import Run, RunSpec
-    from charlstm.runs.notes import Notes
-    from charlstm.runs.status import RunStatus
-    from charlstm.training.commands import Command
 
 WATCH_INTERVAL = 0.2
 """Seconds between two readings of a run's log."""
@@ -141,8 +146,6 @@ def lesson() -> None:
 
     With --json: a list with name, path, and whether the run was added.
     """
-    from charlstm.runs.lesson import add_lesson, told
-
     added, present = add_lesson(given_runs_dir())
     rows = [LessonRow(name=run.name, path=str(run.path), added=run in added) for run in added + present]
     print_result(rows, "\n".join(str(run.path) for run in added) or None)
@@ -198,8 +201,6 @@ def runs(
 
     With --json: a list with these and more figures. `best_kind` is "estimate" or "whole".
     """
-    from charlstm.runs import folder
-
     asked = set(parsed_tags(tags))
     continue_queue()
     listed = folder.list_runs(given_runs_dir(), elsewhere=elsewhere)
@@ -242,8 +243,6 @@ def _explain_mark(statuses: Sequence[RunStatus]) -> None:
 
 def _notes(run: Run) -> Notes:
     """The tags and the note of a run; none when they cannot be read."""
-    from charlstm.runs.notes import Notes, read_notes
-
     try:
         return read_notes(run)
     except RunError as error:
@@ -275,7 +274,7 @@ def compare(
 
     With --json: {"runs", "differences"}; a difference has one value for each run.
     """
-    from charlstm.runs import comparison
+    from charlstm.runs import comparison  # imports numpy, as all that is imported in a function here
 
     check_stdout(csv=csv_file, svg=svg_file)
     if axis is not None and svg_file is None:
@@ -348,8 +347,6 @@ def log(run: str, kind: str, out: str | None) -> None:
     With --json: {"out", "to"}.
     """
     from charlstm.runs import comparison
-    from charlstm.runs.log import lasting_events
-    from charlstm.training.events import to_line
 
     check_stdout(out=out)
     found = find_run(run)
@@ -372,7 +369,6 @@ def log(run: str, kind: str, out: str | None) -> None:
 
 def _write_for_tensorboard(run: Run, folder: str) -> None:
     """Write the log of ``run`` into a folder of its own in ``folder``."""
-    from charlstm import user_files
     from charlstm.runs.tensorboard_format import FILE_NAME, tensorboard_file
 
     if folder == STDOUT:
@@ -397,9 +393,6 @@ def watch(run: str, plain: bool) -> None:
     the run, and `path`, its folder.
     """
     from charlstm.cli.training_view import EventView, ring
-    from charlstm.runs.log import EventTail
-    from charlstm.runs.notifications import end_words
-    from charlstm.training.events import Validated
 
     found = find_run(run)
     continue_queue()
@@ -462,8 +455,6 @@ def control(run: str, command: str, value: float | None, wait: bool, timeout: fl
 
     With --json: {"id", "command", "value", "done", "step", "state"}.
     """
-    from charlstm.runs.control import check_command, send_command
-
     if timeout is not None and not wait:
         raise click.UsageError("--timeout needs --wait")
     with usage_errors():
@@ -485,9 +476,6 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
 
     Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
     """
-    from charlstm.runs.log import EventTail
-    from charlstm.training.events import Checkpointed, Controlled
-
     tail = EventTail(run.events_path)
     line = TerminalLine()
     began = time.monotonic()
@@ -533,10 +521,8 @@ def rename(run: str, name: str) -> None:
 
     With --json: {"name", "path", "former"}.
     """
-    from charlstm.runs.folder import rename_run
-
     found = find_run(run)
-    renamed = rename_run(found, name)
+    renamed = folder.rename_run(found, name)
     print_result(RenameResult(name=renamed.name, path=str(renamed.path), former=found.name))
     print_remark(f"Renamed {found.name} to {renamed.name}")
 
@@ -554,11 +540,8 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
 
     With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
     """
-    from charlstm.runs.folder import delete_run, left_over, sweep_runs
-    from charlstm.runs.folder import runs_dir as folder_of_runs
-
     try:
-        named = (sweep_runs(folder_of_runs(given_runs_dir()) / name) or [find_run(name)] for name in runs)
+        named = (folder.sweep_runs(folder.runs_dir(given_runs_dir()) / name) or [find_run(name)] for name in runs)
         found = list({run.path.resolve(): run for run in itertools.chain.from_iterable(named)}.values())
     except RunError:
         print_note("Nothing was deleted")
@@ -577,14 +560,14 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
     failures: list[RunError] = []
     for run in found:
         try:
-            left = delete_run(run)
+            left = folder.delete_run(run)
         except RunError as error:
             failures.append(error)
             continue
         results.append({"name": run.name, "path": str(run.path), "left": left})
         print_remark(f"Deleted {run.name}")
         if left:
-            print_remark(left_over(run, left))
+            print_remark(folder.left_over(run, left))
     several = len(runs) > 1 or len(found) > 1
     if several or results:
         print_result(results if several else results[0])
@@ -606,8 +589,6 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
 
     With --json: a list of {"name", "path", "files", "bytes", "pruned"}.
     """
-    from charlstm.runs import folder
-
     named = [find_run(name) for name in dict.fromkeys(runs)]
     found = named or [run for run in folder.list_runs(given_runs_dir()) if run.status().state == "finished"]
     rows: list[PrunedRun] = []

@@ -11,6 +11,8 @@ from charlstm.cli.json_schemas import SessionResult
 from charlstm.cli.options import examples, json_option
 from charlstm.cli.output import output_errors, print_note, print_result, result_of
 from charlstm.errors import GenerationError
+from charlstm.generation.export import export_text
+from charlstm.generation.session_file import read
 from charlstm.user_files import STDOUT
 
 
@@ -31,9 +33,6 @@ def session(file: Path, out: str | None, prose: bool, force: bool) -> None:
 
     With --json: {"path", "out", "title", "model", "text", "branches"}.
     """
-    from charlstm.generation.export import export_text
-    from charlstm.generation.session_file import read
-
     if out == STDOUT:
         out = None
     if out is None and (prose or force):

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -35,16 +35,18 @@ from charlstm.cli.output import (
     wants_json,
     write_text,
 )
+from charlstm.cli.training_view import ring
 from charlstm.display import duration, plural, shell_command, table, visible
 from charlstm.errors import RunError, SettingsError
 from charlstm.line import terminal_width, truncate
+from charlstm.runs import sweep as sweeps
+from charlstm.runs.notifications import SHORTEST
+from charlstm.runs.start_models import find_start, starts_from_model
+from charlstm.runs.sweep import Standing, Sweep, SweepSpec, Trial, Trials
+from charlstm.text.corpus import Corpus
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import DEFAULT, preset_table, presets
 from charlstm.training.settings import LENGTH, setting_names, write_setting
-
-if TYPE_CHECKING:
-    from charlstm.runs.sweep import Standing, Sweep, SweepSpec, Trial, Trials
-    from charlstm.text.corpus import Corpus
 
 REDRAW = 0.5
 """Seconds between two drawings of the table."""
@@ -116,10 +118,6 @@ def sweep(
 
     With --json: the runs with settings and losses, the best one and its preset.
     """
-    from charlstm.cli.training_view import ring
-    from charlstm.runs.notifications import SHORTEST
-    from charlstm.runs.sweep import Sweep, standing, sweep_chart
-
     check_stdout(out=out)
     check_output_file(out, ".svg")
     if resumed is not None:
@@ -154,13 +152,13 @@ def sweep(
     finally:
         view.clear()
     results = found.trials()
-    now = standing(results, found.spec.shares)
+    now = sweeps.standing(results, found.spec.shares)
     if not now.left:
         raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
     result = _result(found, results, now)
     if time.monotonic() - began >= SHORTEST:
         ring(f"{found.spec.name} has finished: the best is {result['best']}")
-    chart = "" if out is None else sweep_chart(found.spec, results)
+    chart = "" if out is None else sweeps.sweep_chart(found.spec, results)
     if out is not None and chart:
         write_text(out, chart)
     if out != "-":
@@ -176,16 +174,18 @@ def sweep(
 
 def _trials(grid: Sequence[str], ranges: Sequence[str], draws: int | None, changes: dict[str, Any]) -> Trials:
     """What each run varies. Raises :class:`SettingsError` or :class:`click.UsageError`."""
-    from charlstm.runs.sweep import grid_trials, parse_grid, parse_ranges, random_trials
-
-    values, drawn = parse_grid(grid), parse_ranges(ranges)
+    values, drawn = sweeps.parse_grid(grid), sweeps.parse_ranges(ranges)
     if not values and not drawn:
         raise click.UsageError("Which settings are to be tried? For example --grid lr=1e-3,3e-3")
     if ranges and draws is None:
         raise click.UsageError("--range needs --random: say how many combinations to draw")
     if twice := sorted((values.keys() & drawn.keys()) | ((values.keys() | drawn.keys()) & changes.keys())):
         raise SettingsError(f"{twice[0]} is given twice: as what is tried, and in another way; leave one out")
-    return grid_trials(values) if draws is None else random_trials(values, drawn, draws, changes.get("seed", 0))
+    return (
+        sweeps.grid_trials(values)
+        if draws is None
+        else sweeps.random_trials(values, drawn, draws, changes.get("seed", 0))
+    )
 
 
 def _spec(
@@ -193,11 +193,8 @@ def _spec(
     halving: bool, minutes: float | None,
 ) -> SweepSpec:  # fmt: skip
     """What is asked for, with all of its settings checked."""
-    from charlstm.runs.start_models import find_start, starts_from_model
-    from charlstm.runs.sweep import GRID, HALVING, SweepSpec, check_trials, cost
-
     if minutes is not None:
-        each = minutes / cost(len(trials), HALVING if halving else GRID)
+        each = minutes / sweeps.cost(len(trials), sweeps.HALVING if halving else sweeps.GRID)
         changes = changes | {"max_minutes": float(f"{each:.3g}")}
         usual = training.preset_for(corpus, None, preset, changes)
         changes |= {name: None for name in ("epochs", "max_steps") if getattr(usual, name) is not None}
@@ -211,12 +208,12 @@ def _spec(
             settings, model = training.preset_for(corpus, start, preset, changes), str(start.path)
     if halving and settings.max_steps is not None and settings.val_every is None:
         # so that runs are compared at the same step, however fast each is
-        settings = settings.with_changes(val_every=max(1, math.ceil(settings.max_steps * HALVING[0])))
+        settings = settings.with_changes(val_every=max(1, math.ceil(settings.max_steps * sweeps.HALVING[0])))
     spec = SweepSpec(
         preset=preset, given=changes, settings=settings, trials=trials, halving=halving, corpus=corpus.to_record(),
         model_from=model,
     )  # fmt: skip
-    check_trials(spec, corpus)
+    sweeps.check_trials(spec, corpus)
     return spec
 
 
@@ -272,8 +269,6 @@ class SweepView:
 
     def show(self, number: int, results: Sequence[Trial]) -> None:
         """Show that the run ``number`` trains."""
-        from charlstm.runs.sweep import standing
-
         spec, time_now, is_new = self._spec, time.monotonic(), number != self._number
         if not self._enabled or not (is_new or (self._draws and time_now >= self._next)):
             return
@@ -282,7 +277,7 @@ class SweepView:
             values = ", ".join(f"{name}={write_setting(name, value)}" for name, value in spec.trials[number].items())
             print_note(f"run {number + 1} of {len(results)} ({values}), from step {results[number].step:,}")
             return
-        now = standing(results, spec.shares)
+        now = sweeps.standing(results, spec.shares)
         head, *rows = sweep_lines(spec, results, now, number)
         most = max(3, shutil.get_terminal_size().lines - 4)
         first = min(max(0, number - most // 2), max(0, len(rows) - most))
@@ -298,9 +293,7 @@ class SweepView:
             self._drawn = 0
 
     def _footer(self, results: Sequence[Trial], now: Standing, time_now: float) -> str:
-        from charlstm.runs.sweep import cost
-
-        done = sum(trial.share for trial in results) / cost(len(results), self._spec.shares)
+        done = sum(trial.share for trial in results) / sweeps.cost(len(results), self._spec.shares)
         self._began = began, before = self._began or (time_now, done)
         left = f" · about {duration((time_now - began) * (1 - done) / (done - before))} left" if done > before else ""
         until = f"1/{round(1 / now.until)} of their steps" if now.until < 1 else "their end"

@@ -21,11 +21,19 @@ from charlstm.cli.options import (
     text_options,
 )
 from charlstm.cli.output import format_size, print_note, print_result, wants_json
+from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, described, plural, shell_command, symbol, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain
 from charlstm.line import TerminalLine
+from charlstm.paths import cache_dir, state_dir
+from charlstm.runs.folder import runs_dir
+from charlstm.text import remote
 from charlstm.text.baselines import baseline_words
+from charlstm.text.builtin import builtins
+from charlstm.text.catalogue import find_texts
+from charlstm.text.remote import configured_catalogue
+from charlstm.text.sources import STDIN
 from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 
 BAR_WIDTH = 30
@@ -39,10 +47,6 @@ def corpora() -> None:
 
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
-    from charlstm.text.builtin import builtins
-    from charlstm.text.catalogue import find_texts
-    from charlstm.text.remote import configured_catalogue
-
     texts = [text for text in find_texts() if text.group != "folder"]
     rows: list[TextRow] = [
         {"name": ("data/" if text.group == "data" else "") + text.name, "bytes": text.bytes, "about": ""}
@@ -74,9 +78,6 @@ def fetch(names: tuple[str, ...]) -> None:
 
     With --json: a list with name, address, sha256, bytes, licence, about, and the path of a text that is here.
     """
-    from charlstm.config import load_config
-    from charlstm.text import remote
-
     config, problems = load_config()
     for problem in problems:
         print_note(problem)
@@ -127,7 +128,6 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
     With --json: these figures.
     """
     from charlstm.text.corpus import encoding_choices
-    from charlstm.text.sources import STDIN
     from charlstm.text.statistics import describe
 
     options = given_text_options()
@@ -219,8 +219,5 @@ def paths() -> None:
 
     With --json: {"runs", "cache", "state"}.
     """
-    from charlstm.paths import cache_dir, state_dir
-    from charlstm.runs.folder import runs_dir
-
     result: PathsResult = {"runs": str(runs_dir()), "cache": str(cache_dir()), "state": str(state_dir())}
     print_result(result, "\n".join(f"{name:<6} {path}" for name, path in result.items()))

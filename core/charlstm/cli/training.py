@@ -30,30 +30,33 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import print_note, print_remark, print_result, result_of, wants_json
 from charlstm.display import duration, percent, plural, shell_command, shell_word, table, visible
-from charlstm.errors import Advice, DivergedError, ExitCode, SettingsError, TextError
+from charlstm.errors import Advice, DivergedError, ExitCode, RunError, SettingsError, TextError
 from charlstm.fields import plain
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
+from charlstm.runs.control import unread_commands
+from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.index import located
+from charlstm.runs.notifications import end_words
 from charlstm.runs.queue_file import waiting_paths
 from charlstm.setting_fields import setting_fields
+from charlstm.system import prepare_for_torch
 from charlstm.text.reading import USUAL, TextOptions
-from charlstm.training.events import ESTIMATE
+from charlstm.training.ending import lower_rate
+from charlstm.training.events import ESTIMATE, Controlled, Event, Failed, Finished
 from charlstm.training.presets import DEFAULT, with_given
 from charlstm.training.presets import presets as known_presets
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
+from charlstm.training.torchrun import torchrun_rank
 
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
     from charlstm.model.file import ModelConfig
-    from charlstm.runs.folder import Run, RunSpec
     from charlstm.runs.launch import NewRun
     from charlstm.runs.start_models import StartModel
     from charlstm.text.corpus import Corpus, ValidationText
-    from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
-
 
 LONGER = 5
 """A run that has hardly read its text is offered so many times its minutes."""
@@ -157,7 +160,6 @@ def presets(
         print_result(names, "\n".join(f"{each['name']:<10} {each['about']}" for each in names))
         return
     from charlstm.runs.start_models import find_start, starts_from_model
-    from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
     prepare_for_torch()  # as a worker does
@@ -372,7 +374,6 @@ def resume(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.control import unread_commands
     from charlstm.runs.series import RunSeries
 
     _train_as_other_rank(detach)
@@ -394,8 +395,6 @@ def _train_as_other_rank(detach: bool) -> None:
 
     The other ranks neither read the text nor create a run.
     """
-    from charlstm.training.torchrun import torchrun_rank
-
     torchrun = torchrun_rank()
     if torchrun is None:
         return
@@ -403,6 +402,7 @@ def _train_as_other_rank(detach: bool) -> None:
         raise SettingsError("--detach cannot be used under torchrun: remove it")
     if torchrun.rank == 0:
         return
+
     from charlstm.runs import worker
 
     worker.train_as_other_rank(torchrun)
@@ -415,14 +415,9 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
     """Train in this process and show the events. Raises :class:`RunError` when the run fails or does not begin, and
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView, ring
-    from charlstm.errors import RunError
-    from charlstm.runs.notifications import end_words
     from charlstm.runs.series import RunSeries
     from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
-    from charlstm.training.ending import lower_rate
-    from charlstm.training.events import Controlled, Failed, Finished
-    from charlstm.training.torchrun import torchrun_rank
 
     print_remark(f"Run {run.name} in {run.path}")
     _print_waiting(run)
@@ -550,8 +545,6 @@ def _start_of(like: str, spec: RunSpec) -> str:
 def print_reading(corpus: Corpus, like: RunSpec | None) -> None:
     """Say what was joined in the text and left out of it, and if the run that the new one is to be ``like`` has read
     the same text in another way."""
-    from charlstm.runs.folder import text_names
-
     name, report = visible(corpus.name, keep=""), corpus.report
     if report.joined:
         print_remark(f"{name}: {report.joined}; --lines keep keeps them")
