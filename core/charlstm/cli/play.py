@@ -32,20 +32,18 @@ from charlstm.cli.options import (
     seed_option,
     snapshot_option,
 )
-from charlstm.cli.output import as_read, print_note, write_stdout
-from charlstm.display import described, plural, symbol, visible
+from charlstm.cli.output import as_read, print_note
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.export import save_as, target
 from charlstm.generation.rows import Step
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import load_session, to_bytes
+from charlstm.generation.session_file import load_session
 from charlstm.line import TerminalLine
 from charlstm.model.file import Model
 from charlstm.setting_fields import check_settings, setting, setting_fields
-from charlstm.storage import write_all
-from charlstm.user_files import STDOUT
 
 PROMPT = "> "
 
@@ -87,14 +85,7 @@ SETTINGS = {
 @sampler_options
 @snapshot_option
 @runs_dir_option
-def play(
-    model: str,
-    length: int,
-    until: str | None,
-    seed: int,
-    snapshot: int | None,
-    **sampler: Any,
-) -> None:
+def play(model: str, length: int, until: str | None, seed: int, snapshot: int | None, **sampler: Any) -> None:
     """Write together with MODEL line by line: you type a line, the model continues it.
 
     Reads and prints plain text, for a screen reader, a slow connection or a script. Lines can come from a pipe.
@@ -195,38 +186,12 @@ class Conversation(cmd.Cmd):
     def do_back(self, argument: str) -> None:
         """N: move the cursor N characters back. What is written there becomes another branch; so does /again."""
         session = self._current()
-        count = _whole(argument or "1", "/back")
-        if count > session.position:
-            raise GenerationError(f"/back can go back at most {session.position} characters, to the end of the prime")
-        self._move_to(session.position - count)
-
-    def do_forward(self, argument: str) -> None:
-        """N: move the cursor N characters forward, over text that is already written."""
-        session = self._current()
-        count, after = _whole(argument or "1", "/forward"), len(session) - session.position
-        if count > after:
-            raise GenerationError(f"/forward can go at most {after} characters, to the end of the text")
-        self._move_to(session.position + count)
-
-    def do_alternatives(self, argument: str) -> None:
-        """List the characters that may come next, with their probabilities."""
-        distribution = self._current().next_char_distribution()
-        for number, each in enumerate(distribution.alternatives, 1):
-            cut = "" if each.kept else "   cut"
-            click.echo(f"{number:>3}  {_symbol_and_name(each.char):<10} {each.probability:7.2%}{cut}")
-        print_note(
-            f"The sampler keeps {distribution.kept} of {distribution.total} characters; the entropy is "
-            f"{distribution.entropy:.2f} bits. /pick N takes one of the list."
-        )
-
-    def do_pick(self, argument: str) -> None:
-        """N: take the Nth of the /alternatives, and continue from there."""
-        session = self._current()
-        alternatives, number = session.peek(), _whole(argument, "/pick")
-        if not 1 <= number <= len(alternatives):
-            raise GenerationError(f"/pick takes a number from 1 to {len(alternatives)}, as listed by /alternatives")
-        step = session.choose(alternatives[number - 1].char)
-        self._continue(step.char)
+        most, count = session.position, argument or "1"
+        if not re.fullmatch("[0-9]{1,9}", count) or int(count) > most:
+            raise GenerationError(f"/back takes a whole number up to {most}, the characters since the prime")
+        session.rewind(most - int(count))
+        self._last_start = session.position
+        self._print_position()
 
     def do_text(self, argument: str) -> None:
         """Print the text from the beginning to the cursor."""
@@ -250,14 +215,10 @@ class Conversation(cmd.Cmd):
                 self._set(word, "")
 
     def do_save(self, argument: str) -> None:
-        """FILE: save the text (.txt, .md, .html) or the session with all branches (.json); - prints the session."""
+        """FILE: save the text (.txt, .md, .html) or the session with all branches (.json)."""
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html for text")
         session = self._current()
-        if argument == STDOUT:
-            content = to_bytes(session) + b"\n"
-            write_stdout(lambda file: write_all(file, content))
-            return
         path = target(Path(os.path.expanduser(argument)))
         try:
             save_as(session, path, overwrite=path in self._saved)
@@ -315,11 +276,6 @@ class Conversation(cmd.Cmd):
                 self._session.settings, self._session.seed = self._sampler, self._settings.seed
         value = getattr(self._settings if hasattr(self._settings, each.name) else self._sampler, each.name)
         print_note(f"{word} {each.write(value)}")
-
-    def _move_to(self, position: int) -> None:
-        self._current().rewind(position)
-        self._last_start = position
-        self._print_position()
 
     def _print_position(self) -> None:
         session = self._current()
@@ -386,17 +342,3 @@ def _typed_lines() -> Iterator[str]:
             print_note("")
             return
         yield line
-
-
-def _whole(argument: str, command: str) -> int:
-    """Parse a number of characters, or of an entry of a list."""
-    if not re.fullmatch("[0-9]{1,20}", argument):
-        raise GenerationError(f"{command} takes a whole number, not {argument[:40]!r}")
-    return int(argument)
-
-
-def _symbol_and_name(char: str) -> str:
-    """A character with its name, if the symbol alone does not show what it is."""
-    name = {" ": "space", "\n": "newline", "\t": "tab"}.get(char)
-    shown = symbol(char)
-    return f"{shown} {name or ('' if shown == char else described(char))}".rstrip()
