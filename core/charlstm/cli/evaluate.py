@@ -114,11 +114,7 @@ def _dynamic_options(command: _F) -> _F:
 )
 @_dynamic_options
 @model_and_text_options
-def eval_(
-    given: ModelAndText,
-    part: str | None,
-    strength: float | None,
-) -> None:
+def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None:
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
@@ -184,7 +180,6 @@ def eval_(
 @model_argument
 @text_argument
 @integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
-@click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
 @click.option(
     "--against",
@@ -199,7 +194,6 @@ def eval_(
 def score(
     given: ModelAndText,
     top: int,
-    per_line: bool,
     per_sentence: bool,
     others: tuple[str, ...],
     strength: float | None,
@@ -222,10 +216,8 @@ def score(
     expected). The first character is not predicted: its figures are null. With --dynamic also "strength". With
     --against: {"nearest", "chars", "unknown", "text", "models", "sentences"}.
     """
-    if per_line and per_sentence:
-        raise click.UsageError("Give --per-line or --per-sentence, not both")
     if others:
-        refuse_unused("--against", "top", "per_line", "dynamic")
+        refuse_unused("--against", "top", "dynamic")
         _score_against(given, others, per_sentence)
         return
     loaded = given.open_model()
@@ -243,10 +235,6 @@ def score(
         if strength is not None:
             result["strength"] = strength
         print_result(result)
-    elif per_line:
-        for line in _scored_lines(scores, lines):
-            bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
-            click.echo(f"{bits:>8}  {visible(line['text'])}")
     elif per_sentence:
         for sentence in _scored_sentences(scores, lines):
             one_line = visible(sentence["text"], keep="")
@@ -434,12 +422,8 @@ def _dynamic_result(
     model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: TerminalLine
 ) -> DynamicResult:
     loss = evaluate_dynamic(model, ids, spans, strength=strength, progress=bar.stage("learning from the text"))
-    return {
-        "strength": strength,
-        "loss": loss,
-        "bits_per_char": loss * BITS_PER_NAT,
-        "perplexity": math.exp(min(loss, 700)),
-    }
+    bits, perplexity = loss * BITS_PER_NAT, math.exp(min(loss, 700))
+    return DynamicResult(strength=strength, loss=loss, bits_per_char=bits, perplexity=perplexity)
 
 
 def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
@@ -463,15 +447,9 @@ def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[Sco
         which = slice(start, start + len(line))
         nats = scores.nats[which][counted[which]]
         loss = float(nats.mean(dtype="float64")) if len(nats) else None
-        lines.append(
-            {
-                "line": int(file_lines[start]),
-                "chars": len(nats),
-                "loss": loss,
-                "bits_per_char": None if loss is None else loss * BITS_PER_NAT,
-                "text": line.removesuffix("\n"),
-            }
-        )
+        bits, number = None if loss is None else loss * BITS_PER_NAT, int(file_lines[start])
+        text = line.removesuffix("\n")
+        lines.append(ScoredLine(line=number, chars=len(nats), loss=loss, bits_per_char=bits, text=text))
         start += len(line)
     return lines
 
@@ -592,13 +570,13 @@ def _copied_stretches(searched: Corpus, corpus: Corpus | None, matches: tuple[Ma
     places = np.array([match.where or 0 for match in matches])
     corpus_lines = [0] * len(matches) if corpus is None else line_numbers(corpus, places).tolist()
     return [
-        {
-            "start": match.start,
-            "length": match.length,
-            "line": line,
-            "corpus_start": match.where,
-            "corpus_line": None if match.where is None else corpus_line,
-            "text": searched.text(match.start, match.stop),
-        }
+        result_of(
+            CopiedStretch,
+            match,
+            line=line,
+            corpus_start=match.where,
+            corpus_line=None if match.where is None else corpus_line,
+            text=searched.text(match.start, match.stop),
+        )
         for match, line, corpus_line in zip(matches, lines, corpus_lines, strict=True)
     ]

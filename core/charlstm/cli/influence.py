@@ -23,7 +23,7 @@ from charlstm.cli.options import (
     refuse_unused,
     text_argument,
 )
-from charlstm.cli.output import paragraph, print_result
+from charlstm.cli.output import paragraph, print_result, result_of
 from charlstm.display import percent, plural, quoted, table, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
@@ -64,16 +64,9 @@ SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
 
 
-def _checked_string(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value == "":
-        raise click.BadParameter("it takes at least one character")
-    return value
-
-
 find_option = click.option(
     "--find",
     metavar="STRING",
-    callback=_checked_string,
     help="Explain the last character of STRING, where it stands last in TEXT; \\n is a newline.",
 )
 
@@ -100,13 +93,7 @@ find_option = click.option(
     "--back", minimum=1, maximum=MOST_BACK, default=100, help="How many characters before it to hide in turn."
 )
 @model_and_text_options
-def influence(
-    given: ModelAndText,
-    at: int | None,
-    find: str | None,
-    rank: bool,
-    back: int,
-) -> None:
+def influence(given: ModelAndText, at: int | None, find: str | None, rank: bool, back: int) -> None:
     """Show which earlier characters of TEXT make MODEL expect, or not expect, one character.
 
     Each earlier character is hidden in turn. A positive change means that hiding it makes the character less likely:
@@ -165,11 +152,7 @@ def influence(
     help="How many characters of TEXT to predict for each figure.",
 )
 @model_and_text_options
-def context(
-    given: ModelAndText,
-    at: int | None,
-    places: int,
-) -> None:
+def context(given: ModelAndText, at: int | None, places: int) -> None:
     """Measure how many characters of context MODEL uses on TEXT.
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
@@ -189,11 +172,10 @@ def context(
     with TerminalLine() as bar:
         found = measure_context(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)
-    rows: list[ContextRow] = [
-        {"context": length, "loss": loss, "shuffled": shuffled, "error": error, "enough": enough}
-        for length, loss, shuffled, error, enough in zip(
-            found.lengths, found.losses, found.shuffled, found.errors or none, found.enough or none, strict=True
-        )
+    figures = (found.lengths, found.losses, found.shuffled, found.errors or none, found.enough or none)
+    rows = [
+        ContextRow(context=length, loss=loss, shuffled=shuffled, error=error, enough=enough)
+        for length, loss, shuffled, error, enough in zip(*figures, strict=True)
     ]
     titles = ["characters kept", "loss", "±", "others shuffled"]
     shown = [
@@ -282,15 +264,15 @@ def _print_ranked(found: list[Influence], text: str, count: int) -> None:
     """The places, first the one where a character more than :data:`FAR` before counts most."""
     far = [(each, int(np.argmax(each.changes[:-FAR]))) for each in found if len(each.changes) > FAR]
     far.sort(key=lambda pair: -float(pair[0].changes[pair[1]]))
-    rows: list[RankedPlaceRow] = [
-        {
-            "position": each.position,
-            "loss": each.loss,
-            "nats": each.loss,
-            "back": each.position - each.start - n,
-            "char": text[each.start + n],
-            "change": float(each.changes[n]),
-        }
+    rows = [
+        result_of(
+            RankedPlaceRow,
+            each,
+            nats=each.loss,
+            back=each.position - each.start - n,
+            char=text[each.start + n],
+            change=float(each.changes[n]),
+        )
         for each, n in far
     ]
     width = max(10, terminal_width() - 49)

@@ -36,8 +36,6 @@ def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...]) -> None:
     """
     found = find_run(run)
     adds, removes = parsed_tags(tags), parsed_tags(removed)
-    if both := [each for each in adds if each in removes]:
-        raise click.UsageError(f"{both[0]} is to be added and removed: give it once")
 
     def changed(now: Notes) -> Notes:
         return replace(now, tags=(*(each for each in now.tags if each not in removes), *adds))

@@ -212,14 +212,6 @@ def runs(
         found.reverse()
     found.sort(key=lambda each: sort == "best" and each.status.best_val is None)  # which are last in both orders
     found = found[:limit]
-    if wants_json():
-        print_result([each.row for each in found])
-        return
-    if not found:
-        place = folder.runs_dir(given_runs_dir())
-        start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
-        print_note(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
-        return
     texts = iter(folder.text_names([each.spec for each in found if each.spec is not None]))
     rows = [each.cells("" if each.spec is None else next(texts)) for each in found]
     titles = ["RUN", "STATE", "TEXT", "START", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
@@ -228,10 +220,14 @@ def runs(
         if not any(row[which] for row in rows):
             titles.pop(which)
             rows = [row[:which] + row[which + 1 :] for row in rows]
-    for line in table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE")):
-        click.echo(line)
+    lines = table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE"))
+    print_result([each.row for each in found], "\n".join(lines) if found else None)
+    if not found:
+        place = folder.runs_dir(given_runs_dir())
+        start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
+        print_remark(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
     if any(each.status.best_val is not None and not each.status.best_whole for each in found):
-        print_note("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
+        print_remark("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
     _explain_mark([each.status for each in found])
 
 
@@ -264,12 +260,7 @@ def _notes(run: Run) -> Notes:
     help="What the chart is drawn over.  [default: step]",
 )
 @common_options
-def compare(
-    runs: tuple[str, ...],
-    csv_file: str | None,
-    svg_file: str | None,
-    axis: Axis | None,
-) -> None:
+def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, axis: Axis | None) -> None:
     """Compare runs: results, and what differs in text, settings and what was changed on the way.
 
     With --json: {"runs", "differences"}; a difference has one value for each run.
@@ -282,9 +273,6 @@ def compare(
     check_output_file(csv_file, ".csv")
     check_output_file(svg_file, ".svg")
     found = [find_run(name) for name in runs]
-    places = [run.path.resolve() for run in found]
-    if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:
-        raise click.UsageError(f"{twice[0]} is named more than once: name each run once")
     compared = [comparison.read_run(run) for run in found]
     if csv_file is not None:
         write_text(csv_file, comparison.comparison_csv(compared))

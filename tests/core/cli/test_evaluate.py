@@ -90,15 +90,14 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
     assert "count in no mean" in err
 
 
-def test_score_per_line_prints_bits_of_each_line(cli: Cli, tmp_path: Path) -> None:
+def test_score_gives_the_bits_of_each_line(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "lines.txt"
     text.write_text(f"\n{LINE}zzz xxx\n{LINE}", encoding="utf-8")
-    (first, *_), *rows = [line.split(None, 1) for line in cli("score", "fox", str(text), "--per-line")[0].splitlines()]
-    assert [row[1] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
-    assert float(rows[1][0]) > float(rows[0][0])
-    assert first == "–", "the first character is not predicted"
+    first, *rows = cli.json("score", "fox", str(text))["lines"]
+    assert [row["text"] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
+    assert rows[1]["bits_per_char"] > rows[0]["bits_per_char"]
     unknown = {"loss": None, "bits_per_char": None}
-    assert cli.json("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "text": "", **unknown}
+    assert first == {"line": 1, "chars": 0, "text": "", **unknown}, "the first character is not predicted"
 
 
 def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Path) -> None:
