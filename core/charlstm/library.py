@@ -45,13 +45,6 @@ if TYPE_CHECKING:
 
 Part = Literal["validation", "test", "train", "all"]
 
-_MOST_BACK = 100_000
-"""Hidden characters before one: their number takes quadratic time."""
-
-_MOST_PLACES = 1_000_000
-
-_CORPUS = "a Corpus, such as charlstm.open_corpus gives"
-
 
 def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Path | None = None) -> Model:
     """Load a model by its file, by the name or folder of a run, or ``"demo"``, which is included.
@@ -331,7 +324,7 @@ def evaluate(
     from charlstm.engine.evaluation import evaluate as evaluate_spans  # torch takes seconds to import
     from charlstm.engine.network import CharLSTM
 
-    arguments.instance("corpus", corpus, Corpus, _CORPUS, error=TextError)
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
     arguments.one_of("part", part, get_args(Part), error=TextError)
     if split is not None:
         arguments.one_of("split", split, get_args(SplitMode), error=TextError)
@@ -440,12 +433,12 @@ def influence(model: GivenModel, text: str, at: int, *, back: int = 100) -> Infl
         For each earlier character, how much the loss of the one at ``at`` rises, in nats, when it is hidden.
 
     Raises:
-        GenerationError: there is no predicted character at ``at``, or ``back`` is not from 0 to 100,000.
+        GenerationError: there is no predicted character at ``at``, or ``back`` is below 0.
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.influence import influence
 
-    at, back = arguments.number("at", at), arguments.number("back", back, 0, _MOST_BACK)
+    at, back = arguments.number("at", at), arguments.number("back", back, 0)
     return influence(given_model(model), text, at, back=back)
 
 
@@ -469,13 +462,13 @@ def context(
         The losses by length, the context that the model uses (``used``) and its margin of error (``used_range``).
 
     Raises:
-        GenerationError: the text is shorter than the longest context, or ``places`` is not from 1 to 1,000,000.
+        GenerationError: the text is shorter than the longest context, or ``places`` is below 1.
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.context import context
 
     at = None if at is None else arguments.number("at", at, 0)
-    places = arguments.number("places", places, 1, _MOST_PLACES)
+    places = arguments.number("places", places, 1)
     max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1)
     return context(given_model(model), text if at is not None else text[:max_chars], at=at, places=places)
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from charlstm import paths
 from charlstm.cli.json_schemas import DoctorResult
@@ -96,7 +97,7 @@ def _terminal(problems: list[str]) -> dict[str, str]:
     encoding = sys.stdout.encoding or "unknown"
     found = {
         "type": os.environ.get("TERM", "unknown"),
-        "colours": _colours(),
+        "colours": Console().color_system or "none",
         "size": f"{size.columns} × {size.lines}",
         "encoding": encoding,
         "remote": "over ssh" if os.environ.get("SSH_CONNECTION") else "local",
@@ -108,14 +109,6 @@ def _terminal(problems: list[str]) -> dict[str, str]:
     if os.environ.get("TERM") == "dumb":
         problems.append("TERM is dumb: the app needs a terminal that can move its cursor")
     return found
-
-
-def _colours() -> str:
-    if os.environ.get("NO_COLOR"):
-        return "none, because NO_COLOR is set"
-    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
-        return "16 million"
-    return "256" if "256" in os.environ.get("TERM", "") else "16"
 
 
 def _training(problems: list[str]) -> dict[str, str]:

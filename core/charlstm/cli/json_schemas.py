@@ -769,20 +769,18 @@ class ConfigPath(TypedDict):
 
 
 class ConfigValues(TypedDict):
-    """Every entry of the configuration with the value that is used, from ``config show``."""
+    """Every entry of the configuration with the value that is used, from ``config show``. ``config init`` writes what
+    each is."""
 
     theme: str
-    """Empty: the one chosen last, else by the terminal's background."""
     loss_unit: Literal["nats", "bits"]
     start_folder: str
     preset: str
     colouring: Literal["surprise", "rank", "entropy", "off"]
     speed: float
-    """Characters a second."""
     mouse: bool
     notify: Literal["both", "bell", "desktop", "off"]
     on_end: list[str]
-    """A program and its arguments; empty for none."""
     keys: dict[str, list[str]]
     """Keys by the id of an action."""
     texts: dict[str, dict[str, str]]

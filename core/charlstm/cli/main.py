@@ -95,8 +95,11 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     OSError: "system",
     KeyboardInterrupt: "interrupted",
     click.Abort: "interrupted",
+    click.ClickException: "other",
+    CharLSTMError: "other",
 }
-"""The kinds of errors; the first class that fits counts."""
+"""The kinds of errors that are told in a sentence; the first class that fits counts. Any other error, but a lack of
+memory, is a mistake in the program."""
 
 _CODES: dict[ErrorKind, int] = {
     "usage": ExitCode.WRONG_USAGE,
@@ -105,9 +108,6 @@ _CODES: dict[ErrorKind, int] = {
     "interrupted": ExitCode.INTERRUPTED,
 }
 """The exit codes of kinds of errors; of the others it is that of a failure."""
-
-_EXPECTED = (click.ClickException, click.Abort, CharLSTMError, OSError, KeyboardInterrupt)
-"""Errors that are told in a sentence, besides a lack of memory. Any other one is a mistake in the program."""
 
 
 class _LazyGroup(QuietPipes, click.Group):
@@ -183,7 +183,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (PipeClosedError, BrokenPipeError):
         return PIPE_CLOSED
     except (Exception, KeyboardInterrupt) as error:
-        if not isinstance(error, _EXPECTED) and not is_out_of_memory(error):
+        if not isinstance(error, tuple(_KINDS)) and not is_out_of_memory(error):
             raise
         as_json = "--json" in itertools.takewhile(lambda word: word != "--", words)
         command = " ".join(["charlstm", *(word for word in words[:1] if word in _COMMANDS)])
@@ -244,17 +244,14 @@ def _advised_command(advice: Advice) -> str:
     match advice.action:
         case "train":
             return "`charlstm train TEXT`"
-        case "resume":
-            option = f" --{advice.setting.replace('_', '-')} …" if advice.setting else ""
-            return f"`{shell_command('resume', advice.target)}{option}`"
         case "stop":
             return f"`{shell_command('control', advice.target, 'stop')}`"
-        case "fetch" | "watch" | "import" | "generate":
-            return f"`{shell_command(advice.action, advice.target)}`"
         case "use_folder":
             return f"such as {shell_word(advice.target)}"
         case "choose_runs_dir":
             return "`--runs-dir FOLDER`"
+    option = f" --{advice.setting.replace('_', '-')} …" if advice.setting else ""
+    return f"`{shell_command(advice.action, advice.target)}{option}`"
 
 
 if __name__ == "__main__":

@@ -154,14 +154,7 @@ def import_(file: Path, out: str | None, force: bool) -> None:
 @_force_option
 @snapshot_option
 @common_options
-def export(
-    model: str,
-    file: str | None,
-    kind: str | None,
-    out: str | None,
-    force: bool,
-    snapshot: int | None,
-) -> None:
+def export(model: str, file: str | None, kind: str | None, out: str | None, force: bool, snapshot: int | None) -> None:
     """Write MODEL to FILE, which other programs can read: name.net, name.onnx or folder/. Prints its path.
 
     script (.net): the dictionary that the reference script reads with torch.load and load_state_dict.
@@ -192,7 +185,9 @@ def export(
     else:
         _check_target(out, force=force)
         if Path(out).suffix == ".safetensors":
-            raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]}")
+            raise click.UsageError(
+                f"{out} is the name of a model of this program: use {_SUFFIXES[kind]} for the export"
+            )
         if kind == "script":
             from charlstm.engine.script_format import checkpoint_writer as writer
         else:

@@ -373,10 +373,7 @@ def load_corpus(sources: Sequence[str], options: TextOptions, validation: Sequen
         corpus = open_corpus(list(sources), options, validation=list(validation) or None, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)
-        entries = "1 file or folder" if count == 1 else f"{count:,} files or folders"
-        print_note(
-            f"{entries} of {corpus.name} could not be read and {'is' if count == 1 else 'are'} left out: {names}"
-        )
+        print_note(f"Left out of {corpus.name}, since they could not be read, {count:,} files or folders: {names}")
     return corpus
 
 

@@ -16,7 +16,7 @@ from charlstm.cli.options import (
     refuse_all_but,
     runs_argument,
 )
-from charlstm.cli.output import print_note, print_remark, print_result, result_of, wants_json
+from charlstm.cli.output import print_remark, print_result, result_of, wants_json
 from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
 from charlstm.display import duration, shell_command, table
@@ -93,16 +93,13 @@ def list_() -> None:
     continue_queue()
 
     found = read_queue()
-    if wants_json():
-        print_result([_row(each) for each in found])
-    elif not found:
-        print_note("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
-    else:
-        cells = (
-            (str(each.place or ""), each.run.name, state_words(each.status), *_times(each), each.why) for each in found
-        )
-        for line in table(("PLACE", "RUN", "STATE", "BEGINS IN", "DONE IN", ""), cells, right=("BEGINS IN", "DONE IN")):
-            click.echo(line)
+    cells = [
+        (str(each.place or ""), each.run.name, state_words(each.status), *_times(each), each.why) for each in found
+    ]
+    lines = table(("PLACE", "RUN", "STATE", "BEGINS IN", "DONE IN", ""), cells, right=("BEGINS IN", "DONE IN"))
+    print_result([_row(each) for each in found], "\n".join(lines) if found else None)
+    if not found:
+        print_remark("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
 
 
 def _times(each: QueuedRun) -> tuple[str, str]:

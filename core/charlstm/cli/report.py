@@ -68,13 +68,7 @@ SAMPLES = 6
 )
 @find_option
 @model_and_text_options
-def report(
-    given: ModelAndText,
-    out: str,
-    primes: tuple[str, ...],
-    feature: str | None,
-    find: str | None,
-) -> None:
+def report(given: ModelAndText, out: str, primes: tuple[str, ...], feature: str | None, find: str | None) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
     Cells are named on 50,000 characters from all over TEXT and the context is measured at places all over it, as by

@@ -229,12 +229,12 @@ def _result(found: Sweep, results: Sequence[Trial], now: Standing) -> SweepResul
             {
                 "name": run.name,
                 "path": str(run.path),
-                "settings": spec.trials[number],
+                "settings": settings,
                 "state": run.status().state,
                 "step": trial.step,
                 "best_loss": trial.best if math.isfinite(trial.best) else None,
             }
-            for number, (run, trial) in enumerate(zip(found.runs(), results, strict=True))
+            for run, settings, trial in zip(found.runs(), spec.trials, results, strict=True)
         ],
         "best": found.run(best).name,
         "preset": preset_table(name, (own.base if own else "") or spec.preset, changes),

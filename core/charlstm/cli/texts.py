@@ -20,7 +20,7 @@ from charlstm.cli.options import (
     text_argument,
     text_options,
 )
-from charlstm.cli.output import format_size, print_note, print_result, wants_json
+from charlstm.cli.output import format_size, print_note, print_remark, print_result, result_of, wants_json
 from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, described, plural, shell_command, symbol, visible
 from charlstm.errors import TextError
@@ -55,14 +55,13 @@ def corpora() -> None:
     fetched = [each for each in configured_catalogue().values() if each.is_here]
     rows += [{"name": each.name, "bytes": each.path.stat().st_size, "about": each.about} for each in fetched]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
-    if wants_json():
-        print_result(rows)
-        return
-    width = max((len(str(row["name"])) for row in rows), default=0)
+    width = max((len(row["name"]) for row in rows), default=0)
+    lines = []
     for row in rows:
         size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row.get('chars') or 0:,} characters"
-        click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
-    print_note("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
+        lines.append(f"{visible(row['name'], keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
+    print_result(rows, "\n".join(lines))
+    print_remark("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
 
 
 @click.command(
@@ -97,16 +96,14 @@ def fetch(names: tuple[str, ...]) -> None:
         print_note(f"Next: {shell_command('train', names[-1])}")
         return
     texts = [known[name] for name in dict.fromkeys(names)] or list(known.values())
-    if wants_json():
-        rows = [{**plain(text), "path": str(text.path) if text.is_here else None} for text in texts]
-        print_result(cast(list[RemoteRow], rows))
-        return
-    width = max(len(text.name) for text in texts)
+    width, lines = max(len(text.name) for text in texts), list[str]()
     for licence, group in itertools.groupby(texts, lambda text: text.licence):
-        click.echo(f"Licence: {licence}" if licence else "From your configuration")
+        lines.append(f"Licence: {licence}" if licence else "From your configuration")
         for text in group:
-            click.echo(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
-    print_note("`charlstm fetch NAME` fetches one. ✓: it is here.")
+            lines.append(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
+    rows = [result_of(RemoteRow, text, path=str(text.path) if text.is_here else None) for text in texts]
+    print_result(rows, "\n".join(lines))
+    print_remark("`charlstm fetch NAME` fetches one. ✓: it is here.")
 
 
 @click.command()

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,7 +31,6 @@ from charlstm.cli.options import (
 from charlstm.cli.output import print_note, print_remark, print_result, result_of, wants_json
 from charlstm.display import duration, percent, plural, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, DivergedError, ExitCode, RunError, SettingsError, TextError
-from charlstm.fields import plain
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
 from charlstm.runs.control import unread_commands
@@ -84,10 +83,7 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
             raise SettingsError(f"--set takes KEY=VALUE, not {assignment!r}")
         name = name.strip().replace("-", "_")
         changes[name] = parse_setting(name, value)
-    for name, text in options.items():
-        if text is not None:
-            changes[name] = parse_setting(name, text)
-    return changes
+    return changes | {name: parse_setting(name, text) for name, text in options.items() if text is not None}
 
 
 class PresetChoice(click.Choice[str]):
@@ -186,9 +182,9 @@ def presets(
         known = symbols if begins_with is None else begins_with.symbols
         measured = _measured_speed(split, chars, known)
         estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=slowdown)
-        figures = {**plain(estimated), "slowdown": round(slowdown, 2), "crowded": measured.crowded}
-        row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
-        rows.append(cast(PresetEstimate, row))
+        asked = {"name": each.name, "about": each.about, "settings": settings.to_dict()}
+        busy = {"slowdown": round(slowdown, 2), "crowded": measured.crowded}
+        rows.append(result_of(PresetEstimate, estimated, **asked, **busy))
         cells.append(
             (
                 each.name,
@@ -202,14 +198,10 @@ def presets(
                 each.about,
             )
         )
-    if wants_json():
-        print_result(rows)
-        return
     titles = ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", "")
-    for line in table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S")):
-        click.echo(line)
-    if busy := slowdown_words(slowdown, "will be"):
-        print_note(busy)
+    print_result(rows, "\n".join(table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"))))
+    if slower := slowdown_words(slowdown, "will be"):
+        print_remark(slower)
 
 
 def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
@@ -358,13 +350,7 @@ def train(
 @settings_option
 @shortcuts
 @common_options
-def resume(
-    run: str,
-    detach: bool,
-    plain: bool,
-    assignments: tuple[str, ...],
-    **given: str | None,
-) -> None:
+def resume(run: str, detach: bool, plain: bool, assignments: tuple[str, ...], **given: str | None) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been stopped.
 
     A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Its other limits
