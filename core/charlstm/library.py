@@ -188,14 +188,9 @@ def generate_many(
     Returns:
         ``samples`` texts, without the prime.
     """
+    recipe = Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps)
     return _generate.generate_many(
-        given_model(model),
-        prime,
-        length,
-        Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps),
-        samples=samples,
-        stop=stop,
-        threads=threads,
+        given_model(model), prime, length, recipe, samples=samples, stop=stop, threads=threads
     )
 
 
@@ -342,13 +337,9 @@ def evaluate(
         network, vocabulary = CharLSTM.from_model(model), model.vocabulary
         settings = Settings.of_model(model.info)
     ids, _ = corpus.encoded_for(vocabulary)
-    spans = part_spans(
-        corpus,
-        part,
-        settings.val_fraction if val_fraction is None else val_fraction,
-        split or settings.split,
-        settings.test_fraction if test_fraction is None else test_fraction,
-    )
+    held_out = settings.val_fraction if val_fraction is None else val_fraction
+    test = settings.test_fraction if test_fraction is None else test_fraction
+    spans = part_spans(corpus, part, held_out, split or settings.split, test)
     found = evaluate_spans(network, ids, corpus.reading_spans(spans), max_chars, progress=progress)
     if not found.chars:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")

@@ -25,14 +25,7 @@ config_option = click.option(
 )
 
 
-class _OrderedGroup(click.Group):
-    """A group that lists its commands in the order in which they are defined."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_OrderedGroup, invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @click.pass_context
 def config(context: click.Context) -> None:
     """Show, create or check the configuration of the app, a TOML file that the program never changes."""

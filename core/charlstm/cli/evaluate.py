@@ -128,20 +128,18 @@ def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
     1, that the model was trained on, `read_by` the model from which its run started, if that one has read it.
     """
+    if not given.text and (given.encoding is not None or given.max_chars is not None):
+        raise click.UsageError(
+            "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
+        )
     loaded = given.open_model()
-    spans, part_name = None, ""
     if given.text:
-        corpus = given.open_text(loaded)
-        if part is not None:
-            spans = _spans_of(part, corpus, Settings.of_model(loaded.info), visible(corpus.name, keep=""))
+        corpus, settings = given.open_text(loaded), Settings.of_model(loaded.info)
+        spans = None if part is None else _spans_of(part, corpus, settings, visible(corpus.name, keep=""))
     else:
-        corpus, spans = _own_text(given.model, loaded, part or "validation")
-        if given.encoding is not None or given.max_chars is not None:
-            raise click.UsageError(
-                "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
-            )
-    if part is not None or not given.text:
-        part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
+        part = part or "validation"
+        corpus, spans = _own_text(given.model, loaded, part)
+    part_name = "" if part is None else f" of {_name_of_part(corpus, part)} of {visible(corpus.name, keep='')}"
     ids, _ = corpus.encoded_for(loaded.vocabulary)
     share, by = _what_was_read(loaded, corpus, spans, part or "validation")
     read = spans or [(0, corpus.chars)]
@@ -293,7 +291,9 @@ def novelty(
         if corpus is None or model.info.get("lineage"):
             known, read_as = model.passages, model.text_options
     own = read_as if corpus is None else corpus.options
-    searched_text = load_corpus(text, dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False))
+    with usage_errors():
+        options = dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False)
+    searched_text = load_corpus(text, options)
     searched = searched_text.text()
     report, name = None, f"what {run} has read"
     if corpus is not None:
@@ -555,7 +555,7 @@ def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], 
     if top and not places:
         click.echo(f"nothing is surprising: no character needs {least:.1f} bits or more")
     elif top:
-        click.echo(f"most surprising; of characters within {APART} of each other only one")
+        click.echo(f"most surprising; characters below {least:.1f} bits are left out")
     for place in places:
         line = file_lines[place.position]
         before, after = (visible(part, keep="") for part in (place.before, place.after))

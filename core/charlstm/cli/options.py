@@ -26,7 +26,6 @@ from charlstm.runs.names import check_name, composed
 from charlstm.runs.playable import is_untrained
 from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.text.builtin import builtins
-from charlstm.text.encoding import check_encoding
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.text.remote import configured_catalogue
 from charlstm.training.settings import about, setting_names, values
@@ -157,17 +156,7 @@ json_option = click.option(
 _TEXT = setting_fields(TextOptions)
 
 
-def _checked_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
-    with usage_errors():
-        return None if name is None else check_encoding(name)
-
-
-encoding_option = click.option(
-    "--encoding",
-    metavar="NAME",
-    callback=_checked_encoding,
-    help=_TEXT["encoding"].help,
-)
+encoding_option = setting_option(_TEXT["encoding"])
 max_chars_option = integer_option("--max-chars", minimum=1, help=_TEXT["max_chars"].help)
 settings_option = click.option(
     "--set",
@@ -207,8 +196,8 @@ def common_options(command: F) -> F:
 
 def given_runs_dir() -> Path | None:
     """The folder of --runs-dir; None for the usual one."""
-    context = click.get_current_context(silent=True)
-    return None if context is None else context.meta.get(RUNS_DIR)
+    folder_of_runs: Path | None = click.get_current_context().meta.get(RUNS_DIR)
+    return folder_of_runs
 
 
 clamp_option = click.option(
@@ -292,7 +281,9 @@ class ModelAndText:
         return found.text, found.words
 
     def _open(self, model: Model, max_chars: int | None) -> Corpus:
-        return load_corpus(self.text, model.text_options.for_another_text(self.encoding, max_chars))
+        with usage_errors():
+            options = model.text_options.for_another_text(self.encoding, max_chars)
+        return load_corpus(self.text, options)
 
 
 def model_and_text_options(command: F) -> F:

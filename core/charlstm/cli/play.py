@@ -43,7 +43,7 @@ from charlstm.generation.session import Session
 from charlstm.generation.session_file import load_session
 from charlstm.line import TerminalLine
 from charlstm.model.file import Model
-from charlstm.setting_fields import check_settings, setting, setting_fields
+from charlstm.setting_fields import setting, setting_fields
 
 PROMPT = "> "
 
@@ -60,9 +60,6 @@ class PlaySettings:
     length: int = setting(200, "most characters to generate at a time", low=1, high=MOST_CHARS)
     until: Until | None = setting(None, "stop earlier, after the line or the paragraph")
     seed: int = setting(0, "the same seed gives the same text", low=-(2**63), high=2**64 - 1)
-
-    def __post_init__(self) -> None:
-        check_settings(self, GenerationError)
 
 
 SETTINGS = {

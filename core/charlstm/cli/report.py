@@ -132,23 +132,20 @@ def report(given: ModelAndText, out: str, primes: tuple[str, ...], feature: str 
 def _model_facts(model: Model) -> list[tuple[str, str]]:
     """Names and values of what is known of a model."""
     info, config = model.info, model.config
-    loss = info.get("val_loss")
-    return [
+    facts = [
         ("network", f"{config.num_layers} × {config.hidden_size}, {plural(config.vocab_size, 'symbol')}"),
         ("parameters", f"{config.parameters:,}"),
-        *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
-        *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
-        *([(f"validation loss, {_measured_on(model)}", _loss_words(loss))] if isinstance(loss, float) else []),
     ]
-
-
-def _measured_on(model: Model) -> str:
-    return "estimated on slices" if model.info.get("val_whole") is False else "on all held-out text"
-
-
-def _loss_words(loss: float) -> str:
-    bits = loss / math.log(2)
-    return f"{loss:.4f} nats or {bits:.4f} bits per character, a perplexity of {math.exp(min(loss, 700)):.2f}"
+    if info.get("corpus"):
+        facts.append(("trained on", str(info["corpus"])))
+    if isinstance(info.get("step"), int):
+        facts.append(("training steps", f"{info['step']:,}"))
+    if isinstance(loss := info.get("val_loss"), float):
+        measured = "estimated on slices" if info.get("val_whole") is False else "on all held-out text"
+        bits, perplexity = loss / math.log(2), math.exp(min(loss, 700))
+        words = f"{loss:.4f} nats or {bits:.4f} bits per character, a perplexity of {perplexity:.2f}"
+        facts.append((f"validation loss, {measured}", words))
+    return facts
 
 
 def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, str]]:
@@ -156,12 +153,8 @@ def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, s
     saved, last = model.info.get("step"), max((int(curve.x[-1]) for curve in curves if len(curve.x)), default=0)
     if not isinstance(saved, int) or last <= saved:
         return []
-    return [
-        (
-            "two steps",
-            f"the model is that of step {saved:,}; its run went on to step {last:,}, where curves and samples end",
-        )
-    ]
+    words = f"the model is that of step {saved:,}; its run went on to step {last:,}, where curves and samples end"
+    return [("two steps", words)]
 
 
 def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:

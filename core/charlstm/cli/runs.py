@@ -465,11 +465,10 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
     Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
     """
     tail = EventTail(run.events_path)
-    line = TerminalLine()
     began = time.monotonic()
     at: int | None = None  # the step at which the run logged the command
     saved = False
-    try:
+    with TerminalLine() as line:
         while True:
             status = run.status()  # read before the events, so that the last of them are not missed
             for event in tail.read():
@@ -496,8 +495,6 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
                 )
             line.draw(None, f"waiting for {run.name} to carry out {sent.command}, {duration(waited)}")
             time.sleep(WATCH_INTERVAL)
-    finally:
-        line.clear()
 
 
 @click.command()
