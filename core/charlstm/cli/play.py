@@ -204,7 +204,7 @@ class Conversation(cmd.Cmd):
             print_note("Type the beginning of a text")
 
     def do_settings(self, argument: str) -> None:
-        """Show all settings. /temperature 0.7, /top-k 5, /min-p off, /length 100 and the like change them."""
+        """Show all settings. /temperature 0.7, /top-k 5, /min-p off, /until line and the like change them."""
         if self._sampler.kind == "reference":
             print_note("sampler reference")
         for word in SETTINGS:
