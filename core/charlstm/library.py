@@ -45,13 +45,6 @@ if TYPE_CHECKING:
 
 Part = Literal["validation", "test", "train", "all"]
 
-_MOST_BACK = 100_000
-"""Hidden characters before one: their number takes quadratic time."""
-
-_MOST_PLACES = 1_000_000
-
-_CORPUS = "a Corpus, such as charlstm.open_corpus gives"
-
 
 def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Path | None = None) -> Model:
     """Load a model by its file, by the name or folder of a run, or ``"demo"``, which is included.
@@ -195,14 +188,9 @@ def generate_many(
     Returns:
         ``samples`` texts, without the prime.
     """
+    recipe = Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps)
     return _generate.generate_many(
-        given_model(model),
-        prime,
-        length,
-        Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps),
-        samples=samples,
-        stop=stop,
-        threads=threads,
+        given_model(model), prime, length, recipe, samples=samples, stop=stop, threads=threads
     )
 
 
@@ -331,7 +319,7 @@ def evaluate(
     from charlstm.engine.evaluation import evaluate as evaluate_spans  # torch takes seconds to import
     from charlstm.engine.network import CharLSTM
 
-    arguments.instance("corpus", corpus, Corpus, _CORPUS, error=TextError)
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
     arguments.one_of("part", part, get_args(Part), error=TextError)
     if split is not None:
         arguments.one_of("split", split, get_args(SplitMode), error=TextError)
@@ -349,13 +337,9 @@ def evaluate(
         network, vocabulary = CharLSTM.from_model(model), model.vocabulary
         settings = Settings.of_model(model.info)
     ids, _ = corpus.encoded_for(vocabulary)
-    spans = part_spans(
-        corpus,
-        part,
-        settings.val_fraction if val_fraction is None else val_fraction,
-        split or settings.split,
-        settings.test_fraction if test_fraction is None else test_fraction,
-    )
+    held_out = settings.val_fraction if val_fraction is None else val_fraction
+    test = settings.test_fraction if test_fraction is None else test_fraction
+    spans = part_spans(corpus, part, held_out, split or settings.split, test)
     found = evaluate_spans(network, ids, corpus.reading_spans(spans), max_chars, progress=progress)
     if not found.chars:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
@@ -440,12 +424,12 @@ def influence(model: GivenModel, text: str, at: int, *, back: int = 100) -> Infl
         For each earlier character, how much the loss of the one at ``at`` rises, in nats, when it is hidden.
 
     Raises:
-        GenerationError: there is no predicted character at ``at``, or ``back`` is not from 0 to 100,000.
+        GenerationError: there is no predicted character at ``at``, or ``back`` is below 0.
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.influence import influence
 
-    at, back = arguments.number("at", at), arguments.number("back", back, 0, _MOST_BACK)
+    at, back = arguments.number("at", at), arguments.number("back", back, 0)
     return influence(given_model(model), text, at, back=back)
 
 
@@ -469,13 +453,13 @@ def context(
         The losses by length, the context that the model uses (``used``) and its margin of error (``used_range``).
 
     Raises:
-        GenerationError: the text is shorter than the longest context, or ``places`` is not from 1 to 1,000,000.
+        GenerationError: the text is shorter than the longest context, or ``places`` is below 1.
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.context import context
 
     at = None if at is None else arguments.number("at", at, 0)
-    places = arguments.number("places", places, 1, _MOST_PLACES)
+    places = arguments.number("places", places, 1)
     max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1)
     return context(given_model(model), text if at is not None else text[:max_chars], at=at, places=places)
 

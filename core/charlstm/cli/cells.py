@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,26 +15,37 @@ from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
     examples,
+    given_runs_dir,
     integer_option,
     model_and_text_options,
     model_argument,
+    models_of_run,
     optional_text_argument,
     refuse_unused,
     usage_errors,
 )
-from charlstm.cli.output import paragraph, print_result, result_of
+from charlstm.cli.output import paragraph, print_result, result_of, wants_json
 from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
+from charlstm.insight.activations import activations
+from charlstm.insight.cells import (
+    FEWEST_SPANS,
+    LEVEL_LIMITS,
+    NamedCell,
+    Probe,
+    levels,
+    mean_and_deviation,
+    name_cells,
+    probe,
+    sample_cells,
+    score_in_models,
+)
+from charlstm.insight.features import Feature, compile_pattern, pattern_feature, with_own
 from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
 from charlstm.line import TerminalLine, terminal_width
-from charlstm.runs.models import evenly_chosen
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from charlstm.insight.cells import NamedCell, Probe
-    from charlstm.insight.features import Feature
-    from charlstm.model.file import Model
+from charlstm.model.file import Model
+from charlstm.runs.models import evenly_chosen, find_model
+from charlstm.runs.own_text import text_for_cells
 
 COLOURED_CHARS = 1_500
 """Characters that --show colours, unless --max-chars says otherwise."""
@@ -97,7 +109,6 @@ def cells(
     probed: str | None,
     through_snapshots: bool,
     shown: str | None,
-    as_json: bool,
 ) -> None:
     """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
 
@@ -113,28 +124,23 @@ def cells(
     step (on what and in which model it was found); with --snapshots of feature, cell, kind, step, score, chance and
     named_at; with --show of char and state; with --probe of cell and weight.
     """
-    from charlstm.insight.cells import name_cells, probe, sample_cells, score_in_models
-    from charlstm.insight.features import pattern_feature, with_own
-    from charlstm.runs.models import find_model
-    from charlstm.runs.own_text import text_for_cells
-
     if shown is not None:
         refuse_unused("--show", "patterns", "per_feature", "probed", "through_snapshots")
     elif probed is not None:
         refuse_unused("--probe", "per_feature", "through_snapshots")
     elif through_snapshots:
         refuse_unused("--snapshots", "snapshot")
-    models = given.models_of_run() if through_snapshots else []
+    models = models_of_run(given.model) if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     if len({name for name, _ in named_patterns}) < len(named_patterns):
         raise click.UsageError("Two --feature have the same name: give each one of its own")
     loaded = given.open_model()
     if shown is not None:
         content, source = given.own_or_start_of_text(loaded, text_for_cells, COLOURED_CHARS)
-        _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
+        _print_coloured(loaded, content, parse_cell(shown, loaded))
         return
-    spread = replace(given, max_chars=None)  # which is how many are read, from all over this
-    content, source = spread.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS, advice="")
+    spread = replace(given, max_chars=TEXT_CHARS)  # --max-chars is how many are read, from all over this
+    content, source = spread.own_or_start_of_text(loaded, text_for_cells)
 
     def features(read: str) -> Sequence[Feature]:
         return with_own([pattern_feature(name, regex, read) for name, regex in named_patterns], read)
@@ -144,11 +150,11 @@ def cells(
         sample = sample_cells(loaded, content, features, max_chars=count, progress=bar.stage("reading the text"))
     if probed is not None:
         one = name_cells(sample.only(probed))[0]
-        _print_probe(probe(sample, probed), one, source, as_json)
+        _print_probe(probe(sample, probed), one, source)
         return
     found = name_cells(sample, per_feature=per_feature)
     if models:
-        best = find_model(given.model, given.runs_dir)
+        best = find_model(given.model, given_runs_dir())
         earlier = [each for each in models if each[1] != best]
         with TerminalLine() as bar:
 
@@ -160,10 +166,10 @@ def cells(
         listed = next((step for step, path in models if path == best), models[-1][0])
         named_at = listed if sample.step is None else sample.step
         scores[named_at] = [each.score for each in found]
-        _print_scores(found, dict(sorted(scores.items())), named_at, source, as_json)
+        _print_scores(found, dict(sorted(scores.items())), named_at, source)
         return
     rows = [result_of(NamedCellRow, each) for each in found]
-    print_result(as_json, rows, "\n".join(_cell_lines(found, source, given.model)))
+    print_result(rows, "\n".join(_cell_lines(found, source, given.model)))
 
 
 def parse_cell(text: str, model: Model) -> tuple[int, int]:
@@ -181,8 +187,6 @@ def parse_cell(text: str, model: Model) -> tuple[int, int]:
 
 def named_pattern(text: str) -> tuple[str, str]:
     """Name and regular expression of a feature, which are checked."""
-    from charlstm.insight.features import compile_pattern
-
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
         raise click.UsageError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
@@ -192,8 +196,6 @@ def named_pattern(text: str) -> tuple[str, str]:
 
 
 def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
-    from charlstm.insight.cells import FEWEST_SPANS
-
     if not found:
         return ["The text has no feature that is frequent in both of its halves: give a longer one."]
     rows = [
@@ -234,9 +236,7 @@ def _sample_words(named: NamedCell, source: str) -> str:
     )
 
 
-def _print_scores(
-    found: list[NamedCell], scores: dict[int, list[float]], named_at: int, source: str, as_json: bool
-) -> None:
+def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], named_at: int, source: str) -> None:
     rows = [
         result_of(CellScoreRow, each, step=step, score=at_step[n], named_at=named_at)
         for n, each in enumerate(found)
@@ -280,10 +280,10 @@ def _print_scores(
                 else ""
             )
         )
-    print_result(as_json, rows, "\n".join([*about, *lines]))
+    print_result(rows, "\n".join([*about, *lines]))
 
 
-def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> None:
+def _print_probe(found: Probe, one: NamedCell, source: str) -> None:
     weights = found.weights.tolist()
     rows: list[ProbeCellRow] = [
         {"cell": list(cell), "weight": weight} for cell, weight in zip(found.cells, weights, strict=True)
@@ -300,14 +300,11 @@ def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> No
         f"on {one.spans_words}",
         *paragraph(_sample_words(one, source)),
     ]
-    print_result(as_json, rows, "\n".join(lines))
+    print_result(rows, "\n".join(lines))
 
 
-def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: bool) -> None:
+def _print_coloured(model: Model, text: str, cell: tuple[int, int]) -> None:
     """The text coloured by the states of one cell; where the output is no terminal, with a row of marks under it."""
-    from charlstm.insight.activations import activations
-    from charlstm.insight.cells import LEVEL_LIMITS, levels, mean_and_deviation
-
     with TerminalLine() as bar:
         found = activations(model, text, progress=bar.stage("reading the text"))
     states = found.cells[:, cell[0] - 1, cell[1] - 1]
@@ -316,8 +313,8 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     ]
     if sum(found.unknown.values()) == len(rows):
         raise GenerationError("The text has no characters that the model knows: give one in those it was trained on")
-    if as_json:
-        print_result(True, rows)
+    if wants_json():
+        print_result(rows)
         return
     coloured = sys.stdout.isatty()
     lines = []

@@ -7,10 +7,15 @@ from typing import cast
 
 import click
 
+from charlstm import user_files
 from charlstm.cli.json_schemas import ConfigCheck, ConfigPath, ConfigValues
 from charlstm.cli.options import json_option
 from charlstm.cli.output import print_note, print_result
+from charlstm.config import example_config, load_config, written
 from charlstm.errors import CharLSTMError, ExitCode, SettingsError
+from charlstm.paths import config_path
+from charlstm.toml_files import read_toml
+from charlstm.training.presets import preset_table
 
 config_option = click.option(
     "--config",
@@ -20,14 +25,7 @@ config_option = click.option(
 )
 
 
-class _OrderedGroup(click.Group):
-    """A group that lists its commands in the order in which they are defined."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_OrderedGroup, invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @click.pass_context
 def config(context: click.Context) -> None:
     """Show, create or check the configuration of the app, a TOML file that the program never changes."""
@@ -37,30 +35,24 @@ def config(context: click.Context) -> None:
 
 @config.command("path")
 @json_option
-def path_(as_json: bool) -> None:
+def path_() -> None:
     """Show where the configuration is read from.
 
     With --json: {"path", "exists"}.
     """
-    from charlstm.paths import config_path
-
     place = config_path()
     result: ConfigPath = {"path": str(place), "exists": place.exists()}
-    print_result(as_json, result, str(place))
+    print_result(result, str(place))
 
 
 @config.command()
 @config_option
 @json_option
-def show(path: Path | None, as_json: bool) -> None:
+def show(path: Path | None) -> None:
     """Show every entry with the value that is used. Exit code 1 when the file of --config cannot be read.
 
     With --json: the entries by name.
     """
-    from charlstm.config import load_config, written
-    from charlstm.toml_files import read_toml
-    from charlstm.training.presets import preset_table
-
     if path is not None:
         try:
             read_toml(path, "configuration")
@@ -81,23 +73,19 @@ def show(path: Path | None, as_json: bool) -> None:
         lines.append(f"{written(each.name)} = {{ address = {address}, sha256 = {sha256} }}")
     for own in loaded.presets:
         lines += ["", preset_table(own.name, own.base, dict(own.changes))]
-    print_result(as_json, result, "\n".join(lines))
+    print_result(result, "\n".join(lines))
 
 
 @config.command(short_help="Write a configuration file with every entry commented out.")
 @config_option
 @json_option
-def init(path: Path | None, as_json: bool) -> None:
+def init(path: Path | None) -> None:
     """Write a configuration file with every entry commented out. Prints its path.
 
     An existing file is never changed.
 
     With --json: {"path", "exists"}.
     """
-    from charlstm import user_files
-    from charlstm.config import example_config
-    from charlstm.paths import config_path
-
     place = (path or config_path()).absolute()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -109,27 +97,24 @@ def init(path: Path | None, as_json: bool) -> None:
     except FileExistsError:
         raise CharLSTMError(f"{place} exists already: edit it, or remove it first") from None
     result: ConfigPath = {"path": str(place), "exists": True}
-    print_result(as_json, result, str(place))
+    print_result(result, str(place))
 
 
 @config.command(short_help="Check the configuration.")
 @config_option
 @json_option
-def check(path: Path | None, as_json: bool) -> None:
+def check(path: Path | None) -> None:
     """Check the configuration: a sentence with file and line for each wrong entry. Exit code 1 when there is one.
 
     Names of themes and actions are checked by the app when it starts.
 
     With --json: {"path", "exists", "problems"}.
     """
-    from charlstm.config import load_config
-    from charlstm.paths import config_path
-
     place = (path or config_path()).absolute()
     _, problems = load_config(path)
     result: ConfigCheck = {"path": str(place), "exists": place.exists(), "problems": list(problems)}
     right = "The configuration is right. Names of themes and the actions of [keys] are checked when the app starts."
     none = f"There is no configuration {place}, so everything has its default; `charlstm config init` writes one."
-    print_result(as_json, result, "\n".join(problems) or (right if result["exists"] else none))
+    print_result(result, "\n".join(problems) or (right if result["exists"] else none))
     if problems:
         raise click.exceptions.Exit(ExitCode.FAILED)

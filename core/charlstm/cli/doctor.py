@@ -12,12 +12,19 @@ from importlib import metadata
 from pathlib import Path
 
 import click
+from rich.console import Console
 
+from charlstm import paths
 from charlstm.cli.json_schemas import DoctorResult
-from charlstm.cli.options import json_option, runs_dir_option
+from charlstm.cli.options import common_options, given_runs_dir
 from charlstm.cli.output import format_size, print_result
+from charlstm.config import load_config
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.paths import config_path
+from charlstm.runs import folder
+from charlstm.system import cpu_count
+from charlstm.training.settings import Settings
 
 LOW_SPACE = 1 << 30
 """Bytes of free disk below which a long training may come to a halt."""
@@ -26,9 +33,8 @@ LOW_MEMORY = 1 << 30
 
 
 @click.command()
-@json_option
-@runs_dir_option
-def doctor(as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def doctor() -> None:
     """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
 
     Exit code 1 when something is wrong. A note about what may pass by itself, such as a busy processor or little
@@ -43,7 +49,7 @@ def doctor(as_json: bool, runs_dir: Path | None) -> None:
         "machine": _machine(notes),
         "terminal": _terminal(problems),
         "training": _training(problems),
-        "folders": _folders(runs_dir, problems),
+        "folders": _folders(problems),
         "configuration": _configuration(problems),
     }
     result: DoctorResult = {"sections": sections, "problems": problems, "notes": notes}
@@ -53,7 +59,7 @@ def doctor(as_json: bool, runs_dir: Path | None) -> None:
         lines += [title.upper(), *(f"  {name:<{width}}{visible(value, keep='')}" for name, value in values.items()), ""]
     lines += [f"Note: {note}" for note in notes]
     lines += [f"✗ {problem}" for problem in problems] or ["Nothing is wrong."]
-    print_result(as_json, result, "\n".join(lines))
+    print_result(result, "\n".join(lines))
     if problems:
         raise click.exceptions.Exit(ExitCode.FAILED)
 
@@ -72,7 +78,6 @@ def _version(package: str) -> str:
 
 def _machine(notes: list[str]) -> dict[str, str]:
     from charlstm.memory import machine_memory
-    from charlstm.system import cpu_count
 
     found = {"system": platform.platform(), "cores": str(cpu_count())}
     memory = machine_memory()
@@ -92,7 +97,7 @@ def _terminal(problems: list[str]) -> dict[str, str]:
     encoding = sys.stdout.encoding or "unknown"
     found = {
         "type": os.environ.get("TERM", "unknown"),
-        "colours": _colours(),
+        "colours": Console().color_system or "none",
         "size": f"{size.columns} × {size.lines}",
         "encoding": encoding,
         "remote": "over ssh" if os.environ.get("SSH_CONNECTION") else "local",
@@ -106,20 +111,10 @@ def _terminal(problems: list[str]) -> dict[str, str]:
     return found
 
 
-def _colours() -> str:
-    if os.environ.get("NO_COLOR"):
-        return "none, because NO_COLOR is set"
-    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
-        return "16 million"
-    return "256" if "256" in os.environ.get("TERM", "") else "16"
-
-
 def _training(problems: list[str]) -> dict[str, str]:
     try:
         from charlstm.engine.devices import choose_device  # imports torch, which takes seconds
         from charlstm.engine.kernels import candidates, fast_path_problem
-        from charlstm.system import cpu_count
-        from charlstm.training.settings import Settings
     except (ImportError, OSError) as error:
         problems.append(f"torch cannot be loaded: {error}; install it again")
         return {"torch": "cannot be loaded"}
@@ -132,13 +127,10 @@ def _training(problems: list[str]) -> dict[str, str]:
     return found
 
 
-def _folders(runs_dir: Path | None, problems: list[str]) -> dict[str, str]:
-    from charlstm import paths
-    from charlstm.runs import folder
-
+def _folders(problems: list[str]) -> dict[str, str]:
     found = {}
     places: dict[str, Callable[[], Path]] = {
-        "runs": lambda: folder.runs_dir(runs_dir),
+        "runs": lambda: folder.runs_dir(given_runs_dir()),
         "cache": paths.cache_dir,
         "state": paths.state_dir,
     }
@@ -163,9 +155,6 @@ def _folders(runs_dir: Path | None, problems: list[str]) -> dict[str, str]:
 
 
 def _configuration(problems: list[str]) -> dict[str, str]:
-    from charlstm.config import load_config
-    from charlstm.paths import config_path
-
     place = config_path()
     _, wrong = load_config()
     problems += wrong

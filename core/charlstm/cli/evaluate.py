@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
+import numpy as np
+import numpy.typing as npt
 
 from charlstm.cli.json_schemas import (
     ComparedSentence,
@@ -30,11 +30,11 @@ from charlstm.cli.json_schemas import (
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
+    common_options,
     complete_model,
     encoding_option,
     examples,
     integer_option,
-    json_option,
     load_corpus,
     model_and_text_options,
     model_argument,
@@ -43,28 +43,27 @@ from charlstm.cli.options import (
     optional_text_argument,
     refuse_unused,
     run_of,
-    runs_dir_option,
     text_argument,
     usage_errors,
 )
-from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
+from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of, wants_json
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
-from charlstm.errors import CharLSTMError, RunError, TextError
+from charlstm.errors import RunError, TextError
+from charlstm.generation.dynamic import checked_strength, evaluate_dynamic, score_dynamic
+from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
+from charlstm.generation.scoring import APART, Scores, score_models
+from charlstm.generation.scoring import score as score_text
 from charlstm.line import TerminalLine, terminal_width, truncate
-from charlstm.text.builtin import is_builtin
+from charlstm.model.file import Model
+from charlstm.runs.start_models import share_read, with_passages
+from charlstm.runs.text import open_text
+from charlstm.text.batches import part_spans, unknown_in
+from charlstm.text.corpus import Corpus, line_numbers
+from charlstm.text.passages import SURE
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import USUAL, TextOptions
+from charlstm.text.vocabulary import TextIds
 from charlstm.training.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from charlstm.generation.novelty import Match
-    from charlstm.generation.scoring import Scores
-    from charlstm.model.file import Model
-    from charlstm.text.corpus import Corpus
-    from charlstm.text.vocabulary import TextIds
 
 _PARTS = {
     "validation": "the held-out part",
@@ -87,8 +86,6 @@ def _dynamic_options(command: _F) -> _F:
         if strength is not None and not dynamic:
             raise click.UsageError("--strength is that of --dynamic: add --dynamic, or remove --strength")
         if dynamic:
-            from charlstm.generation.dynamic import checked_strength
-
             with usage_errors():
                 strength = checked_strength(1.0 if strength is None else strength)
         return command(*args, strength=strength, **values)
@@ -117,12 +114,7 @@ def _dynamic_options(command: _F) -> _F:
 )
 @_dynamic_options
 @model_and_text_options
-def eval_(
-    given: ModelAndText,
-    part: str | None,
-    strength: float | None,
-    as_json: bool,
-) -> None:
+def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None:
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
@@ -136,22 +128,18 @@ def eval_(
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
     1, that the model was trained on, `read_by` the model from which its run started, if that one has read it.
     """
-    from charlstm.text.batches import unknown_in
-
+    if not given.text and (given.encoding is not None or given.max_chars is not None):
+        raise click.UsageError(
+            "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
+        )
     loaded = given.open_model()
-    spans, part_name = None, ""
     if given.text:
-        corpus = given.open_text(loaded)
-        if part is not None:
-            spans = _spans_of(part, corpus, Settings.of_model(loaded.info), visible(corpus.name, keep=""))
+        corpus, settings = given.open_text(loaded), Settings.of_model(loaded.info)
+        spans = None if part is None else _spans_of(part, corpus, settings, visible(corpus.name, keep=""))
     else:
-        corpus, spans = _own_text(given.model, given.runs_dir, part or "validation")
-        if given.encoding is not None or given.max_chars is not None:
-            raise click.UsageError(
-                "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
-            )
-    if part is not None or not given.text:
-        part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
+        part = part or "validation"
+        corpus, spans = _own_text(given.model, loaded, part)
+    part_name = "" if part is None else f" of {_name_of_part(corpus, part)} of {visible(corpus.name, keep='')}"
     ids, _ = corpus.encoded_for(loaded.vocabulary)
     share, by = _what_was_read(loaded, corpus, spans, part or "validation")
     read = spans or [(0, corpus.chars)]
@@ -176,7 +164,7 @@ def eval_(
         shown += f"\n{_figures(learnt)}  learning from what it reads, at strength {learnt['strength']:g}"
         if result["loss"]:
             shown += f": {learnt['loss'] / result['loss'] - 1:+.1%}"
-    print_result(as_json, result, shown)
+    print_result(result, shown)
 
 
 @click.command(
@@ -190,7 +178,6 @@ def eval_(
 @model_argument
 @text_argument
 @integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
-@click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
 @click.option(
     "--against",
@@ -205,11 +192,9 @@ def eval_(
 def score(
     given: ModelAndText,
     top: int,
-    per_line: bool,
     per_sentence: bool,
     others: tuple[str, ...],
     strength: float | None,
-    as_json: bool,
 ) -> None:
     """Measure how surprising each character of TEXT is to MODEL, and show the most surprising ones.
 
@@ -229,17 +214,9 @@ def score(
     expected). The first character is not predicted: its figures are null. With --dynamic also "strength". With
     --against: {"nearest", "chars", "unknown", "text", "models", "sentences"}.
     """
-    import numpy as np
-
-    from charlstm.generation.dynamic import score_dynamic
-    from charlstm.generation.scoring import score as score_text
-    from charlstm.text.corpus import line_numbers
-
-    if per_line and per_sentence:
-        raise click.UsageError("Give --per-line or --per-sentence, not both")
     if others:
-        refuse_unused("--against", "top", "per_line", "dynamic")
-        _score_against(given, others, per_sentence, as_json)
+        refuse_unused("--against", "top", "dynamic")
+        _score_against(given, others, per_sentence)
         return
     loaded = given.open_model()
     corpus = given.open_text(loaded)
@@ -251,15 +228,11 @@ def score(
             scores = score_dynamic(loaded, corpus.text(), strength=strength, progress=bar.stage("scoring"))
     report_unknown_characters(scores.unknown, loaded.vocabulary, "They count in no mean")
     lines = line_numbers(corpus, np.arange(corpus.chars))
-    if as_json:
+    if wants_json():
         result = _score_result(scores, lines, top)
         if strength is not None:
             result["strength"] = strength
-        print_result(True, result)
-    elif per_line:
-        for line in _scored_lines(scores, lines):
-            bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
-            click.echo(f"{bits:>8}  {visible(line['text'])}")
+        print_result(result)
     elif per_sentence:
         for sentence in _scored_sentences(scores, lines):
             one_line = visible(sentence["text"], keep="")
@@ -282,8 +255,7 @@ def score(
 )
 @integer_option("--top", minimum=0, default=10, help="How many stretches to show.")
 @encoding_option
-@json_option
-@runs_dir_option
+@common_options
 def novelty(
     text: tuple[str, ...],
     run: str | None,
@@ -291,8 +263,6 @@ def novelty(
     min_length: int,
     top: int,
     encoding: str | None,
-    as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Find the stretches of TEXT that are copied word for word from another text, and where they come from.
 
@@ -304,9 +274,6 @@ def novelty(
 
     With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units"}.
     """
-    from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
-    from charlstm.text.passages import SURE
-
     if (run is None) == (not sources):
         raise click.UsageError(
             "Give the text to compare with: either --model RUN, for the training text of a run, or --corpus TEXT"
@@ -315,16 +282,18 @@ def novelty(
     if run is None:
         corpus = load_corpus(sources, USUAL)
     else:
-        model = _model_with_passages(run, runs_dir)
+        model = with_passages(open_model(run))
         try:
-            corpus, spans = _own_text(run, runs_dir, "train")
+            corpus, spans = _own_text(run, model, "train")
         except TextError:
-            if model is None or model.passages is None:
+            if model.passages is None:
                 raise
-        if model is not None and (corpus is None or model.info.get("lineage")):
+        if corpus is None or model.info.get("lineage"):
             known, read_as = model.passages, model.text_options
     own = read_as if corpus is None else corpus.options
-    searched_text = load_corpus(text, dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False))
+    with usage_errors():
+        options = dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False)
+    searched_text = load_corpus(text, options)
     searched = searched_text.text()
     report, name = None, f"what {run} has read"
     if corpus is not None:
@@ -350,12 +319,12 @@ def novelty(
             "characters may be missed"
         )
     stretches = _copied_stretches(searched_text, corpus, report.matches)
-    if as_json:
+    if wants_json():
         source = name if corpus is None else corpus.name
         result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
         if units:
             result |= {"units": len(units), "known_units": of_text}
-        print_result(True, result)
+        print_result(result)
         return
     if units:
         names = f": {truncate(', '.join(visible(unit, keep='') for unit in of_text), 200)}" if of_text else ""
@@ -394,8 +363,6 @@ def _what_was_read(
     """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
     :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note, in which the model is
     ``called`` so."""
-    from charlstm.runs.start_models import share_read
-
     share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
     if is_much(share) and (spans is None or part in ("validation", "test")):
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
@@ -407,34 +374,22 @@ def _what_was_read(
     return share, by
 
 
-def _model_with_passages(name: str, runs_dir: Path | None) -> Model | None:
-    """A model with the passages that it has read; ``None`` for a run without a model, whose text is searched alone."""
-    from charlstm.runs.start_models import with_passages
+def _own_text(name: str, model: Model, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
+    """The text that a run was trained on, and the spans of a part (None: all).
 
-    with contextlib.suppress(CharLSTMError):
-        return with_passages(open_model(name, runs_dir))
-    return None
-
-
-def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
-    """The text that a run, or a model trained on a built-in text, was trained on, and the spans of a part (None: all).
-
-    Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model without a text.
+    Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model that is not a run.
     """
-    from charlstm.runs.text import open_text
-
-    run = run_of(name, runs_dir)
+    run = run_of(name)
     if run is None:
-        corpus, settings = _built_in_text(name, open_model(name, runs_dir))
-    else:
-        name, corpus, settings = run.name, open_text(run), run.spec().settings
-    return corpus, _spans_of(part, corpus, settings, name)
+        text = model.info.get("corpus")
+        origin = f" ({visible(text, keep='')})" if isinstance(text, str) and text else ""
+        raise TextError(f"The text that {name} was trained on{origin} does not come with the model: give a text")
+    corpus = open_text(run)
+    return corpus, _spans_of(part, corpus, run.spec().settings, run.name)
 
 
 def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple[tuple[int, int], ...] | None:
     """The spans of a part of ``corpus``, which ``settings`` divide; None: all. Raises as :func:`_own_text`."""
-    from charlstm.text.batches import part_spans
-
     if part == "all" and corpus.validation is None:
         return None
     spans = part_spans(corpus, part, settings.val_fraction, settings.split, settings.test_fraction)
@@ -445,21 +400,6 @@ def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple
         reason = "the text was too short" if getattr(settings, fraction) else f"{fraction} was 0"
         raise RunError(f"{name} has no {words} part, because {reason}: use --part {other}")
     return spans
-
-
-def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:
-    """The built-in text that a model outside a run was trained on, and its settings."""
-    from charlstm.text.corpus import open_corpus
-
-    info = model.info
-    text_name, settings = info.get("corpus"), info.get("settings")
-    if not isinstance(text_name, str) or not is_builtin(text_name) or not isinstance(settings, dict):
-        origin = f" ({visible(text_name, keep='')})" if isinstance(text_name, str) and text_name else ""
-        raise TextError(f"The text that {name} was trained on{origin} does not come with the model: give a text")
-    corpus = open_corpus(text_name, model.text_options)
-    if corpus.fingerprint != info.get("fingerprint"):
-        raise TextError(f"{name} was trained on {text_name} of another Python version: give a TEXT")
-    return corpus, Settings.from_dict(settings)
 
 
 def _name_of_part(corpus: Corpus, part: str) -> str:
@@ -481,15 +421,9 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 def _dynamic_result(
     model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: TerminalLine
 ) -> DynamicResult:
-    from charlstm.generation.dynamic import evaluate_dynamic
-
     loss = evaluate_dynamic(model, ids, spans, strength=strength, progress=bar.stage("learning from the text"))
-    return {
-        "strength": strength,
-        "loss": loss,
-        "bits_per_char": loss * BITS_PER_NAT,
-        "perplexity": math.exp(min(loss, 700)),
-    }
+    bits, perplexity = loss * BITS_PER_NAT, math.exp(min(loss, 700))
+    return DynamicResult(strength=strength, loss=loss, bits_per_char=bits, perplexity=perplexity)
 
 
 def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
@@ -513,15 +447,9 @@ def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[Sco
         which = slice(start, start + len(line))
         nats = scores.nats[which][counted[which]]
         loss = float(nats.mean(dtype="float64")) if len(nats) else None
-        lines.append(
-            {
-                "line": int(file_lines[start]),
-                "chars": len(nats),
-                "loss": loss,
-                "bits_per_char": None if loss is None else loss * BITS_PER_NAT,
-                "text": line.removesuffix("\n"),
-            }
-        )
+        bits, number = None if loss is None else loss * BITS_PER_NAT, int(file_lines[start])
+        text = line.removesuffix("\n")
+        lines.append(ScoredLine(line=number, chars=len(nats), loss=loss, bits_per_char=bits, text=text))
         start += len(line)
     return lines
 
@@ -540,17 +468,12 @@ def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list
     ]
 
 
-def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool, as_json: bool) -> None:
+def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool) -> None:
     """Compare MODEL with ``others`` by the bits of TEXT."""
-    import numpy as np
-
-    from charlstm.generation.scoring import score_models
-    from charlstm.text.corpus import line_numbers
-
     names = [given.model, *others]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"The model {twice} is given twice: give each model once")
-    models = [given.open_model(), *(open_model(name, given.runs_dir) for name in others)]
+    models = [given.open_model(), *(open_model(name) for name in others)]
     corpus = given.open_text(models[0])
     for name, model in zip(names, models, strict=True):
         _what_was_read(model, corpus, called=name)
@@ -565,8 +488,8 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
         count = f"{sum(unknown.values()):,} of {plural(corpus.chars, 'character')}"
         print_note(f"{count} count for no model, since one does not know them: {chars}{', …' * (len(unknown) > 6)}")
     result = _against_result(names, scores, line_numbers(corpus, np.arange(corpus.chars)))
-    if not per_sentence or as_json:
-        print_result(as_json, result, _against_table(visible(corpus.name, keep=""), result))
+    if not per_sentence or wants_json():
+        print_result(result, _against_table(visible(corpus.name, keep=""), result))
         return
     width = max(map(len, names))
     for each in result["sentences"]:
@@ -617,8 +540,6 @@ def _against_table(text: str, found: ScoreAgainstResult) -> str:
 
 
 def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:
-    from charlstm.generation.scoring import APART
-
     click.echo(
         f"{visible(name, keep='')}: {scores.bits_per_char:.4f} bits per character, perplexity {scores.perplexity:.3f}, "
         f"over {plural(scores.chars, 'character')}"
@@ -634,13 +555,7 @@ def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], 
     if top and not places:
         click.echo(f"nothing is surprising: no character needs {least:.1f} bits or more")
     elif top:
-        unlisted = scores.unlisted(places)
-        heading = f"most surprising; all others are below {least:.1f} bits"
-        if unlisted >= least:
-            heading = f"most surprising; of the others none needs more than {unlisted:.1f} bits"
-        if unlisted > places[-1].bits:
-            heading = f"most surprising; neighbours within {APART} characters, up to {unlisted:.1f} bits, are left out"
-        click.echo(heading)
+        click.echo(f"most surprising; characters below {least:.1f} bits are left out")
     for place in places:
         line = file_lines[place.position]
         before, after = (visible(part, keep="") for part in (place.before, place.after))
@@ -649,23 +564,19 @@ def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], 
 
 def _copied_stretches(searched: Corpus, corpus: Corpus | None, matches: tuple[Match, ...]) -> list[CopiedStretch]:
     """The matches with their positions, and line numbers in the files, in the searched text and in the corpus."""
-    import numpy as np
-
-    from charlstm.text.corpus import line_numbers
-
     if not matches:
         return []
     lines = line_numbers(searched, np.array([match.start for match in matches])).tolist()
     places = np.array([match.where or 0 for match in matches])
     corpus_lines = [0] * len(matches) if corpus is None else line_numbers(corpus, places).tolist()
     return [
-        {
-            "start": match.start,
-            "length": match.length,
-            "line": line,
-            "corpus_start": match.where,
-            "corpus_line": None if match.where is None else corpus_line,
-            "text": searched.text(match.start, match.stop),
-        }
+        result_of(
+            CopiedStretch,
+            match,
+            line=line,
+            corpus_start=match.where,
+            corpus_line=None if match.where is None else corpus_line,
+            text=searched.text(match.start, match.stop),
+        )
         for match, line, corpus_line in zip(matches, lines, corpus_lines, strict=True)
     ]

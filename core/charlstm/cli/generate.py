@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from charlstm.cli.json_schemas import GeneratedStep
+from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
 from charlstm.cli.options import (
     MODEL_HELP,
     MOST_CHARS,
+    F,
     clamp_option,
+    common_options,
     examples,
     integer_option,
-    json_option,
     model_argument,
     models_of_run,
     open_model,
     refuse_unused,
     run_of,
-    runs_dir_option,
     seed_option,
     setting_option,
     snapshot_option,
@@ -36,22 +36,21 @@ from charlstm.cli.output import (
     print_note,
     print_result,
     result_of,
+    wants_json,
     write_page,
 )
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
+from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.generate import generate_many, generate_units, stop_strings
 from charlstm.generation.recipe import Recipe
+from charlstm.generation.rows import Alternative, Step
 from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.session import Session
+from charlstm.generation.threads import blas_threads
 from charlstm.line import TerminalLine
+from charlstm.model.file import Model
 from charlstm.setting_fields import setting_fields
-
-if TYPE_CHECKING:
-    from charlstm.cli.json_schemas import GenerateResult
-    from charlstm.generation.rows import Alternative, Step
-    from charlstm.model.file import Model
-
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 UNTIL = {"line": "\n", "paragraph": "\n\n"}
 """Values of --until and the strings that they stop at."""
@@ -62,9 +61,6 @@ SEPARATOR = "-" * 8
 """The line between two samples."""
 
 ALTERNATIVES_SHOWN = 6
-
-MAX_PRIME = 10_000_000
-"""Characters of a prime. There is a limit because a device or a pipe may never end."""
 
 
 def sampler_options(command: F) -> F:
@@ -126,8 +122,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     help="Print one line per character: probability, rank and alternatives, as the model gives them at temperature 1; "
     "in brackets those after the sampler, where they differ.",
 )
-@json_option
-@runs_dir_option
+@common_options
 def generate(
     model: str,
     prime: str | None,
@@ -144,8 +139,6 @@ def generate(
     checkpoints: bool,
     out: str | None,
     show_probs: bool,
-    as_json: bool,
-    runs_dir: Path | None,
     **sampler: Any,
 ) -> None:
     """Generate text with MODEL. It is written to stdout as it is generated, after the prime.
@@ -154,11 +147,6 @@ def generate(
     {"steps"}, one for each character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in
     nats) and text, and with --out {"out", "bytes"}.
     """
-    from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.generate import stop_strings
-    from charlstm.generation.session import Session
-    from charlstm.generation.threads import blas_threads
-
     if prime is not None and prime_file is not None:
         raise click.UsageError("Give --prime or --prime-file, not both")
     if show_probs and samples is not None:
@@ -171,32 +159,32 @@ def generate(
         raise click.UsageError("--until unit cannot be combined with --stop, --show-probs or --checkpoints")
     if (new or unique) and until != UNIT:
         raise click.UsageError(f"{'--new' if new else '--unique'} needs --until unit")
-    check_stdout(as_json, out=out)
+    check_stdout(out=out)
     settings = sampler_settings(sampler)
     with usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
         stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until in UNTIL else []))
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
-        _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
+        _generate_at_checkpoints(model, models_of_run(model), text, length, out, recipe, stops)
         return
-    loaded = open_model(model, runs_dir, snapshot)
+    loaded = open_model(model, snapshot)
     text = as_read(loaded, text)
     if until == UNIT:
-        known = _units_of_text(model, runs_dir) if new else frozenset()
-        _print_units(loaded, samples, length, recipe, text, known, unique, as_json)
+        known = _units_of_text(model) if new else frozenset()
+        _print_units(loaded, samples, length, recipe, text, known, unique)
         return
     if samples is not None:
         texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
-        print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
+        print_result(result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
     with TerminalLine() as bar:
         reading = bar.stage("reading the prime")
         session = Session.of(loaded, text, recipe, progress=reading)
     steps = session.stream(length, stop=stops)
-    if as_json:
+    if wants_json():
         generated = []
         with TerminalLine() as bar:
             progress = bar.stage("generating")
@@ -206,7 +194,7 @@ def generate(
         result = {"text": "".join(step.char for step in generated)}
         if show_probs:
             result["steps"] = [result_of(GeneratedStep, step) for step in generated]
-        print_result(True, result)
+        print_result(result)
     elif show_probs:
         for step in steps:
             click.echo(
@@ -244,25 +232,16 @@ def safe_for_stdout(text: str) -> str:
 
 
 def _read_prime(path: Path) -> str:
-    """Read the prime from a file, which may be a device or a pipe without an end."""
+    """Read the prime from a file, or from standard input."""
     if str(path) == "-":
-        text, name = sys.stdin.read(MAX_PRIME + 1).removeprefix("\ufeff"), "Standard input"  # as utf-8-sig does
-    else:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            text, name = file.read(MAX_PRIME + 1), str(path)
-    if len(text) > MAX_PRIME:
-        raise GenerationError(
-            f"{name} is longer than {MAX_PRIME:,} characters, which is too long for a prime: use a shorter one"
-        )
-    return text
+        return sys.stdin.read().removeprefix("\ufeff")  # as utf-8-sig does
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def _generate_samples(
     model: Model, prime: str, length: int, samples: int, recipe: Recipe, stop: Sequence[str]
 ) -> list[str]:
     """Generate several texts at once, with a progress bar."""
-    from charlstm.generation.generate import generate_many
-
     with TerminalLine() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(
@@ -285,10 +264,8 @@ def _print_units(
     prime: str,
     known: frozenset[str],
     unique: bool,
-    as_json: bool,
 ) -> None:
     """Generate whole units, with a progress bar, and print them as they stand in a text."""
-    from charlstm.generation.generate import generate_units
     from charlstm.text.unit_kinds import BLANK_LINES
 
     count = samples or 1
@@ -303,14 +280,14 @@ def _print_units(
         print_note(f"Only {len(found):,} of {count:,} were found: what else the model wrote is known or repeated")
     result: GenerateResult = {"texts": found} if samples is not None else {"text": found[0]}
     between = "\n\n" if model.text_options.units == BLANK_LINES else "\n"
-    print_result(as_json, result, between.join(map(safe_for_stdout, found)))
+    print_result(result, between.join(map(safe_for_stdout, found)))
 
 
-def _units_of_text(name: str, runs_dir: Path | None) -> frozenset[str]:
+def _units_of_text(name: str) -> frozenset[str]:
     """The units of the text of a run, also those that were held out."""
     from charlstm.runs.text import open_text
 
-    run = run_of(name, runs_dir)
+    run = run_of(name)
     if run is None:
         raise GenerationError(f"{name} is a file without its training text: --new needs the name of a run")
     corpus = open_text(run)
@@ -323,7 +300,6 @@ def _generate_at_checkpoints(
     prime: str,
     length: int,
     out: str | None,
-    as_json: bool,
     recipe: Recipe,
     stop: Sequence[str],
 ) -> None:
@@ -331,8 +307,7 @@ def _generate_at_checkpoints(
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
     from charlstm.model.file import load_model
 
-    if out is not None:
-        check_output_file(out, ".html")
+    check_output_file(out, ".html")
     prime = as_read(load_model(models[0][1]), prime)
     with TerminalLine() as bar:
         progress = bar.stage("generating")
@@ -343,11 +318,11 @@ def _generate_at_checkpoints(
         }
         heads = [f"step {each.step:,}" + ("" if each.loss is None else f", loss {each.loss:.3f}") for each in texts]
         shown = [f"{head}\n{safe_for_stdout(each.prime + each.text)}" for head, each in zip(heads, texts, strict=True)]
-        print_result(as_json, result, f"\n{SEPARATOR}\n".join(shown))
+        print_result(result, f"\n{SEPARATOR}\n".join(shown))
         return
     title = f"How {visible(Path(model).name, keep='')} learnt"
     page = checkpoints_page(texts, title=title, facts=recipe.facts())
-    write_page(out, page, as_json)
+    write_page(out, page)
 
 
 def _format_alternatives(alternatives: tuple[Alternative, ...]) -> str:

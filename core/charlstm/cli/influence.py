@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from charlstm.cli.generate import unescaped
 from charlstm.cli.json_schemas import ContextRow, InfluenceRow, RankedPlaceRow
@@ -22,19 +23,21 @@ from charlstm.cli.options import (
     refuse_unused,
     text_argument,
 )
-from charlstm.cli.output import paragraph, print_result
+from charlstm.cli.output import paragraph, print_result, result_of
 from charlstm.display import percent, plural, quoted, table, visible
 from charlstm.errors import GenerationError
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.activations import WARM_UP
+from charlstm.insight.context import ENOUGH
+from charlstm.insight.context import context as measure_context
+from charlstm.insight.influence import Influence
+from charlstm.insight.influence import influence as measure_influence
 from charlstm.insight.sample import TEXT_CHARS, step_words
 from charlstm.line import TerminalLine, terminal_width
+from charlstm.model.file import Model
 from charlstm.runs.models import evenly_chosen
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from charlstm.generation.stepper import Stepper
-    from charlstm.insight.influence import Influence
-    from charlstm.model.file import Model
+from charlstm.runs.own_text import text_for_context
 
 MOST_BACK = 2_000
 """Characters that --back hides, at most. Their time grows with the square: these take two minutes at 2 × 256."""
@@ -61,16 +64,9 @@ SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
 
 
-def _checked_string(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value == "":
-        raise click.BadParameter("it takes at least one character")
-    return value
-
-
 find_option = click.option(
     "--find",
     metavar="STRING",
-    callback=_checked_string,
     help="Explain the last character of STRING, where it stands last in TEXT; \\n is a newline.",
 )
 
@@ -97,14 +93,7 @@ find_option = click.option(
     "--back", minimum=1, maximum=MOST_BACK, default=100, help="How many characters before it to hide in turn."
 )
 @model_and_text_options
-def influence(
-    given: ModelAndText,
-    at: int | None,
-    find: str | None,
-    rank: bool,
-    back: int,
-    as_json: bool,
-) -> None:
+def influence(given: ModelAndText, at: int | None, find: str | None, rank: bool, back: int) -> None:
     """Show which earlier characters of TEXT make MODEL expect, or not expect, one character.
 
     Each earlier character is hidden in turn. A positive change means that hiding it makes the character less likely:
@@ -113,9 +102,6 @@ def influence(
     With --json: a list with position, char and change (nats of the explained character); with --rank a list of places
     with position, loss, nats (the same), back, char and change.
     """
-    from charlstm.generation.prime import prepare_prime
-    from charlstm.generation.stepper import Stepper
-
     if at is not None and find is not None:
         raise click.UsageError("Give --at or --find, not both")
     if rank and back <= FAR:
@@ -135,7 +121,7 @@ def influence(
             for done, place in enumerate(chosen):
                 progress(done, len(chosen))
                 found.append(_influence_at(loaded, stepper, read, place, back))
-        _print_ranked(found, read, len(places), as_json)
+        _print_ranked(found, read, len(places))
         return
     position = places[-1] if places else len(read) - 1 if at is None else at
     with TerminalLine() as bar:
@@ -144,7 +130,7 @@ def influence(
         {"position": shown.start + n, "char": read[shown.start + n], "change": float(change)}
         for n, change in enumerate(shown.changes)
     ]
-    print_result(as_json, rows, "\n".join(_influence_lines(shown, read, places)))
+    print_result(rows, "\n".join(_influence_lines(shown, read, places)))
 
 
 @click.command(
@@ -166,12 +152,7 @@ def influence(
     help="How many characters of TEXT to predict for each figure.",
 )
 @model_and_text_options
-def context(
-    given: ModelAndText,
-    at: int | None,
-    places: int,
-    as_json: bool,
-) -> None:
+def context(given: ModelAndText, at: int | None, places: int) -> None:
     """Measure how many characters of context MODEL uses on TEXT.
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
@@ -183,23 +164,18 @@ def context(
     them), error (standard error of the loss minus that of the longest context) and enough (the share of draws of the
     places in which the model used so many characters or fewer).
     """
-    from charlstm.insight.context import ENOUGH
-    from charlstm.insight.context import context as measure
-    from charlstm.runs.own_text import text_for_context
-
     if at is not None:
         refuse_unused("--at", "places")
     loaded = given.open_model()
     usual = None if at is not None else TEXT_CHARS  # a position may lie anywhere in the text
     content, source = given.own_or_start_of_text(loaded, text_for_context, usual)
     with TerminalLine() as bar:
-        found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
+        found = measure_context(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)
-    rows: list[ContextRow] = [
-        {"context": length, "loss": loss, "shuffled": shuffled, "error": error, "enough": enough}
-        for length, loss, shuffled, error, enough in zip(
-            found.lengths, found.losses, found.shuffled, found.errors or none, found.enough or none, strict=True
-        )
+    figures = (found.lengths, found.losses, found.shuffled, found.errors or none, found.enough or none)
+    rows = [
+        ContextRow(context=length, loss=loss, shuffled=shuffled, error=error, enough=enough)
+        for length, loss, shuffled, error, enough in zip(*figures, strict=True)
     ]
     titles = ["characters kept", "loss", "±", "others shuffled"]
     shown = [
@@ -217,7 +193,7 @@ def context(
     about += f"over {of} of {source}{model_words}."
     if found.errors:
         about += " ±: the 95 % margin of the difference to the loss with the longest context."
-    print_result(as_json, rows, "\n".join([*table(titles, shown, right=titles), *paragraph(about)]))
+    print_result(rows, "\n".join([*table(titles, shown, right=titles), *paragraph(about)]))
 
 
 def places_of(text: str, find: str, model: Model, source: str) -> list[int]:
@@ -240,11 +216,8 @@ def _influence_at(
     progress: Callable[[int, int], None] | None = None,
 ) -> Influence:
     """The influence at a position of a long text, of which only the characters that count are read."""
-    from charlstm.insight.activations import WARM_UP
-    from charlstm.insight.influence import influence
-
     start = max(0, position - back - WARM_UP) if position < len(text) else 0
-    found = influence(
+    found = measure_influence(
         model, text[start : position + 1], position - start, back=back, stepper=stepper, progress=progress
     )
     return replace(found, position=position, start=start + found.start)
@@ -256,9 +229,7 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
         f"has a probability of {_probability(found.nats)}: a loss of {found.nats:.3f} nats.",
     ]
     if len(places) > 1:
-        others = ", ".join(str(place) for place in places[:-1][-5:])
-        more = "" if len(places) <= 6 else f"{len(places) - 6:,} earlier ones and "
-        lines += paragraph(f"The string stands at {len(places):,} places; this is the last. For --at: {more}{others}")
+        lines.append(f"The string stands at {len(places):,} places; this is the last; --rank lists others.")
     strongest = found.strongest
     if strongest is None:
         return lines
@@ -289,21 +260,19 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
     return lines
 
 
-def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) -> None:
+def _print_ranked(found: list[Influence], text: str, count: int) -> None:
     """The places, first the one where a character more than :data:`FAR` before counts most."""
-    import numpy as np
-
     far = [(each, int(np.argmax(each.changes[:-FAR]))) for each in found if len(each.changes) > FAR]
     far.sort(key=lambda pair: -float(pair[0].changes[pair[1]]))
-    rows: list[RankedPlaceRow] = [
-        {
-            "position": each.position,
-            "loss": each.loss,
-            "nats": each.loss,
-            "back": each.position - each.start - n,
-            "char": text[each.start + n],
-            "change": float(each.changes[n]),
-        }
+    rows = [
+        result_of(
+            RankedPlaceRow,
+            each,
+            nats=each.loss,
+            back=each.position - each.start - n,
+            char=text[each.start + n],
+            change=float(each.changes[n]),
+        )
         for each, n in far
     ]
     width = max(10, terminal_width() - 49)
@@ -325,7 +294,7 @@ def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) 
         f"Of {of}, those where a single character more than {FAR} before raises the probability most. back: how far "
         "before; change: how much the loss rises without it, in nats. --at explains one."
     )
-    print_result(as_json, rows, "\n".join(lines))
+    print_result(rows, "\n".join(lines))
 
 
 def before(text: str, position: int, count: int = 40) -> str:

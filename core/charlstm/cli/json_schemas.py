@@ -52,40 +52,63 @@ class ErrorResult(TypedDict):
     error: ErrorDetails
 
 
-# -- texts -------------------------------------------------------------------------------------------------------
+# -- what several of them have -----------------------------------------------------------------------------------
 
 
-class TextRow(TypedDict):
-    """A text that ``corpora`` lists: a file with ``bytes``, or a built-in text with about ``chars`` characters."""
+class Named(TypedDict):
+    """Something that is offered by its name."""
 
     name: str
     about: str
+
+
+class RunPlace(TypedDict):
+    """A run: its name and its folder. From ``train --detach`` and ``resume --detach``, which train it in the
+    background."""
+
+    name: str
+    path: str
+
+
+class NetworkSize(TypedDict):
+    """The size of a model."""
+
+    hidden_size: int
+    num_layers: int
+    vocab_size: int
+    parameters: int
+
+
+class LossWithBits(TypedDict):
+    """A mean loss in both units."""
+
+    loss: float
+    bits_per_char: float
+
+
+# -- texts -------------------------------------------------------------------------------------------------------
+
+
+class TextRow(Named):
+    """A text that ``corpora`` lists: a file with ``bytes``, or a built-in text with about ``chars`` characters."""
+
     bytes: NotRequired[int]
     """Only with a file."""
     chars: NotRequired[int | None]
     """Only with a built-in text: about so many, ``null`` if unknown."""
 
 
-class RemoteRow(TypedDict):
+class RemoteRow(Named):
     """A text that can be fetched, from ``fetch``."""
 
-    name: str
     address: str
     sha256: str
     bytes: int | None
     """``null`` if unknown."""
     licence: str
     """Empty for a text of your own list."""
-    about: str
     path: str | None
     """``null`` until it is fetched."""
-
-
-class Baseline(TypedDict):
-    """How well a simple model predicts the held-out part of a text."""
-
-    loss: float
-    bits_per_char: float
 
 
 class StatsResult(TypedDict):
@@ -109,7 +132,7 @@ class StatsResult(TypedDict):
     """Unusual characters that --clean replaces, with their counts."""
     train_chars: int
     held_out_chars: int
-    baselines: dict[str, Baseline] | None
+    baselines: dict[str, LossWithBits] | None
     """``order 0``, ``order 1``, ``order 2`` (n-gram models) and ``xz``, fitted on the training part; ``null`` when the
     text is too short."""
     too_little: str | None
@@ -150,36 +173,25 @@ class PathsResult(TypedDict):
 # -- training ----------------------------------------------------------------------------------------------------
 
 
-class PresetRow(TypedDict):
-    """A preset, from ``presets`` without a text."""
-
-    name: str
-    about: str
-
-
-class ListedSetting(TypedDict):
+class ListedSetting(Named):
     """A setting, from ``presets --settings``."""
 
-    name: str
-    about: str
     takes: str
     """The values that it accepts, in words."""
     default: str
     """Its value where no preset sets another, as it is written on the command line."""
 
 
-class PresetEstimate(TypedDict):
-    """What a preset takes on this machine, from ``presets TEXT``."""
+class PresetEstimate(Named):
+    """What a preset takes on this machine, from ``presets TEXT``: figures of
+    :class:`~charlstm.training.estimate.Estimate`, which says what they mean."""
 
-    name: str
-    about: str
     parameters: int
     model_bytes: int
     memory_bytes: int
     steps: int
     epochs: float
     seconds: float
-    """Of the whole run by the clock: start, training, validations and samples."""
     chars_per_second: float
     slowdown: float
     """How many times as long a training step takes now because other programs use the processor; the other figures
@@ -192,18 +204,9 @@ class PresetEstimate(TypedDict):
     """Every setting of the preset for this text, with the changes of --set."""
 
 
-class RunPlace(TypedDict):
-    """A run that trains in the background, from ``train --detach`` and ``resume --detach``."""
-
-    name: str
-    path: str
-
-
-class QueueRow(TypedDict):
+class QueueRow(RunPlace):
     """A run that trains or waits in the queue, from ``queue``."""
 
-    name: str
-    path: str
     place: int
     """0: it trains; 1: it is the next one."""
     state: str
@@ -225,10 +228,9 @@ class LessonRow(RunPlace):
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
-class RunRow(TypedDict):
+class RunRow(RunPlace):
     """A run, from ``runs``."""
 
-    name: str
     state: str
     """``queued``, ``starting``, ``running``, ``paused``, ``waiting`` (for the disk), ``stopped``, ``finished``,
     ``failed`` or ``crashed``."""
@@ -267,7 +269,6 @@ class RunRow(TypedDict):
     slowdown: float | None
     """How many times as long training takes now because other programs use the processor; ``null`` if unknown, or
     if the run does not train."""
-    path: str
     tags: list[str]
     """What the user tagged the run with."""
     notes: str
@@ -276,11 +277,9 @@ class RunRow(TypedDict):
     """Unix seconds; ``null`` if its ``run.json`` cannot be read."""
 
 
-class NotesResult(TypedDict):
+class NotesResult(RunPlace):
     """What the user noted about a run, from ``tag`` and ``note``."""
 
-    name: str
-    path: str
     tags: list[str]
     notes: str
 
@@ -320,28 +319,22 @@ class ControlResult(TypedDict):
     """The state of the run afterwards; ``null`` without --wait."""
 
 
-class RenameResult(TypedDict):
+class RenameResult(RunPlace):
     """From ``rename``."""
 
-    name: str
-    path: str
     former: str
 
 
-class DeleteResult(TypedDict):
+class DeleteResult(RunPlace):
     """From ``delete``; with several runs there is a list."""
 
-    name: str
-    path: str
     left: list[str]
     """Files in the run's folder that are not the run's own and were kept."""
 
 
-class PrunedRun(TypedDict):
+class PrunedRun(RunPlace):
     """A run from ``prune``."""
 
-    name: str
-    path: str
     files: int
     """Snapshots and states that can go, or are gone."""
     bytes: int
@@ -349,11 +342,9 @@ class PrunedRun(TypedDict):
     """Whether they are gone: with --yes."""
 
 
-class SweepTrial(TypedDict):
+class SweepTrial(RunPlace):
     """A run of a sweep."""
 
-    name: str
-    path: str
     settings: dict[str, Any]
     """Those that the runs vary."""
     state: str
@@ -363,11 +354,9 @@ class SweepTrial(TypedDict):
     """``null`` without a validation."""
 
 
-class SweepResult(TypedDict):
+class SweepResult(RunPlace):
     """From ``sweep``."""
 
-    name: str
-    path: str
     runs: list[SweepTrial]
     best: str
     """The name of the best run."""
@@ -378,14 +367,10 @@ class SweepResult(TypedDict):
 # -- models ------------------------------------------------------------------------------------------------------
 
 
-class InfoResult(TypedDict):
+class InfoResult(NetworkSize):
     """A model, from ``info``."""
 
     path: str
-    hidden_size: int
-    num_layers: int
-    vocab_size: int
-    parameters: int
     loss: float | None
     """Validation loss of the model, in nats per character; ``null`` where the file does not say."""
     loss_kind: Literal["whole", "estimate"] | None
@@ -400,15 +385,11 @@ class InfoResult(TypedDict):
     """Everything that the file says about the model, as it is stored there."""
 
 
-class ImportResult(TypedDict):
+class ImportResult(NetworkSize):
     """From ``import``."""
 
     out: str
     """Path of the new model."""
-    hidden_size: int
-    num_layers: int
-    vocab_size: int
-    parameters: int
 
 
 class ExportResult(TypedDict):
@@ -442,26 +423,23 @@ class SessionResult(TypedDict):
 
 
 class StepAlternative(TypedDict):
-    """A character that might have come instead."""
+    """A character that might have come instead: :class:`~charlstm.generation.rows.Alternative` says what the fields
+    mean."""
 
     char: str
     probability: float
-    """Of the model at temperature 1, before the sampler."""
     sampled: float
-    """After the sampler."""
     kept: bool
-    """Whether the sampler could have chosen it."""
 
 
 class GeneratedStep(TypedDict):
-    """One generated character, from ``generate --show-probs``."""
+    """One generated character, from ``generate --show-probs``: :class:`~charlstm.generation.rows.Step` says what the
+    fields mean."""
 
     char: str
     probability: float
     rank: int
-    """1 for the most likely character."""
     entropy: float
-    """Bits that the model expected for this character."""
     alternatives: list[StepAlternative]
 
 
@@ -496,24 +474,20 @@ class GenerateResult(TypedDict):
 # -- evaluation --------------------------------------------------------------------------------------------------
 
 
-class LossFigures(TypedDict):
+class LossFigures(LossWithBits):
     """How well a model predicts a text."""
 
-    loss: float
-    bits_per_char: float
     perplexity: float
     chars: int
     unknown: dict[str, int]
     """Characters that the model does not know and that count in no figure, with their counts."""
 
 
-class DynamicResult(TypedDict):
+class DynamicResult(LossWithBits):
     """How well a model predicts the same characters while it learns from those before them, from ``eval --dynamic``."""
 
     strength: float
     """As given with ``--strength``."""
-    loss: float
-    bits_per_char: float
     perplexity: float
 
 
@@ -555,16 +529,18 @@ class ScoredLine(TypedDict):
     text: str
 
 
-class ScoredSentence(TypedDict):
+class SentencePlace(TypedDict):
     """A sentence of a text, ``text[start:stop]``."""
 
     line: int
     """Where it begins, from 1."""
     start: int
     stop: int
-    loss: float
-    bits_per_char: float
     text: str
+
+
+class ScoredSentence(SentencePlace, LossWithBits):
+    """A sentence of a text and how surprising it is."""
 
 
 class ScoreResult(LossFigures):
@@ -600,17 +576,12 @@ class ModelBits(TypedDict):
     """In so many sentences it is the nearest."""
 
 
-class ComparedSentence(TypedDict):
-    """A sentence, ``text[start:stop]``, under several models."""
+class ComparedSentence(SentencePlace):
+    """A sentence under several models."""
 
-    line: int
-    """Where it begins, from 1."""
-    start: int
-    stop: int
     bits_per_char: dict[str, float]
     """By model."""
     nearest: str
-    text: str
 
 
 class ScoreAgainstResult(TypedDict):
@@ -662,39 +633,27 @@ class NoveltyResult(TypedDict):
 
 
 class NamedCellRow(TypedDict):
-    """A cell that follows a feature of a text, from ``cells``."""
+    """A cell that follows a feature of a text, from ``cells``: :class:`~charlstm.insight.cells.NamedCell` says what the
+    fields mean."""
 
     feature: str
     cell: list[int]
-    """Layer and index, both counted from 1."""
     kind: Literal["auc", "r"]
-    """``auc``: area under the ROC curve, of a yes/no feature; ``r``: Pearson's correlation, of a graded one."""
     score: float
-    """On the half of the text that had no part in the choice. An ``auc`` below 0.5 and a negative ``r`` mean that the
-    cell is low where the feature is high."""
     margin: float
-    """Two standard errors of the score."""
     spans: int
-    """How often the feature was true, or above its mean, without a break, in that half."""
     chance: float
-    """What the best cell reaches for copies of the feature that are shifted along the text."""
     verdict: Literal["follows", "no better than chance", "too few to tell"]
-    """``follows`` where the score is above ``chance`` by more than ``margin``; below 20 spans nothing is said."""
     low: float
-    """The lower end of the cell's range: the 1st percentile of its state at the characters that were compared."""
     high: float
-    """The upper end: the 99th percentile."""
     where_true: float | None
-    """The mean of the cell's state, at the same characters, where a yes/no feature is true; ``null`` for a graded
-    feature."""
+    """``null`` for a graded feature."""
     where_false: float | None
-    """The same where it is not true; ``null`` for a graded feature."""
+    """``null`` for a graded feature."""
     chars: int
-    """Characters that were read, in blocks from all over the text."""
     places: int
-    """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
     step: int | None
-    """Training steps of the model; ``null`` where the file does not say."""
+    """``null`` where the file does not say."""
 
 
 class CellScoreRow(TypedDict):
@@ -791,15 +750,12 @@ class PageResult(TypedDict):
 
 
 class NextWordRow(TypedDict):
-    """A word that may come next, from ``multiverse --words``."""
+    """A word that may come next, from ``multiverse --words``: :class:`~charlstm.insight.multiverse.NextWord` says what
+    the fields mean."""
 
     word: str
-    """Empty if the word that the prime ends with may be complete."""
     probability: float
-    """Of exactly this word; at most ``missed`` too low."""
     missed: float
-    """The probability of all beginnings that could have become this word, such as many blanks before it, and were not
-    followed."""
 
 
 # -- configuration -----------------------------------------------------------------------------------------------
@@ -813,20 +769,18 @@ class ConfigPath(TypedDict):
 
 
 class ConfigValues(TypedDict):
-    """Every entry of the configuration with the value that is used, from ``config show``."""
+    """Every entry of the configuration with the value that is used, from ``config show``. ``config init`` writes what
+    each is."""
 
     theme: str
-    """Empty: the one chosen last, else by the terminal's background."""
     loss_unit: Literal["nats", "bits"]
     start_folder: str
     preset: str
     colouring: Literal["surprise", "rank", "entropy", "off"]
     speed: float
-    """Characters a second."""
     mouse: bool
     notify: Literal["both", "bell", "desktop", "off"]
     on_end: list[str]
-    """A program and its arguments; empty for none."""
     keys: dict[str, list[str]]
     """Keys by the id of an action."""
     texts: dict[str, dict[str, str]]
@@ -835,11 +789,9 @@ class ConfigValues(TypedDict):
     """Your own presets by name: ``preset`` that each is based on, and the settings that differ."""
 
 
-class ConfigCheck(TypedDict):
+class ConfigCheck(ConfigPath):
     """What is wrong with the configuration, from ``config check``, which exits with 1 when there is something."""
 
-    path: str
-    exists: bool
     problems: list[str]
 
 
@@ -859,7 +811,7 @@ SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
     "fetch": list[RemoteRow],
     "stats": StatsResult,
-    "presets": list[PresetRow],
+    "presets": list[Named],
     "presets --settings": list[ListedSetting],
     "presets TEXT": list[PresetEstimate],
     "train --detach": RunPlace,

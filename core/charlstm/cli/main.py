@@ -17,7 +17,6 @@ import contextlib
 import difflib
 import importlib
 import itertools
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -96,8 +95,11 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     OSError: "system",
     KeyboardInterrupt: "interrupted",
     click.Abort: "interrupted",
+    click.ClickException: "other",
+    CharLSTMError: "other",
 }
-"""The kinds of errors; the first class that fits counts."""
+"""The kinds of errors that are told in a sentence; the first class that fits counts. Any other error, but a lack of
+memory, is a mistake in the program."""
 
 _CODES: dict[ErrorKind, int] = {
     "usage": ExitCode.WRONG_USAGE,
@@ -106,9 +108,6 @@ _CODES: dict[ErrorKind, int] = {
     "interrupted": ExitCode.INTERRUPTED,
 }
 """The exit codes of kinds of errors; of the others it is that of a failure."""
-
-_EXPECTED = (click.ClickException, click.Abort, CharLSTMError, OSError, KeyboardInterrupt)
-"""Errors that are told in a sentence, besides a lack of memory. Any other one is a mistake in the program."""
 
 
 class _LazyGroup(QuietPipes, click.Group):
@@ -184,7 +183,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (PipeClosedError, BrokenPipeError):
         return PIPE_CLOSED
     except (Exception, KeyboardInterrupt) as error:
-        if not isinstance(error, _EXPECTED) and not is_out_of_memory(error):
+        if not isinstance(error, tuple(_KINDS)) and not is_out_of_memory(error):
             raise
         as_json = "--json" in itertools.takewhile(lambda word: word != "--", words)
         command = " ".join(["charlstm", *(word for word in words[:1] if word in _COMMANDS)])
@@ -193,11 +192,12 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _print_error(error: BaseException, command: str, *, as_json: bool) -> int:
     """Print an error of ``command`` to stderr, as a sentence or as JSON; returns the exit code."""
-    found: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
-    kind: ErrorKind = "memory" if is_out_of_memory(error) else found
+    kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    if is_out_of_memory(error):
+        kind = "memory"
+    elif kind == "settings" and isinstance(error.__cause__, OSError):
+        kind = "other"  # a file with settings could not be read, and no setting is wrong
     message = _message(error, command)
-    if kind != "interrupted" and _current_folder_is_deleted():  # most likely the cause
-        message = f"The current folder was deleted: change to another one with cd ({message})"
     with contextlib.suppress(OSError):  # stderr may be closed; the exit code still tells
         if as_json:
             from charlstm.cli.output import print_json, to_json
@@ -227,6 +227,8 @@ def _message(error: BaseException, command: str) -> str:
             return "Interrupted"
         case _ if is_out_of_memory(error):
             return "There is not enough memory: use a smaller network or batch, or fewer or shorter texts at once"
+        case FileNotFoundError() if not error.filename:  # of os.getcwd
+            return "The current folder was deleted: change to another one with cd"
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     return str(error)
@@ -242,25 +244,14 @@ def _advised_command(advice: Advice) -> str:
     match advice.action:
         case "train":
             return "`charlstm train TEXT`"
-        case "resume":
-            option = f" --{advice.setting.replace('_', '-')} …" if advice.setting else ""
-            return f"`{shell_command('resume', advice.target)}{option}`"
         case "stop":
             return f"`{shell_command('control', advice.target, 'stop')}`"
-        case "fetch" | "watch" | "import" | "generate":
-            return f"`{shell_command(advice.action, advice.target)}`"
         case "use_folder":
             return f"such as {shell_word(advice.target)}"
         case "choose_runs_dir":
             return "`--runs-dir FOLDER`"
-
-
-def _current_folder_is_deleted() -> bool:
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
+    option = f" --{advice.setting.replace('_', '-')} …" if advice.setting else ""
+    return f"`{shell_command(advice.action, advice.target)}{option}`"
 
 
 if __name__ == "__main__":

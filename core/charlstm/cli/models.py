@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,16 +13,27 @@ from charlstm.cli.json_schemas import ExportResult, ImportResult, InfoResult
 from charlstm.cli.options import (
     MODEL_HELP,
     F,
+    common_options,
     examples,
+    given_runs_dir,
     json_option,
     model_argument,
     run_of,
-    runs_dir_option,
-    snapshot_option_to,
+    snapshot_option,
 )
-from charlstm.cli.output import check_stdout, output_errors, print_note, print_result, result_of, write_stdout
+from charlstm.cli.output import (
+    check_stdout,
+    output_errors,
+    print_remark,
+    print_result,
+    result_of,
+    wants_json,
+    write_stdout,
+)
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
+from charlstm.model.file import load_model, model_writer
+from charlstm.runs.models import find_model
 from charlstm.user_files import STDOUT, check_destination, save
 
 _SUFFIXES = {"script": ".net", "onnx": ".onnx", "folder": "/"}
@@ -38,24 +48,18 @@ _force_option = click.option("--force", is_flag=True, help="Replace the file if 
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
-@snapshot_option_to("Show")
-@json_option
-@runs_dir_option
-def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
+@snapshot_option
+@common_options
+def info(model: str, snapshot: int | None) -> None:
     """Show the size of MODEL, its characters, its origin and its validation loss.
 
     With --json: these, and in `info` everything that the file says about the model.
     """
-    from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-
-    path = find_model(model, runs_dir, snapshot=snapshot)
+    path = find_model(model, given_runs_dir(), snapshot=snapshot)
     loaded = load_model(path)
     config = loaded.config
     loss = loaded.info.get("val_loss")
-    try:
-        loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
-    except OverflowError:  # a whole number of more than 308 digits
+    if not isinstance(loss, float) or not math.isfinite(loss):
         loss = None
     result = result_of(
         InfoResult,
@@ -69,8 +73,8 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         text_options=loaded.text_options.to_dict(),
         info=loaded.info,
     )
-    if as_json:
-        print_result(True, result)
+    if wants_json():
+        print_result(result)
         return
     symbols = "".join(symbol(char) for char in loaded.vocabulary.symbols[:200])
     click.echo(
@@ -109,7 +113,7 @@ def _format_info(key: str, value: Any) -> str:
 @_out_option("./FILE.safetensors")
 @_force_option
 @json_option
-def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
+def import_(file: Path, out: str | None, force: bool) -> None:
     """Convert a checkpoint of the reference script to a model that every command and the app can use.
 
     FILE is what the script saved with torch.save: a dictionary with n_hidden, n_layers, state_dict and tokens, in the
@@ -118,11 +122,9 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     With --json: {"out", "hidden_size", "num_layers", "vocab_size", "parameters"}.
     """
     from charlstm.engine.script_format import import_checkpoint
-    from charlstm.model.file import model_writer
 
     out = out or f"{file.stem}.safetensors"
-    if os.path.abspath(out) != os.path.abspath(file):  # else it is a model already, which is the better message
-        _check_target(out, force=force, as_json=as_json)
+    _check_target(out, force=force)
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
         corrected = shell_word(str(Path(out).with_suffix(".safetensors")))
@@ -131,13 +133,11 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     if out == STDOUT:
         return
     config = model.config
-    result = result_of(ImportResult, config, out=str(Path(out).absolute()))
-    print_result(as_json, result, out)
-    if not as_json:
-        print_note(
-            f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
-            f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
-        )
+    print_result(result_of(ImportResult, config, out=str(Path(out).absolute())), out)
+    print_remark(
+        f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
+        f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
+    )
 
 
 @click.command(epilog=MODEL_HELP)
@@ -152,19 +152,9 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 )
 @_out_option("./MODEL.net, ./MODEL.onnx or ./MODEL/")
 @_force_option
-@snapshot_option_to("Export")
-@json_option
-@runs_dir_option
-def export(
-    model: str,
-    file: str | None,
-    kind: str | None,
-    out: str | None,
-    force: bool,
-    snapshot: int | None,
-    as_json: bool,
-    runs_dir: Path | None,
-) -> None:
+@snapshot_option
+@common_options
+def export(model: str, file: str | None, kind: str | None, out: str | None, force: bool, snapshot: int | None) -> None:
     """Write MODEL to FILE, which other programs can read: name.net, name.onnx or folder/. Prints its path.
 
     script (.net): the dictionary that the reference script reads with torch.load and load_state_dict.
@@ -176,17 +166,14 @@ def export(
 
     With --json: {"out", "to"}.
     """
-    from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-
     if file is not None and out is not None:
         raise click.UsageError("Name the file once: as FILE, or with --out")
     out = file if file is not None else out
     kind = kind or next((kind for kind, suffix in _SUFFIXES.items() if out is not None and out.endswith(suffix)), None)
     if kind is None:
         raise click.UsageError("Name a FILE that ends in .net, .onnx or /, or the format with --to")
-    path = find_model(model, runs_dir, snapshot=snapshot)
-    name = _export_name(model, path, snapshot, runs_dir)
+    path = find_model(model, given_runs_dir(), snapshot=snapshot)
+    name = _export_name(model, path, snapshot)
     out = out or name + _SUFFIXES[kind]
     if kind == "folder":
         from charlstm.generation.model_card import write_folder
@@ -195,38 +182,32 @@ def export(
             raise click.UsageError("A folder cannot be written to standard output: name one that ends in /")
         with output_errors(out, ModelError):
             write_folder(load_model(path), out, name, overwrite=force)
-        print_result(as_json, ExportResult(out=str(Path(out).absolute()), to=kind), out)
-        return
-    _check_target(out, force=force, as_json=as_json)
-    if Path(out).suffix == ".safetensors":
-        raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")
-    loaded = load_model(path)
-    if kind == "script":
-        from charlstm.engine.script_format import checkpoint_writer
-
-        _write(out, checkpoint_writer(loaded), force=force)
     else:
-        from charlstm.engine.onnx_format import onnx_writer
-
-        _write(out, onnx_writer(loaded), force=force)
+        _check_target(out, force=force)
+        if Path(out).suffix == ".safetensors":
+            raise click.UsageError(
+                f"{out} is the name of a model of this program: use {_SUFFIXES[kind]} for the export"
+            )
+        if kind == "script":
+            from charlstm.engine.script_format import checkpoint_writer as writer
+        else:
+            from charlstm.engine.onnx_format import onnx_writer as writer
+        _write(out, writer(load_model(path)), force=force)
     if out != STDOUT:
-        result: ExportResult = {"out": str(Path(out).absolute()), "to": kind}
-        print_result(as_json, result, out)
+        print_result(ExportResult(out=str(Path(out).absolute()), to=kind), out)
 
 
-def _export_name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:
+def _export_name(model: str, path: Path, snapshot: int | None) -> str:
     """The default name of an export, without suffix: that of the model file, or of the run and the snapshot."""
-    run = run_of(model, runs_dir)
+    run = run_of(model)
     return path.stem if run is None else run.name + ("" if snapshot is None else f"-{snapshot}")
 
 
-def _check_target(out: str, *, force: bool, as_json: bool) -> None:
+def _check_target(out: str, *, force: bool) -> None:
     """Raise before the work is done what :func:`_write` would raise after it."""
-    check_stdout(as_json, out=out)
+    check_stdout(out=out)
     if out == STDOUT:
         return
-    if not os.path.basename(out):
-        raise ModelError(f"{out} is a folder: add a file name")
     with output_errors(out, ModelError):
         check_destination(out, overwrite=force)
 

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.cells import set_cell_size
 
 from charlstm.cli.influence import before
 from charlstm.cli.json_schemas import MultiverseBranch, NextWordRow
 from charlstm.cli.options import (
     MODEL_HELP,
     clamp_option,
+    common_options,
     examples,
     integer_option,
-    json_option,
     model_argument,
     number_option,
     open_model,
     refuse_unused,
-    runs_dir_option,
     snapshot_option,
     usage_errors,
 )
 from charlstm.cli.output import as_read, paragraph, print_result, result_of
 from charlstm.display import symbol, visible
+from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.stepper import Stepper
+from charlstm.insight.multiverse import ContinuationNode, next_words
+from charlstm.insight.multiverse import multiverse as continuations
 from charlstm.line import TerminalLine, terminal_width, truncate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from charlstm.insight.multiverse import ContinuationNode
 
 MOST_DEPTH = 200
 """Characters of a continuation, at most: the JSON has two levels for each, and programs that read JSON take some
@@ -66,8 +64,7 @@ MOST_WORDS = 1_000
 @integer_option("--words", minimum=1, maximum=MOST_WORDS, help="Show the N most likely next words instead.")
 @clamp_option
 @snapshot_option
-@json_option
-@runs_dir_option
+@common_options
 def multiverse(
     model: str,
     primes: tuple[str, ...],
@@ -76,8 +73,6 @@ def multiverse(
     words: int | None,
     clamps: tuple[str, ...],
     snapshot: int | None,
-    as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Show everything that MODEL could write next: all continuations above a probability.
 
@@ -88,14 +83,9 @@ def multiverse(
     With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word,
     probability and missed (by how much it may be too low). With several --prime a list of these.
     """
-    from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.stepper import Stepper
-    from charlstm.insight.multiverse import multiverse as compute
-    from charlstm.insight.multiverse import next_words
-
     if words is not None:
         refuse_unused("--words", "depth", "cutoff")
-    loaded = open_model(model, runs_dir, snapshot)
+    loaded = open_model(model, snapshot)
     stepper = Stepper(loaded)
     with usage_errors():
         held = tuple(parse_clamp(clamp) for clamp in clamps)
@@ -110,7 +100,7 @@ def multiverse(
             if words is not None:
                 found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))
             else:
-                root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
+                root = continuations(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
         if words is not None:
             results.append([result_of(NextWordRow, each) for each in found])
             missed = max([missed, *(each.missed for each in found)])
@@ -124,7 +114,7 @@ def multiverse(
     if words is not None:
         about = f"The probability of exactly this word, after any blanks. It is too low by at most {missed:.4%}."
     lines = columns[0] if len(primes) < 2 else _side_by_side(primes, columns)
-    print_result(as_json, results[0] if len(primes) < 2 else results, "\n".join([*lines, "", *paragraph(about)]))
+    print_result(results[0] if len(primes) < 2 else results, "\n".join([*lines, "", *paragraph(about)]))
 
 
 def _branch_result(branch: ContinuationNode) -> MultiverseBranch:
@@ -150,8 +140,6 @@ def _tree_lines(branch: ContinuationNode, depth: int = 0) -> Iterator[str]:
 
 def _side_by_side(primes: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
     """Each column under the end of its prime."""
-    from rich.cells import set_cell_size
-
     width = max(12, (terminal_width() - 2 * (len(primes) - 1)) // len(primes))
     heads = [f"after “{before(prime, len(prime), width - 8)}”" for prime in primes]
     rows = [heads, *zip_longest(*columns, fillvalue="")]

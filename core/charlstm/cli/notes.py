@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import click
 
 from charlstm.cli.json_schemas import NotesResult
-from charlstm.cli.options import examples, find_run, json_option, run_argument, runs_dir_option
-from charlstm.cli.output import print_result
+from charlstm.cli.options import common_options, examples, find_run, run_argument
+from charlstm.cli.output import print_result, wants_json
 from charlstm.display import visible
 from charlstm.runs.folder import Run
 from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, parse_tags, read_notes
 from charlstm.text.sources import STDIN
-
-MOST_READ = 10 * MAX_NOTE
-"""Characters that are read of standard input, which may never end. More than a note has, for the white space around it
-does not count."""
 
 
 @click.command(
@@ -31,24 +26,21 @@ does not count."""
 @run_argument
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option("--remove", "removed", multiple=True, metavar="TAG", help="Remove this tag; may be repeated.")
-@json_option
-@runs_dir_option
-def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...], as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...]) -> None:
     """Give RUN tags, words to find it by, or remove some. Prints its tags.
 
     A tag has no spaces and commas; these divide tags. `charlstm runs` and the app show and find them.
 
     With --json: {"name", "path", "tags", "notes"}.
     """
-    found = find_run(run, runs_dir)
+    found = find_run(run)
     adds, removes = parsed_tags(tags), parsed_tags(removed)
-    if both := [each for each in adds if each in removes]:
-        raise click.UsageError(f"{both[0]} is to be added and removed: give it once")
 
     def changed(now: Notes) -> Notes:
         return replace(now, tags=(*(each for each in now.tags if each not in removes), *adds))
 
-    _print_notes(found, change_notes(found, changed) if adds or removes else read_notes(found), "tags", as_json)
+    _print_notes(found, change_notes(found, changed) if adds or removes else read_notes(found), "tags")
 
 
 @click.command(
@@ -58,24 +50,22 @@ def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...], as_json: bool
 )
 @run_argument
 @click.argument("text", required=False)
-@json_option
-@runs_dir_option
-def note(run: str, text: str | None, as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def note(run: str, text: str | None) -> None:
     """Write TEXT as the note on RUN, in place of the old one. Prints the note.
 
     An empty TEXT removes the note, and - reads it from standard input.
 
     With --json: {"name", "path", "tags", "notes"}.
     """
-    found = find_run(run, runs_dir)
+    found = find_run(run)
     if text is None:
-        _print_notes(found, read_notes(found), "note", as_json)
+        _print_notes(found, read_notes(found), "note")
         return
-    read = sys.stdin.read(MOST_READ) if text == STDIN else text
-    written = read.strip()
-    if len(written) > MAX_NOTE or len(read) == MOST_READ:  # then it may go on
+    written = (sys.stdin.read() if text == STDIN else text).strip()
+    if len(written) > MAX_NOTE:
         raise click.UsageError(f"A note has at most {MAX_NOTE:,} characters: give a shorter one")
-    _print_notes(found, change_notes(found, lambda now: replace(now, note=written)), "note", as_json)
+    _print_notes(found, change_notes(found, lambda now: replace(now, note=written)), "note")
 
 
 def parsed_tags(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,8 +76,8 @@ def parsed_tags(words: tuple[str, ...]) -> tuple[str, ...]:
     return parse_tags(" ".join(words))
 
 
-def _print_notes(run: Run, notes: Notes, shown: str, as_json: bool) -> None:
+def _print_notes(run: Run, notes: Notes, shown: str) -> None:
     result: NotesResult = {"name": run.name, "path": str(run.path), "tags": list(notes.tags), "notes": notes.note}
     text = " ".join(notes.tags) if shown == "tags" else notes.note
-    if as_json or text:
-        print_result(as_json, result, text)
+    if wants_json() or text:
+        print_result(result, text)

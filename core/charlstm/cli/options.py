@@ -15,21 +15,25 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import print_note
-from charlstm.display import plural, visible
+from charlstm.cli.output import JSON, print_note
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine
-from charlstm.runs.models import MOST_MODELS
+from charlstm.runs import folder, models
+from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.models import MOST_MODELS, find_model
+from charlstm.runs.names import check_name, composed
+from charlstm.runs.playable import is_untrained
 from charlstm.setting_fields import SettingField, setting_fields
-from charlstm.text.encoding import check_encoding
+from charlstm.text.builtin import builtins
 from charlstm.text.reading import USUAL, TextOptions
+from charlstm.text.remote import configured_catalogue
+from charlstm.training.settings import about, setting_names, values
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
-    from charlstm.runs.folder import Run
     from charlstm.runs.own_text import OwnText
     from charlstm.text.corpus import Corpus
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,21 +62,21 @@ def number_option(
     return click.option(*names, type=kind, metavar=metavar, show_default="default" in rest, **rest)
 
 
-def setting_option(each: SettingField) -> Callable[[F], F]:
+def setting_option(each: SettingField, **rest: Any) -> Callable[[F], F]:
     """The option of a setting as it is declared. Its class checks the value, and knows what the default is."""
     names = (each.option_name, each.name)
-    default: dict[str, Any] = {} if each.default is None else {"default": each.default}
-    shown = {**default, "show_default": bool(each.default)}
+    rest |= {"help": each.help} if each.default is None else {"help": each.help, "default": each.default}
+    if each.kind is int:
+        return integer_option(*names, **rest)
+    if each.kind is float:
+        return number_option(*names, metavar=each.metavar or "X", **rest)
+    rest["show_default"] = bool(each.default)
     if each.kind is bool:
         both = f"{each.option_name}/--no-{each.option_name.removeprefix('--')}"
-        return click.option(both, each.name, help=each.help, **shown)
+        return click.option(both, each.name, **rest)
     if each.words:
-        return click.option(*names, type=click.Choice(each.words), help=each.help, **shown)
-    if each.kind is str:
-        return click.option(*names, metavar=each.metavar or "TEXT", help=each.help, **shown)
-    if each.kind is int:
-        return integer_option(*names, help=each.help, **default)
-    return number_option(*names, metavar=each.metavar or "X", help=each.help, **default)
+        return click.option(*names, type=click.Choice(each.words), **rest)
+    return click.option(*names, metavar=each.metavar or "TEXT", **rest)
 
 
 class _Number(click.FloatRange):
@@ -87,18 +91,13 @@ class _Number(click.FloatRange):
 
 def run_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
     """A name for a run, which is checked before anything else happens."""
-    from charlstm.runs.names import check_name
-
     with usage_errors():
         return None if name is None else check_name(name)
 
 
 def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of runs that begin with ``start``."""
-    from charlstm.runs.folder import list_runs
-    from charlstm.runs.names import composed
-
-    runs = list_runs(context.params.get("runs_dir"))
+    runs = list_runs(context.meta.get(RUNS_DIR))
     start = composed(start)
     # bash does not quote what it completes: a name that another program made may be a command
     names = [run.name for run in runs if re.fullmatch(r"[\w.,+@:-]+", run.name)]
@@ -112,9 +111,6 @@ def complete_model(context: click.Context, parameter: click.Parameter, start: st
 
 def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of built-in and fetched texts, or files if none matches."""
-    from charlstm.text.builtin import builtins
-    from charlstm.text.remote import configured_catalogue
-
     fetched = [name for name, text in configured_catalogue().items() if text.is_here]
     names = [*(each.name for each in builtins()), *fetched]
     found = [CompletionItem(name) for name in names if start and name.startswith(start)]
@@ -123,15 +119,11 @@ def complete_text(context: click.Context, parameter: click.Parameter, start: str
 
 def complete_remote(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of texts that can be fetched."""
-    from charlstm.text.remote import configured_catalogue
-
     return [CompletionItem(name) for name in configured_catalogue() if name.startswith(start)]
 
 
 def complete_setting(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """KEY= for every setting that begins with ``start``; after KEY=, the values, where they can be listed."""
-    from charlstm.training.settings import about, setting_names, values
-
     typed, equals, value = start.partition("=")
     key = typed.replace("-", "_")
     if equals:
@@ -145,23 +137,26 @@ run_argument = click.argument("run", shell_complete=complete_run)
 runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
+
+
+def _keep_json(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[JSON] = value
+
+
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    expose_value=False,  # see output.wants_json
+    callback=_keep_json,
+    help="Print JSON to stdout; errors as JSON to stderr.",
+)
 
 
 _TEXT = setting_fields(TextOptions)
 
 
-def _checked_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
-    with usage_errors():
-        return None if name is None else check_encoding(name)
-
-
-encoding_option = click.option(
-    "--encoding",
-    metavar="NAME",
-    callback=_checked_encoding,
-    help=_TEXT["encoding"].help,
-)
+encoding_option = setting_option(_TEXT["encoding"])
 max_chars_option = integer_option("--max-chars", minimum=1, help=_TEXT["max_chars"].help)
 settings_option = click.option(
     "--set",
@@ -173,20 +168,36 @@ settings_option = click.option(
 )
 
 
-def _to_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    """The folder that was given. An empty name is an error: it is usually a shell variable that is not set."""
+RUNS_DIR = "charlstm.runs_dir"
+"""What the option --runs-dir is called in click's context of a command."""
+
+
+def _keep_runs_dir(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Keep the folder. An empty name is an error: it is usually a shell variable that is not set."""
     if value == "":
         raise click.BadParameter("the name is empty: give a folder, such as . for the current one")
-    return None if value is None else Path(value)
+    context.meta[RUNS_DIR] = None if value is None else Path(value)
 
 
 runs_dir_option = click.option(
     "--runs-dir",
     metavar="FOLDER",
     type=click.Path(),
-    callback=_to_folder,
+    expose_value=False,  # see given_runs_dir
+    callback=_keep_runs_dir,
     help="Folder of the runs.  [default: $CHARLSTM_RUNS, ./checkpoints if it exists, or your data folder]",
 )
+
+
+def common_options(command: F) -> F:
+    """Add --json and --runs-dir."""
+    return json_option(runs_dir_option(command))
+
+
+def given_runs_dir() -> Path | None:
+    """The folder of --runs-dir; None for the usual one."""
+    folder_of_runs: Path | None = click.get_current_context().meta.get(RUNS_DIR)
+    return folder_of_runs
 
 
 clamp_option = click.option(
@@ -198,12 +209,7 @@ clamp_option = click.option(
 )
 
 
-def snapshot_option_to(use: str) -> Callable[[F], F]:
-    """The option --snapshot of a command, which is to ``use`` that model."""
-    return integer_option("--snapshot", minimum=0, help=f"{use} the model of the run after N steps.")
-
-
-snapshot_option = snapshot_option_to("Use")
+snapshot_option = integer_option("--snapshot", minimum=0, help="Take the model of the run after N steps.")
 
 
 def _checked_seed(context: click.Context, parameter: click.Parameter, value: int) -> int:
@@ -226,9 +232,6 @@ MOST_CHARS = 10_000_000
 """Characters that a command generates, at most: they take 125 bytes each, and some 100 minutes at 2 × 256."""
 
 
-MAX_CHARS_ADVICE = ": --max-chars changes that"
-
-
 @dataclass(frozen=True, slots=True)
 class ModelAndText:
     """What a command got that reads a text with a model."""
@@ -238,20 +241,10 @@ class ModelAndText:
     snapshot: int | None
     encoding: str | None
     max_chars: int | None
-    runs_dir: Path | None
 
     def open_model(self) -> Model:
         """Load the model: see :func:`open_model`."""
-        return open_model(self.model, self.runs_dir, self.snapshot)
-
-    @property
-    def run(self) -> Run | None:
-        """The run that the model belongs to, if there is one: see :func:`run_of`."""
-        return run_of(self.model, self.runs_dir)
-
-    def models_of_run(self, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
-        """The models of the run: see :func:`models_of_run`."""
-        return models_of_run(self.model, self.runs_dir, most)
+        return open_model(self.model, self.snapshot)
 
     def open_text(self, model: Model) -> Corpus:
         """Open the text with the options that ``model`` was trained with, except those that concern only its own
@@ -263,13 +256,12 @@ class ModelAndText:
         model: Model,
         own: Callable[[Run, int | None], OwnText],
         usual: int | None = None,
-        advice: str = MAX_CHARS_ADVICE,
     ) -> tuple[str, str]:
         """The text as :meth:`start_of_text` gives it, or without one that of the run which ``own`` gives, as long.
         Raises :class:`TextError` where the model is not a run."""
         if self.text:
-            return self.start_of_text(model, usual, advice)
-        run = self.run
+            return self.start_of_text(model, usual)
+        run = run_of(self.model)
         if run is None:
             raise TextError(f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own")
         if self.encoding is not None:
@@ -277,20 +269,21 @@ class ModelAndText:
         found = own(run, self.max_chars or usual)
         return found.text, found.words
 
-    def start_of_text(self, model: Model, usual: int | None = None, advice: str = MAX_CHARS_ADVICE) -> tuple[str, str]:
+    def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
         """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in words.
-        Where some are left out, that is noted with ``advice``."""
+        Where some are left out without that, it is noted."""
+        from charlstm.runs.own_text import OwnText
+
         corpus = self._open(model, None)
-        count = usual if self.max_chars is None else self.max_chars
-        name = visible(corpus.name, keep="")
-        if count is None or corpus.chars <= count:
-            return corpus.text(), f"{plural(corpus.chars, 'character')} of {name}"
-        if self.max_chars is None:
-            print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read{advice}")
-        return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
+        if self.max_chars is None and usual is not None and corpus.chars > usual:
+            print_note(f"Only the first {usual:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+        found = OwnText(corpus.text(0, self.max_chars or usual), corpus.chars, visible(corpus.name, keep=""))
+        return found.text, found.words
 
     def _open(self, model: Model, max_chars: int | None) -> Corpus:
-        return load_corpus(self.text, model.text_options.for_another_text(self.encoding, max_chars))
+        with usage_errors():
+            options = model.text_options.for_another_text(self.encoding, max_chars)
+        return load_corpus(self.text, options)
 
 
 def model_and_text_options(command: F) -> F:
@@ -303,7 +296,7 @@ def model_and_text_options(command: F) -> F:
         return command(*args, given=given, **values)
 
     result: Any = gather
-    for option in (runs_dir_option, json_option, max_chars_option, encoding_option, snapshot_option):
+    for option in (common_options, max_chars_option, encoding_option, snapshot_option):
         result = option(result)
     return cast(F, result)
 
@@ -312,44 +305,35 @@ AS_IS: dict[str, Any] = {"lines": "keep", "strip_boilerplate": False}
 """The text options that --as-is sets."""
 
 
+TEXT_OPTIONS = "charlstm.text_options"
+"""What the text options that a command was given are called in click's context of it."""
+
+
+def _keep_text_option(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
+        context.meta.setdefault(TEXT_OPTIONS, {})[parameter.name] = value
+
+
 def text_options(command: F) -> F:
-    """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
-
-    @functools.wraps(command)
-    def gather(*args: Any, as_is: bool, **values: Any) -> Any:
-        given = {name: values.pop(name) for name in _TEXT}
-        if as_is:
-            refuse_unused("--as-is", *AS_IS)
-            given |= AS_IS
-        given |= _lines_for(given["units"])
-        with usage_errors():
-            options = TextOptions(**given)
-        return command(*args, options=options, **values)
-
-    result: Any = gather
-    usual = [replace(each, default=getattr(USUAL, name)) for name, each in _TEXT.items()]
-    as_is = click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate.")
-    for option in (as_is, *map(setting_option, reversed(usual))):
-        result = option(result)
-    return cast(F, result)
+    """Add the options for reading a text: see :func:`given_text_options`."""
+    kept: dict[str, Any] = {"expose_value": False, "callback": _keep_text_option}
+    as_is = "Read the text as it is: --lines keep --no-strip-boilerplate."
+    command = click.option("--as-is", is_flag=True, help=as_is, **kept)(command)
+    for name, each in reversed(_TEXT.items()):
+        command = setting_option(replace(each, default=getattr(USUAL, name)), **kept)(command)
+    return command
 
 
-def _lines_for(units: str | None) -> dict[str, Any]:
-    """The text options that follow from ``units``, unless the current command was given others."""
-    given = click.get_current_context().get_parameter_source("lines") is ParameterSource.COMMANDLINE
-    return {} if units is None or given else {"lines": "keep"}
-
-
-def text_options_over(base: TextOptions) -> TextOptions:
-    """``base`` with the text options that the current command was given."""
-    context = click.get_current_context()
-    given = {
-        name: context.params[name]
-        for name in _TEXT
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    given |= AS_IS if context.params["as_is"] else {}
-    return replace(base, **given | _lines_for(given.get("units")))
+def given_text_options(usual: TextOptions = USUAL) -> TextOptions:
+    """The text options that the current command was given, and the ``usual`` ones for the others."""
+    given = dict(click.get_current_context().meta.get(TEXT_OPTIONS, {}))
+    if given.pop("as_is", False):
+        refuse_unused("--as-is", *AS_IS)
+        given |= AS_IS
+    if given.get("units") is not None:
+        given.setdefault("lines", "keep")
+    with usage_errors():
+        return replace(usual, **given)
 
 
 def refuse_unused(option: str, *names: str) -> None:
@@ -380,48 +364,39 @@ def load_corpus(sources: Sequence[str], options: TextOptions, validation: Sequen
         corpus = open_corpus(list(sources), options, validation=list(validation) or None, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)
-        entries = "1 file or folder" if count == 1 else f"{count:,} files or folders"
-        print_note(
-            f"{entries} of {corpus.name} could not be read and {'is' if count == 1 else 'are'} left out: {names}"
-        )
+        print_note(f"Left out of {corpus.name}, since they could not be read, {count:,} files or folders: {names}")
     return corpus
 
 
-def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:
+def open_model(name: str, snapshot: int | None = None) -> Model:
     """Load the model of a run (or its ``snapshot`` after so many steps), a model file or ``demo``.
 
     Prints a note about a run whose best model is the network from before training.
     """
     from charlstm.model.file import load_model
-    from charlstm.runs.models import find_model
-    from charlstm.runs.playable import is_untrained
 
-    model = load_model(find_model(name, runs_dir, snapshot=snapshot))
-    if snapshot is None and is_untrained(model.info) and (run := run_of(name, runs_dir)) is not None:
+    model = load_model(find_model(name, given_runs_dir(), snapshot=snapshot))
+    if snapshot is None and is_untrained(model.info) and (run := run_of(name)) is not None:
         later = ": try again when it has learnt something" if run.status().alive else ""
         print_note(f"The model of {run.name} is still the one from before training and writes noise{later}")
     return model
 
 
-def find_run(name: str, runs_dir: Path | None) -> Run:
+def find_run(name: str) -> Run:
     """The run with this name or folder."""
-    from charlstm.runs import folder
-
-    return folder.find_run(name, folder.runs_dir(runs_dir))
+    return folder.find_run(name, given_runs_dir())
 
 
-def run_of(model: str, runs_dir: Path | None) -> Run | None:
+def run_of(model: str) -> Run | None:
     """The run that MODEL names; None for a file and for the model that comes with charlstm."""
     if model == "demo" or model.endswith(".safetensors"):
         return None
-    return find_run(model, runs_dir)
+    return find_run(model)
 
 
-def models_of_run(model: str, runs_dir: Path | None, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
+def models_of_run(model: str, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
     """The models of the run MODEL with their steps: its snapshots, and the best model; up to ``most`` of them."""
-    from charlstm.runs import models
-
-    run = run_of(model, runs_dir)
+    run = run_of(model)
     if run is None:
         raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
     return models.models_of_run(run, most)

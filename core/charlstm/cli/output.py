@@ -14,26 +14,36 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
+from charlstm import user_files
+from charlstm.cli.json_schemas import PageResult
 from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError
 from charlstm.fields import plain
 from charlstm.line import terminal_width
+from charlstm.user_files import STDOUT
 
 if TYPE_CHECKING:
-    from charlstm.cli.json_schemas import PageResult
     from charlstm.model.file import Model
     from charlstm.text.vocabulary import Vocabulary
 
-
 R = TypeVar("R")
 
+JSON = "charlstm.json"
+"""What the option --json is called in click's context of a command."""
 
-def print_result(as_json: bool, value: Any, text: str | None = None) -> None:
-    """Print the result of a command to stdout: ``value`` as JSON, or ``text``."""
-    if as_json:
+
+def wants_json() -> bool:
+    """Whether the command that runs was given --json."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(JSON, False)
+
+
+def print_result(value: Any, text: str | None = None) -> None:
+    """Print the result of a command to stdout: with --json ``value``, else ``text``, if there is one."""
+    if wants_json():
         print_json(to_json(value))
-    else:
-        click.echo(visible(text or "") if sys.stdout.isatty() else text)
+    elif text is not None:
+        click.echo(visible(text) if sys.stdout.isatty() else text)
 
 
 def result_of(schema: type[R], source: object, **others: Any) -> R:
@@ -47,34 +57,15 @@ def result_of(schema: type[R], source: object, **others: Any) -> R:
 def print_json(line: str, *, err: bool = False) -> None:
     """Print a line of JSON to stdout, or to stderr with ``err``.
 
-    Printed as JSON escapes are unpaired surrogates, which UTF-8 cannot encode; characters that end a line for some
-    readers, such as Python's ``splitlines``; all control characters when the stream is a terminal; and what the
-    encoding of the stream lacks, which would be a question mark.
+    Printed as JSON escapes are control characters and unpaired surrogates, which UTF-8 cannot encode, and where the
+    encoding of the stream is another one, all characters beyond ASCII.
     """
-    stream = sys.stderr if err else sys.stdout
-    on_terminal = stream.isatty()
-    if not line.isprintable():
-        line = "".join(char if _is_safe(char, on_terminal) else _json_escape(char) for char in line)
-    encoding = stream.encoding or "utf-8"
-    if lacking := [char for char in set(line) if not _can_be_written(char, encoding)]:
-        line = line.translate({ord(char): _json_escape(char) for char in lacking})
+    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
+    if not encoding.lower().startswith("utf"):
+        line = json.dumps(json.loads(line))
+    elif not line.isprintable():
+        line = "".join(char if char.isprintable() else _json_escape(char) for char in line)
     click.echo(line, err=err)
-
-
-def _is_safe(char: str, on_terminal: bool) -> bool:
-    return char.isprintable() or not (on_terminal or char in _LINE_ENDS or "\ud800" <= char <= "\udfff")
-
-
-def _can_be_written(char: str, encoding: str) -> bool:
-    try:
-        char.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-_LINE_ENDS = "\x85\u2028\u2029"
-"""The characters that end a line and that JSON allows in a string. Those of ASCII always are escapes in it."""
 
 
 def _json_escape(char: str) -> str:
@@ -100,12 +91,10 @@ def _with_null(value: Any) -> Any:
     return value
 
 
-def check_stdout(as_json: bool, **files: str | None) -> None:
+def check_stdout(**files: str | None) -> None:
     """Raise :class:`click.UsageError` if more than one result would go to stdout: that of --json, and the ``files``, by
     the names of their options, which are ``-``."""
-    from charlstm.user_files import STDOUT
-
-    writers = ["--json"] if as_json else []
+    writers = ["--json"] if wants_json() else []
     writers += [f"--{option} -" for option, name in files.items() if name == STDOUT]
     if len(writers) > 1:
         first, second = writers[:2]
@@ -123,12 +112,10 @@ def write_stdout(write: Callable[[BinaryIO], object]) -> None:
     sys.stdout.buffer.flush()
 
 
-def check_output_file(name: str, suffix: str) -> None:
+def check_output_file(name: str | None, suffix: str) -> None:
     """Raise before the work what :func:`write_text` would raise after it. A file that exists is replaced if it has the
     ``suffix``, such as ``.html``, as what was written last time has; another one may be a text of the user's."""
-    from charlstm import user_files
-
-    if name == user_files.STDOUT:
+    if name is None or name == user_files.STDOUT:
         return
     file = user_files.check_destination(name)
     if file.is_file() and file.suffix.lower() != suffix:
@@ -149,8 +136,6 @@ def output_errors(out: str, error: type[CharLSTMError]) -> Iterator[None]:
 
 def write_text(name: str, text: str) -> int:
     """Write ``text`` in UTF-8 to the file ``name``, or to stdout for ``-``; returns how many bytes it has."""
-    from charlstm import user_files
-
     content = text.encode("utf-8", "replace")
     if name == user_files.STDOUT:
         write_stdout(lambda file: file.write(content))
@@ -159,21 +144,24 @@ def write_text(name: str, text: str) -> int:
     return len(content)
 
 
-def write_page(name: str, page: str, as_json: bool) -> None:
+def write_page(name: str, page: str) -> None:
     """Write a web page as :func:`write_text` does, and print its path unless it went to stdout."""
-    from charlstm import user_files
-
     size = write_text(name, page)
     if name != user_files.STDOUT:
         written: PageResult = {"out": os.path.abspath(name), "bytes": size}
-        print_result(as_json, written, name)
-        if not as_json:
-            print_note("Open it in a browser")
+        print_result(written, name)
+        print_remark("Open it in a browser")
 
 
 def print_note(message: str) -> None:
     """Print a line for the user to stderr. Control characters, which may come from a name, are made visible."""
     click.echo(visible(message), err=True)
+
+
+def print_remark(message: str) -> None:
+    """Print a note that a script has no use for: it is left out with --json."""
+    if not wants_json():
+        print_note(message)
 
 
 def as_read(model: Model, text: str) -> str:

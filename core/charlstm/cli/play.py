@@ -11,12 +11,13 @@ import contextlib
 import difflib
 import inspect
 import os
+import re
 import signal
 import sys
 from collections.abc import Generator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal, cast
 
 import click
 
@@ -31,34 +32,46 @@ from charlstm.cli.options import (
     seed_option,
     snapshot_option,
 )
-from charlstm.cli.output import as_read, print_note, write_stdout
-from charlstm.display import described, plural, symbol, visible
+from charlstm.cli.output import as_read, print_note
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.export import save_as, target
+from charlstm.generation.rows import Step
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
+from charlstm.generation.session_file import load_session
 from charlstm.line import TerminalLine
-from charlstm.setting_fields import SettingField, setting_fields
-from charlstm.storage import write_all
-from charlstm.user_files import STDOUT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from charlstm.generation.rows import Step
-    from charlstm.model.file import Model
+from charlstm.model.file import Model
+from charlstm.setting_fields import setting, setting_fields
 
 PROMPT = "> "
 
 CONTEXT = 60
 """Characters before the cursor that are shown after it was moved."""
 
-SAMPLER_COMMANDS = {
-    each.option_name.removeprefix("--"): each
-    for each in setting_fields(SamplerSettings).values()
-    if each.option and not each.words
+Until = Literal["line", "paragraph"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySettings:
+    """The settings of a conversation besides those of the sampler."""
+
+    length: int = setting(200, "most characters to generate at a time", low=1, high=MOST_CHARS)
+    until: Until | None = setting(None, "stop earlier, after the line or the paragraph")
+    seed: int = setting(0, "the same seed gives the same text", low=-(2**63), high=2**64 - 1)
+
+
+SETTINGS = {
+    **{
+        each.option_name.removeprefix("--"): each
+        for each in setting_fields(SamplerSettings).values()
+        if each.option and not each.words
+    },
+    **setting_fields(PlaySettings),
 }
-"""Sampler settings that have a command, by the names of their options."""
+"""Settings that have a command, by its name: those of the sampler that have an option, and those of the conversation.
+"""
 
 
 @click.command(epilog=f"{MODEL_HELP} /help lists the commands of the conversation.")
@@ -69,28 +82,20 @@ SAMPLER_COMMANDS = {
 @sampler_options
 @snapshot_option
 @runs_dir_option
-def play(
-    model: str,
-    length: int,
-    until: str | None,
-    seed: int,
-    snapshot: int | None,
-    runs_dir: Path | None,
-    **sampler: Any,
-) -> None:
+def play(model: str, length: int, until: str | None, seed: int, snapshot: int | None, **sampler: Any) -> None:
     """Write together with MODEL line by line: you type a line, the model continues it.
 
     Reads and prints plain text, for a screen reader, a slow connection or a script. Lines can come from a pipe.
     """
     settings = sampler_settings(sampler)
-    loaded = open_model(model, runs_dir, snapshot)
+    loaded = open_model(model, snapshot)
     loaded.check_computable()  # before the user types a line
     size = f"{loaded.config.num_layers} × {loaded.config.hidden_size} LSTM over {loaded.config.vocab_size:,} characters"
     print_note(
         f"{visible(model, keep='')}, a {size}. Type the beginning of a text; Enter alone continues it. "
         "/help lists the commands."
     )
-    converse(Conversation(loaded, settings, seed=seed, length=length, until=UNTIL.get(until or "", "")))
+    converse(Conversation(loaded, settings, PlaySettings(length, cast("Until | None", until), seed)))
 
 
 class Conversation(cmd.Cmd):
@@ -100,10 +105,9 @@ class Conversation(cmd.Cmd):
     from ``cmdloop``, which would end at a typed "EOF" and print its prompt to stdout.
     """
 
-    def __init__(self, model: Model, settings: SamplerSettings, *, seed: int, length: int, until: str) -> None:
+    def __init__(self, model: Model, sampler: SamplerSettings, settings: PlaySettings) -> None:
         super().__init__()
-        self._model, self._settings, self._seed = model, settings, seed
-        self._length, self._until = length, until
+        self._model, self._sampler, self._settings = model, sampler, settings
         self._session: Session | None = None
         self._last_start = 0  # position at which the last continuation began
         self._saved: set[Path] = set()  # files that this conversation may replace
@@ -123,36 +127,24 @@ class Conversation(cmd.Cmd):
         return False
 
     def default(self, line: str) -> None:
-        """Add text, or change a sampler setting. Raises :class:`GenerationError` for an unknown command."""
+        """Add text, or change a setting. Raises :class:`GenerationError` for an unknown command."""
         word, argument, _ = self.parseline(line)
         if word is None:
             self._add(unescaped(line))
-        elif word in SAMPLER_COMMANDS:
-            self._set(SAMPLER_COMMANDS[word], argument or "")
+        elif word in SETTINGS:
+            self._set(word, argument or "")
         else:
-            near = difflib.get_close_matches(word, self.words(), n=1)
+            commands = [name.removeprefix("do_") for name in self.get_names() if name.startswith("do_")]
+            near = difflib.get_close_matches(word, [*commands, *SETTINGS], n=1)
             hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
             raise GenerationError(f"There is no command /{visible(word, keep='')[:40]}; {hint}")
-
-    def words(self) -> list[str]:
-        """All commands, without the slash."""
-        names = self.get_names()
-        return [name.removeprefix("do_") for name in names if name.startswith("do_")] + list(SAMPLER_COMMANDS)
-
-    def completenames(self, text: str, *ignored: Any) -> list[str]:
-        """Commands that begin with ``text``, for Tab."""
-        return [f"/{word} " for word in self.words() if f"/{word}".startswith(text)] if text else []
-
-    def complete_until(self, text: str, *ignored: Any) -> list[str]:
-        """Arguments of /until that begin with ``text``, for Tab."""
-        return [word for word in (*UNTIL, "off") if word.startswith(text)]
 
     # -- writing -------------------------------------------------------------------------------------------------
 
     def _begin(self, prime: str) -> Session:
         with TerminalLine() as bar:
             progress = bar.stage("reading the prime")
-            session = Session(self._model, prime, seed=self._seed, settings=self._settings, progress=progress)
+            session = Session(self._model, prime, seed=self._settings.seed, settings=self._sampler, progress=progress)
         self._session = session
         return session
 
@@ -173,7 +165,8 @@ class Conversation(cmd.Cmd):
         """Generate from the cursor, and print ``start`` and what was generated."""
         session = self._current()
         self._last_start = session.position
-        steps = session.stream(self._length, stop=[self._until] if self._until else [])
+        until = self._settings.until
+        steps = session.stream(self._settings.length, stop=[] if until is None else [UNTIL[until]])
         with contextlib.closing(_until_interrupted(steps)) as steps:
             write_steps(start, steps)
 
@@ -183,45 +176,19 @@ class Conversation(cmd.Cmd):
         """Replace the last continuation by another one."""
         session = self._current()
         session.rewind(min(self._last_start, len(session)))
-        self._seed = next_seed(self._seed)
-        session.seed = self._seed
+        session.seed = next_seed(session.seed)
+        self._settings = replace(self._settings, seed=session.seed)
         self._continue()
 
     def do_back(self, argument: str) -> None:
         """N: move the cursor N characters back. What is written there becomes another branch; so does /again."""
         session = self._current()
-        count = _whole(argument or "1", "/back")
-        if count > session.position:
-            raise GenerationError(f"/back can go back at most {session.position} characters, to the end of the prime")
-        self._move_to(session.position - count)
-
-    def do_forward(self, argument: str) -> None:
-        """N: move the cursor N characters forward, over text that is already written."""
-        session = self._current()
-        count, after = _whole(argument or "1", "/forward"), len(session) - session.position
-        if count > after:
-            raise GenerationError(f"/forward can go at most {after} characters, to the end of the text")
-        self._move_to(session.position + count)
-
-    def do_alternatives(self, argument: str) -> None:
-        """List the characters that may come next, with their probabilities."""
-        distribution = self._current().next_char_distribution()
-        for number, each in enumerate(distribution.alternatives, 1):
-            cut = "" if each.kept else "   cut"
-            click.echo(f"{number:>3}  {_symbol_and_name(each.char):<10} {each.probability:7.2%}{cut}")
-        print_note(
-            f"The sampler keeps {distribution.kept} of {distribution.total} characters; the entropy is "
-            f"{distribution.entropy:.2f} bits. /pick N takes one of the list."
-        )
-
-    def do_pick(self, argument: str) -> None:
-        """N: take the Nth of the /alternatives, and continue from there."""
-        session = self._current()
-        alternatives, number = session.peek(), _whole(argument, "/pick")
-        if not 1 <= number <= len(alternatives):
-            raise GenerationError(f"/pick takes a number from 1 to {len(alternatives)}, as listed by /alternatives")
-        step = session.choose(alternatives[number - 1].char)
-        self._continue(step.char)
+        most, count = session.position, argument or "1"
+        if not re.fullmatch("[0-9]{1,9}", count) or int(count) > most:
+            raise GenerationError(f"/back takes a whole number up to {most}, the characters since the prime")
+        session.rewind(most - int(count))
+        self._last_start = session.position
+        self._print_position()
 
     def do_text(self, argument: str) -> None:
         """Print the text from the beginning to the cursor."""
@@ -236,53 +203,19 @@ class Conversation(cmd.Cmd):
         else:
             print_note("Type the beginning of a text")
 
-    def do_length(self, argument: str) -> None:
-        """N: generate at most N characters at a time."""
-        if argument:
-            self._length = _whole(argument, "/length", minimum=1, maximum=MOST_CHARS)
-        print_note(f"length {self._length}")
-
-    def do_until(self, argument: str) -> None:
-        """line, paragraph or off: stop earlier, after the line or the paragraph."""
-        if argument and argument != "off" and argument not in UNTIL:
-            raise GenerationError(f"/until takes {', '.join(UNTIL)} or off, not {argument[:40]!r}")
-        if argument:
-            self._until = UNTIL.get(argument, "")
-        names = {stop: name for name, stop in UNTIL.items()}
-        print_note(f"until {names.get(self._until, 'off')}")
-
-    def do_seed(self, argument: str) -> None:
-        """N: set the random seed. The same seed gives the same text."""
-        if argument:
-            seed = _whole(argument, "/seed", minimum=-(2**63))
-            if self._session is not None:
-                self._session.seed = seed
-            self._seed = seed
-        print_note(f"seed {self._seed}")
-
     def do_settings(self, argument: str) -> None:
-        """Show the sampler settings. /temperature 0.7, /top-k 5, /min-p off and the like change them."""
-        is_reference = self._settings.kind == "reference"
-        if is_reference:
+        """Show all settings. /temperature 0.7, /top-k 5, /min-p off, /until line and the like change them."""
+        if self._sampler.kind == "reference":
             print_note("sampler reference")
-        for each in SAMPLER_COMMANDS.values():
-            if each.name == "top_k" or not is_reference:
-                self._print_setting(each)
-        for print_value in (self.do_length, self.do_until, self.do_seed):
-            print_value("")
+        for word in SETTINGS:
+            if self._has(word):
+                self._set(word, "")
 
     def do_save(self, argument: str) -> None:
-        """FILE: save the text (.txt, .md, .html) or the session with all branches (.json); - prints the session."""
-        from charlstm.generation.export import save_as, target
-        from charlstm.generation.session_file import to_bytes
-
+        """FILE: save the text (.txt, .md, .html) or the session with all branches (.json)."""
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html for text")
         session = self._current()
-        if argument == STDOUT:
-            content = to_bytes(session) + b"\n"
-            write_stdout(lambda file: write_all(file, content))
-            return
         path = target(Path(os.path.expanduser(argument)))
         try:
             save_as(session, path, overwrite=path in self._saved)
@@ -297,10 +230,9 @@ class Conversation(cmd.Cmd):
 
     def do_open(self, argument: str) -> None:
         """FILE: continue a session that was saved with /save FILE.json."""
-        from charlstm.generation.session_file import load_session
-
         self._session = load_session(Path(os.path.expanduser(argument)), self._model)
-        self._settings, self._seed = self._session.settings, self._session.seed
+        self._sampler = self._session.settings
+        self._settings = replace(self._settings, seed=self._session.seed)
         self._last_start = self._session.position
         self._print_position()
 
@@ -314,9 +246,7 @@ class Conversation(cmd.Cmd):
         for name in self.get_names():
             if name.startswith("do_"):
                 print_note(f"  /{name.removeprefix('do_'):<13} {inspect.getdoc(getattr(self, name))}")
-        print_note(
-            f"  /{' /'.join(SAMPLER_COMMANDS)}\n{'':17} X, or mostly off: change a sampler setting; without X, show it"
-        )
+        print_note(f"  /{' /'.join(SETTINGS)}\n{'':17} X, or mostly off: change a setting; without X, show it")
 
     def do_quit(self, argument: str) -> bool:
         """End the program."""
@@ -324,25 +254,25 @@ class Conversation(cmd.Cmd):
 
     # -- settings and position -----------------------------------------------------------------------------------
 
-    def _set(self, each: SettingField, argument: str) -> None:
-        """Change a sampler setting from the next character on, and print it; without an argument only print it."""
-        if argument and self._settings.kind == "reference" and each.name != "top_k":
+    def _has(self, word: str) -> bool:
+        """Whether the setting acts: of those of the sampler the reference has one."""
+        return self._sampler.kind != "reference" or word == "top-k" or hasattr(self._settings, word)
+
+    def _set(self, word: str, argument: str) -> None:
+        """Change a setting from the next character on, and print it; without an argument only print it."""
+        each = SETTINGS[word]
+        if argument and not self._has(word):
             raise GenerationError("The reference sampler has only /top-k")
         if argument:
             changes: dict[str, Any] = {each.name: each.parse(argument, GenerationError)}
-            self._settings = replace(self._settings, **changes)
+            if hasattr(self._settings, each.name):
+                self._settings = replace(self._settings, **changes)
+            else:
+                self._sampler = replace(self._sampler, **changes)
             if self._session is not None:
-                self._session.settings = self._settings
-        self._print_setting(each)
-
-    def _print_setting(self, each: SettingField) -> None:
-        value = getattr(self._settings, each.name)
-        print_note(f"{each.option_name.removeprefix('--')} {each.write(value)}")
-
-    def _move_to(self, position: int) -> None:
-        self._current().rewind(position)
-        self._last_start = position
-        self._print_position()
+                self._session.settings, self._session.seed = self._sampler, self._settings.seed
+        value = getattr(self._settings if hasattr(self._settings, each.name) else self._sampler, each.name)
+        print_note(f"{word} {each.write(value)}")
 
     def _print_position(self) -> None:
         session = self._current()
@@ -380,7 +310,7 @@ def converse(conversation: Conversation) -> None:
     On a terminal an error is printed and the next line is read; elsewhere it is raised.
     """
     on_terminal = sys.stdin.isatty()
-    for line in _typed_lines(conversation) if on_terminal else (line.removesuffix("\n") for line in sys.stdin):
+    for line in _typed_lines() if on_terminal else (line.removesuffix("\n") for line in sys.stdin):
         try:
             if conversation.onecmd(line):
                 return
@@ -390,14 +320,10 @@ def converse(conversation: Conversation) -> None:
             print_note(str(error))
 
 
-def _typed_lines(conversation: Conversation) -> Iterator[str]:
-    """Lines from a terminal, with history, editing and completion where the system has readline."""
+def _typed_lines() -> Iterator[str]:
+    """Lines from a terminal, with history and editing where the system has readline."""
     with contextlib.suppress(ImportError):
-        import readline
-
-        readline.set_completer(cast("Callable[[str, int], str | None]", conversation.complete))  # typeshed says a list
-        readline.set_completer_delims(" ")
-        readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
+        import readline  # noqa: F401 - input() uses it
     while True:
         try:
             if sys.stdout.isatty():
@@ -413,19 +339,3 @@ def _typed_lines(conversation: Conversation) -> Iterator[str]:
             print_note("")
             return
         yield line
-
-
-def _whole(argument: str, command: str, *, minimum: int = 0, maximum: int = 2**64 - 1) -> int:
-    """Parse a whole number."""
-    digits = argument.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 20 and minimum <= int(argument) <= maximum):
-        limits = f" from {minimum:,} to {maximum:,}" if minimum else ""
-        raise GenerationError(f"{command} takes a whole number{limits}, not {argument[:40]!r}")
-    return int(argument)
-
-
-def _symbol_and_name(char: str) -> str:
-    """A character with its name, if the symbol alone does not show what it is."""
-    name = {" ": "space", "\n": "newline", "\t": "tab"}.get(char)
-    shown = symbol(char)
-    return f"{shown} {name or ('' if shown == char else described(char))}".rstrip()

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlstm.cli.json_schemas import QueueRow
 from charlstm.cli.options import (
+    common_options,
     complete_run,
     examples,
     find_run,
     json_option,
     refuse_all_but,
     runs_argument,
-    runs_dir_option,
 )
-from charlstm.cli.output import print_note, print_result, result_of
+from charlstm.cli.output import print_remark, print_result, result_of, wants_json
 from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
 from charlstm.display import duration, shell_command, table
 from charlstm.errors import RunError
+from charlstm.runs.folder import Run
+from charlstm.runs.queue import QueuedRun, add_new_run, add_run, begin_or_wait, read_queue
 from charlstm.runs.queue_file import place_in_queue, remove_from_queue
 from charlstm.runs.table import state_words
 
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
-    from charlstm.runs.folder import Run
     from charlstm.runs.launch import NewRun
-    from charlstm.runs.queue import QueuedRun
 
 
 @click.group(invoke_without_command=True)
@@ -62,38 +61,29 @@ def add(resumed: str | None, **given: Any) -> None:
         train.callback(detach=False, plain=False, begin=_begin, **given)
         return
     refuse_all_but("--resume", "resumed", "as_json", "runs_dir")
-    from charlstm.runs.queue import add_run
 
-    run = find_run(resumed, given["runs_dir"])
+    run = find_run(resumed)
     add_run(run)
-    _print_added(run, given["as_json"])
+    _print_added(run)
 
 
-def _begin(new: NewRun, limits: Limits, as_json: bool) -> None:
+def _begin(new: NewRun, limits: Limits) -> None:
     """Put the run that `train` would train into the queue."""
-    from charlstm.runs.queue import add_new_run
-
     run = add_new_run(new)
-    if not as_json:
-        print_note(f"The run {limits.listed()}")
-    _print_added(run, as_json)
+    print_remark(f"The run {limits.listed()}")
+    _print_added(run)
 
 
-def _print_added(run: Run, as_json: bool) -> None:
-    from charlstm.runs.queue import begin_or_wait
-
+def _print_added(run: Run) -> None:
     added = begin_or_wait(run)
-    if as_json:
-        print_result(True, _row(added))
-        return
-    print_result(False, None, run.name)
     watch = f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
-    print_note(f"It is {added.words}" if added.place else watch)
+    print_result(_row(added), run.name)
+    print_remark(f"It is {added.words}" if added.place else watch)
 
 
 @queue.command("list")
 @json_option
-def list_(as_json: bool) -> None:
+def list_() -> None:
     """List the runs that train and those that wait: when they begin and end, from now, and what they wait for.
 
     The times are estimates from the speed that was measured on this machine, or from the time limit of a run.
@@ -101,19 +91,15 @@ def list_(as_json: bool) -> None:
     With --json: a list with these figures in seconds. `place` is 0 for a run that trains.
     """
     continue_queue()
-    from charlstm.runs.queue import read_queue
 
     found = read_queue()
-    if as_json:
-        print_result(True, [_row(each) for each in found])
-    elif not found:
-        print_note("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
-    else:
-        cells = (
-            (str(each.place or ""), each.run.name, state_words(each.status), *_times(each), each.why) for each in found
-        )
-        for line in table(("PLACE", "RUN", "STATE", "BEGINS IN", "DONE IN", ""), cells, right=("BEGINS IN", "DONE IN")):
-            click.echo(line)
+    cells = [
+        (str(each.place or ""), each.run.name, state_words(each.status), *_times(each), each.why) for each in found
+    ]
+    lines = table(("PLACE", "RUN", "STATE", "BEGINS IN", "DONE IN", ""), cells, right=("BEGINS IN", "DONE IN"))
+    print_result([_row(each) for each in found], "\n".join(lines) if found else None)
+    if not found:
+        print_remark("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
 
 
 def _times(each: QueuedRun) -> tuple[str, str]:
@@ -127,23 +113,20 @@ def _row(each: QueuedRun) -> QueueRow:
 
 @queue.command()
 @runs_argument
-@json_option
-@runs_dir_option
-def remove(runs: tuple[str, ...], as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def remove(runs: tuple[str, ...]) -> None:
     """Take runs out of the queue. Their folders stay: `resume` trains such a run, `delete` deletes it.
 
     With --json: as `queue list`, of the queue that is left.
     """
-    found = [find_run(name, runs_dir) for name in runs]
+    found = [find_run(name) for name in runs]
     for run in found:
         if place_in_queue(run.path) is None:
             raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
-    from charlstm.runs.queue import read_queue
 
     for run in found:
         remove_from_queue(run.path)
-        if not as_json:
-            print_note(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
+        print_remark(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
     continue_queue()
-    if as_json:
-        print_result(True, [_row(each) for each in read_queue()])
+    if wants_json():
+        print_result([_row(each) for each in read_queue()])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from charlstm.cli.cells import named_pattern
 from charlstm.cli.influence import find_option, places_of
@@ -16,24 +17,30 @@ from charlstm.cli.options import (
     examples,
     model_and_text_options,
     model_argument,
+    models_of_run,
     optional_text_argument,
+    run_of,
 )
 from charlstm.cli.output import check_output_file, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
+from charlstm.generation.prime import prepare_prime
+from charlstm.insight.feature_report import feature_report
+from charlstm.insight.features import Feature, pattern_feature, text_features
+from charlstm.insight.report import Sample
+from charlstm.insight.report import report as report_page
 from charlstm.insight.sample import TEXT_CHARS
 from charlstm.line import TerminalLine
+from charlstm.model.file import Model
+from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
+from charlstm.runs.own_text import held_out_text, text_for_cells
+from charlstm.runs.series import RunSeries
+from charlstm.runs.text import open_text
+from charlstm.svg import ChartCurve
+from charlstm.text.baselines import baseline_words
 from charlstm.text.sources import STDIN
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from charlstm.insight.features import Feature
-    from charlstm.insight.report import Sample
-    from charlstm.model.file import Model
-    from charlstm.runs.folder import Run
-    from charlstm.svg import ChartCurve
+from charlstm.text.statistics import describe
 
 SCORED_MODELS = 8
 """Models of a run in which the cell of a feature is scored for its page."""
@@ -61,14 +68,7 @@ SAMPLES = 6
 )
 @find_option
 @model_and_text_options
-def report(
-    given: ModelAndText,
-    out: str,
-    primes: tuple[str, ...],
-    feature: str | None,
-    find: str | None,
-    as_json: bool,
-) -> None:
+def report(given: ModelAndText, out: str, primes: tuple[str, ...], feature: str | None, find: str | None) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
     Cells are named on 50,000 characters from all over TEXT and the context is measured at places all over it, as by
@@ -79,19 +79,13 @@ def report(
 
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
-    from charlstm.generation.prime import prepare_prime
-    from charlstm.insight.feature_report import feature_report
-    from charlstm.insight.features import pattern_feature, text_features
-    from charlstm.insight.report import report as write
-    from charlstm.runs.own_text import held_out_text, text_for_cells
-
-    check_stdout(as_json, out=out)
+    check_stdout(out=out)
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     check_output_file(out, ".html")
     pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
-    run = given.run
+    run = run_of(given.model)
     content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
     facts = [("explained on", source), *_model_facts(loaded)]
     name = Path(given.model).name
@@ -114,7 +108,7 @@ def report(
                 places = places_of(read, find, loaded, where)
                 within = [place for place in places if place < len(content)]  # rather than in a licence at its end
                 explained = read[: (within or places)[-1] + 1]
-            models = [] if run is None else given.models_of_run(SCORED_MODELS)
+            models = [] if run is None else models_of_run(given.model, SCORED_MODELS)
             page = feature_report(
                 loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
                 features=features, models=models, explained=explained, primes=primes, progress=progress,
@@ -128,33 +122,30 @@ def report(
                 unseen, where = held_out.text, held_out.words
                 if where != source:
                     facts[:1] = [("cells on", source), ("surprises and context on", where)]
-            page = write(
+            page = report_page(
                 loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
                 primes=primes, progress=progress,
             )  # fmt: skip
-    write_page(out, page, as_json)
+    write_page(out, page)
 
 
 def _model_facts(model: Model) -> list[tuple[str, str]]:
     """Names and values of what is known of a model."""
     info, config = model.info, model.config
-    loss = info.get("val_loss")
-    return [
+    facts = [
         ("network", f"{config.num_layers} × {config.hidden_size}, {plural(config.vocab_size, 'symbol')}"),
         ("parameters", f"{config.parameters:,}"),
-        *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
-        *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
-        *([(f"validation loss, {_measured_on(model)}", _loss_words(loss))] if isinstance(loss, float) else []),
     ]
-
-
-def _measured_on(model: Model) -> str:
-    return "estimated on slices" if model.info.get("val_whole") is False else "on all held-out text"
-
-
-def _loss_words(loss: float) -> str:
-    bits = loss / math.log(2)
-    return f"{loss:.4f} nats or {bits:.4f} bits per character, a perplexity of {math.exp(min(loss, 700)):.2f}"
+    if info.get("corpus"):
+        facts.append(("trained on", str(info["corpus"])))
+    if isinstance(info.get("step"), int):
+        facts.append(("training steps", f"{info['step']:,}"))
+    if isinstance(loss := info.get("val_loss"), float):
+        measured = "estimated on slices" if info.get("val_whole") is False else "on all held-out text"
+        bits, perplexity = loss / math.log(2), math.exp(min(loss, 700))
+        words = f"{loss:.4f} nats or {bits:.4f} bits per character, a perplexity of {perplexity:.2f}"
+        facts.append((f"validation loss, {measured}", words))
+    return facts
 
 
 def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, str]]:
@@ -162,22 +153,12 @@ def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, s
     saved, last = model.info.get("step"), max((int(curve.x[-1]) for curve in curves if len(curve.x)), default=0)
     if not isinstance(saved, int) or last <= saved:
         return []
-    return [
-        (
-            "two steps",
-            f"the model is that of step {saved:,}; its run went on to step {last:,}, where curves and samples end",
-        )
-    ]
+    words = f"the model is that of step {saved:,}; its run went on to step {last:,}, where curves and samples end"
+    return [("two steps", words)]
 
 
 def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     """The curves of a run, and some of its samples from the first to the last."""
-    import numpy as np
-
-    from charlstm.insight.report import Sample
-    from charlstm.runs.series import RunSeries
-    from charlstm.svg import ChartCurve
-
     series = RunSeries.of(run.events())
     train, validation = series.points("train"), series.points("validation")
     curves = [
@@ -198,10 +179,6 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
 
 def _baselines(run: Run) -> list[tuple[str, float]]:
     """Simple models on the held-out text of a run, in words, and their losses; none where its text is gone."""
-    from charlstm.runs.text import open_text
-    from charlstm.text.baselines import baseline_words
-    from charlstm.text.statistics import describe
-
     settings = run.spec().settings
     try:
         corpus = open_text(run)

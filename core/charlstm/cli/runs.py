@@ -7,13 +7,14 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import click
 
+from charlstm import user_files
 from charlstm.cli.json_schemas import (
     CompareResult,
     ControlResult,
@@ -26,16 +27,16 @@ from charlstm.cli.json_schemas import (
 )
 from charlstm.cli.notes import parsed_tags
 from charlstm.cli.options import (
+    common_options,
     complete_run,
     examples,
     find_run,
+    given_runs_dir,
     integer_option,
-    json_option,
     number_option,
     run_argument,
     run_name,
     runs_argument,
-    runs_dir_option,
     usage_errors,
 )
 from charlstm.cli.output import (
@@ -43,25 +44,33 @@ from charlstm.cli.output import (
     check_stdout,
     format_size,
     print_note,
+    print_remark,
     print_result,
+    result_of,
+    wants_json,
     write_text,
 )
 from charlstm.display import duration, plural, shell_command, shell_word, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
+from charlstm.runs import folder
+from charlstm.runs.control import check_command, send_command
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.lesson import add_lesson, told
+from charlstm.runs.log import EventTail, lasting_events
+from charlstm.runs.names import natural_key
+from charlstm.runs.notes import Notes, read_notes
+from charlstm.runs.notifications import end_words
 from charlstm.runs.queue_file import waiting_paths
-from charlstm.runs.status import STATES
+from charlstm.runs.status import STATES, RunStatus
 from charlstm.runs.table import best_words, run_values, spec_if_readable, state_words
 from charlstm.text.read_before import LEGEND, is_much
-from charlstm.training.commands import COMMANDS
+from charlstm.training.commands import COMMANDS, Command
+from charlstm.training.events import Checkpointed, Controlled, Validated, to_line
 from charlstm.user_files import STDOUT
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
-    from charlstm.runs.folder import Run, RunSpec
-    from charlstm.runs.notes import Notes
-    from charlstm.runs.status import RunStatus
-    from charlstm.training.commands import Command
 
 WATCH_INTERVAL = 0.2
 """Seconds between two readings of a run's log."""
@@ -79,7 +88,49 @@ def continue_queue() -> None:
             print_note(str(error))
 
 
-SORTS = ("name", "state", "text", "preset", "best", "step", "time", "size", "created")
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run as `runs` lists it; without ``spec`` when its run.json cannot be read."""
+
+    run: Run
+    status: RunStatus
+    spec: RunSpec | None
+    row: RunRow
+    """The run as JSON."""
+
+    @classmethod
+    def read(cls, run: Run, status: RunStatus) -> Self:
+        """Read what the run's folder says."""
+        spec = spec_if_readable(run)
+        return cls(run, status, spec, cast(RunRow, run_values(run, status, spec, _notes(run))))
+
+    def cells(self, text: str) -> tuple[str, ...]:
+        """The cells of the table, with this name of the text."""
+        return (
+            self.run.name,
+            state_words(self.status),
+            text,
+            self.row["started_from"] or "",
+            best_words(self.status) or "–",
+            f"{self.row['step']:,}",
+            duration(self.row["work_seconds"]),
+            format_size(self.row["bytes"]),
+            " ".join(self.row["tags"]),
+            self.status.remark,
+        )
+
+
+SORTS: dict[str, Callable[[ListedRun], Any]] = {
+    "name": lambda each: natural_key(each.run.name),
+    "state": lambda each: (not each.status.alive, each.status.state),
+    "text": lambda each: each.row["text"].casefold(),
+    "preset": lambda each: each.row["preset"].casefold(),
+    "best": lambda each: math.inf if each.row["best_loss"] is None else each.row["best_loss"],
+    "step": lambda each: each.row["step"],
+    "time": lambda each: each.row["work_seconds"],
+    "size": lambda each: each.row["bytes"],
+    "created": lambda each: each.row["created"] or 0.0,
+}
 """What `runs` can be sorted by: the columns of the app's table."""
 
 FALLING = frozenset({"step", "time", "size", "created"})
@@ -87,25 +138,18 @@ FALLING = frozenset({"step", "time", "size", "created"})
 
 
 @click.command(epilog=examples("charlstm lesson", "charlstm generate lesson-words --checkpoints --length 200"))
-@json_option
-@runs_dir_option
-def lesson(as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def lesson() -> None:
     """Put the three small runs of the lesson, which are finished, into the folder of the runs, with their texts.
 
     Runs of these names that are there already are left alone. docs/lesson.md of the source leads through it.
 
     With --json: a list with name, path, and whether the run was added.
     """
-    from charlstm.runs.lesson import add_lesson, told
-
-    added, present = add_lesson(runs_dir)
-    if as_json:
-        rows = [LessonRow(name=run.name, path=str(run.path), added=run in added) for run in added + present]
-        print_result(True, rows)
-        return
-    for run in added:
-        click.echo(run.path)
-    print_note(told(added, present))
+    added, present = add_lesson(given_runs_dir())
+    rows = [LessonRow(name=run.name, path=str(run.path), added=run in added) for run in added + present]
+    print_result(rows, "\n".join(str(run.path) for run in added) or None)
+    print_remark(told(added, present))
 
 
 @click.command(
@@ -131,7 +175,7 @@ def lesson(as_json: bool, runs_dir: Path | None) -> None:
 )
 @click.option(
     "--sort",
-    type=click.Choice(SORTS),
+    type=click.Choice(list(SORTS)),
     default="name",
     show_default=True,
     help="best begins with the lowest loss; step, time and size with the largest; created with the newest.",
@@ -139,8 +183,7 @@ def lesson(as_json: bool, runs_dir: Path | None) -> None:
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @integer_option("--limit", minimum=1, help="List the first N runs.")
 @click.option("--all", "elsewhere", is_flag=True, help="Also list runs that were started in other folders.")
-@json_option
-@runs_dir_option
+@common_options
 def runs(
     states: tuple[str, ...],
     tags: tuple[str, ...],
@@ -148,8 +191,6 @@ def runs(
     reverse: bool,
     limit: int | None,
     elsewhere: bool,
-    as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """List the runs: state, text, best validation loss (nats per character), step, time and size on disk.
 
@@ -160,29 +201,17 @@ def runs(
 
     With --json: a list with these and more figures. `best_kind` is "estimate" or "whole".
     """
-    from charlstm.runs import folder
-    from charlstm.runs.names import natural_key
-
     asked = set(parsed_tags(tags))
     continue_queue()
-    listed = folder.list_runs(runs_dir, elsewhere=elsewhere)
+    listed = folder.list_runs(given_runs_dir(), elsewhere=elsewhere)
     found = [ListedRun.read(run, run.status()) for run in listed]
-    found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.notes.tags)]
-    found.sort(key=lambda each: natural_key(each.run.name))
-    if sort != "name":
-        found.sort(key=lambda each: each.sort_key(sort), reverse=sort in FALLING)
+    found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.row["tags"])]
+    found.sort(key=SORTS["name"])
+    found.sort(key=SORTS[sort], reverse=sort in FALLING)
     if reverse:
         found.reverse()
     found.sort(key=lambda each: sort == "best" and each.status.best_val is None)  # which are last in both orders
     found = found[:limit]
-    if as_json:
-        print_result(True, [each.row() for each in found])
-        return
-    if not found:
-        place = folder.runs_dir(runs_dir)
-        start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
-        print_note(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
-        return
     texts = iter(folder.text_names([each.spec for each in found if each.spec is not None]))
     rows = [each.cells("" if each.spec is None else next(texts)) for each in found]
     titles = ["RUN", "STATE", "TEXT", "START", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
@@ -191,77 +220,25 @@ def runs(
         if not any(row[which] for row in rows):
             titles.pop(which)
             rows = [row[:which] + row[which + 1 :] for row in rows]
-    for line in table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE")):
-        click.echo(line)
+    lines = table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE"))
+    print_result([each.row for each in found], "\n".join(lines) if found else None)
+    if not found:
+        place = folder.runs_dir(given_runs_dir())
+        start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
+        print_remark(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
     if any(each.status.best_val is not None and not each.status.best_whole for each in found):
-        print_note("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
+        print_remark("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
     _explain_mark([each.status for each in found])
-
-
-@dataclass(frozen=True, slots=True)
-class ListedRun:
-    """A run as `runs` lists it; without ``spec`` when its run.json cannot be read."""
-
-    run: Run
-    status: RunStatus
-    notes: Notes
-    spec: RunSpec | None = None
-
-    @classmethod
-    def read(cls, run: Run, status: RunStatus) -> Self:
-        """Read what the run's folder says."""
-        return cls(run, status, _notes(run), spec_if_readable(run))
-
-    def sort_key(self, sort: str) -> str | float:
-        """What ``--sort`` compares."""
-        match sort:
-            case "state":
-                return f"{not self.status.alive} {self.status.state}"
-            case "text":
-                return "" if self.spec is None else self.spec.corpus_name.casefold()
-            case "preset":
-                return "" if self.spec is None else self.spec.preset.casefold()
-            case "best":
-                return math.inf if self.status.best_val is None else self.status.best_val
-            case "step":
-                return self.status.step
-            case "time":
-                return self.status.work_seconds
-            case "size":
-                return self.run.size()
-        return 0.0 if self.spec is None else self.spec.created
-
-    def row(self) -> RunRow:
-        """The run as JSON."""
-        return cast(RunRow, run_values(self.run, self.status, self.spec, self.notes))
-
-    def cells(self, text: str) -> tuple[str, ...]:
-        """The cells of the table, with this name of the text."""
-        status = self.status
-        return (
-            self.run.name,
-            state_words(status),
-            text,
-            "" if self.spec is None else self.spec.started_from,
-            best_words(status) or "–",
-            f"{status.step:,}",
-            duration(status.work_seconds),
-            format_size(self.run.size()),
-            " ".join(self.notes.tags),
-            status.remark,
-        )
 
 
 def _explain_mark(statuses: Sequence[RunStatus]) -> None:
     """Say what the mark of a loss on text that was read means, if one has it."""
     if any(status.best_val is not None and is_much(status.read_share) for status in statuses):
-        print_note(f"{LEGEND}; `charlstm info RUN` says how much")
+        print_remark(f"{LEGEND}; `charlstm info RUN` says how much")
 
 
 def _notes(run: Run) -> Notes:
     """The tags and the note of a run; none when they cannot be read."""
-    from charlstm.runs.notes import Notes, read_notes
-
     try:
         return read_notes(run)
     except RunError as error:
@@ -282,32 +259,20 @@ def _notes(run: Run) -> Notes:
     type=click.Choice(["step", "epochs", "characters", "seconds"]),
     help="What the chart is drawn over.  [default: step]",
 )
-@json_option
-@runs_dir_option
-def compare(
-    runs: tuple[str, ...],
-    csv_file: str | None,
-    svg_file: str | None,
-    axis: Axis | None,
-    as_json: bool,
-    runs_dir: Path | None,
-) -> None:
+@common_options
+def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, axis: Axis | None) -> None:
     """Compare runs: results, and what differs in text, settings and what was changed on the way.
 
     With --json: {"runs", "differences"}; a difference has one value for each run.
     """
-    from charlstm.runs import comparison
+    from charlstm.runs import comparison  # imports numpy, as all that is imported in a function here
 
-    check_stdout(as_json, csv=csv_file, svg=svg_file)
+    check_stdout(csv=csv_file, svg=svg_file)
     if axis is not None and svg_file is None:
         raise click.UsageError("--axis needs --svg: it is that of the chart")
-    for name, suffix in ((csv_file, ".csv"), (svg_file, ".svg")):
-        if name is not None:
-            check_output_file(name, suffix)
-    found = [find_run(name, runs_dir) for name in runs]
-    places = [run.path.resolve() for run in found]
-    if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:
-        raise click.UsageError(f"{twice[0]} is named more than once: name each run once")
+    check_output_file(csv_file, ".csv")
+    check_output_file(svg_file, ".svg")
+    found = [find_run(name) for name in runs]
     compared = [comparison.read_run(run) for run in found]
     if csv_file is not None:
         write_text(csv_file, comparison.comparison_csv(compared))
@@ -320,7 +285,7 @@ def compare(
         return
     differing = comparison.differences(compared)
     result: CompareResult = {
-        "runs": [ListedRun.read(each.run, each.status).row() for each in compared],
+        "runs": [ListedRun.read(each.run, each.status).row for each in compared],
         "differences": [{"name": each.name, "values": list(each.values)} for each in differing],
     }
     rows = [
@@ -336,9 +301,8 @@ def compare(
         lines.append("One text was read in different ways, so these losses cannot be compared.")
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
-    print_result(as_json, result, "\n".join(lines))
-    if not as_json:
-        _explain_mark([each.status for each in compared])
+    print_result(result, "\n".join(lines))
+    _explain_mark([each.status for each in compared])
     for name in (csv_file, svg_file):
         if name is not None:
             print_note(f"Wrote {name}")
@@ -359,9 +323,8 @@ def compare(
     help="File to write, - is standard output; for TensorBoard a folder, in which the run has one of its own.  "
     "[default: ./RUN.csv, ./RUN.jsonl or ./tensorboard]",
 )
-@json_option
-@runs_dir_option
-def log(run: str, kind: str, out: str | None, as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def log(run: str, kind: str, out: str | None) -> None:
     """Write what RUN has logged for other programs. Prints the path.
 
     For TensorBoard: loss, learning rate, gradient norm and speed as curves, samples as text, settings as
@@ -372,11 +335,9 @@ def log(run: str, kind: str, out: str | None, as_json: bool, runs_dir: Path | No
     With --json: {"out", "to"}.
     """
     from charlstm.runs import comparison
-    from charlstm.runs.log import lasting_events
-    from charlstm.training.events import to_line
 
-    check_stdout(as_json, out=out)
-    found = find_run(run, runs_dir)
+    check_stdout(out=out)
+    found = find_run(run)
     if kind == "tensorboard":
         out = out or "tensorboard"
         _write_for_tensorboard(found, out)
@@ -389,14 +350,13 @@ def log(run: str, kind: str, out: str | None, as_json: bool, runs_dir: Path | No
             text = "".join(f"{to_line(event)}\n" for event in lasting_events(found.events()))
         write_text(out, text)
     if out != STDOUT:
-        print_result(as_json, ExportResult(out=str(Path(out).absolute()), to=kind), out)
-    if kind == "tensorboard" and not as_json:
-        print_note(f"Look at it: tensorboard --logdir {shell_word(out)}")
+        print_result(ExportResult(out=str(Path(out).absolute()), to=kind), out)
+    if kind == "tensorboard":
+        print_remark(f"Look at it: tensorboard --logdir {shell_word(out)}")
 
 
 def _write_for_tensorboard(run: Run, folder: str) -> None:
     """Write the log of ``run`` into a folder of its own in ``folder``."""
-    from charlstm import user_files
     from charlstm.runs.tensorboard_format import FILE_NAME, tensorboard_file
 
     if folder == STDOUT:
@@ -413,24 +373,20 @@ def _write_for_tensorboard(run: Run, folder: str) -> None:
 @click.command()
 @run_argument
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
-@json_option
-@runs_dir_option
-def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def watch(run: str, plain: bool) -> None:
     """Show the progress, validations and samples of RUN until it ends. Ctrl-C ends the watching, not the run.
 
     With --json: one event a line, from the first event of the run; `started` and `resumed` also have `run`, the name of
     the run, and `path`, its folder.
     """
     from charlstm.cli.training_view import EventView, ring
-    from charlstm.runs.log import EventTail
-    from charlstm.runs.notifications import end_words
-    from charlstm.training.events import Validated
 
-    found = find_run(run, runs_dir)
+    found = find_run(run)
     continue_queue()
     tail, status = EventTail(found.events_path), found.status()
     was_alive = False
-    with EventView(found, json=as_json, plain=plain) as view:
+    with EventView(found, json=wants_json(), plain=plain) as view:
         try:
             while True:
                 status = found.status()  # read before the events, so that the last of them are not missed
@@ -452,7 +408,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
         remark = judged.remark if judged.has_ended else status.message
-        if not as_json and remark:
+        if remark and not wants_json():
             view.print_line(f"{found.name} ({status.state}): {remark}")
     if was_alive:
         ring(end_words(found.name, status))
@@ -464,11 +420,8 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 @click.argument("value", required=False, type=float)
 @click.option("--wait", is_flag=True, help="Return when the run has carried the command out.")
 @number_option("--timeout", minimum=0, metavar="SECONDS", help="With --wait: give up after so many seconds.")
-@json_option
-@runs_dir_option
-def control(
-    run: str, command: str, value: float | None, wait: bool, timeout: float | None, as_json: bool, runs_dir: Path | None
-) -> None:
+@common_options
+def control(run: str, command: str, value: float | None, wait: bool, timeout: float | None) -> None:
     """Send a command to a run that is training: pause, resume, stop, finish, checkpoint, set-lr RATE or more MINUTES.
 
     `set-lr` sets the learning rate of the next step and scales the rest of the schedule to it. In the warm-up it ends
@@ -490,31 +443,19 @@ def control(
 
     With --json: {"id", "command", "value", "done", "step", "state"}.
     """
-    from charlstm.runs.control import check_command, send_command
-
     if timeout is not None and not wait:
         raise click.UsageError("--timeout needs --wait")
     with usage_errors():
         check_command(command, value)
-    found = find_run(run, runs_dir)
+    found = find_run(run)
     sent = send_command(found, command, value)
-    if not as_json:
-        print_note(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
+    print_remark(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
     done, step, state = _wait_until_done(found, sent, timeout) if wait else (False, None, None)
-    if as_json:
-        result: ControlResult = {
-            "id": sent.id,
-            "command": sent.command,
-            "value": sent.value,
-            "done": done,
-            "step": step,
-            "state": state,
-        }
-        print_result(True, result)
-    elif done:
-        print_note(f"Done at step {step:,}; {found.name} is {state}")
+    print_result(result_of(ControlResult, sent, done=done, step=step, state=state))
+    if done:
+        print_remark(f"Done at step {step:,}; {found.name} is {state}")
     elif wait:
-        print_note(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
+        print_remark(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
 
 
 def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bool, int, str]:
@@ -523,15 +464,11 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
 
     Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
     """
-    from charlstm.runs.log import EventTail
-    from charlstm.training.events import Checkpointed, Controlled
-
     tail = EventTail(run.events_path)
-    line = TerminalLine()
     began = time.monotonic()
     at: int | None = None  # the step at which the run logged the command
     saved = False
-    try:
+    with TerminalLine() as line:
         while True:
             status = run.status()  # read before the events, so that the last of them are not missed
             for event in tail.read():
@@ -558,37 +495,28 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
                 )
             line.draw(None, f"waiting for {run.name} to carry out {sent.command}, {duration(waited)}")
             time.sleep(WATCH_INTERVAL)
-    finally:
-        line.clear()
 
 
 @click.command()
 @run_argument
 @click.argument("name", callback=run_name)
-@json_option
-@runs_dir_option
-def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def rename(run: str, name: str) -> None:
     """Rename RUN to NAME.
 
     With --json: {"name", "path", "former"}.
     """
-    from charlstm.runs.folder import rename_run
-
-    found = find_run(run, runs_dir)
-    renamed = rename_run(found, name)
-    if as_json:
-        result: RenameResult = {"name": renamed.name, "path": str(renamed.path), "former": found.name}
-        print_result(True, result)
-    else:
-        print_note(f"Renamed {found.name} to {renamed.name}")
+    found = find_run(run)
+    renamed = folder.rename_run(found, name)
+    print_result(RenameResult(name=renamed.name, path=str(renamed.path), former=found.name))
+    print_remark(f"Renamed {found.name} to {renamed.name}")
 
 
 @click.command(epilog=examples("charlstm delete novel-1", "charlstm delete novel-1 novel-2 --yes"))
 @runs_argument
 @click.option("--yes", is_flag=True, help="Delete without asking.")
-@json_option
-@runs_dir_option
-def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def delete(runs: tuple[str, ...], yes: bool) -> None:
     """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept. The name of a
     sweep stands for all of its runs.
 
@@ -597,11 +525,8 @@ def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | Non
 
     With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
     """
-    from charlstm.runs.folder import delete_run, left_over, sweep_runs
-    from charlstm.runs.folder import runs_dir as folder_of_runs
-
     try:
-        named = (sweep_runs(folder_of_runs(runs_dir) / name) or [find_run(name, runs_dir)] for name in runs)
+        named = (folder.sweep_runs(folder.runs_dir(given_runs_dir()) / name) or [find_run(name)] for name in runs)
         found = list({run.path.resolve(): run for run in itertools.chain.from_iterable(named)}.values())
     except RunError:
         print_note("Nothing was deleted")
@@ -620,23 +545,17 @@ def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | Non
     failures: list[RunError] = []
     for run in found:
         try:
-            left = delete_run(run)
+            left = folder.delete_run(run)
         except RunError as error:
             failures.append(error)
             continue
         results.append({"name": run.name, "path": str(run.path), "left": left})
-        if not as_json:
-            print_note(f"Deleted {run.name}")
-            if left:
-                print_note(left_over(run, left))
+        print_remark(f"Deleted {run.name}")
+        if left:
+            print_remark(folder.left_over(run, left))
     several = len(runs) > 1 or len(found) > 1
-    if as_json and (several or results):
-        print_result(True, results if several else results[0])
-    _raise_last(failures)
-
-
-def _raise_last(failures: Sequence[RunError]) -> None:
-    """Say what went wrong with some of several runs, the last of it as the error of the command."""
+    if several or results:
+        print_result(results if several else results[0])
     for failure in failures[:-1]:
         print_note(str(failure))
     if failures:
@@ -646,9 +565,8 @@ def _raise_last(failures: Sequence[RunError]) -> None:
 @click.command(epilog=examples("charlstm prune", "charlstm prune novel-1 novel-2 --yes"))
 @click.argument("runs", nargs=-1, shell_complete=complete_run)
 @click.option("--yes", is_flag=True, help="Do it; else it is only said what would be freed.")
-@json_option
-@runs_dir_option
-def prune(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None) -> None:
+@common_options
+def prune(runs: tuple[str, ...], yes: bool) -> None:
     """Remove snapshots and states of RUNS, or of all runs that are finished. Log, best model and texts stay.
 
     Says what it would free; with --yes it does it. A run without a state can be played and started from, but not
@@ -656,26 +574,17 @@ def prune(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None
 
     With --json: a list of {"name", "path", "files", "bytes", "pruned"}.
     """
-    from charlstm.runs import folder
-
-    named = [find_run(name, runs_dir) for name in dict.fromkeys(runs)]
-    found = named or [run for run in folder.list_runs(runs_dir) if run.status().state == "finished"]
+    named = [find_run(name) for name in dict.fromkeys(runs)]
+    found = named or [run for run in folder.list_runs(given_runs_dir()) if run.status().state == "finished"]
     rows: list[PrunedRun] = []
-    failures: list[RunError] = []
     for run in found:
         files = run.prunable()
         if files or named:
-            try:
-                size = folder.prune_run(run) if yes else sum(path.lstat().st_size for path in files)
-            except RunError as error:
-                failures.append(error)
-                continue
+            size = folder.prune_run(run) if yes else sum(path.lstat().st_size for path in files)
             rows.append({"name": run.name, "path": str(run.path), "files": len(files), "bytes": size, "pruned": yes})
     cells = [(row["name"], str(row["files"]), format_size(row["bytes"])) for row in rows]
     lines = table(("RUN", "FILES", "SIZE"), cells, right=("FILES", "SIZE"))
     total = format_size(sum(row["bytes"] for row in rows))
-    print_result(as_json, rows, "\n".join(lines) if rows else "")
-    if not as_json:
-        more = "Freed" if yes else "Would free"
-        print_note(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")
-    _raise_last(failures)
+    print_result(rows, "\n".join(lines) if rows else None)
+    more = "Freed" if yes else "Would free"
+    print_remark(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")

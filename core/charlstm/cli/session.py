@@ -11,6 +11,8 @@ from charlstm.cli.json_schemas import SessionResult
 from charlstm.cli.options import examples, json_option
 from charlstm.cli.output import output_errors, print_note, print_result, result_of
 from charlstm.errors import GenerationError
+from charlstm.generation.export import export_text
+from charlstm.generation.session_file import read
 from charlstm.user_files import STDOUT
 
 
@@ -24,16 +26,13 @@ from charlstm.user_files import STDOUT
 @click.option("--prose", is_flag=True, help="Join the lines of each paragraph in that file.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @json_option
-def session(file: Path, out: str | None, prose: bool, force: bool, as_json: bool) -> None:
+def session(file: Path, out: str | None, prose: bool, force: bool) -> None:
     """Print or export the text of FILE, a session that the app or `play` saved.
 
     The model that wrote it is not needed. The text is the current one; with --json all branches are printed too.
 
     With --json: {"path", "out", "title", "model", "text", "branches"}.
     """
-    from charlstm.generation.export import export_text
-    from charlstm.generation.session_file import read
-
     if out == STDOUT:
         out = None
     if out is None and (prose or force):
@@ -55,4 +54,4 @@ def session(file: Path, out: str | None, prose: bool, force: bool, as_json: bool
             for number, branch in document.branches.items()
         ],
     )
-    print_result(as_json, result, safe_for_stdout(found.text) if out is None else out)
+    print_result(result, safe_for_stdout(found.text) if out is None else out)

@@ -8,36 +8,45 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from charlstm.cli import training
 from charlstm.cli.json_schemas import SweepResult
 from charlstm.cli.options import (
+    common_options,
     examples,
+    given_runs_dir,
     integer_option,
-    json_option,
     number_option,
     optional_text_argument,
     refuse_all_but,
     run_name,
-    runs_dir_option,
     settings_option,
     text_options,
 )
-from charlstm.cli.output import check_output_file, check_stdout, print_note, print_result, write_text
+from charlstm.cli.output import (
+    check_output_file,
+    check_stdout,
+    print_note,
+    print_remark,
+    print_result,
+    wants_json,
+    write_text,
+)
+from charlstm.cli.training_view import ring
 from charlstm.display import duration, plural, shell_command, table, visible
 from charlstm.errors import RunError, SettingsError
 from charlstm.line import terminal_width, truncate
+from charlstm.runs import sweep as sweeps
+from charlstm.runs.notifications import SHORTEST
+from charlstm.runs.start_models import find_start, starts_from_model
+from charlstm.runs.sweep import Standing, Sweep, SweepSpec, Trial, Trials
+from charlstm.text.corpus import Corpus
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import DEFAULT, preset_table, presets
 from charlstm.training.settings import LENGTH, setting_names, write_setting
-
-if TYPE_CHECKING:
-    from charlstm.runs.sweep import Standing, Sweep, SweepSpec, Trial, Trials
-    from charlstm.text.corpus import Corpus
 
 REDRAW = 0.5
 """Seconds between two drawings of the table."""
@@ -79,8 +88,7 @@ REDRAW = 0.5
 @settings_option
 @training.shortcuts
 @text_options
-@json_option
-@runs_dir_option
+@common_options
 def sweep(
     text: tuple[str, ...],
     grid: tuple[str, ...],
@@ -96,9 +104,6 @@ def sweep(
     out: str | None,
     plain: bool,
     assignments: tuple[str, ...],
-    options: TextOptions,
-    as_json: bool,
-    runs_dir: Path | None,
     **given: str | None,
 ) -> None:
     """Train on TEXT with several settings, one run after the other, and find the best.
@@ -113,16 +118,11 @@ def sweep(
 
     With --json: the runs with settings and losses, the best one and its preset.
     """
-    from charlstm.cli.training_view import ring
-    from charlstm.runs.notifications import SHORTEST
-    from charlstm.runs.sweep import Sweep, standing, sweep_chart
-
-    check_stdout(as_json, out=out)
-    if out is not None:
-        check_output_file(out, ".svg")
+    check_stdout(out=out)
+    check_output_file(out, ".svg")
     if resumed is not None:
         refuse_all_but("--resume", "resumed", "out", "plain", "as_json", "runs_dir")
-        corpus, found = None, Sweep.named(resumed, runs_dir)
+        corpus, found = None, Sweep.named(resumed, given_runs_dir())
     else:
         words = [word for word in text if "=" in word and word.partition("=")[0].replace("-", "_") in setting_names()]
         changes = training.settings_from_options(assignments, given)
@@ -132,93 +132,88 @@ def sweep(
         preset_name = preset_name or DEFAULT
         usual = USUAL if preset_name != "reference" else TextOptions()
         corpus = training.open_text(tuple(word for word in text if word not in words), usual, val_files)
-        if not as_json:
-            training.print_reading(corpus, None)
+        training.print_reading(corpus, None)
         if corpus.validation is not None:
             training.check_validation_text(corpus.validation, changes | trials[0])
-        spec = _spec(corpus, trials, preset_name, changes, start_word, runs_dir, halving, minutes)
-        found = Sweep.create(spec, name or "", corpus, runs_dir)
-    if not as_json:
-        print_note(f"Sweep {found.spec.name} of {plural(len(found.spec.trials), 'run')} in {found.path}")
-    view = SweepView(found.spec, enabled=not as_json, plain=plain)
+        spec = _spec(corpus, trials, preset_name, changes, start_word, halving, minutes)
+        found = Sweep.create(spec, name or "", corpus, given_runs_dir())
+    print_remark(f"Sweep {found.spec.name} of {plural(len(found.spec.trials), 'run')} in {found.path}")
+    view = SweepView(found.spec, enabled=not wants_json(), plain=plain)
     began = time.monotonic()
     try:
         for number, so_far in found.train(corpus):
             view.show(number, so_far)
     except KeyboardInterrupt:
-        if not as_json:
-            view.clear()
-            where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
-            print_note(f"To continue: {shell_command('sweep', '--resume', found.spec.name, *where)}")
+        view.clear()
+        runs_dir = given_runs_dir()
+        where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
+        print_remark(f"To continue: {shell_command('sweep', '--resume', found.spec.name, *where)}")
         raise
     finally:
         view.clear()
     results = found.trials()
-    now = standing(results, found.spec.shares)
+    now = sweeps.standing(results, found.spec.shares)
     if not now.left:
         raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
     result = _result(found, results, now)
     if time.monotonic() - began >= SHORTEST:
         ring(f"{found.spec.name} has finished: the best is {result['best']}")
-    chart = "" if out is None else sweep_chart(found.spec, results)
+    chart = "" if out is None else sweeps.sweep_chart(found.spec, results)
     if out is not None and chart:
         write_text(out, chart)
     if out != "-":
-        print_result(as_json, result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
-    if not as_json:
-        if out != "-":
-            print_note(f"Wrote {out}\n" if chart else "")
-            print_note("Pasted into the configuration, these lines are a preset")
-        print_note(f"The best is {result['best']}")
-        print_note(f"Next: {shell_command('generate', result['best'])}")
+        print_result(result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
+    if out != "-":
+        print_remark(f"Wrote {out}\n" if chart else "")
+        print_remark("Pasted into the configuration, these lines are a preset")
+    print_remark(f"The best is {result['best']}")
+    print_remark(f"Next: {shell_command('generate', result['best'])}")
     if out is not None and not chart:
         raise RunError("No setting has two values with a loss, so no picture was drawn")
 
 
 def _trials(grid: Sequence[str], ranges: Sequence[str], draws: int | None, changes: dict[str, Any]) -> Trials:
     """What each run varies. Raises :class:`SettingsError` or :class:`click.UsageError`."""
-    from charlstm.runs.sweep import grid_trials, parse_grid, parse_ranges, random_trials
-
-    values, drawn = parse_grid(grid), parse_ranges(ranges)
+    values, drawn = sweeps.parse_grid(grid), sweeps.parse_ranges(ranges)
     if not values and not drawn:
         raise click.UsageError("Which settings are to be tried? For example --grid lr=1e-3,3e-3")
     if ranges and draws is None:
         raise click.UsageError("--range needs --random: say how many combinations to draw")
     if twice := sorted((values.keys() & drawn.keys()) | ((values.keys() | drawn.keys()) & changes.keys())):
         raise SettingsError(f"{twice[0]} is given twice: as what is tried, and in another way; leave one out")
-    return grid_trials(values) if draws is None else random_trials(values, drawn, draws, changes.get("seed", 0))
+    return (
+        sweeps.grid_trials(values)
+        if draws is None
+        else sweeps.random_trials(values, drawn, draws, changes.get("seed", 0))
+    )
 
 
 def _spec(
-    corpus: Corpus, trials: Trials, preset: str, changes: dict[str, Any], start_word: str | None, runs_dir: Path | None,
+    corpus: Corpus, trials: Trials, preset: str, changes: dict[str, Any], start_word: str | None,
     halving: bool, minutes: float | None,
 ) -> SweepSpec:  # fmt: skip
     """What is asked for, with all of its settings checked."""
-    from charlstm.runs.start_models import find_start, starts_from_model
-    from charlstm.runs.sweep import GRID, HALVING, SweepSpec, check_trials, cost
-
     if minutes is not None:
-        each = minutes / cost(len(trials), HALVING if halving else GRID)
+        each = minutes / sweeps.cost(len(trials), sweeps.HALVING if halving else sweeps.GRID)
         changes = changes | {"max_minutes": float(f"{each:.3g}")}
         usual = training.preset_for(corpus, None, preset, changes)
         changes |= {name: None for name in ("epochs", "max_steps") if getattr(usual, name) is not None}
     settings, model = training.preset_for(corpus, None, preset, changes), None
     if starts_from_model(start_word, preset, changes | trials[0]):
-        start = find_start(start_word, corpus, settings, runs_dir)
+        start = find_start(start_word, corpus, settings, given_runs_dir())
         if start is not None:
             for trial in trials:
                 training.check_own_network(start.config, changes | trial)
-            if not click.get_current_context().params["as_json"]:
-                training.print_start(start, "")
+            training.print_start(start, "")
             settings, model = training.preset_for(corpus, start, preset, changes), str(start.path)
     if halving and settings.max_steps is not None and settings.val_every is None:
         # so that runs are compared at the same step, however fast each is
-        settings = settings.with_changes(val_every=max(1, math.ceil(settings.max_steps * HALVING[0])))
+        settings = settings.with_changes(val_every=max(1, math.ceil(settings.max_steps * sweeps.HALVING[0])))
     spec = SweepSpec(
         preset=preset, given=changes, settings=settings, trials=trials, halving=halving, corpus=corpus.to_record(),
         model_from=model,
     )  # fmt: skip
-    check_trials(spec, corpus)
+    sweeps.check_trials(spec, corpus)
     return spec
 
 
@@ -234,12 +229,12 @@ def _result(found: Sweep, results: Sequence[Trial], now: Standing) -> SweepResul
             {
                 "name": run.name,
                 "path": str(run.path),
-                "settings": spec.trials[number],
+                "settings": settings,
                 "state": run.status().state,
                 "step": trial.step,
                 "best_loss": trial.best if math.isfinite(trial.best) else None,
             }
-            for number, (run, trial) in enumerate(zip(found.runs(), results, strict=True))
+            for run, settings, trial in zip(found.runs(), spec.trials, results, strict=True)
         ],
         "best": found.run(best).name,
         "preset": preset_table(name, (own.base if own else "") or spec.preset, changes),
@@ -274,8 +269,6 @@ class SweepView:
 
     def show(self, number: int, results: Sequence[Trial]) -> None:
         """Show that the run ``number`` trains."""
-        from charlstm.runs.sweep import standing
-
         spec, time_now, is_new = self._spec, time.monotonic(), number != self._number
         if not self._enabled or not (is_new or (self._draws and time_now >= self._next)):
             return
@@ -284,7 +277,7 @@ class SweepView:
             values = ", ".join(f"{name}={write_setting(name, value)}" for name, value in spec.trials[number].items())
             print_note(f"run {number + 1} of {len(results)} ({values}), from step {results[number].step:,}")
             return
-        now = standing(results, spec.shares)
+        now = sweeps.standing(results, spec.shares)
         head, *rows = sweep_lines(spec, results, now, number)
         most = max(3, shutil.get_terminal_size().lines - 4)
         first = min(max(0, number - most // 2), max(0, len(rows) - most))
@@ -300,9 +293,7 @@ class SweepView:
             self._drawn = 0
 
     def _footer(self, results: Sequence[Trial], now: Standing, time_now: float) -> str:
-        from charlstm.runs.sweep import cost
-
-        done = sum(trial.share for trial in results) / cost(len(results), self._spec.shares)
+        done = sum(trial.share for trial in results) / sweeps.cost(len(results), self._spec.shares)
         self._began = began, before = self._began or (time_now, done)
         left = f" · about {duration((time_now - began) * (1 - done) / (done - before))} left" if done > before else ""
         until = f"1/{round(1 / now.until)} of their steps" if now.until < 1 else "their end"

@@ -13,19 +13,27 @@ from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, Rem
 from charlstm.cli.options import (
     complete_remote,
     examples,
+    given_text_options,
     json_option,
     load_corpus,
     number_option,
     text_argument,
     text_options,
 )
-from charlstm.cli.output import format_size, print_note, print_result
+from charlstm.cli.output import format_size, print_note, print_remark, print_result, result_of, wants_json
+from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, described, plural, shell_command, symbol, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain
 from charlstm.line import TerminalLine
+from charlstm.paths import cache_dir, state_dir
+from charlstm.runs.folder import runs_dir
+from charlstm.text import remote
 from charlstm.text.baselines import baseline_words
-from charlstm.text.reading import TextOptions
+from charlstm.text.builtin import builtins
+from charlstm.text.catalogue import find_texts
+from charlstm.text.remote import configured_catalogue
+from charlstm.text.sources import STDIN
 from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 
 BAR_WIDTH = 30
@@ -34,15 +42,11 @@ BAR_WIDTH = 30
 
 @click.command()
 @json_option
-def corpora(as_json: bool) -> None:
+def corpora() -> None:
     """List the texts here and in ./data, those that were fetched, and the built-in texts, which are part of Python.
 
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
-    from charlstm.text.builtin import builtins
-    from charlstm.text.catalogue import find_texts
-    from charlstm.text.remote import configured_catalogue
-
     texts = [text for text in find_texts() if text.group != "folder"]
     rows: list[TextRow] = [
         {"name": ("data/" if text.group == "data" else "") + text.name, "bytes": text.bytes, "about": ""}
@@ -51,14 +55,13 @@ def corpora(as_json: bool) -> None:
     fetched = [each for each in configured_catalogue().values() if each.is_here]
     rows += [{"name": each.name, "bytes": each.path.stat().st_size, "about": each.about} for each in fetched]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
-    if as_json:
-        print_result(True, rows)
-        return
-    width = max((len(str(row["name"])) for row in rows), default=0)
+    width = max((len(row["name"]) for row in rows), default=0)
+    lines = []
     for row in rows:
         size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row.get('chars') or 0:,} characters"
-        click.echo(f"{visible(str(row['name']), keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
-    print_note("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
+        lines.append(f"{visible(row['name'], keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
+    print_result(rows, "\n".join(lines))
+    print_remark("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
 
 
 @click.command(
@@ -66,7 +69,7 @@ def corpora(as_json: bool) -> None:
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_remote)
 @json_option
-def fetch(names: tuple[str, ...], as_json: bool) -> None:
+def fetch(names: tuple[str, ...]) -> None:
     """Fetch the texts NAME from the internet, or list the catalogue of texts that can be fetched.
 
     A text is checked by its SHA-256 and kept in your data folder; afterwards its NAME can be given as a TEXT. The table
@@ -74,9 +77,6 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
 
     With --json: a list with name, address, sha256, bytes, licence, about, and the path of a text that is here.
     """
-    from charlstm.config import load_config
-    from charlstm.text import remote
-
     config, problems = load_config()
     for problem in problems:
         print_note(problem)
@@ -90,22 +90,20 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
         with TerminalLine() as bar:
             bar.draw(None, f"fetching {name} from {known[name].host}")
             path = remote.fetch(known[name], bar.stage(f"fetching {name}"))
-        if not as_json:
+        if not wants_json():
             click.echo(path)
-    if names and not as_json:
+    if names and not wants_json():
         print_note(f"Next: {shell_command('train', names[-1])}")
         return
     texts = [known[name] for name in dict.fromkeys(names)] or list(known.values())
-    if as_json:
-        rows = [{**plain(text), "path": str(text.path) if text.is_here else None} for text in texts]
-        print_result(True, cast(list[RemoteRow], rows))
-        return
-    width = max(len(text.name) for text in texts)
+    width, lines = max(len(text.name) for text in texts), list[str]()
     for licence, group in itertools.groupby(texts, lambda text: text.licence):
-        click.echo(f"Licence: {licence}" if licence else "From your configuration")
+        lines.append(f"Licence: {licence}" if licence else "From your configuration")
         for text in group:
-            click.echo(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
-    print_note("`charlstm fetch NAME` fetches one. ✓: it is here.")
+            lines.append(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
+    rows = [result_of(RemoteRow, text, path=str(text.path) if text.is_here else None) for text in texts]
+    print_result(rows, "\n".join(lines))
+    print_remark("`charlstm fetch NAME` fetches one. ✓: it is here.")
 
 
 @click.command()
@@ -119,7 +117,7 @@ def fetch(names: tuple[str, ...], as_json: bool) -> None:
 @number_option("--val-fraction", minimum=0, maximum=0.9, default=0.1, help="Fraction of the text to hold out.")
 @text_options
 @json_option
-def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextOptions, as_json: bool) -> None:
+def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
     """Show statistics of TEXT, and how well simple models predict its held-out part.
 
     A trained LSTM should need fewer bits per character than these.
@@ -127,18 +125,18 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     With --json: these figures.
     """
     from charlstm.text.corpus import encoding_choices
-    from charlstm.text.sources import STDIN
     from charlstm.text.statistics import describe
 
+    options = given_text_options()
     corpus = load_corpus(text, options)
     found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
-    if as_json:
+    if wants_json():
         baselines = None
         if found.bits is not None:
             baselines = {name: {"loss": bits * math.log(2), "bits_per_char": bits} for name, bits in found.bits.items()}
         values = {"name": corpus.name, **plain(found), "baselines": baselines, "skipped": list(corpus.skipped)}
         del values["bits"]
-        print_result(True, cast(StatsResult, values))
+        print_result(cast(StatsResult, values))
         return
     click.echo(
         f"{visible(corpus.name, keep='')}: {plural(found.chars, 'character')}, {plural(found.lines, 'line')}, "
@@ -191,7 +189,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 @click.command()
 @click.argument("action", type=click.Choice(["show", "prune"]), default="show")
 @json_option
-def cache(action: str, as_json: bool) -> None:
+def cache(action: str) -> None:
     """Show the cache of prepared texts; `prune` empties it.
 
     A text is prepared again when it is next opened. A run has its text in its own folder.
@@ -203,23 +201,20 @@ def cache(action: str, as_json: bool) -> None:
     if action == "prune":
         freed = prune_cache()
         pruned: PruneResult = {"freed": freed}
-        print_result(as_json, pruned, f"Freed {format_size(freed)} in {texts_dir()}")
+        print_result(pruned, f"Freed {format_size(freed)} in {texts_dir()}")
         return
     kept = entries()
     size = sum(kept.values())
     result: CacheResult = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
-    print_result(as_json, result, f"{plural(len(kept), 'prepared text')}, {format_size(size)}, in {texts_dir()}")
+    print_result(result, f"{plural(len(kept), 'prepared text')}, {format_size(size)}, in {texts_dir()}")
 
 
 @click.command()
 @json_option
-def paths(as_json: bool) -> None:
+def paths() -> None:
     """Show the folders of the runs, the prepared texts and the app's state.
 
     With --json: {"runs", "cache", "state"}.
     """
-    from charlstm.paths import cache_dir, state_dir
-    from charlstm.runs.folder import runs_dir
-
     result: PathsResult = {"runs": str(runs_dir()), "cache": str(cache_dir()), "state": str(state_dir())}
-    print_result(as_json, result, "\n".join(f"{name:<6} {path}" for name, path in result.items()))
+    print_result(result, "\n".join(f"{name:<6} {path}" for name, path in result.items()))

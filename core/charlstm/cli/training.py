@@ -7,53 +7,55 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.json_schemas import ListedSetting, PresetEstimate, PresetRow, RunPlace
+from charlstm.cli.json_schemas import ListedSetting, Named, PresetEstimate, RunPlace
 from charlstm.cli.options import (
+    common_options,
     complete_run,
     complete_text,
     examples,
     find_run,
+    given_runs_dir,
+    given_text_options,
     json_option,
     load_corpus,
     optional_text_argument,
     run_argument,
     run_name,
-    runs_dir_option,
     settings_option,
     text_options,
-    text_options_over,
 )
-from charlstm.cli.output import print_note, print_result
+from charlstm.cli.output import print_note, print_remark, print_result, result_of, wants_json
 from charlstm.display import duration, percent, plural, shell_command, shell_word, table, visible
-from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
-from charlstm.fields import plain
+from charlstm.errors import Advice, DivergedError, ExitCode, RunError, SettingsError, TextError
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
+from charlstm.runs.control import unread_commands
+from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.index import located
+from charlstm.runs.notifications import end_words
 from charlstm.runs.queue_file import waiting_paths
 from charlstm.setting_fields import setting_fields
+from charlstm.system import prepare_for_torch
 from charlstm.text.reading import USUAL, TextOptions
-from charlstm.training.events import ESTIMATE
+from charlstm.training.ending import lower_rate
+from charlstm.training.events import ESTIMATE, Controlled, Event, Failed, Finished
 from charlstm.training.presets import DEFAULT, with_given
 from charlstm.training.presets import presets as known_presets
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
+from charlstm.training.torchrun import torchrun_rank
 
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
     from charlstm.model.file import ModelConfig
-    from charlstm.runs.folder import Run, RunSpec
     from charlstm.runs.launch import NewRun
     from charlstm.runs.start_models import StartModel
     from charlstm.text.corpus import Corpus, ValidationText
-    from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
-
 
 LONGER = 5
 """A run that has hardly read its text is offered so many times its minutes."""
@@ -81,10 +83,7 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
             raise SettingsError(f"--set takes KEY=VALUE, not {assignment!r}")
         name = name.strip().replace("-", "_")
         changes[name] = parse_setting(name, value)
-    for name, text in options.items():
-        if text is not None:
-            changes[name] = parse_setting(name, text)
-    return changes
+    return changes | {name: parse_setting(name, text) for name, text in options.items() if text is not None}
 
 
 class PresetChoice(click.Choice[str]):
@@ -132,8 +131,6 @@ def presets(
     start_word: str | None,
     list_settings: bool,
     assignments: tuple[str, ...],
-    options: TextOptions,
-    as_json: bool,
 ) -> None:
     """List the presets; with TEXT, estimate the time, memory and speed of each on this machine as it is now.
 
@@ -145,21 +142,20 @@ def presets(
     figures and all settings of each preset.
     """
     if list_settings:
-        listed: list[ListedSetting] = [
-            {"name": each.name, "about": each.about, "takes": each.takes, "default": each.write(each.default, "none")}
+        listed = [
+            result_of(ListedSetting, each, default=each.write(each.default, "none"))
             for each in setting_fields(Settings).values()
         ]
         lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}; default {row['default']}" for row in listed]
-        print_result(as_json, listed, "\n".join(lines))
+        print_result(listed, "\n".join(lines))
         return
     if not text:
         if assignments or val_files or start_word:
             raise click.UsageError("Name a TEXT: what presets come to depends on it")
-        names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in known_presets().values()]
-        print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in known_presets().values()))
+        names = [Named(name=each.name, about=each.about) for each in known_presets().values()]
+        print_result(names, "\n".join(f"{each['name']:<10} {each['about']}" for each in names))
         return
     from charlstm.runs.start_models import find_start, starts_from_model
-    from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
     prepare_for_torch()  # as a worker does
@@ -168,7 +164,7 @@ def presets(
     slowdown = probe_slowdown(FOREGROUND_NICENESS if niceness is None else niceness)
     if slowdown < NOTABLE_SLOWDOWN:
         slowdown = 1.0
-    corpus = load_corpus(text, options, val_files)
+    corpus = load_corpus(text, given_text_options(), val_files)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     takes_start = {name for name in known_presets() if starts_from_model(start_word, name, changes)}
     start = None
@@ -186,9 +182,9 @@ def presets(
         known = symbols if begins_with is None else begins_with.symbols
         measured = _measured_speed(split, chars, known)
         estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=slowdown)
-        figures = {**plain(estimated), "slowdown": round(slowdown, 2), "crowded": measured.crowded}
-        row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
-        rows.append(cast(PresetEstimate, row))
+        asked = {"name": each.name, "about": each.about, "settings": settings.to_dict()}
+        busy = {"slowdown": round(slowdown, 2), "crowded": measured.crowded}
+        rows.append(result_of(PresetEstimate, estimated, **asked, **busy))
         cells.append(
             (
                 each.name,
@@ -202,14 +198,10 @@ def presets(
                 each.about,
             )
         )
-    if as_json:
-        print_result(True, rows)
-        return
     titles = ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", "")
-    for line in table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S")):
-        click.echo(line)
-    if busy := slowdown_words(slowdown, "will be"):
-        print_note(busy)
+    print_result(rows, "\n".join(table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"))))
+    if slower := slowdown_words(slowdown, "will be"):
+        print_remark(slower)
 
 
 def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
@@ -262,8 +254,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 @settings_option
 @shortcuts
 @text_options
-@json_option
-@runs_dir_option
+@common_options
 def train(
     text: tuple[str, ...],
     preset_name: str | None,
@@ -275,10 +266,7 @@ def train(
     detach: bool,
     plain: bool,
     assignments: tuple[str, ...],
-    options: TextOptions,
-    as_json: bool,
-    runs_dir: Path | None,
-    begin: Callable[[NewRun, Limits, bool], None] | None = None,
+    begin: Callable[[NewRun, Limits], None] | None = None,
     **given: str | None,
 ) -> None:
     """Train on TEXT: files, a folder, - for standard input, or a built-in text such as python-reference.
@@ -301,7 +289,7 @@ def train(
     from charlstm.runs.start_models import find_start, no_gain, starts_from_model
 
     _train_as_other_rank(detach)
-    file = SettingsFile() if settings_file is None else _read_settings(settings_file)
+    file = SettingsFile() if settings_file is None else load_settings(settings_file)
     given_changes = settings_from_options(assignments, given)
     changes = {**file.changes, **given_changes}
     spec = None
@@ -316,20 +304,21 @@ def train(
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
             raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
-        run = find_run(like, runs_dir)
+        run = find_run(like)
         spec = run.spec()
         preset_name, settings = spec.preset, with_given(spec.settings, changes)
         corpus = _open_text_of_run(run, spec, text, file, val_files)
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
         check_validation_text(corpus.validation, given_changes)
-    if not as_json:
-        print_reading(corpus, spec)
+    print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
         with TerminalLine() as bar:
             left_out: list[StartModel] = []
-            start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
+            start = find_start(
+                start_word, corpus, settings, given_runs_dir(), bar.stage("trying models"), left_out.append
+            )
         if left_out:
             names = ", ".join(f"{model.words} ({percent(model.read or 0)})" for model in left_out)
             print_note(
@@ -340,19 +329,18 @@ def train(
         check_own_network(start.config, changes)
         if spec is None:
             settings = preset_for(corpus, start, preset_name, changes)
-        if not as_json:
-            as_it_is = spec is None and not changes
-            print_start(start, no_gain(start, preset_name, corpus.text_chars) if as_it_is else "")
+        as_it_is = spec is None and not changes
+        print_start(start, no_gain(start, preset_name, corpus.text_chars) if as_it_is else "")
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
-    new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
+    new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=given_runs_dir(), model_from=model_from)
     if begin is not None:  # the command `queue add`
-        begin(new, limits, as_json)
+        begin(new, limits)
         return
     if detach:
-        _print_detached(launch.start_run(new), limits, as_json)
+        _print_detached(launch.start_run(new), limits)
         return
-    _train_in_foreground(launch.create_new_run(new), {}, limits, as_json=as_json, plain=plain)
+    _train_in_foreground(launch.create_new_run(new), {}, limits, plain=plain)
 
 
 @click.command()
@@ -361,17 +349,8 @@ def train(
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
 @settings_option
 @shortcuts
-@json_option
-@runs_dir_option
-def resume(
-    run: str,
-    detach: bool,
-    plain: bool,
-    assignments: tuple[str, ...],
-    as_json: bool,
-    runs_dir: Path | None,
-    **given: str | None,
-) -> None:
+@common_options
+def resume(run: str, detach: bool, plain: bool, assignments: tuple[str, ...], **given: str | None) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been stopped.
 
     A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Its other limits
@@ -381,21 +360,20 @@ def resume(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.control import unread_commands
     from charlstm.runs.series import RunSeries
 
     _train_as_other_rank(detach)
-    found = find_run(run, runs_dir)
+    found = find_run(run)
     changes = settings_from_options(assignments, given)
     settings = launch.settings_to_continue(found, found.spec().settings.with_changes(**changes))
     limits = Limits(settings, frozenset(changes), "as before")
     if detach:
         unread = unread_commands(found, RunSeries.of(found.events()), launch.control_size(found))
-        if unread and not as_json:
-            print_note(unread)
-        _print_detached(launch.resume_run(found, changes=changes), limits, as_json)
+        if unread:
+            print_remark(unread)
+        _print_detached(launch.resume_run(found, changes=changes), limits)
         return
-    _train_in_foreground(found, changes, limits, as_json=as_json, plain=plain)
+    _train_in_foreground(found, changes, limits, plain=plain)
 
 
 def _train_as_other_rank(detach: bool) -> None:
@@ -403,8 +381,6 @@ def _train_as_other_rank(detach: bool) -> None:
 
     The other ranks neither read the text nor create a run.
     """
-    from charlstm.training.torchrun import torchrun_rank
-
     torchrun = torchrun_rank()
     if torchrun is None:
         return
@@ -412,6 +388,7 @@ def _train_as_other_rank(detach: bool) -> None:
         raise SettingsError("--detach cannot be used under torchrun: remove it")
     if torchrun.rank == 0:
         return
+
     from charlstm.runs import worker
 
     worker.train_as_other_rank(torchrun)
@@ -420,27 +397,21 @@ def _train_as_other_rank(detach: bool) -> None:
     os._exit(0)
 
 
-def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, as_json: bool, plain: bool) -> None:
+def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, plain: bool) -> None:
     """Train in this process and show the events. Raises :class:`RunError` when the run fails or does not begin, and
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView, ring
-    from charlstm.errors import RunError
-    from charlstm.runs.notifications import end_words
     from charlstm.runs.series import RunSeries
     from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
-    from charlstm.training.ending import lower_rate
-    from charlstm.training.events import Controlled, Failed, Finished
-    from charlstm.training.torchrun import torchrun_rank
 
-    if not as_json:
-        print_note(f"Run {run.name} in {run.path}")
-        _print_waiting(run)
+    print_remark(f"Run {run.name} in {run.path}")
+    _print_waiting(run)
     last: Event | None = None
     ended_by = ""  # the name of a signal
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
-        EventView(run, json=as_json, plain=plain, limits=limits, before=run.events()) as view,
+        EventView(run, json=wants_json(), plain=plain, limits=limits, before=run.events()) as view,
         contextlib.closing(run_foreground(run, changes=changes, show_validation=view.show_final_validation)) as events,
     ):
         for event in events:
@@ -459,7 +430,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise DivergedError(
             f"{run.name}: {judged.text} {advice_to_resume(rate)}", Advice("resume", run.name, setting="lr")
         )
-    if not as_json:
+    if not wants_json():
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
@@ -481,20 +452,11 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise click.exceptions.Exit(ExitCode.of_signal(ended_by))
 
 
-def _read_settings(file: str) -> SettingsFile:
-    try:
-        return load_settings(file)
-    except SettingsError as error:
-        if isinstance(error.__cause__, OSError):  # no setting is wrong, so it is a failure as of any other file
-            raise CharLSTMError(str(error)) from None
-        raise
-
-
 def open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, ...]) -> Corpus:
     """Open ``text`` with the given options, and the ``usual`` ones where none are given."""
     if not text:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
-    return load_corpus(text, text_options_over(usual), val_files)
+    return load_corpus(text, given_text_options(usual), val_files)
 
 
 def _open_text_of_run(
@@ -508,7 +470,7 @@ def _open_text_of_run(
     from charlstm.runs.text import open_text as text_of_run
 
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
-    options = text_options_over(replace(used, **file.text_changes))
+    options = given_text_options(replace(used, **file.text_changes))
     if text:
         return load_corpus(text, options, val_files)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
@@ -569,25 +531,23 @@ def _start_of(like: str, spec: RunSpec) -> str:
 def print_reading(corpus: Corpus, like: RunSpec | None) -> None:
     """Say what was joined in the text and left out of it, and if the run that the new one is to be ``like`` has read
     the same text in another way."""
-    from charlstm.runs.folder import text_names
-
     name, report = visible(corpus.name, keep=""), corpus.report
     if report.joined:
-        print_note(f"{name}: {report.joined}; --lines keep keeps them")
+        print_remark(f"{name}: {report.joined}; --lines keep keeps them")
     if corpus.options.units is not None:
-        print_note(f"{name}: {corpus.units_words}")
+        print_remark(f"{name}: {corpus.units_words}")
     if report.left_out:
-        print_note(f"{name}: left out: {report.left_out_words}")
+        print_remark(f"{name}: left out: {report.left_out_words}")
     if corpus.options.strip_boilerplate and report.boilerplate:
         chars = sum(part.chars for part in report.boilerplate)
-        print_note(
+        print_remark(
             f"{name}: {chars:,} characters of Project Gutenberg header and licence left out; --no-strip-boilerplate "
             "keeps them"
         )
     if like is not None:
         new = replace(like, corpus=corpus.to_record())
         if text_names([like, new]) != [like.corpus_name, new.corpus_name]:
-            print_note(
+            print_remark(
                 f"The run of --like read {name} {like.reading}, this one reads it {new.reading}: their losses cannot "
                 "be compared"
             )
@@ -598,7 +558,7 @@ def print_start(start: StartModel, about_preset: str) -> None:
     share = percent(start.read or 0)
     read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
     more = "".join(f"{sentence}\n" for sentence in (start.reading, about_preset) if sentence)
-    print_note(
+    print_remark(
         f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
         f"{read}{more}--from none starts from nothing"
     )
@@ -607,14 +567,13 @@ def print_start(start: StartModel, about_preset: str) -> None:
 def _print_waiting(run: Run) -> None:
     """Say how many runs of the queue begin only when ``run`` has ended."""
     if waiting := [path for path in waiting_paths() if path != located(run.path)]:
-        print_note(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
+        print_remark(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
 
 
-def _print_detached(run: Run, limits: Limits, as_json: bool) -> None:
+def _print_detached(run: Run, limits: Limits) -> None:
     """Print the name of a run that was started in the background, and what will end it."""
     result: RunPlace = {"name": run.name, "path": str(run.path)}
-    print_result(as_json, result, run.name)
-    if not as_json:
-        _print_waiting(run)
-        print_note(f"The run {limits.listed()}")
-        print_note(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")
+    print_result(result, run.name)
+    _print_waiting(run)
+    print_remark(f"The run {limits.listed()}")
+    print_remark(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")

@@ -68,30 +68,34 @@ class Limits:
 
     def planned(self, limit: str, step: int) -> str:
         """Which ``limit`` will end the run at ``step``, and in a line below it which others there are."""
-        others = [self._words(name) for name in LIMITS if name != limit and self._is_set(name)]
+        others = self._words()
+        ends = others.pop(limit)
         about = "about " if limit == "max_minutes" else ""
-        more = f"\nother limits: {', '.join(others)}" if others else ""
-        return f"ends by {self._words(limit)} at {about}step {step:,}{more}"
+        more = f"\nother limits: {', '.join(others.values())}" if others else ""
+        return f"ends by {ends} at {about}step {step:,}{more}"
 
     def listed(self) -> str:
         """All limits, in a sentence, for a run whose plan is not known yet."""
-        names = [self._words(name) for name in LIMITS if self._is_set(name)]
+        names = list(self._words().values())
         return f"ends by {names[0]}" if len(names) == 1 else f"ends by the first of: {', '.join(names)}"
 
     def missed(self, limit: str) -> str:
         """A sentence when ``limit`` ended the run and the user gave others; else empty."""
-        given = [self._words(name) for name in LIMITS if name in LENGTH & self.requested and self._is_set(name)]
-        if limit not in LIMITS or limit in self.requested or not given:
+        words = self._words()
+        given = [words[name] for name in words if name in LENGTH & self.requested]
+        if limit not in words or limit in self.requested or not given:
             return ""
         were = "was" if len(given) == 1 else "were"
-        return f"{' and '.join(given)} {were} not reached: {self._words(limit)} ended the run"
+        return f"{' and '.join(given)} {were} not reached: {words[limit]} ended the run"
 
-    def _is_set(self, name: str) -> bool:
-        return getattr(self.settings, name) is not None
-
-    def _words(self, name: str) -> str:
-        value = getattr(self.settings, name)
-        return f"{name}={value:.12g}" + ("" if name in self.requested else f" ({self.origin})")
+    def _words(self) -> dict[str, str]:
+        """The limits that are set, in words."""
+        values = {name: getattr(self.settings, name) for name in LIMITS}
+        return {
+            name: f"{name}={value:.12g}" + ("" if name in self.requested else f" ({self.origin})")
+            for name, value in values.items()
+            if value is not None
+        }
 
 
 class EventView:
@@ -136,7 +140,9 @@ class EventView:
         for event in events:
             self.series.feed([event])
             if self._json:
-                print_json(self._as_json(event))
+                started = isinstance(event, (Started, Resumed))
+                place = {"run": self._run.name, "path": str(self._run.path)} if started else {}
+                print_json(to_line(event, **place))
                 sys.stdout.flush()
             elif isinstance(event, Stepped):
                 self._show_progress(event)
@@ -145,11 +151,6 @@ class EventView:
                 if self._limits and isinstance(event, (Started, Resumed)) and event.limit and event.planned_steps:
                     self.print_line(self._limits.planned(event.limit, event.planned_steps))
         self._warn_of_divergence()
-
-    def _as_json(self, event: Event) -> str:
-        if not isinstance(event, (Started, Resumed)):
-            return to_line(event)
-        return to_line(event, run=self._run.name, path=str(self._run.path))
 
     def print_line(self, line: str) -> None:
         """Print a line above the status line. Control characters, which may come from a log, are made visible."""

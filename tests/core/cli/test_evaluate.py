@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.cli.output import print_result
+from charlstm.cli.output import print_json, to_json
 from charlstm.display import percent
 from charlstm.model.file import load_model, save_model
-from charlstm.text.corpus import open_corpus
 from command_line import TEXT, TINY, Cli
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
@@ -91,15 +90,14 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
     assert "count in no mean" in err
 
 
-def test_score_per_line_prints_bits_of_each_line(cli: Cli, tmp_path: Path) -> None:
+def test_score_gives_the_bits_of_each_line(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "lines.txt"
     text.write_text(f"\n{LINE}zzz xxx\n{LINE}", encoding="utf-8")
-    (first, *_), *rows = [line.split(None, 1) for line in cli("score", "fox", str(text), "--per-line")[0].splitlines()]
-    assert [row[1] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
-    assert float(rows[1][0]) > float(rows[0][0])
-    assert first == "–", "the first character is not predicted"
+    first, *rows = cli.json("score", "fox", str(text))["lines"]
+    assert [row["text"] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
+    assert rows[1]["bits_per_char"] > rows[0]["bits_per_char"]
     unknown = {"loss": None, "bits_per_char": None}
-    assert cli.json("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "text": "", **unknown}
+    assert first == {"line": 1, "chars": 0, "text": "", **unknown}, "the first character is not predicted"
 
 
 def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Path) -> None:
@@ -287,18 +285,7 @@ def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:
     assert "val_fraction was 0" in cli.error("eval", "all")
 
 
-def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, cli: Cli) -> None:
-    corpus = open_corpus("python-reference")
-    model = load_model(workspace / "runs/fox/model.safetensors")
-    model.info.update(corpus=corpus.name, fingerprint=corpus.fingerprint)
-    save_model(workspace / "m.safetensors", model)
-    assert cli.json("novelty", "data/fox.txt", "--model", "m.safetensors")["corpus"] == "python-reference"
-    model.info["fingerprint"] = "of another Python"
-    save_model(workspace / "m.safetensors", model)
-    assert "of another Python" in cli.error("eval", "m.safetensors")
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_json_has_null_for_non_finite_numbers(capsys: pytest.CaptureFixture[str], value: float) -> None:
-    print_result(True, {"a": value, "b": [1.5, {"c": value}], "d": (value, "NaN")})
+    print_json(to_json({"a": value, "b": [1.5, {"c": value}], "d": (value, "NaN")}))
     assert capsys.readouterr().out == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}\n'

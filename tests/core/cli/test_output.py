@@ -1,33 +1,29 @@
-"""Printed text and JSON contain no control characters on a terminal. In a pipe text is unchanged, JSON is one line."""
+"""JSON contains no control characters, and printed text none on a terminal. In a pipe text is unchanged."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from charlstm.cli.output import print_note, print_result
+from charlstm.cli.output import print_json, print_note, print_result, to_json
 from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
 from charlstm.runs.folder import Run
 from charlstm.training.events import Resumed, Warned
 from charlstm.training.presets import preset
-from command_line import Cli, Terminal
+from command_line import Terminal
 from recorded_run import record, started, stepped, validated
 
 FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\u2029\x85\v\f\x1c\r\U000e0001é\t\n\udcff"
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_json_is_one_line_and_escapes_control_characters_on_a_terminal_only(
-    terminal: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stdout = Terminal() if terminal else io.StringIO()
+def test_json_is_one_line_and_escapes_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Terminal()
     monkeypatch.setattr("sys.stdout", stdout)
-    print_result(True, {FOUL: [FOUL]})
+    print_json(to_json({FOUL: [FOUL]}))
     with EventView(Run(Path("x")), json=True) as view:
         view.show([Warned(step=1, message=FOUL)])
     value, event = stdout.getvalue().splitlines()  # U+2028 and U+0085 end a line here, too
@@ -35,14 +31,14 @@ def test_json_is_one_line_and_escapes_control_characters_on_a_terminal_only(
     assert json.loads(event)["message"] == FOUL
     stdout.getvalue().encode()  # with what is no character too
     assert "é" in stdout.getvalue()
-    assert terminal == stdout.getvalue().replace("\n", "").isprintable()
+    assert stdout.getvalue().replace("\n", "").isprintable()
 
 
 def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout, stderr = Terminal(), Terminal()
     monkeypatch.setattr("sys.stdout", stdout)
     monkeypatch.setattr("sys.stderr", stderr)
-    print_result(False, None, f"first{FOUL}\nsecond")
+    print_result(None, f"first{FOUL}\nsecond")
     print_note(f"first{FOUL}\nsecond")
     for stream in (stdout, stderr):
         assert stream.getvalue().startswith("first")
@@ -94,15 +90,5 @@ def test_progress_in_a_narrow_terminal_keeps_the_time_that_is_left(
 
 
 def test_result_in_a_pipe_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
-    print_result(False, None, "a path\u202e")
+    print_result(None, "a path\u202e")
     assert capsys.readouterr().out == "a path\u202e\n"
-
-
-def test_prime_that_is_too_long_is_an_error(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.cli.generate.MAX_PRIME", 1000)
-    (workspace / "long.txt").write_text("a" * 1001)
-    (workspace / "just.txt").write_bytes("é".encode() * 499 + b"\r\n")
-    monkeypatch.setattr("sys.stdin", io.StringIO("a" * 1001))
-    for name, said in (("long.txt", "long.txt is longer than"), ("-", "Standard input is longer than")):
-        assert said in cli.error("generate", "fox", "--length", "3", "--prime-file", name)
-    assert cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")

@@ -117,7 +117,6 @@ eval fox --max-chars 9 | need a TEXT
 eval fox --strength 1 | --strength is that of --dynamic
 eval fox --dynamic --strength 11 | from 0 to 10
 score fox | TEXT
-score fox data/fox.txt --per-sentence --per-line | not both
 novelty data/fox.txt | --model RUN
 novelty data/fox.txt --model fox --corpus data/fox.txt | --model RUN
 import theirs.net --out x.net | --out x.safetensors
@@ -126,7 +125,6 @@ export fox --to gguf | script
 export fox | ends in .net, .onnx or /
 export fox - --to folder | cannot be written to standard output
 export fox x.net --out y.net | Name the file once
-influence no-such-run data/fox.txt --find '' | at least one character
 influence fox data/fox.txt --rank | --rank needs --find
 influence fox data/fox.txt --rank --find dog --back 10 | give --back of more
 cells fox data/fox.txt --feature x=a --feature x=b | the same name
@@ -146,7 +144,6 @@ cells fox data/fox.txt --show 1:1 --feature x=y | --feature has no effect with -
 cells fox data/fox.txt --probe blank --per-feature 2 | --per-feature has no effect with --probe: remove one of them
 report fox --out page.html --find fox | --find needs --feature
 compare no-such-run --axis epochs | --axis needs --svg
-compare fox fox | fox is named more than once: name each run once
 compare fox --csv - --svg - | --csv - and --svg - would both write to standard output
 report fox --out - --json | --json and --out - would both write to standard output
 """

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from charlstm.errors import GenerationError
-from charlstm.generation import generate
 from charlstm.insight.lesions import measure_lesions
 from charlstm.library import load_model
 from command_line import TINY, Cli
@@ -54,7 +53,7 @@ def test_novelty_counts_known_units(cli: Cli) -> None:
 
 
 def test_that_no_unit_was_found_is_an_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "generate_units", lambda *_, **__: [])
+    monkeypatch.setattr("charlstm.cli.generate.generate_units", lambda *_, **__: [])
     assert "No unit was found" in cli.error("generate", "names", "--until", "unit", "--new")
     assert cli.json("generate", "names", "--until", "unit", "--new", "--samples", "2") == {"texts": []}
 
