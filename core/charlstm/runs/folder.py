@@ -18,7 +18,7 @@ import shutil
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, Sett
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness, queue_file
-from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
+from charlstm.runs.names import check_name, composed, natural_key, next_name
 from charlstm.runs.status import RunStatus, read_status
 from charlstm.training.settings import Settings, setting_names
 
@@ -149,81 +149,50 @@ class Snapshot:
     path: Path
 
 
+class _Inside:
+    """The path of a file or folder in the folder of a :class:`Run`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: Run, _: type) -> Path:
+        return run.path / self.name
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """The folder of a run. It may be deleted at any time, so every method may find nothing."""
 
     path: Path
 
+    spec_path = _Inside("run.json")
+    events_path = _Inside("events.jsonl")
+    control_path = _Inside("control.jsonl")
+    heartbeat_path = _Inside("heartbeat")
+    lock_path = _Inside("lock")
+    log_path = _Inside("worker.log")
+    notes_path = _Inside("notes.json")
+    """Tags and a note of the user; created when there are any."""
+    model_path = _Inside("model.safetensors")
+    """The best model so far; the file may not exist yet."""
+    state_path = _Inside("state.safetensors")
+    previous_state_path = _Inside("state.prev.safetensors")
+    pruned_path = _Inside("pruned")
+    """An empty file in a run without states, which :func:`prune_run` has deleted: it cannot be continued."""
+    text_path = _Inside("text.bin")
+    """The text: see ``runs.text``."""
+    snapshots_dir = _Inside("snapshots")
+    sessions_dir = _Inside("sessions")
+    """Generation sessions that were saved; created with the first one."""
+
     @property
     def name(self) -> str:
         return self.path.name
 
     @property
-    def spec_path(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def events_path(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def control_path(self) -> Path:
-        return self.path / "control.jsonl"
-
-    @property
-    def heartbeat_path(self) -> Path:
-        return self.path / "heartbeat"
-
-    @property
-    def lock_path(self) -> Path:
-        return self.path / "lock"
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / "worker.log"
-
-    @property
-    def notes_path(self) -> Path:
-        """Tags and a note of the user; created when there are any."""
-        return self.path / "notes.json"
-
-    @property
-    def model_path(self) -> Path:
-        """The best model so far; the file may not exist yet."""
-        return self.path / "model.safetensors"
-
-    @property
-    def state_path(self) -> Path:
-        return self.path / "state.safetensors"
-
-    @property
-    def previous_state_path(self) -> Path:
-        return self.path / "state.prev.safetensors"
-
-    @property
     def has_state(self) -> bool:
         """Whether there is an exact state to continue from."""
         return self.state_path.exists() or self.previous_state_path.exists()
-
-    @property
-    def pruned_path(self) -> Path:
-        """An empty file in a run without states, which :func:`prune_run` has deleted: it cannot be continued."""
-        return self.path / "pruned"
-
-    @property
-    def text_path(self) -> Path:
-        """The text: see ``runs.text``."""
-        return self.path / "text.bin"
-
-    @property
-    def snapshots_dir(self) -> Path:
-        return self.path / "snapshots"
-
-    @property
-    def sessions_dir(self) -> Path:
-        """Generation sessions that were saved; created with the first one."""
-        return self.path / "sessions"
 
     def sessions(self) -> list[Path]:
         """The files of its saved sessions: text that was played or written with its models."""
@@ -252,12 +221,7 @@ class Run:
 
     def parts(self) -> Iterator[Path]:
         """The files of the run. Other files in its folder belong to the user."""
-        own = (
-            *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
-            *(self.text_path, self.model_path, self.state_path, self.previous_state_path, self.notes_path),
-            *(self.pruned_path, storage.lock_path(self.notes_path)),
-        )
-        names = {path.name for path in own}
+        names = {*_FILES, storage.lock_path(self.notes_path).name}
         yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
         yield from _own_files(self.snapshots_dir, _is_snapshot)
         yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))
@@ -394,6 +358,9 @@ class Run:
         return total
 
 
+_FILES = frozenset(each.name for each in vars(Run).values() if isinstance(each, _Inside))
+
+
 def runs_dir(requested: str | Path | None = None) -> Path:
     """The folder of runs, as an absolute path: ``requested``, else the environment variable ``CHARLSTM_RUNS`` unless
     empty, else ``./checkpoints`` if it exists, else the platform's data folder. It may not exist yet. Raises
@@ -423,7 +390,7 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
         place = Path(os.path.realpath(folder))
         if place != folder:  # the index has real paths
             found |= {place / path.relative_to(folder) for path in found}
-        return runs + known_runs(found)
+        return runs + [run for run in known_runs() if run.path not in found]
     return known_runs() if elsewhere else []
 
 
@@ -444,12 +411,9 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     """
     text = os.fspath(word)
     if text and not _is_path(text):
-        parent = runs_dir(folder)
-        inside = Run(parent / text)
-        if not inside.exists():
-            inside = Run(parent / spelled(text, parent))
-        if inside.exists():
-            return inside
+        for name in (text, composed(text)):
+            if (inside := Run(runs_dir(folder) / name)).exists():
+                return inside
     as_path = Path(os.path.expanduser(text))
     if text and as_path.is_dir():
         # the last part of the path is the name of the run
@@ -505,7 +469,7 @@ def create_run(
     """
     parent = runs_dir(folder)
     if name is not None:
-        name = spelled(check_name(name), parent)
+        name = check_name(name)
     try:
         parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         run = Run(parent / name) if name is not None else None
@@ -528,11 +492,9 @@ def create_run(
 
 def rename_run(run: Run, name: str) -> Run:
     """Rename ``run``. Raises :class:`RunError` while it has a worker, or when the name is taken or not valid."""
-    name = check_name(name)
-    there = spelled(name, run.path.parent)
-    target = Run(run.path.with_name(name if there == run.name else there))  # only the spelling may change
+    target = Run(run.path.with_name(check_name(name)))
     _need_run(run)
-    if os.path.lexists(target.path) and not _same_folder(run.path, target.path):
+    if os.path.lexists(target.path):
         raise RunError(f"There is {_taken(target)} already; choose another name")
     _need_idle_sweep(run, "renamed")
     with _without_worker(run, "renamed"):
@@ -615,10 +577,9 @@ def left_over(run: Run, names: Sequence[str]) -> str:
     return visible(f"These files do not belong to the run and are still in {run.path}: {some}", keep="")
 
 
-def known_runs(without: Collection[Path] = ()) -> list[Run]:
-    """The existing runs that this user started in any folder, latest first, except for the folders in ``without``."""
-    runs = (Run(path) for path in reversed(index.remembered_paths()) if path not in without)
-    return [run for run in runs if run.exists()]
+def known_runs() -> list[Run]:
+    """The existing runs that this user started in any folder, latest first."""
+    return [run for run in map(Run, reversed(index.remembered_paths())) if run.exists()]
 
 
 def any_live_sweep() -> bool:
@@ -690,12 +651,6 @@ def _is_path(text: str) -> bool:
     return text in ("", ".", "..") or any(mark in text for mark in ("/", os.sep, "\0"))
 
 
-def _same_folder(one: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return os.path.samefile(one, other)  # a name that differs in case only, on a file system that ignores it
-    return False
-
-
 def _need_run(run: Run) -> None:
     if not run.exists():
         raise RunError(f"There is no run in {run.path} any more")
@@ -705,14 +660,15 @@ def _need_run(run: Run) -> None:
 def _without_worker(run: Run, what: str) -> Iterator[None]:
     """Hold the run's lock, so that it has no worker and none can start."""
     status = run.status()
-    if status.alive and status.elsewhere:
-        raise RunError(f"The run {run.name} is running on {status.host} and cannot be {what}; stop it there first")
+    where = f" on {status.host}" if status.elsewhere else ""
+    sentence = f"The run {run.name} is being trained{where} and cannot be {what}: stop it first"
+    has_worker = RunError(sentence, Advice("stop", run.name))
     if status.alive:
-        raise _has_worker(run, what)
+        raise has_worker
     try:
         held = liveness.acquire_lock(run.lock_path, patience=0.5)
     except liveness.LockHeldError:
-        raise _has_worker(run, what) from None
+        raise has_worker from None
     try:
         yield
     finally:
@@ -724,8 +680,3 @@ def _need_idle_sweep(run: Run, what: str) -> None:
     if system.is_locked(storage.lock_path(run.path.parent / SWEEP)):
         sweep = run.path.parent.name
         raise RunError(f"The sweep {sweep} is being trained, so {run.name} cannot be {what}: stop it first")
-
-
-def _has_worker(run: Run, what: str) -> RunError:
-    sentence = f"The run {run.name} is being trained and cannot be {what}: stop it first"
-    return RunError(sentence, Advice("stop", run.name))
