@@ -19,8 +19,6 @@ from charlstm.training.events import AnyEvent, Event, Resumed, Started, from_lin
 MAX_LINE = 4_000_000
 """Bytes; a longer line is skipped."""
 
-CHUNK = 1_000_000
-
 
 class EventLog:
     """Appends events to ``path``. A run has one writer, its worker.
@@ -89,30 +87,17 @@ class EventTail:
         self._path = path
         self._position = 0
 
-    def read(self, limit: int | None = None) -> list[AnyEvent]:
-        """The new events, of about ``limit`` bytes at most when given.
-
-        Raises :class:`RunError` when the log is of a newer format.
-        """
+    def read(self) -> list[AnyEvent]:
+        """The new events. Raises :class:`RunError` when the log is of a newer format."""
         events: list[AnyEvent] = []
         try:
             with storage.open_file(self._path) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size < self._position:  # it is another file now
+                if os.fstat(file.fileno()).st_size < self._position:  # it is another file now
                     self._position = 0
                 file.seek(self._position)
-                rest, start = b"", self._position
-                # at least one line: a limit below its length would never get past it
-                while (limit is None or limit > 0 or self._position == start) and (chunk := file.read(CHUNK)):
-                    limit = None if limit is None else limit - len(chunk)
-                    lines = (rest + chunk).split(b"\n")
-                    rest = lines.pop()
-                    for line in lines:
-                        self._parse(line, events)  # which raises in the next call again
-                        self._position += len(line) + 1
-                    if len(rest) > MAX_LINE:
-                        self._position += len(rest)
-                        rest = b""
+                while (line := file.readline(MAX_LINE)).endswith(b"\n") or len(line) == MAX_LINE:
+                    self._parse(line, events)  # which raises in the next call again
+                    self._position += len(line)
         except (FileNotFoundError, NotADirectoryError):
             return events
         except OSError as error:
@@ -120,8 +105,6 @@ class EventTail:
         return events
 
     def _parse(self, line: bytes, events: list[AnyEvent]) -> None:
-        if not line.strip():
-            return
         try:
             events.append(from_line(line))
         except NewerFormatError:

@@ -13,7 +13,6 @@ import statistics
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -44,7 +43,6 @@ Floats = npt.NDArray[np.float64]
 
 SPEED_WINDOW = 60.0
 """Seconds of recent work from which the remaining time is estimated."""
-SMOOTHED_TOGETHER = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,6 @@ class RunSeries:
         self._lines: dict[str, _Points] = {
             name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
         }
-        self._clock = _Points()
         self._reached = 0
         self._recent_progress: list[tuple[float, int]] = []  # (seconds of work, step) of the last moments
 
@@ -144,7 +141,6 @@ class RunSeries:
             if isinstance(value, (list, set)):
                 setattr(twin, name, copy.copy(value))
         twin._lines = {name: points.copy() for name, points in self._lines.items()}
-        twin._clock = self._clock.copy()
         return twin
 
     @property
@@ -157,7 +153,7 @@ class RunSeries:
     def train_seconds(self) -> float:
         """Seconds spent in training steps so far."""
         finished = 0.0 if self.finished is None else _number(self.finished.train_seconds, 0.0)
-        return max(finished, self._clock.seconds[-1] if self._clock.seconds else 0.0)
+        return max([finished, *(points.seconds[-1] for points in self._lines.values() if points.seconds)])
 
     @property
     def work_seconds(self) -> float:
@@ -341,15 +337,12 @@ class RunSeries:
             case Stepped():
                 seconds = _number(event.train_seconds, self.train_seconds)
                 self.last_step = event
-                self._clock.add(event.step, seconds, 0.0)
                 logged = (("train", event.train_loss), ("lr", event.lr), ("grad_norm", event.grad_norm))
                 for name, value in (*logged, ("speed", event.chars_per_second)):
                     self._lines[name].add(event.step, seconds, _number(value))
                 self._pace(event, seconds)
             case Validated():
                 seconds = _number(event.train_seconds, self.train_seconds)
-                if not self._clock.steps or event.step > self._clock.steps[-1]:
-                    self._clock.add(event.step, seconds, 0.0)
                 if not event.whole:  # its loss on more text does not belong to the curve
                     self._lines["validation"].add(event.step, seconds, _number(event.val_loss))
                 last = self.validations[-1] if self.validations else None
@@ -433,21 +426,12 @@ def smooth(values: Sequence[float] | Floats, weight: float) -> Floats:
     """
     if not 0 <= weight < 1:
         raise ValueError(f"smoothing takes a weight from 0 to below 1, not {weight!r}")
-    smoothed = np.array(values, dtype=np.float64)
-    known = np.isfinite(smoothed)
-    smoothed[~known] = np.nan
-    count = int(np.count_nonzero(known))
-    if weight == 0 or not count:
-        return smoothed
-    # The averages within each block are one product; then each gets what the blocks before it add.
-    place = np.arange(SMOOTHED_TOGETHER)
-    blocks = np.pad(smoothed[known], (0, -count % SMOOTHED_TOGETHER)).reshape(-1, SMOOTHED_TOGETHER)
-    means = blocks @ ((1 - weight) * np.triu(weight ** np.abs(place - place[:, None])))
-    fading = weight ** (place + 1)
-    for before, block in pairwise(means):
-        block += fading * before[-1]
-    smoothed[known] = means.ravel()[:count] / (1 - np.cumprod(np.full(count, weight)))
-    return smoothed
+    smoothed, total, weights = [], 0.0, 0.0
+    for value in np.asarray(values, np.float64).tolist():
+        if math.isfinite(value):
+            total, weights = weight * total + value, weight * weights + 1
+        smoothed.append(total / weights if math.isfinite(value) else math.nan)
+    return np.array(smoothed, np.float64)
 
 
 def _number(value: Any, otherwise: float = math.nan) -> float:

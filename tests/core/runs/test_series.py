@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.runs.log import read_events
-from charlstm.runs.series import SMOOTHED_TOGETHER, RunSeries, smooth
+from charlstm.runs.log import lasting_events, read_events
+from charlstm.runs.series import RunSeries, smooth
 from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled, Warned
 from random_examples import examples
 from recorded_run import record, started, stepped, validated
@@ -157,13 +157,6 @@ def slow_smooth(values: list[float], weight: float) -> list[float]:
 @given(st.lists(LOSSES, max_size=40), st.floats(0, 0.95))
 def test_smooth_equals_its_definition(values: list[float], weight: float) -> None:
     np.testing.assert_allclose(smooth(values, weight), slow_smooth(values, weight), rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("weight", [0.6, 0.96])
-def test_smooth_equals_its_definition_over_many_blocks(weight: float) -> None:
-    values = np.random.default_rng(0).normal(size=3 * SMOOTHED_TOGETHER + 5)
-    values[::7] = math.nan
-    np.testing.assert_allclose(smooth(values, weight), slow_smooth(values.tolist(), weight), rtol=1e-9, atol=1e-12)
 
 
 def test_smooth_refuses_weights_outside_0_to_1() -> None:
