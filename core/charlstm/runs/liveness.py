@@ -56,13 +56,16 @@ class RunLock:
     def problem(self) -> str:
         """What was done to the folder or the lock while the run trained, in a sentence; empty when nothing was, or the
         disk does not answer. Cheap enough for between two steps."""
+        moved = "its folder was moved or replaced while it trained; resume it under its new name"
         if self.folder_is_deleted:
             return "its folder was deleted while it trained"
         try:
-            if not _is_at(self._path.parent, os.fstat(self.folder)):
-                return "its folder was moved or replaced while it trained; resume it under its new name"
+            if not os.path.samestat(os.stat(self._path.parent), os.fstat(self.folder)):
+                return moved
             if self._inode_of(self._path.name) != self._inode:
                 return "its file `lock` was removed while it trained; resume it"
+        except (FileNotFoundError, NotADirectoryError):
+            return moved
         except OSError:  # a disk that does not answer proves nothing
             pass
         return ""
@@ -105,18 +108,6 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
     except OSError as error:
         raise RunError(f"The run {name} cannot be locked: {error.strerror}") from None
     return RunLock(path, lock, folder)
-
-
-def _is_at(path: Path, folder: os.stat_result) -> bool:
-    """Whether ``path`` leads to ``folder``. True as well while its disk is unmounted, which may be temporary: the
-    nearest existing folder above is on another disk then."""
-    for above in (path, *path.parents):
-        try:
-            found = os.stat(above)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        return os.path.samestat(found, folder) if above == path else found.st_dev != folder.st_dev
-    return True
 
 
 HEARTBEAT_BYTES = 1024
