@@ -14,7 +14,7 @@ from pathlib import Path
 
 from charlstm import storage
 from charlstm.errors import NewerFormatError, RunError
-from charlstm.training.events import AnyEvent, Event, Resumed, Started, from_line, to_line
+from charlstm.training.events import AnyEvent, Event, Paused, Resumed, Started, from_line, to_line
 
 MAX_LINE = 4_000_000
 """Bytes; a longer line is skipped."""
@@ -120,12 +120,14 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
 
 def lasting_events(events: Iterable[AnyEvent]) -> list[AnyEvent]:
     """``events`` without those that a resume or a new start made void: of later steps, which it repeats, and the loss
-    on all of the held-out part, which belongs to an end."""
+    on all of the held-out part, which belongs to an end. A pause in one process makes nothing void."""
     kept: list[AnyEvent] = []
+    paused = False
     for event in events:
         if isinstance(event, Started):
             kept = []
-        elif isinstance(event, Resumed):
+        elif isinstance(event, Resumed) and not (paused and event.device is None):
             kept = [each for each in kept if each.step <= event.step and not getattr(each, "whole", False)]
+        paused = isinstance(event, Paused) or (paused and not isinstance(event, Resumed))
         kept.append(event)
     return kept

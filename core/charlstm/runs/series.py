@@ -380,12 +380,15 @@ class RunSeries:
 
     def _resume(self, event: Resumed) -> None:
         """Drop the events of later steps: training repeats those steps."""
+        is_new_process = self.paused is None or event.device is not None
         was_complete = self.finished is not None and self.finished.reason != "stopped"
-        for points in (*self._lines.values(), self._clock):
+        for points in self._lines.values():
             points.cut(event.step)
         self.samples = [each for each in self.samples if each.step <= event.step]
-        # a loss on the whole held-out part belongs to an end that no longer counts
-        self.validations = [each for each in self.validations if each.step <= event.step and not each.whole]
+        # a loss on the whole held-out part belongs to an end that no longer counts, unless that only waits for the disk
+        self.validations = [
+            each for each in self.validations if each.step <= event.step and not (each.whole and is_new_process)
+        ]
         # so do the warnings of that end, such as that its loss is an estimate
         ended = event.step if was_complete else math.inf
         self.warnings = [each for each in self.warnings if each.step <= event.step and each.step < ended]

@@ -91,6 +91,16 @@ def test_resume_removes_the_end() -> None:
     assert len(series.inexact) == 1
 
 
+def test_wait_for_the_disk_after_the_final_validation_removes_nothing() -> None:
+    waited = [Paused(step=20, reason="nothing can be written"), Resumed(step=20, planned_steps=20)]
+    events = [started(), *life(range(21)), validated(20, 2.5, whole=True), *waited]
+    assert RunSeries.of(events).validations[-1].whole
+    assert lasting_events(events) == events
+    events[-1] = Resumed(step=20, planned_steps=20, device="cpu")  # by another process, which validates again
+    assert not RunSeries.of(events).validations[-1].whole
+    assert len(lasting_events(events)) == len(events) - 1
+
+
 def test_values_that_are_not_finite_are_gaps() -> None:
     broken = stepped(3)
     object.__setattr__(broken, "lr", "1e400")
