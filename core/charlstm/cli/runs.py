@@ -248,7 +248,7 @@ class ListedRun:
             duration(status.work_seconds),
             format_size(self.run.size()),
             " ".join(self.notes.tags),
-            status.remark,
+            "" if status.place is not None else status.remark,  # which the state says
         )
 
 
@@ -666,7 +666,7 @@ def prune(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None
         files = run.prunable()
         if files or named:
             try:
-                size = folder.prune_run(run) if yes else sum(path.lstat().st_size for path in files)
+                size = folder.prune_run(run, dry_run=not yes)
             except RunError as error:
                 failures.append(error)
                 continue

@@ -548,9 +548,10 @@ def delete_run(run: Run) -> list[str]:
     return sorted(path.name for path in _entries(run.path))
 
 
-def prune_run(run: Run) -> int:
-    """Delete the states and snapshots of ``run``, which then can be played but not continued. Returns the bytes that
-    this frees. Raises :class:`RunError` while it has a worker, or when it has no model to keep."""
+def prune_run(run: Run, *, dry_run: bool = False) -> int:
+    """Delete the states and snapshots of ``run``, which then can be played but not continued; a ``dry_run`` deletes
+    nothing. Returns the bytes that this frees. Raises :class:`RunError` while it has a worker, or when it has no model
+    to keep."""
     _need_run(run)
     if not (files := run.prunable()):
         return 0
@@ -559,6 +560,8 @@ def prune_run(run: Run) -> int:
     with _without_worker(run, "pruned"):
         try:
             freed = sum(path.lstat().st_size for path in files)
+            if dry_run:
+                return freed
             storage.replace_bytes(run.pruned_path, b"")  # first: else half of it would be resumed from its start
             for path in files:
                 storage.disk.unlink(path)
