@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,21 +100,13 @@ def create_new_run(new: NewRun) -> Run:
 
 
 def check_device(device: str, *, here: bool = False) -> None:
-    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that: where it is not
-    imported, another process imports it, which takes seconds, or with ``here`` this one, which needs it to train."""
-    if device in ("auto", "cpu"):  # which every machine has
-        return
-    if here:
+    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that, which takes
+    seconds to import: with ``here``, in a process that trains, it is, and else the worker of the run says it."""
+    if device not in ("auto", "cpu") and (here or "torch" in sys.modules):
         system.prepare_for_torch()
-    if here or "torch" in sys.modules:
         from charlstm.engine.devices import choose_device
 
         choose_device(device)
-        return
-    command = [sys.executable, "-P", "-c", _CHECK_DEVICE, device]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode == _NO_DEVICE:
-        raise SettingsError(done.stdout.decode(errors="replace").strip())
 
 
 def _create(new: NewRun) -> Run:
@@ -222,28 +214,15 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
     try:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            # the state is `starting` from now on; the worker soon writes its own heartbeat over this one
-            beat = HeartbeatRecord(state="starting", **run.status().still_true())
-            before = liveness.read_heartbeat(run.heartbeat_path)
-            liveness.write_heartbeat(run.heartbeat_path, beat)
-            try:
-                child = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    close_fds=True,
-                    start_new_session=True,  # it outlives its parent, terminal and connection
-                )
-            except OSError:  # restore what was there
-                if before is None:
-                    run.heartbeat_path.unlink(missing_ok=True)
-                else:
-                    liveness.write_heartbeat(run.heartbeat_path, before)
-                raise
-            # with the id of the worker, since this process may end before the worker writes its own heartbeat
-            start = system.process_start(child.pid) or ""
-            liveness.write_heartbeat(run.heartbeat_path, replace(beat, pid=child.pid, start=start))
+            figures = run.status().still_true()
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                close_fds=True,
+                start_new_session=True,  # it outlives its parent, terminal and connection
+            )
         finally:
             os.close(log)
     except OSError as error:
