@@ -381,7 +381,6 @@ def resume(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.control import unread_commands
     from charlstm.runs.series import RunSeries
 
     _train_as_other_rank(detach)
@@ -390,7 +389,7 @@ def resume(
     settings = launch.settings_to_continue(found, found.spec().settings.with_changes(**changes))
     limits = Limits(settings, frozenset(changes), "as before")
     if detach:
-        unread = unread_commands(found, RunSeries.of(found.events()), launch.control_size(found))
+        unread = launch.unread_commands(found, RunSeries.of(found.events()), launch.control_size(found))
         if unread and not as_json:
             print_note(unread)
         _print_detached(launch.resume_run(found, changes=changes), limits, as_json)

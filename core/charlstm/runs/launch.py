@@ -6,6 +6,7 @@ folder connects it with other processes. What it does is in ``worker``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
-from charlstm.errors import Advice, RunError, SettingsError
+from charlstm.errors import Advice, RunError
 from charlstm.model.file import read_info
 from charlstm.runs import folder, liveness
+from charlstm.runs.control import ControlReader, pending_commands
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
@@ -35,19 +37,8 @@ from charlstm.training.plan import fit_batch, later_end, next_end, no_end
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
 if TYPE_CHECKING:
+    from charlstm.runs.series import RunSeries
     from charlstm.text.corpus import Corpus
-
-_NO_DEVICE = 3
-_CHECK_DEVICE = f"""
-import sys
-from charlstm.errors import SettingsError
-from charlstm.engine.devices import choose_device
-try:
-    choose_device(sys.argv[1])
-except SettingsError as error:
-    print(error)
-    sys.exit({_NO_DEVICE})
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +218,11 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
             os.close(log)
     except OSError as error:
         raise RunError(f"The worker of {run.name} cannot be started: {error.strerror}") from None
+    # the state is `starting` from now on; the worker soon writes its own heartbeat over this one
+    start = system.process_start(child.pid) or ""
+    with contextlib.suppress(OSError):  # it waits for a disk that is full
+        beat = HeartbeatRecord(state="starting", pid=child.pid, start=start, **figures)
+        liveness.write_heartbeat(run.heartbeat_path, beat)
     threading.Thread(target=child.wait, name=f"reap {child.pid}", daemon=True).start()
     return child.pid
 
@@ -237,6 +233,23 @@ def control_size(run: Run) -> int:
         return run.control_path.stat().st_size
     except OSError:
         return 0
+
+
+def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:
+    """A sentence that names the commands to a worker of ``run`` that died before it read them, if there are any; no
+    later worker carries them out. They are in the first ``until`` bytes of the file; ``series`` are the run's events.
+    One that is in the last checkpoint was carried out, though the worker was killed before it logged that.
+    """
+    checkpoint, sent = last_checkpoint(run), ControlReader(run.control_path).read(until)
+    done = set() if checkpoint is None else checkpoint.commands
+    unread = [
+        each.command + ("" if each.value is None else f" {each.value:g}")
+        for each in pending_commands(sent, series)
+        if each.id not in done
+    ]
+    if not unread:
+        return None
+    return f"Not carried out, because the process that trained died before it read them: {', '.join(unread)}"
 
 
 def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:

@@ -27,7 +27,7 @@ from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
 from charlstm.runs import launch, liveness, notifications, queue, queue_file
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
-from charlstm.runs.control import ControlReader, unread_commands
+from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.index import remember_run
@@ -174,7 +174,6 @@ def _work(
         stack.callback(lock.release)
         stack.enter_context(storage.anchored(run.path, lock.folder))
         spec = run.spec()
-        log_stack = stack.enter_context(contextlib.ExitStack())  # ends after the heartbeat, whose end writes once more
         heartbeat = stack.enter_context(Heartbeat(run.heartbeat_path, first_record))
 
         def call_on_end() -> None:
@@ -190,12 +189,12 @@ def _work(
         try:
             run.remove_leftovers()
             log = EventLog(run.events_path)
-            log_stack.callback(log.close)
+            stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, lock, log)
             recorder = EventRecorder(run, log, heartbeat, series, inbox, show_validation)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
-            unread = unread_commands(run, series, control_from)
+            unread = launch.unread_commands(run, series, control_from)
             warnings = [] if unread is None else [unread]
             training = _Training(run, spec, changes, versions, log, heartbeat, inbox, recorder, foreground, warnings)
             yield from training.events()

@@ -25,7 +25,7 @@ from charlstm.errors import RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, queue, queue_file, worker
-from charlstm.runs.control import send_command, unread_commands
+from charlstm.runs.control import send_command
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run
 from charlstm.runs.liveness import HeartbeatRecord
@@ -555,7 +555,7 @@ def test_resume_names_the_commands_that_a_killed_worker_had_not_read(run: Run, t
         "Not carried out, because the process that trained died before it read them: set-lr 0.001, finish"
     ]
     again = RunSeries.of(read_events(run.events_path))
-    assert unread_commands(run, again, run.control_path.stat().st_size) is None, "they are named once"
+    assert launch.unread_commands(run, again, run.control_path.stat().st_size) is None, "they are named once"
 
 
 def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Train) -> None:
