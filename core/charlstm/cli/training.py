@@ -462,7 +462,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if judged.kind == "finished" and (judged.needs_lower_rate or judged.is_useless):
+        if judged.needs_lower_rate or (judged.flaw is not None and not judged.flaw.reads_well):
             print_note(judged.text)
         elif judged.from_model is not None:
             print_note(judged.from_model.describe(bits=False))

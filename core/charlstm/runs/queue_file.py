@@ -43,8 +43,10 @@ def check_queue() -> None:
 
 def place_in_queue(path: Path) -> int | None:
     """The place of the run in folder ``path``, 1 for the next one; ``None`` if it does not wait."""
-    paths = waiting_paths()
-    return 1 + paths.index(located(path)) if paths and located(path) in paths else None
+    with contextlib.suppress(OSError, ValueError):
+        if (paths := _read()) and (here := located(path)) in paths:
+            return 1 + sum(map(_is_run, paths[: paths.index(here)]))
+    return None
 
 
 @contextlib.contextmanager

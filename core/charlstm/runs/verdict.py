@@ -219,8 +219,6 @@ class Verdict:
     """That it overfitted and what would help, as the end of a sentence; empty where it did not."""
     from_model: FromModel | None = None
     """How far it came, if it began with a trained model, and did not break."""
-    is_useless: bool = False
-    """Whether its best model is no better than guessing, or than the letter frequencies."""
     flaw: Flaw | None = None
     """What is wrong with its model; ``None`` for one that has learnt something, and for a run that did not finish."""
 
@@ -330,7 +328,9 @@ def _ended(series: RunSeries, status: RunStatus | None, bits: bool) -> Verdict |
     that finished, without its text."""
     state, message = (None, "") if status is None else (status.state, status.message)
     finished, failed, since = series.finished, series.failed, overfitting_since(series)
-    best, reason, busy = _best(series, status), "", ""
+    best, reason, busy = None, "", ""
+    if series.best_val is not None:
+        best = Best(series.best_val, series.best_whole, series.best_step)
     if finished is not None:
         reason, busy = finished.reason, slowdown_words(finished.slowdown, "was")
     overfitted = "" if since is None else f"overfitted after step {since.step:,}; more text or dropout would help"
@@ -401,7 +401,7 @@ def _finished(
     text = " ".join(filter(None, (*parts, found.busy)))
 
     flaw = _flaw(found, useless, references, rose, too_high, above_guessing or risky_rate, bits)
-    return replace(found, text=text, needs_lower_rate=too_high, is_useless=useless is not None, flaw=flaw)
+    return replace(found, text=text, needs_lower_rate=too_high, flaw=flaw)
 
 
 def _flaw(
@@ -448,15 +448,6 @@ def _from_model(series: RunSeries) -> FromModel | None:
     if first is None or guessing is None or best is None or epochs is None or not first <= (1 - STUCK_NEAR) * guessing:
         return None
     return FromModel(Losses(first, best.val_loss), epochs)
-
-
-def _best(series: RunSeries, status: RunStatus | None) -> Best | None:
-    """The best model by the log, else by the status: a copy of a run may lack its events."""
-    if series.best_val is not None:
-        return Best(series.best_val, series.best_whole, series.best_step)
-    if status is None or status.best_val is None:
-        return None
-    return Best(status.best_val, status.best_whole, series.best_step)
 
 
 def _no_better_than(series: RunSeries, loss: float, order0: float | None) -> Beaten | None:
