@@ -219,8 +219,10 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
 
 
 def write_heartbeat(path: Path, beat: HeartbeatRecord) -> None:
-    """Write ``beat`` once, for a worker that is about to start. Raises :class:`OSError`."""
-    descriptor = _open(path)
+    """Write ``beat`` over the heartbeat at ``path``. Raises :class:`OSError`."""
+    if path.is_symlink():  # replaced by a file; the file that it leads to is not ours
+        storage.disk.unlink(path)
+    descriptor = storage.disk.open(path, os.O_RDWR | os.O_CREAT)
     try:
         storage.disk.write(descriptor, beat.to_bytes())
     finally:
@@ -245,7 +247,6 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._meter = ContentionMeter()
-        self._descriptor: int | None = None
         self._write()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
@@ -279,9 +280,6 @@ class Heartbeat:
         self._thread.join(timeout=5)
         with self._lock:
             self._write()
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
 
     def _run(self) -> None:
         while not self._closed.wait(self._interval):
@@ -297,18 +295,6 @@ class Heartbeat:
             slowdown=None if slowdown is None else round(slowdown, 2),
         )
         with contextlib.suppress(OSError):
-            if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):
-                if not storage.exists(self._path.with_name("run.json")):
-                    return  # the folder is being deleted, which a new file in it would prevent
-                os.close(self._descriptor)  # the file was removed, or the disk is gone for a while
-                self._descriptor = None
-            if self._descriptor is None:
-                self._descriptor = _open(self._path)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            storage.disk.write(self._descriptor, self._record.to_bytes())
-
-
-def _open(path: Path) -> int:
-    if path.is_symlink():  # replaced by a file; the file that it leads to is not ours
-        storage.disk.unlink(path)
-    return storage.disk.open(path, os.O_RDWR | os.O_CREAT)
+            # else the folder is being deleted, which a new file in it would prevent
+            if storage.exists(self._path.with_name("run.json")):
+                write_heartbeat(self._path, self._record)
