@@ -74,9 +74,7 @@ def run_foreground(
     launch.check_resume(run, changes)
     with StopSignals() as signals, contextlib.nullcontext() if of_many else _turn(run, signals):
         read = launch.control_size(run)
-        began = yield from _work(
-            run, changes, read, signals, foreground=True, show_validation=show_validation, of_many=of_many
-        )
+        began = yield from _work(run, changes, read, signals, foreground=True, show_validation=show_validation)
         if signals.requested is not None and not began:  # no event says that a signal ended the run
             raise KeyboardInterrupt(signals.requested)
 
@@ -119,16 +117,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
-    """Take ``run`` out of the queue for the block, in which it is trained, and then start the next run. What is wrong
-    with the queue is said in ``worker.log``, and ends no run."""
+    """Take ``run`` out of the queue for the block, in which it is trained, and then call the program of ``on_end`` if
+    it has ended, and start the next run. What is wrong with that is said in ``worker.log``, and ends no run."""
     try:
         queue_file.remove_from_queue(run.path)
     except RunError as error:
         append_to_worker_log(run, str(error))
+    before = _log_size(run)
     try:
         yield
     finally:
+        state = run.status().state
+        ended = state == "failed" or (state == "finished" and _log_size(run) != before)
+        if ended and (problem := notifications.call_on_end(run)):
+            append_to_worker_log(run, problem)
         begin_next(run, signals.requested)
+
+
+def _log_size(run: Run) -> int:
+    with contextlib.suppress(OSError):
+        return run.events_path.stat().st_size
+    return 0
 
 
 def begin_next(ended: Run, signal: str | None) -> None:
@@ -152,10 +161,9 @@ def _work(
     *,
     foreground: bool,
     show_validation: ShowValidation | None = None,
-    of_many: bool = False,
 ) -> Generator[Event, None, bool]:
-    """Take the run's lock, start the heartbeat, open the log, train, release all of them, and call the program of
-    ``on_end``, unless the run is one ``of_many``. Returns whether there was an event.
+    """Take the run's lock, start the heartbeat, open the log, train, and release all of them. Returns whether there was
+    an event.
 
     ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``foreground``: somebody waits for
     this process, and torchrun may have started others with it.
@@ -169,21 +177,11 @@ def _work(
     system.lower_priority(usual if wanted is None else wanted)
     recorder: EventRecorder | None = None
     with contextlib.ExitStack() as stack:
-        unlocked = stack.enter_context(contextlib.ExitStack())  # ends when the lock is released
         lock = liveness.acquire_lock(run.lock_path)
         stack.callback(lock.release)
         stack.enter_context(storage.anchored(run.path, lock.folder))
         spec = run.spec()
         heartbeat = stack.enter_context(Heartbeat(run.heartbeat_path, first_record))
-
-        def call_on_end() -> None:
-            state, began = heartbeat.record.state, recorder is not None and recorder.any_recorded
-            ended = state == "failed" or (state == "finished" and began)
-            if ended and (problem := notifications.call_on_end(run)):
-                append_to_worker_log(run, problem)
-
-        if not of_many:
-            unlocked.callback(call_on_end)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
         try:
