@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,12 +76,12 @@ def check_command(command: str, value: float | None) -> None:
         raise RunError(f"{command} takes {what}, a number above zero and at most {most:,.0f}{given}")
 
 
+@dataclass(slots=True)
 class ControlReader:
     """Reads the commands that are appended to ``path``, from byte ``position`` on."""
 
-    def __init__(self, path: Path, position: int = 0) -> None:
-        self._path = path
-        self.position = position
+    _path: Path
+    position: int = 0
 
     def read(self, until: float = math.inf) -> list[Command]:
         """The commands that were completed since the last call, in order, up to byte ``until`` if given; other lines

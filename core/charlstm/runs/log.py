@@ -10,6 +10,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from charlstm import storage
@@ -77,15 +78,15 @@ class EventLog:
         os.close(self._descriptor)
 
 
+@dataclass(slots=True)
 class EventTail:
     """Follows a run's log: each :meth:`read` returns the events whose lines were completed since the last one.
 
     No file is kept open, so the run can be renamed or deleted meanwhile. Lines that are not events are skipped.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
+    _path: Path
+    _position: int = 0
 
     def read(self) -> list[AnyEvent]:
         """The new events. Raises :class:`RunError` when the log is of a newer format."""

@@ -192,23 +192,13 @@ def ago(seconds: float) -> str:
 
 
 def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
-    figures = {
-        "progress": 1.0 if state == "finished" else beat.progress,
-        "seconds_left": beat.seconds_left if alive else None,
-        "validated": beat.validated if alive else None,
-    }
-    return RunStatus(
-        state=state,
-        alive=alive,
-        **beat.by_name() | figures,
-        message=message,
-        host=beat.host,
-        elsewhere=elsewhere,
-        pid=beat.pid if alive else None,
-        memory=beat.memory if alive else None,
-        slowdown=beat.slowdown if alive else None,
-        updated=beat.time,
-    )
+    found = beat.still_true()
+    if alive:
+        found = beat.by_name() | {"pid": beat.pid, "memory": beat.memory, "slowdown": beat.slowdown}
+    elif state == "finished":
+        found["progress"] = 1.0
+    place = {"host": beat.host, "elsewhere": elsewhere, "updated": beat.time}
+    return RunStatus(state=state, alive=alive, message=message, **found, **place)
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:
