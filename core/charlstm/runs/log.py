@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,35 +29,28 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._dirty = False
         self._torn_at: int | None = None
         """Where a line begins that was written in part and could not be removed yet."""
-        self._lock = threading.Lock()  # the thread that writes checkpoints calls sync
         storage.truncate_torn_line(path)
-        self._descriptor = self._open()
+        self._descriptor = storage.disk.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
     def append(self, event: Event) -> None:
         """Write one event. When this raises :class:`OSError`, the event is not in the log."""
         line = to_line(event).encode("utf-8", errors="backslashreplace") + b"\n"
-        with self._lock:
-            self._remove_torn_line()
-            end = os.fstat(self._descriptor).st_size
-            self._dirty = True
-            try:
-                if storage.disk.write(self._descriptor, line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-            except OSError:
-                self._torn_at = end
-                with contextlib.suppress(OSError):  # the next append tries again
-                    self._remove_torn_line()
-                raise
+        self._remove_torn_line()
+        end = os.fstat(self._descriptor).st_size
+        try:
+            if storage.disk.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        except OSError:
+            self._torn_at = end
+            with contextlib.suppress(OSError):  # the next append tries again
+                self._remove_torn_line()
+            raise
 
     def sync(self) -> None:
-        """Flush what was appended to the disk. Raises :class:`OSError`."""
-        with self._lock:
-            if self._dirty:
-                storage.disk.sync(self._descriptor)
-                self._dirty = False
+        """Flush what was appended to the disk, also from another thread. Raises :class:`OSError`."""
+        storage.disk.sync(self._descriptor)
 
     @property
     def removed(self) -> bool:
@@ -70,9 +62,6 @@ class EventLog:
         if self._torn_at is not None:
             storage.disk.truncate(self._descriptor, self._torn_at)
             self._torn_at = None
-
-    def _open(self) -> int:
-        return storage.disk.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
     def close(self) -> None:
         os.close(self._descriptor)
