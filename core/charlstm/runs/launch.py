@@ -68,39 +68,19 @@ def start_run(new: NewRun) -> Run:
 
     Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
     """
-    run = create_waiting_run(new)
+    run = create_new_run(new, here=False)
     launch(run)
     return run
 
 
-def create_waiting_run(new: NewRun) -> Run:
-    """Create a run without a worker, which another process will train. Raises as :func:`create_new_run` does."""
-    check_device(new.settings.device)
-    return _create(new)
-
-
-def create_new_run(new: NewRun) -> Run:
-    """Create a run without a worker, for a process that will train it itself.
+def create_new_run(new: NewRun, *, here: bool = True) -> Run:
+    """Create a run without a worker, which this process will train, or if not ``here`` another one.
 
     Raises :class:`RunError` when the run cannot be created, :class:`ModelError` for a file that is no model to start
     from, :class:`TextError` for a text that is not there, and :class:`SettingsError` when this machine does not have
     the device, or the settings set no end or need more memory than it has.
     """
-    check_device(new.settings.device, here=True)
-    return _create(new)
-
-
-def check_device(device: str, *, here: bool = False) -> None:
-    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that, which takes
-    seconds to import: with ``here``, in a process that trains, it is, and else the worker of the run says it."""
-    if device not in ("auto", "cpu") and (here or "torch" in sys.modules):
-        system.prepare_for_torch()
-        from charlstm.engine.devices import choose_device
-
-        choose_device(device)
-
-
-def _create(new: NewRun) -> Run:
+    check_device(new.settings.device, here=here)
     settings, lineage = new.settings, None
     if new.model_from is not None:
         path = Path(os.path.expanduser(new.model_from)).absolute()
@@ -118,6 +98,16 @@ def _create(new: NewRun) -> Run:
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
     keep = None if corpus is None else functools.partial(keep_text, corpus=corpus)
     return folder.create_run(spec, name=new.name, folder=new.runs_dir, keep_text=keep)
+
+
+def check_device(device: str, *, here: bool = False) -> None:
+    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that, which takes
+    seconds to import: with ``here``, in a process that trains, it is, and else the worker of the run says it."""
+    if device not in ("auto", "cpu") and (here or "torch" in sys.modules):
+        system.prepare_for_torch()
+        from charlstm.engine.devices import choose_device
+
+        choose_device(device)
 
 
 def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
