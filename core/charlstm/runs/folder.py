@@ -472,10 +472,7 @@ def create_run(
         name = check_name(name)
     try:
         parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        run = Run(parent / name) if name is not None else None
-        while run is None or not _make(run, given=name is not None):
-            taken = (path.name for path in parent.iterdir())
-            run = Run(parent / next_name(spec.corpus_name, spec.preset, taken))
+        run = _make(parent, name, spec)
         try:
             run.write_spec(spec if keep_text is None else replace(spec, corpus=keep_text(run)))
         except BaseException:
@@ -590,17 +587,19 @@ def any_live_sweep() -> bool:
     return any(system.is_locked(storage.lock_path(path / SWEEP)) for path in {run.path.parent for run in known_runs()})
 
 
-def _make(run: Run, *, given: bool) -> bool:
-    try:
-        storage.make_folder(run.path)
-    except FileExistsError:
-        if given:
-            if run.exists():
-                sentence = f"There is a run {run.name} already: choose another name, or resume it"
-                raise RunError(sentence, Advice("resume", run.name)) from None
-            raise RunError(f"There is {_taken(run)} already: choose another name") from None
-        return False  # another process took this number first
-    return True
+def _make(parent: Path, name: str | None, spec: RunSpec) -> Run:
+    """Create the folder of a run with this name, or with the next one that is free."""
+    while True:
+        run = Run(parent / (name or next_name(spec.corpus_name, spec.preset, os.listdir(parent))))
+        with contextlib.suppress(FileExistsError):
+            storage.make_folder(run.path)
+            return run
+        if name is not None and run.exists():
+            sentence = f"There is a run {name} already: choose another name, or resume it"
+            raise RunError(sentence, Advice("resume", name))
+        if name is not None:
+            raise RunError(f"There is {_taken(run)} already: choose another name")
+        # another process took this number first
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:
         words = f"on {beat.host}" if fresh else f"on {beat.host}, no heartbeat for {ago(beat.age(now))}"
         return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)
     locked = system.is_locked(path / "lock")
-    if locked is None or (not locked and beat.age(now) < liveness.FRESH_SECONDS and not _exists(path / "lock")):
+    if locked is None or (not locked and beat.age(now) < liveness.FRESH_SECONDS and not os.path.exists(path / "lock")):
         # the lock cannot be read, or was removed while its worker runs: rely on the process table
         locked = beat.process_is_alive
     if locked:
@@ -128,13 +128,6 @@ def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:
     if liveness.read_heartbeat(path / "heartbeat") != beat:  # it ended, or another one started, while this looked
         return status_of_worker(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:
-        return True
 
 
 def _crash(path: Path, beat: HeartbeatRecord) -> str:
@@ -197,8 +190,9 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         found = beat.by_name() | {"pid": beat.pid, "memory": beat.memory, "slowdown": beat.slowdown}
     elif state == "finished":
         found["progress"] = 1.0
-    place = {"host": beat.host, "elsewhere": elsewhere, "updated": beat.time}
-    return RunStatus(state=state, alive=alive, message=message, **found, **place)
+    return RunStatus(
+        state=state, alive=alive, message=message, host=beat.host, elsewhere=elsewhere, updated=beat.time, **found
+    )
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:
@@ -212,7 +206,9 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
     except RunError as error:  # one log that cannot be read must not break the list of all runs
         trouble = str(error)
     state: RunState = "starting" if locked else state_in_log(series)
-    never = "it was never started; resume it" if _exists(path / "run.json") else "its folder was deleted or moved"
+    never = (
+        "it was never started; resume it" if os.path.exists(path / "run.json") else "its folder was deleted or moved"
+    )
     message = trouble or ("" if series.started or locked else never)
     if state == "failed" and series.failed is not None:
         message = series.failed.message

@@ -181,6 +181,7 @@ def _work(
         stack.callback(lock.release)
         stack.enter_context(storage.anchored(run.path, lock.folder))
         spec = run.spec()
+        spec = replace(spec, versions=spec.versions or versions)
         heartbeat = stack.enter_context(Heartbeat(run.heartbeat_path, first_record))
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
@@ -194,7 +195,7 @@ def _work(
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
             unread = launch.unread_commands(run, series, control_from)
             warnings = [] if unread is None else [unread]
-            training = _Training(run, spec, changes, versions, log, heartbeat, inbox, recorder, foreground, warnings)
+            training = _Training(run, spec, changes, log, heartbeat, inbox, recorder, foreground, warnings)
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
             problem = lock.problem()
@@ -223,7 +224,6 @@ class _Training:
     _run: Run
     _spec: RunSpec
     _changes: Mapping[str, Any]
-    _versions: dict[str, str]
     _log: EventLog
     _heartbeat: Heartbeat
     _inbox: CommandInbox
@@ -368,7 +368,6 @@ class _Training:
             corpus=record,
             settings=settings,
             vocabulary=vocabulary,
-            versions=spec.versions or self._versions,
             amendments=(*spec.amendments, amendment) if changes else spec.amendments,
             plan=plan,
         )
