@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -29,15 +28,16 @@ from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, Sett
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness, queue_file
+from charlstm.runs.log import read_events
 from charlstm.runs.names import check_name, composed, natural_key, next_name
 from charlstm.runs.status import RunStatus, read_status
+from charlstm.training.events import AnyEvent
 from charlstm.training.settings import Settings, setting_names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from charlstm.model.file import Model
-    from charlstm.training.events import AnyEvent
 
 FORMAT = 1
 SWEEP = "sweep.json"
@@ -202,10 +202,7 @@ class Run:
         """Whether the folder exists and is a run: by the keys of its ``run.json``, or, when that is damaged, by its
         worker's heartbeat. False for a folder that cannot be read."""
         try:
-            found = os.stat(self.spec_path)
-            if not stat.S_ISREG(found.st_mode):
-                return False
-            own = _has_own_keys(self.spec_path, storage.FileStamp.of(found))
+            own = _has_own_keys(self.spec_path, storage.FileStamp.of(os.stat(self.spec_path)))
         except OSError:  # one folder on a disk or server that is gone must not hide the others of a list
             return False
         return own or liveness.read_heartbeat(self.heartbeat_path) is not None
@@ -262,12 +259,11 @@ class Run:
 
     def snapshots(self) -> list[Snapshot]:
         """The snapshots of the model, earliest first."""
-        found = []
+        found: list[Snapshot] = []
         with contextlib.suppress(OSError):
-            for path in self.snapshots_dir.glob("*.safetensors"):
-                if path.stem.isascii() and path.stem.isdecimal():
-                    found.append(Snapshot(int(path.stem), path))
-        return sorted(found, key=lambda snapshot: snapshot.step)
+            paths = [path for path in self.snapshots_dir.iterdir() if _is_snapshot(path.name)]
+            found = sorted((Snapshot(int(path.stem), path) for path in paths), key=lambda each: each.step)
+        return found
 
     def events(self) -> list[AnyEvent]:
         """Every event of the run's log, in the order in which they were written; an empty list before the first.
@@ -275,8 +271,6 @@ class Run:
         After a resume the log holds both what happened after the checkpoint and what replaced it; :meth:`history`
         leaves out the former. Raises :class:`RunError` when the log cannot be read or is of a newer format.
         """
-        from charlstm.runs.log import read_events  # 8 ms for the event classes, which most commands do not need
-
         return list(read_events(self.events_path))
 
     def history(self) -> dict[str, npt.NDArray[Any]]:
@@ -387,10 +381,8 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
         if not elsewhere:
             return runs
-        place = Path(os.path.realpath(folder))
-        if place != folder:  # the index has real paths
-            found |= {place / path.relative_to(folder) for path in found}
-        return runs + [run for run in known_runs() if run.path not in found]
+        here = {index.located(path) for path in found}
+        return runs + [run for run in known_runs() if run.path not in here]
     return known_runs() if elsewhere else []
 
 

@@ -18,7 +18,9 @@ from charlstm.errors import RunError
 from charlstm.runs import liveness, queue_file
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.liveness import HeartbeatRecord, RunFigures
+from charlstm.runs.log import read_events
 from charlstm.text import read_before
+from charlstm.training.ending import END_REASONS
 from charlstm.training.events import ESTIMATE
 
 if TYPE_CHECKING:
@@ -159,8 +161,6 @@ def last_words(log: Path) -> str:
 
 def state_after(reason: str) -> RunState:
     """The state of a run whose last event is ``finished`` with ``reason``."""
-    from charlstm.training.ending import END_REASONS  # takes 8 ms, and the list of runs does not need it
-
     return END_REASONS.get(reason, END_REASONS["done"]).state
 
 
@@ -197,7 +197,6 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:
     """The status of a run without a heartbeat: it never started, or is a copy without that file."""
-    from charlstm.runs.log import read_events
     from charlstm.runs.series import RunSeries
 
     series, trouble = RunSeries(), ""
