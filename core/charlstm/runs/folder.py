@@ -3,7 +3,7 @@
 The worker writes log, models and states; commands, notes and sessions come from other programs. This module creates,
 renames and deletes whole folders and replaces ``run.json``. That file is first written when the run is created, with
 what was requested. Then only the worker replaces it, atomically: at the first start with what was measured (corpus
-record, vocabulary, plan), which the run keeps, and at a resume with changed settings, which adds an amendment.
+record, plan), which the run keeps, and at a resume with changed settings.
 """
 
 from __future__ import annotations
@@ -46,9 +46,6 @@ SWEEP = "sweep.json"
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 """The keys of every ``run.json`` of this program; other programs have files of that name, too."""
 
-MAX_SPEC_BYTES = 16_000_000
-"""A longer ``run.json`` is not from this program: a vocabulary of 60,000 characters takes less than 1 MB."""
-
 _LINES = re.compile(r"lines-[0-9a-f]{16}\.bin")
 """The file beside ``text.bin`` with the lines of its files, where they were joined."""
 
@@ -58,10 +55,9 @@ class RunSpec:
     """The content of ``run.json``.
 
     ``corpus``: ``{"name", "sources", "options"}`` of the text, and once that has been read what
-    :func:`charlstm.runs.text.keep_text` returns. ``settings``: the current ones. ``amendments``: how they were changed,
-    ``{"time", "step", "changes"}`` each. ``lineage``: the model whose weights training started from. ``plan``: a
-    :class:`~charlstm.training.plan.Plan`, once measured. ``read_share`` and ``read_by``: how much of the held-out part
-    the model had read, and through which model, as in the event ``started``.
+    :func:`charlstm.runs.text.keep_text` returns. ``settings``: the current ones; how they were changed
+    is in the log. ``lineage``: the model whose weights training started from. ``plan``: a
+    :class:`~charlstm.training.plan.Plan`, once measured.
     """
 
     created: float = field(default_factory=time.time)
@@ -71,10 +67,6 @@ class RunSpec:
     lineage: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     plan: dict[str, Any] | None = None
-    amendments: tuple[dict[str, Any], ...] = ()
-    vocabulary: tuple[str, ...] | None = None
-    read_share: float | None = None
-    read_by: str | None = None
 
     __repr__ = short_repr
 
@@ -231,7 +223,7 @@ class Run:
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
         try:
-            values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
+            values = storage.read_json(self.spec_path)
             newer = [f"format {values['format']}"] if int(values["format"]) > FORMAT else []
             newer = newer or [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
             if newer:
@@ -609,7 +601,7 @@ def _has_own_keys(path: Path, _: storage.FileStamp) -> bool:
     """Whether the ``run.json`` at ``path`` is from this program. Cached for as long as the file is unchanged, since the
     app lists runs several times a second."""
     try:
-        values = storage.read_json(path, most=MAX_SPEC_BYTES)
+        values = storage.read_json(path)
     except ValueError:
         return False
     return isinstance(values, dict) and values.keys() >= OWN_KEYS

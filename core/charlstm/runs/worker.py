@@ -35,7 +35,7 @@ from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import CommandInbox, EventRecorder, ShowValidation, StoppedEarlyError
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
+from charlstm.runs.status import WORKER_LINE, RunState, state_in_log, status_of_worker
 from charlstm.runs.store import RunStore, load_state
 from charlstm.runs.text import keep_text, open_text
 from charlstm.system import StopSignals
@@ -127,7 +127,7 @@ def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
     try:
         yield
     finally:
-        state = run.status().state
+        state = status_of_worker(run.path).state  # even if it could not be taken out of the queue
         ended = state == "failed" or (state == "finished" and _log_size(run) != before)
         if ended and (problem := notifications.call_on_end(run)):
             append_to_worker_log(run, problem)
@@ -355,22 +355,8 @@ class _Training:
 
         spec, changes = self._spec, self._changes
         settings = spec.settings.with_changes(**changes)
-        vocabulary, plan, first_model = spec.vocabulary, spec.plan, None
-        if state is None:
-            plan = None if changes else plan  # it was measured for other settings
-            if spec.lineage is not None:
-                first_model = with_passages(load_model(spec.lineage["from"]))
-            known = corpus.vocabulary if first_model is None else first_model.vocabulary.extended(corpus.vocabulary)
-            vocabulary = tuple(known.symbols)
-        amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
-        new_spec = replace(
-            spec,
-            corpus=record,
-            settings=settings,
-            vocabulary=vocabulary,
-            amendments=(*spec.amendments, amendment) if changes else spec.amendments,
-            plan=plan,
-        )
+        plan = None if state is None and changes else spec.plan  # it was measured for other settings
+        new_spec = replace(spec, corpus=record, settings=settings, plan=plan)
 
         def new_commands() -> list[Command]:
             if ranks.stop_requested:
@@ -378,9 +364,8 @@ class _Training:
             return self._inbox.take()
 
         prime = sample_prime(corpus)
-        store = RunStore(self._run, new_spec, self._log.sync)
         connected: dict[str, Any] = {
-            "store": store,
+            "store": RunStore(self._run, new_spec, self._log.sync),
             "hooks": Hooks(
                 sample=make_sampler(prime, settings.seed),
                 commands=new_commands,
@@ -399,19 +384,17 @@ class _Training:
             },
         }
         if state is None:
-            known_plan = None if plan is None else read_plan(plan)
             trainer = Trainer(
                 corpus,
                 settings,
-                start_from=first_model,
-                plan=known_plan,
+                start_from=None if spec.lineage is None else with_passages(load_model(spec.lineage["from"])),
+                plan=None if plan is None else read_plan(plan),
                 spent=self._start_seconds(settings),
                 **connected,
             )
         else:
             trainer = Trainer.resume(corpus, settings, state, **connected)
-        store.spec = replace(new_spec, **trainer.read_before)
-        return trainer, store.spec
+        return trainer, new_spec
 
 
 def _software_versions() -> dict[str, str]:
