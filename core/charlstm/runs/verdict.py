@@ -330,9 +330,7 @@ def _ended(series: RunSeries, status: RunStatus | None, bits: bool) -> Verdict |
     if status is None and finished is None and failed is None:
         return None
     state, message = (state_in_log(series), "") if status is None else (status.state, status.message)
-    best, reason, busy = None, "", ""
-    if series.best_val is not None:
-        best = Best(series.best_val, series.best_whole, series.best_step)
+    best, reason, busy = _best(series, status), "", ""
     if finished is not None:
         reason, busy = finished.reason, slowdown_words(finished.slowdown, "was")
     overfitted = "" if since is None else f"overfitted after step {since.step:,}; more text or dropout would help"
@@ -447,6 +445,15 @@ def _from_model(series: RunSeries) -> FromModel | None:
     if first is None or guessing is None or best is None or epochs is None or not first <= (1 - STUCK_NEAR) * guessing:
         return None
     return FromModel(Losses(first, best.val_loss), epochs)
+
+
+def _best(series: RunSeries, status: RunStatus | None) -> Best | None:
+    """The best model by the log, else by the status: the app shows a run before it has read its log."""
+    if series.best_val is not None:
+        return Best(series.best_val, series.best_whole, series.best_step)
+    if status is None or status.best_val is None:
+        return None
+    return Best(status.best_val, status.best_whole, series.best_step)
 
 
 def _no_better_than(series: RunSeries, loss: float, order0: float | None) -> Beaten | None:
