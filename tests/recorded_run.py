@@ -300,7 +300,6 @@ def record(
         settings=settings or Settings(hidden_size=256, epochs=5),
         preset=preset,
         lineage=lineage,
-        vocabulary=SYMBOLS,
         versions={"charlstm": "0.1.0", "torch": "2.13.0", "python": "3.11"},
     )
     recorded = Recorded(create_run(spec, name=name, folder=folder), state, planned, overfits, sample)

@@ -210,9 +210,9 @@ def run_json(place: Path) -> Kind:
     source = corpus.open_corpus(text=TEXT)
     run = record(place / "runs", "stopped", steps=20, name="r", lineage={"from": "/m.safetensors", "run": "a"}).run
     spec = run.spec()
-    run.write_spec(replace(spec, corpus=source.to_record(), plan=plain(PLAN), amendments=({"step": 3},)))
+    run.write_spec(replace(spec, corpus=source.to_record(), plan=plain(PLAN)))
     goods = [run.spec_path.read_bytes()]
-    run.write_spec(replace(spec, lineage=None, vocabulary=None))
+    run.write_spec(replace(spec, lineage=None))
     goods.append(run.spec_path.read_bytes())
 
     def use() -> None:

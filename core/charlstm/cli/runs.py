@@ -116,7 +116,7 @@ class ListedRun:
             duration(self.row["work_seconds"]),
             format_size(self.row["bytes"]),
             " ".join(self.row["tags"]),
-            self.status.remark,
+            "" if self.status.place is not None else self.status.remark,  # which the state says
         )
 
 
@@ -556,6 +556,11 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
     several = len(runs) > 1 or len(found) > 1
     if several or results:
         print_result(results if several else results[0])
+    _raise_last(failures)
+
+
+def _raise_last(failures: list[RunError]) -> None:
+    """Say what went wrong with some of several runs, the last of it as the error of the command."""
     for failure in failures[:-1]:
         print_note(str(failure))
     if failures:
@@ -577,10 +582,15 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
     named = [find_run(name) for name in dict.fromkeys(runs)]
     found = named or [run for run in folder.list_runs(given_runs_dir()) if run.status().state == "finished"]
     rows: list[PrunedRun] = []
+    failures: list[RunError] = []
     for run in found:
         files = run.prunable()
         if files or named:
-            size = folder.prune_run(run) if yes else sum(path.lstat().st_size for path in files)
+            try:
+                size = folder.prune_run(run, dry_run=not yes)
+            except RunError as error:
+                failures.append(error)
+                continue
             rows.append({"name": run.name, "path": str(run.path), "files": len(files), "bytes": size, "pruned": yes})
     cells = [(row["name"], str(row["files"]), format_size(row["bytes"])) for row in rows]
     lines = table(("RUN", "FILES", "SIZE"), cells, right=("FILES", "SIZE"))
@@ -588,3 +598,4 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
     print_result(rows, "\n".join(lines) if rows else None)
     more = "Freed" if yes else "Would free"
     print_remark(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")
+    _raise_last(failures)

@@ -33,7 +33,6 @@ from charlstm.display import duration, percent, plural, shell_command, shell_wor
 from charlstm.errors import Advice, DivergedError, ExitCode, RunError, SettingsError, TextError
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
-from charlstm.runs.control import unread_commands
 from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.index import located
 from charlstm.runs.notifications import end_words
@@ -368,7 +367,7 @@ def resume(run: str, detach: bool, plain: bool, assignments: tuple[str, ...], **
     settings = launch.settings_to_continue(found, found.spec().settings.with_changes(**changes))
     limits = Limits(settings, frozenset(changes), "as before")
     if detach:
-        unread = unread_commands(found, RunSeries.of(found.events()), launch.control_size(found))
+        unread = launch.unread_commands(found, RunSeries.of(found.events()), launch.control_size(found))
         if unread:
             print_remark(unread)
         _print_detached(launch.resume_run(found, changes=changes), limits)
@@ -434,7 +433,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if judged.kind == "finished" and (judged.needs_lower_rate or judged.is_useless):
+        if judged.needs_lower_rate or (judged.flaw is not None and not judged.flaw.reads_well):
             print_note(judged.text)
         elif judged.from_model is not None:
             print_note(judged.from_model.describe(bits=False))

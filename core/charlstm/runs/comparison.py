@@ -163,16 +163,12 @@ def run_curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -
     best = None
     if (found := series.best) is not None and len(at := np.flatnonzero(validated.x == found.step)):
         best = float(validation.x[at[-1]]), float(validation.y[at[-1]])
-    marks = [mark("rate", event.step) for event in _commands(series) if event.command == "set-lr"]
-    changed = dict.fromkeys(event.step for event in series.inexact if "lr" in event.changed)
-    marks += [mark("rate", step) for step in changed]
-    paused = {event.step for event in series.interruptions if isinstance(event, Paused)}
-    marks += [mark("paused", step) for step in sorted(paused)]
-    marks += [
-        mark("resumed", event.step)
-        for event in series.interruptions
-        if isinstance(event, Resumed) and event.step not in paused
-    ]
+    changed = [event.step for event in _commands(series) if event.command == "set-lr"]
+    changed += dict.fromkeys(event.step for event in series.inexact if "lr" in event.changed)
+    paused = sorted({event.step for event in series.interruptions if isinstance(event, Paused)})
+    resumed = [event.step for event in series.interruptions if isinstance(event, Resumed) and event.step not in paused]
+    marks = [mark("rate", step) for step in changed] + [mark("paused", step) for step in paused]
+    marks += [mark("resumed", step) for step in resumed]
     return RunCurves(
         train=scaled(series.curve("train", base, smoothing=smoothing)),
         raw=raw,

@@ -5,12 +5,14 @@ Any process that may write into the folder appends; the worker reads. What each 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +29,6 @@ VALUES = {"set-lr": ("the new learning rate", 1_000.0), "more": ("the minutes to
 
 MAX_LINE = 100_000
 """Bytes; a longer line is skipped."""
-
-CHUNK = 1_000_000
-"""Bytes read at once, between two steps."""
 
 
 def send_command(run: Run, command: str, value: float | None = None) -> Command:
@@ -77,40 +76,31 @@ def check_command(command: str, value: float | None) -> None:
         raise RunError(f"{command} takes {what}, a number above zero and at most {most:,.0f}{given}")
 
 
+@dataclass(slots=True)
 class ControlReader:
-    """Reads the commands that are appended to ``path``, from byte ``position`` on, up to byte ``until`` if given."""
+    """Reads the commands that are appended to ``path``, from byte ``position`` on."""
 
-    def __init__(self, path: Path, position: int = 0, *, until: float = math.inf) -> None:
-        self._path = path
-        self._until = until
-        self.position = position
-        self._skipping = False
+    _path: Path
+    position: int = 0
 
-    def read(self) -> Sequence[Command]:
-        """The commands that were completed since the last call, in order; other lines are skipped. Without new lines it
-        costs one call of stat."""
-        try:
-            size = int(min(os.stat(self._path).st_size, self._until))
+    def read(self, until: float = math.inf) -> list[Command]:
+        """The commands that were completed since the last call, in order, up to byte ``until`` if given; other lines
+        are skipped. Without new lines it costs one call of stat."""
+        commands = []
+        with contextlib.suppress(OSError):  # not created yet, or on a disk that is not connected
+            size = os.stat(self._path).st_size
             if size < self.position:  # it is another file now
-                self.position, self._skipping = 0, False
+                self.position = 0
             if size == self.position:
-                return ()
+                return []
             with storage.open_file(self._path) as file:
                 file.seek(self.position)
-                content = file.read(min(CHUNK, size - self.position))
-        except OSError:  # not created yet, or on a disk that is not connected
-            return ()
-        commands = []
-        complete = content.rfind(b"\n") + 1
-        for line in content[:complete].split(b"\n")[:-1]:
-            self.position += len(line) + 1
-            command = None if self._skipping else _parse(line)
-            self._skipping = False
-            if command is not None:
-                commands.append(command)
-        if len(content) - complete > MAX_LINE:  # skip to its end, which may not be written yet
-            self.position += len(content) - complete
-            self._skipping = True
+                while self.position < until and (
+                    (line := file.readline(MAX_LINE)).endswith(b"\n") or len(line) == MAX_LINE
+                ):
+                    self.position += len(line)
+                    if (command := _parse(line)) is not None:
+                        commands.append(command)
         return commands
 
 
@@ -122,22 +112,6 @@ def pending_commands(commands: Iterable[Command], series: RunSeries) -> tuple[Co
     marks = (series.started, *series.interruptions[-1:], series.finished, series.failed)
     since = max((event.time for event in marks if event is not None), default=0.0)
     return tuple(command for command in commands if command.id not in series.handled and command.sent >= since)
-
-
-def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:
-    """A sentence that names the commands to a worker of ``run`` that died before it read them, if there are any; no
-    later worker carries them out. They are in the first ``until`` bytes of the file; ``series`` are the run's events.
-    """
-    reader, position, sent = ControlReader(run.control_path, until=until), -1, list[Command]()
-    while reader.position != position:
-        position = reader.position
-        sent += reader.read()
-    unread = [
-        each.command + ("" if each.value is None else f" {each.value:g}") for each in pending_commands(sent, series)
-    ]
-    if not unread:
-        return None
-    return f"Not carried out, because the process that trained died before it read them: {', '.join(unread)}"
 
 
 def _parse(line: bytes) -> Command | None:

@@ -3,7 +3,7 @@
 The worker writes log, models and states; commands, notes and sessions come from other programs. This module creates,
 renames and deletes whole folders and replaces ``run.json``. That file is first written when the run is created, with
 what was requested. Then only the worker replaces it, atomically: at the first start with what was measured (corpus
-record, vocabulary, plan), which the run keeps, and at a resume with changed settings, which adds an amendment.
+record, plan), which the run keeps, and at a resume with changed settings.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import json
 import os
 import re
 import shutil
-import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,15 +28,16 @@ from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, Sett
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness, queue_file
-from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
+from charlstm.runs.log import read_events
+from charlstm.runs.names import check_name, composed, natural_key, next_name
 from charlstm.runs.status import RunStatus, read_status
+from charlstm.training.events import AnyEvent
 from charlstm.training.settings import Settings, setting_names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from charlstm.model.file import Model
-    from charlstm.training.events import AnyEvent
 
 FORMAT = 1
 SWEEP = "sweep.json"
@@ -45,9 +45,6 @@ SWEEP = "sweep.json"
 
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 """The keys of every ``run.json`` of this program; other programs have files of that name, too."""
-
-MAX_SPEC_BYTES = 16_000_000
-"""A longer ``run.json`` is not from this program: a vocabulary of 60,000 characters takes less than 1 MB."""
 
 _LINES = re.compile(r"lines-[0-9a-f]{16}\.bin")
 """The file beside ``text.bin`` with the lines of its files, where they were joined."""
@@ -58,10 +55,9 @@ class RunSpec:
     """The content of ``run.json``.
 
     ``corpus``: ``{"name", "sources", "options"}`` of the text, and once that has been read what
-    :func:`charlstm.runs.text.keep_text` returns. ``settings``: the current ones. ``amendments``: how they were changed,
-    ``{"time", "step", "changes"}`` each. ``lineage``: the model whose weights training started from. ``plan``: a
-    :class:`~charlstm.training.plan.Plan`, once measured. ``read_share`` and ``read_by``: how much of the held-out part
-    the model had read, and through which model, as in the event ``started``.
+    :func:`charlstm.runs.text.keep_text` returns. ``settings``: the current ones; how they were changed
+    is in the log. ``lineage``: the model whose weights training started from. ``plan``: a
+    :class:`~charlstm.training.plan.Plan`, once measured.
     """
 
     created: float = field(default_factory=time.time)
@@ -71,10 +67,6 @@ class RunSpec:
     lineage: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     plan: dict[str, Any] | None = None
-    amendments: tuple[dict[str, Any], ...] = ()
-    vocabulary: tuple[str, ...] | None = None
-    read_share: float | None = None
-    read_by: str | None = None
 
     __repr__ = short_repr
 
@@ -149,81 +141,50 @@ class Snapshot:
     path: Path
 
 
+class _Inside:
+    """The path of a file or folder in the folder of a :class:`Run`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: Run, _: type) -> Path:
+        return run.path / self.name
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """The folder of a run. It may be deleted at any time, so every method may find nothing."""
 
     path: Path
 
+    spec_path = _Inside("run.json")
+    events_path = _Inside("events.jsonl")
+    control_path = _Inside("control.jsonl")
+    heartbeat_path = _Inside("heartbeat")
+    lock_path = _Inside("lock")
+    log_path = _Inside("worker.log")
+    notes_path = _Inside("notes.json")
+    """Tags and a note of the user; created when there are any."""
+    model_path = _Inside("model.safetensors")
+    """The best model so far; the file may not exist yet."""
+    state_path = _Inside("state.safetensors")
+    previous_state_path = _Inside("state.prev.safetensors")
+    pruned_path = _Inside("pruned")
+    """An empty file in a run without states, which :func:`prune_run` has deleted: it cannot be continued."""
+    text_path = _Inside("text.bin")
+    """The text: see ``runs.text``."""
+    snapshots_dir = _Inside("snapshots")
+    sessions_dir = _Inside("sessions")
+    """Generation sessions that were saved; created with the first one."""
+
     @property
     def name(self) -> str:
         return self.path.name
 
     @property
-    def spec_path(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def events_path(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def control_path(self) -> Path:
-        return self.path / "control.jsonl"
-
-    @property
-    def heartbeat_path(self) -> Path:
-        return self.path / "heartbeat"
-
-    @property
-    def lock_path(self) -> Path:
-        return self.path / "lock"
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / "worker.log"
-
-    @property
-    def notes_path(self) -> Path:
-        """Tags and a note of the user; created when there are any."""
-        return self.path / "notes.json"
-
-    @property
-    def model_path(self) -> Path:
-        """The best model so far; the file may not exist yet."""
-        return self.path / "model.safetensors"
-
-    @property
-    def state_path(self) -> Path:
-        return self.path / "state.safetensors"
-
-    @property
-    def previous_state_path(self) -> Path:
-        return self.path / "state.prev.safetensors"
-
-    @property
     def has_state(self) -> bool:
         """Whether there is an exact state to continue from."""
         return self.state_path.exists() or self.previous_state_path.exists()
-
-    @property
-    def pruned_path(self) -> Path:
-        """An empty file in a run without states, which :func:`prune_run` has deleted: it cannot be continued."""
-        return self.path / "pruned"
-
-    @property
-    def text_path(self) -> Path:
-        """The text: see ``runs.text``."""
-        return self.path / "text.bin"
-
-    @property
-    def snapshots_dir(self) -> Path:
-        return self.path / "snapshots"
-
-    @property
-    def sessions_dir(self) -> Path:
-        """Generation sessions that were saved; created with the first one."""
-        return self.path / "sessions"
 
     def sessions(self) -> list[Path]:
         """The files of its saved sessions: text that was played or written with its models."""
@@ -233,10 +194,7 @@ class Run:
         """Whether the folder exists and is a run: by the keys of its ``run.json``, or, when that is damaged, by its
         worker's heartbeat. False for a folder that cannot be read."""
         try:
-            found = os.stat(self.spec_path)
-            if not stat.S_ISREG(found.st_mode):
-                return False
-            own = _has_own_keys(self.spec_path, storage.FileStamp.of(found))
+            own = _has_own_keys(self.spec_path, storage.FileStamp.of(os.stat(self.spec_path)))
         except OSError:  # one folder on a disk or server that is gone must not hide the others of a list
             return False
         return own or liveness.read_heartbeat(self.heartbeat_path) is not None
@@ -252,12 +210,7 @@ class Run:
 
     def parts(self) -> Iterator[Path]:
         """The files of the run. Other files in its folder belong to the user."""
-        own = (
-            *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
-            *(self.text_path, self.model_path, self.state_path, self.previous_state_path, self.notes_path),
-            *(self.pruned_path, storage.lock_path(self.notes_path)),
-        )
-        names = {path.name for path in own}
+        names = {*_FILES, storage.lock_path(self.notes_path).name}
         yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
         yield from _own_files(self.snapshots_dir, _is_snapshot)
         yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))
@@ -270,7 +223,7 @@ class Run:
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
         try:
-            values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
+            values = storage.read_json(self.spec_path)
             newer = [f"format {values['format']}"] if int(values["format"]) > FORMAT else []
             newer = newer or [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
             if newer:
@@ -298,12 +251,11 @@ class Run:
 
     def snapshots(self) -> list[Snapshot]:
         """The snapshots of the model, earliest first."""
-        found = []
+        found: list[Snapshot] = []
         with contextlib.suppress(OSError):
-            for path in self.snapshots_dir.glob("*.safetensors"):
-                if path.stem.isascii() and path.stem.isdecimal():
-                    found.append(Snapshot(int(path.stem), path))
-        return sorted(found, key=lambda snapshot: snapshot.step)
+            paths = [path for path in self.snapshots_dir.iterdir() if _is_snapshot(path.name)]
+            found = sorted((Snapshot(int(path.stem), path) for path in paths), key=lambda each: each.step)
+        return found
 
     def events(self) -> list[AnyEvent]:
         """Every event of the run's log, in the order in which they were written; an empty list before the first.
@@ -311,8 +263,6 @@ class Run:
         After a resume the log holds both what happened after the checkpoint and what replaced it; :meth:`history`
         leaves out the former. Raises :class:`RunError` when the log cannot be read or is of a newer format.
         """
-        from charlstm.runs.log import read_events  # 8 ms for the event classes, which most commands do not need
-
         return list(read_events(self.events_path))
 
     def history(self) -> dict[str, npt.NDArray[Any]]:
@@ -394,6 +344,9 @@ class Run:
         return total
 
 
+_FILES = frozenset(each.name for each in vars(Run).values() if isinstance(each, _Inside))
+
+
 def runs_dir(requested: str | Path | None = None) -> Path:
     """The folder of runs, as an absolute path: ``requested``, else the environment variable ``CHARLSTM_RUNS`` unless
     empty, else ``./checkpoints`` if it exists, else the platform's data folder. It may not exist yet. Raises
@@ -420,10 +373,8 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
         if not elsewhere:
             return runs
-        place = Path(os.path.realpath(folder))
-        if place != folder:  # the index has real paths
-            found |= {place / path.relative_to(folder) for path in found}
-        return runs + known_runs(found)
+        here = {index.located(path) for path in found}
+        return runs + [run for run in known_runs() if run.path not in here]
     return known_runs() if elsewhere else []
 
 
@@ -444,12 +395,9 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     """
     text = os.fspath(word)
     if text and not _is_path(text):
-        parent = runs_dir(folder)
-        inside = Run(parent / text)
-        if not inside.exists():
-            inside = Run(parent / spelled(text, parent))
-        if inside.exists():
-            return inside
+        for name in (text, composed(text)):
+            if (inside := Run(runs_dir(folder) / name)).exists():
+                return inside
     as_path = Path(os.path.expanduser(text))
     if text and as_path.is_dir():
         # the last part of the path is the name of the run
@@ -505,13 +453,10 @@ def create_run(
     """
     parent = runs_dir(folder)
     if name is not None:
-        name = spelled(check_name(name), parent)
+        name = check_name(name)
     try:
         parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        run = Run(parent / name) if name is not None else None
-        while run is None or not _make(run, given=name is not None):
-            taken = (path.name for path in parent.iterdir())
-            run = Run(parent / next_name(spec.corpus_name, spec.preset, taken))
+        run = _make(parent, name, spec)
         try:
             run.write_spec(spec if keep_text is None else replace(spec, corpus=keep_text(run)))
         except BaseException:
@@ -528,11 +473,9 @@ def create_run(
 
 def rename_run(run: Run, name: str) -> Run:
     """Rename ``run``. Raises :class:`RunError` while it has a worker, or when the name is taken or not valid."""
-    name = check_name(name)
-    there = spelled(name, run.path.parent)
-    target = Run(run.path.with_name(name if there == run.name else there))  # only the spelling may change
+    target = Run(run.path.with_name(check_name(name)))
     _need_run(run)
-    if os.path.lexists(target.path) and not _same_folder(run.path, target.path):
+    if os.path.lexists(target.path):
         raise RunError(f"There is {_taken(target)} already; choose another name")
     _need_idle_sweep(run, "renamed")
     with _without_worker(run, "renamed"):
@@ -586,9 +529,10 @@ def delete_run(run: Run) -> list[str]:
     return sorted(path.name for path in _entries(run.path))
 
 
-def prune_run(run: Run) -> int:
-    """Delete the states and snapshots of ``run``, which then can be played but not continued. Returns the bytes that
-    this frees. Raises :class:`RunError` while it has a worker, or when it has no model to keep."""
+def prune_run(run: Run, *, dry_run: bool = False) -> int:
+    """Delete the states and snapshots of ``run``, which then can be played but not continued; a ``dry_run`` deletes
+    nothing. Returns the bytes that this frees. Raises :class:`RunError` while it has a worker, or when it has no model
+    to keep."""
     _need_run(run)
     if not (files := run.prunable()):
         return 0
@@ -597,6 +541,8 @@ def prune_run(run: Run) -> int:
     with _without_worker(run, "pruned"):
         try:
             freed = sum(path.lstat().st_size for path in files)
+            if dry_run:
+                return freed
             storage.replace_bytes(run.pruned_path, b"")  # first: else half of it would be resumed from its start
             for path in files:
                 storage.disk.unlink(path)
@@ -615,10 +561,9 @@ def left_over(run: Run, names: Sequence[str]) -> str:
     return visible(f"These files do not belong to the run and are still in {run.path}: {some}", keep="")
 
 
-def known_runs(without: Collection[Path] = ()) -> list[Run]:
-    """The existing runs that this user started in any folder, latest first, except for the folders in ``without``."""
-    runs = (Run(path) for path in reversed(index.remembered_paths()) if path not in without)
-    return [run for run in runs if run.exists()]
+def known_runs() -> list[Run]:
+    """The existing runs that this user started in any folder, latest first."""
+    return [run for run in map(Run, reversed(index.remembered_paths())) if run.exists()]
 
 
 def any_live_sweep() -> bool:
@@ -626,17 +571,19 @@ def any_live_sweep() -> bool:
     return any(system.is_locked(storage.lock_path(path / SWEEP)) for path in {run.path.parent for run in known_runs()})
 
 
-def _make(run: Run, *, given: bool) -> bool:
-    try:
-        storage.make_folder(run.path)
-    except FileExistsError:
-        if given:
-            if run.exists():
-                sentence = f"There is a run {run.name} already: choose another name, or resume it"
-                raise RunError(sentence, Advice("resume", run.name)) from None
-            raise RunError(f"There is {_taken(run)} already: choose another name") from None
-        return False  # another process took this number first
-    return True
+def _make(parent: Path, name: str | None, spec: RunSpec) -> Run:
+    """Create the folder of a run with this name, or with the next one that is free."""
+    while True:
+        run = Run(parent / (name or next_name(spec.corpus_name, spec.preset, os.listdir(parent))))
+        with contextlib.suppress(FileExistsError):
+            storage.make_folder(run.path)
+            return run
+        if name is not None and run.exists():
+            sentence = f"There is a run {name} already: choose another name, or resume it"
+            raise RunError(sentence, Advice("resume", name))
+        if name is not None:
+            raise RunError(f"There is {_taken(run)} already: choose another name")
+        # another process took this number first
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -654,7 +601,7 @@ def _has_own_keys(path: Path, _: storage.FileStamp) -> bool:
     """Whether the ``run.json`` at ``path`` is from this program. Cached for as long as the file is unchanged, since the
     app lists runs several times a second."""
     try:
-        values = storage.read_json(path, most=MAX_SPEC_BYTES)
+        values = storage.read_json(path)
     except ValueError:
         return False
     return isinstance(values, dict) and values.keys() >= OWN_KEYS
@@ -690,12 +637,6 @@ def _is_path(text: str) -> bool:
     return text in ("", ".", "..") or any(mark in text for mark in ("/", os.sep, "\0"))
 
 
-def _same_folder(one: Path, other: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return os.path.samefile(one, other)  # a name that differs in case only, on a file system that ignores it
-    return False
-
-
 def _need_run(run: Run) -> None:
     if not run.exists():
         raise RunError(f"There is no run in {run.path} any more")
@@ -705,14 +646,15 @@ def _need_run(run: Run) -> None:
 def _without_worker(run: Run, what: str) -> Iterator[None]:
     """Hold the run's lock, so that it has no worker and none can start."""
     status = run.status()
-    if status.alive and status.elsewhere:
-        raise RunError(f"The run {run.name} is running on {status.host} and cannot be {what}; stop it there first")
+    where = f" on {status.host}" if status.elsewhere else ""
+    sentence = f"The run {run.name} is being trained{where} and cannot be {what}: stop it first"
+    has_worker = RunError(sentence, Advice("stop", run.name))
     if status.alive:
-        raise _has_worker(run, what)
+        raise has_worker
     try:
         held = liveness.acquire_lock(run.lock_path, patience=0.5)
     except liveness.LockHeldError:
-        raise _has_worker(run, what) from None
+        raise has_worker from None
     try:
         yield
     finally:
@@ -724,8 +666,3 @@ def _need_idle_sweep(run: Run, what: str) -> None:
     if system.is_locked(storage.lock_path(run.path.parent / SWEEP)):
         sweep = run.path.parent.name
         raise RunError(f"The sweep {sweep} is being trained, so {run.name} cannot be {what}: stop it first")
-
-
-def _has_worker(run: Run, what: str) -> RunError:
-    sentence = f"The run {run.name} is being trained and cannot be {what}: stop it first"
-    return RunError(sentence, Advice("stop", run.name))

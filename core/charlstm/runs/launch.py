@@ -6,6 +6,7 @@ folder connects it with other processes. What it does is in ``worker``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -13,14 +14,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
-from charlstm.errors import Advice, RunError, SettingsError
+from charlstm.errors import Advice, RunError
 from charlstm.model.file import read_info
 from charlstm.runs import folder, liveness
+from charlstm.runs.control import ControlReader, pending_commands
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
@@ -35,19 +37,8 @@ from charlstm.training.plan import fit_batch, later_end, next_end, no_end
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
 if TYPE_CHECKING:
+    from charlstm.runs.series import RunSeries
     from charlstm.text.corpus import Corpus
-
-_NO_DEVICE = 3
-_CHECK_DEVICE = f"""
-import sys
-from charlstm.errors import SettingsError
-from charlstm.engine.devices import choose_device
-try:
-    choose_device(sys.argv[1])
-except SettingsError as error:
-    print(error)
-    sys.exit({_NO_DEVICE})
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,47 +68,19 @@ def start_run(new: NewRun) -> Run:
 
     Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
     """
-    run = create_waiting_run(new)
+    run = create_new_run(new, here=False)
     launch(run)
     return run
 
 
-def create_waiting_run(new: NewRun) -> Run:
-    """Create a run without a worker, which another process will train. Raises as :func:`create_new_run` does."""
-    check_device(new.settings.device)
-    return _create(new)
-
-
-def create_new_run(new: NewRun) -> Run:
-    """Create a run without a worker, for a process that will train it itself.
+def create_new_run(new: NewRun, *, here: bool = True) -> Run:
+    """Create a run without a worker, which this process will train, or if not ``here`` another one.
 
     Raises :class:`RunError` when the run cannot be created, :class:`ModelError` for a file that is no model to start
     from, :class:`TextError` for a text that is not there, and :class:`SettingsError` when this machine does not have
     the device, or the settings set no end or need more memory than it has.
     """
-    check_device(new.settings.device, here=True)
-    return _create(new)
-
-
-def check_device(device: str, *, here: bool = False) -> None:
-    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that: where it is not
-    imported, another process imports it, which takes seconds, or with ``here`` this one, which needs it to train."""
-    if device in ("auto", "cpu"):  # which every machine has
-        return
-    if here:
-        system.prepare_for_torch()
-    if here or "torch" in sys.modules:
-        from charlstm.engine.devices import choose_device
-
-        choose_device(device)
-        return
-    command = [sys.executable, "-P", "-c", _CHECK_DEVICE, device]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode == _NO_DEVICE:
-        raise SettingsError(done.stdout.decode(errors="replace").strip())
-
-
-def _create(new: NewRun) -> Run:
+    check_device(new.settings.device, here=here)
     settings, lineage = new.settings, None
     if new.model_from is not None:
         path = Path(os.path.expanduser(new.model_from)).absolute()
@@ -135,6 +98,16 @@ def _create(new: NewRun) -> Run:
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
     keep = None if corpus is None else functools.partial(keep_text, corpus=corpus)
     return folder.create_run(spec, name=new.name, folder=new.runs_dir, keep_text=keep)
+
+
+def check_device(device: str, *, here: bool = False) -> None:
+    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that, which takes
+    seconds to import: with ``here``, in a process that trains, it is, and else the worker of the run says it."""
+    if device not in ("auto", "cpu") and (here or "torch" in sys.modules):
+        system.prepare_for_torch()
+        from charlstm.engine.devices import choose_device
+
+        choose_device(device)
 
 
 def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
@@ -222,32 +195,24 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
     try:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            # the state is `starting` from now on; the worker soon writes its own heartbeat over this one
-            beat = HeartbeatRecord(state="starting", **run.status().still_true())
-            before = liveness.read_heartbeat(run.heartbeat_path)
-            liveness.write_heartbeat(run.heartbeat_path, beat)
-            try:
-                child = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    close_fds=True,
-                    start_new_session=True,  # it outlives its parent, terminal and connection
-                )
-            except OSError:  # restore what was there
-                if before is None:
-                    run.heartbeat_path.unlink(missing_ok=True)
-                else:
-                    liveness.write_heartbeat(run.heartbeat_path, before)
-                raise
-            # with the id of the worker, since this process may end before the worker writes its own heartbeat
-            start = system.process_start(child.pid) or ""
-            liveness.write_heartbeat(run.heartbeat_path, replace(beat, pid=child.pid, start=start))
+            figures = run.status().still_true()
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                close_fds=True,
+                start_new_session=True,  # it outlives its parent, terminal and connection
+            )
         finally:
             os.close(log)
     except OSError as error:
         raise RunError(f"The worker of {run.name} cannot be started: {error.strerror}") from None
+    # the state is `starting` from now on; the worker soon writes its own heartbeat over this one
+    start = system.process_start(child.pid) or ""
+    with contextlib.suppress(OSError):  # it waits for a disk that is full
+        beat = HeartbeatRecord(state="starting", pid=child.pid, start=start, **figures)
+        liveness.write_heartbeat(run.heartbeat_path, beat)
     threading.Thread(target=child.wait, name=f"reap {child.pid}", daemon=True).start()
     return child.pid
 
@@ -258,6 +223,23 @@ def control_size(run: Run) -> int:
         return run.control_path.stat().st_size
     except OSError:
         return 0
+
+
+def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:
+    """A sentence that names the commands to a worker of ``run`` that died before it read them, if there are any; no
+    later worker carries them out. They are in the first ``until`` bytes of the file; ``series`` are the run's events.
+    One that is in the last checkpoint was carried out, though the worker was killed before it logged that.
+    """
+    checkpoint, sent = last_checkpoint(run), ControlReader(run.control_path).read(until)
+    done = set() if checkpoint is None else checkpoint.commands
+    unread = [
+        each.command + ("" if each.value is None else f" {each.value:g}")
+        for each in pending_commands(sent, series)
+        if each.id not in done
+    ]
+    if not unread:
+        return None
+    return f"Not carried out, because the process that trained died before it read them: {', '.join(unread)}"
 
 
 def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:

@@ -56,13 +56,16 @@ class RunLock:
     def problem(self) -> str:
         """What was done to the folder or the lock while the run trained, in a sentence; empty when nothing was, or the
         disk does not answer. Cheap enough for between two steps."""
+        moved = "its folder was moved or replaced while it trained; resume it under its new name"
         if self.folder_is_deleted:
             return "its folder was deleted while it trained"
         try:
-            if not _is_at(self._path.parent, os.fstat(self.folder)):
-                return "its folder was moved or replaced while it trained; resume it under its new name"
+            if not os.path.samestat(os.stat(self._path.parent), os.fstat(self.folder)):
+                return moved
             if self._inode_of(self._path.name) != self._inode:
                 return "its file `lock` was removed while it trained; resume it"
+        except (FileNotFoundError, NotADirectoryError):
+            return moved
         except OSError:  # a disk that does not answer proves nothing
             pass
         return ""
@@ -105,18 +108,6 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
     except OSError as error:
         raise RunError(f"The run {name} cannot be locked: {error.strerror}") from None
     return RunLock(path, lock, folder)
-
-
-def _is_at(path: Path, folder: os.stat_result) -> bool:
-    """Whether ``path`` leads to ``folder``. True as well while its disk is unmounted, which may be temporary: the
-    nearest existing folder above is on another disk then."""
-    for above in (path, *path.parents):
-        try:
-            found = os.stat(above)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        return os.path.samestat(found, folder) if above == path else found.st_dev != folder.st_dev
-    return True
 
 
 HEARTBEAT_BYTES = 1024
@@ -228,8 +219,10 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
 
 
 def write_heartbeat(path: Path, beat: HeartbeatRecord) -> None:
-    """Write ``beat`` once, for a worker that is about to start. Raises :class:`OSError`."""
-    descriptor = _open(path)
+    """Write ``beat`` over the heartbeat at ``path``. Raises :class:`OSError`."""
+    if path.is_symlink():  # replaced by a file; the file that it leads to is not ours
+        storage.disk.unlink(path)
+    descriptor = storage.disk.open(path, os.O_RDWR | os.O_CREAT)
     try:
         storage.disk.write(descriptor, beat.to_bytes())
     finally:
@@ -254,7 +247,6 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._meter = ContentionMeter()
-        self._descriptor: int | None = None
         self._write()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
@@ -288,9 +280,6 @@ class Heartbeat:
         self._thread.join(timeout=5)
         with self._lock:
             self._write()
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
 
     def _run(self) -> None:
         while not self._closed.wait(self._interval):
@@ -306,18 +295,6 @@ class Heartbeat:
             slowdown=None if slowdown is None else round(slowdown, 2),
         )
         with contextlib.suppress(OSError):
-            if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):
-                if not storage.exists(self._path.with_name("run.json")):
-                    return  # the folder is being deleted, which a new file in it would prevent
-                os.close(self._descriptor)  # the file was removed, or the disk is gone for a while
-                self._descriptor = None
-            if self._descriptor is None:
-                self._descriptor = _open(self._path)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            storage.disk.write(self._descriptor, self._record.to_bytes())
-
-
-def _open(path: Path) -> int:
-    if path.is_symlink():  # replaced by a file; the file that it leads to is not ours
-        storage.disk.unlink(path)
-    return storage.disk.open(path, os.O_RDWR | os.O_CREAT)
+            # else the folder is being deleted, which a new file in it would prevent
+            if storage.exists(self._path.with_name("run.json")):
+                write_heartbeat(self._path, self._record)

@@ -8,18 +8,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from charlstm import storage
 from charlstm.errors import NewerFormatError, RunError
-from charlstm.training.events import AnyEvent, Event, Resumed, Started, from_line, to_line
+from charlstm.training.events import AnyEvent, Event, Paused, Resumed, Started, from_line, to_line
 
 MAX_LINE = 4_000_000
 """Bytes; a longer line is skipped."""
-
-CHUNK = 1_000_000
 
 
 class EventLog:
@@ -31,35 +29,28 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._dirty = False
         self._torn_at: int | None = None
         """Where a line begins that was written in part and could not be removed yet."""
-        self._lock = threading.Lock()  # the thread that writes checkpoints calls sync
         storage.truncate_torn_line(path)
-        self._descriptor = self._open()
+        self._descriptor = storage.disk.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
     def append(self, event: Event) -> None:
         """Write one event. When this raises :class:`OSError`, the event is not in the log."""
         line = to_line(event).encode("utf-8", errors="backslashreplace") + b"\n"
-        with self._lock:
-            self._remove_torn_line()
-            end = os.fstat(self._descriptor).st_size
-            self._dirty = True
-            try:
-                if storage.disk.write(self._descriptor, line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-            except OSError:
-                self._torn_at = end
-                with contextlib.suppress(OSError):  # the next append tries again
-                    self._remove_torn_line()
-                raise
+        self._remove_torn_line()
+        end = os.fstat(self._descriptor).st_size
+        try:
+            if storage.disk.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        except OSError:
+            self._torn_at = end
+            with contextlib.suppress(OSError):  # the next append tries again
+                self._remove_torn_line()
+            raise
 
     def sync(self) -> None:
-        """Flush what was appended to the disk. Raises :class:`OSError`."""
-        with self._lock:
-            if self._dirty:
-                storage.disk.sync(self._descriptor)
-                self._dirty = False
+        """Flush what was appended to the disk, also from another thread. Raises :class:`OSError`."""
+        storage.disk.sync(self._descriptor)
 
     @property
     def removed(self) -> bool:
@@ -72,47 +63,31 @@ class EventLog:
             storage.disk.truncate(self._descriptor, self._torn_at)
             self._torn_at = None
 
-    def _open(self) -> int:
-        return storage.disk.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-
     def close(self) -> None:
         os.close(self._descriptor)
 
 
+@dataclass(slots=True)
 class EventTail:
     """Follows a run's log: each :meth:`read` returns the events whose lines were completed since the last one.
 
     No file is kept open, so the run can be renamed or deleted meanwhile. Lines that are not events are skipped.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
+    _path: Path
+    _position: int = 0
 
-    def read(self, limit: int | None = None) -> list[AnyEvent]:
-        """The new events, of about ``limit`` bytes at most when given.
-
-        Raises :class:`RunError` when the log is of a newer format.
-        """
+    def read(self) -> list[AnyEvent]:
+        """The new events. Raises :class:`RunError` when the log is of a newer format."""
         events: list[AnyEvent] = []
         try:
             with storage.open_file(self._path) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size < self._position:  # it is another file now
+                if os.fstat(file.fileno()).st_size < self._position:  # it is another file now
                     self._position = 0
                 file.seek(self._position)
-                rest, start = b"", self._position
-                # at least one line: a limit below its length would never get past it
-                while (limit is None or limit > 0 or self._position == start) and (chunk := file.read(CHUNK)):
-                    limit = None if limit is None else limit - len(chunk)
-                    lines = (rest + chunk).split(b"\n")
-                    rest = lines.pop()
-                    for line in lines:
-                        self._parse(line, events)  # which raises in the next call again
-                        self._position += len(line) + 1
-                    if len(rest) > MAX_LINE:
-                        self._position += len(rest)
-                        rest = b""
+                while (line := file.readline(MAX_LINE)).endswith(b"\n") or len(line) == MAX_LINE:
+                    self._parse(line, events)  # which raises in the next call again
+                    self._position += len(line)
         except (FileNotFoundError, NotADirectoryError):
             return events
         except OSError as error:
@@ -120,8 +95,6 @@ class EventTail:
         return events
 
     def _parse(self, line: bytes, events: list[AnyEvent]) -> None:
-        if not line.strip():
-            return
         try:
             events.append(from_line(line))
         except NewerFormatError:
@@ -137,12 +110,14 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
 
 def lasting_events(events: Iterable[AnyEvent]) -> list[AnyEvent]:
     """``events`` without those that a resume or a new start made void: of later steps, which it repeats, and the loss
-    on all of the held-out part, which belongs to an end."""
+    on all of the held-out part, which belongs to an end. A pause in one process makes nothing void."""
     kept: list[AnyEvent] = []
+    paused = False
     for event in events:
         if isinstance(event, Started):
             kept = []
-        elif isinstance(event, Resumed):
+        elif isinstance(event, Resumed) and not (paused and event.device is None):
             kept = [each for each in kept if each.step <= event.step and not getattr(each, "whole", False)]
+        paused = isinstance(event, Paused) or (paused and not isinstance(event, Resumed))
         kept.append(event)
     return kept

@@ -6,7 +6,6 @@ folder of runs.
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -39,15 +38,6 @@ def check_name(name: str) -> str:
 def composed(name: str) -> str:
     """``name`` in NFC. Accents as separate characters look the same, but are another name on most systems."""
     return unicodedata.normalize("NFC", name)
-
-
-def spelled(name: str, folder: Path) -> str:
-    """The entry of ``folder`` that equals ``name`` in NFC; ``name`` itself when there is none."""
-    try:
-        entries = os.listdir(folder)
-    except OSError:
-        return name
-    return name if name in entries else next((each for each in entries if composed(each) == composed(name)), name)
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

@@ -17,8 +17,6 @@ from charlstm.fields import plain, read
 from charlstm.runs.folder import Run
 
 FORMAT = 1
-MAX_BYTES = 1_000_000
-"""A longer file is not from this program."""
 MAX_NOTE = 10_000
 """Most characters of a note."""
 
@@ -40,7 +38,7 @@ def parse_tags(text: str) -> tuple[str, ...]:
 def read_notes(run: Run) -> Notes:
     """Read the notes of ``run``; none when it has no such file. Raises :class:`RunError` when it cannot be read."""
     try:
-        values = storage.read_json(run.notes_path, most=MAX_BYTES)
+        values = storage.read_json(run.notes_path)
         if values["format"] > FORMAT:
             raise NewerFormatError(
                 f"The notes of the run {run.name} are from a newer charlstm; update charlstm to read them"

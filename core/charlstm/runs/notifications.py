@@ -5,12 +5,9 @@ Both are configured in the user's configuration alone: nothing in the folder of 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
-from collections.abc import Sequence
 
 from charlstm import storage
 from charlstm.config import Notify, load_config
@@ -58,35 +55,25 @@ def call_on_end(run: Run) -> str:
     if not (command := config.on_end):
         return next((problem for problem in problems if "on_end" in problem), "")
     values = run_values(run, run.status(), spec_if_readable(run), notes_if_readable(run))
-    content = json.dumps(values).encode()
+    words = [os.path.expanduser(command[0]), *command[1:]]
     try:
         output = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            problem = _call(command, content, output)
+            done = subprocess.run(
+                words,
+                input=json.dumps(values).encode(),
+                stdout=output,
+                stderr=output,
+                cwd=os.path.expanduser("~"),
+                start_new_session=True,  # so that Ctrl-C is not for it
+                timeout=TIME_LIMIT,
+                check=False,
+            )
         finally:
             os.close(output)
+        problem = f"ended with exit code {done.returncode}" if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        problem = f"did not end within {TIME_LIMIT:g} seconds and was killed"
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
         problem = f"could not be started: {getattr(error, 'strerror', None) or error}"
     return problem and f"The program of on_end, {command[0]}, {problem}"
-
-
-def _call(command: Sequence[str], content: bytes, output: int) -> str:
-    """Call the program; returns what it did wrong, as the end of a sentence."""
-    words = [os.path.expanduser(command[0]), *command[1:]]
-    with subprocess.Popen(
-        words,
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        cwd=os.path.expanduser("~"),
-        start_new_session=True,  # so that its children can be killed with it
-    ) as process:
-        try:
-            process.communicate(content, TIME_LIMIT)
-        except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                return f"did not end within {TIME_LIMIT:g} seconds and was killed"
-            raise
-    return f"ended with exit code {process.returncode}" if process.returncode else ""

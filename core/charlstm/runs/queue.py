@@ -51,7 +51,7 @@ def add_new_run(new: NewRun) -> Run:
     if isinstance(new.source, (str, Path, Sequence)):
         corpus = open_corpus(new.source, new.text_options, validation=new.validation)
         new = replace(new, source=corpus, text_options=None, validation=None)
-    run = launch.create_waiting_run(new)
+    run = launch.create_new_run(new, here=False)
     try:
         add_run(run)
     except RunError:

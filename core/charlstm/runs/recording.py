@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from charlstm import storage
@@ -38,20 +38,20 @@ class StoppedEarlyError(Exception):
     written."""
 
 
+@dataclass(slots=True)
 class CommandInbox:
     """What a worker is asked to do: by lines of ``control.jsonl``, and to stop by the first signal or because something
     was done to its folder, its lock or its log."""
 
-    def __init__(self, reader: ControlReader, signals: StopSignals, lock: RunLock, log: EventLog) -> None:
-        self.signals = signals
-        self.problem = ""
-        """What was done to the folder, so that the run has to end, in a sentence."""
-        self._reader = reader
-        self._lock = lock
-        self._log = log
-        self._waiting: list[Command] = []
-        self._stop_read = False
-        self._signal_taken = False
+    _reader: ControlReader
+    signals: StopSignals
+    _lock: RunLock
+    _log: EventLog
+    problem: str = ""
+    """What was done to the folder, so that the run has to end, in a sentence."""
+    _waiting: list[Command] = field(default_factory=list)
+    _stop_read: bool = False
+    _signal_taken: bool = False
 
     def check_folder(self) -> str:
         """Request a stop when something was done to the folder, which saves the state where the folder is now. Returns
@@ -87,30 +87,21 @@ class CommandInbox:
         return commands
 
 
+@dataclass(slots=True)
 class EventRecorder:
     """Writes events into the log and what they say into the heartbeat. ``series`` are the events of earlier workers.
     ``show_validation`` is told how far the final validation is: a fraction, and the seconds left once they are known.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        log: EventLog,
-        heartbeat: Heartbeat,
-        series: RunSeries,
-        inbox: CommandInbox,
-        show_validation: ShowValidation | None = None,
-    ) -> None:
-        self.series = series
-        self.any_recorded = False
-        """Whether this worker has recorded an event."""
-
-        self._run = run
-        self._log = log
-        self._heartbeat = heartbeat
-        self._inbox = inbox
-        self._show_validation = show_validation
-        self._validates_since: float | None = None
+    _run: Run
+    _log: EventLog
+    _heartbeat: Heartbeat
+    series: RunSeries
+    _inbox: CommandInbox
+    _show_validation: ShowValidation | None = None
+    any_recorded: bool = False
+    """Whether this worker has recorded an event."""
+    _validates_since: float | None = None
 
     def record(self, event: Event) -> Event:
         """Write ``event``, and return it as it is in the log: the last one also says where the run began, how much it

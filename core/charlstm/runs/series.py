@@ -12,8 +12,7 @@ import math
 import statistics
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -44,7 +43,6 @@ Floats = npt.NDArray[np.float64]
 
 SPEED_WINDOW = 60.0
 """Seconds of recent work from which the remaining time is estimated."""
-SMOOTHED_TOGETHER = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,41 +56,10 @@ class Curve:
         return len(self.x)
 
 
-@dataclass(slots=True)
-class _Points:
-    """The values of one figure in the order of their steps. A value for an earlier step removes those after it.
-
-    Arrays of plain numbers: a run that is watched has tens of thousands of them copied twice a second.
-    """
-
-    steps: array[float] = field(default_factory=lambda: array("d"))
-    seconds: array[float] = field(default_factory=lambda: array("d"))
-    values: array[float] = field(default_factory=lambda: array("d"))
-
-    def add(self, step: int, seconds: float, value: float) -> None:
-        self.cut(step - 1)
-        self.steps.append(step)
-        self.seconds.append(max(seconds, self.seconds[-1]) if self.seconds else seconds)
-        self.values.append(value)
-
-    def cut(self, step: int) -> None:
-        """Remove the values after ``step``."""
-        if self.steps and self.steps[-1] > step:
-            keep = bisect.bisect_right(self.steps, step)
-            del self.steps[keep:], self.seconds[keep:], self.values[keep:]
-
-    def copy(self) -> _Points:
-        return _Points(self.steps[:], self.seconds[:], self.values[:])
-
-
 class RunSeries:
     """What has happened in one run so far. Takes events as they arrive, at the same cost however long the run is."""
 
     def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        """Begin again without events."""
         self.started: Started | None = None
         self.planned_steps: int | None = None
         self.max_minutes: float | None = None
@@ -118,10 +85,8 @@ class RunSeries:
         """The step at which the run had ended before it was extended, if it was."""
         self.climbs_until = 0
         """The step up to which the learning rate climbs again after the extension."""
-        self._lines: dict[str, _Points] = {
-            name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
-        }
-        self._clock = _Points()
+        # arrays of plain numbers: a run that is watched has tens of thousands of them copied twice a second
+        self._logged = {name: array("d") for name in ("step", "seconds", "train", "lr", "grad_norm", "speed")}
         self._reached = 0
         self._recent_progress: list[tuple[float, int]] = []  # (seconds of work, step) of the last moments
 
@@ -143,8 +108,7 @@ class RunSeries:
         for name, value in vars(self).items():
             if isinstance(value, (list, set)):
                 setattr(twin, name, copy.copy(value))
-        twin._lines = {name: points.copy() for name, points in self._lines.items()}
-        twin._clock = self._clock.copy()
+        twin._logged = {name: values[:] for name, values in self._logged.items()}
         return twin
 
     @property
@@ -156,8 +120,9 @@ class RunSeries:
     @property
     def train_seconds(self) -> float:
         """Seconds spent in training steps so far."""
-        finished = 0.0 if self.finished is None else _number(self.finished.train_seconds, 0.0)
-        return max(finished, self._clock.seconds[-1] if self._clock.seconds else 0.0)
+        last = [*self._logged["seconds"][-1:], *(each.train_seconds for each in self.validations[-1:])]
+        finished = [] if self.finished is None else [self.finished.train_seconds]
+        return max(_number(seconds, 0.0) for seconds in (0.0, *last, *finished))
 
     @property
     def work_seconds(self) -> float:
@@ -217,7 +182,7 @@ class RunSeries:
     @property
     def train_loss(self) -> float | None:
         """The last training loss, nats per character; not-a-number when it was not finite."""
-        values = self._lines["train"].values
+        values = self._logged["train"]
         return values[-1] if values else None
 
     @property
@@ -260,7 +225,7 @@ class RunSeries:
     @property
     def chars_per_second(self) -> float | None:
         """Current training speed: the median of the last five values, since the machine may have been busy for one."""
-        recent = [value for value in self._lines["speed"].values[-5:] if math.isfinite(value)]
+        recent = [value for value in self._logged["speed"][-5:] if math.isfinite(value)]
         return statistics.median(recent) if recent else None
 
     def progress(self, validated: float = 0.0) -> float | None:
@@ -321,9 +286,12 @@ class RunSeries:
     def points(self, line: CurveName, axis: XAxis = "step") -> Curve:
         """Every point of a line as it was logged: ``train`` and ``validation`` losses, ``lr``, ``grad_norm`` or
         ``speed`` (characters a second) over steps or seconds of training."""
-        points = self._lines[line]
-        x = points.steps if axis == "step" else points.seconds
-        return Curve(np.array(x), np.array(points.values))
+        if line != "validation":
+            return Curve(np.array(self._logged[axis]), np.array(self._logged[line]))
+        found = [each for each in self.validations if not each.whole]  # a loss on more text is not of the curve
+        x = [each.step if axis == "step" else _number(each.train_seconds, 0.0) for each in found]
+        losses = [_number(each.val_loss) for each in found]
+        return Curve(np.maximum.accumulate(np.array(x, np.float64)), np.array(losses))
 
     def curve(self, line: CurveName, axis: XAxis = "step", *, smoothing: float = 0.0) -> Curve:
         """The same, smoothed."""
@@ -334,24 +302,20 @@ class RunSeries:
         match event:
             case Started():
                 if self.started is not None:  # it was killed before its first checkpoint, and started again
-                    self._clear()
+                    vars(self).update(vars(RunSeries()))
                 self.started, self.planned_steps = event, event.planned_steps
                 self.max_minutes = event.max_minutes
                 self._recent_progress = []
             case Stepped():
                 seconds = _number(event.train_seconds, self.train_seconds)
                 self.last_step = event
-                self._clock.add(event.step, seconds, 0.0)
-                logged = (("train", event.train_loss), ("lr", event.lr), ("grad_norm", event.grad_norm))
-                for name, value in (*logged, ("speed", event.chars_per_second)):
-                    self._lines[name].add(event.step, seconds, _number(value))
+                self._cut(event.step - 1)
+                values = (event.train_loss, event.lr, event.grad_norm, event.chars_per_second)
+                now = (event.step, max([seconds, *self._logged["seconds"][-1:]]), *map(_number, values))
+                for logged, value in zip(self._logged.values(), now, strict=True):
+                    logged.append(value)
                 self._pace(event, seconds)
             case Validated():
-                seconds = _number(event.train_seconds, self.train_seconds)
-                if not self._clock.steps or event.step > self._clock.steps[-1]:
-                    self._clock.add(event.step, seconds, 0.0)
-                if not event.whole:  # its loss on more text does not belong to the curve
-                    self._lines["validation"].add(event.step, seconds, _number(event.val_loss))
                 last = self.validations[-1] if self.validations else None
                 if last is not None and (last.step, last.whole) == (event.step, event.whole):
                     self.validations.pop()
@@ -385,14 +349,22 @@ class RunSeries:
         repeated = isinstance(event, (Started, Resumed, Stepped))  # steps that a resume goes back to
         self._reached = event.step if repeated else max(self._reached, event.step)
 
+    def _cut(self, step: int) -> None:
+        """Remove what was logged after ``step``."""
+        keep = bisect.bisect_right(self._logged["step"], step)
+        for values in self._logged.values():
+            del values[keep:]
+
     def _resume(self, event: Resumed) -> None:
         """Drop the events of later steps: training repeats those steps."""
+        is_new_process = self.paused is None or event.device is not None
         was_complete = self.finished is not None and self.finished.reason != "stopped"
-        for points in (*self._lines.values(), self._clock):
-            points.cut(event.step)
+        self._cut(event.step)
         self.samples = [each for each in self.samples if each.step <= event.step]
-        # a loss on the whole held-out part belongs to an end that no longer counts
-        self.validations = [each for each in self.validations if each.step <= event.step and not each.whole]
+        # a loss on the whole held-out part belongs to an end that no longer counts, unless that only waits for the disk
+        self.validations = [
+            each for each in self.validations if each.step <= event.step and not (each.whole and is_new_process)
+        ]
         # so do the warnings of that end, such as that its loss is an estimate
         ended = event.step if was_complete else math.inf
         self.warnings = [each for each in self.warnings if each.step <= event.step and each.step < ended]
@@ -433,21 +405,12 @@ def smooth(values: Sequence[float] | Floats, weight: float) -> Floats:
     """
     if not 0 <= weight < 1:
         raise ValueError(f"smoothing takes a weight from 0 to below 1, not {weight!r}")
-    smoothed = np.array(values, dtype=np.float64)
-    known = np.isfinite(smoothed)
-    smoothed[~known] = np.nan
-    count = int(np.count_nonzero(known))
-    if weight == 0 or not count:
-        return smoothed
-    # The averages within each block are one product; then each gets what the blocks before it add.
-    place = np.arange(SMOOTHED_TOGETHER)
-    blocks = np.pad(smoothed[known], (0, -count % SMOOTHED_TOGETHER)).reshape(-1, SMOOTHED_TOGETHER)
-    means = blocks @ ((1 - weight) * np.triu(weight ** np.abs(place - place[:, None])))
-    fading = weight ** (place + 1)
-    for before, block in pairwise(means):
-        block += fading * before[-1]
-    smoothed[known] = means.ravel()[:count] / (1 - np.cumprod(np.full(count, weight)))
-    return smoothed
+    smoothed, total, weights = [], 0.0, 0.0
+    for value in np.asarray(values, np.float64).tolist():
+        if math.isfinite(value):
+            total, weights = weight * total + value, weight * weights + 1
+        smoothed.append(total / weights if math.isfinite(value) else math.nan)
+    return np.array(smoothed, np.float64)
 
 
 def _number(value: Any, otherwise: float = math.nan) -> float:

@@ -18,7 +18,9 @@ from charlstm.errors import RunError
 from charlstm.runs import liveness, queue_file
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.liveness import HeartbeatRecord, RunFigures
+from charlstm.runs.log import read_events
 from charlstm.text import read_before
+from charlstm.training.ending import END_REASONS
 from charlstm.training.events import ESTIMATE
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:
         words = f"on {beat.host}" if fresh else f"on {beat.host}, no heartbeat for {ago(beat.age(now))}"
         return _status(beat, state, fresh, f"{words}: {beat.message}" if beat.message else words, elsewhere=True)
     locked = system.is_locked(path / "lock")
-    if locked is None or (not locked and beat.age(now) < liveness.FRESH_SECONDS and not _exists(path / "lock")):
+    if locked is None or (not locked and beat.age(now) < liveness.FRESH_SECONDS and not os.path.exists(path / "lock")):
         # the lock cannot be read, or was removed while its worker runs: rely on the process table
         locked = beat.process_is_alive
     if locked:
@@ -128,13 +130,6 @@ def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:
     if liveness.read_heartbeat(path / "heartbeat") != beat:  # it ended, or another one started, while this looked
         return status_of_worker(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:
-        return True
 
 
 def _crash(path: Path, beat: HeartbeatRecord) -> str:
@@ -166,8 +161,6 @@ def last_words(log: Path) -> str:
 
 def state_after(reason: str) -> RunState:
     """The state of a run whose last event is ``finished`` with ``reason``."""
-    from charlstm.training.ending import END_REASONS  # takes 8 ms, and the list of runs does not need it
-
     return END_REASONS.get(reason, END_REASONS["done"]).state
 
 
@@ -192,28 +185,18 @@ def ago(seconds: float) -> str:
 
 
 def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
-    figures = {
-        "progress": 1.0 if state == "finished" else beat.progress,
-        "seconds_left": beat.seconds_left if alive else None,
-        "validated": beat.validated if alive else None,
-    }
+    found = beat.still_true()
+    if alive:
+        found = beat.by_name() | {"pid": beat.pid, "memory": beat.memory, "slowdown": beat.slowdown}
+    elif state == "finished":
+        found["progress"] = 1.0
     return RunStatus(
-        state=state,
-        alive=alive,
-        **beat.by_name() | figures,
-        message=message,
-        host=beat.host,
-        elsewhere=elsewhere,
-        pid=beat.pid if alive else None,
-        memory=beat.memory if alive else None,
-        slowdown=beat.slowdown if alive else None,
-        updated=beat.time,
+        state=state, alive=alive, message=message, host=beat.host, elsewhere=elsewhere, updated=beat.time, **found
     )
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:
     """The status of a run without a heartbeat: it never started, or is a copy without that file."""
-    from charlstm.runs.log import read_events
     from charlstm.runs.series import RunSeries
 
     series, trouble = RunSeries(), ""
@@ -222,7 +205,9 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
     except RunError as error:  # one log that cannot be read must not break the list of all runs
         trouble = str(error)
     state: RunState = "starting" if locked else state_in_log(series)
-    never = "it was never started; resume it" if _exists(path / "run.json") else "its folder was deleted or moved"
+    never = (
+        "it was never started; resume it" if os.path.exists(path / "run.json") else "its folder was deleted or moved"
+    )
     message = trouble or ("" if series.started or locked else never)
     if state == "failed" and series.failed is not None:
         message = series.failed.message

@@ -160,12 +160,14 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
     """What a checkpoint says of its run. ``asked`` are the settings of ``run.json`` at that time, and ``settings``
-    those that the run trained with, whose limits the command ``more`` may have raised."""
+    those that the run trained with, whose limits the command ``more`` may have raised. ``commands`` are the ids of
+    those that have changed its schedule."""
 
     plan: Plan
     progress: Progress
     asked: Settings
     settings: Settings
+    commands: frozenset[str]
 
 
 def last_checkpoint(run: Run) -> CheckpointRecord | None:
@@ -179,5 +181,6 @@ def last_checkpoint(run: Run) -> CheckpointRecord | None:
                 read(Progress, record["progress"]),
                 Settings.from_dict(record["asked"]),
                 Settings.from_dict(record["settings"]),
+                frozenset(each.get("id", "") for each in record.get("schedule", {}).get("amendments", ())),
             )
     return None

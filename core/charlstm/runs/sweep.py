@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from charlstm import storage
-from charlstm.errors import Advice, NewerFormatError, RunError, SettingsError
+from charlstm.errors import NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
-from charlstm.model.file import ModelConfig
 from charlstm.runs import folder, launch, notifications
 from charlstm.runs.comparison import setting_chart
 from charlstm.runs.folder import SWEEP, Run, prune_run
@@ -57,9 +56,6 @@ HALVING = (1 / 8, 1 / 4, 1 / 2, 1.0)
 third of the grid's steps so. Pruners of a library, which judge runs one after the other and cannot let one wait, took
 0.42 of them on the same curves in 200 orders (optuna's successive halving), and missed the best setting in 11 %."""
 GRID = (1.0,)
-MODEL_SIZES = 22
-"""The files of a run take so many times the size of its weights: the best model, up to 13 snapshots, two states."""
-LOG_BYTES = 300_000
 
 Trials = tuple[dict[str, Any], ...]
 
@@ -249,17 +245,12 @@ class Sweep:
     def create(cls, spec: SweepSpec, name: str, corpus: Corpus, runs_dir: Path | None) -> Self:
         """Create the folder ``name``; without one, the text gives it.
 
-        Raises :class:`RunError` when the name is taken or not valid, or the disk has too little space.
+        Raises :class:`RunError` when the name is taken or not valid, or the folder cannot be written.
         """
         parent = folder.runs_dir(runs_dir)
         try:
             parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
             name = check_name(name) if name else next_name(corpus.name, "sweep", os.listdir(parent))
-            needed, free = needed_bytes(spec, len(corpus.vocabulary)), shutil.disk_usage(parent).free
-            if needed > free:
-                sentence = f"The runs of this sweep need about {needed / 1e6:,.0f} MB in {parent}, and only "
-                sentence += f"{free / 1e6:,.0f} MB are free: delete files, or choose another folder for runs"
-                raise RunError(sentence, Advice("choose_runs_dir"))
             made = cls(parent / name, replace(spec, name=name))
             try:
                 storage.make_folder(made.path)
@@ -394,17 +385,6 @@ def check_trials(spec: SweepSpec, corpus: Corpus) -> None:
     launch.check_device(spec.settings_of(0).device, here=True)
     for number in range(len(spec.trials)):
         launch.check_fits(spec.settings_of(number), corpus)
-
-
-def needed_bytes(spec: SweepSpec, symbols: int) -> int:
-    """About how much the files of a sweep take on the disk at most. Of runs that are out log and model stay; with
-    halving, all begin before one is out. The text is that of the cache."""
-    weights = []
-    for number in range(len(spec.trials)):
-        settings = spec.settings_of(number)
-        weights.append(4 * ModelConfig(symbols, settings.hidden_size, settings.num_layers).parameters)
-    whole = sum(weights) if spec.halving else 2 * max(weights)
-    return sum(weights) + MODEL_SIZES * whole + LOG_BYTES * len(weights)
 
 
 def sweep_chart(spec: SweepSpec, trials: Sequence[Trial]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from charlstm.display import as_sentence, duration, loss_figure, percent
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.series import Floats, RunSeries
-from charlstm.runs.status import NO_WORKER, RunStatus
+from charlstm.runs.status import NO_WORKER, RunStatus, state_in_log
 from charlstm.training.ending import END_REASONS, divergence_message, rate_was_too_high
 from charlstm.training.events import ESTIMATE, Validated
 
@@ -219,8 +219,6 @@ class Verdict:
     """That it overfitted and what would help, as the end of a sentence; empty where it did not."""
     from_model: FromModel | None = None
     """How far it came, if it began with a trained model, and did not break."""
-    is_useless: bool = False
-    """Whether its best model is no better than guessing, or than the letter frequencies."""
     flaw: Flaw | None = None
     """What is wrong with its model; ``None`` for one that has learnt something, and for a run that did not finish."""
 
@@ -328,8 +326,10 @@ def overfitting_since(series: RunSeries) -> Validated | None:
 def _ended(series: RunSeries, status: RunStatus | None, bits: bool) -> Verdict | None:
     """The verdict on a run without a worker; ``None`` if the log and ``status`` do not show that it has ended. Of one
     that finished, without its text."""
-    state, message = (None, "") if status is None else (status.state, status.message)
     finished, failed, since = series.finished, series.failed, overfitting_since(series)
+    if status is None and finished is None and failed is None:
+        return None
+    state, message = (state_in_log(series), "") if status is None else (status.state, status.message)
     best, reason, busy = _best(series, status), "", ""
     if finished is not None:
         reason, busy = finished.reason, slowdown_words(finished.slowdown, "was")
@@ -348,19 +348,16 @@ def _ended(series: RunSeries, status: RunStatus | None, bits: bool) -> Verdict |
             message=message or said,
             remark="" if message == said else message,
         )
-    broke = "failed" if state == "failed" or (state is None and failed is not None) else state
-    if broke in ("failed", "crashed"):
-        if broke == "failed":
+    if state in ("failed", "crashed"):
+        if state == "failed":
             message = message or (failed.message if failed is not None else "it ended with an error")
-        title = broke.capitalize()
+        title = state.capitalize()
         text = f"{title}: {as_sentence(message) or 'The reason is unknown.'} {kept}".rstrip()
-        return replace(found, kind=broke, text=text, title=title, message=message, remark="")
+        return replace(found, kind=state, text=text, title=title, message=message, remark="")
     found = replace(found, from_model=_from_model(series))
-    if state == "stopped" or (state is None and reason == "stopped"):
+    if state == "stopped":
         title = f"Stopped at step {series.step:,}"
         return replace(found, kind="stopped", text=f"{title}. {kept}".rstrip(), title=title)
-    if finished is None and state is None:
-        return None
     end = END_REASONS.get(reason, END_REASONS["done"])
     seconds = series.work_seconds or (0.0 if status is None else status.work_seconds)
     text = f"Finished after {_span(seconds)}{f': {end.why}' if end.why else ''}. {kept}".rstrip()
@@ -401,7 +398,7 @@ def _finished(
     text = " ".join(filter(None, (*parts, found.busy)))
 
     flaw = _flaw(found, useless, references, rose, too_high, above_guessing or risky_rate, bits)
-    return replace(found, text=text, needs_lower_rate=too_high, is_useless=useless is not None, flaw=flaw)
+    return replace(found, text=text, needs_lower_rate=too_high, flaw=flaw)
 
 
 def _flaw(
@@ -451,7 +448,7 @@ def _from_model(series: RunSeries) -> FromModel | None:
 
 
 def _best(series: RunSeries, status: RunStatus | None) -> Best | None:
-    """The best model by the log, else by the status: a copy of a run may lack its events."""
+    """The best model by the log, else by the status: the app shows a run before it has read its log."""
     if series.best_val is not None:
         return Best(series.best_val, series.best_whole, series.best_step)
     if status is None or status.best_val is None:

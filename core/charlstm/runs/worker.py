@@ -27,7 +27,7 @@ from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
 from charlstm.runs import launch, liveness, notifications, queue, queue_file
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
-from charlstm.runs.control import ControlReader, unread_commands
+from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.index import remember_run
@@ -35,7 +35,7 @@ from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import CommandInbox, EventRecorder, ShowValidation, StoppedEarlyError
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
+from charlstm.runs.status import WORKER_LINE, RunState, state_in_log, status_of_worker
 from charlstm.runs.store import RunStore, load_state
 from charlstm.runs.text import keep_text, open_text
 from charlstm.system import StopSignals
@@ -74,9 +74,7 @@ def run_foreground(
     launch.check_resume(run, changes)
     with StopSignals() as signals, contextlib.nullcontext() if of_many else _turn(run, signals):
         read = launch.control_size(run)
-        began = yield from _work(
-            run, changes, read, signals, foreground=True, show_validation=show_validation, of_many=of_many
-        )
+        began = yield from _work(run, changes, read, signals, foreground=True, show_validation=show_validation)
         if signals.requested is not None and not began:  # no event says that a signal ended the run
             raise KeyboardInterrupt(signals.requested)
 
@@ -119,16 +117,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
-    """Take ``run`` out of the queue for the block, in which it is trained, and then start the next run. What is wrong
-    with the queue is said in ``worker.log``, and ends no run."""
+    """Take ``run`` out of the queue for the block, in which it is trained, and then call the program of ``on_end`` if
+    it has ended, and start the next run. What is wrong with that is said in ``worker.log``, and ends no run."""
     try:
         queue_file.remove_from_queue(run.path)
     except RunError as error:
         append_to_worker_log(run, str(error))
+    before = _log_size(run)
     try:
         yield
     finally:
+        state = status_of_worker(run.path).state  # even if it could not be taken out of the queue
+        ended = state == "failed" or (state == "finished" and _log_size(run) != before)
+        if ended and (problem := notifications.call_on_end(run)):
+            append_to_worker_log(run, problem)
         begin_next(run, signals.requested)
+
+
+def _log_size(run: Run) -> int:
+    with contextlib.suppress(OSError):
+        return run.events_path.stat().st_size
+    return 0
 
 
 def begin_next(ended: Run, signal: str | None) -> None:
@@ -152,10 +161,9 @@ def _work(
     *,
     foreground: bool,
     show_validation: ShowValidation | None = None,
-    of_many: bool = False,
 ) -> Generator[Event, None, bool]:
-    """Take the run's lock, start the heartbeat, open the log, train, release all of them, and call the program of
-    ``on_end``, unless the run is one ``of_many``. Returns whether there was an event.
+    """Take the run's lock, start the heartbeat, open the log, train, and release all of them. Returns whether there was
+    an event.
 
     ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``foreground``: somebody waits for
     this process, and torchrun may have started others with it.
@@ -169,35 +177,25 @@ def _work(
     system.lower_priority(usual if wanted is None else wanted)
     recorder: EventRecorder | None = None
     with contextlib.ExitStack() as stack:
-        unlocked = stack.enter_context(contextlib.ExitStack())  # ends when the lock is released
         lock = liveness.acquire_lock(run.lock_path)
         stack.callback(lock.release)
         stack.enter_context(storage.anchored(run.path, lock.folder))
         spec = run.spec()
-        log_stack = stack.enter_context(contextlib.ExitStack())  # ends after the heartbeat, whose end writes once more
+        spec = replace(spec, versions=spec.versions or versions)
         heartbeat = stack.enter_context(Heartbeat(run.heartbeat_path, first_record))
-
-        def call_on_end() -> None:
-            state, began = heartbeat.record.state, recorder is not None and recorder.any_recorded
-            ended = state == "failed" or (state == "finished" and began)
-            if ended and (problem := notifications.call_on_end(run)):
-                append_to_worker_log(run, problem)
-
-        if not of_many:
-            unlocked.callback(call_on_end)
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
         try:
             run.remove_leftovers()
             log = EventLog(run.events_path)
-            log_stack.callback(log.close)
+            stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, lock, log)
             recorder = EventRecorder(run, log, heartbeat, series, inbox, show_validation)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
-            unread = unread_commands(run, series, control_from)
+            unread = launch.unread_commands(run, series, control_from)
             warnings = [] if unread is None else [unread]
-            training = _Training(run, spec, changes, versions, log, heartbeat, inbox, recorder, foreground, warnings)
+            training = _Training(run, spec, changes, log, heartbeat, inbox, recorder, foreground, warnings)
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
             problem = lock.problem()
@@ -226,7 +224,6 @@ class _Training:
     _run: Run
     _spec: RunSpec
     _changes: Mapping[str, Any]
-    _versions: dict[str, str]
     _log: EventLog
     _heartbeat: Heartbeat
     _inbox: CommandInbox
@@ -358,23 +355,8 @@ class _Training:
 
         spec, changes = self._spec, self._changes
         settings = spec.settings.with_changes(**changes)
-        vocabulary, plan, first_model = spec.vocabulary, spec.plan, None
-        if state is None:
-            plan = None if changes else plan  # it was measured for other settings
-            if spec.lineage is not None:
-                first_model = with_passages(load_model(spec.lineage["from"]))
-            known = corpus.vocabulary if first_model is None else first_model.vocabulary.extended(corpus.vocabulary)
-            vocabulary = tuple(known.symbols)
-        amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
-        new_spec = replace(
-            spec,
-            corpus=record,
-            settings=settings,
-            vocabulary=vocabulary,
-            versions=spec.versions or self._versions,
-            amendments=(*spec.amendments, amendment) if changes else spec.amendments,
-            plan=plan,
-        )
+        plan = None if state is None and changes else spec.plan  # it was measured for other settings
+        new_spec = replace(spec, corpus=record, settings=settings, plan=plan)
 
         def new_commands() -> list[Command]:
             if ranks.stop_requested:
@@ -382,9 +364,8 @@ class _Training:
             return self._inbox.take()
 
         prime = sample_prime(corpus)
-        store = RunStore(self._run, new_spec, self._log.sync)
         connected: dict[str, Any] = {
-            "store": store,
+            "store": RunStore(self._run, new_spec, self._log.sync),
             "hooks": Hooks(
                 sample=make_sampler(prime, settings.seed),
                 commands=new_commands,
@@ -403,19 +384,17 @@ class _Training:
             },
         }
         if state is None:
-            known_plan = None if plan is None else read_plan(plan)
             trainer = Trainer(
                 corpus,
                 settings,
-                start_from=first_model,
-                plan=known_plan,
+                start_from=None if spec.lineage is None else with_passages(load_model(spec.lineage["from"])),
+                plan=None if plan is None else read_plan(plan),
                 spent=self._start_seconds(settings),
                 **connected,
             )
         else:
             trainer = Trainer.resume(corpus, settings, state, **connected)
-        store.spec = replace(new_spec, **trainer.read_before)
-        return trainer, store.spec
+        return trainer, new_spec
 
 
 def _software_versions() -> dict[str, str]:

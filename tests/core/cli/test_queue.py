@@ -88,6 +88,7 @@ def test_queue_that_cannot_be_continued_is_said_and_ends_no_command(
     lock.mkdir()
     out, err = cli("runs")
     assert "queued 1st" in out
+    assert "in the queue" not in out, "the state says it"
     assert err.startswith("The queue cannot be changed: .queue.json.lock is a folder, not a file")
 
 

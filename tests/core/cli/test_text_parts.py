@@ -39,7 +39,7 @@ def test_run_is_validated_on_another_file(validated: Path, cli: Cli) -> None:
         "chars": len(other),
     }
     assert record["corpus"]["name"] == "words.txt"
-    assert "Ω" in record["vocabulary"]
+    assert "Ω" in record["corpus"]["vocabulary"]["symbols"]
     found = cli.json("eval", "validated", "--part", "validation")
     assert found == cli.json("eval", "validated") == cli.json("eval", "validated", "other.txt")
     assert found["chars"] == len(other) - 1

@@ -85,8 +85,8 @@ def test_text_options_of_the_run_are_kept_and_can_be_changed(workspace: Path, cl
     assert record("kept")["corpus"]["options"] == record("soft")["corpus"]["options"]
     cli("train", "--like", "soft", "--max-steps", "2", "--no-clean", "--name", "changed")
     assert record("changed")["corpus"]["options"] == record("soft")["corpus"]["options"] | {"clean": False}
-    assert "\u00ad" in record("changed")["vocabulary"]
-    assert "\u00ad" not in record("soft")["vocabulary"]
+    assert "\u00ad" in record("changed")["corpus"]["vocabulary"]["symbols"]
+    assert "\u00ad" not in record("soft")["corpus"]["vocabulary"]["symbols"]
 
 
 def test_other_network_than_that_of_the_start_is_refused_with_what_helps(workspace: Path, cli: Cli) -> None:

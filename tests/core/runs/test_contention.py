@@ -109,6 +109,7 @@ def test_probe_takes_the_load_average_where_there_is_no_proc_stat(monkeypatch: p
 
 def test_heartbeat_and_status_have_the_slowdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ContentionMeter, "read", lambda self: 2.344)
+    (tmp_path / "run.json").touch()
     with Heartbeat(tmp_path / "heartbeat", HeartbeatRecord(state="starting"), interval=30) as heartbeat:
         heartbeat.update(state="running")
         status = read_status(tmp_path)

@@ -24,6 +24,7 @@ from charlstm.runs.folder import (
     known_runs,
     left_over,
     list_runs,
+    prune_run,
     rename_run,
     run_of_model,
     run_of_session,
@@ -315,6 +316,13 @@ def test_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> Non
                     attempt()
             recorded.run.lock_path.unlink(missing_ok=True)
         assert recorded.run.status().state == "running"
+
+
+def test_pruning_promises_nothing_for_a_run_with_a_worker(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        recorded.run.state_path.touch()
+        with pytest.raises(RunError, match="is being trained and cannot be pruned"):
+            prune_run(recorded.run, dry_run=True)
 
 
 def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:

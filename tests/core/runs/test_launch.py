@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import sys
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +12,6 @@ import torch
 from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import read_info
-from charlstm.runs import launch
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import (
     NewRun,
@@ -25,13 +20,15 @@ from charlstm.runs.launch import (
     minutes_more,
     settings_to_continue,
     start_run,
+    unread_commands,
 )
 from charlstm.runs.models import demo_path
+from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState
 from charlstm.runs.store import RunStore
 from charlstm.training.progress import Progress
 from charlstm.training.settings import Settings
-from charlstm.training.state import TrainingState
+from charlstm.training.state import TrainingState, load_state
 from recorded_run import record
 from small_training import make_plan
 
@@ -147,21 +144,20 @@ def test_missing_device_is_refused_before_a_run_is_created(
     assert run.status() == before
 
 
-def test_another_process_checks_the_device_where_torch_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(command: list[str], **_: Any) -> SimpleNamespace:
-        assert command[:3] == [sys.executable, "-P", "-c"]
-        monkeypatch.setattr(sys, "argv", command[3:])
-        with redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as ended:
-            exec(command[3], {})
-        return SimpleNamespace(returncode=ended.value.code, stdout=out.getvalue().encode())
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(launch, "sys", SimpleNamespace(modules={}, executable=sys.executable))
-    monkeypatch.setattr(launch.subprocess, "run", run_here)
-    words = "^This machine has no device cuda: device=auto takes the best one that there is$"
-    with pytest.raises(SettingsError, match=words):
-        launch.check_device("cuda")
-    launch.check_device("cpu")
+def test_command_in_the_checkpoint_was_carried_out_though_the_log_lacks_it(tmp_path: Path) -> None:
+    """The worker was killed between the commit of the state and the line in the log."""
+    run = begun(tmp_path, "stopped", ended="stopped")
+    state = load_state(run.state_path)
+    record = {**state.record, "schedule": {"amendments": [{"id": "done"}]}}
+    RunStore(run, run.spec(), lambda: None).save_state(replace(state, record=record))
+    lines = (
+        f'{{"id":"{name}","time":{now},"command":"more","value":{now}}}\n'
+        for now, name in enumerate(("done", "lost"), 1)
+    )
+    run.control_path.write_text("".join(lines))
+    unread = unread_commands(run, RunSeries(), run.control_path.stat().st_size)
+    assert unread is not None
+    assert unread.endswith("before it read them: more 2")
 
 
 def test_minutes_more_are_minutes_of_the_clock_for_every_run_that_has_ended(tmp_path: Path) -> None:

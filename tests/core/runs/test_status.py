@@ -48,6 +48,7 @@ def test_heartbeat_writes_file_names_that_are_not_unicode(tmp_path: Path) -> Non
 
 def test_heartbeat_is_rewritten_in_place_and_state_changes_at_once(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
+    (tmp_path / "run.json").touch()
     with Heartbeat(path, STARTING, interval=0.01) as heart:
         inode = path.stat().st_ino
         first = liveness.read_heartbeat(path)
@@ -219,6 +220,7 @@ def test_mac_tells_boot_and_start_by_its_programs(monkeypatch: pytest.MonkeyPatc
 
 def test_heartbeat_continues_after_disk_errors(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
+    (tmp_path / "run.json").touch()
     with Heartbeat(path, STARTING, interval=30) as heart:
         with storage.use_disk(FaultyDisk(0, again=True)):
             heart.update(state="waiting")
