@@ -24,14 +24,13 @@ from charlstm.display import plural, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
 from charlstm.text import builtin, cache, encoding
-from charlstm.text.boilerplate import REACH, Ends
+from charlstm.text.boilerplate import without_boilerplate
 from charlstm.text.encoding import EncodingChoice as EncodingChoice
 from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, SplitMode, Tally, TextOptions
 from charlstm.text.sources import (
     STDIN,
-    Item,
     ProgressCallback,
     Resolved,
     Source,
@@ -487,13 +486,17 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     found = resolve(source, options)
     if found.is_stdin:
         raise TextError("Standard input has no preview: open it")
-    tally, joined, text = Tally(), Joined(), ""
+    tally, text = Tally(), ""
     for item in found.items:
         if len(text) > chars:
             break
         if text and not text.endswith("\n"):
             text += "\n"
-        text += _beginning(item, options, tally, joined, chars + 1 - len(text))
+        pieces = item_text(item, options, tally, Joined())
+        for piece in without_boilerplate(pieces, [], strip=options.strip_boilerplate):
+            text += piece
+            if len(text) > chars:
+                break
     encoding = tally.encodings.pop() if len(tally.encodings) == 1 else "mixed" if tally.encodings else "none"
     return Preview(
         found.name,
@@ -504,21 +507,6 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
         len(text) <= chars,
         len(found.items),
     )
-
-
-def _beginning(item: Item, options: TextOptions, tally: Tally, joined: Joined, chars: int) -> str:
-    """The first ``chars`` characters of ``item`` at least, or all of it, without a header if that is left out."""
-    stripped = options.strip_boilerplate and item.builtin is None
-    most = chars + REACH if stripped else chars
-    text = "".join(item_text(item, options, tally, joined, block=max(4 * most, 4096), most=most))
-    if not stripped:
-        return text
-    ends = Ends(0)
-    ends.feed(text)
-    for part in reversed(ends.boilerplate()):
-        if part.kind == "header" or len(text) < most:
-            text = text[: part.start] + text[part.start + part.chars :]
-    return text
 
 
 _FILES_TRIED = 200

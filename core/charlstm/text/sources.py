@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from charlstm.text.paragraphs import Joined
 
 STDIN = "-"
-BLOCK = 4 * 1024 * 1024
+BLOCK = 1024 * 1024
 """Bytes that are read and decoded at a time."""
 MAX_NAMES = 300_000
 """A folder with more files and folders than this is refused."""
@@ -50,6 +50,10 @@ class ReadProgress(NamedTuple):
 
 
 ProgressCallback = Callable[[ReadProgress], None]
+
+
+def ignore(progress: ReadProgress) -> None:
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,12 +365,12 @@ def document_kind(item: Item, options: TextOptions) -> Kind | None:
         return kind_of(opened.file, item.shown, html=options.lines == "auto")
 
 
-def _blocks(opened: Opened, start: int, item: Item, size: int) -> Iterator[bytes]:
+def _blocks(opened: Opened, start: int, item: Item) -> Iterator[bytes]:
     """Read from ``start`` to the size that the file had when it was opened. Raises :class:`TextError` if it changes."""
     opened.file.seek(start)
     left, stamp = opened.most - start, opened.stamp
     while left > 0:
-        block = opened.file.read(min(size, left))
+        block = opened.file.read(min(BLOCK, left))
         if not block:
             break
         left -= len(block)
@@ -377,72 +381,48 @@ def _blocks(opened: Opened, start: int, item: Item, size: int) -> Iterator[bytes
 
 
 def item_text(
-    item: Item,
-    options: TextOptions,
-    tally: Tally,
-    joined: Joined,
-    *,
-    progress: ProgressCallback | None = None,
-    stamps: list[FileStamp] | None = None,
-    block: int | None = None,
-    most: int | None = None,
+    item: Item, options: TextOptions, tally: Tally, joined: Joined, progress: ProgressCallback = ignore
 ) -> Iterator[str]:
-    """Read the characters of ``item``, at most ``most``, ``block`` bytes at a time.
+    """Read the characters of ``item``, as long as somebody asks for more.
 
-    Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
-    ``progress`` counts the bytes of this item. Raises :class:`TextError`.
+    Findings are added to ``tally``, and the lines that were joined to ``joined``; ``progress`` counts the bytes of this
+    item. Raises :class:`TextError`.
     """
     kind = document_kind(item, options)
-    if kind is not None or options.lines == "keep":
-        yield from _characters(item, options, tally, progress, stamps, block, most, kind)
-        return
-    from charlstm.text.paragraphs import DECIDED_BY, is_wrapped, read_paragraphs  # numpy: not before the first paint
+    pieces = _characters(item, options, tally, progress, kind)
+    if kind is None and options.lines == "auto":
+        from charlstm.text.paragraphs import read_paragraphs  # numpy: not before the first paint
 
-    needed, prose = most, True
-    if most is not None:
-        # What decides is read also where fewer characters are wanted. What is joined becomes shorter, by far less than
-        # half.
-        more = replace(options, max_chars=2 * most + DECIDED_BY)
-        prose = is_wrapped(_characters(item, more, Tally(), None, None, block, DECIDED_BY))
-        needed, options = (more.max_chars, more) if prose else (most, options)
-    pieces = _characters(item, options, tally, progress, stamps, block, needed)
-    yield from read_paragraphs(pieces, joined, most) if prose else pieces
+        return read_paragraphs(pieces, joined)
+    return pieces
 
 
 def _characters(
-    item: Item,
-    options: TextOptions,
-    tally: Tally,
-    progress: ProgressCallback | None,
-    stamps: list[FileStamp] | None,
-    block: int | None,
-    most: int | None,
-    kind: Kind | None = None,
+    item: Item, options: TextOptions, tally: Tally, progress: ProgressCallback, kind: Kind | None
 ) -> Iterator[str]:
     """The characters of ``item``, a document of this ``kind`` if any, with its own lines: see :func:`item_text`."""
     if item.builtin is not None:
-        yield from _converted(builtin.pieces(item.builtin), options, tally, most)
+        yield from _converted(builtin.pieces(item.builtin), options, tally)
         return
     if item.text is not None:
         pieces = (item.text[start : start + BLOCK] for start in range(0, len(item.text), BLOCK))
-        yield from _converted(pieces, options, tally, most)
+        yield from _converted(pieces, options, tally)
         return
     with open_item(item) as opened:
-        if stamps is not None:
-            stamps.append(opened.stamp)
+        tally.stamps.append(opened.stamp)
         size = opened.size
 
         def report(stage: str) -> None:
-            (progress or ignore)(ReadProgress(min(opened.outer.tell(), size), size, stage))
+            progress(ReadProgress(min(opened.outer.tell(), size), size, stage))
 
         if kind is not None:
-            for piece in converted(_extracted(opened, kind, item, options, tally), options, tally, most):
+            for piece in converted(_extracted(opened, kind, item, options, tally), options, tally):
                 yield piece
                 report("reading")
             return
         if not size:
             return
-        limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + 4)
+        limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + BLOCK)
         encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))
         tally.encodings.add(encoding.name)
         tally.bom |= encoding.mark > 0
@@ -452,18 +432,17 @@ def _characters(
 
         def counted() -> Iterator[bytes]:
             nonlocal done
-            for bytes_ in _blocks(opened, encoding.mark, item, block or BLOCK):
+            for bytes_ in _blocks(opened, encoding.mark, item):
                 done += len(bytes_)
                 yield bytes_
                 report("reading")
 
-        def check() -> None:
+        for piece in decoded(counted(), encoding.name, options, tally):
             _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
             nuls = tally.cleanable["\0"] - nuls_before
             if nuls > done // 2 and not options.clean and options.max_chars is None:
                 raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or not text; choose a text file")
-
-        yield from decoded(counted(), encoding.name, options, tally, most, check)
+            yield piece
 
 
 def _extracted(opened: Opened, kind: Kind, item: Item, options: TextOptions, tally: Tally) -> Iterator[str]:
@@ -491,11 +470,7 @@ def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:
         )
 
 
-def ignore(progress: ReadProgress) -> None:
-    """A progress callback that does nothing."""
-
-
-def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally, most: int | None) -> Iterator[str]:
+def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally) -> Iterator[str]:
     """Convert text that needs no decoding; its bytes are counted as UTF-8."""
     tally.encodings.add("utf-8")
 
@@ -504,7 +479,7 @@ def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally, most: 
             tally.bytes += len(piece.encode("utf-8", "surrogatepass"))
             yield piece
 
-    yield from converted(counted(), options, tally, most)
+    yield from converted(counted(), options, tally)
 
 
 def copy_stdin(to: Path, progress: ProgressCallback) -> Item:
