@@ -31,29 +31,20 @@ Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MAX_ORDER = 2
-_DENSE = 1 << 20
-"""Up to this many codes their counts are a plain array."""
 
 
 class _Counts:
-    """How often each code (0 ≤ code < ``size``) occurs: a plain array when small, else sorted codes."""
+    """How often each code occurs; of sorted codes, the sum of its ``weights``."""
 
-    def __init__(self, codes: Ids, size: int, weights: Ids | None = None) -> None:
-        self._table: Floats | None = None
-        if size <= _DENSE:
-            self._table = np.bincount(codes, weights, minlength=size).astype(np.float64)
-            self.codes: Ids = np.flatnonzero(self._table)
-            self.counts = self._table[self.codes]
-        elif weights is None:
+    def __init__(self, codes: Ids, weights: Floats | None = None) -> None:
+        if weights is None:
             self.codes, counts = np.unique(codes, return_counts=True)
-            self.counts = counts.astype(np.float64)
-        else:  # codes are sorted
+        else:
             self.codes, first = np.unique(codes, return_index=True)
-            self.counts = np.add.reduceat(weights, first).astype(np.float64) if len(first) else np.zeros(0)
+            counts = np.add.reduceat(weights, first) if len(first) else weights
+        self.counts = counts.astype(np.float64)
 
     def of(self, codes: Ids) -> Floats:
-        if self._table is not None:
-            return self._table[codes]
         if not len(self.codes):
             return np.zeros(codes.shape)
         at = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
@@ -75,11 +66,11 @@ class NGrams:
         self._distinct: list[_Counts] = []  # of distinct characters after each context
         for order in (1, 2):
             codes = np.concatenate([np.zeros(0, np.int64), *(_codes(piece, order + 1, vocab_size) for piece in pieces)])
-            counts = _Counts(codes, vocab_size ** (order + 1))
+            counts = _Counts(codes)
             contexts = counts.codes // vocab_size
             self._successors.append(counts)
-            self._seen.append(_Counts(contexts, vocab_size**order, counts.counts.astype(np.int64)))
-            self._distinct.append(_Counts(contexts, vocab_size**order))
+            self._seen.append(_Counts(contexts, counts.counts))
+            self._distinct.append(_Counts(contexts))
 
     def probabilities(self, order: int, contexts: Ids, chars: Ids) -> Floats:
         """p(char | context) for arrays of one shape; a context is the code of the ``order`` preceding characters."""
