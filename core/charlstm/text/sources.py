@@ -348,7 +348,7 @@ def open_item(item: Item) -> Iterator[Opened]:
         if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")):
             from charlstm.text.archives import MAX_EXPANDED, unpacked
 
-            file, most = unpacked(file, size, item.shown), MAX_EXPANDED
+            file, most = unpacked(file, item.shown), MAX_EXPANDED
         yield Opened(file, outer, stamp, size, most)
 
 
