@@ -425,14 +425,10 @@ class FileStamp(NamedTuple):
         return max(self.mtime_ns, self.ctime_ns) + CLOCK_GRAIN_NS <= now_ns
 
 
-def is_leftover(name: str) -> bool:
-    """Whether ``name`` is that of a temporary file of :func:`replace_file`."""
-    return re.fullmatch(r"\..+\.\d+(\.\d+)?\.tmp", name) is not None
-
-
 def replaced_by(name: str) -> str:
     """The name of the file that :func:`replace_file` replaces, if ``name`` is its temporary file; else empty."""
-    return re.sub(r"(\.\d+){1,2}\.tmp", "", name[1:]) if is_leftover(name) else ""
+    temporary = re.fullmatch(r"\.(.+?)(\.\d+){1,2}\.tmp", name)
+    return temporary[1] if temporary else ""
 
 
 def remove_leftovers(folder: Path, is_own: Callable[[str], bool]) -> None:

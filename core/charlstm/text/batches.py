@@ -242,13 +242,6 @@ def trained_share(
     return most
 
 
-def trained_spans(
-    corpus: Corpus, val_fraction: float, split: SplitMode, test_fraction: float = 0.0
-) -> tuple[Span, ...]:
-    """The spans of ``corpus`` that a run with these settings is trained on."""
-    return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).parts.train
-
-
 def unknown_in(corpus: Corpus, vocabulary: Vocabulary, spans: Sequence[tuple[int, int]]) -> dict[str, int]:
     """How often each character that ``vocabulary`` does not know occurs in ``spans`` of a text."""
     symbols = corpus.vocabulary.symbols

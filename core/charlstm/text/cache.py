@@ -31,7 +31,8 @@ from charlstm.text.vocabulary import Vocabulary
 FORMAT = 1
 IDS = "ids.bin"
 _PIECE = 4 * 1024 * 1024
-_STALE_SECONDS = 24 * 3600
+_STALE_SECONDS = 3600
+"""After so long without a change, the process that prepared a text was killed."""
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
 _MAX_CORPUS_JSON = 128 * 2**20
@@ -243,7 +244,7 @@ def prune_cache() -> int:
 
     A process that reads a removed text continues: a mapped file can still be read after it was deleted.
     """
-    _remove_stale(now=True)
+    _remove_stale()
     freed = 0
     for fingerprint in entries():
         folder = texts_dir() / fingerprint
@@ -258,13 +259,13 @@ def prune_cache() -> int:
     return freed
 
 
-def _remove_stale(*, now: bool = False) -> None:
-    """Remove the temporary folders of killed processes: those older than a day, or with ``now`` than an hour."""
+def _remove_stale() -> None:
+    """Remove the temporary folders of killed processes."""
     for folder in texts_dir().glob(".making-*"):
         try:
             # while standard input is copied only its file changes
             changed = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-            if time.time() - changed > (3600 if now else _STALE_SECONDS):
+            if time.time() - changed > _STALE_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             continue  # its own process has removed it, or this program did not make it

@@ -37,12 +37,13 @@ class _Counts:
     """How often each code occurs; of sorted codes, the sum of its ``weights``."""
 
     def __init__(self, codes: Ids, weights: Floats | None = None) -> None:
+        self.counts: Floats
         if weights is None:
             self.codes, counts = np.unique(codes, return_counts=True)
+            self.counts = counts.astype(np.float64)
         else:
             self.codes, first = np.unique(codes, return_index=True)
-            counts = np.add.reduceat(weights, first) if len(first) else weights
-        self.counts = counts.astype(np.float64)
+            self.counts = np.add.reduceat(weights, first) if len(first) else weights
 
     def of(self, codes: Ids) -> Floats:
         if not len(self.codes):
