@@ -315,7 +315,6 @@ def take_lock(path: Path, patience: float) -> BaseFileLock | None:
     from filelock import FileLock, Timeout  # 60 ms, which a start of the app does not need
 
     os.stat(path.parent)  # some versions of filelock would create it, even that of a run which was just deleted
-    refuse_special(path)
     # where there are no locks, filelock would take the file itself for one, which a killed process leaves behind
     lock = FileLock(path, timeout=patience, mode=PRIVATE_FILE, thread_local=False, fallback_to_soft=False)
     try:
@@ -327,17 +326,6 @@ def take_lock(path: Path, patience: float) -> BaseFileLock | None:
             return None
         raise
     return lock
-
-
-def refuse_special(path: Path) -> None:
-    """Raise :class:`OSError` when ``path`` exists and is a link, folder, pipe or device, as :meth:`Disk.open` does. For
-    libraries that open a file themselves."""
-    with contextlib.suppress(FileNotFoundError):
-        mode = os.lstat(path).st_mode
-        if stat.S_ISLNK(mode):
-            raise _link_error(path)
-        if (kind := special_kind(mode)) is not None:
-            raise NotAFileError(path, kind)
 
 
 def append_line(path: Path, line: bytes) -> None:
