@@ -116,8 +116,6 @@ _HELD_OUT_BLOCKS = 10
 _TRAIN_BLOCKS = 60
 _MIN_BLOCK, _MAX_COUNTED = 500, 50_000
 """Characters of a block; of longer ones, only the beginning is counted."""
-_COLUMNS = 1024
-"""With more different characters, the rare ones are counted together."""
 _RATIO = 2.0
 """Parts differ when their divergence is larger than that within the training part by this factor."""
 _MIN_DIVERGENCE = 0.001
@@ -129,9 +127,8 @@ def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
     size = split.held_out_chars // _HELD_OUT_BLOCKS
     if size < _MIN_BLOCK or split.train_chars < 4 * split.held_out_chars:
         return None
-    column = _columns(corpus)
-    train = _histograms(corpus, split.train, size, _TRAIN_BLOCKS, column)
-    held_out = _histograms(corpus, split.held_out, size, _HELD_OUT_BLOCKS, column)
+    train = _histograms(corpus, split.train, size, _TRAIN_BLOCKS)
+    held_out = _histograms(corpus, split.held_out, size, _HELD_OUT_BLOCKS)
     if not len(train) or not len(held_out):
         return None
     whole = train.sum(0)
@@ -167,21 +164,14 @@ def _difference_warning(corpus: Corpus, split: TextSplit, differing: float) -> s
     return f"The held-out part differs from the training part, {how}: {advice}"
 
 
-def _columns(corpus: Corpus) -> npt.NDArray[np.int64]:
-    """The histogram column of each character, by frequency; rare ones share the last of :data:`_COLUMNS`."""
-    column = np.empty(len(corpus.vocabulary), np.int64)
-    column[np.argsort(-corpus.counts, kind="stable")] = np.arange(len(column))
-    return np.minimum(column, _COLUMNS - 1)
-
-
-def _histograms(corpus: Corpus, spans: tuple[Span, ...], size: int, most: int, column: npt.NDArray[np.int64]) -> Floats:
-    """Character counts of up to ``most`` blocks of ``size`` characters, spread evenly: (blocks, columns)."""
+def _histograms(corpus: Corpus, spans: tuple[Span, ...], size: int, most: int) -> Floats:
+    """Character counts of up to ``most`` blocks of ``size`` characters, spread evenly: (blocks, V)."""
     starts = [at for start, stop in spans for at in range(start, stop - size + 1, size)]
     if not starts:  # no span is as long as a block
-        return np.zeros((0, int(column.max()) + 1))
+        return np.zeros((0, len(corpus.vocabulary)))
     chosen = [starts[len(starts) * at // min(most, len(starts))] for at in range(min(most, len(starts)))]
     counted = min(size, _MAX_COUNTED)
-    blocks = [np.bincount(column[corpus.ids[at : at + counted]], minlength=column.max() + 1) for at in chosen]
+    blocks = [np.bincount(corpus.ids[at : at + counted], minlength=len(corpus.vocabulary)) for at in chosen]
     return np.array(blocks, np.float64)
 
 
