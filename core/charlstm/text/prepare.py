@@ -8,7 +8,7 @@ characters.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,18 +51,12 @@ class Prepared:
     began_ns: int
 
 
-def prepare(
-    found: Resolved,
-    options: TextOptions,
-    progress: ProgressCallback | None = None,
-    validation: Resolved | None = None,
-) -> Prepared:
-    """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`.
+def prepare(texts: Sequence[Resolved], options: TextOptions, progress: ProgressCallback | None = None) -> Prepared:
+    """Read a text, encode it and store it in the cache. Raises :class:`TextError`.
 
-    A text for ``validation`` follows it in the same ids, so that both have one vocabulary.
+    A second one of ``texts``, for validation, follows it in the same ids, so that both have one vocabulary.
     """
     progress, began_ns, tally = progress or ignore, time.time_ns(), Tally()
-    texts = [found] if validation is None else [found, validation]
     try:
         with cache.temporary_folder() as folder, (folder / "codes").open("w+b") as file:
             spool, start = _Spool(file), 0
@@ -75,7 +69,7 @@ def prepare(
                     if len(tally.boilerplate) > known:
                         what = "has nothing but Project Gutenberg licence text"
                     raise TextError(f"{_shown(text)} {what}: choose another text")
-            validation_chars = 0 if validation is None else spool.chars - start
+            validation_chars = spool.chars - start if len(texts) > 1 else 0
             fingerprint = _encode(spool, options, folder, progress, validation_chars)
             items = tuple(item for text in texts for item in text.items)
             begins = np.concatenate(tally.line_begins)

@@ -101,7 +101,6 @@ def resolve_text(text: str | None) -> Resolved:
 def resolve(source: Source, options: TextOptions) -> Resolved:
     """Find the files or built-in texts of ``source``. Raises :class:`TextError` when one cannot be used."""
     takes = "a path, several paths, a folder or the name of a built-in text"
-    arguments.instance("A text", source, (str, os.PathLike, Sequence), takes, error=TextError)
     given = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     for one in given:
         arguments.instance("A text", one, (str, os.PathLike), takes, error=TextError)
@@ -178,15 +177,8 @@ def _files_in(item: Item, pattern: str) -> list[Item]:
     return [Item(name, item.path, member=(archive, info)) for name, info in zip(shown, chosen, strict=True)]
 
 
-_REMEDIES: dict[SpecialKind, str] = {
-    "folder": "give the files in it, or the folder and a pattern",
-    "pipe": "send its text to standard input and give - as the text",
-    "device": "choose a text file",
-}
-
-
 def _special(kind: SpecialKind, shown: str) -> TextError:
-    return TextError(f"{shown} is a {kind}, not a file: {_REMEDIES[kind]}")
+    return TextError(f"{shown} is a {kind}, not a file: give a file, or - and the text on standard input")
 
 
 def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextError:
