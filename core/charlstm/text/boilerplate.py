@@ -32,31 +32,26 @@ _LICENCE_START = re.compile(
 _HEADER_WORDS = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
 
 
-def without_boilerplate(
-    pieces: Iterable[str], found: list[Boilerplate], start: int = 0, *, strip: bool = True
-) -> Iterator[str]:
+def without_boilerplate(pieces: Iterable[str], found: list[Boilerplate], *, strip: bool = True) -> Iterator[str]:
     """The text of a file, given in ``pieces``, without header and licence, which are added to ``found``.
 
-    Args:
-        start: the position in the whole text at which the file begins.
-        strip: whether they are left out, or only found.
+    With ``strip`` false they are only found, not left out.
     """
     pieces, held = iter(pieces), ""
     while len(held) < REACH and (piece := next(pieces, None)) is not None:
         held += piece
     if header := find_header(held[:REACH]):
-        found.append(Boilerplate("header", start, header, held.count("\n", 0, header)))
+        found.append(Boilerplate("header", header, held.count("\n", 0, header)))
         if not strip:
             yield held[:header]
-            start += header
     held = held[header:]
     for piece in itertools.chain([""], pieces):
         held += piece
-        if (ready := len(held) - REACH) > 0:
-            yield held[:ready]
-            start, held = start + ready, held[ready:]
+        if len(held) > REACH:
+            yield held[:-REACH]
+            held = held[-REACH:]
     if (licence := find_licence(held)) is not None:
-        found.append(Boilerplate("licence", start + licence, len(held) - licence, held.count("\n", licence)))
+        found.append(Boilerplate("licence", len(held) - licence, held.count("\n", licence)))
         if strip:
             held = held[:licence]
     yield held

@@ -174,24 +174,8 @@ def disk_full_error(error: OSError) -> TextError:
     )
 
 
-def find_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
-    """The figures that :func:`store_figures` stored for a prepared text under ``name``, or None."""
-    try:
-        kept = storage.read_json(_figures(fingerprint, name))
-    except (OSError, ValueError):
-        return None
-    return dict(kept) if isinstance(kept, dict) and kept.get("format") == FORMAT else None
-
-
-def store_figures(fingerprint: str, name: str, figures: dict[str, Any]) -> None:
-    """Store ``figures`` (a JSON object) with the prepared text, if that is still in the cache."""
-    path = _figures(fingerprint, name)
-    if path.parent.is_dir():
-        with suppress(OSError):  # with a full disk they are computed again next time
-            storage.replace_bytes(path, json.dumps({"format": FORMAT, **figures}).encode())
-
-
-def _figures(fingerprint: str, name: str) -> Path:
+def figures_path(fingerprint: str, name: str) -> Path:
+    """The file for figures of a prepared text, which are kept with it under this name."""
     return texts_dir() / fingerprint / f"figures-{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
 
 

@@ -111,7 +111,7 @@ def _read(
             stop = start + most
         joined, left_out = Joined(), list[Boilerplate]()
         pieces = item_text(item, options, tally, joined, report)
-        for piece in without_boilerplate(pieces, left_out, start, strip=options.strip_boilerplate):
+        for piece in without_boilerplate(pieces, left_out, strip=options.strip_boilerplate):
             if not piece:
                 continue
             spool.add(joint)

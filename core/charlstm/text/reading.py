@@ -123,13 +123,9 @@ until 0.3 did."""
 
 @dataclass(frozen=True, slots=True)
 class Boilerplate:
-    """A Project Gutenberg ``header`` or ``licence`` (the ``kind``) in a text.
-
-    ``start`` is where it stands in the text, or stood if it was left out.
-    """
+    """A Project Gutenberg ``header`` or ``licence`` (the ``kind``) in a text."""
 
     kind: str
-    start: int
     chars: int
     lines: int = 0
     """Line ends in it."""

@@ -8,6 +8,7 @@ order 0 is add-one over the vocabulary. The distributions sum to 1 also with tho
 from __future__ import annotations
 
 import contextlib
+import json
 import lzma
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlstm import arguments
+from charlstm import arguments, storage
 from charlstm.display import percent
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
@@ -141,20 +142,6 @@ def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
     divergence = _divergence(held_out.sum(0), whole)
     if divergence < _MIN_DIVERGENCE or not (differing or divergence > _RATIO * usual_part):
         return None
-    return _difference_warning(corpus, split, differing)
-
-
-def _difference_warning(corpus: Corpus, split: TextSplit, differing: float) -> str:
-    licence = 0
-    if not corpus.options.strip_boilerplate:
-        for part in corpus.report.boilerplate:
-            end = part.start + part.chars
-            licence += sum(max(0, min(stop, end) - max(start, part.start)) for start, stop in split.held_out)
-    if licence:
-        return (
-            f"{percent(licence / split.held_out_chars)} of the held-out part is a Project Gutenberg licence, "
-            f"{licence:,} characters unlike the text: leave it out, or hold out blocks"
-        )
     how = (
         f"about {percent(differing)} of it is unlike anything there"
         if differing
@@ -306,14 +293,14 @@ class _Figures:
 
 def _cached_figures(corpus: Corpus, split: TextSplit) -> _Figures:
     name = f"bits and share of a sample {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
-    cached = cache.find_figures(corpus.fingerprint, name)
-    with contextlib.suppress(TypeError, ValueError):  # it is damaged
-        if cached is not None:
-            return read(_Figures, cached)
+    path = cache.figures_path(corpus.fingerprint, name)
+    with contextlib.suppress(OSError, TypeError, ValueError):  # it is not there, or damaged
+        return read(_Figures, storage.read_json(path))
     bits, sampled = _bits(corpus, split)
     share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))
     figures = _Figures(bits, sampled, share)
-    cache.store_figures(corpus.fingerprint, name, plain(figures))
+    with contextlib.suppress(OSError):  # the text is no longer in the cache, or the disk is full
+        storage.replace_bytes(path, json.dumps(plain(figures)).encode())
     return figures
 
 
