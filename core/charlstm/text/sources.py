@@ -393,11 +393,8 @@ def _characters(
     item: Item, options: TextOptions, tally: Tally, progress: ProgressCallback, kind: Kind | None
 ) -> Iterator[str]:
     """The characters of ``item``, a document of this ``kind`` if any, with its own lines: see :func:`item_text`."""
-    if item.builtin is not None:
-        yield from _converted(builtin.pieces(item.builtin), options, tally)
-        return
-    if item.text is not None:
-        pieces = (item.text[start : start + BLOCK] for start in range(0, len(item.text), BLOCK))
+    if item.path is None:
+        pieces = builtin.pieces(item.builtin) if item.builtin is not None else [item.text or ""]
         yield from _converted(pieces, options, tally)
         return
     with open_item(item) as opened:
@@ -418,23 +415,16 @@ def _characters(
         encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))
         tally.encodings.add(encoding.name)
         tally.bom |= encoding.mark > 0
-        done = encoding.mark
         tally.bytes += size
         invalid_before, nuls_before = tally.invalid_bytes, tally.cleanable["\0"]
-
-        def counted() -> Iterator[bytes]:
-            nonlocal done
-            for bytes_ in _blocks(opened, encoding.mark, item):
-                done += len(bytes_)
-                yield bytes_
-                report("reading")
-
-        for piece in decoded(counted(), encoding.name, options, tally):
+        for piece in decoded(_blocks(opened, encoding.mark, item), encoding.name, options, tally):
+            done = opened.file.tell()
             _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
             nuls = tally.cleanable["\0"] - nuls_before
             if nuls > done // 2 and not options.clean and options.max_chars is None:
                 raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or not text; choose a text file")
             yield piece
+            report("reading")
 
 
 def _extracted(opened: Opened, kind: Kind, item: Item, options: TextOptions, tally: Tally) -> Iterator[str]:
