@@ -150,8 +150,6 @@ class _Spool:
         self._file = file
         self._segments: list[tuple[np.dtype[Any], int]] = []
         self.counts = np.zeros(_UNICODE, np.int64)
-        self.end = ord(REPLACEMENT) + 1
-        """Above the highest code point that was counted, and the replacement: to search all of them takes 2 ms."""
         self.chars = 0
 
     def add(self, text: str) -> None:
@@ -160,7 +158,6 @@ class _Spool:
         codes = code_points(text)
         counted = np.bincount(codes)
         self.counts[: len(counted)] += counted
-        self.end = max(self.end, len(counted))
         if codes.dtype.itemsize > 2 and codes.max() <= 0xFFFF:
             codes = codes.astype("<u2")
         self._file.write(codes.data)
@@ -188,7 +185,7 @@ def _encode(
     surrogates = int(spool.counts[0xD800:0xE000].sum())
     spool.counts[0xD800:0xE000] = 0
     spool.counts[ord(REPLACEMENT)] += surrogates
-    seen = np.flatnonzero(spool.counts[: spool.end])
+    seen = np.flatnonzero(spool.counts)
     vocabulary = Vocabulary.from_counts(
         {chr(code): int(spool.counts[code]) for code in seen}, fold_rare=options.fold_rare
     )

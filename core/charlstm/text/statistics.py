@@ -319,10 +319,7 @@ def _bits(corpus: Corpus, split: TextSplit) -> tuple[dict[str, float], bool]:
 
 
 def _xz_size(content: bytes) -> int:
-    """The bytes that ``xz`` makes of ``content``, with no more memory than a text of that length needs: clearing the
-    rest of the usual 8 MiB takes longer than to compress a short text."""
-    window = min(max(len(content), 4096), 2**23)
-    return len(lzma.compress(content, filters=[{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": window}]))
+    return len(lzma.compress(content))
 
 
 def _utf8(corpus: Corpus, spans: list[Span], limit: int) -> tuple[bytes, bool]:

@@ -69,9 +69,11 @@ def test_python_source_is_built_in() -> None:
 @pytest.fixture
 def pages(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a built-in text of which less than all is read, as of the source code."""
-    declared = builtin._Text("two pages", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20)
-    monkeypatch.setitem(builtin.TEXTS, "python-pages", declared)
-    return "python-pages"
+    pages = builtin.Builtin(
+        "python-pages", "", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20
+    )
+    monkeypatch.setitem(builtin.TEXTS, pages.name, pages)
+    return pages.name
 
 
 def test_limit_of_a_built_in_text_neither_cuts_nor_leaves_out_a_text_beside_it(pages: str, tmp_path: Path) -> None:
