@@ -376,10 +376,8 @@ def read_json(path: Path, *, most: int = 16_000_000) -> Any:
     than ``most`` bytes.
     """
     with open_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        # no more than there is, as Python allocates what it is asked to read
-        content = b"" if size > most else file.read(size + 1)
-    if max(size, len(content)) > most:
+        content = file.read(most + 1)
+    if len(content) > most:
         raise ValueError(f"{path} is longer than {most:,} bytes")
     try:
         return json.loads(content)

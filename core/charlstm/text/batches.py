@@ -8,7 +8,7 @@ dtype; only the current batch is int64. A text that is read as units is in anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -91,13 +91,6 @@ class Batches:
         fresh = np.ones(self.batch_size, np.bool_)
         fresh[rows] = segments.first_step[active] == step
         return Batch(inputs, targets, fresh)
-
-    def __len__(self) -> int:
-        return self.steps_per_epoch
-
-    def __iter__(self) -> Iterator[Batch]:
-        """The batches of one epoch."""
-        return (self.batch(step) for step in range(self.steps_per_epoch))
 
 
 class _Segments(NamedTuple):

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage
-from charlstm.errors import CharLSTMError, TextError
+from charlstm.errors import CharLSTMError
 from charlstm.paths import cache_dir
 from charlstm.text.vocabulary import Vocabulary
 
@@ -163,15 +163,6 @@ def store_line_begins(fingerprint: str, begins: npt.NDArray[np.int64]) -> str:
 def line_begins_path(ids: Path, name: str) -> Path:
     """The file beside the ``ids`` of a text with what :func:`store_line_begins` stored under ``name``."""
     return ids.with_name(f"lines-{name}.bin")
-
-
-def disk_full_error(error: OSError) -> TextError:
-    """The error to raise when the cache cannot be written."""
-    reason = error.strerror or str(error)
-    return TextError(
-        f"The text cannot be prepared in {cache_dir()} ({reason}): free some space there, or set CHARLSTM_CACHE to "
-        "another folder"
-    )
 
 
 def figures_path(fingerprint: str, name: str) -> Path:

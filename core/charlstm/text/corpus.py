@@ -39,7 +39,7 @@ from charlstm.text.sources import (
     resolve,
     resolve_text,
     size_of,
-    stamps_of,
+    stamp_of,
 )
 from charlstm.text.sources import ReadProgress as ReadProgress
 from charlstm.text.unit_kinds import kind_of_units, prefix
@@ -346,7 +346,8 @@ def open_corpus(
         return _prepared(texts, options, progress)
     names = [[item.builtin or str(item.path) for item in text.items] for text in texts]
     key = cache.source_key(names, options.to_dict(), builtin.version())
-    kept = cache.find_record(key, stamps_of([item for text in texts for item in text.items]))
+    stamps = [stamp_of(item) for text in texts for item in text.items if item.path is not None]
+    kept = cache.find_record(key, stamps)
     with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
         if kept is not None and (corpus := _from_cache(kept, texts)) is not None:
             return corpus

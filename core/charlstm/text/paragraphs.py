@@ -158,11 +158,6 @@ def join_first(codes: Codes) -> tuple[int, Part] | None:
     return None if _width(_lines(part.codes)) is not None else (width, part)
 
 
-def join(codes: Codes, width: int) -> Part:
-    """The same for a later part of a text that is wrapped to ``width``."""
-    return _join(_lines(codes), width)
-
-
 @dataclass(slots=True)
 class Joined:
     """What was joined in a file."""
@@ -195,7 +190,7 @@ def read_paragraphs(pieces: Iterable[str], joined: Joined) -> Iterator[str]:
         if number == 0 and (found := join_first(code_points(text))) is not None:
             width, part = found
         elif width is not None:
-            part = join(code_points(text), width)
+            part = _join(_lines(code_points(text)), width)
         if part is not None:
             joined.add(part, at)
             encoding = "latin-1" if part.codes.itemsize == 1 else "utf-32-le"

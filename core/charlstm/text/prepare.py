@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import TextError
+from charlstm.paths import cache_dir
 from charlstm.storage import FileStamp
 from charlstm.system import sync_file
 from charlstm.text import builtin, cache
@@ -76,7 +77,10 @@ def prepare(texts: Sequence[Resolved], options: TextOptions, progress: ProgressC
             name = cache.store_line_begins(fingerprint, begins) if len(begins) else ""
             return Prepared(fingerprint, _report(items, tally, name), tally.stamps, began_ns)
     except OSError as error:
-        raise cache.disk_full_error(error) from None
+        raise TextError(
+            f"The text cannot be prepared in {cache_dir()} ({error.strerror or error}): free some space there, or set "
+            "CHARLSTM_CACHE to another folder"
+        ) from None
 
 
 def _shown(found: Resolved) -> str:

@@ -303,11 +303,6 @@ def stamp_of(item: Item) -> FileStamp:
         raise _unreadable(item.shown, error, item.path) from None
 
 
-def stamps_of(items: Sequence[Item]) -> list[FileStamp]:
-    """The stamps of the files among ``items``."""
-    return [stamp_of(item) for item in items if item.path is not None]
-
-
 def size_of(item: Item) -> int:
     """The bytes of a file, in an archive those that it expands to; 0 for what is no file. Raises :class:`TextError`."""
     if item.member is not None:
