@@ -231,6 +231,13 @@ def test_strip_boilerplate_applies_to_every_file(tmp_path: Path) -> None:
         open_corpus(written(tmp_path / "c.txt", LICENCE), TextOptions(strip_boilerplate=True))
 
 
+def test_a_file_begins_a_unit_also_where_a_licence_before_it_was_left_out(tmp_path: Path) -> None:
+    for name in "ab":
+        written(tmp_path / f"{name}.txt", f"Once {name}.\n{LICENCE}\n")
+    corpus = open_corpus(tmp_path, TextOptions(strip_boilerplate=True, units="blank-lines"))
+    assert corpus.text() == "Once a.\n\nOnce b.\n"
+
+
 def test_encoded_for_uses_ids_of_other_vocabulary(text: Path) -> None:
     corpus = open_corpus(text)
     model = Vocabulary(list("zolHe"))
