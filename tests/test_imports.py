@@ -39,6 +39,6 @@ def test_no_module_loads_what_it_does_not_need() -> None:
     stages = (("charlstm", *packages), first_screen, (*core, *_modules(charlstm_tui)))
     by_packages, by_first_screen, by_all = _loaded_after(*stages)
     assert not by_packages & {"numpy", "torch", "rich"}
-    assert not by_first_screen & {"numpy", "torch", "pooch", "requests"}
+    assert not by_first_screen & {"numpy", "torch", "requests"}
     assert "textual" in by_all
     assert "torch" not in by_all, "a module of the app, or of the core without the engine, loads torch"

@@ -63,14 +63,12 @@ def stopping_until(go_on: threading.Event) -> Callable[[BaseHTTPRequestHandler],
 
 
 def leading_to(target: str) -> Callable[[BaseHTTPRequestHandler], None]:
-    """A redirect to ``target``, whose own content has no end."""
+    """A redirect to ``target``."""
 
     def lead(request: BaseHTTPRequestHandler) -> None:
         request.send_response(302)
         request.send_header("Location", target)
         request.end_headers()
-        while True:
-            request.wfile.write(NAMES)
 
     return lead
 

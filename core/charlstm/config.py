@@ -5,7 +5,6 @@ What the app itself remembers from one start to the next is kept in its state fo
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -15,7 +14,7 @@ from typing import Any, Literal
 
 from charlstm.errors import SettingsError
 from charlstm.paths import config_path
-from charlstm.setting_fields import number_words, setting, setting_fields
+from charlstm.setting_fields import number_words, setting, setting_fields, unknown_setting
 from charlstm.text.remote import RemoteText, own_texts
 from charlstm.toml_files import TomlFile, read_toml
 from charlstm.training.presets import DEFAULT, PRESETS, Preset, own_presets
@@ -168,8 +167,7 @@ def written(value: Any) -> str:
 def _checked(name: str, value: Any) -> Any:
     entry = setting_fields(Config).get(name)
     if entry is None:
-        near = difflib.get_close_matches(name, ENTRIES, n=1)
-        raise SettingsError(f"There is no entry {name!r}{f': did you mean {near[0]}?' if near else ''}")
+        raise SettingsError(f"There is no entry {name!r}: {unknown_setting(name, ENTRIES)}")
     if not entry.fits(value):
         raise SettingsError(f"{name} is {entry.takes}, not {value!r}")
     return entry.kind(value)

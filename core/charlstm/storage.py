@@ -315,7 +315,6 @@ def take_lock(path: Path, patience: float) -> BaseFileLock | None:
     from filelock import FileLock, Timeout  # 60 ms, which a start of the app does not need
 
     os.stat(path.parent)  # some versions of filelock would create it, even that of a run which was just deleted
-    refuse_special(path)
     # where there are no locks, filelock would take the file itself for one, which a killed process leaves behind
     lock = FileLock(path, timeout=patience, mode=PRIVATE_FILE, thread_local=False, fallback_to_soft=False)
     try:
@@ -327,17 +326,6 @@ def take_lock(path: Path, patience: float) -> BaseFileLock | None:
             return None
         raise
     return lock
-
-
-def refuse_special(path: Path) -> None:
-    """Raise :class:`OSError` when ``path`` exists and is a link, folder, pipe or device, as :meth:`Disk.open` does. For
-    libraries that open a file themselves."""
-    with contextlib.suppress(FileNotFoundError):
-        mode = os.lstat(path).st_mode
-        if stat.S_ISLNK(mode):
-            raise _link_error(path)
-        if (kind := special_kind(mode)) is not None:
-            raise NotAFileError(path, kind)
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -388,10 +376,8 @@ def read_json(path: Path, *, most: int = 16_000_000) -> Any:
     than ``most`` bytes.
     """
     with open_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        # no more than there is, as Python allocates what it is asked to read
-        content = b"" if size > most else file.read(size + 1)
-    if max(size, len(content)) > most:
+        content = file.read(most + 1)
+    if len(content) > most:
         raise ValueError(f"{path} is longer than {most:,} bytes")
     try:
         return json.loads(content)
@@ -425,14 +411,10 @@ class FileStamp(NamedTuple):
         return max(self.mtime_ns, self.ctime_ns) + CLOCK_GRAIN_NS <= now_ns
 
 
-def is_leftover(name: str) -> bool:
-    """Whether ``name`` is that of a temporary file of :func:`replace_file`."""
-    return re.fullmatch(r"\..+\.\d+(\.\d+)?\.tmp", name) is not None
-
-
 def replaced_by(name: str) -> str:
     """The name of the file that :func:`replace_file` replaces, if ``name`` is its temporary file; else empty."""
-    return re.sub(r"(\.\d+){1,2}\.tmp", "", name[1:]) if is_leftover(name) else ""
+    temporary = re.fullmatch(r"\.(.+?)(\.\d+){1,2}\.tmp", name)
+    return temporary[1] if temporary else ""
 
 
 def remove_leftovers(folder: Path, is_own: Callable[[str], bool]) -> None:

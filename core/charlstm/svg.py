@@ -83,30 +83,23 @@ def line_chart(
     number = -1
     for curve, x in zip(drawn, across, strict=True):
         number += not curve.faint
-        style = f'fill="none" stroke="{COLOURS[max(0, number) % len(COLOURS)]}"'
-        style += f' stroke-width="{1 if curve.faint else 2}"' + (' opacity="0.4"' if curve.faint else "")
-        if dashes := DASHES[max(0, number) // len(COLOURS) % len(DASHES)]:
-            style += f' stroke-dasharray="{dashes}"'
         for points in _unbroken(x, curve.y):
+            placed = [(place_x(a), place_y(b)) for a, b in points]
             if curve.dots:
-                fill = COLOURS[max(0, number) % len(COLOURS)]
-                parts += [
-                    f'<circle cx="{place_x(a):.1f}" cy="{place_y(b):.1f}" r="4" fill="{fill}"/>' for a, b in points
-                ]
+                parts += [_dot(*place, number) for place in placed]
                 continue
-            listed = " ".join(f"{place_x(a):.1f},{place_y(b):.1f}" for a, b in points)
-            parts.append(f'<polyline points="{listed}" {style}/>')
+            listed = " ".join(f"{a:.1f},{b:.1f}" for a, b in placed)
+            faint = ' opacity="0.4" stroke-width="1"' if curve.faint else ' stroke-width="2"'
+            parts.append(f'<polyline points="{listed}" fill="none" {_stroke(number)}{faint}/>')
     parts.append(_text((MARGIN + width - RIGHT) / 2, plot + 22, f"{y_name}, by {x_name}", "middle"))
     for number, curve in enumerate(named):
         row, column = divmod(number, 3)
         at_x, at_y = MARGIN + column * (width - MARGIN) / 3, height + 14 + 18 * row
-        dashes = DASHES[number // len(COLOURS) % len(DASHES)]
-        colour = COLOURS[number % len(COLOURS)]
-        line = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"'
         if curve.dots:
-            parts.append(f'<circle cx="{at_x + 12:.0f}" cy="{at_y - 4}" r="4" fill="{colour}"/>')
+            parts.append(_dot(at_x + 12, at_y - 4, number))
         else:
-            parts.append(f'<line x1="{at_x:.0f}" x2="{at_x + 24:.0f}" y1="{at_y - 4}" y2="{at_y - 4}" {line}/>')
+            ends = f'x1="{at_x:.0f}" x2="{at_x + 24:.0f}" y1="{at_y - 4}" y2="{at_y - 4}"'
+            parts.append(f'<line {ends} {_stroke(number)} stroke-width="2"/>')
         parts.append(_text(at_x + 30, at_y, curve.name, "start"))
     whole = height + 20 + 18 * legend_rows
     title = html.escape(f"{y_name} by {x_name}")
@@ -171,6 +164,18 @@ def _unbroken(x: Floats, y: Floats) -> Iterator[list[tuple[float, float]]]:
             points = []
     if points:
         yield points
+
+
+def _stroke(number: int) -> str:
+    """Colour and dashes of the curve with this number, from 0; a faint one before the first has -1."""
+    number = max(0, number)
+    return (
+        f'stroke="{COLOURS[number % len(COLOURS)]}" stroke-dasharray="{DASHES[number // len(COLOURS) % len(DASHES)]}"'
+    )
+
+
+def _dot(x: float, y: float, number: int) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{COLOURS[max(0, number) % len(COLOURS)]}"/>'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +147,10 @@ def lower_priority(niceness: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
     if sys.platform == "linux":
         if os.getsid(0) == os.getpid():  # else the group contains the user's shell and everything in it
-            _set_autogroup(niceness)
+            # sched(7): with autogroups the kernel schedules sessions, so the niceness of a process that is alone in its
+            # session has no effect
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text(str(niceness))
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
 
@@ -245,20 +247,6 @@ def sync_folder(name: str, parent: int | None) -> None:
         sync_file(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _set_autogroup(niceness: int) -> None:
-    # sched(7): with autogroups the kernel schedules sessions, so the niceness of a process that is alone in its session
-    # has no effect. The kernel accepts one such write per 0.1 s from all users together.
-    for _ in range(5):
-        try:
-            Path("/proc/self/autogroup").write_text(str(niceness))
-        except BlockingIOError:
-            time.sleep(0.11)
-        except OSError:
-            return
-        else:
-            return
 
 
 def _read(path: str) -> str:

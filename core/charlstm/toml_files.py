@@ -14,9 +14,6 @@ from charlstm.storage import open_file
 
 MAX_BYTES = 100_000
 """A longer file is refused: every entry with a long comment takes a few thousand bytes."""
-MAX_ENTRIES = 500
-MAX_DEPTH = 20
-"""Tables and lists in one another. Entries have three levels at most."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,6 @@ def read_toml(path: Path, what: str) -> TomlFile:
         entries = tomllib.loads(content)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}; correct it there") from None
-    _check_size(path, entries, what)
     return TomlFile(path, content, entries)
 
 
@@ -78,18 +74,3 @@ def value_words(value: Any) -> str:
     if not isinstance(value, (int, float, str)):
         raise SettingsError("A setting is a number, a word in quotes, true or false")
     return str(value)
-
-
-def _check_size(path: Path, entries: dict[str, Any], what: str) -> None:
-    """Refuse more entries than there can be, and tables that are nested so deeply that they could not be printed."""
-    level: list[Any] = [entries]
-    count = 0
-    for _ in range(MAX_DEPTH):
-        inner = [value for table in level for value in (table.values() if isinstance(table, dict) else table)]
-        count += len(inner)
-        level = [value for value in inner if isinstance(value, (dict, list))]
-        if not level:
-            break
-    if level or count > MAX_ENTRIES:
-        reason = f"tables in more than {MAX_DEPTH} others" if level else f"{count:,} entries"
-        raise SettingsError(f"{path} has {reason}, so it is not a {what}")

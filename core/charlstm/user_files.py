@@ -1,7 +1,7 @@
 """Write results to files that the user names: models, exports and saved sessions.
 
 A regular file is replaced atomically. Of a symbolic link, the file that it points to is replaced and the link stays.
-Folders, pipes, devices and broken links are refused. A replaced file keeps its permissions; a new one gets those that
+Folders, pipes and devices are refused. A replaced file keeps its permissions; a new one gets those that
 the umask leaves, or is private to the user when it is in a run's folder or in the app's own folder.
 
 Files that the program itself names are written with ``charlstm.storage`` alone.
@@ -65,11 +65,7 @@ def destination(path: str | Path, *, overwrite: bool = True) -> Path:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        if os.path.islink(path):
-            raise CharLSTMError(
-                f"{path} is a link to a file that does not exist: remove the link or choose another name"
-            ) from None
-        return path
+        return path.resolve() if path.is_symlink() else path
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a possible file name"
         raise CharLSTMError(f"{path} cannot be written ({reason}): choose another name") from None

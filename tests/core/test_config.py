@@ -167,15 +167,7 @@ def test_init_names_a_parent_that_is_not_a_folder(tmp_path: Path, capsys: pytest
         assert f"The folder {(tmp_path / name).parent} cannot be created" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("[" + ".".join(["a"] * 400) + "]\n", "has tables in more than 20 others"),
-        ("".join(f"a{number} = 1\n" for number in range(600)), "has 600 entries"),
-        ("# long\n" * 20_000, "is longer than 100,000 bytes"),
-    ],
-)
-def test_a_file_of_another_kind_is_refused(path: Path, content: str, says: str) -> None:
-    path.write_text(content)
-    with pytest.raises(SettingsError, match=says):
+def test_a_file_of_another_kind_is_refused(path: Path) -> None:
+    path.write_text("# long\n" * 20_000)
+    with pytest.raises(SettingsError, match="is longer than 100,000 bytes"):
         load_settings(path)

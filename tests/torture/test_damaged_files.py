@@ -417,14 +417,13 @@ def remembered_settings(place: Path) -> Kind:
 def recent_texts(place: Path) -> Kind:
     for name in ("a.txt", "b.txt"):
         (place / name).write_text(TEXT)
-        catalogue.remember_text([str(place / name)], name, 1000)
-    catalogue.remember_text(["python-reference"], "python-reference", 400_000)
+        catalogue.remember_text(str(place / name))
     path = catalogue._path()
 
     def use() -> None:
         for text in catalogue.recent_texts():
-            f"{text.name} {text.chars:,} {text.time:.0f}"
-        catalogue.remember_text([str(place / "a.txt")], "a.txt", 7)
+            f"{text.source} {text.time:.0f}"
+        catalogue.remember_text(str(place / "a.txt"))
 
     return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
 

@@ -382,18 +382,6 @@ async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path
         assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")
 
 
-async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: Path, tmp_path: Path) -> None:
-    path = paths.state_dir() / "recent-texts.json"
-    path.write_text(newer := '{"format": 2, "texts": []}')
-    (tmp_path / "tale.txt").write_text(PROSE)
-    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
-        await app.shows("▸ tale.txt", "by a newer charlstm")
-        await view(app).reload().wait()
-        await app.press("enter", mode="train")
-        assert len(app.app._notifications) == 1
-    assert path.read_text() == newer
-
-
 def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
     assert enough_for(50_000)[1] is False
     words, enough = enough_for(150_000)

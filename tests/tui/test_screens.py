@@ -44,7 +44,9 @@ def home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(work)
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 0)
-    monkeypatch.setattr("charlstm_tui.corpus.sources.builtins", lambda: [Builtin("python-reference", "", 500_000)])
+    monkeypatch.setattr(
+        "charlstm_tui.corpus.sources.builtins", lambda: [Builtin("python-reference", "", lambda: iter(()), 500_000)]
+    )
     monkeypatch.setattr("charlstm.text.statistics._xz_size", lambda content: len(content) // 4)
     monkeypatch.setattr("charlstm_tui.train.baselines._counted", LRUCache(maxsize=32))  # by the usual compressor
     monkeypatch.setattr(Run, "size", lambda run: 123_456)

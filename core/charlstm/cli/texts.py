@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
+from pathlib import Path
 from typing import cast
 
 import click
@@ -47,11 +48,7 @@ def corpora() -> None:
 
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
-    texts = [text for text in find_texts() if text.group != "folder"]
-    rows: list[TextRow] = [
-        {"name": ("data/" if text.group == "data" else "") + text.name, "bytes": text.bytes, "about": ""}
-        for text in texts
-    ]
+    rows: list[TextRow] = [{"name": name, "bytes": size, "about": ""} for name, size in find_texts(Path())]
     fetched = [each for each in configured_catalogue().values() if each.is_here]
     rows += [{"name": each.name, "bytes": each.path.stat().st_size, "about": each.about} for each in fetched]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]

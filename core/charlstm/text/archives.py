@@ -22,10 +22,6 @@ MAX_EXPANDED = 2 * 2**30
 MAX_DOCUMENT = 64 * 2**20
 """Bytes that are read of a document, and bytes of one in an archive: it is held in memory, where its elements take some
 30 times as much."""
-MAX_RATIO, RATIO_FROM = 200, 16 * 2**20
-"""Nothing above ``RATIO_FROM`` bytes may be more than so many times as long as its compressed form: texts are 3 to 10
-times as long."""
-MAX_ENTRIES = 100_000
 ZIP, GZIP, XZ = b"PK\x03\x04", b"\x1f\x8b", b"\xfd7zXZ\x00"
 
 Kind = Literal["epub", "docx", "odt", "html"]
@@ -37,39 +33,36 @@ _HTML = re.compile(
 _HTML_NAME = re.compile(r"\.x?html?(?:\.gz|\.xz)?$", re.IGNORECASE)
 
 
+_DAMAGED = (
+    *(zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
+    *(EOFError, UnicodeDecodeError, NotImplementedError),
+)
+
+
 @contextmanager
 def whole(shown: str) -> Iterator[None]:
     """Raise a :class:`TextError` for what Python's readers of archives raise for a damaged file."""
     try:
         yield
-    except NotImplementedError:
-        raise _unreadable(shown) from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, UnicodeDecodeError):
+    except _DAMAGED:
         raise TextError(f"{shown} is damaged or incomplete: get it again, or choose another text") from None
 
 
-def _unreadable(shown: str) -> TextError:
-    return TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}")
-
-
 class Expanded(io.BufferedIOBase):
-    """A file that is expanded while it is read, up to ``most`` bytes; ``packed`` is its compressed size.
+    """A file that is expanded while it is read, up to ``most`` bytes.
 
     Bytes are counted as they are read, whatever the archive says of them. Reading raises :class:`TextError`.
     """
 
-    def __init__(self, file: BinaryIO, packed: int, most: int, shown: str) -> None:
-        self._file, self._shown = file, shown
-        self._most = min(most, max(RATIO_FROM, MAX_RATIO * packed))
-        ratio = f", more than {MAX_RATIO} times its size" if self._most < most else ", the most that is read"
-        self._too_long = f"{shown} expands to more than {self._most // 2**20:,} MB{ratio}: if you trust it, {_UNPACK}"
+    def __init__(self, file: BinaryIO, most: int, shown: str) -> None:
+        self._file, self._most, self._shown = file, most, shown
 
     def read(self, size: int | None = -1) -> bytes:
         with whole(self._shown):
             left = self._most + 1 - self._file.tell()
             data = self._file.read(left if size is None or size < 0 else min(size, left))
             if self._file.tell() > self._most:
-                raise TextError(self._too_long)
+                raise TextError(f"{self._shown} expands to more than {self._most // 2**20:,} MB: {_UNPACK}")
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -83,20 +76,17 @@ class Expanded(io.BufferedIOBase):
         return True
 
 
-def unpacked(file: BinaryIO, size: int, shown: str) -> BinaryIO:
-    """The text that is compressed in ``file``, a .gz or .xz of ``size`` bytes."""
+def unpacked(file: BinaryIO, shown: str) -> BinaryIO:
+    """The text that is compressed in ``file``, a .gz or .xz."""
     unpack = gzip.open if file.read(len(GZIP)) == GZIP else lzma.open
     file.seek(0)
-    return cast(BinaryIO, Expanded(cast(BinaryIO, unpack(file)), size, MAX_EXPANDED, shown))
+    return cast(BinaryIO, Expanded(cast(BinaryIO, unpack(file)), MAX_EXPANDED, shown))
 
 
 def open_zip(file: BinaryIO, shown: str) -> zipfile.ZipFile:
     """Read the list of files in a zip archive. Raises :class:`TextError`."""
     with whole(shown):
-        archive = zipfile.ZipFile(file)
-    if len(archive.infolist()) > MAX_ENTRIES:
-        raise TextError(f"{shown} has more than {MAX_ENTRIES:,} files inside: {_UNPACK}")
-    return archive
+        return zipfile.ZipFile(file)
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, shown: str) -> BinaryIO:
@@ -104,10 +94,11 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, show
     if info.flag_bits & 1:
         raise TextError(f"{shown} is encrypted: {_UNPACK}")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise _unreadable(shown)  # Python expands the others without any limit
+        # Python expands the others without any limit
+        raise TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}")
     with whole(shown):
         inside = cast(BinaryIO, archive.open(info))
-    return cast(BinaryIO, Expanded(inside, info.compress_size, most, shown))
+    return cast(BinaryIO, Expanded(inside, most, shown))
 
 
 class Archive:
@@ -173,4 +164,4 @@ def in_memory(file: BinaryIO) -> BinaryIO:
     if not isinstance(file, Expanded):
         return file
     file.seek(0)
-    return io.BytesIO(Expanded(cast(BinaryIO, file), MAX_DOCUMENT, MAX_DOCUMENT, file._shown).read())
+    return io.BytesIO(Expanded(cast(BinaryIO, file), MAX_DOCUMENT, file._shown).read())

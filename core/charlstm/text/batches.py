@@ -8,7 +8,7 @@ dtype; only the current batch is int64. A text that is read as units is in anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -91,13 +91,6 @@ class Batches:
         fresh = np.ones(self.batch_size, np.bool_)
         fresh[rows] = segments.first_step[active] == step
         return Batch(inputs, targets, fresh)
-
-    def __len__(self) -> int:
-        return self.steps_per_epoch
-
-    def __iter__(self) -> Iterator[Batch]:
-        """The batches of one epoch."""
-        return (self.batch(step) for step in range(self.steps_per_epoch))
 
 
 class _Segments(NamedTuple):
@@ -240,13 +233,6 @@ def trained_share(
             if common > most[0] * chars:
                 most = (common / chars, text)
     return most
-
-
-def trained_spans(
-    corpus: Corpus, val_fraction: float, split: SplitMode, test_fraction: float = 0.0
-) -> tuple[Span, ...]:
-    """The spans of ``corpus`` that a run with these settings is trained on."""
-    return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).parts.train
 
 
 def unknown_in(corpus: Corpus, vocabulary: Vocabulary, spans: Sequence[tuple[int, int]]) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable, Iterator
 
 from charlstm.text.reading import Boilerplate
 
@@ -30,34 +32,29 @@ _LICENCE_START = re.compile(
 _HEADER_WORDS = re.compile(r"Project\s+Gutenberg", re.IGNORECASE)
 
 
-class Ends:
-    """Collect the first and last :data:`REACH` characters of a file that starts at ``start`` of the whole text."""
+def without_boilerplate(pieces: Iterable[str], found: list[Boilerplate], *, strip: bool = True) -> Iterator[str]:
+    """The text of a file, given in ``pieces``, without header and licence, which are added to ``found``.
 
-    def __init__(self, start: int) -> None:
-        self._start = start
-        self._chars = 0
-        self._head = ""
-        self._tail = ""
-
-    def feed(self, text: str) -> None:
-        if len(self._head) < REACH:
-            self._head += text[: REACH - len(self._head)]
-        self._tail = text[-REACH:] if len(text) >= REACH else (self._tail + text)[-REACH:]
-        self._chars += len(text)
-
-    def boilerplate(self) -> list[Boilerplate]:
-        """The header and licence of the file, with positions in the whole text."""
-        found = []
-        body = find_header(self._head)
-        if body:
-            found.append(Boilerplate("header", self._start, body, self._head.count("\n", 0, body)))
-        tail_start = self._chars - len(self._tail)
-        licence = find_licence(self._tail)
-        if licence is not None and tail_start + licence >= body:
-            start = tail_start + licence
-            lines = self._tail.count("\n", licence)
-            found.append(Boilerplate("licence", self._start + start, self._chars - start, lines))
-        return found
+    With ``strip`` false they are only found, not left out.
+    """
+    pieces, held = iter(pieces), ""
+    while len(held) < REACH and (piece := next(pieces, None)) is not None:
+        held += piece
+    if header := find_header(held[:REACH]):
+        found.append(Boilerplate("header", header, held.count("\n", 0, header)))
+        if not strip:
+            yield held[:header]
+    held = held[header:]
+    for piece in itertools.chain([""], pieces):
+        held += piece
+        if len(held) > REACH:
+            yield held[:-REACH]
+            held = held[-REACH:]
+    if (licence := find_licence(held)) is not None:
+        found.append(Boilerplate("licence", len(held) - licence, held.count("\n", licence)))
+        if strip:
+            held = held[:licence]
+    yield held
 
 
 def find_header(head: str) -> int:

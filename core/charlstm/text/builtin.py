@@ -9,29 +9,31 @@ import os
 import platform
 import sysconfig
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from charlstm.errors import TextError
 
 
-@dataclass(frozen=True, slots=True)
-class Builtin:
-    """A text that Python includes; ``chars`` is its approximate length."""
+class Builtin(NamedTuple):
+    """A text that Python includes."""
 
     name: str
     about: str
-    chars: int
+    pieces: Callable[[], Iterator[str] | None]
+    """Reads it in pieces of whole lines; ``None`` where this installation of Python lacks it."""
+    most_chars: int | None = None
+    """Characters that are read by default, if not all."""
+
+    @property
+    def chars(self) -> int:
+        """Its length, about; 0 where it is lacking."""
+        return self.most_chars or sum(map(len, self.pieces() or ()))
 
 
 def builtins() -> list[Builtin]:
     """The built-in texts that this installation of Python has."""
-    return [
-        Builtin(name, each.about, each.most_chars or sum(map(len, found)))
-        for name, each in TEXTS.items()
-        if (found := each.pieces()) is not None
-    ]
+    return [each for each in TEXTS.values() if each.pieces() is not None]
 
 
 def is_builtin(name: str) -> bool:
@@ -83,16 +85,9 @@ def _lines(text: str) -> str:
     return text.rstrip() + "\n\n\n"
 
 
-class _Text(NamedTuple):
-    about: str
-    pieces: Callable[[], Iterator[str] | None]
-    """Reads it in pieces of whole lines; ``None`` where this installation of Python lacks it."""
-    most_chars: int | None = None
-    """Characters that are read by default, if not all."""
-
-
-TEXTS = {
-    "python-reference": _Text("the Python language reference: technical English", _reference),
-    "python-source": _Text("the Python standard library: source code", _source, most_chars=8_000_000),
-}
+_ALL = (
+    Builtin("python-reference", "the Python language reference: technical English", _reference),
+    Builtin("python-source", "the Python standard library: source code", _source, most_chars=8_000_000),
+)
+TEXTS = {each.name: each for each in _ALL}
 """All built-in texts by name, in the order in which they are shown; this installation of Python may lack some."""

@@ -24,14 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage
-from charlstm.errors import CharLSTMError, TextError
+from charlstm.errors import CharLSTMError
 from charlstm.paths import cache_dir
 from charlstm.text.vocabulary import Vocabulary
 
 FORMAT = 1
 IDS = "ids.bin"
 _PIECE = 4 * 1024 * 1024
-_STALE_SECONDS = 24 * 3600
+_STALE_SECONDS = 3600
+"""After so long without a change, the process that prepared a text was killed."""
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
 _MAX_CORPUS_JSON = 128 * 2**20
@@ -164,33 +165,8 @@ def line_begins_path(ids: Path, name: str) -> Path:
     return ids.with_name(f"lines-{name}.bin")
 
 
-def disk_full_error(error: OSError) -> TextError:
-    """The error to raise when the cache cannot be written."""
-    reason = error.strerror or str(error)
-    return TextError(
-        f"The text cannot be prepared in {cache_dir()} ({reason}): free some space there, or set CHARLSTM_CACHE to "
-        "another folder"
-    )
-
-
-def find_figures(fingerprint: str, name: str) -> dict[str, Any] | None:
-    """The figures that :func:`store_figures` stored for a prepared text under ``name``, or None."""
-    try:
-        kept = storage.read_json(_figures(fingerprint, name))
-    except (OSError, ValueError):
-        return None
-    return dict(kept) if isinstance(kept, dict) and kept.get("format") == FORMAT else None
-
-
-def store_figures(fingerprint: str, name: str, figures: dict[str, Any]) -> None:
-    """Store ``figures`` (a JSON object) with the prepared text, if that is still in the cache."""
-    path = _figures(fingerprint, name)
-    if path.parent.is_dir():
-        with suppress(OSError):  # with a full disk they are computed again next time
-            storage.replace_bytes(path, json.dumps({"format": FORMAT, **figures}).encode())
-
-
-def _figures(fingerprint: str, name: str) -> Path:
+def figures_path(fingerprint: str, name: str) -> Path:
+    """The file for figures of a prepared text, which are kept with it under this name."""
     return texts_dir() / fingerprint / f"figures-{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
 
 
@@ -243,7 +219,7 @@ def prune_cache() -> int:
 
     A process that reads a removed text continues: a mapped file can still be read after it was deleted.
     """
-    _remove_stale(now=True)
+    _remove_stale()
     freed = 0
     for fingerprint in entries():
         folder = texts_dir() / fingerprint
@@ -258,13 +234,13 @@ def prune_cache() -> int:
     return freed
 
 
-def _remove_stale(*, now: bool = False) -> None:
-    """Remove the temporary folders of killed processes: those older than a day, or with ``now`` than an hour."""
+def _remove_stale() -> None:
+    """Remove the temporary folders of killed processes."""
     for folder in texts_dir().glob(".making-*"):
         try:
             # while standard input is copied only its file changes
             changed = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-            if time.time() - changed > (3600 if now else _STALE_SECONDS):
+            if time.time() - changed > _STALE_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             continue  # its own process has removed it, or this program did not make it

@@ -24,14 +24,12 @@ from charlstm.display import plural, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
 from charlstm.text import builtin, cache, encoding
-from charlstm.text.boilerplate import REACH, Ends
+from charlstm.text.boilerplate import without_boilerplate
 from charlstm.text.encoding import EncodingChoice as EncodingChoice
 from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, SplitMode, Tally, TextOptions
 from charlstm.text.sources import (
-    STDIN,
-    Item,
     ProgressCallback,
     Resolved,
     Source,
@@ -41,7 +39,7 @@ from charlstm.text.sources import (
     resolve,
     resolve_text,
     size_of,
-    stamps_of,
+    stamp_of,
 )
 from charlstm.text.sources import ReadProgress as ReadProgress
 from charlstm.text.unit_kinds import kind_of_units, prefix
@@ -163,17 +161,14 @@ class Corpus:
             start + unit_edges(np.asarray(self.ids[start:stop]), self.vocabulary, self.options.units)
             for start, stop in pairwise(ends)
         ]
-        if len(found[0]) < 2:
-            raise TextError(
-                f"{self.name} has no units: no line of it begins with {visible(self.options.units)}; choose lines, "
-                "blank-lines or another beginning, or read it as one text"
-            )
-        if self.validation is not None:
-            if len(found[1]) < 2:
+        names = [self.name, *([self.validation.name] if self.validation is not None else [])]
+        for name, edges in zip(names, found, strict=False):
+            if len(edges) < 2:
                 raise TextError(
-                    f"{self.validation.name} has no units: no line of it begins with {visible(self.options.units)}; "
-                    "choose another text to validate on"
+                    f"{name} has no units: no line of it begins with {visible(self.options.units)}; choose lines, "
+                    "blank-lines or another beginning, or read it as one text"
                 )
+        if self.validation is not None:
             # what stands before its first unit is not trained on, as a part of the unit before it
             found[1][0] = self.text_chars + len(prefix(self.options.units))
         return np.concatenate([found[0][:-1], found[1]])
@@ -340,60 +335,55 @@ def open_corpus(
         options = dataclasses.replace(options, units=units)
     if (source is None) == (text is None):
         raise TextError("open_corpus takes either a source or text=..., and exactly one of them")
-    found = resolve(source, options) if source is not None else resolve_text(text)
+    texts = [resolve(source, options) if source is not None else resolve_text(text)]
     if name:
-        found = dataclasses.replace(found, name=name)
-    held_out = None if validation is None else resolve(validation, options)
-    if held_out is not None and found.is_stdin and held_out.is_stdin:
+        texts[0] = dataclasses.replace(texts[0], name=name)
+    if validation is not None:
+        texts.append(resolve(validation, options))
+    if sum(each.is_stdin for each in texts) > 1:
         raise TextError("Standard input cannot be both the text and the validation text: save one to a file first")
-    if not found.can_be_read_again or (held_out is not None and not held_out.can_be_read_again):
-        return _prepared(found, held_out, options, progress)
-    texts = [found] if held_out is None else [found, held_out]
+    if not all(each.can_be_read_again for each in texts):
+        return _prepared(texts, options, progress)
     names = [[item.builtin or str(item.path) for item in text.items] for text in texts]
     key = cache.source_key(names, options.to_dict(), builtin.version())
-    kept = cache.find_record(key, stamps_of([item for text in texts for item in text.items]))
+    stamps = [stamp_of(item) for text in texts for item in text.items if item.path is not None]
+    kept = cache.find_record(key, stamps)
     with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
-        if kept is not None and (corpus := _from_cache(kept, (found, held_out))) is not None:
+        if kept is not None and (corpus := _from_cache(kept, texts)) is not None:
             return corpus
-    return _prepared(found, held_out, options, progress, key)
+    return _prepared(texts, options, progress, key)
 
 
 def _prepared(
-    found: Resolved,
-    held_out: Resolved | None,
-    options: TextOptions,
-    progress: ProgressCallback | None,
-    key: str | None = None,
+    texts: Sequence[Resolved], options: TextOptions, progress: ProgressCallback | None, key: str | None = None
 ) -> Corpus:
-    prepared = prepare(found, options, progress, held_out)
+    prepared = prepare(texts, options, progress)
     stored = cache.load(prepared.fingerprint, verify=False)  # `prepare` has just written or verified it
     if stored is None:
         raise TextError(
             f"The prepared text disappeared from {cache.texts_dir()}: try again, and check whether the disk is full"
         )
-    corpus = _corpus(stored, options, prepared.report, found, held_out)
+    corpus = _corpus(stored, options, prepared.report, texts)
     if key is not None:
         cache.store_record(key, prepared.stamps, corpus.to_record(), prepared.began_ns)
     return corpus
 
 
-def _corpus(
-    stored: cache.Stored, options: TextOptions, report: ReadReport, found: Resolved, held_out: Resolved | None
-) -> Corpus:
-    skipped, validation = found.skipped, None
-    if held_out is not None:
-        skipped += held_out.skipped
-        validation = ValidationText(held_out.name, held_out.sources, stored.validation_chars)
+def _corpus(stored: cache.Stored, options: TextOptions, report: ReadReport, texts: Sequence[Resolved]) -> Corpus:
+    """The ``stored`` text with the names and sources of ``texts``, the second of which is the one to validate on."""
+    validation = None
+    if len(texts) > 1:
+        validation = ValidationText(texts[1].name, texts[1].sources, stored.validation_chars)
     return Corpus(
-        found.name,
-        found.sources,
+        texts[0].name,
+        texts[0].sources,
         options,
         report,
         stored.vocabulary,
         stored.counts,
         stored.ids,
         stored.fingerprint,
-        skipped,
+        tuple(path for text in texts for path in text.skipped),
         validation,
         stored.path,
     )
@@ -406,7 +396,7 @@ def open_ids(path: Path, record: Mapping[str, Any]) -> Corpus:
     return _of_record(record, cache.open_ids(path, record, 0 if about is None else about["chars"]))
 
 
-def _from_cache(record: Mapping[str, Any], given: tuple[Resolved, Resolved | None] | None = None) -> Corpus | None:
+def _from_cache(record: Mapping[str, Any], given: Sequence[Resolved] = ()) -> Corpus | None:
     stored = cache.load(record["fingerprint"])
     try:
         return None if stored is None else _of_record(record, stored, given)
@@ -414,26 +404,20 @@ def _from_cache(record: Mapping[str, Any], given: tuple[Resolved, Resolved | Non
         return None
 
 
-def _of_record(
-    record: Mapping[str, Any], stored: cache.Stored, given: tuple[Resolved, Resolved | None] | None = None
-) -> Corpus:
+def _of_record(record: Mapping[str, Any], stored: cache.Stored, given: Sequence[Resolved] = ()) -> Corpus:
     """The ``stored`` text with names and sources as they are ``given`` this time, else as they were then."""
     options, report = TextOptions.from_dict(record["options"]), read(ReadReport, record["report"])
     if report.line_begins and not cache.line_begins_path(stored.path, report.line_begins).exists():
         raise FileNotFoundError("the lines of the text are not beside it")
     if bool(stored.validation_chars) != ("validation" in record):
         raise ValueError("the record is that of another text")
-    return _corpus(stored, options, report, *(given or _recorded(record)))
+    return _corpus(stored, options, report, given or _recorded(record))
 
 
-def _recorded(record: Mapping[str, Any]) -> tuple[Resolved, Resolved | None]:
-    """Names and sources of a text and of its validation text."""
-
-    def resolved(about: Mapping[str, Any]) -> Resolved:
-        return Resolved(os.fspath(about["name"]), tuple(map(os.fspath, about["sources"])), ())
-
-    about = record.get("validation")
-    return resolved(record), None if about is None else resolved(about)
+def _recorded(record: Mapping[str, Any]) -> list[Resolved]:
+    """Names and sources of a text and of its validation text, if there is one."""
+    abouts = [record, *([record["validation"]] if "validation" in record else [])]
+    return [Resolved(os.fspath(each["name"]), tuple(map(os.fspath, each["sources"])), ()) for each in abouts]
 
 
 _BAD_RECORD = (TextError, KeyError, TypeError, ValueError, AttributeError)
@@ -448,17 +432,18 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
     try:
         if (corpus := _from_cache(record)) is not None:
             return corpus
-        found, held_out = _recorded(record)
+        texts = _recorded(record)
         options, fingerprint = TextOptions.from_dict(record["options"]), str(record["fingerprint"])
     except _BAD_RECORD as error:
         reason = visible(str(error), keep="")[:200]
         raise TextError(f"The record of the text is invalid ({reason}): open the text again") from None
-    name, sources, validation = found.name, found.sources, None if held_out is None else held_out.sources
-    if STDIN in (*sources, *(validation or ())) or not sources:
+    name, sources = texts[0].name, texts[0].sources
+    if not all(each.can_be_read_again for each in texts):
         origin = "standard input" if sources else "a string"
         raise TextError(
             f"The text {name} came from {origin} and is no longer in the cache: read the same text again, then retry"
         )
+    validation = texts[1].sources if len(texts) > 1 else None
     corpus = open_corpus(sources, options, name=name, validation=validation, progress=progress)
     if corpus.fingerprint != fingerprint:
         which = name if corpus.validation is None else f"{name}, or its validation text {corpus.validation.name},"
@@ -470,12 +455,10 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
 class Preview:
     """The beginning of a text."""
 
-    name: str
     text: str
     bytes: int
     """Size of all its files."""
     encoding: str
-    newlines: str
     complete: bool
     """Whether ``text`` is the whole text."""
     files: int
@@ -487,38 +470,25 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     found = resolve(source, options)
     if found.is_stdin:
         raise TextError("Standard input has no preview: open it")
-    tally, joined, text = Tally(), Joined(), ""
+    tally, text = Tally(), ""
     for item in found.items:
         if len(text) > chars:
             break
         if text and not text.endswith("\n"):
             text += "\n"
-        text += _beginning(item, options, tally, joined, chars + 1 - len(text))
+        pieces = item_text(item, options, tally, Joined())
+        for piece in without_boilerplate(pieces, [], strip=options.strip_boilerplate):
+            text += piece
+            if len(text) > chars:
+                break
     encoding = tally.encodings.pop() if len(tally.encodings) == 1 else "mixed" if tally.encodings else "none"
     return Preview(
-        found.name,
         text[:chars],
         sum(map(size_of, found.items)) or tally.bytes,
         encoding,
-        tally.newline_style(),
         len(text) <= chars,
         len(found.items),
     )
-
-
-def _beginning(item: Item, options: TextOptions, tally: Tally, joined: Joined, chars: int) -> str:
-    """The first ``chars`` characters of ``item`` at least, or all of it, without a header if that is left out."""
-    stripped = options.strip_boilerplate and item.builtin is None
-    most = chars + REACH if stripped else chars
-    text = "".join(item_text(item, options, tally, joined, block=max(4 * most, 4096), most=most))
-    if not stripped:
-        return text
-    ends = Ends(0)
-    ends.feed(text)
-    for part in reversed(ends.boilerplate()):
-        if part.kind == "header" or len(text) < most:
-            text = text[: part.start] + text[part.start + part.chars :]
-    return text
 
 
 _FILES_TRIED = 200

@@ -136,8 +136,10 @@ def _wide_without_mark(head: bytes) -> str | None:
     nuls = head.count(0)
     if not nuls:  # in UTF-16, spaces, digits and newlines have a NUL
         return None
-    if nuls < MIN_NUL_SHARE * len(head) and _is_utf8_text(head.replace(b"\x00", b"")):
-        return None  # a text with a few NULs
+    if nuls < MIN_NUL_SHARE * len(head):
+        text = _decoded(head.replace(b"\x00", b""), "utf-8")
+        if text is not None and sum(map(_is_damage, text)) <= MAX_LEGACY_CONTROL_SHARE * len(text):
+            return None  # a text with a few NULs
     found = []
     for codec in _WIDE:
         text = codecs.getincrementaldecoder(codec)("replace").decode(head)
@@ -148,12 +150,12 @@ def _wide_without_mark(head: bytes) -> str | None:
     return min(found)[1] if found else None
 
 
-def _is_utf8_text(head: bytes) -> bool:
+def _decoded(sample: bytes, name: str) -> str | None:
+    """A sample, whose end may cut a character, in this encoding; None where it is not valid."""
     try:
-        text = codecs.getincrementaldecoder("utf-8")("strict").decode(head)
+        return codecs.getincrementaldecoder(name)("strict").decode(sample)
     except UnicodeDecodeError:
-        return False
-    return sum(map(_is_damage, text)) <= MAX_LEGACY_CONTROL_SHARE * len(text)
+        return None
 
 
 def _is_damage(char: str) -> bool:
@@ -282,8 +284,11 @@ def encoding_choices(file: BinaryIO, guess: str, limit: int) -> list[EncodingCho
     found: dict[str, str] = {}  # encoding by the line as it reads
     for name in (guess, *(name for name in likely[:2] if name in ENCODINGS), *ENCODINGS):
         line = shown.decode(name, "replace")
-        if name == guess or (line not in found and _is_clean(sample, name)):
-            found.setdefault(line, name)
+        if name != guess:
+            text = _decoded(sample, name)
+            if text is None or any(map(_is_damage, set(text))):
+                continue
+        found.setdefault(line, name)
     return [EncodingChoice(name, line) for line, name in found.items()]
 
 
@@ -305,13 +310,3 @@ def _telling_part(sample: bytes) -> bytes:
     start = 0 if first is None or first.start() < _LINE // 2 else line.rfind(b" ", 0, first.start() - 12) + 1
     stop = line.rfind(b" ", start + 1, start + _LINE) if len(line) > start + _LINE else len(line)
     return line[start : stop if stop > start else start + _LINE]
-
-
-def _is_clean(sample: bytes, name: str) -> bool:
-    """Whether ``sample``, of which the end may cut a character, is valid in this encoding, without control characters
-    and private or unassigned ones."""
-    try:
-        text = codecs.getincrementaldecoder(name)("strict").decode(sample)
-    except UnicodeDecodeError:
-        return False
-    return not any(map(_is_damage, set(text)))

@@ -158,57 +158,45 @@ def join_first(codes: Codes) -> tuple[int, Part] | None:
     return None if _width(_lines(part.codes)) is not None else (width, part)
 
 
-def join(codes: Codes, width: int) -> Part:
-    """The same for a later part of a text that is wrapped to ``width``."""
-    return _join(_lines(codes), width)
-
-
 @dataclass(slots=True)
 class Joined:
-    """What was joined in the files that were read for a text."""
+    """What was joined in a file."""
 
-    start: int = 0
-    """The position in the text at which the present file begins."""
-    paragraphs: int = 0
     _begins: list[Numbers] = field(default_factory=list)
+    _second: list[Flags] = field(default_factory=list)
 
-    def add(self, part: Part, at: int, most: int | None) -> None:
-        """Add the part that begins at ``at`` of the file, of which ``most`` characters are read."""
-        kept = len(part.begins) if most is None else int(np.searchsorted(part.begins, most))
-        self._begins.append(part.begins[:kept] + self.start + at)
-        self.paragraphs += int(part.second[:kept].sum())
+    def add(self, part: Part, at: int) -> None:
+        """Add the part that begins at ``at`` of the file."""
+        self._begins.append(part.begins + at)
+        self._second.append(part.second)
 
     def begins(self) -> Numbers:
-        """The positions in the text at which a line begins that was joined to the one before."""
+        """The positions in the file at which a line begins that was joined to the one before."""
         return np.concatenate([np.zeros(0, np.int64), *self._begins])
 
+    def second(self) -> Flags:
+        """Which of these lines are the second of their paragraph, so that there are as many paragraphs."""
+        return np.concatenate([np.zeros(0, np.bool_), *self._second])
 
-def read_paragraphs(pieces: Iterable[str], joined: Joined, most: int | None = None) -> Iterator[str]:
-    """Read the text of one file in paragraphs, at most ``most`` characters, and add what was joined to ``joined``.
+
+def read_paragraphs(pieces: Iterable[str], joined: Joined) -> Iterator[str]:
+    """Read the text of one file in paragraphs, and add what was joined to ``joined``.
 
     The result does not depend on how the text is cut into ``pieces``.
     """
     at, width = 0, None
     for number, text in enumerate(_parts(pieces)):
-        left = None if most is None else most - at
         part = None
         if number == 0 and (found := join_first(code_points(text))) is not None:
             width, part = found
         elif width is not None:
-            part = join(code_points(text), width)
+            part = _join(_lines(code_points(text)), width)
         if part is not None:
-            joined.add(part, at, left)
+            joined.add(part, at)
             encoding = "latin-1" if part.codes.itemsize == 1 else "utf-32-le"
             text = part.codes.tobytes().decode(encoding, "surrogatepass")
-        yield text[:left]
+        yield text
         at += len(text)
-        if most is not None and at >= most:
-            return
-
-
-def is_wrapped(pieces: Iterable[str]) -> bool:
-    """Whether a text is wrapped prose, which :func:`read_paragraphs` joins."""
-    return join_first(code_points(next(_parts(pieces), ""))) is not None
 
 
 def _parts(pieces: Iterable[str]) -> Iterator[str]:

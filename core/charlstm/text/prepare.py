@@ -1,15 +1,15 @@
 """Encode a text in two passes and put it into the cache.
 
 The first pass writes the code points to a temporary file, as uint8, uint16 or uint32 for each block, and counts them.
-Then the vocabulary is known, and the second pass converts code points to ids with a lookup table. The second pass also
-leaves out boilerplate and folds rare characters.
+Then the vocabulary is known, and the second pass converts code points to ids with a lookup table, which also folds rare
+characters.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import TextError
+from charlstm.paths import cache_dir
 from charlstm.storage import FileStamp
 from charlstm.system import sync_file
 from charlstm.text import builtin, cache
-from charlstm.text.boilerplate import Ends
-from charlstm.text.paragraphs import Joined
+from charlstm.text.boilerplate import without_boilerplate
+from charlstm.text.paragraphs import Joined, Numbers
 from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
     Item,
@@ -51,47 +52,35 @@ class Prepared:
     began_ns: int
 
 
-def prepare(
-    found: Resolved,
-    options: TextOptions,
-    progress: ProgressCallback | None = None,
-    validation: Resolved | None = None,
-) -> Prepared:
-    """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`.
+def prepare(texts: Sequence[Resolved], options: TextOptions, progress: ProgressCallback | None = None) -> Prepared:
+    """Read a text, encode it and store it in the cache. Raises :class:`TextError`.
 
-    A text for ``validation`` follows it in the same ids, so that both have one vocabulary.
+    A second one of ``texts``, for validation, follows it in the same ids, so that both have one vocabulary.
     """
-    progress, began_ns = progress or ignore, time.time_ns()
-    texts = [found] if validation is None else [found, validation]
+    progress, began_ns, tally = progress or ignore, time.time_ns(), Tally()
     try:
         with cache.temporary_folder() as folder, (folder / "codes").open("w+b") as file:
-            spool, reading = _Spool(file), _Reading()
-            ends = []
+            spool, start = _Spool(file), 0
             for text in texts:
-                start = spool.chars
+                start, known = spool.chars, len(tally.boilerplate)
                 items = (copy_stdin(folder / "stdin", progress),) if text.is_stdin else text.items
-                _read(items, options, spool, progress, reading)
+                _read(items, options, spool, progress, tally)
                 if spool.chars == start:
-                    what = "has nothing but images or notes" if reading.tally.left_out else "is empty"
+                    what = "has nothing but images or notes" if tally.left_out else "is empty"
+                    if len(tally.boilerplate) > known:
+                        what = "has nothing but Project Gutenberg licence text"
                     raise TextError(f"{_shown(text)} {what}: choose another text")
-                ends.append(spool.chars)
-            if options.strip_boilerplate and reading.boilerplate:
-                spool.leave_out(reading.boilerplate)
-                ends = [end - sum(part.chars for part in reading.boilerplate if part.start < end) for end in ends]
-            for text, start, end in zip(texts, [0, *ends], ends, strict=False):
-                if start == end:
-                    raise TextError(
-                        f"{_shown(text)} has nothing but Project Gutenberg licence text: keep that, or choose "
-                        "another text"
-                    )
-            fingerprint = _encode(spool, options, folder, progress, validation_chars=ends[-1] - ends[0])
+            validation_chars = spool.chars - start if len(texts) > 1 else 0
+            fingerprint = _encode(spool, options, folder, progress, validation_chars)
             items = tuple(item for text in texts for item in text.items)
-            left_out = reading.boilerplate if options.strip_boilerplate else []
-            begins = _line_begins(reading.joined, left_out)
+            begins = np.concatenate(tally.line_begins)
             name = cache.store_line_begins(fingerprint, begins) if len(begins) else ""
-            return Prepared(fingerprint, _report(items, reading, name), reading.stamps, began_ns)
+            return Prepared(fingerprint, _report(items, tally, name), tally.stamps, began_ns)
     except OSError as error:
-        raise cache.disk_full_error(error) from None
+        raise TextError(
+            f"The text cannot be prepared in {cache_dir()} ({error.strerror or error}): free some space there, or set "
+            "CHARLSTM_CACHE to another folder"
+        ) from None
 
 
 def _shown(found: Resolved) -> str:
@@ -100,22 +89,10 @@ def _shown(found: Resolved) -> str:
     return found.items[0].shown if len(found.items) == 1 else f"Every file in {found.name}"
 
 
-@dataclass(slots=True)
-class _Reading:
-    tally: Tally = field(default_factory=Tally)
-    boilerplate: list[Boilerplate] = field(default_factory=list)
-    joined: Joined = field(default_factory=Joined)
-    stamps: list[FileStamp | None] = field(default_factory=list)
-
-
 def _read(
-    items: tuple[Item, ...],
-    options: TextOptions,
-    spool: _Spool,
-    progress: ProgressCallback,
-    reading: _Reading,
+    items: tuple[Item, ...], options: TextOptions, spool: _Spool, progress: ProgressCallback, tally: Tally
 ) -> None:
-    """Add the characters of ``items`` to ``spool``, as many as ``options`` allow, and what is noticed to ``reading``.
+    """Add the characters of ``items`` to ``spool``, as many as ``options`` allow, and what is noticed to ``tally``.
 
     Without a limit, a long built-in text has one of its own.
     """
@@ -126,34 +103,48 @@ def _read(
     for item, size in zip(items, sizes, strict=True):
         if limit is not None and spool.chars >= limit:
             if item.path is not None:
-                reading.stamps.append(None)
+                tally.stamps.append(None)
             continue
 
         def report(one: ReadProgress, before: int = before) -> None:
             progress(ReadProgress(before + one.done, total, one.stage))
 
         joint = apart[len(last) - len(last.rstrip("\n")) :]
-        ends = Ends(spool.chars + len(joint))
-        most = None if item.builtin is None else builtin.TEXTS[item.builtin].most_chars
-        if limit is not None:
-            most = max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
-        opened: list[FileStamp] = []
-        reading.joined.start = spool.chars + len(joint)
-        for piece in item_text(item, options, reading.tally, reading.joined, progress=report, stamps=opened, most=most):
+        start, stop = spool.chars + len(joint), limit
+        if limit is None and item.builtin is not None and (most := builtin.TEXTS[item.builtin].most_chars) is not None:
+            stop = start + most
+        joined, left_out = Joined(), list[Boilerplate]()
+        pieces = item_text(item, options, tally, joined, report)
+        for piece in without_boilerplate(pieces, left_out, strip=options.strip_boilerplate):
             if not piece:
                 continue
-            if joint:
-                spool.add(joint)
-                joint = ""
-            if limit is not None:
-                piece = piece[: limit - spool.chars]
+            spool.add(joint)
+            joint = ""
+            if stop is not None:
+                piece = piece[: max(stop - spool.chars, 0)]
             spool.add(piece)
-            ends.feed(piece)
             last = (last + piece[-2:])[-2:]
-        if item.builtin is None:
-            reading.boilerplate.extend(ends.boilerplate())
-        reading.stamps += opened
+            if stop is not None and spool.chars >= stop:
+                break
+        tally.boilerplate += left_out
+        chars = max(spool.chars - start, 0)
+        begins = _line_begins(joined, left_out if options.strip_boilerplate else [], chars, tally)
+        tally.line_begins.append(start + begins)
         before += size
+
+
+def _line_begins(joined: Joined, left_out: list[Boilerplate], chars: int, tally: Tally) -> Numbers:
+    """Where a line of a file begins in the ``chars`` characters that are kept of it without following a line end any
+    more: lines that were joined to the one before, which are counted in ``tally``, and those of what was ``left_out``.
+    """
+    lines = {part.kind: part.lines for part in left_out}
+    begins = joined.begins() - sum(part.chars for part in left_out if part.kind == "header")
+    second = joined.second()[(begins > 0) & (begins < chars)]
+    paragraphs = int(second.sum())
+    tally.paragraphs += paragraphs
+    tally.joined_lines += len(second) + paragraphs
+    header, licence = np.zeros(lines.get("header", 0), np.int64), np.full(lines.get("licence", 0), chars, np.int64)
+    return np.concatenate([header, begins.clip(0, chars), licence])
 
 
 class _Spool:
@@ -162,17 +153,15 @@ class _Spool:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._segments: list[tuple[np.dtype[Any], int]] = []
-        self._left_out: list[Boilerplate] = []
         self.counts = np.zeros(_UNICODE, np.int64)
-        self.end = ord(REPLACEMENT) + 1
-        """Above the highest code point that was counted, and the replacement: to search all of them takes 2 ms."""
         self.chars = 0
 
     def add(self, text: str) -> None:
         if not text:
             return
         codes = code_points(text)
-        self._count(codes)
+        counted = np.bincount(codes)
+        self.counts[: len(counted)] += counted
         if codes.dtype.itemsize > 2 and codes.max() <= 0xFFFF:
             codes = codes.astype("<u2")
         self._file.write(codes.data)
@@ -182,40 +171,14 @@ class _Spool:
         else:
             self._segments.append((codes.dtype, len(codes)))
 
-    def _count(self, codes: npt.NDArray[Any]) -> None:
-        counted = np.bincount(codes)
-        self.counts[: len(counted)] += counted
-        self.end = max(self.end, len(counted))
-
-    def leave_out(self, parts: list[Boilerplate]) -> None:
-        """Leave out these parts of the text, also in the counts."""
-        self._left_out = sorted(parts, key=lambda part: part.start)
-        self.counts[:] = 0
-        for codes in self.pieces():
-            self._count(codes)
-        self.chars = int(self.counts.sum())
-
     def pieces(self) -> Iterator[npt.NDArray[Any]]:
         """Read all code points, in order, in pieces of about 4 MB."""
         self._file.seek(0)
-        position = 0
         for dtype, count in self._segments:
             while count:
                 size = min(count, _PIECE // dtype.itemsize)
-                codes = np.frombuffer(self._file.read(size * dtype.itemsize), dtype)
-                yield self._without(codes, position)
-                position += size
+                yield np.frombuffer(self._file.read(size * dtype.itemsize), dtype)
                 count -= size
-
-    def _without(self, codes: npt.NDArray[Any], position: int) -> npt.NDArray[Any]:
-        inside = [
-            (max(gap.start - position, 0), min(gap.start + gap.chars - position, len(codes)))
-            for gap in self._left_out
-            if gap.start < position + len(codes) and gap.start + gap.chars > position
-        ]
-        for start, stop in reversed(inside):
-            codes = np.concatenate([codes[:start], codes[stop:]])
-        return codes
 
 
 def _encode(
@@ -226,7 +189,7 @@ def _encode(
     surrogates = int(spool.counts[0xD800:0xE000].sum())
     spool.counts[0xD800:0xE000] = 0
     spool.counts[ord(REPLACEMENT)] += surrogates
-    seen = np.flatnonzero(spool.counts[: spool.end])
+    seen = np.flatnonzero(spool.counts)
     vocabulary = Vocabulary.from_counts(
         {chr(code): int(spool.counts[code]) for code in seen}, fold_rare=options.fold_rare
     )
@@ -254,21 +217,7 @@ def _encode(
     return fingerprint
 
 
-def _line_begins(joined: Joined, left_out: list[Boilerplate]) -> npt.NDArray[np.int64]:
-    """The positions in the text at which a line of a file begins that does not follow a line end any more: lines that
-    were joined to the one before, and those of boilerplate that was ``left_out``."""
-    begins, parts = joined.begins(), sorted(left_out, key=lambda part: part.start)
-    if not parts:
-        return begins
-    start, chars, lines = (np.array(each) for each in zip(*((p.start, p.chars, p.lines) for p in parts), strict=True))
-    before = np.cumsum(chars) - chars  # characters left out before each part
-    last = np.searchsorted(start, begins, "right") - 1  # the last part that begins before
-    gone = np.where(last < 0, 0, before[last] + np.minimum(begins - start[last], chars[last]))
-    return np.sort(np.concatenate([begins - gone, np.repeat(start - before, lines)]))
-
-
-def _report(items: tuple[Item, ...], reading: _Reading, line_begins: str) -> ReadReport:
-    tally, joined = reading.tally, reading.joined
+def _report(items: tuple[Item, ...], tally: Tally, line_begins: str) -> ReadReport:
     return ReadReport(
         encoding=next(iter(tally.encodings)) if len(tally.encodings) == 1 else "mixed",
         bom=tally.bom,
@@ -276,13 +225,13 @@ def _report(items: tuple[Item, ...], reading: _Reading, line_begins: str) -> Rea
         invalid_bytes=tally.invalid_bytes,
         bytes=tally.bytes,
         cleanable=dict(sorted(tally.cleanable.items())),
-        boilerplate=tuple(reading.boilerplate),
+        boilerplate=tuple(tally.boilerplate),
         files=tuple(str(item.path) for item in items[:FILES_NAMED] if item.path is not None),
         file_count=len(items) or 1,
         addresses=tuple(item.address for item in items if item.address),
         version=builtin.version() if any(item.builtin for item in items) else None,
-        joined_lines=len(joined.begins()) + joined.paragraphs,
-        paragraphs=joined.paragraphs,
+        joined_lines=tally.joined_lines,
+        paragraphs=tally.paragraphs,
         left_out=dict(sorted(tally.left_out.items())),
         line_begins=line_begins,
     )

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import codecs
 import io
-import itertools
 import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, Self
@@ -22,6 +21,7 @@ from charlstm import arguments
 from charlstm.display import plural, visible
 from charlstm.errors import TextError
 from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
+from charlstm.storage import FileStamp
 from charlstm.text.encoding import check_encoding
 
 CLEANED = {
@@ -123,13 +123,9 @@ until 0.3 did."""
 
 @dataclass(frozen=True, slots=True)
 class Boilerplate:
-    """A Project Gutenberg ``header`` or ``licence`` (the ``kind``) in a text.
-
-    ``start`` and ``chars`` are positions in the text before anything was left out.
-    """
+    """A Project Gutenberg ``header`` or ``licence`` (the ``kind``) in a text."""
 
     kind: str
-    start: int
     chars: int
     lines: int = 0
     """Line ends in it."""
@@ -191,7 +187,7 @@ FILES_NAMED = 100
 
 @dataclass(slots=True)
 class Tally:
-    """Counts that are collected while files are read."""
+    """What is collected while files are read."""
 
     bytes: int = 0
     invalid_bytes: int = 0
@@ -200,6 +196,13 @@ class Tally:
     bom: bool = False
     cleanable: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    boilerplate: list[Boilerplate] = field(default_factory=list)
+    joined_lines: int = 0
+    paragraphs: int = 0
+    line_begins: list[Any] = field(default_factory=list)
+    """Arrays of the positions at which lines of the files begin that do not follow a line end any more."""
+    stamps: list[FileStamp | None] = field(default_factory=list)
+    """Those of the files, None of one that was not opened."""
 
     def newline_style(self) -> str:
         names = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
@@ -234,18 +237,8 @@ class Characters:
         return _composed(text) if self._options.normalize else text
 
 
-def decoded(
-    blocks: Iterable[bytes],
-    encoding: str,
-    options: TextOptions,
-    tally: Tally,
-    most: int | None = None,
-    check: Callable[[], None] | None = None,
-) -> Iterator[str]:
-    """Decode and convert ``blocks`` of bytes. Invalid bytes become U+FFFD.
-
-    ``most`` and ``check`` are those of :func:`converted`.
-    """
+def decoded(blocks: Iterable[bytes], encoding: str, options: TextOptions, tally: Tally) -> Iterator[str]:
+    """Decode and convert ``blocks`` of bytes. Invalid bytes become U+FFFD."""
     decoder = codecs.getincrementaldecoder(encoding)(_REPLACE)
 
     def pieces() -> Iterator[str]:
@@ -253,31 +246,15 @@ def decoded(
             yield _decode(decoder, block, tally)
         yield _decode(decoder, b"", tally, final=True)
 
-    return converted(pieces(), options, tally, most, check)
+    return converted(pieces(), options, tally)
 
 
-def converted(
-    pieces: Iterable[str],
-    options: TextOptions,
-    tally: Tally,
-    most: int | None = None,
-    check: Callable[[], None] | None = None,
-) -> Iterator[str]:
-    """Convert ``pieces`` of text; gives one for each, and the last characters.
-
-    With ``most`` it ends after so many characters; ``tally`` has all of the piece in which they end. ``check`` is
-    called after each piece.
-    """
-    characters, left = Characters(options, tally), most
-    for piece in itertools.chain(map(characters.feed, pieces), [None]):
-        text = characters.feed("", final=True) if piece is None else piece
-        if check is not None:
-            check()
-        yield text[:left]
-        if left is not None:
-            left -= len(text)
-            if left <= 0:
-                return
+def converted(pieces: Iterable[str], options: TextOptions, tally: Tally) -> Iterator[str]:
+    """Convert ``pieces`` of text; gives one for each, and the last characters."""
+    characters = Characters(options, tally)
+    for piece in pieces:
+        yield characters.feed(piece)
+    yield characters.feed("", final=True)
 
 
 _REPLACE = "charlstm-replace"

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 from charlstm import storage
 from charlstm.errors import SettingsError, TextError
 from charlstm.paths import config_path, data_dir
 from charlstm.text import builtin
 from charlstm.toml_files import TomlFile, read_toml
-
-if TYPE_CHECKING:
-    from requests import Response
 
 MAX_BYTES = 256_000_000
 """The longest text that is fetched, where its length is not known before."""
@@ -165,71 +161,33 @@ def _folder() -> Path:
     return data_dir() / "texts"
 
 
-class _Received(io.BytesIO):
-    """What has come, at most as much as the text has."""
-
-    def __init__(self, text: RemoteText, progress: Progress) -> None:
-        super().__init__()
-        self._text, self._progress = text, progress
-        self._most = MAX_BYTES if text.bytes is None else text.bytes
-        self.answered = False
-        self.announced = text.bytes or 0
-
-    def check_answer(self, response: Response, **_: object) -> None:
-        """Refuse an answer before its content is read: too much of it, or one that leads to another scheme."""
-        if response.is_redirect:
-            response.close()  # requests would read its content to the end, which it may not have
-            target = urljoin(response.url, response.headers["location"])
-            if urlsplit(target).scheme != urlsplit(response.url).scheme:
-                words = f"{self._text.host} leads to {target}, and another kind of address is not followed"
-                raise _not_fetched(self._text, words)
-            return
-        self.answered = True
-        if (length := response.headers.get("content-length", "")).isdecimal() and response.ok:
-            self.announced = int(length)
-            self._check(self.announced)
-
-    def write(self, piece: Any) -> int:
-        self._check(self.tell() + len(piece))
-        written = super().write(piece)
-        self._progress(self.tell(), self.announced)
-        return written
-
-    def _check(self, size: int) -> None:
-        if size > self._most:
-            words = f"{self._text.host} sends more than {self._most:,} bytes, the most that it may have"
-            raise _not_fetched(self._text, words)
-
-
 def _receive(text: RemoteText, progress: Progress) -> bytes:
-    import pooch  # 0.2 s, with requests: only when something is fetched
-    import requests
+    """What is at the address, at most as much as the text has."""
+    import requests  # 0.2 s: only when something is fetched
 
-    received = _Received(text, progress)
-    # `identity`: the content as it is, so that the bytes that have come can be compared with those announced
-    download = pooch.HTTPDownloader(
-        chunk_size=_PIECE,
-        timeout=TIMEOUT,
-        headers={"Accept-Encoding": "identity"},
-        hooks={"response": received.check_answer},
-    )
-    host = text.host
+    host, most, content = text.host, text.bytes or MAX_BYTES, bytearray()
+    # the content as it is, so that the bytes that have come can be compared with those announced
+    headers = {"Accept-Encoding": "identity"}
     try:
-        download(text.address, received, None)
-        if received.tell() < received.announced:
-            raise ConnectionError("cut")
-    except requests.HTTPError as error:
-        status = "" if error.response is None else f"{error.response.status_code} {error.response.reason}"
-        raise _not_fetched(text, f"{host} answered {status}; check the address {text.address}") from None
+        with requests.get(text.address, headers=headers, timeout=TIMEOUT, stream=True) as response:
+            if not response.ok:
+                status = f"{response.status_code} {response.reason}"
+                raise _not_fetched(text, f"{host} answered {status}; check the address {text.address}")
+            total = int(response.headers.get("content-length", text.bytes or 0))
+            for piece in response.iter_content(_PIECE):
+                content += piece
+                if max(total, len(content)) > most:
+                    raise _not_fetched(text, f"{host} sends more than {most:,} bytes, the most that it may have")
+                progress(len(content), total)
     except requests.Timeout:
         raise _not_fetched(text, f"{host} did not answer for {TIMEOUT:g} seconds; try again later") from None
     except requests.exceptions.SSLError:
         raise _not_fetched(text, f"{host} has no valid certificate; do not use it on this connection") from None
     except (OSError, ValueError):
-        if received.answered:
+        if content:
             raise _not_fetched(text, f"the connection to {host} was cut or disturbed; try again") from None
         raise _not_fetched(text, f"{host} cannot be reached; check the connection to the internet") from None
-    return received.getvalue()
+    return bytes(content)
 
 
 def _not_fetched(text: RemoteText, reason: str) -> TextError:

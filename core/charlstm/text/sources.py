@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from charlstm.text.paragraphs import Joined
 
 STDIN = "-"
-BLOCK = 4 * 1024 * 1024
+BLOCK = 1024 * 1024
 """Bytes that are read and decoded at a time."""
 MAX_NAMES = 300_000
 """A folder with more files and folders than this is refused."""
@@ -50,6 +50,10 @@ class ReadProgress(NamedTuple):
 
 
 ProgressCallback = Callable[[ReadProgress], None]
+
+
+def ignore(progress: ReadProgress) -> None:
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,6 @@ def resolve_text(text: str | None) -> Resolved:
 def resolve(source: Source, options: TextOptions) -> Resolved:
     """Find the files or built-in texts of ``source``. Raises :class:`TextError` when one cannot be used."""
     takes = "a path, several paths, a folder or the name of a built-in text"
-    arguments.instance("A text", source, (str, os.PathLike, Sequence), takes, error=TextError)
     given = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     for one in given:
         arguments.instance("A text", one, (str, os.PathLike), takes, error=TextError)
@@ -174,15 +177,8 @@ def _files_in(item: Item, pattern: str) -> list[Item]:
     return [Item(name, item.path, member=(archive, info)) for name, info in zip(shown, chosen, strict=True)]
 
 
-_REMEDIES: dict[SpecialKind, str] = {
-    "folder": "give the files in it, or the folder and a pattern",
-    "pipe": "send its text to standard input and give - as the text",
-    "device": "choose a text file",
-}
-
-
 def _special(kind: SpecialKind, shown: str) -> TextError:
-    return TextError(f"{shown} is a {kind}, not a file: {_REMEDIES[kind]}")
+    return TextError(f"{shown} is a {kind}, not a file: give a file, or - and the text on standard input")
 
 
 def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextError:
@@ -307,11 +303,6 @@ def stamp_of(item: Item) -> FileStamp:
         raise _unreadable(item.shown, error, item.path) from None
 
 
-def stamps_of(items: Sequence[Item]) -> list[FileStamp]:
-    """The stamps of the files among ``items``."""
-    return [stamp_of(item) for item in items if item.path is not None]
-
-
 def size_of(item: Item) -> int:
     """The bytes of a file, in an archive those that it expands to; 0 for what is no file. Raises :class:`TextError`."""
     if item.member is not None:
@@ -344,7 +335,7 @@ def open_item(item: Item) -> Iterator[Opened]:
         if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0")):
             from charlstm.text.archives import MAX_EXPANDED, unpacked
 
-            file, most = unpacked(file, size, item.shown), MAX_EXPANDED
+            file, most = unpacked(file, item.shown), MAX_EXPANDED
         yield Opened(file, outer, stamp, size, most)
 
 
@@ -361,12 +352,12 @@ def document_kind(item: Item, options: TextOptions) -> Kind | None:
         return kind_of(opened.file, item.shown, html=options.lines == "auto")
 
 
-def _blocks(opened: Opened, start: int, item: Item, size: int) -> Iterator[bytes]:
+def _blocks(opened: Opened, start: int, item: Item) -> Iterator[bytes]:
     """Read from ``start`` to the size that the file had when it was opened. Raises :class:`TextError` if it changes."""
     opened.file.seek(start)
     left, stamp = opened.most - start, opened.stamp
     while left > 0:
-        block = opened.file.read(min(size, left))
+        block = opened.file.read(min(BLOCK, left))
         if not block:
             break
         left -= len(block)
@@ -377,93 +368,58 @@ def _blocks(opened: Opened, start: int, item: Item, size: int) -> Iterator[bytes
 
 
 def item_text(
-    item: Item,
-    options: TextOptions,
-    tally: Tally,
-    joined: Joined,
-    *,
-    progress: ProgressCallback | None = None,
-    stamps: list[FileStamp] | None = None,
-    block: int | None = None,
-    most: int | None = None,
+    item: Item, options: TextOptions, tally: Tally, joined: Joined, progress: ProgressCallback = ignore
 ) -> Iterator[str]:
-    """Read the characters of ``item``, at most ``most``, ``block`` bytes at a time.
+    """Read the characters of ``item``, as long as somebody asks for more.
 
-    Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
-    ``progress`` counts the bytes of this item. Raises :class:`TextError`.
+    Findings are added to ``tally``, and the lines that were joined to ``joined``; ``progress`` counts the bytes of this
+    item. Raises :class:`TextError`.
     """
     kind = document_kind(item, options)
-    if kind is not None or options.lines == "keep":
-        yield from _characters(item, options, tally, progress, stamps, block, most, kind)
-        return
-    from charlstm.text.paragraphs import DECIDED_BY, is_wrapped, read_paragraphs  # numpy: not before the first paint
+    pieces = _characters(item, options, tally, progress, kind)
+    if kind is None and options.lines == "auto":
+        from charlstm.text.paragraphs import read_paragraphs  # numpy: not before the first paint
 
-    needed, prose = most, True
-    if most is not None:
-        # What decides is read also where fewer characters are wanted. What is joined becomes shorter, by far less than
-        # half.
-        more = replace(options, max_chars=2 * most + DECIDED_BY)
-        prose = is_wrapped(_characters(item, more, Tally(), None, None, block, DECIDED_BY))
-        needed, options = (more.max_chars, more) if prose else (most, options)
-    pieces = _characters(item, options, tally, progress, stamps, block, needed)
-    yield from read_paragraphs(pieces, joined, most) if prose else pieces
+        return read_paragraphs(pieces, joined)
+    return pieces
 
 
 def _characters(
-    item: Item,
-    options: TextOptions,
-    tally: Tally,
-    progress: ProgressCallback | None,
-    stamps: list[FileStamp] | None,
-    block: int | None,
-    most: int | None,
-    kind: Kind | None = None,
+    item: Item, options: TextOptions, tally: Tally, progress: ProgressCallback, kind: Kind | None
 ) -> Iterator[str]:
     """The characters of ``item``, a document of this ``kind`` if any, with its own lines: see :func:`item_text`."""
-    if item.builtin is not None:
-        yield from _converted(builtin.pieces(item.builtin), options, tally, most)
-        return
-    if item.text is not None:
-        pieces = (item.text[start : start + BLOCK] for start in range(0, len(item.text), BLOCK))
-        yield from _converted(pieces, options, tally, most)
+    if item.path is None:
+        pieces = builtin.pieces(item.builtin) if item.builtin is not None else [item.text or ""]
+        yield from _converted(pieces, options, tally)
         return
     with open_item(item) as opened:
-        if stamps is not None:
-            stamps.append(opened.stamp)
+        tally.stamps.append(opened.stamp)
         size = opened.size
 
         def report(stage: str) -> None:
-            (progress or ignore)(ReadProgress(min(opened.outer.tell(), size), size, stage))
+            progress(ReadProgress(min(opened.outer.tell(), size), size, stage))
 
         if kind is not None:
-            for piece in converted(_extracted(opened, kind, item, options, tally), options, tally, most):
+            for piece in converted(_extracted(opened, kind, item, options, tally), options, tally):
                 yield piece
                 report("reading")
             return
         if not size:
             return
-        limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + 4)
+        limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + BLOCK)
         encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))
         tally.encodings.add(encoding.name)
         tally.bom |= encoding.mark > 0
-        done = encoding.mark
         tally.bytes += size
         invalid_before, nuls_before = tally.invalid_bytes, tally.cleanable["\0"]
-
-        def counted() -> Iterator[bytes]:
-            nonlocal done
-            for bytes_ in _blocks(opened, encoding.mark, item, block or BLOCK):
-                done += len(bytes_)
-                yield bytes_
-                report("reading")
-
-        def check() -> None:
+        for piece in decoded(_blocks(opened, encoding.mark, item), encoding.name, options, tally):
+            done = opened.file.tell()
             _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
             nuls = tally.cleanable["\0"] - nuls_before
             if nuls > done // 2 and not options.clean and options.max_chars is None:
                 raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or not text; choose a text file")
-
-        yield from decoded(counted(), encoding.name, options, tally, most, check)
+            yield piece
+            report("reading")
 
 
 def _extracted(opened: Opened, kind: Kind, item: Item, options: TextOptions, tally: Tally) -> Iterator[str]:
@@ -491,11 +447,7 @@ def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:
         )
 
 
-def ignore(progress: ReadProgress) -> None:
-    """A progress callback that does nothing."""
-
-
-def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally, most: int | None) -> Iterator[str]:
+def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally) -> Iterator[str]:
     """Convert text that needs no decoding; its bytes are counted as UTF-8."""
     tally.encodings.add("utf-8")
 
@@ -504,7 +456,7 @@ def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally, most: 
             tally.bytes += len(piece.encode("utf-8", "surrogatepass"))
             yield piece
 
-    yield from converted(counted(), options, tally, most)
+    yield from converted(counted(), options, tally)
 
 
 def copy_stdin(to: Path, progress: ProgressCallback) -> Item:

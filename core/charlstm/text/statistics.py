@@ -8,6 +8,7 @@ order 0 is add-one over the vocabulary. The distributions sum to 1 also with tho
 from __future__ import annotations
 
 import contextlib
+import json
 import lzma
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlstm import arguments
+from charlstm import arguments, storage
 from charlstm.display import percent
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
@@ -31,29 +32,21 @@ Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MAX_ORDER = 2
-_DENSE = 1 << 20
-"""Up to this many codes their counts are a plain array."""
 
 
 class _Counts:
-    """How often each code (0 ≤ code < ``size``) occurs: a plain array when small, else sorted codes."""
+    """How often each code occurs; of sorted codes, the sum of its ``weights``."""
 
-    def __init__(self, codes: Ids, size: int, weights: Ids | None = None) -> None:
-        self._table: Floats | None = None
-        if size <= _DENSE:
-            self._table = np.bincount(codes, weights, minlength=size).astype(np.float64)
-            self.codes: Ids = np.flatnonzero(self._table)
-            self.counts = self._table[self.codes]
-        elif weights is None:
+    def __init__(self, codes: Ids, weights: Floats | None = None) -> None:
+        self.counts: Floats
+        if weights is None:
             self.codes, counts = np.unique(codes, return_counts=True)
             self.counts = counts.astype(np.float64)
-        else:  # codes are sorted
+        else:
             self.codes, first = np.unique(codes, return_index=True)
-            self.counts = np.add.reduceat(weights, first).astype(np.float64) if len(first) else np.zeros(0)
+            self.counts = np.add.reduceat(weights, first) if len(first) else weights
 
     def of(self, codes: Ids) -> Floats:
-        if self._table is not None:
-            return self._table[codes]
         if not len(self.codes):
             return np.zeros(codes.shape)
         at = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
@@ -75,11 +68,11 @@ class NGrams:
         self._distinct: list[_Counts] = []  # of distinct characters after each context
         for order in (1, 2):
             codes = np.concatenate([np.zeros(0, np.int64), *(_codes(piece, order + 1, vocab_size) for piece in pieces)])
-            counts = _Counts(codes, vocab_size ** (order + 1))
+            counts = _Counts(codes)
             contexts = counts.codes // vocab_size
             self._successors.append(counts)
-            self._seen.append(_Counts(contexts, vocab_size**order, counts.counts.astype(np.int64)))
-            self._distinct.append(_Counts(contexts, vocab_size**order))
+            self._seen.append(_Counts(contexts, counts.counts))
+            self._distinct.append(_Counts(contexts))
 
     def probabilities(self, order: int, contexts: Ids, chars: Ids) -> Floats:
         """p(char | context) for arrays of one shape; a context is the code of the ``order`` preceding characters."""
@@ -124,8 +117,6 @@ _HELD_OUT_BLOCKS = 10
 _TRAIN_BLOCKS = 60
 _MIN_BLOCK, _MAX_COUNTED = 500, 50_000
 """Characters of a block; of longer ones, only the beginning is counted."""
-_COLUMNS = 1024
-"""With more different characters, the rare ones are counted together."""
 _RATIO = 2.0
 """Parts differ when their divergence is larger than that within the training part by this factor."""
 _MIN_DIVERGENCE = 0.001
@@ -137,9 +128,8 @@ def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
     size = split.held_out_chars // _HELD_OUT_BLOCKS
     if size < _MIN_BLOCK or split.train_chars < 4 * split.held_out_chars:
         return None
-    column = _columns(corpus)
-    train = _histograms(corpus, split.train, size, _TRAIN_BLOCKS, column)
-    held_out = _histograms(corpus, split.held_out, size, _HELD_OUT_BLOCKS, column)
+    train = _histograms(corpus, split.train, size, _TRAIN_BLOCKS)
+    held_out = _histograms(corpus, split.held_out, size, _HELD_OUT_BLOCKS)
     if not len(train) or not len(held_out):
         return None
     whole = train.sum(0)
@@ -152,20 +142,6 @@ def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
     divergence = _divergence(held_out.sum(0), whole)
     if divergence < _MIN_DIVERGENCE or not (differing or divergence > _RATIO * usual_part):
         return None
-    return _difference_warning(corpus, split, differing)
-
-
-def _difference_warning(corpus: Corpus, split: TextSplit, differing: float) -> str:
-    licence = 0
-    if not corpus.options.strip_boilerplate:
-        for part in corpus.report.boilerplate:
-            end = part.start + part.chars
-            licence += sum(max(0, min(stop, end) - max(start, part.start)) for start, stop in split.held_out)
-    if licence:
-        return (
-            f"{percent(licence / split.held_out_chars)} of the held-out part is a Project Gutenberg licence, "
-            f"{licence:,} characters unlike the text: leave it out, or hold out blocks"
-        )
     how = (
         f"about {percent(differing)} of it is unlike anything there"
         if differing
@@ -175,21 +151,14 @@ def _difference_warning(corpus: Corpus, split: TextSplit, differing: float) -> s
     return f"The held-out part differs from the training part, {how}: {advice}"
 
 
-def _columns(corpus: Corpus) -> npt.NDArray[np.int64]:
-    """The histogram column of each character, by frequency; rare ones share the last of :data:`_COLUMNS`."""
-    column = np.empty(len(corpus.vocabulary), np.int64)
-    column[np.argsort(-corpus.counts, kind="stable")] = np.arange(len(column))
-    return np.minimum(column, _COLUMNS - 1)
-
-
-def _histograms(corpus: Corpus, spans: tuple[Span, ...], size: int, most: int, column: npt.NDArray[np.int64]) -> Floats:
-    """Character counts of up to ``most`` blocks of ``size`` characters, spread evenly: (blocks, columns)."""
+def _histograms(corpus: Corpus, spans: tuple[Span, ...], size: int, most: int) -> Floats:
+    """Character counts of up to ``most`` blocks of ``size`` characters, spread evenly: (blocks, V)."""
     starts = [at for start, stop in spans for at in range(start, stop - size + 1, size)]
     if not starts:  # no span is as long as a block
-        return np.zeros((0, int(column.max()) + 1))
+        return np.zeros((0, len(corpus.vocabulary)))
     chosen = [starts[len(starts) * at // min(most, len(starts))] for at in range(min(most, len(starts)))]
     counted = min(size, _MAX_COUNTED)
-    blocks = [np.bincount(column[corpus.ids[at : at + counted]], minlength=column.max() + 1) for at in chosen]
+    blocks = [np.bincount(corpus.ids[at : at + counted], minlength=len(corpus.vocabulary)) for at in chosen]
     return np.array(blocks, np.float64)
 
 
@@ -324,14 +293,14 @@ class _Figures:
 
 def _cached_figures(corpus: Corpus, split: TextSplit) -> _Figures:
     name = f"bits and share of a sample {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
-    cached = cache.find_figures(corpus.fingerprint, name)
-    with contextlib.suppress(TypeError, ValueError):  # it is damaged
-        if cached is not None:
-            return read(_Figures, cached)
+    path = cache.figures_path(corpus.fingerprint, name)
+    with contextlib.suppress(OSError, TypeError, ValueError):  # it is not there, or damaged
+        return read(_Figures, storage.read_json(path))
     bits, sampled = _bits(corpus, split)
     share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))
     figures = _Figures(bits, sampled, share)
-    cache.store_figures(corpus.fingerprint, name, plain(figures))
+    with contextlib.suppress(OSError):  # the text is no longer in the cache, or the disk is full
+        storage.replace_bytes(path, json.dumps(plain(figures)).encode())
     return figures
 
 
@@ -350,10 +319,7 @@ def _bits(corpus: Corpus, split: TextSplit) -> tuple[dict[str, float], bool]:
 
 
 def _xz_size(content: bytes) -> int:
-    """The bytes that ``xz`` makes of ``content``, with no more memory than a text of that length needs: clearing the
-    rest of the usual 8 MiB takes longer than to compress a short text."""
-    window = min(max(len(content), 4096), 2**23)
-    return len(lzma.compress(content, filters=[{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": window}]))
+    return len(lzma.compress(content))
 
 
 def _utf8(corpus: Corpus, spans: list[Span], limit: int) -> tuple[bytes, bool]:

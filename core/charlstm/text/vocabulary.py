@@ -58,11 +58,6 @@ class Vocabulary:
             raise TextError(f"The replacement symbol {replacement!r} is not in the vocabulary")
 
     @classmethod
-    def from_text(cls, text: str) -> Self:
-        """The distinct characters of ``text`` in code point order."""
-        return cls(sorted(set(text)))
-
-    @classmethod
     def from_counts(cls, counts: Mapping[str, int], *, fold_rare: int = 0) -> Self:
         """The characters with a count above 0, sorted; those with fewer than ``fold_rare`` are replaced by U+FFFD."""
         arguments.number("fold_rare", fold_rare, 0, error=TextError)

@@ -70,7 +70,7 @@ def test_resume_after_a_stop_is_exact(
 def test_resume_of_a_run_on_units_is_exact_in_a_later_epoch(settings: Settings) -> None:
     corpus = replace(make_corpus(words(150).replace(" ", "\n")), options=TextOptions(units="lines"))
     text = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split)
-    plan = make_plan(steps_per_epoch=len(text.batches(4, 16, settings.seed)))
+    plan = make_plan(steps_per_epoch=text.batches(4, 16, settings.seed).steps_per_epoch)
     assert plan.steps_per_epoch < 25
     whole, first = trained(corpus, settings, plan), trained(corpus, settings, plan, {28: [("stop", None)]})
     assert_continues(first, trained(corpus, settings, state=first.store.states[-1]), whole)

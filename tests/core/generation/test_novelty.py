@@ -18,7 +18,7 @@ from random_examples import examples
 
 def corpus_of(text, dtype=None):
     """The attributes of a corpus that the index uses, without a cache on disk."""
-    vocabulary = Vocabulary.from_text(text)
+    vocabulary = Vocabulary(sorted(set(text)))
     ids = vocabulary.encode(text)[0].astype(dtype or vocabulary.dtype)
     return SimpleNamespace(
         ids=ids,

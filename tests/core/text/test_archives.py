@@ -84,16 +84,14 @@ def test_a_large_compressed_text_is_read_in_blocks(tmp_path: Path) -> None:
     assert corpus.text(-10) == chars[-10:]
 
 
-BOMB = b"a" * (30 * 2**20)
-
-
-def test_what_expands_to_much_more_than_it_is_long_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bomb.gz").write_bytes(gzip.compress(BOMB))
-    (tmp_path / "bomb.xz").write_bytes(lzma.compress(BOMB))
-    write_zip(tmp_path / "bomb.zip", {"a.txt": BOMB})
-    write_zip(tmp_path / "bomb.docx", {"word/document.xml": BOMB})
-    for name in ("bomb.gz", "bomb.xz", "bomb.zip", "bomb.docx"):
-        with pytest.raises(TextError, match=f"{name}.* expands to more than 16 MB, more than 200 times its size"):
+def test_what_expands_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_EXPANDED", 2**20)
+    bomb = b"a" * (2 * 2**20)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bomb))
+    (tmp_path / "bomb.xz").write_bytes(lzma.compress(bomb))
+    write_zip(tmp_path / "bomb.zip", {"a.txt": bomb})
+    for name in ("bomb.gz", "bomb.xz", "bomb.zip"):
+        with pytest.raises(TextError, match=f"{name}.* expands to more than 1 MB"):
             open_corpus(tmp_path / name)
 
 
@@ -110,12 +108,6 @@ def test_all_of_an_archive_and_of_a_document_is_limited(
         write_zip(path, {"a.txt": TEXT * 10, "b.txt": TEXT * 10})
     with pytest.raises(TextError, match="large expands to more than"):
         open_corpus(path)
-
-
-def test_too_many_files_in_an_archive_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_ENTRIES", 10)
-    with pytest.raises(TextError, match=r"a.zip has more than 10 files inside"):
-        open_corpus(write_zip(tmp_path / "a.zip", {f"{number}.txt": "text" for number in range(11)}))
 
 
 def test_archives_inside_archives_inside_archives_are_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from charlstm.text.boilerplate import REACH, Ends, find_header, find_licence
+from charlstm.text.boilerplate import REACH, find_header, find_licence, without_boilerplate
 from charlstm.text.reading import Boilerplate
 
 BODY = "Chapter 1\n\nHappy families are all alike.\n" * 50
@@ -60,25 +60,27 @@ def test_text_without_boilerplate_is_kept(text: str) -> None:
 @pytest.mark.parametrize(("header", "licence"), [(HEADERS[0], LICENCES[0]), (HEADERS[-1], LICENCES[3])])
 def test_all_of_several_books_in_one_file_is_kept(times: tuple[int, ...], header: str, licence: str) -> None:
     text = "".join(TITLE + header + BODY * count + licence for count in times)
-    ends = Ends(0)
-    ends.feed(text)
-    first, last = ends.boilerplate()
+    found = list[Boilerplate]()
+    kept = "".join(without_boilerplate([text], found))
+    first, last = found
     assert text[: first.chars] == TITLE + header
-    assert text[last.start :] == licence
-    kept = text[first.chars : last.start]
+    assert text[-last.chars :] == licence
+    assert text == TITLE + header + kept + licence
     assert kept.count(BODY) == sum(times)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10**9])
-def test_ends_do_not_depend_on_size_of_pieces(size: int) -> None:
+@pytest.mark.parametrize("strip", [True, False])
+def test_what_is_left_out_does_not_depend_on_size_of_pieces(size: int, strip: bool) -> None:
     long = BODY * (3 * REACH // len(BODY))
     text = TITLE + HEADERS[0] + long + "\n" + LICENCES[0]
     if size < 7:
         text = TITLE + HEADERS[0] + BODY + "\n" + LICENCES[0]
-    ends = Ends(100)
-    for at in range(0, len(text), size):
-        ends.feed(text[at : at + size])
-    header, licence = ends.boilerplate()
+    found = list[Boilerplate]()
+    pieces = (text[at : at + size] for at in range(0, len(text), size))
+    kept = "".join(without_boilerplate(pieces, found, strip=strip))
+    header, licence = found
     before, after = TITLE + HEADERS[0], "\n" + LICENCES[0]
-    assert header == Boilerplate("header", 100, len(before), before.count("\n"))
-    assert licence == Boilerplate("licence", 100 + len(text) - len(after), len(after), after.count("\n"))
+    assert header == Boilerplate("header", len(before), before.count("\n"))
+    assert kept == (text[len(before) : -len(after)] if strip else text)
+    assert licence == Boilerplate("licence", len(after), after.count("\n"))

@@ -14,20 +14,12 @@ from charlstm.text.corpus import open_corpus, preview
 from charlstm.text.reading import TextOptions
 
 
-def test_find_texts_lists_data_then_files_then_folders(tmp_path: Path) -> None:
+def test_find_texts_lists_data_then_files(tmp_path: Path) -> None:
     for name in ("Zoo.txt", "apple.md", "picture.png", ".hidden.txt", "data/B.TXT", "data/a.txt", "data/a.md", "sub/x"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("text")
-    found = find_texts(tmp_path)
-    assert [(one.group, one.name) for one in found] == [
-        ("data", "a.txt"),
-        ("data", "B.TXT"),
-        ("file", "apple.md"),
-        ("file", "Zoo.txt"),
-        ("folder", "data"),
-        ("folder", "sub"),
-    ]
-    assert found[0].bytes == 4
+    assert find_texts(tmp_path) == [("data/a.txt", 4), ("data/B.TXT", 4), ("apple.md", 4), ("Zoo.txt", 4)]
+    assert find_texts(tmp_path / "nowhere") == []
 
 
 def test_find_texts_skips_pipes_and_broken_links(tmp_path: Path) -> None:
@@ -35,43 +27,26 @@ def test_find_texts_skips_pipes_and_broken_links(tmp_path: Path) -> None:
     (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
     (tmp_path / "data").symlink_to(tmp_path)
-    assert [one.name for one in find_texts(tmp_path) if one.group != "folder"] == []
-
-
-def test_find_texts_reports_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(TextError, match="cannot be listed"):
-        find_texts(tmp_path / "nowhere")
-    with pytest.raises(TextError, match="cannot be listed"):
-        find_texts("~nobody-here")
+    assert find_texts(tmp_path) == []
 
 
 def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> None:
-    assert recent_texts() == ()
+    def sources() -> list[str]:
+        return [Path(one.source).name for one in recent_texts()]
+
+    assert sources() == []
     for name in "abcab":
         path = tmp_path / f"{name}.txt"
         path.write_text(name)
-        remember_text([str(path)], path.name, 1)
-    remember_text(["-"], "stdin", 1)
-    remember_text([], "text", 1)
-    remember_text(["python-reference"], "python-reference", 465_128)
-    assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "a.txt", "c.txt"]
+        remember_text(str(path))
+    assert sources() == ["b.txt", "a.txt", "c.txt"]
     (tmp_path / "a.txt").unlink()
-    assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
+    assert sources() == ["b.txt", "c.txt"]
     path = paths.state_dir() / "recent-texts.json"
     written = json.loads(path.read_text())
-    written["texts"][0] |= {"chars": "many"}  # edited by hand
+    written["texts"][0] |= {"time": "many"}  # edited by hand
     path.write_text(json.dumps(written))
-    assert [one.name for one in recent_texts()] == ["b.txt", "c.txt"]
-
-
-def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:
-    path = paths.state_dir() / "recent-texts.json"
-    path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')
-    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and was not changed: update charlstm"):
-        recent_texts()
-    (tmp_path / "a.txt").write_text("a")
-    remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
-    assert path.read_text() == newer
+    assert sources() == ["c.txt"]
 
 
 def test_python_reference_is_built_in() -> None:
@@ -94,9 +69,11 @@ def test_python_source_is_built_in() -> None:
 @pytest.fixture
 def pages(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a built-in text of which less than all is read, as of the source code."""
-    declared = builtin._Text("two pages", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20)
-    monkeypatch.setitem(builtin.TEXTS, "python-pages", declared)
-    return "python-pages"
+    pages = builtin.Builtin(
+        "python-pages", "", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20
+    )
+    monkeypatch.setitem(builtin.TEXTS, pages.name, pages)
+    return pages.name
 
 
 def test_limit_of_a_built_in_text_neither_cuts_nor_leaves_out_a_text_beside_it(pages: str, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_prose_is_read_as_paragraphs() -> None:
         "".join(read_paragraphs([text], joined))
         == "\n\n".join(part.replace("\n", " ") for part in text.strip().split("\n\n")) + "\n"
     )
-    assert joined.paragraphs == 12
+    assert joined.second().sum() == 12
     assert len(joined.begins()) == text.count("\n") - text.count("\n\n") * 2 - 1
 
 

@@ -18,15 +18,13 @@ TRICKY = st.text(
 ANY = TRICKY | st.text()
 
 
-def read(
-    data: bytes, sizes: list[int], encoding: str, options: TextOptions, most: int | None = None
-) -> tuple[str, Tally]:
+def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> tuple[str, Tally]:
     blocks, at = [], 0
     for size in sizes:
         blocks.append(data[at : at + size])
         at += size
     tally = Tally()
-    return "".join(decoded([*blocks, data[at:]], encoding, options, tally, most)), tally
+    return "".join(decoded([*blocks, data[at:]], encoding, options, tally)), tally
 
 
 @examples(40)
@@ -69,27 +67,6 @@ def test_cleanable_characters_are_counted_with_and_without_clean() -> None:
     assert kept == data.decode()
     assert cleaned == "soft and\nhard"
     assert counted.cleanable == counted_too.cleanable == {"\u00ad": 1, "\u00a0": 1, "\f": 1, "\x00": 1}
-
-
-@examples(40)
-@given(
-    TRICKY,
-    st.lists(st.integers(0, 9)),
-    st.sampled_from(["utf-8", "utf-16-le", "shift_jis", "utf-7"]),
-    st.booleans(),
-    st.booleans(),
-    st.integers(1, 30),
-)
-def test_decoded_up_to_a_number_of_characters_is_the_beginning_of_the_text(
-    text: str, sizes: list[int], encoding: str, clean: bool, normalize: bool, most: int
-) -> None:
-    data, options = text.encode(encoding, "replace"), TextOptions(clean=clean, normalize=normalize)
-    whole, counted = read(data, sizes, encoding, options)
-    beginning, tally = read(data, sizes, encoding, options, most)
-    assert beginning == whole[:most]
-    assert tally.cleanable <= counted.cleanable
-    if len(whole) < most:
-        assert tally == counted
 
 
 @pytest.mark.parametrize(

@@ -33,18 +33,15 @@ def corpus_of(text: str, options: TextOptions | None = None) -> Corpus:
 @given(
     st.lists(st.lists(st.integers(0, 4), max_size=30), min_size=1, max_size=3),
     st.integers(5, 6),
-    st.sampled_from([0, 1 << 20]),
 )
-def test_ngram_distributions_sum_to_one(pieces: list[list[int]], vocab_size: int, dense: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("charlstm.text.statistics._DENSE", dense)  # plain arrays and sorted codes
-        fitted = NGrams([np.array(piece, np.uint8) for piece in pieces], vocab_size)
-        chars = np.arange(vocab_size)
-        for order in range(MAX_ORDER + 1):
-            for context in range(vocab_size**order):
-                probabilities = fitted.probabilities(order, np.full(vocab_size, context), chars)
-                assert (probabilities > 0).all()
-                assert probabilities.sum() == pytest.approx(1)
+def test_ngram_distributions_sum_to_one(pieces: list[list[int]], vocab_size: int) -> None:
+    fitted = NGrams([np.array(piece, np.uint8) for piece in pieces], vocab_size)
+    chars = np.arange(vocab_size)
+    for order in range(MAX_ORDER + 1):
+        for context in range(vocab_size**order):
+            probabilities = fitted.probabilities(order, np.full(vocab_size, context), chars)
+            assert (probabilities > 0).all()
+            assert probabilities.sum() == pytest.approx(1)
 
 
 @examples(40)
@@ -174,17 +171,6 @@ def test_parts_overlap_finds_repeated_text() -> None:
     assert found.parts_overlap is not None
     assert found.parts_overlap.startswith("100 % of the held-out part is word for word in the training part too")
     assert describe(corpus_of(prose(60_000))).parts_overlap is None
-
-
-def test_parts_differ_names_licence_in_held_out_part() -> None:
-    licence = "*** END OF THE PROJECT GUTENBERG EBOOK X ***\n" + "1.E. TRADEMARK / LICENSE (R)\n" * 150
-    text = prose(95_000) + "\n" + licence
-    corpus = corpus_of(text)
-    warning = parts_differ(corpus, corpus.split(0.1))
-    assert warning is not None
-    assert "is a Project Gutenberg licence" in warning
-    stripped = corpus_of(text, TextOptions(strip_boilerplate=True))
-    assert parts_differ(stripped, stripped.split(0.1)) is None
 
 
 @pytest.mark.parametrize("text", ["x", "\n", "short\n" * 20, "a" * 2000])

@@ -140,7 +140,7 @@ def test_unit_batches_read_whole_units_from_an_empty_state(
     for epoch in range(2):
         read: list[int] = []
         at: list[int | None] = [None] * batch_size  # what each row has read last
-        for step in range(epoch * len(batches), (epoch + 1) * len(batches)):
+        for step in range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch):
             batch = batches.batch(step)
             for t in range(seq_length):
                 for row in range(batch_size):
@@ -169,12 +169,13 @@ def test_order_of_units_depends_on_seed_and_epoch_alone() -> None:
         return UnitBatches(np.arange(200), spans, 3, 10, seed)
 
     def order(found: UnitBatches, epoch: int) -> list[int]:
-        return np.concatenate([found.batch(epoch * len(found) + step).inputs.T for step in range(len(found))]).tolist()
+        steps = found.steps_per_epoch
+        return np.concatenate([found.batch(epoch * steps + step).inputs.T for step in range(steps)]).tolist()
 
     assert order(batches(1), 0) != order(batches(1), 1)
     assert order(batches(1), 0) != order(batches(2), 0)
     later = batches(1)
-    later.batch(5 * len(later))
+    later.batch(5 * later.steps_per_epoch)
     assert order(later, 1) == order(batches(1), 1)
 
 

@@ -185,17 +185,14 @@ def _is_file(text: ListedText) -> bool:
 
 
 def recently_used() -> tuple[tuple[float, str], ...]:
-    """The texts that :func:`remember` recorded, with the times of their last use (Unix seconds).
-
-    Raises :class:`TextError` when the list was written by a newer charlstm.
-    """
-    return tuple((one.time, one.sources[0]) for one in recent_texts() if len(one.sources) == 1)
+    """The texts that :func:`remember` recorded, with the times of their last use (Unix seconds)."""
+    return tuple((one.time, one.source) for one in recent_texts())
 
 
-def remember(source: str, name: str, chars: int) -> None:
+def remember(source: str) -> None:
     """Record that this file or folder was chosen, so that it is listed in every folder."""
     if os.path.isabs(source):
-        remember_text([source], name, chars)
+        remember_text(source)
 
 
 def _given_text(source: str, remote: Mapping[str, RemoteText]) -> ListedText | None:

@@ -192,11 +192,10 @@ def hints(state: TextState, width: int) -> Content:
         found.append(_warn(f"{words}“{line if len(line) <= cells else line[: cells - 1] + '…'}”"))
     boilerplate = sum(part.chars for part in corpus.report.boilerplate)
     differ, _, advice = visible(stats.parts_differ or "", keep="").rpartition(": ")
-    told = "leave it out" in advice
-    if boilerplate and not choice.strip_boilerplate and not told:
+    if boilerplate and not choice.strip_boilerplate:
         words = f"{boilerplate:,} characters of Project Gutenberg header and licence"
         found.append(_warn(f"{words}: {key_of('corpus.licence')} leaves them out."))
-    elif boilerplate and not told:
+    elif boilerplate:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
     if joined := corpus.report.joined:
         found.append(_fine(f"{joined}; {key_of('corpus.lines')} keeps them."))
@@ -217,10 +216,9 @@ def hints(state: TextState, width: int) -> Content:
     if corpus.skipped:
         found.append(_warn(f"{len(corpus.skipped):,} of its files or folders cannot be read."))
     if differ and not state.built_in:
-        keys = [f"{key_of('corpus.licence')} leaves it out"] if told else []
-        if "blocks" in advice and choice.split == "tail" and not choice.units:
-            keys.append(f"{key_of('corpus.held_out')} holds out blocks")
-        found.append(_warn(f"{differ}: {', '.join(keys) or 'its loss may mislead'}."))
+        blocks_help = "blocks" in advice and choice.split == "tail" and not choice.units
+        advice = f"{key_of('corpus.held_out')} holds out blocks" if blocks_help else "its loss may mislead"
+        found.append(_warn(f"{differ}: {advice}."))
     if stats.parts_overlap and not state.built_in:
         found.append(_warn(f"{visible(stats.parts_overlap, keep='')}."))
     words, enough = enough_for(stats.chars)

@@ -303,7 +303,7 @@ class TextsView(View):
             self._ask_to_fetch(entry.text)
         elif choice is not None and not (state := self._state(choice)).problem:
             self._welcome.display = False
-            self._remember(state)
+            self._remember(state.choice.source)
             self.charlstm.use_corpus(choice)
 
     @work(exclusive=True, group="lesson")
@@ -329,9 +329,8 @@ class TextsView(View):
         ask(self, ChoiceDialog(f"Fetch {what} from {text.host}?", _description(text), choices), agreed)
 
     @work(group="remember")
-    async def _remember(self, state: TextState) -> None:
-        choice, chars = state.choice, 0 if state.corpus is None else state.corpus.chars
-        await in_thread(lambda check: remember(choice.source, choice.name, chars))
+    async def _remember(self, source: str) -> None:
+        await in_thread(lambda check: remember(source))
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:

@@ -147,18 +147,18 @@ def read(path: Path) -> tuple[ReadSession, SavedSession | None]:
 
 def _read_text(path: Path) -> ReadSession:
     """A file of text as a session of format 0, which no program may write to."""
-    stamps, tally = list[FileStamp](), Tally()
+    tally = Tally()
     item = Item(visible(path.name, keep=""), path)
-    there = "".join(item_text(item, TextOptions(), tally, Joined(), stamps=stamps))
+    there = "".join(item_text(item, TextOptions(), tally, Joined()))
     text = Text.of(own_text(there), TYPED)
+    [stamp] = tally.stamps
+    assert stamp is not None
     document = Document.of(State(text, 0, 0, 0, 0, (Branch(0, None, text),)), {})
     summary = replace(summary_of(document), edited=True, title=path.stem, words=document.words)
     damage = f"{plural(tally.invalid_bytes, 'byte')} could not be read." if tally.invalid_bytes else ""
     left_out = len(there) - len(text)
     controls = f"{plural(left_out, 'control character')} left out." if left_out else ""
-    return ReadSession(
-        path, SessionState(document, summary), stamps[0], 0, note=" ".join(filter(None, (damage, controls)))
-    )
+    return ReadSession(path, SessionState(document, summary), stamp, 0, note=" ".join(filter(None, (damage, controls))))
 
 
 def other_model_words(opened: SavedSession | None, facts: ModelFacts) -> str:

@@ -31,7 +31,7 @@ from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.start_models import with_passages
 from charlstm.runs.text import open_text
-from charlstm.text.batches import trained_spans
+from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.text.passages import SURE, Passages
 from charlstm_tui.background import in_thread
@@ -201,5 +201,6 @@ def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:
     """The search in what a run was trained on. Raises :class:`CharLSTMError` or :class:`OSError` if it is gone."""
     run = Run(folder)
     corpus, settings = open_text(run), run.spec().settings
-    train = trained_spans(corpus, settings.val_fraction, settings.split, settings.test_fraction)
+    split = (settings.val_fraction, settings.split, settings.test_fraction)
+    train = TrainingText.of(corpus, corpus.vocabulary, *split).parts.train
     return Novelty(NoveltyIndex(corpus, min_length, train)), LineIndex(corpus)
