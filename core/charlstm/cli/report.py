@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.cells import named_pattern
-from charlstm.cli.influence import find_option, places_of
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
@@ -24,19 +22,14 @@ from charlstm.errors import TextError
 from charlstm.insight.sample import TEXT_CHARS
 from charlstm.line import TerminalLine
 from charlstm.runs.models import evenly_chosen
-from charlstm.text.sources import STDIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from charlstm.insight.features import Feature
     from charlstm.insight.report import Sample
     from charlstm.model.file import Model
     from charlstm.runs.folder import Run
     from charlstm.svg import ChartCurve
-
-SCORED_MODELS = 8
-"""Models of a run in which the cell of a feature is scored for its page."""
 
 SAMPLES = 6
 """Samples of a run that its report shows."""
@@ -46,7 +39,6 @@ SAMPLES = 6
     epilog=examples(
         "charlstm report RUN --out report.html",
         "charlstm report RUN other.txt --out report.html",
-        "charlstm report RUN novel.txt --feature 'inside quotes' --find 'for him,\"' --out quotes.html",
         about=MODEL_HELP,
     )
 )
@@ -56,17 +48,11 @@ SAMPLES = 6
 @click.option(
     "--prime", "primes", metavar="STRING", multiple=True, help="A text for a picture of continuations; may be repeated."
 )
-@click.option(
-    "--feature", metavar="NAME", help="A page about one yes/no feature, such as 'inside quotes', or NAME=REGEX."
-)
-@find_option
 @model_and_text_options
 def report(
     given: ModelAndText,
     out: str,
     primes: tuple[str, ...],
-    feature: str | None,
-    find: str | None,
     as_json: bool,
 ) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
@@ -74,64 +60,34 @@ def report(
     Cells are named on 50,000 characters from all over TEXT and the context is measured at places all over it, as by
     `cells` and `context`. Without TEXT that is the run's held-out part. The page needs no network.
 
-    With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
-    it does, and which earlier characters matter where it ends, or at the place of --find.
-
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
-    from charlstm.generation.prime import prepare_prime
-    from charlstm.insight.feature_report import feature_report
-    from charlstm.insight.features import pattern_feature, text_features
     from charlstm.insight.report import report as write
     from charlstm.runs.own_text import held_out_text, text_for_cells
 
     check_stdout(as_json, out=out)
-    if find is not None and feature is None:
-        raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     check_output_file(out, ".html")
-    pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
     run = given.run
     content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
     facts = [("explained on", source), *_model_facts(loaded)]
-    name = Path(given.model).name
-
-    def features(read: str) -> Sequence[Feature]:
-        return text_features(read) if pattern is None else [pattern_feature(*pattern, read)]
-
+    curves, samples = ((), ()) if run is None else _history(run)
+    facts += _steps_fact(loaded, curves)
+    unseen = content
+    if run is not None and not given.text:
+        held_out = held_out_text(run, given.max_chars or TEXT_CHARS)
+        unseen, where = held_out.text, held_out.words
+        if where != source:
+            facts[:1] = [("cells on", source), ("surprises and context on", where)]
     with TerminalLine() as bar:
 
         def progress(stage: str, done: int, total: int) -> None:
             bar.stage(stage)(done, total)
 
-        if feature is not None:
-            asked = feature if pattern is None else pattern[0]
-            explained = None
-            if find is not None:
-                again = given.text and STDIN not in given.text  # which can be read once
-                whole, where = given.start_of_text(loaded) if again else (content, source)
-                read = prepare_prime(loaded, whole, empty_is_fine=True).text
-                places = places_of(read, find, loaded, where)
-                within = [place for place in places if place < len(content)]  # rather than in a licence at its end
-                explained = read[: (within or places)[-1] + 1]
-            models = [] if run is None else given.models_of_run(SCORED_MODELS)
-            page = feature_report(
-                loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
-                features=features, models=models, explained=explained, primes=primes, progress=progress,
-            )  # fmt: skip
-        else:
-            curves, samples = ((), ()) if run is None else _history(run)
-            facts += _steps_fact(loaded, curves)
-            unseen = content
-            if run is not None and not given.text:
-                held_out = held_out_text(run, given.max_chars or TEXT_CHARS)
-                unseen, where = held_out.text, held_out.words
-                if where != source:
-                    facts[:1] = [("cells on", source), ("surprises and context on", where)]
-            page = write(
-                loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
-                primes=primes, progress=progress,
-            )  # fmt: skip
+        page = write(
+            loaded, unseen, title=f"Inside {Path(given.model).name}", sample=content, facts=facts, curves=curves,
+            samples=samples, primes=primes, progress=progress,
+        )  # fmt: skip
     write_page(out, page, as_json)
 
 

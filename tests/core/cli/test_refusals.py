@@ -60,7 +60,6 @@ cells demo quick.txt --snapshots | not a run
 context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has
 context fox quick.txt --at 200 | too short for a context of 300
 multiverse fox --prime the --clamp 9:9=0 | no cell 9:9
-report fox quick.txt --out page.html --feature 'position in word' | yes/no feature
 report fox --out novel.txt | choose another name, so that it is not lost
 generate fox --checkpoints --length 5 --out novel.txt | choose another name, so that it is not lost
 report lone.safetensors --out page.html | Give a TEXT
@@ -144,7 +143,6 @@ multiverse fox --words 3 --depth 5 | --depth has no effect with --words: remove 
 context fox data/fox.txt --at 500 --places 3 | --places has no effect with --at: remove one of them
 cells fox data/fox.txt --show 1:1 --feature x=y | --feature has no effect with --show: remove one of them
 cells fox data/fox.txt --probe blank --per-feature 2 | --per-feature has no effect with --probe: remove one of them
-report fox --out page.html --find fox | --find needs --feature
 compare no-such-run --axis epochs | --axis needs --svg
 compare fox fox | fox is named more than once: name each run once
 compare fox --csv - --svg - | --csv - and --svg - would both write to standard output
