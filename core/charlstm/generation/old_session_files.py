@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import zlib
@@ -21,7 +22,6 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from charlstm.arguments import whole_number
-from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, parse_clamp
 from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, state_from_list, text_from_dict
 from charlstm.generation.rows import GENERATED, TYPED, row_type
@@ -31,7 +31,7 @@ from charlstm.generation.session_state import ERRORS as VALUE_ERRORS
 from charlstm.generation.session_state import SessionState, SessionSummary, damage, state_from_dict, summary_of
 from charlstm.generation.text_pieces import Text
 
-HEAD = '{"format": 3, "kind": "charlstm session", '
+HEAD = b'{"format": 3, "kind": "charlstm session", '
 """How a log begins."""
 
 TAIL = 16_384
@@ -105,19 +105,11 @@ def document_of_branches(
     Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no tree.
     """
     begins = len(prime)
-    if any(each.parent is not None and each.parent > each.number for each in branches):
-        # No version has written such numbers, but a file may have them.
-        order = {each.number: place for place, each in enumerate(branches)}
-        branches = [
-            each._replace(number=order[each.number], parent=None if each.parent is None else order[each.parent])
-            for each in branches
-        ]
-        current = order[current]
     found: dict[int, Branch] = {}
     for each in branches:
         before = Text.of(prime, TYPED) if each.parent is None else found[each.parent].text
         parted = begins + each.start
-        if each.number in found or (each.parent is None) != (not found) or parted > len(before):
+        if each.number <= max(found, default=-1) or (each.parent is None) != (not found) or parted > len(before):
             raise ValueError("its branches do not form a tree")
         text, parted = before.part(0, parted) + each.own, 0 if each.parent is None else parted
         found[each.number] = Branch(each.number, each.parent, text, parted)
@@ -146,27 +138,26 @@ def document_with(
     return Document.of(state_from_list([cursor, seed, prime_length, current], text, branches), names)
 
 
-def _unpack(packed: Any, size: int) -> bytes:
-    """Decompress exactly ``size`` bytes, and never more: a small file could otherwise fill the memory."""
+def _unpack(packed: Any, most: int) -> bytes:
+    """Decompress at most ``most`` bytes: a small file could otherwise fill the memory."""
     unpacker = zlib.decompressobj()
-    raw = unpacker.decompress(base64.b64decode(packed, validate=True), size + 1)
-    if len(raw) != size or not unpacker.eof:  # zlib compares its checksum only at the end of the data
-        raise ValueError("its text and its statistics disagree")
+    raw = unpacker.decompress(base64.b64decode(packed, validate=True), most + 1)
+    if not unpacker.eof:  # zlib compares its checksum only at the end of the data
+        raise ValueError("what is packed in it is not whole")
     return raw
 
 
 # ---- format 3
 
 
-def is_log(file: BinaryIO) -> bool:
-    """Whether a file, which is read from its beginning, has format 3; it is at its beginning again then."""
-    begins = file.read(len(HEAD))
-    file.seek(0)
-    return begins == HEAD.encode()
+def is_log(content: bytes) -> bool:
+    """Whether a file that begins like this has format 3."""
+    return content.startswith(HEAD)
 
 
 def read_log_summary(file: BinaryIO) -> SessionSummary:
     """The summary of a log, from its first and its last lines. Raises one of :data:`ERRORS`."""
+    file.seek(0)
     summary = dict(json.loads(file.readline())["summary"])
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL))
@@ -178,17 +169,15 @@ def read_log_summary(file: BinaryIO) -> SessionSummary:
     return SessionSummary.from_dict(summary)
 
 
-def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
+def read_log(content: bytes, path: Path) -> tuple[SessionState, bool, str]:
     """The session in a log, whether the app saved it by itself, and a sentence about what is damaged, if anything is.
-    Its history is not kept. Raises :class:`GenerationError` where nothing can be read of it."""
-    lines = file.read().split(b"\n")[:-1]  # what follows the last line end is torn
-    try:
+    Its history is not kept. Raises one of :data:`ERRORS` where nothing can be read of it."""
+    lines = content.split(b"\n")[:-1]  # what follows the last line end is torn
+    automatic, summary, is_damaged = False, dict[str, Any](), False
+    with contextlib.suppress(*ERRORS):  # the session is in the other lines
         head = json.loads(lines[0])
         automatic, summary = head.get("automatic") is True, dict(head["summary"])
-        is_damaged = False
-    except ERRORS:  # the session is in the other lines
-        automatic, summary, is_damaged = False, {}, True
-    state, text, last = None, None, dict(summary)
+    state, text, last = None, None, summary
     for line in lines[1:]:
         record = _record(line)
         try:
@@ -201,7 +190,10 @@ def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
                 raise ValueError("it does not begin with a text")
             for entry in record.get("entries", ()):
                 text.do(entry)
-            state = _with_changes(state, record)
+            if (settings := record.get("settings")) is not None:
+                state = replace(state, settings=SamplerSettings.from_dict(settings))
+            if (clamps := record.get("clamps")) is not None:
+                state = replace(state, clamps=tuple(Clamp(*each) for each in clamps))
         except ERRORS:
             is_damaged = True
             break
@@ -209,13 +201,12 @@ def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
         if isinstance(changed := record.get("summary"), dict):
             last = summary | changed
     if state is None or text is None:
-        raise GenerationError(f"{path} is damaged: it has no text")
+        raise ValueError("it is damaged: it has no text")
     document = text.document()
-    try:
-        known = SessionSummary.from_dict(last)
-    except TypeError:
-        known = summary_of(document)
-    return replace(state, document=document, summary=known), automatic, damage(path) if is_damaged else ""
+    state = replace(state, document=document, summary=summary_of(document))
+    with contextlib.suppress(TypeError):
+        state = replace(state, summary=SessionSummary.from_dict(last))
+    return state, automatic, damage(path) if is_damaged else ""
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -229,47 +220,11 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _with_changes(state: SessionState, record: Mapping[str, Any]) -> SessionState:
-    """The settings and clamps of a session after the next line."""
-    settings, clamps = record.get("settings"), record.get("clamps")
-    return replace(
-        state,
-        settings=state.settings if settings is None else SamplerSettings.from_dict(settings),
-        clamps=state.clamps if clamps is None else tuple(Clamp(*each) for each in clamps),
-    )
-
-
-_WHOLE = ("position", "start", "removed", "number", "cursor", "length", "seed", "branch")
-_WORDS = ("do", "kind", "text", "name")
-_FLAGS = ("joins", "in_place", "undoable", "recorded")
-
-
-def _checked_entry(entry: Any) -> Mapping[str, Any]:
-    """``entry``, if its values are of the types that it has to have. Raises :class:`TypeError`."""
-    if not isinstance(entry, dict):
-        raise TypeError("an entry is an object")
-    for name, value in entry.items():
-        right = (
-            (type(value) is int and abs(value) < 2**64) or (name == "length" and value is None) if name in _WHOLE
-            else isinstance(value, str) if name in _WORDS
-            else isinstance(value, bool) if name in _FLAGS
-            else name == "by" and type(value) in (int, str)
-        )  # fmt: skip
-        if not right:
-            raise TypeError(f"an entry has {str(name)[:20]!r}: {str(value)[:20]!r}")
-    return entry
-
-
 def _unpacked_history(document: Mapping[str, Any]) -> Mapping[str, Any]:
     packed = document["history"]
-    if packed.startswith("{"):
-        raw = packed
-    else:
-        unpacker = zlib.decompressobj()
-        raw = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_RATIO * len(packed))
-        if not unpacker.eof:
-            raise ValueError("its history is not whole")
-    history: dict[str, Any] = json.loads(raw)
+    history: dict[str, Any] = json.loads(
+        packed if packed.startswith("{") else _unpack(packed, MOST_RATIO * len(packed))
+    )
     return history
 
 
@@ -370,7 +325,7 @@ class LoggedText:
 
     def do(self, entry: Mapping[str, Any]) -> None:
         """Do again what a log says: ``do`` says what, the other names are the arguments."""
-        values = dict(_checked_entry(entry))
+        values = dict(entry)
         getattr(self, f"_do_{values.pop('do')}")(**values)
 
     def _do_edit(
@@ -378,8 +333,8 @@ class LoggedText:
         branch: int | None = None, joins: bool = False, in_place: bool = True,
     ) -> None:  # fmt: skip
         here, added = self._here, text_from_dict({"text": text, "by": by})
-        if not 0 <= start <= start + removed <= len(here.text):
-            raise ValueError(f"there are no {removed} characters at {start}")
+        start = whole_number(start, 0, len(here.text))
+        removed = whole_number(removed, 0, len(here.text) - start)
         after = _Place(
             here.text.replaced(start, start + removed, added), start + len(added),
             here.seed if seed is None else check_seed(seed),
