@@ -8,6 +8,7 @@ changes: undo goes back to the state before.
 from __future__ import annotations
 
 import copy
+import math
 import re
 import unicodedata
 from collections import deque
@@ -25,9 +26,6 @@ from charlstm.generation.text_pieces import Sources, Text
 
 MOST_STEPS = 1000
 """Steps that can be undone."""
-
-MOST_NEW = 2_000_000
-"""New characters that these have together; the last one is always kept."""
 
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
@@ -134,13 +132,11 @@ def only_moved(before: State, after: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Something that was done, and the ``state`` before it; something undone, and the state after it. ``new``
-    characters are kept for it."""
+    """Something that was done, and the ``state`` before it; something undone, and the state after it."""
 
     kind: str
     state: State
     splice: Splice
-    new: int
 
 
 def own_text(text: str) -> str:
@@ -172,10 +168,9 @@ class Document:
     def __init__(self, prime: str = "", seed: int = 0) -> None:
         text = Text.of(prime, TYPED)
         self.state = State(text, len(text), check_seed(seed), len(text), 0, (Branch(0, None, text),))
-        self.done: deque[Done] = deque()
+        self.done: deque[Done] = deque(maxlen=MOST_STEPS)
         self.undone: list[Done] = []
         self.names: dict[int, str] = {}
-        self._new = 0  # characters that are kept for what was done
         self._last_number = 0  # of all branches that there were
         self._change_end: int | None = None  # where typing or erasing goes on as the same step
         self._joins_next = False  # when another character is asked for, it belongs to the last step as well
@@ -317,7 +312,7 @@ class Document:
         if undoable and not self.undone:
             last = self.done[-1] if self.done else None
             if last is None or last.kind != MOVE:
-                self._add(Done(MOVE, before, Splice(position, 0, 0), 0))
+                self.done.append(Done(MOVE, before, Splice(position, 0, 0)))
             elif last.state.cursor == position:  # where it was
                 self.done.pop()
         self.state = replace(before, cursor=position)
@@ -516,7 +511,6 @@ class Document:
         if not self.done:
             return ""
         step = self.done.pop()
-        self._new -= step.new
         self.undone.append(replace(step, state=here))
         known = {branch.number for branch in step.state.branches}
         began = tuple(branch for branch in here.branches if branch.number not in known)
@@ -534,7 +528,7 @@ class Document:
         if not self.undone:
             return ""
         step = self.undone.pop()
-        self._add(replace(step, state=here))
+        self.done.append(replace(step, state=here))
         self.state = step.state
         return step.kind
 
@@ -569,9 +563,7 @@ class Document:
     def _step(self, kind: str, after: State, splice: Splice, *, joins: bool = False) -> None:
         """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was
         undone can be made again from now on."""
-        here, pieces, new = self.state, after.text.pieces, splice.added
-        if len(pieces) == 1 and all(piece.chunk is not pieces[0].chunk for piece in here.text.pieces):
-            new = len(after.text)  # all of it was put together anew
+        here = self.state
         self._settle()
         if not any(splice[1:]) and after.with_own_text() == here.with_own_text():
             return  # nothing was done
@@ -579,18 +571,11 @@ class Document:
         self._way = Text()
         if joins:
             last = self.done[-1]
-            self.done[-1] = replace(last, splice=last.splice.then(splice), new=last.new + new)
-            self._new += new
+            self.done[-1] = replace(last, splice=last.splice.then(splice))
         else:
-            self._add(Done(kind, here, splice, new))
+            self.done.append(Done(kind, here, splice))
         self.state = after
         self._change_end = after.cursor
-
-    def _add(self, step: Done) -> None:
-        self.done.append(step)
-        self._new += step.new
-        while len(self.done) > 1 and (len(self.done) > MOST_STEPS or self._new > MOST_NEW):
-            self._new -= self.done.popleft().new
 
     def _joins(self, kind: str) -> bool:
         """Whether a step of this kind at the cursor goes on with the last one."""
@@ -611,7 +596,7 @@ class Document:
         names = {str(number): name for number, name in self.names.items()}
         return {"place": _place_to_list(self.state), "names": names, "branches": branches}
 
-    def history(self, most: int = MOST_NEW) -> dict[str, list[dict[str, Any]]]:
+    def history(self, most: float = math.inf) -> dict[str, list[dict[str, Any]]]:
         """What can be undone and redone, JSON-ready, each beginning with what is first; the steps whose texts have
         ``most`` characters together, and always the very first one.
 
@@ -620,7 +605,7 @@ class Document:
         """
         return {"undo": list(self._steps(self.done, most)), "redo": list(self._steps(self.undone, most))}
 
-    def _steps(self, steps: Sequence[Done], most: int) -> Iterator[dict[str, Any]]:
+    def _steps(self, steps: Sequence[Done], most: float) -> Iterator[dict[str, Any]]:
         size, here = 0, self.state.with_own_text()
         for place, step in enumerate(reversed(steps)):
             there, (start, removed, added) = step.state.with_own_text(), step.splice
@@ -685,10 +670,9 @@ class Document:
                 whole = here.text.replaced(start, start + removed, text)
                 here = state_from_list(values["place"], whole, dict(sorted(branches.items()))).with_own_text()
                 splice = Splice(start, removed, len(text)) if name == "redo" else Splice(start, len(text), removed)
-                steps.append(Done(str(values["kind"]), here, splice, len(text)))
+                steps.append(Done(str(values["kind"]), here, splice))
                 self._last_number = max(self._last_number, *branches)
-        self.done, self.undone = deque(found["undo"][::-1]), found["redo"][::-1]
-        self._new = sum(step.new for step in self.done)
+        self.done, self.undone = deque(found["undo"][::-1], MOST_STEPS), found["redo"][::-1]
 
 
 def text_to_dict(text: Text) -> dict[str, Any]:
