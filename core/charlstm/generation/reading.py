@@ -67,9 +67,6 @@ READ_CHUNK = 8
 STATE_INTERVAL = 32
 """A hidden state is stored every so many characters, so that going to a place computes fewer than so many again."""
 
-STATE_BYTES = 150_000_000
-"""Most memory for the stored states of a text. Beyond it every second one is dropped."""
-
 MOST_TAILS = 64
 """Texts that were cut off and are kept as they were read."""
 
@@ -137,7 +134,6 @@ class Reading:
         self._blocks: list[Block] = []  # all but the last one are full
         self._tails: deque[Tail] = deque(maxlen=MOST_TAILS)
         self._ahead: list[Tail] | None = None  # of these, the ones that go on where the text ends; None: to be found
-        self._interval = STATE_INTERVAL
 
     def _set_stepper(self, stepper: Stepper) -> None:
         self._own_stepper = stepper
@@ -294,10 +290,6 @@ class Reading:
         if not 0 <= place < self._size:
             raise GenerationError(f"There is no character {place}: the text has {self._size} of them")
         return Step(self._blocks[place // BLOCK], place)
-
-    def state_at(self, position: int) -> Floats | None:
-        """The packed hidden state after so many characters, if it is stored."""
-        return self._stored(position - self.prime_length)
 
     def distribution(self, position: int, count: int = ALTERNATIVES) -> NextCharDistribution:
         """What could come at ``position``, with at most ``count`` alternatives; :data:`NO_DISTRIBUTION` where the text
@@ -545,15 +537,11 @@ class Reading:
         return self._blocks[(position - 1) // BLOCK].states.get(position)
 
     def _store_state(self, position: int) -> None:
-        if position % self._interval:
+        if position % STATE_INTERVAL:
             return
         states = self._blocks[(position - 1) // BLOCK].states
         if position not in states:
             states[position] = self._state.pack()
-            if (1 + self._size // self._interval) * self._first.nbytes > STATE_BYTES:
-                self._interval *= 2
-                for block in self._blocks:
-                    block.states = {at: each for at, each in [*block.states.items()] if at % self._interval == 0}
 
     def _weights_at(self, position: int) -> Floats:
         """The sampler's weights at a position after the prime, ``(V,)``."""

@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Unpack
 
-import numpy as np
-import numpy.typing as npt
-
 from charlstm import arguments
 from charlstm.display import short
 from charlstm.errors import GenerationError
@@ -124,11 +121,6 @@ class Session:
     def prime(self) -> str:
         """The prime."""
         return self.reading.prime.text
-
-    @property
-    def prime_ids(self) -> npt.NDArray[np.intp]:
-        """``(N,)``: the ids that the model read as the prime, at least one."""
-        return self.reading.prime.ids
 
     @property
     def unknown(self) -> dict[str, int]:
@@ -283,14 +275,6 @@ class Session:
                 recent = (recent + step.char)[-longest:]
                 if recent.endswith(stop):
                     return
-
-    def find_seed(self) -> int | None:
-        """A seed with which another character is drawn at the cursor than the one that is there: the next one after the
-        session's. None if the settings allow no other character, or one so rarely that no seed draws it.
-
-        Raises :class:`GenerationError` if there is no character at the cursor.
-        """
-        return self._read().other_seed(self.document.cursor)
 
     def suggest(
         self, length: int, progress: Callable[[int], object] = lambda done: None, *, position: int | None = None

@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
-from charlstm.generation import reading, threads
+from charlstm.generation import threads
 from charlstm.generation.generate import generate_many
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import CHOSEN, GENERATED, TYPED, in_bits, surprise
@@ -324,9 +324,9 @@ def test_repetition_penalty_reads_branches_and_prime(model, prime):
         session.rewind(position)
         session.choose(char)
         play(session, 40)
-    sampler, ids = Sampler(LOOPING), session.prime_ids.tolist()
+    sampler, ids = Sampler(LOOPING), session.reading.prime.ids.tolist()
     stepper, state = Stepper(model), Stepper(model).zero_state()
-    logits = stepper.consume(session.prime_ids, state)[0]
+    logits = stepper.consume(session.reading.prime.ids, state)[0]
     for step in session.steps():
         penalties = repetition_penalties(np.array(ids), len(model.vocabulary), 2.0, 3, 50)
         weights = sampler.weights(logits, penalties)
@@ -368,11 +368,9 @@ def test_generate_many_ends_each_text_at_its_own_stop_string(model):
         generate_many(model, "ab", 10, samples=0)
 
 
-def test_memory_per_character_and_for_states_is_limited(model, monkeypatch):
-    monkeypatch.setattr(reading, "STATE_BYTES", 20 * 2 * 2 * 16 * 4)
+def test_memory_per_character_is_limited(model):
     session = Session(model, "ab", seed=1)
     text = play(session, 2000)
-    assert sum(session.reading.state_at(2 + position) is not None for position in range(2001)) <= 20
     assert session.rows().dtype.itemsize <= 140
     for position in (1990, 1001, 64, 0):
         session.rewind(position)
