@@ -19,7 +19,7 @@ from charlstm.generation.colouring import MOST_CHARS, surprise_html
 from charlstm.generation.document import BranchInfo, Document
 from charlstm.generation.generate import stop_strings
 from charlstm.generation.prime import prepare_prime, read_prime
-from charlstm.generation.reading import Continuation, Reading
+from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import (
     ALTERNATIVES,
@@ -275,34 +275,6 @@ class Session:
                 recent = (recent + step.char)[-longest:]
                 if recent.endswith(stop):
                     return
-
-    def suggest(
-        self, length: int, progress: Callable[[int], object] = lambda done: None, *, position: int | None = None
-    ) -> str:
-        """What :meth:`stream` would generate next, as text; changes nothing. ``progress`` is called with the number of
-        characters so far; an exception that it raises ends the work. ``position`` is where the text stands, if not at
-        the cursor: the random numbers are those of that position. A session that has read only the end of a text has
-        another cursor.
-
-        Mirostat and the repetition penalty, which depend on the text before, are ignored.
-        """
-        return self._read().suggest(self.document.cursor, length, progress, drawn_at=position)
-
-    def continuations(
-        self,
-        count: int,
-        length: int,
-        *,
-        lines: int | None = None,
-        first: int = 1,
-        progress: Callable[[Sequence[Continuation]], object] = lambda continuations: None,
-        position: int | None = None,
-    ) -> list[Continuation]:
-        """Different texts that could come next; changes nothing. See :meth:`Reading.ways_on`, which calls ``progress``
-        ``grown``; ``position`` is where the text stands, as for :meth:`suggest`."""
-        return self._read().ways_on(
-            self.document.cursor, count, length, lines=lines, first=first, grown=progress, drawn_at=position
-        )
 
     def choose(self, char: str) -> Step:
         """Put ``char`` at the cursor instead of drawing one. What followed before remains as a branch.
