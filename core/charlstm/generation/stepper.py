@@ -76,8 +76,7 @@ class StepperState:
 
     def repeat(self, batch: int) -> StepperState:
         """The state of ``batch`` streams, each equal to this single one."""
-        inputs = [columns.repeat(batch, 1) for columns in self.inputs]
-        return StepperState(inputs, self.cells.repeat(batch, 2), self.matched.repeat(batch))
+        return self.select([0] * batch)
 
     def select(self, streams: Sequence[int] | npt.NDArray[np.intp]) -> StepperState:
         """The state of the streams with these numbers, in this order; a stream may be taken several times."""
