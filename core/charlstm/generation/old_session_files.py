@@ -227,11 +227,10 @@ def _unpacked_history(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class _Branch(NamedTuple):
-    """A branch of a log. Its ``whole`` text has what undo took back behind the ``kept`` characters."""
+    """A branch of a log. Its ``whole`` text has at its end what was undone."""
 
     parent: int | None
     whole: Text
-    kept: int
     name: str = ""
     parted: int = 0
 
@@ -274,13 +273,10 @@ class LoggedText:
                 raise ValueError("its branches do not form a tree")
             before = Text() if parent is None else parent.whole
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
-            kept = len(text) - whole_number(saved.get("undone", 0), 0, len(text))
             parted = whole_number(saved.get("parted", text.same_start(before, sources=False)), 0, 2**62)
-            self._branches[number] = _Branch(saved["parent"], text, kept, str(saved["name"])[:200], parted)
-        branch = self._branches[values["place"][3]]
-        self._whole = branch.whole
-        text = branch.whole.part(0, whole_number(values["length"], 0, len(branch.whole)))
-        self._kept = max(len(text), branch.kept)
+            self._branches[number] = _Branch(saved["parent"], text, str(saved["name"])[:200], parted)
+        whole = self._branches[values["place"][3]].whole
+        text = whole.part(0, whole_number(values["length"], 0, len(whole)))
         self._here = _place(text, values["place"])
         self._done: list[_LoggedChange] = []
         self._undone: list[_LoggedChange] = []
@@ -302,10 +298,9 @@ class LoggedText:
             before, after = (other, text) if name == "undo" else (text, other)
             pruned = {}
             for each in change.get("pruned", ()):
-                branch = text_from_dict(each)
-                kept = len(branch) - whole_number(each.get("undone", 0), 0, len(branch))
                 parted = whole_number(each.get("parted", 0), 0, 2**62)
-                pruned[int(each["number"])] = _Branch(int(each["parent"]), branch, kept, str(each["name"]), parted)
+                branch = _Branch(int(each["parent"]), text_from_dict(each), str(each["name"]), parted)
+                pruned[int(each["number"])] = branch
             places = _place(before, change["before"]), _place(after, change["after"])
             changes.append(_LoggedChange(str(change["kind"]), bool(change["in_place"]), *places, pruned))
             text = other
@@ -313,11 +308,9 @@ class LoggedText:
         return changes
 
     def document(self) -> Document:
-        """The text as it is now, without what was undone and without a history."""
-        self._leave()
+        """The text as it is now, without a history."""
         branches = {
-            number: Branch(number, each.parent, each.whole.part(0, each.kept), each.parted)
-            for number, each in self._branches.items()
+            number: Branch(number, each.parent, each.whole, each.parted) for number, each in self._branches.items()
         }
         return document_with(branches, {number: each.name for number, each in self._branches.items()}, *self._here)
 
@@ -346,7 +339,6 @@ class LoggedText:
         self, kind: str, number: int, cursor: int, length: int | None = None, seed: int | None = None,
         joins: bool = False,
     ) -> None:  # fmt: skip
-        self._leave()
         text, here = self._branches[number].whole.part(0, length), self._here
         seed = here.seed if seed is None else check_seed(seed)
         after = _Place(text, whole_number(cursor, 0, len(text)), seed, self._prime_length_in(text), number)
@@ -372,8 +364,9 @@ class LoggedText:
         here = self._here._replace(cursor=len(self._here.text))
         whole = here.text + Text.of(text, GENERATED)
         after = here._replace(cursor=len(whole))
-        if self._whole.starts_with(whole) or whole.starts_with(self._whole):
-            whole = self._whole.part(0, len(whole)) + whole.part(len(self._whole))
+        known = self._branches[here.branch].whole
+        if known.starts_with(whole) or whole.starts_with(known):
+            whole = known.part(0, len(whole)) + whole.part(len(known))
         else:
             pruned = (number for change in (*self._done, *self._undone) for number in change.pruned)
             after = after._replace(branch=max((*self._branches, *pruned)) + 1)
@@ -385,7 +378,6 @@ class LoggedText:
         self._become(change.after)
 
     def _do_prune(self, number: int, length: int | None = None) -> None:
-        self._leave()
         branch, gone, before = self._branches[number], {number}, self._here
         for each, other in self._branches.items():  # a branch stands after its parent
             if other.parent in gone:
@@ -411,12 +403,8 @@ class LoggedText:
         if not self._done:
             return
         change, here = self._done.pop(), self._here
-        was_end = self._kept == len(here.text)
         self._branches = dict(sorted({**self._branches, **change.pruned}.items()))
         self._become(change.before, in_place=change.in_place)
-        same_branch = change.before.branch == change.after.branch
-        if was_end if same_branch else change.in_place or change.kind == GENERATE:
-            self._kept = len(self._here.text)
         self._undone.append(change._replace(after=here))
 
     def _do_redo(self) -> None:
@@ -447,23 +435,14 @@ class LoggedText:
     def _become(self, place: _Place, *, in_place: bool = False) -> None:
         """What was undone at the end of a text stays a hidden part of its branch, unless that is changed
         ``in_place``."""
-        text = place.text
-        if place.branch != self._here.branch:
-            self._leave()
-            known, old = self._branches.get(place.branch), self._branches[self._here.branch]
-            self._whole, self._kept = text, len(text)
-            if known is None:
-                parent = self._parts_from(text, old)
-                parted = text.same_start(self._branches[parent].whole, sources=False)
-                if text.same_start(old.whole, sources=False) >= old.kept:
-                    self._branches[self._here.branch] = old._replace(kept=len(old.whole))
-                self._branches[place.branch] = _Branch(parent, text, len(text), parted=parted)
-            elif known.whole.starts_with(text):
-                self._whole, self._kept = known.whole, max(len(text), known.kept)
-        else:
-            if in_place or not self._whole.starts_with(text):
-                self._whole, self._kept = text, len(text)
-            self._kept = max(self._kept, len(text))
+        text, number = place.text, place.branch
+        known = self._branches.get(number)
+        if known is None:
+            parent = self._parts_from(text, self._branches[self._here.branch])
+            parted = text.same_start(self._branches[parent].whole, sources=False)
+            self._branches[number] = _Branch(parent, text, parted=parted)
+        elif (in_place and number == self._here.branch) or not known.whole.starts_with(text):
+            self._branches[number] = known._replace(whole=text)
         self._here = place
 
     def _parts_from(self, text: Text, branch: _Branch) -> int:
@@ -478,10 +457,6 @@ class LoggedText:
     def _prime_length_in(self, text: Text) -> int:
         here = self._here
         return here.prime_length if text.same_start(here.text, sources=False) >= here.prime_length else 0
-
-    def _leave(self) -> None:
-        number = self._here.branch
-        self._branches[number] = self._branches[number]._replace(whole=self._whole, kept=self._kept)
 
 
 def _place(text: Text, values: Any) -> _Place:
