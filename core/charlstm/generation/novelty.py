@@ -174,15 +174,12 @@ class NoveltyIndex:
         order = np.argsort(hashes, kind="stable")
         self._sorted = hashes[order]
         self._places = order * self._stride
-        codes = corpus.vocabulary.codes
-        self._order = np.argsort(codes)
-        self._codes = codes[self._order]
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """The ids of ``text`` in the corpus' vocabulary ``(N,)``; unknown characters get an id that never matches."""
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
-        return np.where(self._codes[at] == codes, self._order[at], len(self._codes))
+        vocabulary = self.corpus.vocabulary
+        ids, _ = vocabulary.encode(text)
+        return np.where(vocabulary.knows(text, ids), ids, len(vocabulary))
 
     def longest(self, ids: Integers, start: int, hits: tuple[Integers, Integers]) -> tuple[int, int]:
         """The longest passage from ``ids[start]`` on that is in the corpus: ``(length, where)``, or ``(0, 0)``.
