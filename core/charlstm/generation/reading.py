@@ -49,7 +49,7 @@ from charlstm.generation.sampling import (
     mirostat_start,
     mirostat_update,
     other_seed,
-    penalties_after,
+    repetition_penalties,
     surprises,
     uniform,
 )
@@ -176,7 +176,6 @@ class Reading:
         self._key = key_for(seed, sample)
         if self._recipe is None or recipe.settings != self._recipe.settings:
             self._sampler = Sampler(recipe.settings)
-            self._no_repeats = range(0)  # positions at which no repeat is long enough for a penalty
         self._clamps = tuple(recipe.clamps)
         self._recipe = Recipe(seed, sample, recipe.settings, self._clamps)
 
@@ -253,7 +252,7 @@ class Reading:
             self._blocks[-1].fill()
         whole, rest = divmod(size, BLOCK)
         head = [blocks[whole].head(rest, self._logits, self._weights)] if rest else []
-        self._blocks, self._at, self._no_repeats = blocks[:whole] + head, None, range(0)
+        self._blocks, self._at = blocks[:whole] + head, None
 
     def read(self, until: int, check: Callable[[], object] = lambda: None) -> None:
         """Read the text up to position ``until``. ``check`` is called every :data:`READ_CHUNK` characters; an exception
@@ -551,19 +550,15 @@ class Reading:
         penalties = self._penalties(position) if sampler.needs_history else None
         return sampler.weights(logits, penalties, self._mirostat_limit(position) if sampler.needs_mu else None)
 
-    def _penalties(self, position: int) -> Floats | None:
-        """What the repetition penalty subtracts from the logits, ``(V,)``; None for nothing."""
-        if position in self._no_repeats:
-            return None
+    def _penalties(self, position: int) -> Floats:
+        """What the repetition penalty subtracts from the logits, ``(V,)``."""
         settings = self.recipe.settings
         back = settings.repetition_range
         history = self._ids(max(0, position - back), position)
         if len(history) < back:
             start = self.prime.ids[-(back - len(history)) :].astype(history.dtype)
             history = np.concatenate([start, history])
-        penalties, missing = penalties_after(history, len(self._symbols), settings)
-        self._no_repeats = range(position, position + missing)
-        return penalties
+        return repetition_penalties(history, len(self._symbols), settings.repetition, settings.repetition_length, back)
 
     def _mirostat_limit(self, position: int) -> np.float32:
         """Mirostat's limit at a position: that after the character before, or the first one."""
