@@ -153,27 +153,28 @@ def _parsed(content: bytes) -> tuple[Any, bool]:
         return json.loads(content[:text] + b"}"), False
 
 
-_SUMMARY = re.compile(r'{"format": \d+, "kind": "charlstm session", "summary": ')
+SUMMARY = '"summary": '
 
 
-def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
-    """The summary of the session file ``path``. One without, as those of version 0.1, is read as a whole unless it is
-    longer than ``most`` bytes.
+def read_summary(path: Path) -> SessionSummary:
+    """The summary of the session file ``path``, which stands in its beginning; one without, as those of version 0.1, is
+    read as a whole.
 
     Raises :class:`GenerationError` for what is no session file, :class:`OSError`.
     """
     try:
         with storage.open_file(path) as file:
-            line = file.readline(LONGEST_HEAD)
-            if old_session_files.is_log(line):
+            content = file.read(LONGEST_HEAD)
+            if old_session_files.is_log(content):
                 return old_session_files.read_log_summary(file)
-        if (head := _head(line)) is not None:
-            return SessionSummary.from_dict(head["summary"])
-        if (found := _SUMMARY.match(beginning := line.decode("ascii", "replace"))) is not None:  # formats 1 and 2
+        beginning = content.decode("utf-8", "replace")
+        if f'"kind": "{KIND}"' not in beginning:
+            raise ValueError("it is another file")
+        if (start := beginning.find(SUMMARY)) >= 0:
             with contextlib.suppress(json.JSONDecodeError):  # it is longer
-                return SessionSummary.from_dict(json.JSONDecoder().raw_decode(beginning, found.end())[0])
-        return old_session_files.state_of_tree(storage.read_json(path, most=most)).summary
-    except old_session_files.ERRORS as error:
+                return SessionSummary.from_dict(json.JSONDecoder().raw_decode(beginning, start + len(SUMMARY))[0])
+        return read(path).state.summary
+    except ERRORS as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
 
@@ -181,20 +182,8 @@ def says_automatic(path: Path) -> bool | None:
     """Whether a session file says that the app saved it by itself; None for formats 1 and 2, which do not say it.
     Raises :class:`OSError`."""
     with storage.open_file(path) as file:
-        head = _head(file.readline(LONGEST_HEAD))
-    return None if head is None else head.get("automatic") is True
-
-
-def _head(line: bytes) -> dict[str, Any] | None:
-    """What the first line of a file says; None for formats 1 and 2, whose first line is all of the file."""
-    content = line.rstrip()
-    if content.endswith(b","):  # the object goes on
-        content = content[:-1] + b"}"
-    try:
-        head = json.loads(content) if content.startswith((b'{"format": 3,', b'{"format": 4,')) else None
-    except (ValueError, RecursionError):
-        return None
-    return head if isinstance(head, dict) else None
+        found = re.search(rb'"automatic": (true|false)', file.readline(LONGEST_HEAD))
+    return None if found is None else found[1] == b"true"
 
 
 # ---- writing
