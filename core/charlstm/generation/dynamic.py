@@ -23,9 +23,10 @@ from charlstm import arguments
 from charlstm.errors import GenerationError
 from charlstm.generation.generate import generate_many
 from charlstm.generation.gradients import SegmentNetwork
+from charlstm.generation.prime import Prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.scoring import CharacterFigures, Scores, prepare_text
+from charlstm.generation.scoring import Scores, prepare_text
 from charlstm.generation.stepper import BLOCK
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
@@ -255,7 +256,7 @@ def score_with(adaptive: AdaptiveModel, text: str, *, progress: Callable[[int, i
     """As :func:`score_dynamic`, with a copy that can be used again: it goes back to the model's own weights first, and
     keeps what :meth:`AdaptiveModel.prepare` has computed."""
     prepared = prepare_text(adaptive.model, text)
-    ids, found = prepared.ids, CharacterFigures.of(len(prepared.ids))
+    ids, found = prepared.ids, Scores.begun(prepared)
     adaptive.reset()
     if adaptive.strength:
         adaptive.prepare(lambda: progress(0, len(ids)) if progress is not None else None)
@@ -263,7 +264,7 @@ def score_with(adaptive: AdaptiveModel, text: str, *, progress: Callable[[int, i
         found.add(which, adaptive.read(ids[which]), ids)
         if progress is not None:
             progress(which.stop + 1, len(ids))
-    return found.scores(prepared)
+    return found
 
 
 def evaluate_dynamic(
@@ -284,7 +285,7 @@ def evaluate_dynamic(
     adaptive, done, known, nats = AdaptiveModel(model, strength), 0, 0, 0.0
     for start, stop in spans:
         text = np.asarray(ids[start:stop], np.intp)
-        found = CharacterFigures.of(len(text))
+        found = Scores.begun(Prime("", text, {}))
         adaptive.begin_text()
         for which in _blocks(len(text) - 1):
             found.add(which, adaptive.read(text[which]), text)
