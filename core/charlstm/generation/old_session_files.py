@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -37,9 +37,6 @@ HEAD = b'{"format": 3, "kind": "charlstm session", '
 TAIL = 16_384
 """Bytes at the end of a log in which the last summary is."""
 
-MOST_CHANGES = 1000
-"""Changes that 0.3 could undo."""
-
 MOST_RATIO = 100
 """A history that is packed better than this was saved unpacked: a small file could otherwise fill the memory."""
 
@@ -57,24 +54,28 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     if values["format"] < 2:
         fields.insert(4, ("mu", np.dtype(np.float32)))  # mirostat's limit
     figures_type = np.dtype(fields).newbyteorder("<")
-    branches = []
+    prime = Text.of(str(values["prime"]), TYPED)
+    begins = len(prime)
+    branches, names = dict[int, Branch](), dict[int, str]()
     for saved in values["branches"]:
-        text = str(saved["text"])
+        text, number, parent = str(saved["text"]), whole_number(saved["number"], 0, 2**31), saved["parent"]
         figures = np.frombuffer(_unpack(saved["figures"], len(text) * figures_type.itemsize), figures_type)
         if "".join(symbols[which] for which in figures["id"].tolist()) != text:
             raise ValueError("its text and its statistics disagree")
-        number, start = whole_number(saved["number"], 0, 2**31), whole_number(saved["start"], 0, 2**62)
-        own = Text.of(text, figures["source"])
-        branches.append(SavedBranch(number, saved["parent"], start, str(saved["name"])[:200], own))
+        if (parent is None) != (not branches) or number <= max(branches, default=-1):
+            raise ValueError("its branches do not form a tree")
+        before = prime if parent is None else branches[parent].text
+        parted = begins + whole_number(saved["start"], 0, len(before) - begins)
+        whole = before.part(0, parted) + Text.of(text, figures["source"])
+        branches[number] = Branch(number, parent, whole, 0 if parent is None else parted)
+        names[number] = str(saved["name"])
     cursor, rest = values["cursor"], values.get("rest")
-    length = cursor.get("length")
-    document = document_of_branches(
-        str(values["prime"]), branches, cursor["branch"],
-        length=None if length is None else whole_number(length, 0, 2**62),
-        cursor=whole_number(cursor["position"] if rest is None else rest.get("position", cursor["position"]), 0, 2**62),
-        seed=whole_number(values["seed"], -(2**63), 2**64 - 1),
-        rest=Text() if rest is None else Text.of(str(rest["text"]), np.array(list(rest["sources"]), np.uint8)),
-    )  # fmt: skip
+    length, position, current = cursor.get("length"), cursor["position"], cursor["branch"]
+    whole = branches[current].text.part(0, None if length is None else begins + whole_number(length, 0, 2**62))
+    if rest is not None:  # what followed in an editor
+        whole += Text.of(str(rest["text"]), np.array(list(rest["sources"]), np.uint8))
+        position = rest.get("position", position)
+    document = document_with(branches, names, whole, begins + position, values["seed"], begins, current)
     summary = SessionSummary.from_dict(values["summary"]) if "summary" in values else summary_of(document)
     run = values["model"].get("run")
     return SessionState(
@@ -82,40 +83,6 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
         tuple(parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))),
         whole_number(values["sample"], 0, 2**62), str(values["model"]["weights"]), run if isinstance(run, str) else "",
     )  # fmt: skip
-
-
-class SavedBranch(NamedTuple):
-    """A branch of a tree: ``own`` is what follows ``start``, a position without the prime, where it leaves its
-    parent."""
-
-    number: int
-    parent: int | None
-    start: int
-    name: str
-    own: Text
-
-
-def document_of_branches(
-    prime: str, branches: Sequence[SavedBranch], current: int, *, length: int | None, cursor: int, seed: int,
-    rest: Text | None = None,
-) -> Document:  # fmt: skip
-    """The text of a tree, each branch behind its parent, of which the first ``length`` characters of the ``current``
-    one are the text, or all of it. ``rest`` is what followed that in an editor.
-
-    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no tree.
-    """
-    begins = len(prime)
-    found: dict[int, Branch] = {}
-    for each in branches:
-        before = Text.of(prime, TYPED) if each.parent is None else found[each.parent].text
-        parted = begins + each.start
-        if each.number <= max(found, default=-1) or (each.parent is None) != (not found) or parted > len(before):
-            raise ValueError("its branches do not form a tree")
-        text, parted = before.part(0, parted) + each.own, 0 if each.parent is None else parted
-        found[each.number] = Branch(each.number, each.parent, text, parted)
-    text = found[current].text.part(0, None if length is None else begins + length) + (rest or Text())
-    names = {each.number: each.name for each in branches}
-    return document_with(found, names, text, begins + cursor, seed, begins, current)
 
 
 def document_with(
@@ -291,7 +258,7 @@ class LoggedText:
         """The changes that can be undone or redone, beginning with those that lead to the text as it is."""
         here, there = ("added", "removed") if name == "undo" else ("removed", "added")
         changes, text = list[_LoggedChange](), self._here.text
-        for change in reversed(list(history[name])[-MOST_CHANGES:]):
+        for change in reversed(history[name]):
             start = whole_number(change["start"], 0, len(text))
             stop = start + whole_number(change[here], 0, len(text) - start)
             other = text.replaced(start, stop, text_from_dict(change[there]))
@@ -423,7 +390,6 @@ class LoggedText:
         if self._done and self._done[-1].is_nothing:
             self._done.pop()
         self._done.append(change)
-        del self._done[:-MOST_CHANGES]
 
     def _join(self, change: _LoggedChange) -> None:
         last = self._done[-1]
