@@ -77,12 +77,6 @@ figures, half for hidden states."""
 MOST_STATES = 64
 """Hidden states that :meth:`Reading.to_arrays` has, spread over the text."""
 
-MOST_AT_ONCE = 1_000_000
-"""Characters of a suggestion."""
-
-MOST_TEXTS = 10_000
-"""Continuations that advance together."""
-
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
@@ -345,7 +339,6 @@ class Reading:
             drawn_at: the position after the prime whose random numbers are used, where that is another one: a reading
                 of the end of a text alone counts from there.
         """
-        length = arguments.number("length", length, 0, MOST_AT_ONCE)
         found: list[str] = []
         for which, _ in islice(self._ways(position, 1, 0, drawn_at), length):
             check(len(found))
@@ -377,10 +370,6 @@ class Reading:
             grown: called with the texts so far every 8 characters; an exception that it raises ends the work.
             drawn_at: as for :meth:`suggest`.
         """
-        count = arguments.number("count", count, 1, MOST_TEXTS)
-        length = arguments.number("length", length, 0, MOST_AT_ONCE)
-        first = arguments.number("first", first, 0, 2**62)
-        lines = None if lines is None else arguments.number("lines", lines, 1)
         units = self.model.text_options.units
         end = None if units is None else separator(units)
         texts, bits = [""] * count, np.zeros((length, count))
@@ -417,8 +406,9 @@ class Reading:
         logits = self._logits_at(place)[None].repeat(count, 0)
         keys = np.array([key_for(recipe.seed, recipe.sample + first + n) for n in range(count)], np.uint64)
         sampler = Sampler(replace(recipe.settings, mirostat=None, repetition=0.0))
-        start = place if drawn_at is None else arguments.number("position", drawn_at, 0)
-        return advance(self._stepper, self._state.repeat(count), logits, keys, sampler, start)
+        return advance(
+            self._stepper, self._state.repeat(count), logits, keys, sampler, place if drawn_at is None else drawn_at
+        )
 
     def _place(self, position: int) -> int:
         """A position after the prime. Raises :class:`GenerationError` where the text is not read up to there."""
