@@ -52,9 +52,8 @@ influence fox quick.txt --at 99999 | Position 99999 has no character
 influence fox quick.txt --find cat | does not stand in
 cells fox digits.txt --show 1:1 | no characters that the model knows
 cells fox quick.txt --show 2:1 | no cell 2:1
-cells fox quick.txt --probe 'position in word' | graded feature, and a yes/no feature is needed. The yes/no features of
-cells fox quick.txt --probe comment | too rare in this text, or belongs to another kind
-cells fox quick.txt --probe quotes | There is no feature 'quotes'. The yes/no
+cells fox quick.txt --probe 'position in word' | no yes/no feature 'position in word' in both of its halves. It has:
+cells fox quick.txt --probe quotes | no yes/no feature 'quotes'
 cells fox short.txt | 200 are needed
 cells demo quick.txt --snapshots | not a run
 context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has
