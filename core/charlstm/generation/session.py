@@ -35,7 +35,6 @@ from charlstm.generation.rows import (
 )
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 
@@ -300,15 +299,10 @@ class Session:
     def _put(self, text: str, source: int) -> Step:
         """Put ``text`` at the cursor, along what stands there as far as it is the same. Returns its first character."""
         document, place = self.document, self.document.cursor
-        here = document.text
-        wanted = here.part(0, place) + Text.of(text, source)
-        same = here.same_start(wanted, sources=False)
-        document.move(same, undoable=False)
-        if rest := text[same - place :]:
-            if same == len(here):
-                document.insert(rest, source)
-            else:
-                document.branch_off(same, rest, source, kind="branching off")
+        if document.text.read(place, place + len(text)) == text:
+            document.move(place + len(text), undoable=False)
+        else:
+            document.branch_off(place, text, source, kind="branching off")
             self.reading.follow(document.text)
         return self._read().step_at(place)
 
