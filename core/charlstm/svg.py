@@ -46,7 +46,6 @@ def line_chart(
     y_name: str,
     *,
     log_x: bool = False,
-    y_range: tuple[float, float] | None = None,
     x_ticks: Sequence[tuple[float, str]] | None = None,
     width: int = 760,
     height: int = 320,
@@ -54,7 +53,6 @@ def line_chart(
     """The chart with axes and a legend; an empty string when no curve has two points.
 
     Args:
-        y_range: from where to where the y axis goes; None is from the lowest to the highest value.
         x_ticks: places and labels of the x axis; None are round numbers.
     """
     drawn = [each for each in curves if np.isfinite(each.y).sum() > (0 if each.dots else 1)]
@@ -62,7 +60,7 @@ def line_chart(
         return ""
     across = [np.log10(np.maximum(each.x, 1)) if log_x else each.x for each in drawn]
     left, right = min(float(x.min()) for x in across), max(float(x.max()) for x in across)
-    low, high = (float(edge) for edge in y_range or _range([each.y for each in drawn]))
+    low, high = (float(edge) for edge in _range([each.y for each in drawn]))
     named = [each for each in drawn if not each.faint]
     legend_rows = math.ceil(len(named) / 3)
     plot = height - FOOT

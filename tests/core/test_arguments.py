@@ -44,7 +44,6 @@ def session() -> charlstm.Session:
         lambda: charlstm.generate(MODEL, "the", 5, stop=["x", ""]),
         lambda: charlstm.generate(MODEL, "the", 5, temperatur=0.5),  # type: ignore[call-arg]
         lambda: session().stream(-1),
-        lambda: session().suggest(-1),
         lambda: session().at(20),
         lambda: session().rewind(-1),
         lambda: session().rewind(21),

@@ -9,8 +9,6 @@ from pathlib import Path
 import click
 import numpy as np
 
-from charlstm.cli.cells import named_pattern
-from charlstm.cli.influence import find_option, places_of
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
@@ -24,9 +22,6 @@ from charlstm.cli.options import (
 from charlstm.cli.output import check_output_file, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
-from charlstm.generation.prime import prepare_prime
-from charlstm.insight.feature_report import feature_report
-from charlstm.insight.features import Feature, pattern_feature, text_features
 from charlstm.insight.report import Sample
 from charlstm.insight.report import report as report_page
 from charlstm.insight.sample import TEXT_CHARS
@@ -39,11 +34,7 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.text import open_text
 from charlstm.svg import ChartCurve
 from charlstm.text.baselines import baseline_words
-from charlstm.text.sources import STDIN
 from charlstm.text.statistics import describe
-
-SCORED_MODELS = 8
-"""Models of a run in which the cell of a feature is scored for its page."""
 
 SAMPLES = 6
 """Samples of a run that its report shows."""
@@ -53,7 +44,6 @@ SAMPLES = 6
     epilog=examples(
         "charlstm report RUN --out report.html",
         "charlstm report RUN other.txt --out report.html",
-        "charlstm report RUN novel.txt --feature 'inside quotes' --find 'for him,\"' --out quotes.html",
         about=MODEL_HELP,
     )
 )
@@ -63,69 +53,38 @@ SAMPLES = 6
 @click.option(
     "--prime", "primes", metavar="STRING", multiple=True, help="A text for a picture of continuations; may be repeated."
 )
-@click.option(
-    "--feature", metavar="NAME", help="A page about one yes/no feature, such as 'inside quotes', or NAME=REGEX."
-)
-@find_option
 @model_and_text_options
-def report(given: ModelAndText, out: str, primes: tuple[str, ...], feature: str | None, find: str | None) -> None:
+def report(given: ModelAndText, out: str, primes: tuple[str, ...]) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
     Cells are named on 50,000 characters from all over TEXT and the context is measured at places all over it, as by
     `cells` and `context`. Without TEXT that is the run's held-out part. The page needs no network.
 
-    With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
-    it does, and which earlier characters matter where it ends, or at the place of --find.
-
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
     check_stdout(out=out)
-    if find is not None and feature is None:
-        raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     check_output_file(out, ".html")
-    pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
     run = run_of(given.model)
     content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
     facts = [("explained on", source), *_model_facts(loaded)]
-    name = Path(given.model).name
-
-    def features(read: str) -> Sequence[Feature]:
-        return text_features(read) if pattern is None else [pattern_feature(*pattern, read)]
-
+    curves, samples = ((), ()) if run is None else _history(run)
+    facts += _steps_fact(loaded, curves)
+    unseen = content
+    if run is not None and not given.text:
+        held_out = held_out_text(run, given.max_chars or TEXT_CHARS)
+        unseen, where = held_out.text, held_out.words
+        if where != source:
+            facts[:1] = [("cells on", source), ("surprises and context on", where)]
     with TerminalLine() as bar:
 
         def progress(stage: str, done: int, total: int) -> None:
             bar.stage(stage)(done, total)
 
-        if feature is not None:
-            asked = feature if pattern is None else pattern[0]
-            explained = None
-            if find is not None:
-                again = given.text and STDIN not in given.text  # which can be read once
-                whole, where = given.start_of_text(loaded) if again else (content, source)
-                read = prepare_prime(loaded, whole, empty_is_fine=True).text
-                places = places_of(read, find, loaded, where)
-                within = [place for place in places if place < len(content)]  # rather than in a licence at its end
-                explained = read[: (within or places)[-1] + 1]
-            models = [] if run is None else models_of_run(given.model, SCORED_MODELS)
-            page = feature_report(
-                loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
-                features=features, models=models, explained=explained, primes=primes, progress=progress,
-            )  # fmt: skip
-        else:
-            curves, samples = ((), ()) if run is None else _history(run)
-            facts += _steps_fact(loaded, curves)
-            unseen = content
-            if run is not None and not given.text:
-                held_out = held_out_text(run, given.max_chars or TEXT_CHARS)
-                unseen, where = held_out.text, held_out.words
-                if where != source:
-                    facts[:1] = [("cells on", source), ("surprises and context on", where)]
-            page = report_page(
-                loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
-                primes=primes, progress=progress,
-            )  # fmt: skip
+        page = report_page(
+            loaded, unseen, title=f"Inside {Path(given.model).name}", sample=content, facts=facts, curves=curves,
+            samples=samples, primes=primes, progress=progress,
+        )  # fmt: skip
     write_page(out, page)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,13 +43,8 @@ class Clamp:
     def __post_init__(self) -> None:
         value = arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE)
         factor = arguments.number("The factor of a clamp", self.factor)
-        found = {
-            "layer": operator.index(self.layer),
-            "cell": operator.index(self.cell),
-            "value": value,
-            "factor": factor,
-        }
-        for name, number in found.items():
+        layer, cell = operator.index(self.layer), operator.index(self.cell)
+        for name, number in (("layer", layer), ("cell", cell), ("value", value), ("factor", factor)):
             object.__setattr__(self, name, number)
         if abs(self.factor) > 1:
             raise GenerationError(
@@ -58,19 +53,13 @@ class Clamp:
             )
 
     def __str__(self) -> str:
-        """For people, with six digits."""
-        return self._text(lambda number: f"{number:g}")
-
-    def exact(self) -> str:
         """What :func:`parse_clamp` reads as an equal clamp."""
-        return self._text(lambda number: repr(float(number)).removesuffix(".0"))
-
-    def _text(self, digits: Callable[[float], str]) -> str:
         place = cell_name((self.layer, self.cell))
+        value, factor = (repr(float(number)).removesuffix(".0") for number in (self.value, self.factor))
         if not self.factor:
-            return f"{place}={digits(self.value)}"
+            return f"{place}={value}"
         sign = "" if self.value < 0 else "+"
-        return f"{place}*{digits(self.factor)}" + (f"{sign}{digits(self.value)}" if self.value else "")
+        return f"{place}*{factor}" + (f"{sign}{value}" if self.value else "")
 
 
 def parse_clamp(text: str) -> Clamp:

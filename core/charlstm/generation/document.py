@@ -8,6 +8,7 @@ changes: undo goes back to the state before.
 from __future__ import annotations
 
 import copy
+import math
 import re
 import unicodedata
 from collections import deque
@@ -25,9 +26,6 @@ from charlstm.generation.text_pieces import Sources, Text
 
 MOST_STEPS = 1000
 """Steps that can be undone."""
-
-MOST_NEW = 2_000_000
-"""New characters that these have together; the last one is always kept."""
 
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
@@ -108,8 +106,7 @@ class State:
         prime_length: characters at the beginning that are the prime. Draws are counted from its end. Once it was edited
             there is none: it is text like any other.
         branch: the number of the branch that ``text`` is the text of.
-        branches: all branches, each behind the one from which it parted. That of ``branch`` itself has the text with
-            which it was gone to.
+        branches: all branches, each behind the one from which it parted.
     """
 
     text: Text
@@ -119,12 +116,10 @@ class State:
     branch: int
     branches: tuple[Branch, ...]
 
-    def with_own_text(self) -> State:
-        """The same, with the branches as they are when another one is gone to."""
-        branches = tuple(
-            replace(each, text=self.text) if each.number == self.branch else each for each in self.branches
-        )
-        return replace(self, branches=branches)
+    def with_text(self, text: Text) -> State:
+        """The same with another text of its branch."""
+        branches = tuple(replace(each, text=text) if each.number == self.branch else each for each in self.branches)
+        return replace(self, text=text, branches=branches)
 
 
 def only_moved(before: State, after: State) -> bool:
@@ -134,13 +129,11 @@ def only_moved(before: State, after: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Something that was done, and the ``state`` before it; something undone, and the state after it. ``new``
-    characters are kept for it."""
+    """Something that was done, and the ``state`` before it; something undone, and the state after it."""
 
     kind: str
     state: State
     splice: Splice
-    new: int
 
 
 def own_text(text: str) -> str:
@@ -148,9 +141,6 @@ def own_text(text: str) -> str:
     character, and without other control characters."""
     text = unicodedata.normalize("NFC", re.sub("\r\n?|\x85", "\n", text))
     return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
-
-
-_SPACES = np.array([code for code in range(0x3001) if chr(code).isspace()], np.uint32)
 
 
 class Document:
@@ -172,10 +162,9 @@ class Document:
     def __init__(self, prime: str = "", seed: int = 0) -> None:
         text = Text.of(prime, TYPED)
         self.state = State(text, len(text), check_seed(seed), len(text), 0, (Branch(0, None, text),))
-        self.done: deque[Done] = deque()
+        self.done: deque[Done] = deque(maxlen=MOST_STEPS)
         self.undone: list[Done] = []
         self.names: dict[int, str] = {}
-        self._new = 0  # characters that are kept for what was done
         self._last_number = 0  # of all branches that there were
         self._change_end: int | None = None  # where typing or erasing goes on as the same step
         self._joins_next = False  # when another character is asked for, it belongs to the last step as well
@@ -239,8 +228,7 @@ class Document:
     @property
     def words(self) -> int:
         """How many words the text has: stretches between spaces."""
-        spaces = np.isin(self.text.codes(), _SPACES)
-        return int(np.count_nonzero(~spaces & np.concatenate([[True], spaces[:-1]])))
+        return len(self.text.read().split())
 
     def word_before(self) -> int:
         """Characters from the beginning of the word before the cursor to the cursor, with the spaces after it."""
@@ -317,7 +305,7 @@ class Document:
         if undoable and not self.undone:
             last = self.done[-1] if self.done else None
             if last is None or last.kind != MOVE:
-                self._add(Done(MOVE, before, Splice(position, 0, 0), 0))
+                self.done.append(Done(MOVE, before, Splice(position, 0, 0)))
             elif last.state.cursor == position:  # where it was
                 self.done.pop()
         self.state = replace(before, cursor=position)
@@ -344,9 +332,11 @@ class Document:
         added = here.text.continued(len(here.text), text, GENERATED, self._owner)
         way = self._undone_way()
         whole = (here.text + added).along(way)
-        after = replace(here, text=whole, cursor=len(whole))
-        if not (way.starts_with(whole) or whole.starts_with(way)):
-            after, way = self._as_new_branch(after, left=way), Text()
+        after = replace(here, cursor=len(whole))
+        if way.starts_with(whole) or whole.starts_with(way):
+            after = after.with_text(whole)
+        else:
+            after, way = self._as_new_branch(whole, after, left=way), Text()
         joins = self._grows and bool(self.done)
         grows = joins or self._begun is not None or bool(self.done or self.undone)
         if self._begun is not None:
@@ -394,14 +384,14 @@ class Document:
         way = self._undone_way() if wanted.starts_with(here) else here
         wanted = wanted.along(way)
         if wanted.starts_with(here) and (way.starts_with(wanted) or wanted.starts_with(way)):
-            self._go(kind, replace(after, text=wanted), joins=joins)
+            self._go(kind, after.with_text(wanted), joins=joins)
             self._way = way
         elif whole and (branch := self._branch_beginning_with(wanted)) is not None:
             self._go(kind, self._on(branch, after), joins=joins)
         else:
             prime_length = before.prime_length if position >= before.prime_length else 0
-            after = replace(after, text=wanted, prime_length=prime_length)
-            self._go(kind, self._as_new_branch(after, left=way), joins=joins)
+            after = replace(after, prime_length=prime_length)
+            self._go(kind, self._as_new_branch(wanted, after, left=way), joins=joins)
 
     def go_on_generating(self) -> None:
         """What is generated from now on belongs to the step that was just made, if that is at the end of the text."""
@@ -429,7 +419,7 @@ class Document:
         branch = self._branch(number)
         if branch.parent is None:
             raise GenerationError("The first branch cannot be removed: the others continue it")
-        after, gone = self.state.with_own_text(), {number}
+        after, gone = self.state, {number}
         for each in after.branches:  # a branch stands after its parent
             if each.parent in gone:
                 gone.add(each.number)
@@ -446,7 +436,7 @@ class Document:
     @property
     def branches(self) -> dict[int, Branch]:
         """All branches by number, each after the one from which it parted."""
-        return {branch.number: branch for branch in self.state.with_own_text().branches}
+        return {branch.number: branch for branch in self.state.branches}
 
     def list_branches(self) -> list[BranchInfo]:
         """All branches for a list, each before those that parted from it; positions without the prime."""
@@ -487,36 +477,33 @@ class Document:
         """A state with the text of a branch. That may have parted where the prime was edited: then it has none."""
         same = branch.text.same_start(state.text, sources=False)
         prime_length = state.prime_length if same >= state.prime_length else 0
-        branches = state.with_own_text().branches
-        return replace(state, text=branch.text, prime_length=prime_length, branch=branch.number, branches=branches)
+        return replace(state, text=branch.text, prime_length=prime_length, branch=branch.number)
 
-    def _as_new_branch(self, state: State, *, left: Text) -> State:
+    def _as_new_branch(self, text: Text, state: State, *, left: Text) -> State:
         """A state whose text is that of a new branch. ``left`` is the text of the branch that is left."""
-        before = replace(self.state, text=left)
-        branches = {branch.number: branch for branch in before.with_own_text().branches}
-        parent = branches[before.branch]
-        place = state.text.same_start(parent.text, sources=False)
+        branches = {branch.number: branch for branch in self.state.with_text(left).branches}
+        parent = branches[self.state.branch]
+        place = text.same_start(parent.text, sources=False)
         while parent.parent is not None:  # it parts from the one on the way here that has what is before its place
             other = branches[parent.parent]
             if parent.text.same_start(other.text, sources=False) < place:
                 break
             parent = other
         self._last_number += 1
-        parted = state.text.same_start(parent.text, sources=False)
-        new = Branch(self._last_number, parent.number, state.text, parted)
-        return replace(state, branch=new.number, branches=(*branches.values(), new))
+        parted = text.same_start(parent.text, sources=False)
+        new = Branch(self._last_number, parent.number, text, parted)
+        return replace(state, text=text, branch=new.number, branches=(*branches.values(), new))
 
     # ---- history
 
     def undo(self) -> str:
         """Go back before the last step. Returns what it was; empty if there was none. A branch that it began stays."""
-        here = self.state.with_own_text()
+        here = self.state
         self._settle()
         self._way = Text()
         if not self.done:
             return ""
         step = self.done.pop()
-        self._new -= step.new
         self.undone.append(replace(step, state=here))
         known = {branch.number for branch in step.state.branches}
         began = tuple(branch for branch in here.branches if branch.number not in known)
@@ -534,7 +521,7 @@ class Document:
         if not self.undone:
             return ""
         step = self.undone.pop()
-        self._add(replace(step, state=here))
+        self.done.append(replace(step, state=here))
         self.state = step.state
         return step.kind
 
@@ -548,7 +535,6 @@ class Document:
         splice = Splice(start, removed, len(added))
         after = replace(
             here,
-            text=here.text.replaced(start, start + removed, added),
             cursor=start + len(added) if cursor is None else cursor,
             prime_length=0 if start < here.prime_length and (removed or added) else here.prime_length,
             branches=tuple(
@@ -558,6 +544,7 @@ class Document:
                 for each in here.branches
             ),
         )
+        after = after.with_text(here.text.replaced(start, start + removed, added))
         self._step(kind, after, splice, joins=joins)
 
     def _go(self, kind: str, after: State, *, joins: bool = False) -> None:
@@ -569,28 +556,19 @@ class Document:
     def _step(self, kind: str, after: State, splice: Splice, *, joins: bool = False) -> None:
         """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was
         undone can be made again from now on."""
-        here, pieces, new = self.state, after.text.pieces, splice.added
-        if len(pieces) == 1 and all(piece.chunk is not pieces[0].chunk for piece in here.text.pieces):
-            new = len(after.text)  # all of it was put together anew
+        here = self.state
         self._settle()
-        if not any(splice[1:]) and after.with_own_text() == here.with_own_text():
+        if not any(splice[1:]) and after == here:
             return  # nothing was done
         self.undone.clear()
         self._way = Text()
         if joins:
             last = self.done[-1]
-            self.done[-1] = replace(last, splice=last.splice.then(splice), new=last.new + new)
-            self._new += new
+            self.done[-1] = replace(last, splice=last.splice.then(splice))
         else:
-            self._add(Done(kind, here, splice, new))
+            self.done.append(Done(kind, here, splice))
         self.state = after
         self._change_end = after.cursor
-
-    def _add(self, step: Done) -> None:
-        self.done.append(step)
-        self._new += step.new
-        while len(self.done) > 1 and (len(self.done) > MOST_STEPS or self._new > MOST_NEW):
-            self._new -= self.done.popleft().new
 
     def _joins(self, kind: str) -> bool:
         """Whether a step of this kind at the cursor goes on with the last one."""
@@ -611,7 +589,7 @@ class Document:
         names = {str(number): name for number, name in self.names.items()}
         return {"place": _place_to_list(self.state), "names": names, "branches": branches}
 
-    def history(self, most: int = MOST_NEW) -> dict[str, list[dict[str, Any]]]:
+    def history(self, most: float = math.inf) -> dict[str, list[dict[str, Any]]]:
         """What can be undone and redone, JSON-ready, each beginning with what is first; the steps whose texts have
         ``most`` characters together, and always the very first one.
 
@@ -620,10 +598,10 @@ class Document:
         """
         return {"undo": list(self._steps(self.done, most)), "redo": list(self._steps(self.undone, most))}
 
-    def _steps(self, steps: Sequence[Done], most: int) -> Iterator[dict[str, Any]]:
-        size, here = 0, self.state.with_own_text()
+    def _steps(self, steps: Sequence[Done], most: float) -> Iterator[dict[str, Any]]:
+        size, here = 0, self.state
         for place, step in enumerate(reversed(steps)):
-            there, (start, removed, added) = step.state.with_own_text(), step.splice
+            there, (start, removed, added) = step.state, step.splice
             if steps is self.done:
                 removed, added = added, removed
             known = {branch.number: branch for branch in here.branches}
@@ -672,7 +650,7 @@ class Document:
         """Let what :meth:`history` says be undone and redone. Raises as :meth:`from_dict` does; then nothing is."""
         found: dict[str, list[Done]] = {"undo": [], "redo": []}
         for name, steps in found.items():
-            here = self.state.with_own_text()
+            here = self.state
             for values in history[name]:
                 start, text = whole_number(values["start"], 0, len(here.text)), text_from_dict(values)
                 removed = whole_number(values["removed"], 0, len(here.text) - start)
@@ -683,12 +661,11 @@ class Document:
                     branch = _branch_from_dict(saved, Text() if known is None else known.text)
                     branches[branch.number] = branch
                 whole = here.text.replaced(start, start + removed, text)
-                here = state_from_list(values["place"], whole, dict(sorted(branches.items()))).with_own_text()
+                here = state_from_list(values["place"], whole, dict(sorted(branches.items())))
                 splice = Splice(start, removed, len(text)) if name == "redo" else Splice(start, len(text), removed)
-                steps.append(Done(str(values["kind"]), here, splice, len(text)))
+                steps.append(Done(str(values["kind"]), here, splice))
                 self._last_number = max(self._last_number, *branches)
-        self.done, self.undone = deque(found["undo"][::-1]), found["redo"][::-1]
-        self._new = sum(step.new for step in self.done)
+        self.done, self.undone = deque(found["undo"][::-1], MOST_STEPS), found["redo"][::-1]
 
 
 def text_to_dict(text: Text) -> dict[str, Any]:
@@ -709,14 +686,15 @@ def _place_to_list(state: State) -> list[int]:
 
 
 def state_from_list(place: Any, text: Text, branches: Mapping[int, Branch]) -> State:
-    """A state from its cursor, seed, length of the prime and branch. Raises :class:`KeyError`, :class:`TypeError`,
-    :class:`ValueError` or :class:`GenerationError` if these are not in the text."""
+    """A state from its cursor, seed, length of the prime and branch, whose text ``text`` is. Raises :class:`KeyError`,
+    :class:`TypeError`, :class:`ValueError` or :class:`GenerationError` if these are not in the text."""
     cursor, seed, prime_length, branch = place
     length = len(text)
-    return State(
+    state = State(
         text, whole_number(cursor, 0, length), check_seed(seed), whole_number(prime_length, 0, length),
         branches[branch].number, tuple(branches.values()),
     )  # fmt: skip
+    return state.with_text(text)
 
 
 def _branch_to_dict(branch: Branch, known: Text) -> dict[str, Any]:

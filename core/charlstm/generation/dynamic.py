@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,10 @@ from charlstm import arguments
 from charlstm.errors import GenerationError
 from charlstm.generation.generate import generate_many
 from charlstm.generation.gradients import SegmentNetwork
+from charlstm.generation.prime import Prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.scoring import CharacterFigures, Scores, prepare_text
+from charlstm.generation.scoring import Scores, prepare_text
 from charlstm.generation.stepper import BLOCK
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
@@ -50,20 +51,18 @@ _CHUNK = 1 << 15
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """How a model learns from what it reads, at strength 1. The defaults were measured (docs/insight.md).
+    """How a model learns from what it reads, at strength 1. The gradient of each weight is divided by its root mean
+    square, in units of the mean of these over all weights, plus ``epsilon``. The defaults were measured
+    (docs/insight.md).
 
     Attributes:
         segment: characters after which the weights change, 1 to 100. Gradients reach back to its first one.
-        rule: ``"rms"`` divides the gradient of each weight by its root mean square, in units of the mean of these over
-            all weights, plus ``epsilon``; ``"sgd"`` does not.
         rate: the learning rate, for the mean loss over a segment.
         decay: the share of the way back to the model's own weights that a weight goes at each change, 0 to 1.
         clip: the gradient over all weights is scaled down to this length.
-        epsilon: see ``rule``.
     """
 
     segment: int = 10
-    rule: Literal["rms", "sgd"] = "rms"
     rate: float = 0.6
     decay: float = 0.001
     clip: float = 10.0
@@ -71,10 +70,6 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         arguments.number("segment", self.segment, 1, MAX_SEGMENT)
-        arguments.one_of("rule", self.rule, ("rms", "sgd"))
-        for name in ("rate", "clip", "epsilon"):
-            arguments.number(name, getattr(self, name), 0)
-        arguments.number("decay", self.decay, 0, 1)
 
 
 class AdaptiveModel:
@@ -154,7 +149,7 @@ class AdaptiveModel:
 
         That takes 6 s at 2 × 512. ``check`` is called often meanwhile; an exception ends the work.
         """
-        if self.adaptation.rule == "rms" and self._scale is None:
+        if self._scale is None:
             with blas_threads(1):
                 self._measure_gradients(check or (lambda: None))
 
@@ -175,18 +170,18 @@ class AdaptiveModel:
         rate = np.float32(rule.rate * self._strength * min(1.0, rule.clip / max(length, 1e-30)))
         keep, back = np.float32(1 - rule.decay), np.float32(rule.decay)
         weights, original, scale = network.weights, self._original, self._scale
+        assert scale is not None
+        assert self._row_scale is not None
         for at in range(0, len(weights), _CHUNK):
             which = slice(at, at + _CHUNK)
             change, some = gradients[which], weights[which]
-            if scale is not None:
-                np.multiply(change, scale[which], out=change)
+            np.multiply(change, scale[which], out=change)
             np.multiply(change, rate, out=change)
             some *= keep
             some -= change
             np.multiply(original[which], back, out=change)
             some += change
-        if self._row_scale is not None:
-            row_gradients *= self._row_scale[read]
+        row_gradients *= self._row_scale[read]
         network.rows[read] = keep * network.rows[read] + back * self._original_rows[read] - rate * row_gradients
         self._updates += 1
         self._rows_at[read] = self._updates
@@ -217,11 +212,8 @@ class AdaptiveModel:
                 segments += 1
         roots, row_roots = (np.sqrt(each / max(segments, 1)) for each in (squares, row_squares))
         mean = (roots.sum(dtype=np.float64) + row_roots.sum(dtype=np.float64)) / (roots.size + row_roots.size)
-        if mean > 0:
-            floor = np.float32(mean * self.adaptation.epsilon)
-            self._scale, self._row_scale = (np.float32(mean) / (each + floor) for each in (roots, row_roots))
-        else:
-            self._scale, self._row_scale = np.ones_like(roots), np.ones_like(row_roots)
+        floor = np.float32(mean * self.adaptation.epsilon)
+        self._scale, self._row_scale = (np.float32(mean) / (each + floor) for each in (roots, row_roots))
 
 
 def checked_strength(strength: float) -> float:
@@ -264,7 +256,7 @@ def score_with(adaptive: AdaptiveModel, text: str, *, progress: Callable[[int, i
     """As :func:`score_dynamic`, with a copy that can be used again: it goes back to the model's own weights first, and
     keeps what :meth:`AdaptiveModel.prepare` has computed."""
     prepared = prepare_text(adaptive.model, text)
-    ids, found = prepared.ids, CharacterFigures.of(len(prepared.ids))
+    ids, found = prepared.ids, Scores.begun(prepared)
     adaptive.reset()
     if adaptive.strength:
         adaptive.prepare(lambda: progress(0, len(ids)) if progress is not None else None)
@@ -272,7 +264,7 @@ def score_with(adaptive: AdaptiveModel, text: str, *, progress: Callable[[int, i
         found.add(which, adaptive.read(ids[which]), ids)
         if progress is not None:
             progress(which.stop + 1, len(ids))
-    return found.scores(prepared)
+    return found
 
 
 def evaluate_dynamic(
@@ -293,7 +285,7 @@ def evaluate_dynamic(
     adaptive, done, known, nats = AdaptiveModel(model, strength), 0, 0, 0.0
     for start, stop in spans:
         text = np.asarray(ids[start:stop], np.intp)
-        found = CharacterFigures.of(len(text))
+        found = Scores.begun(Prime("", text, {}))
         adaptive.begin_text()
         for which in _blocks(len(text) - 1):
             found.add(which, adaptive.read(text[which]), text)

@@ -22,7 +22,7 @@ from charlstm.generation.sampling import (
     key_for,
     mirostat_start,
     mirostat_update,
-    penalties_after,
+    repetition_penalties,
     surprises,
     uniforms,
 )
@@ -144,19 +144,12 @@ def generate_many(
     ends = np.full(samples, length)
     back = settings.repetition_range
     before = ids[-back:]
-    no_repeat_before = np.zeros(samples, np.intp)
 
-    def penalties(position: int) -> Floats | None:
+    def penalties(position: int) -> Floats:
         """What the repetition penalty subtracts from the logits of each text, ``(samples, V)``."""
-        found = None
-        for text in np.flatnonzero(no_repeat_before <= position):
-            history = np.concatenate([before, drawn[text, max(0, position - back) : position]])
-            own, missing = penalties_after(history, symbols, settings)
-            no_repeat_before[text] = position + missing
-            if own is not None:
-                found = np.zeros((samples, symbols), np.float32) if found is None else found
-                found[text] = own
-        return found
+        histories = (np.concatenate([before, text[max(0, position - back) : position]]) for text in drawn)
+        strength, free = settings.repetition, settings.repetition_length
+        return np.stack([repetition_penalties(history, symbols, strength, free, back) for history in histories])
 
     with blas_threads(threads or os.cpu_count() or 1):
         texts = advance(stepper, state, stepper.logits(state), keys, sampler, penalties=penalties)

@@ -29,9 +29,6 @@ MIN_LENGTH = 30
 MAX_ENTRIES = 20_000_000
 """Most passages in an index (320 MB). Of a corpus with more, only the beginning is searched."""
 
-_MANY = 20_000
-"""A passage that the corpus repeats more often is searched as bytes: comparing each candidate takes too long."""
-
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 Integers = npt.NDArray[np.integer[Any]]
 
@@ -177,16 +174,12 @@ class NoveltyIndex:
         order = np.argsort(hashes, kind="stable")
         self._sorted = hashes[order]
         self._places = order * self._stride
-        codes = corpus.vocabulary.codes
-        self._order = np.argsort(codes)
-        self._codes = codes[self._order]
-        self._raw: bytes | None = None
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """The ids of ``text`` in the corpus' vocabulary ``(N,)``; unknown characters get an id that never matches."""
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
-        return np.where(self._codes[at] == codes, self._order[at], len(self._codes))
+        vocabulary = self.corpus.vocabulary
+        ids, _ = vocabulary.encode(text)
+        return np.where(vocabulary.knows(text, ids), ids, len(vocabulary))
 
     def longest(self, ids: Integers, start: int, hits: tuple[Integers, Integers]) -> tuple[int, int]:
         """The longest passage from ``ids[start]`` on that is in the corpus: ``(length, where)``, or ``(0, 0)``.
@@ -196,8 +189,6 @@ class NoveltyIndex:
         starts: list[Integers] = []
         for offset in range(min(self._stride, len(hits[0]) - start)):
             low, high = hits[0][start + offset], hits[1][start + offset]
-            if high - low > _MANY:
-                return self._longest_by_search(ids, start)
             if low < high:
                 starts.append(self._places[low:high] - offset)
         candidates = np.concatenate(starts) if starts else np.empty(0, np.intp)
@@ -227,27 +218,6 @@ class NoveltyIndex:
                 np.multiply(hashes, _FACTOR, out=hashes)
                 np.add(hashes, ids[at : at + (count - 1) * stride + 1 : stride].astype(np.uint64), out=hashes)
         return hashes ^ (hashes >> np.uint64(32))
-
-    def _longest_by_search(self, ids: Integers, start: int) -> tuple[int, int]:
-        """The result of :meth:`longest` by searching bytes, for passages that the corpus repeats very often."""
-        if self._raw is None:
-            self._raw = self._ids.tobytes()
-        size, known = self._ids.dtype.itemsize, ids[start:]
-        unknown = np.flatnonzero(known >= len(self._codes))
-        known = known[: int(unknown[0]) if len(unknown) else None].astype(self._ids.dtype)
-        # If the corpus has a passage it has each beginning of it, so the length can be found by bisection.
-        found, where, missing, length = 0, 0, len(known) + 1, self.min_length
-        while found < length < missing:
-            needle = known[:length].tobytes()
-            at = self._raw.find(needle)
-            while at % size and at >= 0:  # between two numbers
-                at = self._raw.find(needle, at + 1)
-            if at < 0:
-                missing = length
-            else:
-                found, where = length, at // size
-            length = min(2 * found, (found + missing) // 2)
-        return found, where
 
 
 class Novelty:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -21,7 +22,6 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from charlstm.arguments import whole_number
-from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, parse_clamp
 from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, state_from_list, text_from_dict
 from charlstm.generation.rows import GENERATED, TYPED, row_type
@@ -31,14 +31,11 @@ from charlstm.generation.session_state import ERRORS as VALUE_ERRORS
 from charlstm.generation.session_state import SessionState, SessionSummary, damage, state_from_dict, summary_of
 from charlstm.generation.text_pieces import Text
 
-HEAD = '{"format": 3, "kind": "charlstm session", '
+HEAD = b'{"format": 3, "kind": "charlstm session", '
 """How a log begins."""
 
 TAIL = 16_384
 """Bytes at the end of a log in which the last summary is."""
-
-MOST_CHANGES = 1000
-"""Changes that 0.3 could undo."""
 
 MOST_RATIO = 100
 """A history that is packed better than this was saved unpacked: a small file could otherwise fill the memory."""
@@ -57,24 +54,28 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     if values["format"] < 2:
         fields.insert(4, ("mu", np.dtype(np.float32)))  # mirostat's limit
     figures_type = np.dtype(fields).newbyteorder("<")
-    branches = []
+    prime = Text.of(str(values["prime"]), TYPED)
+    begins = len(prime)
+    branches, names = dict[int, Branch](), dict[int, str]()
     for saved in values["branches"]:
-        text = str(saved["text"])
+        text, number, parent = str(saved["text"]), whole_number(saved["number"], 0, 2**31), saved["parent"]
         figures = np.frombuffer(_unpack(saved["figures"], len(text) * figures_type.itemsize), figures_type)
         if "".join(symbols[which] for which in figures["id"].tolist()) != text:
             raise ValueError("its text and its statistics disagree")
-        number, start = whole_number(saved["number"], 0, 2**31), whole_number(saved["start"], 0, 2**62)
-        own = Text.of(text, figures["source"])
-        branches.append(SavedBranch(number, saved["parent"], start, str(saved["name"])[:200], own))
+        if (parent is None) != (not branches) or number <= max(branches, default=-1):
+            raise ValueError("its branches do not form a tree")
+        before = prime if parent is None else branches[parent].text
+        parted = begins + whole_number(saved["start"], 0, len(before) - begins)
+        whole = before.part(0, parted) + Text.of(text, figures["source"])
+        branches[number] = Branch(number, parent, whole, 0 if parent is None else parted)
+        names[number] = str(saved["name"])
     cursor, rest = values["cursor"], values.get("rest")
-    length = cursor.get("length")
-    document = document_of_branches(
-        str(values["prime"]), branches, cursor["branch"],
-        length=None if length is None else whole_number(length, 0, 2**62),
-        cursor=whole_number(cursor["position"] if rest is None else rest.get("position", cursor["position"]), 0, 2**62),
-        seed=whole_number(values["seed"], -(2**63), 2**64 - 1),
-        rest=Text() if rest is None else Text.of(str(rest["text"]), np.array(list(rest["sources"]), np.uint8)),
-    )  # fmt: skip
+    length, position, current = cursor.get("length"), cursor["position"], cursor["branch"]
+    whole = branches[current].text.part(0, None if length is None else begins + whole_number(length, 0, 2**62))
+    if rest is not None:  # what followed in an editor
+        whole += Text.of(str(rest["text"]), np.array(list(rest["sources"]), np.uint8))
+        position = rest.get("position", position)
+    document = document_with(branches, names, whole, begins + position, values["seed"], begins, current)
     summary = SessionSummary.from_dict(values["summary"]) if "summary" in values else summary_of(document)
     run = values["model"].get("run")
     return SessionState(
@@ -82,48 +83,6 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
         tuple(parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))),
         whole_number(values["sample"], 0, 2**62), str(values["model"]["weights"]), run if isinstance(run, str) else "",
     )  # fmt: skip
-
-
-class SavedBranch(NamedTuple):
-    """A branch of a tree: ``own`` is what follows ``start``, a position without the prime, where it leaves its
-    parent."""
-
-    number: int
-    parent: int | None
-    start: int
-    name: str
-    own: Text
-
-
-def document_of_branches(
-    prime: str, branches: Sequence[SavedBranch], current: int, *, length: int | None, cursor: int, seed: int,
-    rest: Text | None = None,
-) -> Document:  # fmt: skip
-    """The text of a tree, each branch behind its parent, of which the first ``length`` characters of the ``current``
-    one are the text, or all of it. ``rest`` is what followed that in an editor.
-
-    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no tree.
-    """
-    begins = len(prime)
-    if any(each.parent is not None and each.parent > each.number for each in branches):
-        # No version has written such numbers, but a file may have them.
-        order = {each.number: place for place, each in enumerate(branches)}
-        branches = [
-            each._replace(number=order[each.number], parent=None if each.parent is None else order[each.parent])
-            for each in branches
-        ]
-        current = order[current]
-    found: dict[int, Branch] = {}
-    for each in branches:
-        before = Text.of(prime, TYPED) if each.parent is None else found[each.parent].text
-        parted = begins + each.start
-        if each.number in found or (each.parent is None) != (not found) or parted > len(before):
-            raise ValueError("its branches do not form a tree")
-        text, parted = before.part(0, parted) + each.own, 0 if each.parent is None else parted
-        found[each.number] = Branch(each.number, each.parent, text, parted)
-    text = found[current].text.part(0, None if length is None else begins + length) + (rest or Text())
-    names = {each.number: each.name for each in branches}
-    return document_with(found, names, text, begins + cursor, seed, begins, current)
 
 
 def document_with(
@@ -140,33 +99,30 @@ def document_with(
     if parted < len(known.text):
         current = max(branches) + 1
         branches[current] = Branch(current, known.number, text, parted)
-    else:
-        branches[current] = replace(known, text=text)
     branches = dict(sorted(branches.items()))
     return Document.of(state_from_list([cursor, seed, prime_length, current], text, branches), names)
 
 
-def _unpack(packed: Any, size: int) -> bytes:
-    """Decompress exactly ``size`` bytes, and never more: a small file could otherwise fill the memory."""
+def _unpack(packed: Any, most: int) -> bytes:
+    """Decompress at most ``most`` bytes: a small file could otherwise fill the memory."""
     unpacker = zlib.decompressobj()
-    raw = unpacker.decompress(base64.b64decode(packed, validate=True), size + 1)
-    if len(raw) != size or not unpacker.eof:  # zlib compares its checksum only at the end of the data
-        raise ValueError("its text and its statistics disagree")
+    raw = unpacker.decompress(base64.b64decode(packed, validate=True), most + 1)
+    if not unpacker.eof:  # zlib compares its checksum only at the end of the data
+        raise ValueError("what is packed in it is not whole")
     return raw
 
 
 # ---- format 3
 
 
-def is_log(file: BinaryIO) -> bool:
-    """Whether a file, which is read from its beginning, has format 3; it is at its beginning again then."""
-    begins = file.read(len(HEAD))
-    file.seek(0)
-    return begins == HEAD.encode()
+def is_log(content: bytes) -> bool:
+    """Whether a file that begins like this has format 3."""
+    return content.startswith(HEAD)
 
 
 def read_log_summary(file: BinaryIO) -> SessionSummary:
     """The summary of a log, from its first and its last lines. Raises one of :data:`ERRORS`."""
+    file.seek(0)
     summary = dict(json.loads(file.readline())["summary"])
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL))
@@ -178,17 +134,15 @@ def read_log_summary(file: BinaryIO) -> SessionSummary:
     return SessionSummary.from_dict(summary)
 
 
-def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
+def read_log(content: bytes, path: Path) -> tuple[SessionState, bool, str]:
     """The session in a log, whether the app saved it by itself, and a sentence about what is damaged, if anything is.
-    Its history is not kept. Raises :class:`GenerationError` where nothing can be read of it."""
-    lines = file.read().split(b"\n")[:-1]  # what follows the last line end is torn
-    try:
+    Its history is not kept. Raises one of :data:`ERRORS` where nothing can be read of it."""
+    lines = content.split(b"\n")[:-1]  # what follows the last line end is torn
+    automatic, summary, is_damaged = False, dict[str, Any](), False
+    with contextlib.suppress(*ERRORS):  # the session is in the other lines
         head = json.loads(lines[0])
         automatic, summary = head.get("automatic") is True, dict(head["summary"])
-        is_damaged = False
-    except ERRORS:  # the session is in the other lines
-        automatic, summary, is_damaged = False, {}, True
-    state, text, last = None, None, dict(summary)
+    state, text, last = None, None, summary
     for line in lines[1:]:
         record = _record(line)
         try:
@@ -201,7 +155,10 @@ def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
                 raise ValueError("it does not begin with a text")
             for entry in record.get("entries", ()):
                 text.do(entry)
-            state = _with_changes(state, record)
+            if (settings := record.get("settings")) is not None:
+                state = replace(state, settings=SamplerSettings.from_dict(settings))
+            if (clamps := record.get("clamps")) is not None:
+                state = replace(state, clamps=tuple(Clamp(*each) for each in clamps))
         except ERRORS:
             is_damaged = True
             break
@@ -209,13 +166,12 @@ def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
         if isinstance(changed := record.get("summary"), dict):
             last = summary | changed
     if state is None or text is None:
-        raise GenerationError(f"{path} is damaged: it has no text")
+        raise ValueError("it is damaged: it has no text")
     document = text.document()
-    try:
-        known = SessionSummary.from_dict(last)
-    except TypeError:
-        known = summary_of(document)
-    return replace(state, document=document, summary=known), automatic, damage(path) if is_damaged else ""
+    state = replace(state, document=document, summary=summary_of(document))
+    with contextlib.suppress(TypeError):
+        state = replace(state, summary=SessionSummary.from_dict(last))
+    return state, automatic, damage(path) if is_damaged else ""
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -229,56 +185,19 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _with_changes(state: SessionState, record: Mapping[str, Any]) -> SessionState:
-    """The settings and clamps of a session after the next line."""
-    settings, clamps = record.get("settings"), record.get("clamps")
-    return replace(
-        state,
-        settings=state.settings if settings is None else SamplerSettings.from_dict(settings),
-        clamps=state.clamps if clamps is None else tuple(Clamp(*each) for each in clamps),
-    )
-
-
-_WHOLE = ("position", "start", "removed", "number", "cursor", "length", "seed", "branch")
-_WORDS = ("do", "kind", "text", "name")
-_FLAGS = ("joins", "in_place", "undoable", "recorded")
-
-
-def _checked_entry(entry: Any) -> Mapping[str, Any]:
-    """``entry``, if its values are of the types that it has to have. Raises :class:`TypeError`."""
-    if not isinstance(entry, dict):
-        raise TypeError("an entry is an object")
-    for name, value in entry.items():
-        right = (
-            (type(value) is int and abs(value) < 2**64) or (name == "length" and value is None) if name in _WHOLE
-            else isinstance(value, str) if name in _WORDS
-            else isinstance(value, bool) if name in _FLAGS
-            else name == "by" and type(value) in (int, str)
-        )  # fmt: skip
-        if not right:
-            raise TypeError(f"an entry has {str(name)[:20]!r}: {str(value)[:20]!r}")
-    return entry
-
-
 def _unpacked_history(document: Mapping[str, Any]) -> Mapping[str, Any]:
     packed = document["history"]
-    if packed.startswith("{"):
-        raw = packed
-    else:
-        unpacker = zlib.decompressobj()
-        raw = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_RATIO * len(packed))
-        if not unpacker.eof:
-            raise ValueError("its history is not whole")
-    history: dict[str, Any] = json.loads(raw)
+    history: dict[str, Any] = json.loads(
+        packed if packed.startswith("{") else _unpack(packed, MOST_RATIO * len(packed))
+    )
     return history
 
 
 class _Branch(NamedTuple):
-    """A branch of a log. Its ``whole`` text has what undo took back behind the ``kept`` characters."""
+    """A branch of a log. Its ``whole`` text has at its end what was undone."""
 
     parent: int | None
     whole: Text
-    kept: int
     name: str = ""
     parted: int = 0
 
@@ -321,13 +240,10 @@ class LoggedText:
                 raise ValueError("its branches do not form a tree")
             before = Text() if parent is None else parent.whole
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
-            kept = len(text) - whole_number(saved.get("undone", 0), 0, len(text))
             parted = whole_number(saved.get("parted", text.same_start(before, sources=False)), 0, 2**62)
-            self._branches[number] = _Branch(saved["parent"], text, kept, str(saved["name"])[:200], parted)
-        branch = self._branches[values["place"][3]]
-        self._whole = branch.whole
-        text = branch.whole.part(0, whole_number(values["length"], 0, len(branch.whole)))
-        self._kept = max(len(text), branch.kept)
+            self._branches[number] = _Branch(saved["parent"], text, str(saved["name"])[:200], parted)
+        whole = self._branches[values["place"][3]].whole
+        text = whole.part(0, whole_number(values["length"], 0, len(whole)))
         self._here = _place(text, values["place"])
         self._done: list[_LoggedChange] = []
         self._undone: list[_LoggedChange] = []
@@ -342,17 +258,16 @@ class LoggedText:
         """The changes that can be undone or redone, beginning with those that lead to the text as it is."""
         here, there = ("added", "removed") if name == "undo" else ("removed", "added")
         changes, text = list[_LoggedChange](), self._here.text
-        for change in reversed(list(history[name])[-MOST_CHANGES:]):
+        for change in reversed(history[name]):
             start = whole_number(change["start"], 0, len(text))
             stop = start + whole_number(change[here], 0, len(text) - start)
             other = text.replaced(start, stop, text_from_dict(change[there]))
             before, after = (other, text) if name == "undo" else (text, other)
             pruned = {}
             for each in change.get("pruned", ()):
-                branch = text_from_dict(each)
-                kept = len(branch) - whole_number(each.get("undone", 0), 0, len(branch))
                 parted = whole_number(each.get("parted", 0), 0, 2**62)
-                pruned[int(each["number"])] = _Branch(int(each["parent"]), branch, kept, str(each["name"]), parted)
+                branch = _Branch(int(each["parent"]), text_from_dict(each), str(each["name"]), parted)
+                pruned[int(each["number"])] = branch
             places = _place(before, change["before"]), _place(after, change["after"])
             changes.append(_LoggedChange(str(change["kind"]), bool(change["in_place"]), *places, pruned))
             text = other
@@ -360,17 +275,15 @@ class LoggedText:
         return changes
 
     def document(self) -> Document:
-        """The text as it is now, without what was undone and without a history."""
-        self._leave()
+        """The text as it is now, without a history."""
         branches = {
-            number: Branch(number, each.parent, each.whole.part(0, each.kept), each.parted)
-            for number, each in self._branches.items()
+            number: Branch(number, each.parent, each.whole, each.parted) for number, each in self._branches.items()
         }
         return document_with(branches, {number: each.name for number, each in self._branches.items()}, *self._here)
 
     def do(self, entry: Mapping[str, Any]) -> None:
         """Do again what a log says: ``do`` says what, the other names are the arguments."""
-        values = dict(_checked_entry(entry))
+        values = dict(entry)
         getattr(self, f"_do_{values.pop('do')}")(**values)
 
     def _do_edit(
@@ -378,8 +291,8 @@ class LoggedText:
         branch: int | None = None, joins: bool = False, in_place: bool = True,
     ) -> None:  # fmt: skip
         here, added = self._here, text_from_dict({"text": text, "by": by})
-        if not 0 <= start <= start + removed <= len(here.text):
-            raise ValueError(f"there are no {removed} characters at {start}")
+        start = whole_number(start, 0, len(here.text))
+        removed = whole_number(removed, 0, len(here.text) - start)
         after = _Place(
             here.text.replaced(start, start + removed, added), start + len(added),
             here.seed if seed is None else check_seed(seed),
@@ -393,7 +306,6 @@ class LoggedText:
         self, kind: str, number: int, cursor: int, length: int | None = None, seed: int | None = None,
         joins: bool = False,
     ) -> None:  # fmt: skip
-        self._leave()
         text, here = self._branches[number].whole.part(0, length), self._here
         seed = here.seed if seed is None else check_seed(seed)
         after = _Place(text, whole_number(cursor, 0, len(text)), seed, self._prime_length_in(text), number)
@@ -419,8 +331,9 @@ class LoggedText:
         here = self._here._replace(cursor=len(self._here.text))
         whole = here.text + Text.of(text, GENERATED)
         after = here._replace(cursor=len(whole))
-        if self._whole.starts_with(whole) or whole.starts_with(self._whole):
-            whole = self._whole.part(0, len(whole)) + whole.part(len(self._whole))
+        known = self._branches[here.branch].whole
+        if known.starts_with(whole) or whole.starts_with(known):
+            whole = known.part(0, len(whole)) + whole.part(len(known))
         else:
             pruned = (number for change in (*self._done, *self._undone) for number in change.pruned)
             after = after._replace(branch=max((*self._branches, *pruned)) + 1)
@@ -432,7 +345,6 @@ class LoggedText:
         self._become(change.after)
 
     def _do_prune(self, number: int, length: int | None = None) -> None:
-        self._leave()
         branch, gone, before = self._branches[number], {number}, self._here
         for each, other in self._branches.items():  # a branch stands after its parent
             if other.parent in gone:
@@ -458,12 +370,8 @@ class LoggedText:
         if not self._done:
             return
         change, here = self._done.pop(), self._here
-        was_end = self._kept == len(here.text)
         self._branches = dict(sorted({**self._branches, **change.pruned}.items()))
         self._become(change.before, in_place=change.in_place)
-        same_branch = change.before.branch == change.after.branch
-        if was_end if same_branch else change.in_place or change.kind == GENERATE:
-            self._kept = len(self._here.text)
         self._undone.append(change._replace(after=here))
 
     def _do_redo(self) -> None:
@@ -482,7 +390,6 @@ class LoggedText:
         if self._done and self._done[-1].is_nothing:
             self._done.pop()
         self._done.append(change)
-        del self._done[:-MOST_CHANGES]
 
     def _join(self, change: _LoggedChange) -> None:
         last = self._done[-1]
@@ -494,23 +401,14 @@ class LoggedText:
     def _become(self, place: _Place, *, in_place: bool = False) -> None:
         """What was undone at the end of a text stays a hidden part of its branch, unless that is changed
         ``in_place``."""
-        text = place.text
-        if place.branch != self._here.branch:
-            self._leave()
-            known, old = self._branches.get(place.branch), self._branches[self._here.branch]
-            self._whole, self._kept = text, len(text)
-            if known is None:
-                parent = self._parts_from(text, old)
-                parted = text.same_start(self._branches[parent].whole, sources=False)
-                if text.same_start(old.whole, sources=False) >= old.kept:
-                    self._branches[self._here.branch] = old._replace(kept=len(old.whole))
-                self._branches[place.branch] = _Branch(parent, text, len(text), parted=parted)
-            elif known.whole.starts_with(text):
-                self._whole, self._kept = known.whole, max(len(text), known.kept)
-        else:
-            if in_place or not self._whole.starts_with(text):
-                self._whole, self._kept = text, len(text)
-            self._kept = max(self._kept, len(text))
+        text, number = place.text, place.branch
+        known = self._branches.get(number)
+        if known is None:
+            parent = self._parts_from(text, self._branches[self._here.branch])
+            parted = text.same_start(self._branches[parent].whole, sources=False)
+            self._branches[number] = _Branch(parent, text, parted=parted)
+        elif (in_place and number == self._here.branch) or not known.whole.starts_with(text):
+            self._branches[number] = known._replace(whole=text)
         self._here = place
 
     def _parts_from(self, text: Text, branch: _Branch) -> int:
@@ -525,10 +423,6 @@ class LoggedText:
     def _prime_length_in(self, text: Text) -> int:
         here = self._here
         return here.prime_length if text.same_start(here.text, sources=False) >= here.prime_length else 0
-
-    def _leave(self) -> None:
-        number = self._here.branch
-        self._branches[number] = self._branches[number]._replace(whole=self._whole, kept=self._kept)
 
 
 def _place(text: Text, values: Any) -> _Place:

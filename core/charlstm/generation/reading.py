@@ -49,7 +49,7 @@ from charlstm.generation.sampling import (
     mirostat_start,
     mirostat_update,
     other_seed,
-    penalties_after,
+    repetition_penalties,
     surprises,
     uniform,
 )
@@ -67,9 +67,6 @@ READ_CHUNK = 8
 STATE_INTERVAL = 32
 """A hidden state is stored every so many characters, so that going to a place computes fewer than so many again."""
 
-STATE_BYTES = 150_000_000
-"""Most memory for the stored states of a text. Beyond it every second one is dropped."""
-
 MOST_TAILS = 64
 """Texts that were cut off and are kept as they were read."""
 
@@ -79,12 +76,6 @@ figures, half for hidden states."""
 
 MOST_STATES = 64
 """Hidden states that :meth:`Reading.to_arrays` has, spread over the text."""
-
-MOST_AT_ONCE = 1_000_000
-"""Characters of a suggestion."""
-
-MOST_TEXTS = 10_000
-"""Continuations that advance together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,6 @@ class Reading:
         self._blocks: list[Block] = []  # all but the last one are full
         self._tails: deque[Tail] = deque(maxlen=MOST_TAILS)
         self._ahead: list[Tail] | None = None  # of these, the ones that go on where the text ends; None: to be found
-        self._interval = STATE_INTERVAL
 
     def _set_stepper(self, stepper: Stepper) -> None:
         self._own_stepper = stepper
@@ -180,7 +170,6 @@ class Reading:
         self._key = key_for(seed, sample)
         if self._recipe is None or recipe.settings != self._recipe.settings:
             self._sampler = Sampler(recipe.settings)
-            self._no_repeats = range(0)  # positions at which no repeat is long enough for a penalty
         self._clamps = tuple(recipe.clamps)
         self._recipe = Recipe(seed, sample, recipe.settings, self._clamps)
 
@@ -257,7 +246,7 @@ class Reading:
             self._blocks[-1].fill()
         whole, rest = divmod(size, BLOCK)
         head = [blocks[whole].head(rest, self._logits, self._weights)] if rest else []
-        self._blocks, self._at, self._no_repeats = blocks[:whole] + head, None, range(0)
+        self._blocks, self._at = blocks[:whole] + head, None
 
     def read(self, until: int, check: Callable[[], object] = lambda: None) -> None:
         """Read the text up to position ``until``. ``check`` is called every :data:`READ_CHUNK` characters; an exception
@@ -294,10 +283,6 @@ class Reading:
         if not 0 <= place < self._size:
             raise GenerationError(f"There is no character {place}: the text has {self._size} of them")
         return Step(self._blocks[place // BLOCK], place)
-
-    def state_at(self, position: int) -> Floats | None:
-        """The packed hidden state after so many characters, if it is stored."""
-        return self._stored(position - self.prime_length)
 
     def distribution(self, position: int, count: int = ALTERNATIVES) -> NextCharDistribution:
         """What could come at ``position``, with at most ``count`` alternatives; :data:`NO_DISTRIBUTION` where the text
@@ -354,7 +339,6 @@ class Reading:
             drawn_at: the position after the prime whose random numbers are used, where that is another one: a reading
                 of the end of a text alone counts from there.
         """
-        length = arguments.number("length", length, 0, MOST_AT_ONCE)
         found: list[str] = []
         for which, _ in islice(self._ways(position, 1, 0, drawn_at), length):
             check(len(found))
@@ -386,10 +370,6 @@ class Reading:
             grown: called with the texts so far every 8 characters; an exception that it raises ends the work.
             drawn_at: as for :meth:`suggest`.
         """
-        count = arguments.number("count", count, 1, MOST_TEXTS)
-        length = arguments.number("length", length, 0, MOST_AT_ONCE)
-        first = arguments.number("first", first, 0, 2**62)
-        lines = None if lines is None else arguments.number("lines", lines, 1)
         units = self.model.text_options.units
         end = None if units is None else separator(units)
         texts, bits = [""] * count, np.zeros((length, count))
@@ -426,8 +406,9 @@ class Reading:
         logits = self._logits_at(place)[None].repeat(count, 0)
         keys = np.array([key_for(recipe.seed, recipe.sample + first + n) for n in range(count)], np.uint64)
         sampler = Sampler(replace(recipe.settings, mirostat=None, repetition=0.0))
-        start = place if drawn_at is None else arguments.number("position", drawn_at, 0)
-        return advance(self._stepper, self._state.repeat(count), logits, keys, sampler, start)
+        return advance(
+            self._stepper, self._state.repeat(count), logits, keys, sampler, place if drawn_at is None else drawn_at
+        )
 
     def _place(self, position: int) -> int:
         """A position after the prime. Raises :class:`GenerationError` where the text is not read up to there."""
@@ -545,15 +526,11 @@ class Reading:
         return self._blocks[(position - 1) // BLOCK].states.get(position)
 
     def _store_state(self, position: int) -> None:
-        if position % self._interval:
+        if position % STATE_INTERVAL:
             return
         states = self._blocks[(position - 1) // BLOCK].states
         if position not in states:
             states[position] = self._state.pack()
-            if (1 + self._size // self._interval) * self._first.nbytes > STATE_BYTES:
-                self._interval *= 2
-                for block in self._blocks:
-                    block.states = {at: each for at, each in [*block.states.items()] if at % self._interval == 0}
 
     def _weights_at(self, position: int) -> Floats:
         """The sampler's weights at a position after the prime, ``(V,)``."""
@@ -563,19 +540,15 @@ class Reading:
         penalties = self._penalties(position) if sampler.needs_history else None
         return sampler.weights(logits, penalties, self._mirostat_limit(position) if sampler.needs_mu else None)
 
-    def _penalties(self, position: int) -> Floats | None:
-        """What the repetition penalty subtracts from the logits, ``(V,)``; None for nothing."""
-        if position in self._no_repeats:
-            return None
+    def _penalties(self, position: int) -> Floats:
+        """What the repetition penalty subtracts from the logits, ``(V,)``."""
         settings = self.recipe.settings
         back = settings.repetition_range
         history = self._ids(max(0, position - back), position)
         if len(history) < back:
             start = self.prime.ids[-(back - len(history)) :].astype(history.dtype)
             history = np.concatenate([start, history])
-        penalties, missing = penalties_after(history, len(self._symbols), settings)
-        self._no_repeats = range(position, position + missing)
-        return penalties
+        return repetition_penalties(history, len(self._symbols), settings.repetition, settings.repetition_length, back)
 
     def _mirostat_limit(self, position: int) -> np.float32:
         """Mirostat's limit at a position: that after the character before, or the first one."""

@@ -24,7 +24,6 @@ from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model
 from charlstm.paths import cache_dir
 
-MOST_ENTRIES = 20
 MOST_BYTES = 200_000_000
 """Of all entries together; the oldest are deleted first."""
 LEAST_LENGTH = 200
@@ -37,8 +36,6 @@ def keep(reading: Reading, path: Path) -> None:
         return
     content = io.BytesIO()
     np.savez(content, **reading.to_arrays())
-    if content.tell() > MOST_BYTES:
-        return
     file = _entry(reading.weights_digest, path)
     file.parent.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
     storage.replace_bytes(file, content.getvalue())
@@ -62,9 +59,8 @@ def _entry(weights: str, path: Path) -> Path:
 
 def _forget(folder: Path) -> None:
     """Delete the oldest entries, as far as there are too many."""
-    files = sorted(folder.glob("*.npz"), key=os.path.getmtime, reverse=True)
     size = 0
-    for number, file in enumerate(files):
+    for file in sorted(folder.glob("*.npz"), key=os.path.getmtime, reverse=True):
         size += file.stat().st_size
-        if number >= MOST_ENTRIES or size > MOST_BYTES:
+        if size > MOST_BYTES:
             storage.disk.unlink(file)

@@ -30,7 +30,7 @@ class Recipe:
         return [
             ("seed", str(self.seed)),
             *((name.replace("_", "-"), str(value)) for name, value in self.settings.in_effect().items()),
-            *([("held cells", ", ".join(clamp.exact() for clamp in self.clamps))] if self.clamps else []),
+            *([("held cells", ", ".join(map(str, self.clamps)))] if self.clamps else []),
         ]
 
 

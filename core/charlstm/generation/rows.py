@@ -189,15 +189,6 @@ class Step:
         row: np.void = self._block.rows[self.position - self._block.start]
         return row
 
-    def _key(self) -> tuple[object, ...]:
-        return (self.char, self.position, self.probability, self.rank, self.entropy, self.alternatives)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Step) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash((self.char, self.position))
-
     def __repr__(self) -> str:
         return f"Step({self.char!r}, position={self.position}, probability={self.probability:.4g}, rank={self.rank})"
 

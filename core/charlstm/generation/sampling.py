@@ -9,7 +9,6 @@ generators", OOPSLA 2014); not for cryptography.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -330,26 +329,3 @@ def _ends_of_repeats(ids: npt.NDArray[np.integer], length: int) -> npt.NDArray[n
                 ends.append(start // size + length - 1)
             start = content.find(sought, start + 1, len(content) - size)
     return np.array(ends, np.intp)
-
-
-def longest_repeat(history: npt.NDArray[np.integer], vocab_size: int, most: int) -> int:
-    """The length of the longest repeat at the end of ``history``, at most ``most``: the largest n for which the last n
-    ids also occur earlier.
-
-    In 10 µs this shows whether any character can have a penalty now, and if not, for how many more characters none can.
-    """
-    ids = history.astype(smallest_dtype(vocab_size), copy=False)
-    content, size = ids.tobytes(), ids.itemsize
-    lengths = range(1, min(most, len(ids) - 1) + 1)
-    return bisect_left(lengths, True, key=lambda n: content.find(content[-n * size :], 0, len(content) - size) < 0)
-
-
-def penalties_after(
-    history: npt.NDArray[np.integer], vocab_size: int, settings: SamplerSettings
-) -> tuple[Floats | None, int]:
-    """:func:`repetition_penalties` of the sampler's settings, or None for nothing, and for how many more characters
-    there can be none: a repeat grows by one character at a time."""
-    free, back = settings.repetition_length, settings.repetition_range
-    history = history[-back:]
-    missing = free - longest_repeat(history, vocab_size, free)
-    return None if missing else repetition_penalties(history, vocab_size, settings.repetition, free, back), missing

@@ -83,6 +83,25 @@ class Scores:
 
     __repr__ = short_repr
 
+    @classmethod
+    def begun(cls, text: Prime) -> Self:
+        """Those of a text of which no character is scored yet: :meth:`add` does that."""
+        unknown = np.full(len(text.ids), np.nan, np.float32)
+        return cls(text.text, unknown, np.zeros(len(text.ids), np.int32), unknown.copy(), text.unknown)
+
+    def add(self, which: slice, logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> None:
+        """Compute the figures of the characters after each of ``ids[which]`` from the ``logits`` ``(n, V)`` there."""
+        comes = slice(which.start + 1, which.stop + 1)
+        actual = np.take_along_axis(logits, ids[comes][:, None], 1)
+        self.ranks[comes] = 1 + (logits > actual).sum(1)
+        highest = logits.max(1, keepdims=True)
+        exponentials = np.exp(logits - highest)
+        total = exponentials.sum(1, keepdims=True)
+        logarithm = np.log(total) + highest
+        self.nats[comes] = np.maximum(logarithm - actual, 0)[:, 0]
+        expected = (exponentials * logits).sum(1) / total[:, 0]
+        self.entropy[comes] = np.maximum(logarithm[:, 0] - expected, 0) / math.log(2)
+
     def part(self, start: int, stop: int | None = None) -> Self:
         """The scores of the characters ``start`` to ``stop``, or to the end, as predicted after what is before them."""
         part = slice(start, stop)
@@ -214,13 +233,13 @@ def score(
     """
     prepared = prepare_text(model, text)
     ids, stepper = prepared.ids, stepper or Stepper(model)
-    found = CharacterFigures.of(len(ids))
+    found = Scores.begun(prepared)
     with blas_threads(1):
         for which, tops in stepper.outputs(ids[:-1], stepper.zero_state()):
             found.add(which, stepper.head(tops), ids)
             if progress is not None:
                 progress(which.stop + 1, len(ids))
-    return found.scores(prepared)
+    return found
 
 
 def score_models(
@@ -261,35 +280,3 @@ def prepare_text(model: Model, text: str) -> Prime:
     if prepared.known < 2:
         raise GenerationError("There is nothing to score: a text needs at least two characters that the model knows")
     return prepared
-
-
-@dataclass(frozen=True, slots=True)
-class CharacterFigures:
-    """The figures of a text's characters, as far as they are computed; attributes as in :class:`Scores`."""
-
-    nats: npt.NDArray[np.float32]
-    ranks: npt.NDArray[np.int32]
-    entropy: npt.NDArray[np.float32]
-
-    @classmethod
-    def of(cls, chars: int) -> CharacterFigures:
-        """Those of a text of so many characters, none of which is computed yet."""
-        unknown = np.full(chars, np.nan, np.float32)
-        return cls(unknown, np.zeros(chars, np.int32), unknown.copy())
-
-    def add(self, which: slice, logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> None:
-        """Compute the figures of the characters after each of ``ids[which]`` from the ``logits`` ``(n, V)`` there."""
-        comes = slice(which.start + 1, which.stop + 1)
-        actual = np.take_along_axis(logits, ids[comes][:, None], 1)
-        self.ranks[comes] = 1 + (logits > actual).sum(1)
-        highest = logits.max(1, keepdims=True)
-        exponentials = np.exp(logits - highest)
-        total = exponentials.sum(1, keepdims=True)
-        logarithm = np.log(total) + highest
-        self.nats[comes] = np.maximum(logarithm - actual, 0)[:, 0]
-        expected = (exponentials * logits).sum(1) / total[:, 0]
-        self.entropy[comes] = np.maximum(logarithm[:, 0] - expected, 0) / math.log(2)
-
-    def scores(self, text: Prime) -> Scores:
-        """The scores of ``text``, whose characters these are."""
-        return Scores(text.text, self.nats, self.ranks, self.entropy, text.unknown)

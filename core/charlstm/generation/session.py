@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Unpack
 
-import numpy as np
-import numpy.typing as npt
-
 from charlstm import arguments
 from charlstm.display import short
 from charlstm.errors import GenerationError
@@ -22,7 +19,7 @@ from charlstm.generation.colouring import MOST_CHARS, surprise_html
 from charlstm.generation.document import BranchInfo, Document
 from charlstm.generation.generate import stop_strings
 from charlstm.generation.prime import prepare_prime, read_prime
-from charlstm.generation.reading import Continuation, Reading
+from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import (
     ALTERNATIVES,
@@ -38,7 +35,6 @@ from charlstm.generation.rows import (
 )
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 
@@ -124,11 +120,6 @@ class Session:
     def prime(self) -> str:
         """The prime."""
         return self.reading.prime.text
-
-    @property
-    def prime_ids(self) -> npt.NDArray[np.intp]:
-        """``(N,)``: the ids that the model read as the prime, at least one."""
-        return self.reading.prime.ids
 
     @property
     def unknown(self) -> dict[str, int]:
@@ -284,42 +275,6 @@ class Session:
                 if recent.endswith(stop):
                     return
 
-    def find_seed(self) -> int | None:
-        """A seed with which another character is drawn at the cursor than the one that is there: the next one after the
-        session's. None if the settings allow no other character, or one so rarely that no seed draws it.
-
-        Raises :class:`GenerationError` if there is no character at the cursor.
-        """
-        return self._read().other_seed(self.document.cursor)
-
-    def suggest(
-        self, length: int, progress: Callable[[int], object] = lambda done: None, *, position: int | None = None
-    ) -> str:
-        """What :meth:`stream` would generate next, as text; changes nothing. ``progress`` is called with the number of
-        characters so far; an exception that it raises ends the work. ``position`` is where the text stands, if not at
-        the cursor: the random numbers are those of that position. A session that has read only the end of a text has
-        another cursor.
-
-        Mirostat and the repetition penalty, which depend on the text before, are ignored.
-        """
-        return self._read().suggest(self.document.cursor, length, progress, drawn_at=position)
-
-    def continuations(
-        self,
-        count: int,
-        length: int,
-        *,
-        lines: int | None = None,
-        first: int = 1,
-        progress: Callable[[Sequence[Continuation]], object] = lambda continuations: None,
-        position: int | None = None,
-    ) -> list[Continuation]:
-        """Different texts that could come next; changes nothing. See :meth:`Reading.ways_on`, which calls ``progress``
-        ``grown``; ``position`` is where the text stands, as for :meth:`suggest`."""
-        return self._read().ways_on(
-            self.document.cursor, count, length, lines=lines, first=first, grown=progress, drawn_at=position
-        )
-
     def choose(self, char: str) -> Step:
         """Put ``char`` at the cursor instead of drawing one. What followed before remains as a branch.
 
@@ -344,15 +299,10 @@ class Session:
     def _put(self, text: str, source: int) -> Step:
         """Put ``text`` at the cursor, along what stands there as far as it is the same. Returns its first character."""
         document, place = self.document, self.document.cursor
-        here = document.text
-        wanted = here.part(0, place) + Text.of(text, source)
-        same = here.same_start(wanted, sources=False)
-        document.move(same, undoable=False)
-        if rest := text[same - place :]:
-            if same == len(here):
-                document.insert(rest, source)
-            else:
-                document.branch_off(same, rest, source, kind="branching off")
+        if document.text.read(place, place + len(text)) == text:
+            document.move(place + len(text), undoable=False)
+        else:
+            document.branch_off(place, text, source, kind="branching off")
             self.reading.follow(document.text)
         return self._read().step_at(place)
 

@@ -13,11 +13,10 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from charlstm import storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
@@ -28,11 +27,10 @@ from charlstm.generation.prime import read_prime
 from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
-from charlstm.generation.session_state import BEGINNING, ERRORS, damage, state_from_dict
+from charlstm.generation.session_state import ERRORS, damage, state_from_dict
 from charlstm.generation.session_state import SessionState as SessionState
 from charlstm.generation.session_state import SessionSummary as SessionSummary
 from charlstm.generation.session_state import summary_of as summary_of
-from charlstm.memory import machine_memory
 from charlstm.storage import FileStamp
 
 if TYPE_CHECKING:
@@ -44,17 +42,11 @@ if TYPE_CHECKING:
 FORMAT = 4
 KIND = "charlstm session"
 
-MAX_BYTES = 2**36
+MAX_BYTES = 2**30
 """A larger file is refused before it is read."""
-
-READING_MEMORY = 4
-"""Bytes of memory that reading takes for each byte of a file: the bytes, their text, and what it says."""
 
 MOST_HISTORY = 200_000
 """Characters of the changes that a file has for undo and redo."""
-
-PIECE = 1 << 16
-"""Characters that are written at once. While a piece is made into JSON, no other thread runs."""
 
 LONGEST_HEAD = 65_536
 
@@ -104,30 +96,37 @@ class ReadSession:
 def read(path: Path) -> ReadSession:
     """Read a session file of any format. Raises :class:`GenerationError` if it is missing, damaged or of a newer
     format."""
-    with reading(path), storage.open_file(path) as file:
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        raise GenerationError(f"There is no session file {path}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise GenerationError(f"The session file {path} cannot be read: it is damaged, or no session") from None
+    except (OSError, *old_session_files.ERRORS) as error:
+        reason = getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__
+        raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
+
+
+def _read(path: Path) -> ReadSession:
+    with storage.open_file(path) as file:
         stamp = FileStamp.of(os.fstat(file.fileno()))
-        if old_session_files.is_log(cast(BinaryIO, file)):
-            state, automatic, note = old_session_files.read_log(cast(BinaryIO, file), path)
-            return ReadSession(path, state, stamp, 3, automatic, note)
         if stamp.size > MAX_BYTES:
             raise ValueError(f"it is longer than {MAX_BYTES:,} bytes")
         content = file.read(stamp.size + 1)
-    with reading(path):
-        values, is_whole = _parsed(content)
-    del content
+    if old_session_files.is_log(content):
+        state, automatic, note = old_session_files.read_log(content, path)
+        return ReadSession(path, state, stamp, 3, automatic, note)
+    values, is_whole = _parsed(content)
     if not isinstance(values, dict) or values.get("kind") != KIND:
-        raise GenerationError(f"{path} is not a saved session")
+        raise ValueError("it is not a saved session")
     if type(values.get("format")) is not int or values["format"] > FORMAT:
-        raise GenerationError(f"{path} was written by a newer charlstm; update charlstm to read it")
-    try:
-        if values["format"] < FORMAT:
-            return ReadSession(path, old_session_files.state_of_tree(values), stamp, values["format"])
-        state = state_from_dict(values, Document.from_dict(values["document"]))
-        has_history = _read_history(state.document, values.get("history"))
-        with contextlib.suppress(*ERRORS):  # the text matters more
-            state = replace(state, summary=SessionSummary.from_dict(values["summary"]))
-    except (*ERRORS, *old_session_files.ERRORS) as error:
-        raise GenerationError(f"{path} is damaged: {str(error)[:200] or type(error).__name__}") from None
+        raise ValueError("it was written by a newer charlstm; update charlstm to read it")
+    if values["format"] < FORMAT:
+        return ReadSession(path, old_session_files.state_of_tree(values), stamp, values["format"])
+    state = state_from_dict(values, Document.from_dict(values["document"]))
+    has_history = _read_history(state.document, values.get("history"))
+    with contextlib.suppress(*ERRORS):  # the text matters more
+        state = replace(state, summary=SessionSummary.from_dict(values["summary"]))
     note = "" if is_whole and has_history else damage(path)
     return ReadSession(path, state, stamp, FORMAT, values.get("automatic") is True, note)
 
@@ -135,10 +134,9 @@ def read(path: Path) -> ReadSession:
 def _read_history(document: Document, history: Any) -> bool:
     """Give a document its history. Returns whether it is as it was written; else the document has none."""
     try:
-        steps = {name: history[name] for name in ("undo", "redo")}
-        if history["check"] != zlib.crc32(b"".join(_json(each) for each in chain(*steps.values()))):
+        if history["check"] != _check(history):
             return False
-        document.read_history(steps)
+        document.read_history(history)
     except ERRORS:
         return False
     return True
@@ -153,57 +151,29 @@ def _parsed(content: bytes) -> tuple[Any, bool]:
         if text < 0:
             raise
         return json.loads(content[:text] + b"}"), False
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Say in one sentence why the session file ``path`` cannot be read. Raises :class:`GenerationError`."""
-    try:
-        size, memory = os.stat(path).st_size, machine_memory()
-        if memory is not None and READING_MEMORY * size > memory.total:  # the kernel would end the process
-            raise ValueError(f"it has {size:,} bytes, and this machine has not enough memory to read so much")
-        yield
-    except MemoryError:
-        raise GenerationError(f"The session file {path} cannot be read: there is not enough memory for it") from None
-    except storage.NotAFileError as error:
-        raise GenerationError(f"{path} is a {error.kind}, not a file: name a session file") from None
-    except FileNotFoundError:
-        raise GenerationError(f"There is no session file {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise GenerationError(f"The session file {path} cannot be read: it is damaged, or no session") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
+SUMMARY = '"summary": '
 
 
-_SUMMARY = re.compile(r'{"format": \d+, "kind": "charlstm session", "summary": ')
-
-
-def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
-    """The summary of the session file ``path``. One without, as those of version 0.1, is read as a whole unless it is
-    longer than ``most`` bytes.
+def read_summary(path: Path) -> SessionSummary:
+    """The summary of the session file ``path``, which stands in its beginning; one without, as those of version 0.1, is
+    read as a whole.
 
     Raises :class:`GenerationError` for what is no session file, :class:`OSError`.
     """
     try:
         with storage.open_file(path) as file:
-            if old_session_files.is_log(cast(BinaryIO, file)):
-                return old_session_files.read_log_summary(cast(BinaryIO, file))
-            line = file.readline(LONGEST_HEAD)
-        if (head := _head(line)) is not None:
-            return SessionSummary.from_dict(head["summary"])
-        if (found := _SUMMARY.match(beginning := line.decode("ascii", "replace"))) is not None:  # formats 1 and 2
+            content = file.read(LONGEST_HEAD)
+            if old_session_files.is_log(content):
+                return old_session_files.read_log_summary(file)
+        beginning = content.decode("utf-8", "replace")
+        if f'"kind": "{KIND}"' not in beginning:
+            raise ValueError("it is another file")
+        if (start := beginning.find(SUMMARY)) >= 0:
             with contextlib.suppress(json.JSONDecodeError):  # it is longer
-                return SessionSummary.from_dict(json.JSONDecoder().raw_decode(beginning, found.end())[0])
-        values = storage.read_json(path, most=most)
-        if "summary" in values:
-            return SessionSummary.from_dict(values["summary"])
-        text, cursor = str(values["branches"][0]["text"]), values["cursor"]
-        length = int(cursor.get("length", len(text)))
-        prime = str(values["prime"])
-        return SessionSummary(length, f"{prime}{text}"[:BEGINNING], length > 0, size=len(prime) + length)
+                return SessionSummary.from_dict(json.JSONDecoder().raw_decode(beginning, start + len(SUMMARY))[0])
+        return read(path).state.summary
     except ERRORS as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
@@ -212,20 +182,8 @@ def says_automatic(path: Path) -> bool | None:
     """Whether a session file says that the app saved it by itself; None for formats 1 and 2, which do not say it.
     Raises :class:`OSError`."""
     with storage.open_file(path) as file:
-        head = _head(file.readline(LONGEST_HEAD))
-    return None if head is None else head.get("automatic") is True
-
-
-def _head(line: bytes) -> dict[str, Any] | None:
-    """What the first line of a file says; None for formats 1 and 2, whose first line is all of the file."""
-    content = line.rstrip()
-    if content.endswith(b","):  # the object goes on
-        content = content[:-1] + b"}"
-    try:
-        head = json.loads(content) if content.startswith((b'{"format": 3,', b'{"format": 4,')) else None
-    except (ValueError, RecursionError):
-        return None
-    return head if isinstance(head, dict) else None
+        found = re.search(rb'"automatic": (true|false)', file.readline(LONGEST_HEAD))
+    return None if found is None else found[1] == b"true"
 
 
 # ---- writing
@@ -233,64 +191,24 @@ def _head(line: bytes) -> dict[str, Any] | None:
 HISTORY = ',\n"history": '
 
 
-def parts(state: SessionState, *, automatic: bool = False) -> Iterator[bytes]:
-    """The content of a session file, in parts that take a millisecond each."""
+def content_of(state: SessionState, *, automatic: bool = False) -> bytes:
+    """The content of a session file."""
     document = state.document
     summary = replace(state.summary, words=document.words)
-    saved = document.to_dict()
-    branches = saved.pop("branches")
     head = {"format": FORMAT, "kind": KIND, "automatic": automatic, "summary": asdict(summary)}
-    yield _json(head)[:-1] + b",\n"
-    about = {
+    session = {
         "settings": state.settings.to_dict(),
         "clamps": [[each.layer, each.cell, float(each.value), float(each.factor)] for each in state.clamps],
-        "sample": state.sample, "model": {"weights": state.weights, "run": state.run},
+        "sample": state.sample, "model": {"weights": state.weights, "run": state.run}, "document": document.to_dict(),
     }  # fmt: skip
-    yield _json(about)[1:-1] + b',\n"document": ' + _json(saved)[:-1] + b', "branches": '
-    yield from _list(branches)
-    yield b"}" + HISTORY.encode() + b"{"
-    check = 0
-    for name, steps in document.history(MOST_HISTORY).items():
-        yield b'"%s": ' % name.encode()
-        yield from _list(steps)
-        yield b",\n"
-        for each in steps:
-            check = zlib.crc32(_json(each), check)
-    yield b'"check": %d}}\n' % check
+    steps = document.history(MOST_HISTORY)
+    history = {**steps, "check": _check(steps)}
+    return _json(head)[:-1] + b",\n" + _json(session)[1:-1] + HISTORY.encode() + _json(history) + b"}\n"
 
 
-def _list(values: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """A list of objects as JSON, each on a line of its own."""
-    separator = b"[\n"
-    for each in values:
-        yield separator
-        yield from _pieces(each)
-        separator = b",\n"
-    yield b"]" if separator == b",\n" else b"[]"
-
-
-def _pieces(value: Any) -> Iterator[bytes]:
-    """A value as JSON, whose long texts are made into it in pieces."""
-    if isinstance(value, str) and len(value) > PIECE:
-        yield b'"'
-        for at in range(0, len(value), PIECE):
-            yield _json(value[at : at + PIECE])[1:-1]
-        yield b'"'
-    elif isinstance(value, dict) and any(map(_is_long, value.values())):
-        separator = b"{"
-        for name, each in value.items():
-            yield separator + _json(name) + b": "
-            yield from _pieces(each)
-            separator = b", "
-        yield b"}"
-    else:
-        yield _json(value)
-
-
-def _is_long(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_is_long, value.values()))
-    return isinstance(value, str) and len(value) > PIECE
+def _check(steps: Mapping[str, Iterable[Any]]) -> int:
+    """The CRC-32 of a history."""
+    return zlib.crc32(b"".join(_json(each) for name in ("undo", "redo") for each in steps[name]))
 
 
 def _json(values: Any) -> bytes:
@@ -301,18 +219,14 @@ def write(path: Path, state: SessionState, *, automatic: bool = False, overwrite
     """Create or replace a session file of the app's own; it is on the disk then. Raises :class:`FileExistsError` for an
     existing one that is not to be overwritten, another :class:`OSError` when the disk fails: the old file is unchanged
     then."""
-    storage.replace_file(path, lambda file: _write_all(file, parts(state, automatic=automatic)), overwrite=overwrite)
+    content = content_of(state, automatic=automatic)
+    storage.replace_file(path, lambda file: storage.write_all(file, content), overwrite=overwrite)
 
 
 def write_as(path: Path, state: SessionState, *, overwrite: bool = True) -> None:
     """Save a session in a file that the user named. Raises as :func:`charlstm.user_files.save` does."""
     state = replace(state, summary=replace(state.summary, saved=time.time()))
-    user_files.save(path, lambda file: _write_all(file, parts(state)), overwrite=overwrite)
-
-
-def _write_all(file: BinaryIO, content: Iterable[bytes]) -> None:
-    for part in content:
-        storage.write_all(file, part)
+    user_files.save_bytes(path, content_of(state), overwrite=overwrite)
 
 
 class FileLostError(CharLSTMError):
@@ -349,11 +263,8 @@ class OwnFile:
         if stamp is not None:
             self._check()
         self._lock = _locked(path)
-        try:
+        with contextlib.suppress(OSError):
             storage.remove_leftovers(path.parent, path.name.__eq__)
-        except BaseException:
-            self.close()
-            raise
 
     def write(self, state: SessionState, *, overwrite: bool = False) -> None:
         """Write a session, whole. Raises :class:`FileLostError` unless the file is as it was left here,
@@ -365,7 +276,7 @@ class OwnFile:
         if self.automatic:
             write(self.path, state, automatic=True, overwrite=overwrite)
         else:
-            user_files.save(self.path, lambda file: _write_all(file, parts(state)), overwrite=overwrite)
+            user_files.save_bytes(self.path, content_of(state), overwrite=overwrite)
         self.stamp = FileStamp.of(os.stat(self.path))
 
     def close(self) -> None:
@@ -463,7 +374,7 @@ def state_of(session: Session) -> SessionState:
 def to_bytes(session: Session) -> bytes:
     """The content of a session file."""
     state = state_of(session)
-    return b"".join(parts(replace(state, summary=replace(state.summary, saved=time.time()))))
+    return content_of(replace(state, summary=replace(state.summary, saved=time.time())))
 
 
 def save_session(session: Session, path: str | Path, *, overwrite: bool = True) -> None:

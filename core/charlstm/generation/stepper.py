@@ -76,8 +76,7 @@ class StepperState:
 
     def repeat(self, batch: int) -> StepperState:
         """The state of ``batch`` streams, each equal to this single one."""
-        inputs = [columns.repeat(batch, 1) for columns in self.inputs]
-        return StepperState(inputs, self.cells.repeat(batch, 2), self.matched.repeat(batch))
+        return self.select([0] * batch)
 
     def select(self, streams: Sequence[int] | npt.NDArray[np.intp]) -> StepperState:
         """The state of the streams with these numbers, in this order; a stream may be taken several times."""
@@ -142,7 +141,6 @@ class Stepper:
         self._head[:] = weights["fc.weight"]
         self._head_bias = np.ascontiguousarray(weights["fc.bias"], np.float32)
         self._buffers: dict[int, _Buffers] = {}
-        self._last_read = _ReadText.nothing()
         self._clamps: tuple[Clamp, ...] = ()
         self._clamped: list[_ClampedCells | None] = [None] * self.num_layers
         self._units = _Units.of(model)
@@ -151,7 +149,7 @@ class Stepper:
         """A stepper with the same weights and clamps and with buffers of its own."""
         other = copy.copy(self)
         other._products_by_rows = self._products_by_rows
-        other._buffers, other._last_read, other._clamped = {}, _ReadText.nothing(), [*self._clamped]
+        other._buffers, other._clamped = {}, [*self._clamped]
         return other
 
     @property
@@ -363,8 +361,7 @@ class Stepper:
         """Feed a prime of any length to one stream and return the logits ``(1, V)`` after it.
 
         The result depends on ``ids`` and ``state`` only. Of more than :data:`LONG` characters only the last are read if
-        the model forgets those before; the result is then that of reading all to about 1e-5. What begins like the text
-        that was read last is read from the first block that differs; the result is the same bit for bit.
+        the model forgets those before; the result is then that of reading all to about 1e-5.
 
         Args:
             ids: ``(N,)`` integers below ``vocab_size``.
@@ -374,14 +371,8 @@ class Stepper:
         report = progress or (lambda done, total: None)
         if len(ids) > LONG and self._forgets(ids[-LONG:], lambda: report(0, LONG)):
             ids = ids[-LONG:]
-        read = self._last_read.begin(ids, state, self._clamps)
-        self._last_read = read
-        if read.stop:
-            report(read.stop, len(ids))
-            state.unpack(read.states[-1], self.matched_by(ids[: read.stop]))
-        for _ in self.outputs(ids[read.stop :], state):
-            read.add(state)
-            report(read.stop, len(ids))
+        for which, _ in self.outputs(ids, state):
+            report(which.stop, len(ids))
         return self.logits(state)
 
     def _forgets(self, ids: Ids, report: Callable[[], None]) -> bool:
@@ -436,38 +427,6 @@ class _Units:
         for at, which in enumerate(ids):
             found[at] = matched = self.after[matched, which]
         return found
-
-
-@dataclass(slots=True)
-class _ReadText:
-    """A text that was read, with the packed states before it and after each whole block of its first :data:`LONG`
-    characters: 0.5 MB with a network of 2×512."""
-
-    ids: Ids
-    clamps: tuple[Clamp, ...]
-    states: list[Floats]
-    stop: int
-    """How many of ``ids`` were read."""
-
-    @classmethod
-    def nothing(cls) -> _ReadText:
-        return cls(np.empty(0, np.intp), (), [], 0)
-
-    def begin(self, ids: Ids, state: StepperState, clamps: tuple[Clamp, ...]) -> _ReadText:
-        """Begin to read ``ids`` from ``state``, after the whole blocks that are the same here."""
-        before = state.pack()
-        same = 0
-        if self.states and clamps == self.clamps and np.array_equal(before, self.states[0]):
-            length = min(len(ids), len(self.ids))
-            differ = np.flatnonzero(ids[:length] != self.ids[:length])
-            same = min((int(differ[0]) if len(differ) else length) // BLOCK, len(self.states) - 1)
-        return _ReadText(ids.copy(), clamps, [before, *self.states[1 : 1 + same]], same * BLOCK)
-
-    def add(self, state: StepperState) -> None:
-        """One more block was read."""
-        self.stop = min(self.stop + BLOCK, len(self.ids))
-        if self.stop % BLOCK == 0 and self.stop <= LONG:
-            self.states.append(state.pack())
 
 
 @dataclass(frozen=True, slots=True)

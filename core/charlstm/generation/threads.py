@@ -23,68 +23,46 @@ class blas_threads(ContextDecorator):
     A matrix-vector product of a few megabytes loses more time by waking a second thread than it gains. With most BLAS
     libraries the number holds for the whole process: if blocks of several Python threads overlap, the block that was
     entered last decides, and the end of the last one restores the number before the first. A block costs some 6 µs,
-    and almost nothing inside another block of the same Python thread with the same number.
+    and a third of that inside another block with the same number.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
     def __enter__(self) -> None:
-        blocks = _own.blocks
-        blocks.append(self.threads)
-        if len(blocks) > 1 and blocks[-2] == self.threads:
-            return
-        try:
-            _request(len(blocks), self.threads)
-        except BaseException:  # an interrupt: then __exit__ is not called by the with statement
-            self.__exit__()
-            raise
+        with _lock:
+            for library, limits in _libraries():
+                if not limits.blocks:
+                    limits.before = limits.now = library.num_threads
+                limits.blocks.append((get_ident(), self.threads))
+                _apply(library, limits)
 
     def __exit__(self, *_: object) -> None:
-        blocks = _own.blocks
-        try:
-            if len(blocks) == 1 or blocks[-2] != self.threads:
-                _request(len(blocks), None)
-        finally:
-            blocks.pop()
+        with _lock:
+            for library, limits in _libraries():
+                last = max(place for place, (thread, _) in enumerate(limits.blocks) if thread == get_ident())
+                del limits.blocks[last]
+                _apply(library, limits)
 
 
-def _request(depth: int, threads: int | None) -> None:
-    """Set or remove the request of this Python thread's block at nesting level ``depth``, and apply the last one."""
-    with _lock:
-        for library, limits in _libraries():
-            if not limits.requested:
-                limits.before = limits.now = library.num_threads
-            if threads is None:
-                limits.requested.pop((get_ident(), depth), None)
-            else:
-                limits.requested[get_ident(), depth] = threads
-            wanted = next(reversed(limits.requested.values()), limits.before)
-            if wanted != limits.now:
-                library.set_num_threads(wanted)
-                limits.now = wanted
-                # Since 3.8 threadpoolctl lets only the thread that set the number first set it again. The lock here
-                # makes that unnecessary.
-                if (release := getattr(library, "clear_controlling_thread", None)) is not None:
-                    release()
-
-
-class _Own(threading.local):
-    """The requested numbers of the blocks that this Python thread is in, outermost first."""
-
-    def __init__(self) -> None:
-        self.blocks: list[int] = []
-
-
-_own = _Own()
+def _apply(library: Any, limits: _Limits) -> None:
+    """Set the number of threads that the last block asks for, or without a block that before."""
+    wanted = limits.blocks[-1][1] if limits.blocks else limits.before
+    if wanted != limits.now:
+        library.set_num_threads(wanted)
+        limits.now = wanted
+        # Since 3.8 threadpoolctl lets only the thread that set the number first set it again. The lock here makes that
+        # unnecessary.
+        if (release := getattr(library, "clear_controlling_thread", None)) is not None:
+            release()
 
 
 class _Limits:
-    """The requests of all blocks, by thread and nesting level, in the order in which they were entered; the number of
-    threads before the first of them, and the current one."""
+    """The blocks that were entered and not left, each with its Python thread and its number, in their order; the number
+    of threads before the first of them, and the current one."""
 
     def __init__(self) -> None:
-        self.requested: dict[tuple[int, int], int] = {}
+        self.blocks: list[tuple[int, int]] = []
         self.before = self.now = 0
 
 

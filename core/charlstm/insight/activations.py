@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -112,21 +112,19 @@ def activations(
 
 
 class Trace:
-    """What all cells do on a text that grows: :meth:`extend` computes the new characters only."""
+    """What all cells do on a text that grows: :meth:`extend` computes the new characters only.
+
+    Attributes:
+        text: the characters that are kept.
+    """
 
     def __init__(self, model: Model, stepper: Stepper | None = None) -> None:
         self._model, self._stepper = model, stepper or Stepper(model)
         self._state = self._stepper.zero_state()
-        self._chars: list[str] = []
-        self._start = self._stop = 0  # of what is kept, in the arrays
+        self.text = ""
         self._ids = np.empty(0, np.intp)
         self._hidden = np.empty((0, model.config.num_layers, model.config.hidden_size), np.float32)
-        self._cells = np.empty_like(self._hidden)
-
-    @property
-    def text(self) -> str:
-        """The characters that are kept."""
-        return "".join(self._chars)
+        self._cells = self._hidden
 
     def extend(self, text: str, progress: Callable[[int, int], None] | None = None) -> None:
         """Read more text.
@@ -136,20 +134,20 @@ class Trace:
                 trace cannot be used any more.
         """
         prepared = prepare_prime(self._model, text, empty_is_fine=True)
-        self._make_space(len(prepared.ids))
+        hidden, cells = [self._hidden], [self._cells]
         with blas_threads(1):
-            for which, outputs, cells in self._stepper.traces(prepared.ids, self._state):
-                part = slice(self._stop, self._stop + outputs.shape[1])
-                self._ids[part] = prepared.ids[which]
-                self._hidden[part], self._cells[part] = outputs.swapaxes(0, 1), cells.swapaxes(0, 1)
-                self._chars += prepared.text[which]
-                self._stop = part.stop
+            for which, outputs, states in self._stepper.traces(prepared.ids, self._state):
+                hidden.append(outputs.swapaxes(0, 1))
+                cells.append(states.swapaxes(0, 1))
                 if progress is not None:
                     progress(which.stop, len(prepared.ids))
+        self.text += prepared.text
+        self._ids = np.concatenate([self._ids, prepared.ids])
+        self._hidden, self._cells = np.concatenate(hidden), np.concatenate(cells)
 
     def state_after(self, count: int) -> StepperState:
         """The state after the first ``count`` characters that are kept; ``count`` is from 1."""
-        at = self._start + count - 1
+        at = count - 1
         state = self._stepper.zero_state()
         read = self._ids[max(0, at - self._stepper.separator_length) : at + 1]
         state.unpack(np.stack([self._hidden[at], self._cells[at]])[..., None], self._stepper.matched_by(read))
@@ -157,28 +155,12 @@ class Trace:
 
     def drop(self, count: int) -> None:
         """Forget what the cells did on the first ``count`` characters."""
-        del self._chars[:count]
-        self._start += count
+        self.text, self._ids = self.text[count:], self._ids[count:]
+        self._hidden, self._cells = self._hidden[count:], self._cells[count:]
 
     def activations(self) -> Activations:
-        """What the cells did on the characters that are kept: arrays that share memory with the trace, and stay as they
-        are when it grows."""
-        part = slice(self._start, self._stop)
-        return Activations(self.text, self._ids[part], self._hidden[part], self._cells[part], {})
-
-    def _make_space(self, count: int) -> None:
-        if self._stop + count <= len(self._ids):
-            return
-        kept = slice(self._start, self._stop)
-        self._start, self._stop = 0, kept.stop - kept.start
-        size = max(2 * self._stop, self._stop + count)
-
-        def moved(old: npt.NDArray[np.generic]) -> Any:
-            new = np.empty((size, *old.shape[1:]), old.dtype)
-            new[: self._stop] = old[kept]
-            return new
-
-        self._ids, self._hidden, self._cells = moved(self._ids), moved(self._hidden), moved(self._cells)
+        """What the cells did on the characters that are kept."""
+        return Activations(self.text, self._ids, self._hidden, self._cells, {})
 
 
 def likeliest_next(model: Model, hidden: Floats, count: int = 5) -> tuple[list[str], Floats]:
@@ -206,7 +188,6 @@ def iterate_activations(
     stepper: Stepper,
     ids: Ids,
     *,
-    streams: int | None = None,
     parts: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[StateBlock]:
@@ -214,14 +195,12 @@ def iterate_activations(
 
     Args:
         ids: ``(N,)`` integers below the size of the vocabulary.
-        streams: how many parts are read side by side; None is one up to :data:`EXACT` characters, then up to
-            :data:`STREAMS`.
-        parts: start and end of the parts that are wanted, where that is not all of ``ids``; they are read side by side.
+        parts: start and end of the parts that are wanted, which are read side by side; None is one up to :data:`EXACT`
+            characters, then up to :data:`STREAMS`.
         progress: called with ``(done, total)`` characters after each block; an exception ends the work.
     """
     if parts is None:
-        if streams is None:
-            streams = 1 if len(ids) <= EXACT else min(STREAMS, len(ids) // SHORTEST)
+        streams = 1 if len(ids) <= EXACT else min(STREAMS, len(ids) // SHORTEST)
         edges = np.linspace(0, len(ids), streams + 1).astype(int).tolist()
         parts = list(pairwise(edges))
     with blas_threads(1):

@@ -27,7 +27,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import EXACT, iterate_activations
-from charlstm.insight.features import BUILT_IN, Feature, text_features, unit_features
+from charlstm.insight.features import Feature, text_features, unit_features
 from charlstm.insight.logistic import fit_sparse_logistic
 from charlstm.insight.sample import READ_CHARS, model_step, spread_blocks
 from charlstm.model.file import load_model
@@ -246,14 +246,7 @@ class CellSample:
             if each.name == name and each.kind == "yes/no":
                 return each
         known = ", ".join(each.name for each in self.features if each.kind == "yes/no") or "none"
-        built_in = BUILT_IN.get(name)
-        if built_in is not None and built_in.kind == "graded":
-            reason = f"{name!r} is a graded feature, and a yes/no feature is needed"
-        elif built_in is not None:
-            reason = f"{name!r} is too rare in this text, or belongs to another kind of text"
-        else:
-            reason = f"There is no feature {name!r}"
-        raise GenerationError(f"{reason}. The yes/no features of this text are: {known}")
+        raise GenerationError(f"This text has no yes/no feature {name!r} in both of its halves. It has: {known}")
 
     def only(self, name: str) -> CellSample:
         """The sample with one yes/no feature. Raises :class:`GenerationError` as :meth:`feature` does."""

@@ -147,10 +147,8 @@ def context(
     mixed = np.random.default_rng(0).permuted(windows, axis=1)
     groups = [slice(start, start + SIDE_BY_SIDE) for start in range(0, len(chosen), SIDE_BY_SIDE)]
 
-    def measure(some: slice, stepper: Stepper, report: Report) -> npt.NDArray[np.float64]:
-        return _losses(stepper, windows[some], mixed[some], targets[some], lengths, report)
-
-    found = compute(stepper, [partial(measure, some) for some in groups], progress, 2 * longest * len(chosen))
+    jobs = [partial(_losses, windows[some], mixed[some], targets[some], lengths) for some in groups]
+    found = compute(stepper, jobs, progress, 2 * longest * len(chosen))
     both = np.concatenate(found, axis=2)
     losses, shuffled = both.mean(2).tolist()
     errors, enough = _margins(both[0]) if len(chosen) > 1 else ((), ())
@@ -174,12 +172,7 @@ def _shortest_enough(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
 
 
 def _losses(
-    stepper: Stepper,
-    windows: Ids,
-    mixed: Ids,
-    targets: Ids,
-    lengths: tuple[int, ...],
-    report: Report,
+    windows: Ids, mixed: Ids, targets: Ids, lengths: tuple[int, ...], stepper: Stepper, report: Report
 ) -> npt.NDArray[np.float64]:
     """``(2, K, B)``: the loss of each of ``targets`` ``(B,)`` after the last k of each row of ``windows``, for all
     ``lengths`` k: read from an empty state, and after the row of ``mixed``."""

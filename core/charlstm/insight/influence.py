@@ -127,11 +127,7 @@ def influence(
 
 
 def _losses(
-    stepper: Stepper,
-    ids: Ids,
-    state: StepperState,
-    at_start: bool,
-    progress: Callable[[int, int], None] | None,
+    stepper: Stepper, ids: Ids, state: StepperState, at_start: bool, progress: Callable[[int, int], None] | None
 ) -> npt.NDArray[np.float64]:
     """``(n + 1,)``: the loss of the last of ``ids`` with each of the n before it hidden in turn, and with none hidden.
     ``state`` is that before them, and stays as it is; ``at_start`` says that it has read nothing, and so expects
@@ -141,21 +137,13 @@ def _losses(
     parts = thread_count() if count >= WORTH_THREADS else 1
     ends = [round(count * (1 - math.sqrt(1 - part / parts))) for part in range(parts + 1)]
 
-    def hide(first: int, last: int, stepper: Stepper, report: Report) -> npt.NDArray[np.float64]:
-        return _losses_hiding(stepper, ids, first, last, state, at_start, report)
-
-    found = compute(stepper, [partial(hide, first, last) for first, last in pairwise(ends)], progress, count)
+    jobs = [partial(_losses_hiding, ids, first, last, state, at_start) for first, last in pairwise(ends)]
+    found = compute(stepper, jobs, progress, count)
     return np.concatenate([*(losses[:-1] for losses in found), found[0][-1:]])
 
 
 def _losses_hiding(
-    stepper: Stepper,
-    ids: Ids,
-    first: int,
-    last: int,
-    state: StepperState,
-    at_start: bool,
-    report: Report,
+    ids: Ids, first: int, last: int, state: StepperState, at_start: bool, stepper: Stepper, report: Report
 ) -> npt.NDArray[np.float64]:
     """``(last - first + 1,)``: as :func:`_losses`, with those from ``first`` to before ``last`` hidden in turn."""
     state = state.repeat(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -22,10 +22,6 @@ MOST_THREADS = 4
 
 T = TypeVar("T")
 Report = Callable[[int], None]
-
-
-class _EndedError(Exception):
-    """Another part has failed."""
 
 
 def thread_count() -> int:
@@ -43,7 +39,7 @@ def compute(
 
     Args:
         parts: each is called with a stepper and a function that it calls now and then with how much it has done; that
-            raises when another part has failed.
+            raises the exception of another part that has failed.
         progress: called with ``(done, total)``, how much all parts have done; an exception ends the work.
     """
     free: SimpleQueue[Stepper] = SimpleQueue()
@@ -51,13 +47,13 @@ def compute(
     threads = min(thread_count(), len(parts))
     for _ in range(threads - 1):
         free.put(stepper.for_another_thread())
-    ended = threading.Event()
+    failures: list[BaseException] = []
     done, telling = [0] * len(parts), threading.Lock()
 
     def run(number: int) -> T:
         def report(done_here: int) -> None:
-            if ended.is_set():
-                raise _EndedError
+            if failures:
+                raise failures[0]
             with telling:  # or a thread that was slower tells less than another one has told
                 done[number] = done_here
                 if progress is not None:
@@ -66,8 +62,8 @@ def compute(
         own = free.get()
         try:
             return parts[number](own, report)
-        except BaseException:
-            ended.set()
+        except BaseException as error:
+            failures.append(error)
             raise
         finally:
             free.put(own)
@@ -76,18 +72,8 @@ def compute(
         if threads <= 1:
             return list(map(run, range(len(parts))))
         with ThreadPoolExecutor(threads) as pool:
-            futures = [pool.submit(run, number) for number in range(len(parts))]
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            except BaseException:  # an interrupt
-                ended.set()
+                return list(pool.map(run, range(len(parts))))
+            except BaseException as error:  # an interrupt
+                failures.append(error)
                 raise
-            finally:
-                if ended.is_set():
-                    for future in futures:
-                        future.cancel()
-    failures = [future.exception() for future in futures if not future.cancelled()]
-    for failure in failures:
-        if failure is not None and not isinstance(failure, _EndedError):
-            raise failure
-    return [future.result() for future in futures]

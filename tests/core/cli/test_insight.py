@@ -283,38 +283,6 @@ def test_result_replaces_a_file_of_its_kind(cli: Cli, tmp_path: Path) -> None:
     assert all(file.read_text() != TEXT for file in (page, table, chart))
 
 
-def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(cli: Cli, text: str) -> None:
-    words = ("report", "fox", text, "--out", "-")
-    content, _ = cli(*words, "--feature", "blank", "--find", "jumps. ", "--prime", "the ", "--prime", "a dog")
-    assert not LOADED.search(content)
-    assert HEADING.findall(content) == [
-        *("Words", "Which cell follows “blank”?", "When did it learn that?", "Is it really that cell?"),
-        *("Why here?", "What could come next", "What could come next"),
-    ]
-    [best] = [row for row in cli.json("cells", "fox", text) if row["feature"] == "blank"]
-    assert f"cell {best['cell'][0]}:{best['cell'][1]} follows" in content
-    assert "<h3>After “a dog”</h3>" in content
-    assert content.count(" (ends it)</td>") == 2, "after each prime"
-    assert "<svg" in (training := content.split("When did it learn that?")[1].split("</section>")[0])
-    assert f">chance, {best['chance']:.2f}</text>" in training
-    assert {"0.5", "1"} <= set(re.findall(r">([\d.]+)</text>", training))
-    assert "on the same 1,320 characters" in training
-    assert "Why “␣”?" in content
-    assert "1,320 characters of x.txt" in content
-    assert "Which cell follows “the”?" in cli(*words, "--feature", "the=the")[0]
-
-
-def test_a_report_explains_a_place_beyond_the_text_from_which_cells_are_named(
-    cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm.cli.report.TEXT_CHARS", 900)
-    late = Path(text).with_name("late.txt")
-    late.write_text(Path(text).read_text() + "a lazy cow jumps over.\n")
-    content, _ = cli("report", "fox", str(late), "--out", "-", "--feature", "blank", "--find", "a lazy ")
-    assert "the first 900 of 1,343 characters" in content
-    assert "a lazy " in re.sub("<[^>]+>", "", content.split("<h2>Why here?</h2>")[1])
-
-
 @pytest.mark.parametrize("place", [60_000, 95_000])
 def test_a_passage_shows_the_feature_wherever_it_is(place: int) -> None:
     """Passages were looked for in the first 20,000 characters, so that a rare feature was in none of them."""

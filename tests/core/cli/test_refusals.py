@@ -52,15 +52,13 @@ influence fox quick.txt --at 99999 | Position 99999 has no character
 influence fox quick.txt --find cat | does not stand in
 cells fox digits.txt --show 1:1 | no characters that the model knows
 cells fox quick.txt --show 2:1 | no cell 2:1
-cells fox quick.txt --probe 'position in word' | graded feature, and a yes/no feature is needed. The yes/no features of
-cells fox quick.txt --probe comment | too rare in this text, or belongs to another kind
-cells fox quick.txt --probe quotes | There is no feature 'quotes'. The yes/no
+cells fox quick.txt --probe 'position in word' | no yes/no feature 'position in word' in both of its halves. It has:
+cells fox quick.txt --probe quotes | no yes/no feature 'quotes'
 cells fox short.txt | 200 are needed
 cells demo quick.txt --snapshots | not a run
 context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has
 context fox quick.txt --at 200 | too short for a context of 300
 multiverse fox --prime the --clamp 9:9=0 | no cell 9:9
-report fox quick.txt --out page.html --feature 'position in word' | yes/no feature
 report fox --out novel.txt | choose another name, so that it is not lost
 generate fox --checkpoints --length 5 --out novel.txt | choose another name, so that it is not lost
 report lone.safetensors --out page.html | Give a TEXT
@@ -142,7 +140,6 @@ multiverse fox --words 3 --depth 5 | --depth has no effect with --words: remove 
 context fox data/fox.txt --at 500 --places 3 | --places has no effect with --at: remove one of them
 cells fox data/fox.txt --show 1:1 --feature x=y | --feature has no effect with --show: remove one of them
 cells fox data/fox.txt --probe blank --per-feature 2 | --per-feature has no effect with --probe: remove one of them
-report fox --out page.html --find fox | --find needs --feature
 compare no-such-run --axis epochs | --axis needs --svg
 compare fox --csv - --svg - | --csv - and --svg - would both write to standard output
 report fox --out - --json | --json and --out - would both write to standard output

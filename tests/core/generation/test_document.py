@@ -530,16 +530,6 @@ def test_damaged_history_is_refused():
         assert (again.undoable, again.text) == ("", document.text)
 
 
-def test_steps_that_can_be_undone_are_bounded_by_their_characters(monkeypatch):
-    monkeypatch.setattr("charlstm.generation.document.MOST_NEW", 100)
-    document = Document("abc")
-    for size in (30, 30, 30, 30):
-        document.insert("x" * size)
-    assert [document.undo() for _ in range(4)] == [TYPE] * 3 + [""]
-    document.insert("x" * 500)
-    assert document.undo() == TYPE  # the last one always
-
-
 def test_copy_goes_its_own_way_and_shares_no_characters_that_come_later():
     document = played(20)
     document.insert("a")

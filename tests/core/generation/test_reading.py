@@ -225,16 +225,6 @@ def test_what_is_kept_is_bounded(model, monkeypatch):
     check(document, reading)
 
 
-def test_fewer_states_are_kept_of_a_longer_text(model, monkeypatch):
-    document, reading = played(model, 1)
-    monkeypatch.setattr(reading_module, "STATE_BYTES", 10 * reading._first.nbytes)
-    generate(document, reading, 300)
-    kept = [at for block in reading._blocks for at in block.states]
-    assert 5 <= len(kept) <= 10
-    assert kept == [reading._interval * number for number in range(1, len(kept) + 1)]
-    check(document, reading)
-
-
 @pytest.mark.parametrize("sampler", [{}, {"mirostat": 3.0}, {"repetition": 1.0, "repetition_length": 1}])
 @examples(40)
 @given(data=st.data())

@@ -69,7 +69,8 @@ def test_other_weights_primes_and_damaged_entries_are_read_anew(session: Session
 
 
 def test_oldest_entries_are_forgotten(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading_cache, "MOST_ENTRIES", 3)
+    (entry,) = (cache_dir() / "readings").glob("*.npz")
+    monkeypatch.setattr(reading_cache, "MOST_BYTES", 3.5 * entry.stat().st_size)
     for number in range(5):
         reading_cache.keep(session.reading, Path(f"auto-{number}.json"))
         (entry,) = (cache_dir() / "readings").glob(f"auto-{number}-*.npz")

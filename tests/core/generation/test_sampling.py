@@ -189,19 +189,6 @@ def test_repetition_penalties_agree_with_slow_reference(history, free, back):
     assert found.tolist() == pytest.approx(slow_penalties(history, 3, 2.0, free, back), rel=1e-5)
 
 
-@examples(200)
-@given(st.lists(st.integers(0, 2), min_size=30, max_size=30), st.integers(1, 6), st.integers(1, 40))
-def test_penalties_of_a_text_that_grows_are_none_where_no_repeat_can_be_long_enough(text, free, back):
-    settings = SamplerSettings(repetition=2.0, repetition_length=free, repetition_range=back)
-    none_before = 0
-    for stop in range(1, 31):
-        found, missing = sampling.penalties_after(np.array(text[:stop]), 3, settings)
-        expected = sampling.repetition_penalties(np.array(text[:stop]), 3, 2.0, free, back)
-        assert np.array_equal(np.zeros(3) if found is None else found, expected)
-        assert not (stop < none_before and expected.any())
-        none_before = max(none_before, stop + missing)
-
-
 @examples(50)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12).filter(any), st.floats(0, 1, exclude_max=True))
 def test_draw_follows_the_cumulative_sum(weights, number):

@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
-from charlstm.generation import reading, threads
+from charlstm.generation import threads
 from charlstm.generation.generate import generate_many
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import CHOSEN, GENERATED, TYPED, in_bits, surprise
@@ -222,13 +222,23 @@ def test_interrupted_computation_is_repeated(model, monkeypatch, places):
     assert np.allclose(session.rows()["probability"], whole.rows()["probability"], rtol=1e-5)
 
 
+def suggest(session, length, **values):
+    session.peek()  # what stands before the cursor is read then
+    return session.reading.suggest(session.document.cursor, length, **values)
+
+
+def continuations(session, count, length, **values):
+    session.peek()
+    return session.reading.ways_on(session.document.cursor, count, length, **values)
+
+
 def test_suggestion_is_what_is_then_generated_and_changes_nothing(model):
     session = Session(model, "ab", seed=3)
     play(session, 70)
     session.rewind(41)
-    suggested = session.suggest(60)
+    suggested = suggest(session, 60)
     assert (session.position, len(session), len(session.branches())) == (41, 70, 1)
-    assert session.suggest(0) == ""
+    assert suggest(session, 0) == ""
     assert play(session, 60) == suggested
 
 
@@ -236,10 +246,10 @@ def test_session_that_read_a_text_as_its_prime_suggests_with_the_numbers_of_the_
     session = Session(model, "ab", seed=3)
     play(session, 41)
     other = Session(model, "ab" + session.text, seed=3)
-    assert other.suggest(60, position=41) == session.suggest(60) != other.suggest(60)
-    assert other.continuations(3, 40, position=41) != other.continuations(3, 40)
-    texts = [[each.text for each in one.continuations(3, 40, position=41)] for one in (session, other)]
-    assert texts[0] == texts[1] == [each.text for each in session.continuations(3, 40)]
+    assert suggest(other, 60, drawn_at=41) == suggest(session, 60) != suggest(other, 60)
+    assert continuations(other, 3, 40, drawn_at=41) != continuations(other, 3, 40)
+    texts = [[each.text for each in continuations(one, 3, 40, drawn_at=41)] for one in (session, other)]
+    assert texts[0] == texts[1] == [each.text for each in continuations(session, 3, 40)]
 
 
 def test_continuations_are_those_of_other_samples_and_change_nothing(model):
@@ -248,7 +258,7 @@ def test_continuations_are_those_of_other_samples_and_change_nothing(model):
     session.rewind(30)
     before = (session.read(), session.position, len(session.branches()))
     told = []
-    found = session.continuations(4, 40, progress=told.append)
+    found = continuations(session, 4, 40, grown=told.append)
     assert (session.read(), session.position, len(session.branches())) == before
     assert [[each.text for each in texts] for texts in told] == [
         [text[:n] for text in (each.text for each in told[-1])] for n in (8, 16, 24, 32, 40)
@@ -262,10 +272,10 @@ def test_continuations_are_those_of_other_samples_and_change_nothing(model):
         assert len(each.text) == 40 or not text[len(each.text)].strip()  # whole words
         bits = np.mean([step.surprise for step in other.steps(30)][: len(each.text)])
         assert each.bits_per_char == pytest.approx(bits, rel=1e-3)
-    for each in session.continuations(4, 400, lines=2, first=9):
+    for each in continuations(session, 4, 400, lines=2, first=9):
         assert sum(bool(line.strip()) for line in each.text.split("\n")) <= 2
     session.settings = GREEDY
-    assert len(session.continuations(4, 40)) == 1
+    assert len(continuations(session, 4, 40)) == 1
 
 
 def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
@@ -324,9 +334,9 @@ def test_repetition_penalty_reads_branches_and_prime(model, prime):
         session.rewind(position)
         session.choose(char)
         play(session, 40)
-    sampler, ids = Sampler(LOOPING), session.prime_ids.tolist()
+    sampler, ids = Sampler(LOOPING), session.reading.prime.ids.tolist()
     stepper, state = Stepper(model), Stepper(model).zero_state()
-    logits = stepper.consume(session.prime_ids, state)[0]
+    logits = stepper.consume(session.reading.prime.ids, state)[0]
     for step in session.steps():
         penalties = repetition_penalties(np.array(ids), len(model.vocabulary), 2.0, 3, 50)
         weights = sampler.weights(logits, penalties)
@@ -368,11 +378,9 @@ def test_generate_many_ends_each_text_at_its_own_stop_string(model):
         generate_many(model, "ab", 10, samples=0)
 
 
-def test_memory_per_character_and_for_states_is_limited(model, monkeypatch):
-    monkeypatch.setattr(reading, "STATE_BYTES", 20 * 2 * 2 * 16 * 4)
+def test_memory_per_character_is_limited(model):
     session = Session(model, "ab", seed=1)
     text = play(session, 2000)
-    assert sum(session.reading.state_at(2 + position) is not None for position in range(2001)) <= 20
     assert session.rows().dtype.itemsize <= 140
     for position in (1990, 1001, 64, 0):
         session.rewind(position)
@@ -411,7 +419,7 @@ def test_session_restores_the_number_of_blas_threads(model):
         session.peek()
         session.choose("a")
         session.type("ab")
-        session.suggest(3)
+        suggest(session, 3)
         assert set(during) == {1}
         assert set(blas_now()) == {2}
 

@@ -27,7 +27,6 @@ from charlstm.generation.session_file import (
     delete,
     give_title,
     load_session,
-    parts,
     read,
     read_summary,
     save_session,
@@ -78,14 +77,6 @@ def test_what_is_written_is_read_with_its_branches_and_its_history(seed: int, tm
     for _ in range(30):
         assert again.undo() == document.undo()
         assert everything(again) == everything(document)
-
-
-def test_text_is_written_in_pieces_that_do_not_part_characters(tmp_path: Path) -> None:
-    document = Document("a")
-    document.insert("\U0001f600" * (2 * session_file.PIECE) + '"\\\n')
-    write(tmp_path / "a.json", state_of(document))
-    assert read(tmp_path / "a.json").text == document.text.read()
-    assert max(map(len, parts(state_of(document)))) < 20 * session_file.PIECE
 
 
 def test_history_of_a_file_is_bounded_and_has_the_last_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from charlstm.generation import stepper as stepper_module
-from charlstm.generation.clamp import Clamp
 from charlstm.generation.stepper import BLOCK, Stepper
 from charlstm.text.reading import TextOptions
 from charlstm.text.unit_kinds import separator
@@ -44,47 +43,6 @@ def test_stepper_agrees_with_nn_lstm(make_model, hidden, layers):
     assert np.abs(blocks - expected).max() < 1e-5
     assert np.abs(fed.pack() - state.pack()).max() < 1e-5
     assert np.abs(stepper.consume(ids, stepper.zero_state())[0] - expected[-1]).max() < 1e-5
-
-
-def test_consume_reads_only_what_follows_the_first_difference_from_the_text_before(model, monkeypatch):
-    stepper = Stepper(model)
-    ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 10 * BLOCK + 77)
-    changed, longer = ids.copy(), np.append(ids, 1)
-    changed[6 * BLOCK + 5] = (changed[6 * BLOCK + 5] + 1) % model.config.vocab_size
-    other = stepper.zero_state()
-    other.unpack(np.ones_like(other.pack()))
-    read = []
-    outputs = Stepper.outputs
-    monkeypatch.setattr(
-        Stepper, "outputs", lambda self, ids, state: (read.append(len(ids)), outputs(self, ids, state))[1]
-    )
-
-    def stop(done, total):
-        if done == 2 * BLOCK:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stepper.consume(ids, stepper.zero_state(), stop)  # what was read by then is used as well
-    for text, start, clamps, expected in (
-        (ids, 0, (), 8 * BLOCK + 77),
-        (ids, 0, (), 77),
-        (longer, 0, (), 78),
-        (changed, 0, (), 4 * BLOCK + 77),
-        (ids[: 3 * BLOCK], 0, (), 0),
-        (ids, other.pack(), (), 10 * BLOCK + 77),
-        (ids, other.pack(), (Clamp(1, 2, value=1.0),), 10 * BLOCK + 77),
-    ):
-        results = []
-        for each in (stepper, Stepper(model)):
-            state = each.zero_state()
-            state.unpack(start + 0 * state.pack())
-            each.clamps = clamps
-            read.clear()
-            results.append((each.consume(text, state).copy(), state.pack(), sum(read)))
-        assert results[0][2] == expected
-        assert results[1][2] == len(text)
-        assert np.array_equal(results[0][0], results[1][0])
-        assert np.array_equal(results[0][1], results[1][1])
 
 
 def test_consume_of_long_prime_reads_only_its_end(model, monkeypatch):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,6 @@ from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import activations
 from charlstm.insight.cells import CellSample, name_cells, probe, sample_cells
-from charlstm.insight.feature_report import feature_report
 from charlstm.insight.features import feature_starts, text_features
 from charlstm.insight.holding import LENGTH, PAIRS, HoldEffect, hold_effects
 from charlstm.insight.influence import influence
@@ -72,20 +69,6 @@ def test_clamping_the_cell_of_quotes_raises_the_odds_of_a_closing_quote_and_rand
     others = [cell for cell in range(1, 49) if (1, cell) != named.cell]
     random = np.random.default_rng(0).permutation(others)[:12]
     assert np.mean([effect(1, int(cell)) for cell in random]) < 1.5
-
-
-def test_page_about_quotes_shows_the_same(nested_model: Model, held_out: str) -> None:
-    page = feature_report(nested_model, held_out[:6000], QUOTES, title="quotes", primes=["ab cd ", "ab “cd "])
-    held = page.split("Is it really that cell?")[1].split("</section>")[0]
-    assert "“””" in held
-    assert len(re.findall(r"<td>” \(ends it\)</td>", held)) == 2, "also where it is one of the least likely"
-    table = page.split("And everywhere in the text?")[1].split("</table>")[0]
-    assert "The mean probability of “””, with which “inside quotes” ends" in table
-    rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
-    (free, near, far, other) = ([float(cell.removesuffix(" %")) for cell in cells] for _, *cells in rows)
-    assert near[1] > 5 * free[1], "held as it is inside quotes, elsewhere"
-    assert far[0] < free[0], "held as it is elsewhere, inside quotes"
-    assert other[1] < 2 * free[1], "another cell"
 
 
 def test_a_distant_opening_bracket_is_the_strongest_influence_on_the_closing_one(nested_model: Model) -> None:

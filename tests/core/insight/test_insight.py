@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,8 @@ def test_streams_cover_every_character_once_and_nearly_equal_serial_reading(
 ) -> None:
     exact = activations(random_model, random_text * 4)
     differences = np.full_like(exact.hidden, np.nan)
-    for block in iterate_activations(Stepper(random_model), exact.ids, streams=streams):
+    parts = list(pairwise(np.linspace(0, len(exact.ids), streams + 1).astype(int).tolist()))
+    for block in iterate_activations(Stepper(random_model), exact.ids, parts=parts):
         part = slice(block.start, block.start + len(block.hidden))
         assert np.isnan(differences[part]).all()
         differences[part] = np.abs(block.hidden - exact.hidden[part])

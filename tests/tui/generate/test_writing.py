@@ -332,7 +332,8 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         adaptive.read(loaded.vocabulary.encode(text)[0])
         session = GenerationSession.of(adaptive.adapted(), text[-model_thread.LEARNT_CONTEXT :], it.state.recipe)
         position = len(text) - len(it.prime)  # the copy draws as the model does at this place
-        return edits.as_suggestion(session.suggest(model_thread.SUGGESTION_LENGTH, position=position))
+        found = session.reading.suggest(session.document.cursor, model_thread.SUGGESTION_LENGTH, drawn_at=position)
+        return edits.as_suggestion(found)
 
     async def suggests(text: str, strength: float) -> str:
         learnt = suggested(text, strength)

@@ -44,8 +44,6 @@ FIRST_SESSION = 1_767_225_600.0
 CLOCKS_DIFFER = 60.0
 """Seconds by which the clock of a file server may be ahead."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-MOST_BYTES = 20_000_000
-"""A longer file without a summary is not read to list it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +197,7 @@ def session_at(path: Path) -> SavedSession | None:
 @lru_cache(maxsize=8 * MOST_AUTO)  # all are looked at when a text is opened
 def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
     try:
-        return session_file.read_summary(path, MOST_BYTES)
+        return session_file.read_summary(path)
     except (CharLSTMError, OSError):
         return None
 
@@ -209,7 +207,7 @@ def model_of(session: Path, runs_dir: Path | None = None) -> str | None:
     That has another name than the session knows if it was renamed, and another folder if it was copied."""
     run = run_of_session(session.absolute())
     with contextlib.suppress(CharLSTMError, OSError):
-        model = session_file.read_summary(session, MOST_BYTES).model
+        model = session_file.read_summary(session).model
         if run is not None and Path(model).name == run.path.name:
             return str(run.path)
         # A run that was moved to a folder of runs that is known has its name there.
