@@ -150,7 +150,7 @@ class AppServer:
         )
         self.pages.add(page)
         try:
-            await app.start(_cells(request.query.get("width"), 80), _cells(request.query.get("height"), 24))
+            await app.start(_cells(request.query.get("width", 80)), _cells(request.query.get("height", 24)))
             try:
                 async for message in page:
                     if message.type == WSMsgType.TEXT:
@@ -178,33 +178,24 @@ def _file(path: Path) -> Handler:
     return send
 
 
-def _cells(value: object, usual: int) -> int:
+def _cells(value: str | int) -> int:
     """A number of columns or rows that a page asks for."""
-    if not isinstance(value, (str, int)):
-        return usual
-    try:
-        return min(max(int(value), 1), MOST_CELLS)
-    except ValueError:
-        return usual
+    return min(max(int(value), 1), MOST_CELLS)
 
 
 async def _pass_on(data: str, page: web.WebSocketResponse, app: AppService) -> None:
-    """Hand a message of the page to the app. One that makes no sense is dropped."""
-    try:
-        kind, *values = json.loads(data)
-        value = values[0] if values else None
-    except (ValueError, TypeError, RecursionError):  # the last one of brackets in brackets
-        return
-    if kind == "stdin" and isinstance(value, str):
-        await app.send_bytes(value.encode("utf-8", "replace"))
-    elif kind == "resize" and isinstance(value, dict):
-        await app.set_terminal_size(_cells(value.get("width"), 80), _cells(value.get("height"), 24))
-    elif kind == "ping" and isinstance(value, (str, int, float)):
-        await page.send_json(["pong", value])
-    elif kind == "blur":
-        await app.blur()
-    elif kind == "focus":
-        await app.focus()
+    """Hand a message of the page to the app."""
+    match json.loads(data):
+        case ["stdin", text]:
+            await app.send_bytes(text.encode("utf-8", "replace"))
+        case ["resize", size]:
+            await app.set_terminal_size(_cells(size["width"]), _cells(size["height"]))
+        case ["ping", value]:
+            await page.send_json(["pong", value])
+        case ["blur"]:
+            await app.blur()
+        case ["focus"]:
+            await app.focus()
 
 
 def _is_own_origin(request: web.Request) -> bool:
@@ -212,11 +203,8 @@ def _is_own_origin(request: web.Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Upgrade", "").lower() != "websocket"
-    try:
-        parts = urlsplit(origin)
-    except ValueError:  # such as http://[
-        return False
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == request.host.lower()
+    scheme, _, host = origin.lower().partition("://")
+    return scheme in ("http", "https") and host == request.host.lower()
 
 
 def _hostname(host: str) -> str:
