@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -300,10 +299,11 @@ def _draw(
     """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. A raw curve is its
     points alone, the others are lines: so they differ without any colour too."""
     rows, columns = inside.codes.shape
-    dots = np.zeros((rows, columns, 4, 2), dtype=bool)
+    dots = np.zeros((4 * rows, 2 * columns), dtype=bool)
     few = curve if points else _decimated(curve, x, 2 * columns)
     _line(dots, x(few.x), y(few.y * unit), joined=not points)
-    pattern = np.packbits(dots.reshape(-1), bitorder="little").reshape(rows, columns)  # a cell's dots are one byte
+    by_cell = dots.reshape(rows, 4, columns, 2).swapaxes(1, 2)
+    pattern = np.packbits(by_cell.reshape(rows, columns, 8), axis=2, bitorder="little")[:, :, 0]
     drawn = pattern > 0
     np.copyto(inside.codes, _BRAILLE[pattern], where=drawn, casting="same_kind")
     np.copyto(inside.roles, role, where=drawn, casting="unsafe")
@@ -332,7 +332,7 @@ def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
     """Join the points (0…1 each way, ``across`` rising) by straight lines, with gaps where ``up`` is not finite; or,
     not ``joined``, set them alone. What lies above or below the chart stands at its edge; what lies left or right of
     it is left out."""
-    rows, columns = _size(dots)
+    rows, columns = dots.shape
     first, last = np.searchsorted(across, [-0.5 / columns, 1 + 0.5 / columns])
     first = max(first - 1, 0)  # the line comes in from the left
     across, up = across[first : last + 1], up[first : last + 1]
@@ -347,7 +347,7 @@ def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
     row = (np.minimum(np.maximum(1 - up, 0), 1) * (rows - 1) + 0.5).astype(np.int64)
     if not joined:
         shown = (column >= 0) & (column < columns)
-        _set(dots, row[shown], column[shown])
+        dots[row[shown], column[shown]] = True
         return
     new_run = run[1:] != run[:-1]
     starts = np.concatenate(([0], np.flatnonzero((column[1:] != column[:-1]) | new_run) + 1))
@@ -372,27 +372,8 @@ def _strokes(dots: Array, x: Array, y: Array, dx: Array, dy: Array) -> None:
     steps = np.maximum(length, 1)
     column = np.floor(np.repeat(x + 0.5, dots_of) + along * np.repeat(dx / steps, dots_of)).astype(np.int64)
     row = (np.repeat(y + 0.5, dots_of) + along * np.repeat(dy / steps, dots_of)).astype(np.int64)  # never negative
-    shown = (column >= 0) & (column < _size(dots)[1])
-    _set(dots, row[shown], column[shown])
-
-
-def _size(dots: Array) -> tuple[int, int]:
-    """Rows and columns of dots; the array has a cell's dots together: (rows, columns, dot rows, dot columns)."""
-    rows, columns, down, across = dots.shape
-    return rows * down, columns * across
-
-
-def _set(dots: Array, row: Array, column: Array) -> None:
-    down, right = _places(dots.shape)
-    dots.reshape(-1)[down[row] + right[column]] = True
-
-
-@lru_cache(8)
-def _places(shape: tuple[int, int, int, int]) -> tuple[Array, Array]:
-    """How far each row and each column of dots is from the first dot, in an array of this shape."""
-    rows, columns, down, across = shape
-    row, column = np.arange(rows * down), np.arange(columns * across)
-    return (row // down * columns * down + row % down) * across, column // across * down * across + column % across
+    shown = (column >= 0) & (column < dots.shape[1])
+    dots[row[shown], column[shown]] = True
 
 
 def _cells_of(across: Array, up: Array, inside: PaintedChart) -> tuple[Array, Array]:
