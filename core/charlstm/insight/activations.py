@@ -147,14 +147,6 @@ class Trace:
                 if progress is not None:
                     progress(which.stop, len(prepared.ids))
 
-    def state_after(self, count: int) -> StepperState:
-        """The state after the first ``count`` characters that are kept; ``count`` is from 1."""
-        at = self._start + count - 1
-        state = self._stepper.zero_state()
-        read = self._ids[max(0, at - self._stepper.separator_length) : at + 1]
-        state.unpack(np.stack([self._hidden[at], self._cells[at]])[..., None], self._stepper.matched_by(read))
-        return state
-
     def drop(self, count: int) -> None:
         """Forget what the cells did on the first ``count`` characters."""
         del self._chars[:count]
