@@ -208,14 +208,6 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
 
-def says_automatic(path: Path) -> bool | None:
-    """Whether a session file says that the app saved it by itself; None for formats 1 and 2, which do not say it.
-    Raises :class:`OSError`."""
-    with storage.open_file(path) as file:
-        head = _head(file.readline(LONGEST_HEAD))
-    return None if head is None else head.get("automatic") is True
-
-
 def _head(line: bytes) -> dict[str, Any] | None:
     """What the first line of a file says; None for formats 1 and 2, whose first line is all of the file."""
     content = line.rstrip()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 
+from charlstm.generation.document import State
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
@@ -22,15 +23,13 @@ class CopiedPassages:
         self._base = 0  # characters of the prime, which is not searched
         self._marked: set[tuple[int, int]] = set()
 
-    def check(self, model: ModelFacts | None, min_length: int, base: int) -> OverlapCheck | None:
-        """Begin anew, with passages of ``min_length`` characters or more after ``base`` of prime. The check that is
-        returned is to be watched, and what it finds shown."""
+    def check(self, model: ModelFacts | None, min_length: int, current: Callable[[], State]) -> OverlapCheck | None:
+        """Begin anew, with passages of ``min_length`` characters or more after the prime of the ``current`` text. The
+        check that is returned is to be watched, and what it finds shown."""
         self.found = self._check = None
         if model is not None:
-            self._check = OverlapCheck(model.run, model.path, min_length)
-            self._base = base
-            self._check.prime = self._view.text(0, base)
-            self._check.replace(0, 0, self._view.text(base))
+            self._check = OverlapCheck(model.run, model.path, min_length, current)
+            self._base = current().prime_length
         return self._check
 
     def follow(self, before: Played | None, state: Played) -> None:
@@ -40,12 +39,11 @@ class CopiedPassages:
             self.forget(state.prime_length)
         elif state.splice.added or state.splice.removed:
             start, removed, added = state.splice
-            self.text_changed(start, removed, self._view.text(start, start + added))
+            self._text_changed(start, removed, added)
 
-    def text_changed(self, start: int, removed: int, text: str) -> None:
-        """In the view, ``text`` came in the place of ``removed`` characters at ``start``."""
-        self._replace(start - self._base, removed, text)
-        moved = len(text) - removed
+    def _text_changed(self, start: int, removed: int, added: int) -> None:
+        """In the view, ``added`` characters came in the place of ``removed`` ones at ``start``."""
+        moved = added - removed
         passages = {(first, last) for first, last in self._marked if last <= start}
         passages |= {(first + moved, last + moved) for first, last in self._marked if first >= start + removed}
         self._marked = passages
@@ -59,16 +57,9 @@ class CopiedPassages:
             ]
             self.found = replace(self.found, matches=(*before, *after))
 
-    def _replace(self, start: int, removed: int, text: str) -> None:
-        if self._check is not None:
-            self._check.replace(start, start + removed, text)
-
     def forget(self, base: int) -> None:
         """Another text is shown, after ``base`` characters of prime: what is known is of the one before."""
         self.found, self._marked, self._base = None, set(), base
-        if self._check is not None:
-            self._check.prime = self._view.text(0, base)
-        self._replace(0, sys.maxsize, self._view.text(base))
 
     def show(self, found: Overlap) -> None:
         """Mark what was found."""

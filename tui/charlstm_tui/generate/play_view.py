@@ -562,7 +562,7 @@ class PlayView(ExplainingView):
         """Mark what is copied from now on."""
         self.workers.cancel_group(self, "overlap")
         model = None if self.state is None else self.state.facts
-        check = self._copied.check(model, self.min_copied, self.desk.played.prime_length)
+        check = self._copied.check(model, self.min_copied, lambda: self.desk.document.state)
         if check is not None:
             self._watch_overlap(check)
 

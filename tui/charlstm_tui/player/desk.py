@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import reading_cache
+from charlstm.generation import reading_cache, session_file
 from charlstm.generation.clamp import Clamp, existing_clamps
 from charlstm.generation.document import BranchInfo, Document, Splice, State, own_text
 from charlstm.generation.prime import prime_suggestion
@@ -53,7 +53,7 @@ from charlstm_tui.player.opening import (
     read,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
-from charlstm_tui.player.saved_sessions import SavedSession, copy_as
+from charlstm_tui.player.saved_sessions import SavedSession, export_as
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.player.text_saving import SavedWork, TextSaving
 
@@ -276,7 +276,7 @@ class Desk:
         else:
             state = saved.state
             document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
-            about = about.continuing(saved.path, found.opened)
+            about = about.continuing(found.opened)
             older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
             note = " ".join(filter(None, (saved.note, other_model_words(found.opened, facts), older)))
         self._play(document, about, recipe)
@@ -371,15 +371,10 @@ class Desk:
         def use(found: tuple[LoadedModel, ModelFacts]) -> None:
             loaded, facts = found
             assert self.about is not None
-            is_elsewhere = self.about.is_elsewhere or self.about.facts.run != facts.run
-            about = replace(
-                self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere, closed=None,
-                holds_in_prime=True,
-            )  # fmt: skip
+            model = {"request": request, "loaded": loaded, "facts": facts}
+            about = replace(self.about, **model, closed=None, holds_in_prime=True)
             self._play(self.document, about, self.recipe)
             self._say(note.format(facts.name))
-            if self._saving is not None and self._saving.saver.knows(about.key):
-                self._keep(even_if_same=True)  # the session goes on with this model when it is opened again
             self._changed()
 
         self._look_for(request, lambda: load(request, [*self._known()]), use)
@@ -454,6 +449,7 @@ class Desk:
     def alternative(self, direction: int, position: int) -> None:
         """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
         and continue it to the end of the line, if it was not there before."""
+
         note = ""
 
         def put(chars: Sequence[str]) -> None:
@@ -775,8 +771,6 @@ class Desk:
         with self._changing() as document:
             document.rename(number, name)
             self._branches = None, ()
-            if self._saving is not None:
-                self._saving.keep_again()
 
     def undo(self) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
@@ -1031,8 +1025,9 @@ class Desk:
     # ---- saving
 
     def _work(self) -> SavedWork:
-        assert self.about is not None
-        return self.document.state, self.recipe.settings, self.recipe.clamps, self.about.edited
+        about, document = self.about, self.document
+        assert about is not None
+        return document.state, self.recipe.settings, self.recipe.clamps, about.edited, about.loaded, {**document.names}
 
     def _session_state(self) -> SessionState:
         """All of it, to be saved."""
@@ -1073,7 +1068,7 @@ class Desk:
 
     def _look_at_saving(self) -> None:
         if self._saving is not None and self.about is not None:
-            self.about = self._saving.look(self.about)
+            self._saving.look(self.about)
 
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
@@ -1084,18 +1079,21 @@ class Desk:
             self._look_at_saving()
             self._publish()
 
-    def give_title(self, title: str, path: Path | None = None) -> bool:
-        """Give the text a title, by which it is listed; or the one at ``path``, if that was played before. Returns
-        whether it was. Only for such a one this waits for the disk, and may be called in any thread."""
+    def give_title(self, title: str, path: Path | None = None) -> None:
+        """Give the text a title, by which it is listed; or the one at ``path``, which may have been played before. Only
+        for such a one this waits for the disk, may be called in any thread, and raises as
+        :func:`charlstm.generation.session_file.give_title` does."""
         if path is not None:
-            return self._saving is not None and self._saving.give_title(path, title)
+            if self._saving is not None:
+                self._saving.flush(path)
+            session_file.give_title(path, title)
+            return
         self.asked += 1
         if self.about is not None:
             self.about = replace(self.about, title=title)
             self._say(f"Title: {title}" if title else "The session has no title now.")
             self._keep(even_if_same=True)
             self._publish()
-        return True
 
     def save_as(self, path: Path, colour: str | None, *, prose: bool = False) -> None:
         """Save the session in a file, where the text goes on then, or export a copy of the text, as the ending of
@@ -1107,7 +1105,6 @@ class Desk:
             return
         self.about = about = replace(about, edited=True)
         if path.suffix.lower() in ("", ".json"):
-            self.about = about.lying_at(path)
             self._keep(even_if_same=True)
             saving.move(about, path)
             self._changed()
@@ -1118,7 +1115,7 @@ class Desk:
             def session() -> Session:
                 return session_of(state, reading or begin_reading(state, model))
 
-            saving.export(about, lambda: copy_as(path, colour, state, session, prose=prose)())
+            saving.export(about, lambda: export_as(path, colour, state, session, prose=prose))
 
         def write_as_read(reading: Reading | None) -> None:
             fits = reading is not None and reading.fits(state.document.text, state.document.prime_length)

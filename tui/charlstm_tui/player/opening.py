@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import CharLSTMError
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Branch, Document, State, own_text
@@ -20,8 +20,8 @@ from charlstm.generation.session_state import BEGINNING
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model, load_model, read_info
-from charlstm.runs.folder import Run, find_run, run_of_session
-from charlstm.runs.models import DEMO, find_model
+from charlstm.runs.folder import Run, find_run
+from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.paragraphs import Joined
 from charlstm.text.reading import Tally, TextOptions
@@ -95,17 +95,6 @@ class ModelFacts:
             return self
         name = visible(new.name, keep="")
         return replace(self, name=name, path=path_after_rename(self.path, old, new), run=new)
-
-
-def model_path(request: PlayRequest) -> Path:
-    """The model's file. For a run that has no best model yet it is its last snapshot."""
-    try:
-        return find_model(request.model_name, request.runs_dir, snapshot=request.step)
-    except RunError:
-        snapshots = find_run(request.model_name, request.runs_dir).snapshots()
-        if request.step is not None or not snapshots:
-            raise
-        return snapshots[-1].path
 
 
 def checkpoints(run: Path) -> list[tuple[int, int | None]]:
@@ -218,7 +207,7 @@ class LearntModel:
 
 def load(request: PlayRequest, known: Iterable[LoadedModel]) -> tuple[LoadedModel, ModelFacts]:
     """The requested model, unless it is ``known`` already, and facts about it. Raises :class:`CharLSTMError`."""
-    path = model_path(request)
+    path = saved_sessions.model_file(request.model_name, request.runs_dir, request.step)
     stamp = None
     with contextlib.suppress(OSError):  # then load_model raises an error that says more
         stamp = FileStamp.of(path.stat())
@@ -240,7 +229,6 @@ class OpenText:
         closed: the text that was played before, if there is work in it; ``last_session`` is what to continue instead.
         edited: whether the user wrote, picked, erased, branched or saved.
         holds_in_prime: whether cells are held while its prime is read, too.
-        is_elsewhere: whether its file does not lie beside the run whose model goes on with it.
     """
 
     request: PlayRequest
@@ -252,7 +240,6 @@ class OpenText:
     last_session: SavedSession | None = None
     edited: bool = False
     holds_in_prime: bool = True
-    is_elsewhere: bool = False
     title: str = ""
 
     @property
@@ -275,24 +262,9 @@ class OpenText:
         summary = replace(self.summary(document), words=document.words)
         return None if file is None else SavedSession(file, time.time(), summary)
 
-    def continuing(self, path: Path, opened: SavedSession | None) -> OpenText:
-        """The same, where it was read from the file ``path``."""
-        about = replace(self, opened=opened).lying_at(path)
-        return about if opened is None else replace(about, edited=opened.edited, title=opened.title)
-
-    def lying_at(self, path: Path) -> OpenText:
-        """The same, where its file is the one that the user names."""
-        run = run_of_session(path.absolute())
-        return replace(self, is_elsewhere=run is not None and run.path != self.facts.run)
-
-    def found_in(self, file: Path | None) -> OpenText:
-        """The same, where it is saved in ``file``: if that is in the folder of another run, the run has that name
-        now."""
-        run = self.facts.run
-        if file is None or run is None or file.is_relative_to(run) or self.is_elsewhere:
-            return self
-        other = run_of_session(file)
-        return self if other is None or not self.facts.path.is_relative_to(run) else self.after_rename(run, other.path)
+    def continuing(self, opened: SavedSession | None) -> OpenText:
+        """The same, where it was read from a file."""
+        return self if opened is None else replace(self, opened=opened, edited=opened.edited, title=opened.title)
 
     def after_rename(self, old: Path, new: Path) -> OpenText:
         """The same after the run in the folder ``old`` was renamed to ``new``."""

@@ -213,23 +213,23 @@ def model_of(session: Path, runs_dir: Path | None = None) -> str | None:
         if run is not None and Path(model).name == run.path.name:
             return str(run.path)
         # A run that was moved to a folder of runs that is known has its name there.
-        names = (model,) if model.endswith(".safetensors") else (model, Path(model).name)
-        if (found := next((name for name in names if name and _is_there(name, runs_dir)), None)) is not None:
-            return found
+        for name in (model,) if model.endswith(".safetensors") else (model, Path(model).name):
+            with contextlib.suppress(CharLSTMError):
+                if name and model_file(name, runs_dir):
+                    return name
     return None if run is None else str(run.path)
 
 
-def _is_there(model: str, runs_dir: Path | None) -> bool:
-    """Whether there is a model of this name; of a run its last snapshot will do."""
+def model_file(name: str, runs_dir: Path | None = None, step: int | None = None) -> Path:
+    """The file of the model ``name``, or of its snapshot after ``step`` steps. For a run that has no best model yet it
+    is its last snapshot. Raises :class:`CharLSTMError`."""
     try:
-        find_model(model, runs_dir)
+        return find_model(name, runs_dir, snapshot=step)
     except RunError:
-        with contextlib.suppress(RunError):
-            return bool(find_run(model, runs_dir).snapshots())
-        return False
-    except CharLSTMError:
-        return False
-    return True
+        snapshots = find_run(name, runs_dir).snapshots()
+        if step is not None or not snapshots:
+            raise
+        return snapshots[-1].path
 
 
 def kept(played: Path | None) -> str:
@@ -280,7 +280,7 @@ def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
     which is the oldest cannot be known.
     """
     now = time.time()
-    automatic = [session for session in saved(place) if session.automatic and _says_automatic(session.path)]
+    automatic = [session for session in saved(place) if session.automatic]
     automatic = [each for each in automatic if each.path in keep or FIRST_SESSION <= each.saved <= now + CLOCKS_DIFFER]
     automatic.sort(key=lambda session: session.path not in keep)
     with_work = [session for session in automatic if session.has_work]
@@ -289,14 +289,6 @@ def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
         with contextlib.suppress(OSError):
             if session.path not in keep:
                 session_file.delete(session.path)
-
-
-def _says_automatic(path: Path) -> bool:
-    """Whether a file with a name of the app's own does not say that the user saved it. Older ones do not say it."""
-    try:
-        return session_file.says_automatic(path) is not False
-    except OSError:
-        return False
 
 
 def time_of_saving(seconds: float) -> str:
@@ -313,35 +305,24 @@ def quoted(text: str, width: int) -> str:
     return f"“{line}”" if len(line) <= width else f"“{line[: width - 1].rstrip()}…”"
 
 
-def copy_as(
+def export_as(
     path: Path, colour: str | None, state: SessionState, session: Callable[[], Session], *, prose: bool = False
-) -> Callable[[], str]:
-    """Copy the text of a session to export it as the ending of ``path`` says, with ``prose`` as paragraphs;
-    ``session`` gives one that has read all of the text, where that is needed. The result writes the file, in any
-    thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
+) -> str:
+    """Export the text of a session as the ending of ``path`` says, with ``prose`` as paragraphs; ``session`` gives one
+    that has read all of the text, where that is needed. Returns a sentence on what was done. Raises
+    :class:`CharLSTMError`."""
     path = export.target(path)
-    if path.suffix.lower() == ".txt":
-        text = state.document.text.read()  # of which the model need not have read anything
-
-        def write() -> None:
-            export.export_text(text, path, prose=prose)
-
-    else:
-        scale = cast(Any, colour if colour in get_args(Colour) else "rank")
-        content = export.exported(session(), path, scale, state.summary.title, prose=prose)
-
-        def write() -> None:
+    try:
+        make(path.parent)
+        if path.suffix.lower() == ".txt":  # of which the model need not have read anything
+            export.export_text(state.document.text.read(), path, prose=prose)
+        else:
+            scale = cast(Any, colour if colour in get_args(Colour) else "rank")
+            content = export.exported(session(), path, scale, state.summary.title, prose=prose)
             user_files.save_bytes(path, content)
-
-    def save() -> str:
-        try:
-            make(path.parent)
-            write()
-        except OSError as error:
-            raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
-        return f"Exported to {path.name} in {home(path.absolute().parent)}"
-
-    return save
+    except OSError as error:
+        raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
+    return f"Exported to {path.name} in {home(path.absolute().parent)}"
 
 
 def rescue(state: SessionState) -> str:

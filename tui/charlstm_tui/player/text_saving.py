@@ -38,8 +38,7 @@ class TextSaving:
         self.status, self.failure = SavingStatus(), ""
         self._kept: SavedWork | None = None  # what the saver has
         self._noted: dict[int, str] = {}  # by key of a text: what was said about where it is saved
-        self._notes, self._failures = list[str](), list[str]()  # of files, until they are said
-        self._said: deque[tuple[list[str], str]] = deque()  # by other threads
+        self._notes, self._failures = deque[str](), deque[str]()  # of files, until they are said
         self._writer = JobQueue()
 
     def file(self, about: OpenText) -> Path | None:
@@ -67,16 +66,11 @@ class TextSaving:
         self.saver.keep(about.key, state())
         self._kept = work
 
-    def keep_again(self) -> None:
-        """Something else that is saved has changed."""
-        self._kept = None
-
-    def look(self, about: OpenText) -> OpenText:
-        """Find out how it is with saving. Returns the same text, where its file lies now."""
+    def look(self, about: OpenText) -> None:
+        """Find out how it is with saving."""
         self.status = self.saver.status(about.key)
         failure = next((status.failure for status, _ in self.saver.unsaved() if status.failure), "")
         self.failure = failure and f"{failure} It is tried again; save it elsewhere to keep it."
-        return about.found_in(self.status.path)
 
     def leave(self, about: OpenText) -> Path | None:
         """Let other programs go on in the file of the text. Returns the file. In any thread."""
@@ -95,13 +89,6 @@ class TextSaving:
         """Write what waits for a file. Returns whether it is written. Waits for the disk; in any thread."""
         return self.saver.flush(path, WAIT_FOR_FILE)
 
-    def give_title(self, path: Path, title: str) -> bool:
-        """Give a text that was played before a title. Returns whether it was. Waits for the disk; in any thread."""
-        if self.saver.give_title(path, title) is None:
-            return False
-        self.flush(path)
-        return True
-
     # ---- other files
 
     def move(self, about: OpenText, path: Path) -> None:
@@ -118,24 +105,16 @@ class TextSaving:
         self._writer.add(write_after_own_file, "exporting the text", self._tell_failure)
 
     def _tell_note(self, note: str) -> None:
-        self._said.append((self._notes, note))
+        self._notes.append(note)
         self._post()
 
     def _tell_failure(self, failure: str) -> None:
-        self._said.append((self._failures, failure))
+        self._failures.append(failure)
         self._post()
-
-    def _collect(self) -> None:
-        while self._said:
-            sentences, words = self._said.popleft()
-            sentences.append(words)
 
     def take(self, about: OpenText | None) -> tuple[str, str, str]:
         """What is to be said, each once: of files that were written, of the text's own file, and what failed."""
-        self._collect()
-        notes, failures, note = " ".join(self._notes), " ".join(self._failures), self.status.note
-        self._notes.clear()
-        self._failures.clear()
+        notes, failures, note = _taken(self._notes), _taken(self._failures), self.status.note
         if about is None or self._noted.get(about.key, "") == note:
             return notes, "", failures
         self._noted[about.key] = note
@@ -158,9 +137,13 @@ class TextSaving:
 
     def rescue(self, about: OpenText | None) -> list[str]:
         """See :meth:`Desk.rescue`."""
-        self._collect()  # the loop does nothing any more
         unsaved = self.saver.unsaved()
         sentences = [f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in unsaved]
         if self._failures and not sentences and about is not None and (kept := saved_sessions.kept(self.file(about))):
             sentences.append(kept)
         return [*self._failures, *sentences]
+
+
+def _taken(sentences: deque[str]) -> str:
+    """All sentences together, which are said then. Other threads may add one meanwhile."""
+    return " ".join(sentences.popleft() for _ in range(len(sentences)))
