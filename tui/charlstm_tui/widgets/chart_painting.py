@@ -385,16 +385,14 @@ def _points(inside: PaintedChart, data: ChartData, x: AxisScale, y: AxisScale, u
 def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: AxisScale, y: AxisScale, unit: float) -> None:
     """Letters along the validation curves, at the end of each and in turns before it; what happened; the best points.
     Letters do not cover one another, so that of curves that run together each has its own."""
-    rows, columns = inside.codes.shape
+    columns = inside.codes.shape[1]
     taken = np.zeros(inside.codes.shape, dtype=bool)
 
     def put(across: float, up: float, character: str, role: int, back: int = 0) -> None:
         """Set a character, or up to ``back`` columns before it where another one is."""
         if not (0 <= across <= 1 and math.isfinite(up)):
             return
-        # as _cells_of, which for a single point takes ten times as long
-        row = int((1 - min(max(up, 0.0), 1.0)) * (4 * rows - 1) + 0.5) // 4
-        column = int(across * (2 * columns - 1) + 0.5) // 2
+        row, column = (int(at) for at in _cells_of(np.array(across), np.array(up), inside))
         for place in range(column, max(column - back, 0) - 1, -1):
             if not taken[row, place]:
                 inside.codes[row, place], inside.roles[row, place] = ord(character), role
