@@ -205,7 +205,7 @@ def test_run_without_its_best_model_is_played_with_its_last_snapshot(tmp_path: P
     desk.open(PlayRequest(str(run.path)))
     facts = desk.until(lambda p: p.facts is not None and p.distribution is not None).facts
     assert facts is not None
-    assert (facts.step, facts.snapshot_steps) == (200, (0, 50, 100, 200))
+    assert (facts.step, facts.checkpoint_steps) == (200, (0, 50, 100, 200))
 
 
 def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, desk: PlayedDesk) -> None:

@@ -347,17 +347,16 @@ class OwnFile:
             self.close()
             raise
 
-    def write(self, state: SessionState, *, overwrite: bool = False) -> None:
-        """Write a session, whole. Raises :class:`FileLostError` unless the file is as it was left here,
-        :class:`FileExistsError` where a new one is there by now that is not to be overwritten, another :class:`OSError`
-        when the disk fails. The file is unchanged then."""
+    def write(self, state: SessionState) -> None:
+        """Write a session, whole; a new file of the user's takes the place of what is there. Raises
+        :class:`FileLostError` unless the file is as it was left here, :class:`FileExistsError` where a new one of the
+        app's own is there by now, another :class:`OSError` when the disk fails. The file is unchanged then."""
         if self.stamp is not None:
             self._check()
-            overwrite = True
         if self.automatic:
-            write(self.path, state, automatic=True, overwrite=overwrite)
+            write(self.path, state, automatic=True, overwrite=self.stamp is not None)
         else:
-            user_files.save(self.path, lambda file: _write_all(file, parts(state)), overwrite=overwrite)
+            user_files.save(self.path, lambda file: _write_all(file, parts(state)))
         self.stamp = FileStamp.of(os.stat(self.path))
 
     def close(self) -> None:

@@ -220,7 +220,7 @@ class PlayView(ExplainingView):
             return {}
         return {
             "model": self._notice is None and not state.busy,
-            "snapshots": self.playing and bool(facts.snapshot_steps),
+            "snapshots": self.playing and len(facts.checkpoint_steps) > 1,
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none

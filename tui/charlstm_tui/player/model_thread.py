@@ -61,8 +61,6 @@ MAX_DELAY = 0.25
 """Seconds that characters may be late, before they are skipped."""
 MAX_UNSEEN = 20_000
 """Characters that are generated before the screen takes a batch."""
-MOST_FIGURES = 50_000
-"""Characters whose figures one batch has at most."""
 PROGRESS_AFTER = 0.3
 """Seconds of reading before its progress is shown."""
 RATE_INTERVAL = 0.5
@@ -429,9 +427,6 @@ class Work:
         order, reading = self.order, self.reading
         assert order is not None
         start, end = max(order.prime_length, self._figures_to), min(reading.read_to, len(order.text) + self._drawn)
-        while end - start > MOST_FIGURES:
-            self._post(Batch(order, figures=self._figures(start, start + MOST_FIGURES)))
-            start += MOST_FIGURES
         figures = self._figures(start, end) if end > start else None
         self._figures_to = end
         added, self.added = "".join(self.added), []

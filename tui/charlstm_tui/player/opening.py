@@ -63,14 +63,13 @@ class PlayRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model that is played: trained for ``step`` steps; ``snapshot_steps`` are its run's snapshots, and
-    ``checkpoint_steps`` the steps of all models of the run, the best one too."""
+    """The model that is played, trained for ``step`` steps; ``checkpoint_steps`` are those of all models of its run,
+    the best one too."""
 
     name: str
     path: Path
     run: Path | None = None
     step: int | None = None
-    snapshot_steps: tuple[int, ...] = ()
     checkpoint_steps: tuple[int, ...] = ()
     loss: float | None = None
     """Validation loss in nats, where the file has it."""
@@ -177,7 +176,6 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
         path=path,
         run=run,
         step=step if isinstance(step, int) else request.step,
-        snapshot_steps=() if run is None else tuple(snapshot.step for snapshot in Run(run).snapshots()),
         checkpoint_steps=tuple(step for step, _ in models),
         loss=loss if isinstance(loss, float) else None,
         loss_whole=info.get("val_whole") is not False,

@@ -28,10 +28,8 @@ from charlstm_tui.player.saved_sessions import SavedSession
 
 WRITE_AFTER = 0.2
 """Seconds from a change to its write. A text of 100 kB takes 20 ms."""
-SHARE = 20
-"""A write comes after so many times the processor time of the last one: less than 5 % of a processor writes."""
 BYTES_PER_SECOND = 2_000_000
-"""At most so many are written, on average, while one types."""
+"""At most so many are written, on average, while one types: that takes less than 5 % of a processor."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds until a failed write is tried again: twice as many after each failure, up to the longest pause."""
 CLOSING_PAUSE = 0.1
@@ -195,11 +193,11 @@ class SessionSaver:
         """The session is not played any more: write what waits at once, and let other programs go on in its file.
         Another :meth:`keep` goes on in it, too."""
         with self._changed:
-            saving = self._savings[key]
-            saving.leaving = True
-            if not saving.failure:
-                saving.due = 0.0
-            self._changed.notify_all()
+            if (saving := self._savings.get(key)) is not None:
+                saving.leaving = True
+                if not saving.failure:
+                    saving.due = 0.0
+                self._changed.notify_all()
 
     def knows(self, key: Hashable) -> bool:
         """Whether a session has this key. It has another one since its file was opened again under that."""
@@ -341,17 +339,14 @@ class SessionSaver:
         if state is not None and move is not None:
             self._move(saving, state, move)
         if state is not None and state is not saving.written:
-            began = time.thread_time()
             try:
                 self._write(saving, state)
             except Exception as error:
                 self._failed(saving, error)
                 return
-            first = saving.written is None  # which also makes the folder and the file, and says nothing about the next
-            seconds = 0.0 if first else SHARE * (time.thread_time() - began)
             assert saving.stamp is not None
             with self._changed:
-                saving.interval = max(WRITE_AFTER, seconds, saving.stamp.size / BYTES_PER_SECOND)
+                saving.interval = max(WRITE_AFTER, saving.stamp.size / BYTES_PER_SECOND)
                 saving.written, saving.failure, saving.pause = state, "", FIRST_PAUSE
                 if saving.newest is not state:
                     saving.due = min(saving.due, 0.0 if saving.leaving else time.monotonic() + saving.interval)
@@ -436,12 +431,7 @@ class SessionSaver:
 
     def _write_at(self, saving: _Saving, path: Path, state: SessionState) -> None:
         """Write a session to a file of the user's, in the place of one that is there, and go on in it."""
-        new, old = OwnFile(path, None, automatic=False), saving.path
-        try:
-            new.write(self._dated(saving, state), overwrite=True)
-        except BaseException:
-            new.close()
-            raise
+        new, old = _new_file(path, self._dated(saving, state), automatic=False), saving.path
         self._forget_file(path)
         if saving.file is not None:
             saving.file.close()
@@ -463,16 +453,10 @@ class SessionSaver:
         taken: set[Path] = set()
         while saving.file is None:
             path = saved_sessions.new_name(folder, taken=taken)
-            file = None
             try:
-                file = OwnFile(path, None)
-                file.write(state)
-                saving.file = file
+                saving.file = _new_file(path, state, automatic=True)
             except (FileExistsError, FileLostError):  # another program takes the same name
                 taken.add(path)
-            finally:
-                if file is not None and saving.file is None:
-                    file.close()
         self._set_path(saving, path)
         self._jobs.add(lambda: saved_sessions.forget_old(folder, self.files), "deleting old sessions")
 
@@ -482,6 +466,17 @@ class SessionSaver:
             if saving.file is not None:
                 saving.stamp = saving.file.stamp
             self._files.add(path)
+
+
+def _new_file(path: Path, state: SessionState, *, automatic: bool) -> OwnFile:
+    """Write a session to a new file; one of the user's takes the place of what is there."""
+    file = OwnFile(path, None, automatic=automatic)
+    try:
+        file.write(state)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _is_other_work(before: SessionState, state: SessionState) -> bool:

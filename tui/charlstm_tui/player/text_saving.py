@@ -74,15 +74,12 @@ class TextSaving:
 
     def leave(self, about: OpenText) -> Path | None:
         """Let other programs go on in the file of the text. Returns the file. In any thread."""
-        if not self.saver.knows(about.key):
-            return None
         self.saver.leave(about.key)
         return self.file(about)
 
     def named_file(self, about: OpenText) -> Path | None:
         """The file of a text that was just left: some 20 ms later it has a name. In any thread but the loop's."""
-        if self.saver.knows(about.key):
-            self.saver.wait_for(about.key, WAIT_FOR_FILE)
+        self.saver.wait_for(about.key, WAIT_FOR_FILE)
         return self.file(about)
 
     def flush(self, path: Path) -> bool:
