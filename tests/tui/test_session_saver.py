@@ -205,6 +205,7 @@ def test_unexpected_error_is_logged_and_said_and_the_thread_lives(
         played.type("a")
         wait(lambda: played.status.failure, "the failure")
         assert "ZeroDivisionError" in played.status.failure
+        assert not played.status.failure.endswith("..")
         assert "ZeroDivisionError" in caplog.text
     played.check()
 

@@ -363,7 +363,7 @@ class SessionSaver:
         place = home((saving.path or saving.folder / "session").parent)
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else sentence(error, "saving it")
         with self._changed:
-            saving.failure = f"The session cannot be saved to {place}: {reason}."
+            saving.failure = f"The session cannot be saved to {place}: {reason.rstrip('.')}."
             saving.due = time.monotonic() + (saving.pause if self._closing_until is None else CLOSING_PAUSE)
             saving.pause = min(LONGEST_PAUSE, 2 * saving.pause)
             self._changed.notify_all()
