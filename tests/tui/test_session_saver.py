@@ -176,7 +176,7 @@ def test_all_that_waits_is_written_at_once_when_that_is_asked_for(
 def test_failed_write_is_made_again_and_said_until_it_succeeds(
     saver: SessionSaver, place: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(session_saver, "RETRY_AFTER", 0.01)
     played, other = Played(saver, place / "one", 1), Played(saver, place / "two", 2)
     played.type("a")
     path = played.check()
@@ -198,7 +198,7 @@ def test_failed_write_is_made_again_and_said_until_it_succeeds(
 def test_unexpected_error_is_logged_and_said_and_the_thread_lives(
     saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(session_saver, "RETRY_AFTER", 0.01)
     played = Played(saver, place)
     with monkeypatch.context() as patch:
         patch.setattr(OwnFile, "write", lambda *_: 1 / 0)

@@ -497,7 +497,7 @@ async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model
 
 
 async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(session_saver, "RETRY_AFTER", 60.0)
     folder = saved_sessions.folder(None, model)
     folder.parent.mkdir(parents=True)
     folder.write_text("in the way")

@@ -242,7 +242,7 @@ class Desk:
         """End the text."""
         self._opening = self.about = self._stream = self._question = self._order = None
         self.document, self._wanted = Document(), ()
-        self._thread.put(self._number, None)
+        self._thread.forget(self._number)
 
     def _find(self, request: PlayRequest, about: OpenText | None, document: Document) -> _Opening:
         """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
@@ -497,7 +497,6 @@ class Desk:
             def grown(found: Sequence[Continuation]) -> None:
                 work.tell(Continuations(first, tuple(found), complete=False))
 
-            assert work.order is not None
             found = work.ways_on(work.order.cursor, count, length, first=first, lines=lines, grown=grown)
             return Continuations(first, tuple(found), complete=True)
 
@@ -530,7 +529,6 @@ class Desk:
                 if next(sentence_ends(longer), None) is not None:
                     raise _Enough
 
-            assert work.order is not None
             with contextlib.suppress(_Enough):
                 grown(work.ways_on(work.order.cursor, count, LONGEST_SENTENCE, first=first, grown=grown))
             return longer
@@ -712,7 +710,6 @@ class Desk:
         known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
 
         def find(work: Work) -> list[str]:
-            assert work.order is not None
             texts = [*known] or [work.suggest()]
             found = work.ways_on(work.order.cursor, SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
             texts += [as_suggestion(each.text, within=work.order.cursor < len(work.order.text)) for each in found]
@@ -1112,19 +1109,16 @@ class Desk:
         state, model = self._session_state(), about.loaded.model
 
         def write(reading: Reading | None) -> None:
+            own: Reading | None = None
+            if reading is not None and reading.fits(state.document.text, state.document.prime_length):
+                own = reading.fork(reading.stepper.for_another_thread())
+
             def session() -> Session:
-                return session_of(state, reading or begin_reading(state, model))
+                return session_of(state, own or begin_reading(state, model))
 
             saving.export(about, lambda: export_as(path, colour, state, session, prose=prose))
 
-        def write_as_read(reading: Reading | None) -> None:
-            fits = reading is not None and reading.fits(state.document.text, state.document.prime_length)
-            write(reading.fork(reading.stepper.for_another_thread()) if fits and reading is not None else None)
-
-        if path.suffix.lower() in (".md", ".html"):
-            self._thread.do(self._number, write_as_read)
-        else:
-            write(None)
+        self._thread.do(self._number, write)
         self._changed()
 
     # ---- the end; these wait, and are called in another thread

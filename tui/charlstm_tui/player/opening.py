@@ -268,7 +268,7 @@ class OpenText:
         """The same after the run in the folder ``old`` was renamed to ``new``."""
 
         def renamed(session: SavedSession | None) -> SavedSession | None:
-            return None if session is None else session.after_rename(old, new)
+            return None if session is None else replace(session, path=path_after_rename(session.path, old, new))
 
         return replace(
             self,

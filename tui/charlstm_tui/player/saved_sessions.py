@@ -12,7 +12,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,7 +29,6 @@ from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
 from charlstm_tui.app_state import own_files, remember_file
-from charlstm_tui.choices import path_after_rename
 from charlstm_tui.formatting import home
 
 AUTO = "auto-"
@@ -56,10 +55,6 @@ class SavedSession:
     path: Path
     saved: float
     summary: SessionSummary | None
-
-    def after_rename(self, old: Path, new: Path) -> SavedSession:
-        """The same session after the run in the folder ``old`` was renamed to ``new``."""
-        return replace(self, path=path_after_rename(self.path, old, new))
 
     @property
     def automatic(self) -> bool:
@@ -266,10 +261,7 @@ def last(place: Path, closed: SavedSession | None = None) -> SavedSession | None
     ``place`` is the folder of the model that is played."""
     others = [session for session in everywhere(place) if closed is None or session.path != closed.path]
     sessions = [each for each in (closed, *others) if each is not None and each.is_listed and each.summary is not None]
-    with_text = [session for session in sessions if session.length]
-    with_work = [session for session in with_text if session.has_work]
-    empty = [session for session in sessions if session.has_work and not session.length]
-    return next(iter((*with_work, *with_text, *empty)), None)
+    return max(sessions, key=lambda each: (bool(each.length), each.has_work), default=None)
 
 
 def forget_old(place: Path, keep: Collection[Path] = ()) -> None:

@@ -30,10 +30,8 @@ WRITE_AFTER = 0.2
 """Seconds from a change to its write. A text of 100 kB takes 20 ms."""
 BYTES_PER_SECOND = 2_000_000
 """At most so many are written, on average, while one types: that takes less than 5 % of a processor."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds until a failed write is tried again: twice as many after each failure, up to the longest pause."""
-CLOSING_PAUSE = 0.1
-"""The same while the app waits to be closed."""
+RETRY_AFTER = 1.0
+"""Seconds until a failed write is tried again."""
 NEVER = float("inf")
 
 _LOST = {
@@ -102,7 +100,6 @@ class _Saving:
     file: OwnFile | None = None
     due: float = NEVER
     interval: float = WRITE_AFTER
-    pause: float = FIRST_PAUSE
     leaving: bool = False
     begun_here: bool = False
     failure: str = ""
@@ -142,11 +139,9 @@ class SessionSaver:
     def __init__(self, told: Callable[[], object] = lambda: None) -> None:
         self._told = told
         self._savings: dict[Hashable, _Saving] = {}
-        self._files: set[Path] = set()
         self._changed = threading.Condition()
         self._closing_until: float | None = None
         self._thread = threading.Thread(target=self._run, name="charlstm-session-saver", daemon=True)
-        self._started = False
         self._jobs = JobQueue()
 
     # ---- for other threads
@@ -213,7 +208,6 @@ class SessionSaver:
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``, and the files in it too."""
         with self._changed:
-            self._files = {path_after_rename(path, old, new) for path in self._files}
             for saving in self._savings.values():
                 saving.folder = path_after_rename(saving.folder, old, new)
                 saving.run = new if saving.run == old else saving.run
@@ -226,7 +220,7 @@ class SessionSaver:
     def files(self) -> set[Path]:
         """The files of all sessions since the app was started."""
         with self._changed:
-            return self._files | {saving.path for saving in self._savings.values() if saving.path is not None}
+            return {saving.path for saving in self._savings.values() if saving.path is not None}
 
     def unsaved(self) -> list[tuple[SavingStatus, SessionState]]:
         """What is not saved."""
@@ -273,8 +267,8 @@ class SessionSaver:
             for saving in self._savings.values():
                 saving.leaving, saving.due = True, now
             self._changed.notify_all()
-        if self._started:
-            self._thread.join(timeout + CLOSING_PAUSE)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return [status for status, _ in self.unsaved()]
 
     def delete_unkept(self) -> None:
@@ -297,8 +291,7 @@ class SessionSaver:
     def _add(self, key: Hashable, saving: _Saving) -> None:
         with self._changed:
             self._savings[key] = saving
-            if not self._started:
-                self._started = True
+            if self._thread.ident is None:
                 self._thread.start()
 
     # ---- on the thread
@@ -310,7 +303,7 @@ class SessionSaver:
                     return
             except Exception:
                 LOG.exception("Unexpected error of the thread that saves sessions")
-                time.sleep(FIRST_PAUSE)
+                time.sleep(RETRY_AFTER)
 
     def _step(self) -> bool:
         """Do what is due, or wait for it. Returns whether all is done and the app is being closed."""
@@ -347,7 +340,7 @@ class SessionSaver:
             assert saving.stamp is not None
             with self._changed:
                 saving.interval = max(WRITE_AFTER, saving.stamp.size / BYTES_PER_SECOND)
-                saving.written, saving.failure, saving.pause = state, "", FIRST_PAUSE
+                saving.written, saving.failure = state, ""
                 if saving.newest is not state:
                     saving.due = min(saving.due, 0.0 if saving.leaving else time.monotonic() + saving.interval)
                 self._changed.notify_all()
@@ -364,8 +357,7 @@ class SessionSaver:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else sentence(error, "saving it")
         with self._changed:
             saving.failure = f"The session cannot be saved to {place}: {reason.rstrip('.')}."
-            saving.due = time.monotonic() + (saving.pause if self._closing_until is None else CLOSING_PAUSE)
-            saving.pause = min(LONGEST_PAUSE, 2 * saving.pause)
+            saving.due = time.monotonic() + RETRY_AFTER
             self._changed.notify_all()
 
     def _write(self, saving: _Saving, state: SessionState) -> None:
@@ -439,7 +431,6 @@ class SessionSaver:
         with self._changed:
             saving.file, saving.failure, saving.note = new, "", ""
             saving.lies_at(path, new.stamp, automatic=False)
-            self._files.add(path)
         if old is not None and was_automatic and stamp is not None:
             try:
                 if is_as_left(old, stamp):
@@ -465,7 +456,6 @@ class SessionSaver:
             saving.path = path
             if saving.file is not None:
                 saving.stamp = saving.file.stamp
-            self._files.add(path)
 
 
 def _new_file(path: Path, state: SessionState, *, automatic: bool) -> OwnFile:

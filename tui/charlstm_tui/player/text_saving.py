@@ -37,7 +37,7 @@ class TextSaving:
         self.saver, self._post = saver, post
         self.status, self.failure = SavingStatus(), ""
         self._kept: SavedWork | None = None  # what the saver has
-        self._noted: dict[int, str] = {}  # by key of a text: what was said about where it is saved
+        self._noted = 0, ""  # the key of a text, and what was said about where it is saved
         self._notes, self._failures = deque[str](), deque[str]()  # of files, until they are said
         self._writer = JobQueue()
 
@@ -112,9 +112,9 @@ class TextSaving:
     def take(self, about: OpenText | None) -> tuple[str, str, str]:
         """What is to be said, each once: of files that were written, of the text's own file, and what failed."""
         notes, failures, note = _taken(self._notes), _taken(self._failures), self.status.note
-        if about is None or self._noted.get(about.key, "") == note:
+        if about is None or self._noted == (about.key, note):
             return notes, "", failures
-        self._noted[about.key] = note
+        self._noted = about.key, note
         return notes, note, failures
 
     # ---- the end; in another thread
