@@ -371,8 +371,7 @@ class Desk:
         def use(found: tuple[LoadedModel, ModelFacts]) -> None:
             loaded, facts = found
             assert self.about is not None
-            model = {"request": request, "loaded": loaded, "facts": facts}
-            about = replace(self.about, **model, closed=None, holds_in_prime=True)
+            about = replace(self.about, request=request, loaded=loaded, facts=facts, closed=None, holds_in_prime=True)
             self._play(self.document, about, self.recipe)
             self._say(note.format(facts.name))
             self._changed()
