@@ -260,7 +260,8 @@ def last(place: Path, closed: SavedSession | None = None) -> SavedSession | None
     whose text is empty and that had work in it. ``closed`` was played until now: its file may not be written yet.
     ``place`` is the folder of the model that is played."""
     others = [session for session in everywhere(place) if closed is None or session.path != closed.path]
-    sessions = [each for each in (closed, *others) if each is not None and each.is_listed and each.summary is not None]
+    known = [each for each in (closed, *others) if each is not None and each.summary is not None]
+    sessions = [each for each in known if each.length or each.has_work]
     return max(sessions, key=lambda each: (bool(each.length), each.has_work), default=None)
 
 
