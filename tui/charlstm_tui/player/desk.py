@@ -53,7 +53,7 @@ from charlstm_tui.player.opening import (
     read,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
-from charlstm_tui.player.saved_sessions import SavedSession, export_as
+from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.player.text_saving import SavedWork, TextSaving
 
@@ -103,17 +103,12 @@ class _Enough(Exception):
     """No more is needed of texts that grow."""
 
 
-class _Opening(NamedTuple):
-    """What was found on the disk: a model, a ``saved`` text to go on with it, which is ``opened`` as it is listed, and
-    the text that was ``closed``."""
+class _FoundText(NamedTuple):
+    """What was found on the disk: a text with its model, which is ``saved`` or begins now, and what to say of it."""
 
-    loaded: LoadedModel
-    facts: ModelFacts
+    about: OpenText
     saved: ReadSession | None
-    opened: SavedSession | None
-    closed: SavedSession | None
-    last_session: SavedSession | None
-    is_saved: bool
+    note: str
 
 
 class Desk:
@@ -198,11 +193,9 @@ class Desk:
     def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
         """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
         about, document = self.about, self.document.copy()
-        clamps = request.clamps if clamps is None else clamps
+        held = request.clamps if clamps is None else clamps
         self._look_for(
-            request,
-            lambda: self._find(request, about, document),
-            lambda found: self._begin_text(request, found, clamps),
+            request, lambda: self._find(request, about, document), lambda found: self._begin_text(found, held)
         )
 
     def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
@@ -244,41 +237,41 @@ class Desk:
         self.document, self._wanted = Document(), ()
         self._thread.forget(self._number)
 
-    def _find(self, request: PlayRequest, about: OpenText | None, document: Document) -> _Opening:
+    def _find(self, request: PlayRequest, before: OpenText | None, document: Document) -> _FoundText:
         """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
-        closed, is_saved, saving = None, True, self._saving
-        if saving is not None and about is not None:
-            closed = about.as_saved(document, self._leave(about) or saving.named_file(about))
-        if saving is not None and request.session is not None:  # it may be the one that was played until now
-            is_saved = saving.flush(request.session)
+        closed, note, saving = None, "", self._saving
+        if saving is not None and before is not None:
+            closed = before.as_saved(document, self._leave(before) or saving.named_file(before))
+        if saving is not None and request.session is not None and not saving.flush(request.session):
+            note = "Its last changes are not saved yet: this is how it was before them."
         loaded, facts = load(request, [*self._known()])
-        found, opened = (None, None) if request.session is None else read(request.session)
         last = None if saving is None else saved_sessions.last(facts.sessions, closed)
-        return _Opening(loaded, facts, found, opened, closed, last, is_saved)
+        is_last = closed is not None and closed.has_work and last == closed
+        about = OpenText(request, loaded, facts, next(self._keys), None, closed if is_last else None, last)
+        if request.session is not None:
+            saved, opened = read(request.session)
+            if opened is not None:
+                about = replace(about, opened=opened, edited=opened.edited, title=opened.title)
+            return _FoundText(
+                about, saved, " ".join(filter(None, (saved.note, other_model_words(opened, facts), note)))
+            )
+        only_grew = before is not None and before.opened is None and closed is not None and not closed.has_work
+        if before is not None and only_grew and before.facts.sessions == facts.sessions:
+            about = replace(about, key=before.key)  # it goes into the file of that text
+        return _FoundText(replace(about, holds_in_prime=False), None, "")
 
-    def _begin_text(self, request: PlayRequest, found: _Opening, clamps: Sequence[Clamp]) -> None:
-        loaded, facts, saved, closed, before = found.loaded, found.facts, found.saved, found.closed, self.about
-        if (
-            saved is None and before is not None and before.opened is None
-            and closed is not None and not closed.has_work and before.facts.sessions == facts.sessions
-        ):  # fmt: skip
-            key = before.key  # that text only grew by itself: the new one goes into its file
-        else:
-            key = next(self._keys)
-        is_last = closed is not None and closed.has_work and found.last_session == closed
-        about = OpenText(request, loaded, facts, key, None, closed if is_last else None, found.last_session)
+    def _begin_text(self, found: _FoundText, clamps: Sequence[Clamp]) -> None:
+        about, saved, note = found
+        request, vocabulary = about.request, about.loaded.model.vocabulary
         self.speed = self.speed if request.speed is None else request.speed
         if saved is None:
-            prime = own_text(prime_suggestion(loaded.model) if request.prime is None else request.prime)
-            document, note = Document(prime, request.seed), read_as_words(prime, loaded.model.vocabulary)
+            prime = own_text(prime_suggestion(about.loaded.model) if request.prime is None else request.prime)
+            document, note = Document(prime, request.seed), read_as_words(prime, vocabulary)
             settings = self.recipe.settings if request.settings is None else request.settings
-            recipe, about = Recipe(request.seed, 0, settings, clamps), replace(about, holds_in_prime=False)
+            recipe = Recipe(request.seed, 0, settings, clamps)
         else:
             state = saved.state
             document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
-            about = about.continuing(found.opened)
-            older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
-            note = " ".join(filter(None, (saved.note, other_model_words(found.opened, facts), older)))
         self._play(document, about, recipe)
         if self._saving is not None:
             self._saving.begin(about, self._work(), saved)

@@ -93,7 +93,7 @@ class InsightJobs:
 
     def __init__(self) -> None:
         self._short, self._long = _Weights(), _Weights()
-        self._traced: _Traced | None = None
+        self._traced: tuple[Model, int, Trace] | None = None  # what the cells of a model did on a text from there on
         self._read: ReadText | None = None  # the text before the last continuations
         self._learning = threading.Lock()
         self._adaptive: AdaptiveModel | None = None  # the copy that learnt last, kept for what it measured at first
@@ -105,15 +105,16 @@ class InsightJobs:
 
         def job(stepper: Stepper, check: Callable[[], None]) -> Activations:
             kept, self._traced = self._traced, None
-            if kept is not None and kept.model is model and kept.start <= start:
-                trace, known = kept.trace, kept.trace.text
-                if text.startswith(known, kept.start) and kept.start + len(known) > start:
-                    trace.extend(text[kept.start + len(known) :], _report(check))
-                    trace.drop(start - kept.start)
-                    self._traced = _Traced(model, start, trace)
+            if kept is not None and kept[0] is model and kept[1] <= start:
+                _, begin, trace = kept
+                read_to = begin + len(trace.text)
+                if text.startswith(trace.text, begin) and read_to > start:
+                    trace.extend(text[read_to:], _report(check))
+                    trace.drop(start - begin)
+                    self._traced = model, start, trace
                     return trace.activations()
             trace = _read_from(model, stepper, text, start, check)
-            self._traced = _Traced(model, start, trace)
+            self._traced = model, start, trace
             return trace.activations()
 
         return await self._short.run(model, job)
@@ -319,15 +320,6 @@ class InsightJobs:
             self._adaptive = AdaptiveModel(model)
         self._adaptive.strength = strength
         return self._adaptive
-
-
-@dataclass(frozen=True, slots=True)
-class _Traced:
-    """What the cells of a model did on the text from ``start`` on."""
-
-    model: Model
-    start: int
-    trace: Trace
 
 
 class _Weights:

@@ -88,13 +88,6 @@ class ModelFacts:
         """The folder for sessions of the model."""
         return saved_sessions.folder(self.run, self.path)
 
-    def after_rename(self, old: Path, new: Path) -> ModelFacts:
-        """The same model after the run in the folder ``old`` was renamed to ``new``."""
-        if self.run != old:
-            return self
-        name = visible(new.name, keep="")
-        return replace(self, name=name, path=path_after_rename(self.path, old, new), run=new)
-
 
 def checkpoints(run: Path) -> list[tuple[int, int | None]]:
     """The models of a run, the earliest first, each with its step and the ``step`` of a request for it: ``None`` is
@@ -260,19 +253,16 @@ class OpenText:
         summary = replace(self.summary(document), words=document.words)
         return None if file is None else SavedSession(file, time.time(), summary)
 
-    def continuing(self, opened: SavedSession | None) -> OpenText:
-        """The same, where it was read from a file."""
-        return self if opened is None else replace(self, opened=opened, edited=opened.edited, title=opened.title)
-
     def after_rename(self, old: Path, new: Path) -> OpenText:
         """The same after the run in the folder ``old`` was renamed to ``new``."""
 
         def renamed(session: SavedSession | None) -> SavedSession | None:
             return None if session is None else replace(session, path=path_after_rename(session.path, old, new))
 
+        request, facts = self.request.after_rename(old, new), self.facts
+        if facts.run == old:
+            facts = describe(self.loaded.model, path_after_rename(facts.path, old, new), request)
         return replace(
-            self,
-            request=self.request.after_rename(old, new),
-            facts=self.facts.after_rename(old, new),
+            self, request=request, facts=facts,
             opened=renamed(self.opened), closed=renamed(self.closed), last_session=renamed(self.last_session),
         )  # fmt: skip

@@ -351,10 +351,8 @@ class SessionSaver:
                 self._changed.notify_all()
 
     def _failed(self, saving: _Saving, error: Exception) -> None:
-        if not isinstance(error, (OSError, CharLSTMError)):
-            LOG.error("Unexpected error while a session was saved", exc_info=error)
         place = home((saving.path or saving.folder / "session").parent)
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else sentence(error, "saving it")
+        reason = _reason(error, "saving it")
         with self._changed:
             saving.failure = f"The session cannot be saved to {place}: {reason.rstrip('.')}."
             saving.due = time.monotonic() + RETRY_AFTER
@@ -411,12 +409,8 @@ class SessionSaver:
         except FileLostError:
             move.failed(f"{move.path.name} is open in another program: choose another name.")
         except Exception as error:
-            if not isinstance(error, (OSError, CharLSTMError)):
-                LOG.error("Unexpected error while a session was saved", exc_info=error)
-            if isinstance(error, OSError):
-                move.failed(f"{move.path} cannot be written: {error.strerror or error}.")
-            else:
-                move.failed(sentence(error, "saving the session"))
+            reason = _reason(error, "saving the session")
+            move.failed(f"{move.path} cannot be written: {reason}." if isinstance(error, OSError) else reason)
         with self._changed:
             saving.move = None if saving.move is move else saving.move
             self._changed.notify_all()
@@ -456,6 +450,15 @@ class SessionSaver:
             saving.path = path
             if saving.file is not None:
                 saving.stamp = saving.file.stamp
+
+
+def _reason(error: Exception, doing: str) -> str:
+    """Why something failed, for a sentence; an unexpected error is logged."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if not isinstance(error, CharLSTMError):
+        LOG.error("Unexpected error while a session was saved", exc_info=error)
+    return sentence(error, doing)
 
 
 def _new_file(path: Path, state: SessionState, *, automatic: bool) -> OwnFile:
