@@ -156,7 +156,7 @@ class Desk:
         self._rate: float | None = None
         self._question: Question | None = None
         self._order: Order | None = None
-        self._wanted: tuple[object, ...] = ()  # what the order is about, with what came of it since
+        self._wanted: Order | None = None  # the order, with what came of it since
         self._shown: State | None = None  # of the text that the display has
         self._splice = Splice(0, 0, 0)  # between it and the one before
         self._figures = Figures()
@@ -234,7 +234,7 @@ class Desk:
     def close_text(self) -> None:
         """End the text."""
         self._opening = self.about = self._stream = self._question = self._order = None
-        self.document, self._wanted = Document(), ()
+        self.document, self._wanted = Document(), None
         self._thread.forget(self._number)
 
     def _find(self, request: PlayRequest, before: OpenText | None, document: Document) -> _FoundText:
@@ -278,7 +278,6 @@ class Desk:
         self._say(note)
         if request.stream and self.speed > 0:
             self._stream = Stream(self.speed, request.to_sentence or PAUSE_AFTER, self._ends_with_sentence)
-        self._look_at_saving()
         self._changed()
 
     def _play(self, document: Document, about: OpenText, recipe: Recipe) -> None:
@@ -286,7 +285,7 @@ class Desk:
         clamps = existing_clamps(recipe.clamps, about.loaded.model.config)
         self.document, self.about, self.recipe = document, about, replace(recipe, clamps=clamps)
         self._session_id += 1
-        self._order, self._wanted = None, ()
+        self._order = self._wanted = None
         self._stream = self._question = self._shown = self._rate = None
         self._error = self._reading = ""
         self.learnt = None
@@ -657,7 +656,7 @@ class Desk:
 
     @property
     def _basis(self) -> tuple[object, ...]:
-        """What a suggestion depends on."""
+        """What could come at the cursor depends on it."""
         document = self.document
         return self._session_id, document.text, document.cursor, document.seed, self.recipe, self.learnt
 
@@ -861,10 +860,10 @@ class Desk:
             self._figures.put(batch.figures)
             self._display.set_marks(batch.figures.start, batch.figures.marks, self._figures.read_to)
         if batch.ahead is not None:
-            self._ahead, self._ahead_of = batch.ahead, (document.state, self.recipe)
+            self._ahead, self._ahead_of = batch.ahead, self._basis
         if batch.suggestion is not None:
             self._suggest([batch.suggestion])
-        self._wanted = self._wants()
+        self._wanted = self._make_order()
         if batch.stopped:
             self._stream = self._rate = None
             reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
@@ -941,7 +940,7 @@ class Desk:
         cursor, here = state.cursor, self._figures.at(state.cursor)
         if not self.running and self._branches[0] is not state:
             self._branches = state, tuple(document.list_branches())
-        is_current = self._ahead_of == (state, self.recipe)
+        is_current = self._ahead_of == self._basis
         ahead = self._ahead if is_current or not self._reading else NO_DISTRIBUTION
         suggestion, known = self.suggestion, self._suggestions
         return replace(
@@ -957,7 +956,7 @@ class Desk:
             read_as=read_as(state.text, cursor, vocabulary),
             bits_per_char=self._figures.mean(cursor),
             branches=self._branches[1],
-            file=None if self._saving is None else self._saving.status.path,
+            file=self.file,
             last_session=about.last_session,
             replaced=about.closed,
             opened=about.opened,
@@ -974,27 +973,12 @@ class Desk:
 
     # ---- what is wanted of the model
 
-    def _wants(self) -> tuple[object, ...]:
-        """What is wanted now, to find out whether that has changed."""
-        about = self.about
+    def _make_order(self) -> Order | None:
+        """What is wanted now."""
+        about, state = self.about, self.document.state
         if about is None:
-            return ()
-        suggests = self.suggests and not self.running and self._suggestions.basis != self._basis
-        model = about.loaded, self.learnt, self.recipe
-        return self.document.state, *model, self.writing, self._stream, self._question, suggests
-
-    def _order_what_is_wanted(self) -> None:
-        """Put an order, if something else is wanted than before."""
-        about, wanted = self.about, self._wants()
-        if about is None:
-            return
-        if len(wanted) == len(self._wanted) and all(
-            one is other or (not isinstance(one, State) and one == other)
-            for one, other in zip(wanted, self._wanted, strict=True)
-        ):
-            return
-        self._wanted, state = wanted, self.document.state
-        self._order = Order(
+            return None
+        return Order(
             about.loaded,
             state.text,
             state.prime_length,
@@ -1004,12 +988,18 @@ class Desk:
             self.writing,
             self._stream,
             self._question,
-            suggests=bool(wanted[-1]),
+            suggests=self.suggests and not self.running and self._suggestions.basis != self._basis,
             learnt=self.learnt if self.writing else None,
             holds_in_prime=about.holds_in_prime,
             file=None if about.opened is None else about.opened.path,
         )
-        self._thread.put(self._number, self._order)
+
+    def _order_what_is_wanted(self) -> None:
+        """Put an order, if something else is wanted than before."""
+        order = self._make_order()
+        if order is not None and order != self._wanted:
+            self._wanted = self._order = order
+            self._thread.put(self._number, order)
 
     # ---- saving
 
@@ -1052,12 +1042,7 @@ class Desk:
 
     def saving_changed(self) -> None:
         """Show where the text is saved, or why it is not, or one that was played before."""
-        self._look_at_saving()
         self._publish()
-
-    def _look_at_saving(self) -> None:
-        if self._saving is not None and self.about is not None:
-            self._saving.look(self.about)
 
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
@@ -1065,7 +1050,6 @@ class Desk:
             self._saving.saver.rename_run(old, new)
         if self.about is not None:
             self.about = self.about.after_rename(old, new)
-            self._look_at_saving()
             self._publish()
 
     def give_title(self, title: str, path: Path | None = None) -> None:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,9 +102,9 @@ class Question:
     """Whether ``then`` changes the text: what is typed meanwhile comes afterwards."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Order:
-    """All that is wanted of one text now.
+    """All that is wanted of one text now. Where two are equal, the same is wanted.
 
     Attributes:
         figures_from: the loop has the figures of the characters before.
@@ -120,7 +120,7 @@ class Order:
     prime_length: int
     cursor: int
     recipe: Recipe
-    figures_from: int = 0
+    figures_from: int = field(default=0, compare=False)
     writing: bool = False
     stream: Stream | None = None
     question: Question | None = None

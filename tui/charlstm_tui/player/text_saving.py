@@ -15,7 +15,7 @@ from charlstm.generation.session_file import ReadSession, SessionState
 from charlstm_tui.background import JobQueue
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.opening import OpenText
-from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+from charlstm_tui.player.session_saver import SessionSaver
 
 WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
@@ -26,16 +26,10 @@ SavedWork = tuple[State, *tuple[object, ...]]
 
 class TextSaving:
     """Gives a text to the ``saver``, and collects what is said of its file and of others that are written of it.
-    ``post`` is called from other threads, when there is something new.
-
-    Attributes:
-        status: how it is with saving the text.
-        failure: a sentence about what cannot be saved, of whichever text; empty otherwise.
-    """
+    ``post`` is called from other threads, when there is something new."""
 
     def __init__(self, saver: SessionSaver, post: Callable[[], object]) -> None:
         self.saver, self._post = saver, post
-        self.status, self.failure = SavingStatus(), ""
         self._kept: SavedWork | None = None  # what the saver has
         self._noted = 0, ""  # the key of a text, and what was said about where it is saved
         self._notes, self._failures = deque[str](), deque[str]()  # of files, until they are said
@@ -66,11 +60,11 @@ class TextSaving:
         self.saver.keep(about.key, state())
         self._kept = work
 
-    def look(self, about: OpenText) -> None:
-        """Find out how it is with saving."""
-        self.status = self.saver.status(about.key)
+    @property
+    def failure(self) -> str:
+        """A sentence about what cannot be saved, of whichever text; empty otherwise."""
         failure = next((status.failure for status, _ in self.saver.unsaved() if status.failure), "")
-        self.failure = failure and f"{failure} It is tried again; save it elsewhere to keep it."
+        return failure and f"{failure} It is tried again; save it elsewhere to keep it."
 
     def leave(self, about: OpenText) -> Path | None:
         """Let other programs go on in the file of the text. Returns the file. In any thread."""
@@ -111,7 +105,8 @@ class TextSaving:
 
     def take(self, about: OpenText | None) -> tuple[str, str, str]:
         """What is to be said, each once: of files that were written, of the text's own file, and what failed."""
-        notes, failures, note = _taken(self._notes), _taken(self._failures), self.status.note
+        notes, failures = _taken(self._notes), _taken(self._failures)
+        note = "" if about is None else self.saver.status(about.key).note
         if about is None or self._noted == (about.key, note):
             return notes, "", failures
         self._noted = about.key, note
