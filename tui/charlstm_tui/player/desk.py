@@ -258,7 +258,7 @@ class Desk:
         only_grew = before is not None and before.opened is None and closed is not None and not closed.has_work
         if before is not None and only_grew and before.facts.sessions == facts.sessions:
             about = replace(about, key=before.key)  # it goes into the file of that text
-        return _FoundText(replace(about, holds_in_prime=False), None, "")
+        return _FoundText(about, None, "")
 
     def _begin_text(self, found: _FoundText, clamps: Sequence[Clamp]) -> None:
         about, saved, note = found
@@ -363,7 +363,7 @@ class Desk:
         def use(found: tuple[LoadedModel, ModelFacts]) -> None:
             loaded, facts = found
             assert self.about is not None
-            about = replace(self.about, request=request, loaded=loaded, facts=facts, closed=None, holds_in_prime=True)
+            about = replace(self.about, request=request, loaded=loaded, facts=facts, closed=None)
             self._play(self.document, about, self.recipe)
             self._say(note.format(facts.name))
             self._changed()
@@ -990,7 +990,6 @@ class Desk:
             self._question,
             suggests=self.suggests and not self.running and self._suggestions.basis != self._basis,
             learnt=self.learnt if self.writing else None,
-            holds_in_prime=about.holds_in_prime,
             file=None if about.opened is None else about.opened.path,
         )
 

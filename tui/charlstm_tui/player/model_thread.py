@@ -111,8 +111,8 @@ class Order:
         writing: the text is read up to the cursor first; else all of it.
         suggests: whether a suggestion of how the text could continue at the cursor is wanted, from ``learnt`` if that
             is a copy.
-        holds_in_prime: whether cells are held while the prime is read, too.
-        file: the text's own, with which what a model has read of it may have been kept.
+        file: the one that it was opened from, with which what a model has read of it may have been kept: where cells
+            are held, then while the prime is read too.
     """
 
     loaded: LoadedModel
@@ -126,7 +126,6 @@ class Order:
     question: Question | None = None
     suggests: bool = False
     learnt: LearntModel | None = None
-    holds_in_prime: bool = True
     file: Path | None = None
 
 
@@ -293,7 +292,7 @@ class Work:
                 self._post(Batch(order, progress=_progress("reading the prime", now - begin, done, total)))
 
         model, prime = order.loaded.model, order.text.read(0, order.prime_length)
-        recipe = order.recipe if order.holds_in_prime else replace(order.recipe, clamps=())
+        recipe = order.recipe if order.file is not None else replace(order.recipe, clamps=())
         return Reading(model, read_prime(model, prime), recipe, stepper=order.loaded.stepper, progress=show)
 
     def _recall(self, order: Order) -> Reading | None:

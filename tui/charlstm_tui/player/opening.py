@@ -219,7 +219,6 @@ class OpenText:
         opened: the file that it was read from, as it was then.
         closed: the text that was played before, if there is work in it; ``last_session`` is what to continue instead.
         edited: whether the user wrote, picked, erased, branched or saved.
-        holds_in_prime: whether cells are held while its prime is read, too.
     """
 
     request: PlayRequest
@@ -230,7 +229,6 @@ class OpenText:
     closed: SavedSession | None = None
     last_session: SavedSession | None = None
     edited: bool = False
-    holds_in_prime: bool = True
     title: str = ""
 
     @property
