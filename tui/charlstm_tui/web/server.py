@@ -40,12 +40,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-LONGEST_MESSAGE = 1_000_000
-"""Bytes of a message from the page; a paste is one."""
 END_WITHIN = 5.0
 """Seconds that an app may take to end in order after its page was closed."""
-MOST_CELLS = 1_000
-"""Columns or rows of a terminal."""
 
 
 def _is_failure(record: logging.LogRecord) -> bool:
@@ -135,7 +131,7 @@ class AppServer:
 
     async def _run_app(self, request: web.Request) -> web.StreamResponse:
         """Start the app and connect it with the page, until one of them ends."""
-        page = web.WebSocketResponse(heartbeat=15, max_msg_size=LONGEST_MESSAGE)
+        page = web.WebSocketResponse(heartbeat=15)
         await page.prepare(request)
 
         async def close() -> None:
@@ -150,7 +146,7 @@ class AppServer:
         )
         self.pages.add(page)
         try:
-            await app.start(_cells(request.query.get("width", 80)), _cells(request.query.get("height", 24)))
+            await app.start(int(request.query.get("width", 80)), int(request.query.get("height", 24)))
             try:
                 async for message in page:
                     if message.type == WSMsgType.TEXT:
@@ -178,18 +174,13 @@ def _file(path: Path) -> Handler:
     return send
 
 
-def _cells(value: str | int) -> int:
-    """A number of columns or rows that a page asks for."""
-    return min(max(int(value), 1), MOST_CELLS)
-
-
 async def _pass_on(data: str, page: web.WebSocketResponse, app: AppService) -> None:
     """Hand a message of the page to the app."""
     match json.loads(data):
         case ["stdin", text]:
             await app.send_bytes(text.encode("utf-8", "replace"))
         case ["resize", size]:
-            await app.set_terminal_size(_cells(size["width"]), _cells(size["height"]))
+            await app.set_terminal_size(size["width"], size["height"])
         case ["ping", value]:
             await page.send_json(["pong", value])
         case ["blur"]:
