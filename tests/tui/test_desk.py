@@ -35,7 +35,7 @@ from charlstm_tui.formatting import home
 from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
-from charlstm_tui.player import overlap, saved_sessions, session_saver, text_saving
+from charlstm_tui.player import saved_sessions, session_saver, text_saving
 from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.overlap import LineIndex
@@ -205,7 +205,7 @@ def test_run_without_its_best_model_is_played_with_its_last_snapshot(tmp_path: P
     desk.open(PlayRequest(str(run.path)))
     facts = desk.until(lambda p: p.facts is not None and p.distribution is not None).facts
     assert facts is not None
-    assert (facts.step, facts.snapshot_steps) == (200, (0, 50, 100, 200))
+    assert (facts.step, facts.checkpoint_steps) == (200, (0, 50, 100, 200))
 
 
 def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, desk: PlayedDesk) -> None:
@@ -244,8 +244,7 @@ def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
     assert state.facts.step == step
 
 
-def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlap, "BLOCK", 500)
+def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "house.txt").write_text(prose(20), encoding="utf-8")
     corpus = open_corpus(tmp_path / "house.txt", TextOptions(lines="auto"))
     places = np.arange(0, corpus.chars, 37)
@@ -473,6 +472,17 @@ def test_failure_of_a_text_that_was_played_before_is_said_while_another_is_playe
     assert load_session(kept, load_model(run.model_path)).read() == "first"
 
 
+def test_title_of_a_text_that_was_played_before_is_in_its_file(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model)))
+    desk.insert("own")
+    path = desk.saved(3).file
+    assert path is not None
+    desk.open(PlayRequest(str(model), prime="The"))
+    desk.until(lambda p: desk.prime == "The")
+    desk.give_title("The bell", path)
+    assert session_file.read(path).title == "The bell"
+
+
 def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Path, desk: PlayedDesk) -> None:
     (own_home / ".local").write_text("in the way")
     desk.open(PlayRequest(str(model), speed=FULL))
@@ -490,6 +500,7 @@ def test_session_follows_its_run_through_a_rename(tmp_path: Path, desk: PlayedDe
     desk.insert("first ")
     desk.saved(6)
     renamed = rename_run(run, "renamed")
+    desk.rename_run(run.path, renamed.path)
     assert record(tmp_path, "finished").run == run  # another one, which has its name now
     desk.insert("second")
     state = desk.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)

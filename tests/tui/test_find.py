@@ -12,13 +12,13 @@ from charlstm_tui.widgets.find import FindBar, Search, row_of
 from driven_app import Driven, driven
 
 
-def test_search_finds_places_that_overlap_and_tells_case_only_when_asked() -> None:
-    assert list(Search("aa").places("aaAa")) == [0, 1, 2]
-    assert list(Search("aa", match_case=True).places("aaAa")) == [0]
-    assert list(Search("").places("text")) == []
-    assert list(Search("ed", whole_words=True).places("Ed edits; red Ed")) == [0, 14]
-    assert list(Search(" ed", whole_words=True).places("an ed, an edit")) == [2]
-    assert list(Search(".").places("a.b")) == [1]
+def test_search_tells_case_only_when_asked() -> None:
+    assert Search("aa").places("aaAa") == [0, 2]
+    assert Search("aa", match_case=True).places("aaAa") == [0]
+    assert Search("").places("text") == []
+    assert Search("ed", whole_words=True).places("Ed edits; red Ed") == [0, 14]
+    assert Search(" ed", whole_words=True).places("an ed, an edit") == [2]
+    assert Search(".").places("a.b") == [1]
     assert Search("b").highlight(Content("abab"), 1).spans[0].start == 1
 
 

@@ -96,9 +96,7 @@ def test_stream_to_a_unit_ends_with_it(running: Running) -> None:
 
 
 def test_nothing_is_generated_while_the_text_is_hidden() -> None:
-    work = Work(lambda batch: None)
-    running = Running()
-    work.begin(running.order(stream=Stream(60, 10)), lambda: None)
+    work = Work(lambda batch: None, Running().order(stream=Stream(60, 10)), lambda: None)
     work.turn(math.inf, may_post=True)
     now = time.monotonic()
     assert work.seconds_to_wait(now, visible=False) == math.inf

@@ -74,18 +74,6 @@ def test_curves_that_run_together_each_keep_a_letter() -> None:
     assert all(letter in paint(ChartData(runs=runs), ChartView(), 80, 20).text() for letter in "abcd")
 
 
-@pytest.mark.parametrize("points", [300, 20_000])
-def test_a_long_curve_is_drawn_as_all_of_its_points_are(points: int) -> None:
-    rng = np.random.default_rng(3)
-    x = np.arange(1.0, points + 1)
-    y = 2 + rng.normal(0, 0.3, points)
-    gap = np.append(y, np.nan)  # a gap keeps all points
-    for view in (ChartView(), ChartView(zoom=2), ChartView(log_x=True)):
-        one = paint(ChartData(train=Curve(x, y)), view, 80, 20)
-        other = paint(ChartData(train=Curve(np.append(x, points), gap)), view, 80, 20)
-        assert (one.codes == other.codes).mean() > 0.995
-
-
 def test_a_cursor_is_behind_the_curves_and_its_column_can_be_found_again() -> None:
     painted = paint(ChartData(runs=(falling(0),)), ChartView(), 80, 20)
     column = painted.column_of(100.0)

@@ -16,7 +16,7 @@ from charlstm import storage
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session_file import OwnFile, SessionState, give_title, read, write
+from charlstm.generation.session_file import OwnFile, SessionState, read, write
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions, session_saver
@@ -176,7 +176,7 @@ def test_all_that_waits_is_written_at_once_when_that_is_asked_for(
 def test_failed_write_is_made_again_and_said_until_it_succeeds(
     saver: SessionSaver, place: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(session_saver, "RETRY_AFTER", 0.01)
     played, other = Played(saver, place / "one", 1), Played(saver, place / "two", 2)
     played.type("a")
     path = played.check()
@@ -198,13 +198,14 @@ def test_failed_write_is_made_again_and_said_until_it_succeeds(
 def test_unexpected_error_is_logged_and_said_and_the_thread_lives(
     saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(session_saver, "RETRY_AFTER", 0.01)
     played = Played(saver, place)
     with monkeypatch.context() as patch:
         patch.setattr(OwnFile, "write", lambda *_: 1 / 0)
         played.type("a")
         wait(lambda: played.status.failure, "the failure")
         assert "ZeroDivisionError" in played.status.failure
+        assert not played.status.failure.endswith("..")
         assert "ZeroDivisionError" in caplog.text
     played.check()
 
@@ -405,22 +406,6 @@ def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, place: P
     assert other.status.note == ""
 
 
-def test_title_of_a_session_that_was_played_is_in_its_file_and_its_time_stays(saver: SessionSaver, place: Path) -> None:
-    played = Played(saver, place)
-    played.type("ab ")
-    path = played.leave()
-    before = read(path).state.summary.saved
-    assert saver.give_title(path, "The bell") == 0
-    wait(lambda: not played.status.unsaved, "the title")
-    summary = read(path).state.summary
-    assert (summary.title, summary.saved) == ("The bell", before)
-    assert saver.give_title(path.with_stem("another"), "None") is None
-    played.type("cd")
-    played.leave()
-    give_title(path, "The gong")  # as another program does it
-    assert saver.give_title(path, "Another") is None
-
-
 # ---- runs
 
 
@@ -431,6 +416,7 @@ def test_session_follows_its_run_through_a_rename(saver: SessionSaver, run: Run,
     played.type("ab ")
     path = played.check()
     renamed = rename_run(run, "other")
+    saver.rename_run(run.path, renamed.path)
     record(tmp_path / "runs", steps=10, name="mine")  # another one, which has its name now
     before = sorted(each.name for each in run.path.rglob("*"))
     for each in (played, later, again):
@@ -464,8 +450,7 @@ def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: Sessio
     wait(lambda: played.status.path != path, "another file")
     new = played.check()
     assert "sessions" in new.parts
-    assert played.status.note.startswith("The run mine was deleted; the text is kept in ")
-    assert new.name in played.status.note
+    assert played.status.note == f"The run mine was deleted; the text is kept in {home(new.parent)}."
     assert not run.path.exists()
 
 

@@ -15,7 +15,6 @@ from charlstm.cli.options import (
     examples,
     model_and_text_options,
     model_argument,
-    models_of_run,
     optional_text_argument,
     run_of,
 )

@@ -266,17 +266,16 @@ class OwnFile:
         with contextlib.suppress(OSError):
             storage.remove_leftovers(path.parent, path.name.__eq__)
 
-    def write(self, state: SessionState, *, overwrite: bool = False) -> None:
-        """Write a session, whole. Raises :class:`FileLostError` unless the file is as it was left here,
-        :class:`FileExistsError` where a new one is there by now that is not to be overwritten, another :class:`OSError`
-        when the disk fails. The file is unchanged then."""
+    def write(self, state: SessionState) -> None:
+        """Write a session, whole; a new file of the user's takes the place of what is there. Raises
+        :class:`FileLostError` unless the file is as it was left here, :class:`FileExistsError` where a new one of the
+        app's own is there by now, another :class:`OSError` when the disk fails. The file is unchanged then."""
         if self.stamp is not None:
             self._check()
-            overwrite = True
         if self.automatic:
-            write(self.path, state, automatic=True, overwrite=overwrite)
+            write(self.path, state, automatic=True, overwrite=self.stamp is not None)
         else:
-            user_files.save_bytes(self.path, content_of(state), overwrite=overwrite)
+            user_files.save_bytes(self.path, content_of(state))
         self.stamp = FileStamp.of(os.stat(self.path))
 
     def close(self) -> None:

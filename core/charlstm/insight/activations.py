@@ -145,14 +145,6 @@ class Trace:
         self._ids = np.concatenate([self._ids, prepared.ids])
         self._hidden, self._cells = np.concatenate(hidden), np.concatenate(cells)
 
-    def state_after(self, count: int) -> StepperState:
-        """The state after the first ``count`` characters that are kept; ``count`` is from 1."""
-        at = count - 1
-        state = self._stepper.zero_state()
-        read = self._ids[max(0, at - self._stepper.separator_length) : at + 1]
-        state.unpack(np.stack([self._hidden[at], self._cells[at]])[..., None], self._stepper.matched_by(read))
-        return state
-
     def drop(self, count: int) -> None:
         """Forget what the cells did on the first ``count`` characters."""
         self.text, self._ids = self.text[count:], self._ids[count:]

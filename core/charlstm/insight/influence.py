@@ -86,7 +86,6 @@ def influence(
     *,
     back: int = BACK,
     stepper: Stepper | None = None,
-    state: StepperState | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Influence:
     """Hide each of the ``back`` characters before ``position`` in turn, and measure what that does to the character
@@ -95,7 +94,6 @@ def influence(
     Args:
         text: in which ``position`` counts characters.
         position: from 1; the first character of a text is not predicted.
-        state: after what comes before the first hidden character, where it is known: then ``text`` may begin there.
         progress: called with ``(done, total)`` hidden characters; an exception ends the work.
 
     Raises:
@@ -116,11 +114,9 @@ def influence(
     stepper = stepper or Stepper(model)
     start = max(0, position - back)
     with blas_threads(1):
-        at_start = state is None and start == 0
-        if state is None:
-            state = stepper.zero_state()
-            stepper.consume(ids[:start], state)
-        losses = _losses(stepper, ids[start : position + 1], state, at_start, progress)
+        state = stepper.zero_state()
+        stepper.consume(ids[:start], state)
+        losses = _losses(stepper, ids[start : position + 1], state, start == 0, progress)
     return Influence(
         position, prepared.text[position], float(losses[-1]), start, (losses[:-1] - losses[-1]).astype(np.float32)
     )

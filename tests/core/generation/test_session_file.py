@@ -30,7 +30,6 @@ from charlstm.generation.session_file import (
     read,
     read_summary,
     save_session,
-    says_automatic,
     write,
 )
 from charlstm.model.file import Model
@@ -142,7 +141,7 @@ def test_summary_is_read_from_the_first_line(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
     found = read_summary(path)
     assert found == replace(summary, words=document.words)
-    assert (found.saved, says_automatic(path)) == (5.0, True)
+    assert found.saved == 5.0
 
 
 def test_title_is_given_and_the_time_of_the_last_change_stays(tmp_path: Path) -> None:
@@ -150,12 +149,12 @@ def test_title_is_given_and_the_time_of_the_last_change_stays(tmp_path: Path) ->
     write(path, state_of(played()), automatic=True)
     os.utime(path, (5, 5))
     give_title(path, "The bell")
-    assert (read(path).title, path.stat().st_mtime, says_automatic(path)) == ("The bell", 5, True)
+    assert (read(path).title, path.stat().st_mtime, read(path).automatic) == ("The bell", 5, True)
     mine = tmp_path / "mine.json"
     write(mine, state_of(played()))
     mine.chmod(0o640)
     give_title(mine, "My bell")
-    assert (read(mine).title, says_automatic(mine), mine.stat().st_mode & 0o777) == ("My bell", False, 0o640)
+    assert (read(mine).title, read(mine).automatic, mine.stat().st_mode & 0o777) == ("My bell", False, 0o640)
     holder = OwnFile(path, read(path).stamp)
     with pytest.raises(FileLostError, match="another program has it open"):
         give_title(path, "Another")

@@ -407,19 +407,6 @@ def test_why_quotes_characters_and_calls_nothing_important_that_is_shown_as_0(ch
     assert in_words(found, text, bits=True).replace("-2.89 bits", "-2.00 nats").replace("bits", "nats") == words
 
 
-async def test_why_is_right_wherever_the_cursor_goes(model: Path) -> None:
-    loaded, jobs = load_model(model), InsightJobs()
-    symbols = loaded.vocabulary.symbols
-    text = "".join(symbols[which] for which in np.random.default_rng(0).integers(0, len(symbols), 6000))
-    places = [(900, 0), (901, 0), (850, 0), (700, 0), (100, 0), (5, 0), (1500, 0), (5000, 2000), (4990, 1990)]
-    parts = [(text[start : position + 1], start) for position, start in places]
-    for part, start in (*parts, ("".join(reversed(parts[-1][0])), 1990)):
-        found = await jobs.influence(loaded, part, start)
-        expected = influence(loaded, part, len(part) - 1)
-        assert (found.position, found.start, found.char) == (expected.position, expected.start, expected.char)
-        assert np.allclose(found.changes, expected.changes, atol=1e-5)
-
-
 async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> None:
     loaded = load_model(model)
 

@@ -27,7 +27,7 @@ from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
 from charlstm_tui.player import desk, preferences, saved_sessions, session_saver
-from charlstm_tui.player.saved_sessions import copy_as
+from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import Held, driven
 from playing_app import PRIME, Session, playing
@@ -425,7 +425,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.md", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert copy_as(path, "rank", state, lambda: played)().endswith(
+            assert export_as(path, "rank", state, lambda: played).endswith(
                 f"{path.name} in {formatting.home(path.parent)}"
             )
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
@@ -433,7 +433,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
-        copy_as(tmp_path / "pipe.txt", "rank", state, lambda: played)
+        export_as(tmp_path / "pipe.txt", "rank", state, lambda: played)
 
 
 async def test_two_apps_with_one_session_do_not_write_over_each_other(model: Path) -> None:
@@ -477,7 +477,7 @@ async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model
 
 
 async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(session_saver, "RETRY_AFTER", 60.0)
     folder = saved_sessions.folder(None, model)
     folder.parent.mkdir(parents=True)
     folder.write_text("in the way")

@@ -20,7 +20,8 @@ from charlstm.runs.verdict import Verdict, judge
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.formatting import loss, unit
-from charlstm_tui.player.opening import ModelFacts, PlayRequest, model_path
+from charlstm_tui.player.opening import ModelFacts
+from charlstm_tui.player.saved_sessions import model_file
 
 
 def slowed_words(status: RunStatus, *, shown: bool) -> str:
@@ -118,7 +119,7 @@ def better_model(to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, ch
     if isinstance(found, Awaited):
         return None
     try:
-        path = model_path(PlayRequest(found.model, found.step, runs_dir))
+        path = model_file(found.model, runs_dir, found.step)
         info = read_info(path)[1]
     except (CharLSTMError, OSError):
         return None

@@ -162,7 +162,7 @@ class CellsView(ReadingView):
         return {
             "held cells": state is not None and bool(state.clamps),
             "activations": measured,
-            "snapshots": measured and facts is not None and bool(facts.snapshot_steps),
+            "snapshots": measured and facts is not None and len(facts.checkpoint_steps) > 1,
             "steps": len(self.history) > 1 and self.through_training,
         }
 

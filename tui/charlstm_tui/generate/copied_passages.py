@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 
+from charlstm.generation.document import State
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
@@ -21,15 +22,13 @@ class CopiedPassages:
         self._check: OverlapCheck | None = None
         self._base = 0  # characters of the prime, which is not searched
 
-    def check(self, model: ModelFacts | None, min_length: int, base: int) -> OverlapCheck | None:
-        """Begin anew, with passages of ``min_length`` characters or more after ``base`` of prime. The check that is
-        returned is to be watched, and what it finds shown."""
+    def check(self, model: ModelFacts | None, min_length: int, current: Callable[[], State]) -> OverlapCheck | None:
+        """Begin anew, with passages of ``min_length`` characters or more after the prime of the ``current`` text. The
+        check that is returned is to be watched, and what it finds shown."""
         self.found = self._check = None
         if model is not None:
-            self._check = OverlapCheck(model.run, model.path, min_length)
-            self._base = base
-            self._check.prime = self._view.text(0, base)
-            self._check.replace(0, 0, self._view.text(base))
+            self._check = OverlapCheck(model.run, model.path, min_length, current)
+            self._base = current().prime_length
         return self._check
 
     def follow(self, before: Played | None, state: Played) -> None:
@@ -37,16 +36,10 @@ class CopiedPassages:
         same_text = before is not None and before.session_id == state.session_id
         if not same_text or before is None or before.prime_length != state.prime_length:
             self.found, self._base = None, state.prime_length
-            if self._check is not None:
-                self._check.prime = self._view.text(0, self._base)
-                self._check.replace(0, sys.maxsize, self._view.text(self._base))
         elif state.splice.added or state.splice.removed:
-            start, removed, added = state.splice
-            place = start - self._base
-            if self._check is not None:
-                self._check.replace(place, place + removed, self._view.text(start, start + added))
+            start = state.splice.start
             if self.found is not None:
-                before_it = tuple(match for match in self.found.matches if match.stop <= place)
+                before_it = tuple(match for match in self.found.matches if match.stop <= start - self._base)
                 self.found = replace(self.found, matches=before_it)
 
     def show(self, found: Overlap) -> None:

@@ -109,7 +109,7 @@ class ExplainingView(GenerateView):
         if model is None:
             return
         try:
-            found = await self.insight.influence(model, text, start)
+            found = await self.insight.influence(model, text)
         except GenerationError:
             self._influence = None
             self.explanation = "The first character is not predicted, so there is nothing to explain."

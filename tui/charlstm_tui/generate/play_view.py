@@ -205,7 +205,7 @@ class PlayView(ExplainingView):
             return {}
         return {
             "model": not state.busy,
-            "snapshots": self.playing and bool(facts.snapshot_steps),
+            "snapshots": self.playing and len(facts.checkpoint_steps) > 1,
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none
@@ -536,7 +536,7 @@ class PlayView(ExplainingView):
         """Mark what is copied from now on."""
         self.workers.cancel_group(self, "overlap")
         model = None if self.state is None else self.state.facts
-        check = self._copied.check(model, self.min_copied, self.desk.played.prime_length)
+        check = self._copied.check(model, self.min_copied, lambda: self.desk.document.state)
         if check is not None:
             self._watch_overlap(check)
 

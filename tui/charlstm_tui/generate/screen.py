@@ -52,7 +52,7 @@ from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.desk import Desk, Display
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.model_thread import ModelThread
-from charlstm_tui.player.opening import LoadedModel, ModelFacts, PlayRequest, model_of_session, model_path
+from charlstm_tui.player.opening import LoadedModel, ModelFacts, PlayRequest, model_of_session
 from charlstm_tui.player.played import Played
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.session_saver import SessionSaver
@@ -805,7 +805,7 @@ def is_newest(choice: ModelChoice, played: Played | None, runs_dir: Path | None)
     if played is None or played.facts is None or played.request.step != choice.step:
         return False
     try:
-        path = model_path(PlayRequest(choice.model, choice.step, runs_dir))
+        path = saved_sessions.model_file(choice.model, runs_dir, choice.step)
         return path == played.facts.path and read_info(path)[1].get("step") == played.facts.step
     except CharLSTMError:
         return False

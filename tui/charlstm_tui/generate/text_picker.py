@@ -29,7 +29,7 @@ class TextPicker(ModelPicker):
     """Returns the path of a session, or what a :class:`ModelPicker` does for what is typed in full.
 
     ``folder`` is the one of the sessions of the model that is played, ``played`` the session that is played, to which
-    ``give_title`` gives a title, as to one that was played before: called with its path, it returns whether it was.
+    ``give_title`` gives a title, or called with a path to the session there.
     """
 
     TITLE: ClassVar = "Go on with another text"
@@ -43,7 +43,7 @@ class TextPicker(ModelPicker):
     ]
 
     def __init__(
-        self, state: RunsState, folder: Path | None, played: Path | None, give_title: Callable[..., bool]
+        self, state: RunsState, folder: Path | None, played: Path | None, give_title: Callable[..., None]
     ) -> None:
         super().__init__(state, {str(played)})
         self._folder, self._played, self._give_title = folder, played, give_title
@@ -92,8 +92,7 @@ class TextPicker(ModelPicker):
     @work
     async def _write_title(self, path: Path, title: str) -> None:
         def write(check: object) -> None:
-            if not self._give_title(title, path):
-                session_file.give_title(path, title)
+            self._give_title(title, path)
 
         try:
             await write_in_thread(write)

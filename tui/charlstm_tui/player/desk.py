@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import reading_cache
+from charlstm.generation import reading_cache, session_file
 from charlstm.generation.clamp import Clamp, existing_clamps
 from charlstm.generation.document import BranchInfo, Document, Splice, State, own_text
 from charlstm.generation.prime import prime_suggestion
@@ -53,7 +53,7 @@ from charlstm_tui.player.opening import (
     read,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
-from charlstm_tui.player.saved_sessions import SavedSession, copy_as
+from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.player.text_saving import SavedWork, TextSaving
 
@@ -103,17 +103,12 @@ class _Enough(Exception):
     """No more is needed of texts that grow."""
 
 
-class _Opening(NamedTuple):
-    """What was found on the disk: a model, a ``saved`` text to go on with it, which is ``opened`` as it is listed, and
-    the text that was ``closed``."""
+class _FoundText(NamedTuple):
+    """What was found on the disk: a text with its model, which is ``saved`` or begins now, and what to say of it."""
 
-    loaded: LoadedModel
-    facts: ModelFacts
+    about: OpenText
     saved: ReadSession | None
-    opened: SavedSession | None
-    closed: SavedSession | None
-    last_session: SavedSession | None
-    is_saved: bool
+    note: str
 
 
 class Desk:
@@ -161,7 +156,7 @@ class Desk:
         self._rate: float | None = None
         self._question: Question | None = None
         self._order: Order | None = None
-        self._wanted: tuple[object, ...] = ()  # what the order is about, with what came of it since
+        self._wanted: Order | None = None  # the order, with what came of it since
         self._shown: State | None = None  # of the text that the display has
         self._splice = Splice(0, 0, 0)  # between it and the one before
         self._figures = Figures()
@@ -198,11 +193,9 @@ class Desk:
     def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
         """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
         about, document = self.about, self.document.copy()
-        clamps = request.clamps if clamps is None else clamps
+        held = request.clamps if clamps is None else clamps
         self._look_for(
-            request,
-            lambda: self._find(request, about, document),
-            lambda found: self._begin_text(request, found, clamps),
+            request, lambda: self._find(request, about, document), lambda found: self._begin_text(found, held)
         )
 
     def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
@@ -241,51 +234,50 @@ class Desk:
     def close_text(self) -> None:
         """End the text."""
         self._opening = self.about = self._stream = self._question = self._order = None
-        self.document, self._wanted = Document(), ()
-        self._thread.put(self._number, None)
+        self.document, self._wanted = Document(), None
+        self._thread.forget(self._number)
 
-    def _find(self, request: PlayRequest, about: OpenText | None, document: Document) -> _Opening:
+    def _find(self, request: PlayRequest, before: OpenText | None, document: Document) -> _FoundText:
         """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
-        closed, is_saved, saving = None, True, self._saving
-        if saving is not None and about is not None:
-            closed = about.as_saved(document, self._leave(about) or saving.named_file(about))
-        if saving is not None and request.session is not None:  # it may be the one that was played until now
-            is_saved = saving.flush(request.session)
+        closed, note, saving = None, "", self._saving
+        if saving is not None and before is not None:
+            closed = before.as_saved(document, self._leave(before) or saving.named_file(before))
+        if saving is not None and request.session is not None and not saving.flush(request.session):
+            note = "Its last changes are not saved yet: this is how it was before them."
         loaded, facts = load(request, [*self._known()])
-        found, opened = (None, None) if request.session is None else read(request.session)
         last = None if saving is None else saved_sessions.last(facts.sessions, closed)
-        return _Opening(loaded, facts, found, opened, closed, last, is_saved)
+        is_last = closed is not None and closed.has_work and last == closed
+        about = OpenText(request, loaded, facts, next(self._keys), None, closed if is_last else None, last)
+        if request.session is not None:
+            saved, opened = read(request.session)
+            if opened is not None:
+                about = replace(about, opened=opened, edited=opened.edited, title=opened.title)
+            return _FoundText(
+                about, saved, " ".join(filter(None, (saved.note, other_model_words(opened, facts), note)))
+            )
+        only_grew = before is not None and before.opened is None and closed is not None and not closed.has_work
+        if before is not None and only_grew and before.facts.sessions == facts.sessions:
+            about = replace(about, key=before.key)  # it goes into the file of that text
+        return _FoundText(about, None, "")
 
-    def _begin_text(self, request: PlayRequest, found: _Opening, clamps: Sequence[Clamp]) -> None:
-        loaded, facts, saved, closed, before = found.loaded, found.facts, found.saved, found.closed, self.about
-        if (
-            saved is None and before is not None and before.opened is None
-            and closed is not None and not closed.has_work and before.facts.sessions == facts.sessions
-        ):  # fmt: skip
-            key = before.key  # that text only grew by itself: the new one goes into its file
-        else:
-            key = next(self._keys)
-        is_last = closed is not None and closed.has_work and found.last_session == closed
-        about = OpenText(request, loaded, facts, key, None, closed if is_last else None, found.last_session)
+    def _begin_text(self, found: _FoundText, clamps: Sequence[Clamp]) -> None:
+        about, saved, note = found
+        request, vocabulary = about.request, about.loaded.model.vocabulary
         self.speed = self.speed if request.speed is None else request.speed
         if saved is None:
-            prime = own_text(prime_suggestion(loaded.model) if request.prime is None else request.prime)
-            document, note = Document(prime, request.seed), read_as_words(prime, loaded.model.vocabulary)
+            prime = own_text(prime_suggestion(about.loaded.model) if request.prime is None else request.prime)
+            document, note = Document(prime, request.seed), read_as_words(prime, vocabulary)
             settings = self.recipe.settings if request.settings is None else request.settings
-            recipe, about = Recipe(request.seed, 0, settings, clamps), replace(about, holds_in_prime=False)
+            recipe = Recipe(request.seed, 0, settings, clamps)
         else:
             state = saved.state
             document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
-            about = about.continuing(saved.path, found.opened)
-            older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
-            note = " ".join(filter(None, (saved.note, other_model_words(found.opened, facts), older)))
         self._play(document, about, recipe)
         if self._saving is not None:
             self._saving.begin(about, self._work(), saved)
         self._say(note)
         if request.stream and self.speed > 0:
             self._stream = Stream(self.speed, request.to_sentence or PAUSE_AFTER, self._ends_with_sentence)
-        self._look_at_saving()
         self._changed()
 
     def _play(self, document: Document, about: OpenText, recipe: Recipe) -> None:
@@ -293,7 +285,7 @@ class Desk:
         clamps = existing_clamps(recipe.clamps, about.loaded.model.config)
         self.document, self.about, self.recipe = document, about, replace(recipe, clamps=clamps)
         self._session_id += 1
-        self._order, self._wanted = None, ()
+        self._order = self._wanted = None
         self._stream = self._question = self._shown = self._rate = None
         self._error = self._reading = ""
         self.learnt = None
@@ -371,15 +363,9 @@ class Desk:
         def use(found: tuple[LoadedModel, ModelFacts]) -> None:
             loaded, facts = found
             assert self.about is not None
-            is_elsewhere = self.about.is_elsewhere or self.about.facts.run != facts.run
-            about = replace(
-                self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere, closed=None,
-                holds_in_prime=True,
-            )  # fmt: skip
+            about = replace(self.about, request=request, loaded=loaded, facts=facts, closed=None)
             self._play(self.document, about, self.recipe)
             self._say(note.format(facts.name))
-            if self._saving is not None and self._saving.saver.knows(about.key):
-                self._keep(even_if_same=True)  # the session goes on with this model when it is opened again
             self._changed()
 
         self._look_for(request, lambda: load(request, [*self._known()]), use)
@@ -454,6 +440,7 @@ class Desk:
     def alternative(self, direction: int, position: int) -> None:
         """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
         and continue it to the end of the line, if it was not there before."""
+
         note = ""
 
         def put(chars: Sequence[str]) -> None:
@@ -501,7 +488,6 @@ class Desk:
             def grown(found: Sequence[Continuation]) -> None:
                 work.tell(Continuations(first, tuple(found), complete=False))
 
-            assert work.order is not None
             found = work.ways_on(work.order.cursor, count, length, first=first, lines=lines, grown=grown)
             return Continuations(first, tuple(found), complete=True)
 
@@ -534,7 +520,6 @@ class Desk:
                 if next(sentence_ends(longer), None) is not None:
                     raise _Enough
 
-            assert work.order is not None
             with contextlib.suppress(_Enough):
                 grown(work.ways_on(work.order.cursor, count, LONGEST_SENTENCE, first=first, grown=grown))
             return longer
@@ -671,7 +656,7 @@ class Desk:
 
     @property
     def _basis(self) -> tuple[object, ...]:
-        """What a suggestion depends on."""
+        """What could come at the cursor depends on it."""
         document = self.document
         return self._session_id, document.text, document.cursor, document.seed, self.recipe, self.learnt
 
@@ -713,7 +698,6 @@ class Desk:
         known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
 
         def find(work: Work) -> list[str]:
-            assert work.order is not None
             texts = [*known] or [work.suggest()]
             found = work.ways_on(work.order.cursor, SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
             texts += [as_suggestion(each.text, within=work.order.cursor < len(work.order.text)) for each in found]
@@ -772,8 +756,6 @@ class Desk:
         with self._changing() as document:
             document.rename(number, name)
             self._branches = None, ()
-            if self._saving is not None:
-                self._saving.keep_again()
 
     def undo(self) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
@@ -875,10 +857,10 @@ class Desk:
             self._figures.put(batch.figures)
             self._display.set_marks(batch.figures.start, batch.figures.marks, self._figures.read_to)
         if batch.ahead is not None:
-            self._ahead, self._ahead_of = batch.ahead, (document.state, self.recipe)
+            self._ahead, self._ahead_of = batch.ahead, self._basis
         if batch.suggestion is not None:
             self._suggest([batch.suggestion])
-        self._wanted = self._wants()
+        self._wanted = self._make_order()
         if batch.stopped:
             self._stream = self._rate = None
             reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
@@ -955,7 +937,7 @@ class Desk:
         cursor, here = state.cursor, self._figures.at(state.cursor)
         if not self.running and self._branches[0] is not state:
             self._branches = state, tuple(document.list_branches())
-        is_current = self._ahead_of == (state, self.recipe)
+        is_current = self._ahead_of == self._basis
         ahead = self._ahead if is_current or not self._reading else NO_DISTRIBUTION
         return replace(
             played,
@@ -970,7 +952,7 @@ class Desk:
             read_as=read_as(state.text, cursor, vocabulary),
             bits_per_char=self._figures.mean(cursor),
             branches=self._branches[1],
-            file=None if self._saving is None else self._saving.status.path,
+            file=self.file,
             last_session=about.last_session,
             replaced=about.closed,
             opened=about.opened,
@@ -985,27 +967,12 @@ class Desk:
 
     # ---- what is wanted of the model
 
-    def _wants(self) -> tuple[object, ...]:
-        """What is wanted now, to find out whether that has changed."""
-        about = self.about
+    def _make_order(self) -> Order | None:
+        """What is wanted now."""
+        about, state = self.about, self.document.state
         if about is None:
-            return ()
-        suggests = self.suggests and not self.running and self._suggestions.basis != self._basis
-        model = about.loaded, self.learnt, self.recipe
-        return self.document.state, *model, self.writing, self._stream, self._question, suggests
-
-    def _order_what_is_wanted(self) -> None:
-        """Put an order, if something else is wanted than before."""
-        about, wanted = self.about, self._wants()
-        if about is None:
-            return
-        if len(wanted) == len(self._wanted) and all(
-            one is other or (not isinstance(one, State) and one == other)
-            for one, other in zip(wanted, self._wanted, strict=True)
-        ):
-            return
-        self._wanted, state = wanted, self.document.state
-        self._order = Order(
+            return None
+        return Order(
             about.loaded,
             state.text,
             state.prime_length,
@@ -1015,18 +982,24 @@ class Desk:
             self.writing,
             self._stream,
             self._question,
-            suggests=bool(wanted[-1]),
+            suggests=self.suggests and not self.running and self._suggestions.basis != self._basis,
             learnt=self.learnt if self.writing else None,
-            holds_in_prime=about.holds_in_prime,
             file=None if about.opened is None else about.opened.path,
         )
-        self._thread.put(self._number, self._order)
+
+    def _order_what_is_wanted(self) -> None:
+        """Put an order, if something else is wanted than before."""
+        order = self._make_order()
+        if order is not None and order != self._wanted:
+            self._wanted = self._order = order
+            self._thread.put(self._number, order)
 
     # ---- saving
 
     def _work(self) -> SavedWork:
-        assert self.about is not None
-        return self.document.state, self.recipe.settings, self.recipe.clamps, self.about.edited
+        about, document = self.about, self.document
+        assert about is not None
+        return document.state, self.recipe.settings, self.recipe.clamps, about.edited, about.loaded, {**document.names}
 
     def _session_state(self) -> SessionState:
         """All of it, to be saved."""
@@ -1062,12 +1035,7 @@ class Desk:
 
     def saving_changed(self) -> None:
         """Show where the text is saved, or why it is not, or one that was played before."""
-        self._look_at_saving()
         self._publish()
-
-    def _look_at_saving(self) -> None:
-        if self._saving is not None and self.about is not None:
-            self.about = self._saving.look(self.about)
 
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
@@ -1075,21 +1043,23 @@ class Desk:
             self._saving.saver.rename_run(old, new)
         if self.about is not None:
             self.about = self.about.after_rename(old, new)
-            self._look_at_saving()
             self._publish()
 
-    def give_title(self, title: str, path: Path | None = None) -> bool:
-        """Give the text a title, by which it is listed; or the one at ``path``, if that was played before. Returns
-        whether it was. Only for such a one this waits for the disk, and may be called in any thread."""
+    def give_title(self, title: str, path: Path | None = None) -> None:
+        """Give the text a title, by which it is listed; or the one at ``path``, which may have been played before. Only
+        for such a one this waits for the disk, may be called in any thread, and raises as
+        :func:`charlstm.generation.session_file.give_title` does."""
         if path is not None:
-            return self._saving is not None and self._saving.give_title(path, title)
+            if self._saving is not None:
+                self._saving.flush(path)
+            session_file.give_title(path, title)
+            return
         self.asked += 1
         if self.about is not None:
             self.about = replace(self.about, title=title)
             self._say(f"Title: {title}" if title else "The session has no title now.")
             self._keep(even_if_same=True)
             self._publish()
-        return True
 
     def save_as(self, path: Path, colour: str | None, *, prose: bool = False) -> None:
         """Save the session in a file, where the text goes on then, or export a copy of the text, as the ending of
@@ -1101,7 +1071,6 @@ class Desk:
             return
         self.about = about = replace(about, edited=True)
         if path.suffix.lower() in ("", ".json"):
-            self.about = about.lying_at(path)
             self._keep(even_if_same=True)
             saving.move(about, path)
             self._changed()
@@ -1109,19 +1078,16 @@ class Desk:
         state, model = self._session_state(), about.loaded.model
 
         def write(reading: Reading | None) -> None:
+            own: Reading | None = None
+            if reading is not None and reading.fits(state.document.text, state.document.prime_length):
+                own = reading.fork(reading.stepper.for_another_thread())
+
             def session() -> Session:
-                return session_of(state, reading or begin_reading(state, model))
+                return session_of(state, own or begin_reading(state, model))
 
-            saving.export(about, lambda: copy_as(path, colour, state, session, prose=prose)())
+            saving.export(about, lambda: export_as(path, colour, state, session, prose=prose))
 
-        def write_as_read(reading: Reading | None) -> None:
-            fits = reading is not None and reading.fits(state.document.text, state.document.prime_length)
-            write(reading.fork(reading.stepper.for_another_thread()) if fits and reading is not None else None)
-
-        if path.suffix.lower() in (".md", ".html"):
-            self._thread.do(self._number, write_as_read)
-        else:
-            write(None)
+        self._thread.do(self._number, write)
         self._changed()
 
     # ---- the end; these wait, and are called in another thread

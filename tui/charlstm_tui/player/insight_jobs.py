@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.dynamic import AdaptiveModel, score_with
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.scoring import Scores
-from charlstm.generation.stepper import BLOCK, Stepper, StepperState
+from charlstm.generation.stepper import BLOCK, Stepper
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.context import LENGTHS, Context, context
@@ -43,10 +43,8 @@ LESION_CHARS = 1000
 """Characters of the text that is shown which are coloured by what is worse without a cell."""
 PLAYED = "the played text, for lack of a held-out one"
 """What cells are named on where a model has no text of a run: an imported model, or one whose text is gone."""
-INFLUENCE_CHARS = 3000
-"""Characters before one that explaining it may read: see :meth:`InsightJobs.influence`."""
-SPARE_CHARS = 128
-"""Characters that are read before those that explaining one needs, so that it goes fast for earlier ones too."""
+INFLUENCE_CHARS = WARM_UP + BACK
+"""Characters before one that are read to explain it."""
 LEAST_READ_CHARS = 1024
 """Of the text before continuations, at least so many characters are read. Trained models forget those before them."""
 LEARNT_CHARS = 20_000
@@ -95,8 +93,7 @@ class InsightJobs:
 
     def __init__(self) -> None:
         self._short, self._long = _Weights(), _Weights()
-        self._traced: _Traced | None = None
-        self._before: _Traced | None = None  # what was read before the characters that were hidden last
+        self._traced: tuple[Model, int, Trace] | None = None  # what the cells of a model did on a text from there on
         self._read: ReadText | None = None  # the text before the last continuations
         self._learning = threading.Lock()
         self._adaptive: AdaptiveModel | None = None  # the copy that learnt last, kept for what it measured at first
@@ -108,18 +105,16 @@ class InsightJobs:
 
         def job(stepper: Stepper, check: Callable[[], None]) -> Activations:
             kept, self._traced = self._traced, None
-            if kept is not None and kept.model is model and kept.start <= start:
-                trace, known = kept.trace, kept.trace.text
-                if text.startswith(known, kept.start) and kept.start + len(known) > start:
-                    trace.extend(text[kept.start + len(known) :], lambda done, total: check())
-                    trace.drop(start - kept.start)
-                    self._traced = _Traced(model, start, trace)
+            if kept is not None and kept[0] is model and kept[1] <= start:
+                _, begin, trace = kept
+                read_to = begin + len(trace.text)
+                if text.startswith(trace.text, begin) and read_to > start:
+                    trace.extend(text[read_to:], _report(check))
+                    trace.drop(start - begin)
+                    self._traced = model, start, trace
                     return trace.activations()
-            trace = Trace(model, stepper)
-            before = min(start, WARM_UP)  # read, and not shown
-            trace.extend(text[start - before :], lambda done, total: check())
-            trace.drop(before)
-            self._traced = _Traced(model, start, trace)
+            trace = _read_from(model, stepper, text, start, check)
+            self._traced = model, start, trace
             return trace.activations()
 
         return await self._short.run(model, job)
@@ -129,16 +124,11 @@ class InsightJobs:
         ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`CharLSTMError`."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> NamedCells:
-            def progress(begin: float) -> Callable[[int, int], None]:
-                def show(done: int, total: int) -> None:
-                    check()
-                    tell(begin + done / total / 2)
-
-                return show
-
             text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
-            sample = sample_cells(model, text, stepper=stepper, progress=progress(0))
-            return NamedCells(tuple(name_cells(sample, progress=progress(0.5))), text, source)
+            sampled = _report(check, lambda share: tell(share / 2))
+            sample = sample_cells(model, text, stepper=stepper, progress=sampled)
+            found = name_cells(sample, progress=_report(check, lambda share: tell(0.5 + share / 2)))
+            return NamedCells(tuple(found), text, source)
 
         return await self._long.run(model, job)
 
@@ -163,17 +153,13 @@ class InsightJobs:
                 model = load_model(Run(run).model_file(request))
                 own = model_step(model)  # a run that trains may have a better model by now
                 stepper = Stepper(model)
-                trace = Trace(model, stepper)
-                before = min(start, WARM_UP)
-                trace.extend(text[start - before :], lambda done, total: check())
-                states = trace.activations().cells[before:]
+                states = _read_from(model, stepper, text, start, check).activations().cells
                 values = {
                     (layer, at): states[:, layer - 1, at - 1].copy() for layer, at in (*(n.cell for n in cells), cell)
                 }
                 scores: list[float] = []
                 if named is not None and cells:
-                    progress = lambda done, total: check()  # noqa: E731
-                    sample = sample_cells(model, named.text, stepper=stepper, progress=progress)
+                    sample = sample_cells(model, named.text, stepper=stepper, progress=_report(check))
                     scores = score_cells(sample, cells)
                 tell(CellsAtStep(listed if own is None else own, values, tuple(scores)))
 
@@ -192,21 +178,15 @@ class InsightJobs:
         0 to 1. Raises :class:`GenerationError` if the text is too short."""
 
         def job(check: Callable[[], None]) -> tuple[MeasuredLesions, str]:
-            def progress(done: int, total: int) -> None:
-                check()
-                tell(done / total)
-
             text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
-            return most_important(model, text, also=also, progress=progress), source
+            return most_important(model, text, also=also, progress=_report(check, tell)), source
 
         return await in_thread(job)
 
     async def damage(self, model: Model, text: str, cell: tuple[int, int]) -> Floats:
         """How much the loss of each character of ``text`` rises when a cell is silenced. Raises
         :class:`GenerationError` if the text is too short."""
-        return await in_thread(
-            lambda check: measure_lesions(model, text, [cell], progress=lambda done, total: check())[0]
-        )
+        return await in_thread(lambda check: measure_lesions(model, text, [cell], progress=_report(check))[0])
 
     async def held(
         self, model: Model, prime: str, recipe: Recipe, features: Sequence[str], tell: Callable[[float], object]
@@ -215,12 +195,9 @@ class InsightJobs:
         called from the thread with how much is done, 0 to 1."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> list[HoldEffect]:
-            def progress(done: int, total: int) -> None:
-                check()
-                tell(done / total)
-
+            report = _report(check, tell)
             return hold_effects(
-                model, features, recipe.clamps, prime=prime, recipe=recipe, stepper=stepper, progress=progress
+                model, features, recipe.clamps, prime=prime, recipe=recipe, stepper=stepper, progress=report
             )
 
         return await self._long.run(model, job)
@@ -233,13 +210,10 @@ class InsightJobs:
         too short."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> ModelContext:
-            def progress(done: int, total: int) -> None:
-                check()
-                tell(done / total)
-
             own = _run_text(run, text_for_context)
             text, source = own or (shown[-TEXT_CHARS:], "this text")
-            return ModelContext(context(model, text, stepper=stepper, progress=progress), source, own is not None)
+            found = context(model, text, stepper=stepper, progress=_report(check, tell))
+            return ModelContext(found, source, own is not None)
 
         return await self._long.run(model, job)
 
@@ -249,43 +223,18 @@ class InsightJobs:
         def job(stepper: Stepper, check: Callable[[], None]) -> Context:
             at = len(text) - 1
             lengths = [length for length in LENGTHS if length <= at]
-            return context(model, text, at=at, lengths=lengths, stepper=stepper, progress=lambda done, total: check())
+            return context(model, text, at=at, lengths=lengths, stepper=stepper, progress=_report(check))
 
         return await self._short.run(model, job)
 
-    async def influence(self, model: Model, text: str, start: int) -> Influence:
-        """The influence of earlier characters on the last one of ``text``, which begins at ``start`` of a longer one;
-        of these, :data:`INFLUENCE_CHARS` matter. What is read before those that are hidden is kept, so that the next
-        call for a place nearby takes less time. Raises :class:`GenerationError` if there is none before it."""
+    async def influence(self, model: Model, text: str) -> Influence:
+        """The influence of earlier characters on the last one of ``text``, of which the last :data:`INFLUENCE_CHARS`
+        before it matter. Raises :class:`GenerationError` if there is none before it."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> Influence:
-            position = len(text) - 1
-            first = max(0, position - BACK)
-            state = self._state_before(model, text, start, first, stepper, check) if first else None
-            progress = lambda done, total: check()  # noqa: E731
-            found = influence(model, text[first:], position - first, stepper=stepper, state=state, progress=progress)
-            return replace(found, position=position, start=first)
+            return influence(model, text, len(text) - 1, stepper=stepper, progress=_report(check))
 
         return await self._short.run(model, job)
-
-    def _state_before(
-        self, model: Model, text: str, start: int, first: int, stepper: Stepper, check: Callable[[], None]
-    ) -> StepperState:
-        """The state after ``text[:first]``, read from at least :data:`WARM_UP` characters before."""
-        needed = max(0, first - WARM_UP)
-        kept, self._before = self._before, None
-        if kept is not None:
-            begin, read = kept.start - start, kept.trace.text  # its place in ``text``
-            near = 0 <= begin <= needed and first - begin - len(read) <= WARM_UP
-            same = read[: max(0, first - begin)] == text[max(0, begin) : min(first, begin + len(read))]
-            if not (kept.model is model and near and same):
-                kept = None
-        if kept is None:
-            kept = _Traced(model, start + max(0, needed - SPARE_CHARS), Trace(model, stepper))
-        begin = kept.start - start
-        kept.trace.extend(text[begin + len(kept.trace.text) : first], lambda done, total: check())
-        self._before = kept
-        return kept.trace.state_after(first - begin)
 
     async def continuations(
         self, model: Model, text: str, depth: int, cutoff: float, clamps: Sequence[Clamp] = ()
@@ -294,11 +243,9 @@ class InsightJobs:
         these cells held."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> ContinuationNode:
-            def progress(done: int, total: int) -> None:
-                check()
-
-            self._read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=progress)
-            return multiverse(model, depth=depth, cutoff=cutoff, stepper=stepper, after=self._read, progress=progress)
+            report = _report(check)
+            self._read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=report)
+            return multiverse(model, depth=depth, cutoff=cutoff, stepper=stepper, after=self._read, progress=report)
 
         return await self._short.run(model, job, clamps)
 
@@ -307,7 +254,7 @@ class InsightJobs:
         :meth:`continuations` is not read again."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> list[NextWord]:
-            read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=lambda *done: check())
+            read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=_report(check))
             return next_words(model, count=count, stepper=stepper, after=read, check=check)
 
         return await self._short.run(model, job, clamps)
@@ -375,15 +322,6 @@ class InsightJobs:
         return self._adaptive
 
 
-@dataclass(frozen=True, slots=True)
-class _Traced:
-    """What the cells of a model did on the text from ``start`` on."""
-
-    model: Model
-    start: int
-    trace: Trace
-
-
 class _Weights:
     """Packed weights that one job at a time uses."""
 
@@ -405,6 +343,26 @@ class _Weights:
                 return job(self._stepper[1], check)
 
         return await in_thread(run)
+
+
+def _report(check: Callable[[], None], tell: Callable[[float], object] | None = None) -> Callable[[int, int], None]:
+    """Reports of progress that end a job which was cancelled, and tell how much is done, 0 to 1."""
+
+    def report(done: int, total: int) -> None:
+        check()
+        if tell is not None:
+            tell(done / total)
+
+    return report
+
+
+def _read_from(model: Model, stepper: Stepper, text: str, start: int, check: Callable[[], None]) -> Trace:
+    """What the cells do on ``text`` from ``start`` on, after :data:`WARM_UP` characters before."""
+    trace = Trace(model, stepper)
+    before = min(start, WARM_UP)
+    trace.extend(text[start - before :], _report(check))
+    trace.drop(before)
+    return trace
 
 
 def _recent(text: str) -> str:

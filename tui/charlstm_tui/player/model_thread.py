@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,6 @@ MAX_DELAY = 0.25
 """Seconds that characters may be late, before they are skipped."""
 MAX_UNSEEN = 20_000
 """Characters that are generated before the screen takes a batch."""
-MOST_FIGURES = 50_000
-"""Characters whose figures one batch has at most."""
 PROGRESS_AFTER = 0.3
 """Seconds of reading before its progress is shown."""
 RATE_INTERVAL = 0.5
@@ -104,17 +102,17 @@ class Question:
     """Whether ``then`` changes the text: what is typed meanwhile comes afterwards."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Order:
-    """All that is wanted of one text now.
+    """All that is wanted of one text now. Where two are equal, the same is wanted.
 
     Attributes:
         figures_from: the loop has the figures of the characters before.
         writing: the text is read up to the cursor first; else all of it.
         suggests: whether a suggestion of how the text could continue at the cursor is wanted, from ``learnt`` if that
             is a copy.
-        holds_in_prime: whether cells are held while the prime is read, too.
-        file: the text's own, with which what a model has read of it may have been kept.
+        file: the one that it was opened from, with which what a model has read of it may have been kept: where cells
+            are held, then while the prime is read too.
     """
 
     loaded: LoadedModel
@@ -122,13 +120,12 @@ class Order:
     prime_length: int
     cursor: int
     recipe: Recipe
-    figures_from: int = 0
+    figures_from: int = field(default=0, compare=False)
     writing: bool = False
     stream: Stream | None = None
     question: Question | None = None
     suggests: bool = False
     learnt: LearntModel | None = None
-    holds_in_prime: bool = True
     file: Path | None = None
 
 
@@ -175,11 +172,11 @@ class Work:
         is_done: whether what the order wants is computed, but for what may be read and suggested afterwards.
     """
 
-    def __init__(self, post: Callable[[Batch], None]) -> None:
+    def __init__(self, post: Callable[[Batch], None], order: Order, check: Check) -> None:
         self._post = post
         self.readings: list[Reading] = []
         self.reading: Reading
-        self.order: Order | None = None
+        self.begin(order, check)
 
     def begin(self, order: Order, check: Check) -> None:
         """Begin with an order, in the place of the one before. ``check`` raises when there is a newer one."""
@@ -201,7 +198,7 @@ class Work:
         """When there is something to do."""
         if self._is_idle:
             return math.inf
-        if self.is_done and self.order is not None and self.order.writing and not self._suggests:
+        if self.is_done and self.order.writing and not self._suggests:
             return self._begun_at + READ_ON_AFTER - now
         stream = self._streams
         if stream is None or not self.is_followed or self.reading.read_to < self._goal:
@@ -215,26 +212,23 @@ class Work:
     @property
     def _streams(self) -> Stream | None:
         """What is to be generated still."""
-        order = self.order
-        return None if order is None or order.question is not None or self._stopped else order.stream
+        return None if self.order.question is not None or self._stopped else self.order.stream
 
     @property
     def _is_idle(self) -> bool:
-        order = self.order
-        if order is None or self.is_failed:
+        if self.is_failed:
             return True
-        return self.is_done and self.reading.read_to >= len(order.text) and not self._suggests
+        return self.is_done and self.reading.read_to >= len(self.order.text) and not self._suggests
 
     @property
     def _suggests(self) -> bool:
         """Whether a suggestion is to be found still."""
-        return self.order is not None and self.order.suggests and not self._is_suggested
+        return self.order.suggests and not self._is_suggested
 
     @property
     def _goal(self) -> int:
         """Up to where the text has to be read for what the order wants."""
         order = self.order
-        assert order is not None
         if order.question is not None:
             return order.question.reads
         return order.cursor if order.writing and order.stream is None else len(order.text)
@@ -242,7 +236,7 @@ class Work:
     def turn(self, until: float, may_post: bool) -> None:
         """Work for some milliseconds."""
         order = self.order
-        if order is None or self.is_failed:
+        if self.is_failed:
             return
         try:
             if not self.is_followed:
@@ -255,9 +249,11 @@ class Work:
                 self._draw(stream, until, may_post)
             elif not self.is_done:
                 self.is_done = True
-                self._hand_over(ahead=self._ahead(order.cursor, CHOICES))
+                self._hand_over(ahead=self.reading.distribution(order.cursor, CHOICES))
             elif self._suggests:
-                self._suggest(order)
+                suggestion = self.suggest()
+                self._is_suggested = True
+                self._hand_over(suggestion=suggestion)
             elif self.reading.read_to < len(order.text):
                 self._read(len(order.text), until)
         except _Interrupted:
@@ -272,7 +268,8 @@ class Work:
 
     def _follow(self, order: Order) -> None:
         """Let a reading with the model and the prime of the order follow its text."""
-        fitting = (each for each in self.readings if _fits(each, order))
+        of_model = (each for each in self.readings if each.model is order.loaded.model)
+        fitting = (each for each in of_model if each.fits(order.text, order.prime_length))
         reading = next(fitting, None) or self._recall(order) or self._begin_reading(order)
         self.readings = [reading, *(each for each in self.readings if each is not reading)][:MOST_READINGS]
         self.reading = reading
@@ -291,11 +288,11 @@ class Work:
             self.check()
             now = time.monotonic()
             if done and now - begin > PROGRESS_AFTER and now - told > BATCH_INTERVAL:
-                told, left = now, formatting.clock((now - begin) * (total - done) / done)
-                self._post(Batch(order, progress=f"reading the prime {100 * done / total:.0f} %, left {left}"))
+                told = now
+                self._post(Batch(order, progress=_progress("reading the prime", now - begin, done, total)))
 
         model, prime = order.loaded.model, order.text.read(0, order.prime_length)
-        recipe = order.recipe if order.holds_in_prime else replace(order.recipe, clamps=())
+        recipe = order.recipe if order.file is not None else replace(order.recipe, clamps=())
         return Reading(model, read_prime(model, prime), recipe, stepper=order.loaded.stepper, progress=show)
 
     def _recall(self, order: Order) -> Reading | None:
@@ -321,8 +318,7 @@ class Work:
                 done, unread = self.reading.read_to - self._read_from, goal - self.reading.read_to
                 words = ""
                 if now - self._read_since >= PROGRESS_AFTER and unread and not self.is_done:
-                    left = formatting.clock((now - self._read_since) * unread / done) if done else "–"
-                    words = f"reading again {100 * done / (done + unread):.0f} %, left {left}"
+                    words = _progress("reading again", now - self._read_since, done, done + unread)
                 self._hand_over(progress=words)
 
     # ---- generating
@@ -353,7 +349,7 @@ class Work:
             self._rated_at, self._rated = now, 0
         interval = 2 * BATCH_INTERVAL if is_late and stream.speed != FULL else BATCH_INTERVAL
         if self._stopped or (may_post and now - self._posted_at >= interval):
-            self._hand_over(ahead=self._ahead(self.reading.read_to, ALTERNATIVES))
+            self._hand_over(ahead=self.reading.distribution(self.reading.read_to, ALTERNATIVES))
 
     def _why_stopped(self, stream: Stream) -> str:
         if stream.to_unit and (units := self.reading.model.text_options.units) is not None:
@@ -365,9 +361,6 @@ class Work:
         return "sentence" if is_ended else ""
 
     # ---- what could come
-
-    def _ahead(self, position: int, count: int) -> NextCharDistribution:
-        return self.reading.distribution(position, count)
 
     def _answer(self, question: Question) -> None:
         self.is_followed = False  # what it draws is not to stay if it is interrupted
@@ -398,7 +391,6 @@ class Work:
         """What offers texts at a position: what has read the text, or with the copy that has learnt the end of it. The
         place there, and the one after the prime, to which the random numbers belong also with the copy."""
         order = self.order
-        assert order is not None
         drawn_at = max(0, position - order.prime_length)
         if order.learnt is None:
             return self.reading, position, drawn_at
@@ -412,26 +404,16 @@ class Work:
     def suggest(self) -> str:
         """How the text could continue at the cursor: what would be generated there now."""
         order = self.order
-        assert order is not None
         reading, place, drawn_at = self._offering(order.cursor)
         found = reading.suggest(place, SUGGESTION_LENGTH, lambda done: self.check(), drawn_at=drawn_at)
         return as_suggestion(found, within=order.cursor < len(order.text))
-
-    def _suggest(self, order: Order) -> None:
-        suggestion = self.suggest()
-        self._is_suggested = True
-        self._hand_over(suggestion=suggestion)
 
     # ---- handing over
 
     def _hand_over(self, **values: Any) -> None:
         """Post what is new."""
         order, reading = self.order, self.reading
-        assert order is not None
         start, end = max(order.prime_length, self._figures_to), min(reading.read_to, len(order.text) + self._drawn)
-        while end - start > MOST_FIGURES:
-            self._post(Batch(order, figures=self._figures(start, start + MOST_FIGURES)))
-            start += MOST_FIGURES
         figures = self._figures(start, end) if end > start else None
         self._figures_to = end
         added, self.added = "".join(self.added), []
@@ -440,14 +422,14 @@ class Work:
 
     def _figures(self, start: int, stop: int) -> NewFigures:
         order = self.order
-        assert order is not None
         sources = order.text.sources(start, stop)
         sources = np.concatenate([sources, np.full(stop - start - len(sources), GENERATED, np.uint8)])
         return figures_of(self.reading.rows(start, stop), sources, order.loaded.model.vocabulary.codes, start)
 
 
-def _fits(reading: Reading, order: Order) -> bool:
-    return reading.model is order.loaded.model and reading.fits(order.text, order.prime_length)
+def _progress(doing: str, seconds: float, done: int, total: int) -> str:
+    left = formatting.clock(seconds * (total - done) / done) if done else "–"
+    return f"{doing} {100 * done / total:.0f} %, left {left}"
 
 
 class ModelThread:
@@ -457,7 +439,7 @@ class ModelThread:
     def __init__(self, deliver: Callable[[int, Batch], object]) -> None:
         self._deliver = deliver
         self._changed = threading.Condition()
-        self._orders: dict[int, Order | None] = {}
+        self._orders: dict[int, Order] = {}
         self._acts: deque[Callable[[], object]] = deque()
         self._works: dict[int, Work] = {}  # on the thread alone
         self._quiet_until = 0.0
@@ -476,13 +458,20 @@ class ModelThread:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def put(self, number: int, order: Order | None) -> None:
-        """Let this be what is wanted of text ``number``; ``None``: nothing more, and what was read is forgotten."""
+    def put(self, number: int, order: Order) -> None:
+        """Let this be what is wanted of text ``number``."""
         with self._changed:
             self._orders[number] = order
             self._quiet_until = time.monotonic() + LONGEST_DRAW
-            if order is None or order.question is not None:  # else it begins when the screen has drawn
+            if order.question is not None:  # else it begins when the screen has drawn
                 self._changed.notify()
+
+    def forget(self, number: int) -> None:
+        """Nothing more is wanted of a text, and what was read of it is forgotten."""
+        with self._changed:
+            self._orders.pop(number, None)
+            self._acts.append(lambda: self._works.pop(number, None))
+            self._changed.notify()
 
     def do(self, number: int, act: Callable[[Reading | None], object]) -> None:
         """Do something on the thread with what is read of a text so far, whatever order comes next; ``None`` if nothing
@@ -533,7 +522,7 @@ class ModelThread:
 
     def _turn(self) -> bool:
         """Wait for something to do, and do it for some milliseconds. Returns whether the thread is to end."""
-        acts, orders, visible, may_post, closing = self._wait()
+        acts, orders, closing = self._wait()
         for act in acts:
             try:
                 act()
@@ -542,17 +531,14 @@ class ModelThread:
         if closing:
             return True
         for number, order in orders.items():
-            if order is None:
-                self._works.pop(number, None)
-                continue
-            work = self._works.get(number)
+            work, check = self._works.get(number), self._checker(number, order)
             if work is None:
-                work = self._works[number] = Work(partial(self._post, number))
-            if work.order is not order:
-                work.begin(order, self._checker(number, order))
-        now = time.monotonic()
-        for work in list(self._works.values()):
-            if work.seconds_to_wait(now, visible) <= 0:
+                self._works[number] = Work(partial(self._post, number), order, check)
+            elif work.order is not order:
+                work.begin(order, check)
+        now, may_post = time.monotonic(), not self._is_delivered
+        for work in self._works.values():
+            if work.seconds_to_wait(now, self._visible) <= 0:
                 work.turn(time.monotonic() + SLICE, may_post)
         return False
 
@@ -563,7 +549,7 @@ class ModelThread:
 
         return check
 
-    def _wait(self) -> tuple[list[Callable[[], object]], dict[int, Order | None], bool, bool, bool]:
+    def _wait(self) -> tuple[list[Callable[[], object]], dict[int, Order], bool]:
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -575,10 +561,7 @@ class ModelThread:
                 self._changed.wait(min(wait, LONGEST_WAIT))
             acts = [*self._acts]
             self._acts.clear()
-            orders = dict(self._orders)
-            for number in [number for number, order in orders.items() if order is None]:
-                del self._orders[number]
-            return acts, orders, self._visible, not self._is_delivered, self._closing
+            return acts, dict(self._orders), self._closing
 
     def _seconds_to_wait(self, now: float) -> float:
         quiet = max(0.0, self._quiet_until - now)
@@ -586,8 +569,8 @@ class ModelThread:
         for number, order in self._orders.items():
             work = self._works.get(number)
             if work is None or work.order is not order:  # what is asked for is not put off
-                waits.append(0.0 if order is None or order.question is not None else quiet)
-            elif work.order is not None and work.order.question is not None and not work.is_answered:
+                waits.append(quiet if order.question is None else 0.0)
+            elif order.question is not None and not work.is_answered:
                 waits.append(0.0)
             else:
                 waits.append(max(quiet, work.seconds_to_wait(now, self._visible)))

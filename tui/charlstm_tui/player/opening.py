@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import CharLSTMError
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Branch, Document, State, own_text
@@ -20,8 +20,8 @@ from charlstm.generation.session_state import BEGINNING
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model, load_model, read_info
-from charlstm.runs.folder import Run, find_run, run_of_session
-from charlstm.runs.models import DEMO, find_model
+from charlstm.runs.folder import Run, find_run
+from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.paragraphs import Joined
 from charlstm.text.reading import Tally, TextOptions
@@ -63,14 +63,13 @@ class PlayRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model that is played: trained for ``step`` steps; ``snapshot_steps`` are its run's snapshots, and
-    ``checkpoint_steps`` the steps of all models of the run, the best one too."""
+    """The model that is played, trained for ``step`` steps; ``checkpoint_steps`` are those of all models of its run,
+    the best one too."""
 
     name: str
     path: Path
     run: Path | None = None
     step: int | None = None
-    snapshot_steps: tuple[int, ...] = ()
     checkpoint_steps: tuple[int, ...] = ()
     loss: float | None = None
     """Validation loss in nats, where the file has it."""
@@ -88,24 +87,6 @@ class ModelFacts:
     def sessions(self) -> Path:
         """The folder for sessions of the model."""
         return saved_sessions.folder(self.run, self.path)
-
-    def after_rename(self, old: Path, new: Path) -> ModelFacts:
-        """The same model after the run in the folder ``old`` was renamed to ``new``."""
-        if self.run != old:
-            return self
-        name = visible(new.name, keep="")
-        return replace(self, name=name, path=path_after_rename(self.path, old, new), run=new)
-
-
-def model_path(request: PlayRequest) -> Path:
-    """The model's file. For a run that has no best model yet it is its last snapshot."""
-    try:
-        return find_model(request.model_name, request.runs_dir, snapshot=request.step)
-    except RunError:
-        snapshots = find_run(request.model_name, request.runs_dir).snapshots()
-        if request.step is not None or not snapshots:
-            raise
-        return snapshots[-1].path
 
 
 def checkpoints(run: Path) -> list[tuple[int, int | None]]:
@@ -188,7 +169,6 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
         path=path,
         run=run,
         step=step if isinstance(step, int) else request.step,
-        snapshot_steps=() if run is None else tuple(snapshot.step for snapshot in Run(run).snapshots()),
         checkpoint_steps=tuple(step for step, _ in models),
         loss=loss if isinstance(loss, float) else None,
         loss_whole=info.get("val_whole") is not False,
@@ -218,7 +198,7 @@ class LearntModel:
 
 def load(request: PlayRequest, known: Iterable[LoadedModel]) -> tuple[LoadedModel, ModelFacts]:
     """The requested model, unless it is ``known`` already, and facts about it. Raises :class:`CharLSTMError`."""
-    path = model_path(request)
+    path = saved_sessions.model_file(request.model_name, request.runs_dir, request.step)
     stamp = None
     with contextlib.suppress(OSError):  # then load_model raises an error that says more
         stamp = FileStamp.of(path.stat())
@@ -239,8 +219,6 @@ class OpenText:
         opened: the file that it was read from, as it was then.
         closed: the text that was played before, if there is work in it; ``last_session`` is what to continue instead.
         edited: whether the user wrote, picked, erased, branched or saved.
-        holds_in_prime: whether cells are held while its prime is read, too.
-        is_elsewhere: whether its file does not lie beside the run whose model goes on with it.
     """
 
     request: PlayRequest
@@ -251,8 +229,6 @@ class OpenText:
     closed: SavedSession | None = None
     last_session: SavedSession | None = None
     edited: bool = False
-    holds_in_prime: bool = True
-    is_elsewhere: bool = False
     title: str = ""
 
     @property
@@ -275,34 +251,16 @@ class OpenText:
         summary = replace(self.summary(document), words=document.words)
         return None if file is None else SavedSession(file, time.time(), summary)
 
-    def continuing(self, path: Path, opened: SavedSession | None) -> OpenText:
-        """The same, where it was read from the file ``path``."""
-        about = replace(self, opened=opened).lying_at(path)
-        return about if opened is None else replace(about, edited=opened.edited, title=opened.title)
-
-    def lying_at(self, path: Path) -> OpenText:
-        """The same, where its file is the one that the user names."""
-        run = run_of_session(path.absolute())
-        return replace(self, is_elsewhere=run is not None and run.path != self.facts.run)
-
-    def found_in(self, file: Path | None) -> OpenText:
-        """The same, where it is saved in ``file``: if that is in the folder of another run, the run has that name
-        now."""
-        run = self.facts.run
-        if file is None or run is None or file.is_relative_to(run) or self.is_elsewhere:
-            return self
-        other = run_of_session(file)
-        return self if other is None or not self.facts.path.is_relative_to(run) else self.after_rename(run, other.path)
-
     def after_rename(self, old: Path, new: Path) -> OpenText:
         """The same after the run in the folder ``old`` was renamed to ``new``."""
 
         def renamed(session: SavedSession | None) -> SavedSession | None:
-            return None if session is None else session.after_rename(old, new)
+            return None if session is None else replace(session, path=path_after_rename(session.path, old, new))
 
+        request, facts = self.request.after_rename(old, new), self.facts
+        if facts.run == old:
+            facts = describe(self.loaded.model, path_after_rename(facts.path, old, new), request)
         return replace(
-            self,
-            request=self.request.after_rename(old, new),
-            facts=self.facts.after_rename(old, new),
+            self, request=request, facts=facts,
             opened=renamed(self.opened), closed=renamed(self.closed), last_session=renamed(self.last_session),
         )  # fmt: skip

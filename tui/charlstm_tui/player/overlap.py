@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.generation.document import State
 from charlstm.generation.novelty import (
     Match,
     Novelty,
@@ -38,30 +38,18 @@ from charlstm_tui.background import in_thread
 
 INTERVAL = 0.5
 """Seconds between two checks of the text."""
-BLOCK = 1 << 16
 
 
 class LineIndex:
-    """Line numbers of positions in a corpus: newlines counted once for each block, so that a look-up is short."""
+    """Line numbers of positions in a corpus, as those of :func:`charlstm.text.corpus.line_numbers`."""
 
     def __init__(self, corpus: Corpus) -> None:
-        self._ids = corpus.ids
-        self._newline = corpus.vocabulary.index("\n")
-        starts = range(0, len(corpus.ids), BLOCK)
-        counts = [0 if self._newline is None else self._newlines(start, start + BLOCK) for start in starts]
-        self._before: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._ended = np.flatnonzero(corpus.ids == corpus.vocabulary.index("\n"))
         self._joined = corpus.joined_lines()
-
-    def _newlines(self, start: int, stop: int) -> int:
-        return int(np.count_nonzero(self._ids[start:stop] == self._newline))
 
     def line(self, position: int) -> int:
         """The number of the line of the files with ``position``, from 1."""
-        joined = int(np.searchsorted(self._joined, position, "right"))
-        if self._newline is None:
-            return 1 + joined
-        block = position // BLOCK
-        return 1 + joined + int(self._before[block]) + self._newlines(block * BLOCK, position)
+        return 1 + int(np.searchsorted(self._ended, position) + np.searchsorted(self._joined, position, "right"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +122,13 @@ class Overlap:
 
 
 class OverlapCheck:
-    """Compares a growing text with what the model in the file ``model``, of ``run`` if it is of one, has read. Passages
-    shorter than ``min_length`` do not count."""
+    """Compares a growing text, which ``current`` gives, with what the model in the file ``model``, of ``run`` if it is
+    of one, has read. Passages shorter than ``min_length`` do not count."""
 
-    def __init__(self, run: Path | None, model: Path, min_length: int) -> None:
-        self._run, self._model, self._min_length = run, model, min_length
-        self.prime = ""
-        self._changes: list[tuple[int, int, str]] = []
+    def __init__(self, run: Path | None, model: Path, min_length: int, current: Callable[[], State]) -> None:
+        self._run, self._model, self._min_length, self._current = run, model, min_length, current
         self.ended = False
         """Whether it is known that nothing is known of what the model has read."""
-        self._unchanged: float = 0  # characters from the start that are as in the text of the last check
-
-    def replace(self, start: int, stop: int, text: str) -> None:
-        """``text`` came in the place of the characters from ``start`` to ``stop``."""
-        if self.ended:
-            return
-        self._unchanged = min(self._unchanged, start)
-        self._changes.append((start, stop, text))
 
     async def watch(self, tell: Callable[[Overlap], None]) -> None:
         """Check the text when it has changed, every :data:`INTERVAL` seconds at most, and tell the result, until
@@ -158,28 +136,28 @@ class OverlapCheck:
         search = await in_thread(lambda check: open_search(self._run, self._model, self._min_length))
         if search is None:
             self.ended = True
-            self._changes.clear()
             return
-        text = ""
+        checked: State | None = None
         while True:
             await asyncio.sleep(INTERVAL)
-            if not self._changes:
+            state = self._current()
+            if checked is not None and checked.text is state.text and checked.prime_length == state.prime_length:
                 continue
-            changes, self._changes = self._changes, []
-            self._unchanged = math.inf
-
-            def compare(check: object, text: str = text, changes: list[tuple[int, int, str]] = changes) -> str:
-                for start, stop, new in changes:
-                    text = text[:start] + new + text[stop:]
-                return text
-
-            text = await in_thread(compare)
-            report, units = await in_thread(
-                lambda check, text=text: search.update(text, self.prime)  # type: ignore[misc]
-            )
+            report, units = await in_thread(partial(_compare, search, state))
+            checked, now = state, self._current()
+            if now.prime_length != state.prime_length:
+                continue
             # The text may have changed meanwhile: what is said of the changed part would be about another text.
-            matches = tuple(match for match in report.matches if match.stop <= self._unchanged)
+            unchanged = now.text.same_start(state.text, sources=False) - now.prime_length
+            matches = tuple(match for match in report.matches if match.stop <= unchanged)
             tell(Overlap(report.share, matches, search, units))
+
+
+def _compare(
+    search: OverlapSearch, state: State, check: Callable[[], None]
+) -> tuple[NoveltyReport, tuple[int, int] | None]:
+    text, prime = state.text, state.prime_length
+    return search.update(text.read(prime), text.read(0, prime))
 
 
 def open_search(run: Path | None, model: Path, min_length: int) -> OverlapSearch | None:

@@ -12,7 +12,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,7 +29,6 @@ from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
 from charlstm_tui.app_state import own_files, remember_file
-from charlstm_tui.choices import path_after_rename
 from charlstm_tui.formatting import home
 
 AUTO = "auto-"
@@ -54,10 +53,6 @@ class SavedSession:
     path: Path
     saved: float
     summary: SessionSummary | None
-
-    def after_rename(self, old: Path, new: Path) -> SavedSession:
-        """The same session after the run in the folder ``old`` was renamed to ``new``."""
-        return replace(self, path=path_after_rename(self.path, old, new))
 
     @property
     def automatic(self) -> bool:
@@ -211,23 +206,23 @@ def model_of(session: Path, runs_dir: Path | None = None) -> str | None:
         if run is not None and Path(model).name == run.path.name:
             return str(run.path)
         # A run that was moved to a folder of runs that is known has its name there.
-        names = (model,) if model.endswith(".safetensors") else (model, Path(model).name)
-        if (found := next((name for name in names if name and _is_there(name, runs_dir)), None)) is not None:
-            return found
+        for name in (model,) if model.endswith(".safetensors") else (model, Path(model).name):
+            with contextlib.suppress(CharLSTMError):
+                if name and model_file(name, runs_dir):
+                    return name
     return None if run is None else str(run.path)
 
 
-def _is_there(model: str, runs_dir: Path | None) -> bool:
-    """Whether there is a model of this name; of a run its last snapshot will do."""
+def model_file(name: str, runs_dir: Path | None = None, step: int | None = None) -> Path:
+    """The file of the model ``name``, or of its snapshot after ``step`` steps. For a run that has no best model yet it
+    is its last snapshot. Raises :class:`CharLSTMError`."""
     try:
-        find_model(model, runs_dir)
+        return find_model(name, runs_dir, snapshot=step)
     except RunError:
-        with contextlib.suppress(RunError):
-            return bool(find_run(model, runs_dir).snapshots())
-        return False
-    except CharLSTMError:
-        return False
-    return True
+        snapshots = find_run(name, runs_dir).snapshots()
+        if step is not None or not snapshots:
+            raise
+        return snapshots[-1].path
 
 
 def kept(played: Path | None) -> str:
@@ -263,11 +258,9 @@ def last(place: Path, closed: SavedSession | None = None) -> SavedSession | None
     whose text is empty and that had work in it. ``closed`` was played until now: its file may not be written yet.
     ``place`` is the folder of the model that is played."""
     others = [session for session in everywhere(place) if closed is None or session.path != closed.path]
-    sessions = [each for each in (closed, *others) if each is not None and each.is_listed and each.summary is not None]
-    with_text = [session for session in sessions if session.length]
-    with_work = [session for session in with_text if session.has_work]
-    empty = [session for session in sessions if session.has_work and not session.length]
-    return next(iter((*with_work, *with_text, *empty)), None)
+    known = [each for each in (closed, *others) if each is not None and each.summary is not None]
+    sessions = [each for each in known if each.length or each.has_work]
+    return max(sessions, key=lambda each: (bool(each.length), each.has_work), default=None)
 
 
 def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
@@ -311,35 +304,24 @@ def quoted(text: str, width: int) -> str:
     return f"“{line}”" if len(line) <= width else f"“{line[: width - 1].rstrip()}…”"
 
 
-def copy_as(
+def export_as(
     path: Path, colour: str | None, state: SessionState, session: Callable[[], Session], *, prose: bool = False
-) -> Callable[[], str]:
-    """Copy the text of a session to export it as the ending of ``path`` says, with ``prose`` as paragraphs;
-    ``session`` gives one that has read all of the text, where that is needed. The result writes the file, in any
-    thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
+) -> str:
+    """Export the text of a session as the ending of ``path`` says, with ``prose`` as paragraphs; ``session`` gives one
+    that has read all of the text, where that is needed. Returns a sentence on what was done. Raises
+    :class:`CharLSTMError`."""
     path = export.target(path)
-    if path.suffix.lower() == ".txt":
-        text = state.document.text.read()  # of which the model need not have read anything
-
-        def write() -> None:
-            export.export_text(text, path, prose=prose)
-
-    else:
-        scale = cast(Any, colour if colour in get_args(Colour) else "rank")
-        content = export.exported(session(), path, scale, state.summary.title, prose=prose)
-
-        def write() -> None:
+    try:
+        make(path.parent)
+        if path.suffix.lower() == ".txt":  # of which the model need not have read anything
+            export.export_text(state.document.text.read(), path, prose=prose)
+        else:
+            scale = cast(Any, colour if colour in get_args(Colour) else "rank")
+            content = export.exported(session(), path, scale, state.summary.title, prose=prose)
             user_files.save_bytes(path, content)
-
-    def save() -> str:
-        try:
-            make(path.parent)
-            write()
-        except OSError as error:
-            raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
-        return f"Exported to {path.name} in {home(path.absolute().parent)}"
-
-    return save
+    except OSError as error:
+        raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
+    return f"Exported to {path.name} in {home(path.absolute().parent)}"
 
 
 def rescue(state: SessionState) -> str:

@@ -7,7 +7,6 @@ left and at the end. What fails is tried again until it succeeds.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from charlstm.errors import CharLSTMError
 from charlstm.generation import export, session_file
 from charlstm.generation.session_file import FileLostError, OwnFile, ReadSession, SessionState, is_as_left
-from charlstm.runs.folder import Run, known_runs, list_runs
+from charlstm.runs.folder import Run
 from charlstm.storage import FileStamp
 from charlstm_tui.background import JobQueue
 from charlstm_tui.choices import path_after_rename
@@ -29,15 +28,10 @@ from charlstm_tui.player.saved_sessions import SavedSession
 
 WRITE_AFTER = 0.2
 """Seconds from a change to its write. A text of 100 kB takes 20 ms."""
-SHARE = 20
-"""A write comes after so many times the processor time of the last one: less than 5 % of a processor writes."""
 BYTES_PER_SECOND = 2_000_000
-"""At most so many are written, on average, while one types."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds until a failed write is tried again: twice as many after each failure, up to the longest pause."""
-CLOSING_PAUSE = 0.1
-"""The same while the app waits to be closed."""
-MOST_NAMES = 10_000
+"""At most so many are written, on average, while one types: that takes less than 5 % of a processor."""
+RETRY_AFTER = 1.0
+"""Seconds until a failed write is tried again."""
 NEVER = float("inf")
 
 _LOST = {
@@ -83,11 +77,10 @@ class _Saving:
 
     Attributes:
         folder: for its file, if the app is to name that.
-        run: in whose folder it is saved, and ``identity``, which stays when the run is renamed.
+        run: in whose folder that is.
         newest: what is to be in the file; ``written``: what is there; ``moment``: when that was changed last.
         path, stamp: the file, as it was left.
-        automatic: whether the app gave the file its name; else it is the user's. ``stays``: whether it lies elsewhere
-            than in ``folder``.
+        automatic: whether the app gave the file its name; else it is the user's.
         move: where it is to be saved from now on, and who is told what came of that.
         file: the file while its lock is held.
         due: when something is to be done, in seconds of :func:`time.monotonic`.
@@ -97,19 +90,16 @@ class _Saving:
 
     folder: Path
     run: Path | None
-    identity: tuple[int, int] | None
     newest: SessionState | None = None
     written: SessionState | None = None
     moment: float = 0.0
     path: Path | None = None
     stamp: FileStamp | None = None
     automatic: bool = True
-    stays: bool = False
     move: _Move | None = None
     file: OwnFile | None = None
     due: float = NEVER
     interval: float = WRITE_AFTER
-    pause: float = FIRST_PAUSE
     leaving: bool = False
     begun_here: bool = False
     failure: str = ""
@@ -117,9 +107,16 @@ class _Saving:
 
     def lies_at(self, path: Path, stamp: FileStamp | None, *, automatic: bool) -> None:
         """Its file is this one from now on. ``path`` has no links."""
-        self.stays = path.parent != self.folder.resolve()
-        self.path, self.stamp = path if self.stays else self.folder / path.name, stamp
+        is_in_folder = path.parent == self.folder.resolve()
+        self.path, self.stamp = self.folder / path.name if is_in_folder else path, stamp
         self.automatic = automatic and saved_sessions.is_automatic(path, self.folder)
+
+    def loses_file(self, note: str) -> None:
+        """It goes on in a new file, for the reason that ``note`` says."""
+        if self.file is not None:
+            self.file.close()
+        self.file = self.path = self.stamp = None
+        self.automatic, self.note = True, note
 
     @property
     def waits(self) -> bool:
@@ -142,11 +139,9 @@ class SessionSaver:
     def __init__(self, told: Callable[[], object] = lambda: None) -> None:
         self._told = told
         self._savings: dict[Hashable, _Saving] = {}
-        self._files: set[Path] = set()
         self._changed = threading.Condition()
         self._closing_until: float | None = None
         self._thread = threading.Thread(target=self._run, name="charlstm-session-saver", daemon=True)
-        self._started = False
         self._jobs = JobQueue()
 
     # ---- for other threads
@@ -154,7 +149,7 @@ class SessionSaver:
     def begin(self, key: Hashable, folder: Path, *, run: Path | None = None) -> None:
         """A new session, which is saved in ``folder`` under a name of the app's own. There is no file before the first
         :meth:`keep`. ``run`` is the run in whose folder that is."""
-        self._add(key, _Saving(folder, run, _identity(run), begun_here=True))
+        self._add(key, _Saving(folder, run, begun_here=True))
 
     def go_on(self, key: Hashable, folder: Path, found: ReadSession, *, run: Path | None = None) -> None:
         """A session that was read from a file. The first :meth:`keep` goes on in that file; or in a new one in
@@ -162,7 +157,7 @@ class SessionSaver:
         since, and if it is the user's and cannot be written or has several names (hard links)."""
         state = replace(found.state, document=found.state.document.copy())
         moment = state.summary.saved or found.stamp.mtime_ns / 1e9
-        saving = _Saving(folder, run, _identity(run), state, state, moment)
+        saving = _Saving(folder, run, state, state, moment)
         if found.can_go_on:
             path = found.path.resolve()  # it may have been opened by another path, such as a link
             saving.lies_at(path, found.stamp, automatic=found.automatic)
@@ -193,11 +188,11 @@ class SessionSaver:
         """The session is not played any more: write what waits at once, and let other programs go on in its file.
         Another :meth:`keep` goes on in it, too."""
         with self._changed:
-            saving = self._savings[key]
-            saving.leaving = True
-            if not saving.failure:
-                saving.due = 0.0
-            self._changed.notify_all()
+            if (saving := self._savings.get(key)) is not None:
+                saving.leaving = True
+                if not saving.failure:
+                    saving.due = 0.0
+                self._changed.notify_all()
 
     def knows(self, key: Hashable) -> bool:
         """Whether a session has this key. It has another one since its file was opened again under that."""
@@ -210,33 +205,22 @@ class SessionSaver:
             saving = self._savings.get(key)
             return SavingStatus() if saving is None else saving.status
 
-    def give_title(self, path: Path, title: str) -> Hashable | None:
-        """Give the session in a file a title, if it was saved here and the file is as it was left. Returns its key."""
-        with self._changed:
-            for key, saving in self._savings.items():
-                if saving.path == path and saving.newest is not None and saving.stamp is not None:
-                    if not saving.waits and not is_as_left(path, saving.stamp):
-                        return None
-                    saving.newest = replace(saving.newest, summary=replace(saving.newest.summary, title=title))
-                    saving.due = 0.0
-                    self._changed.notify_all()
-                    return key
-        return None
-
     def rename_run(self, old: Path, new: Path) -> None:
-        """The run in the folder ``old`` was renamed to ``new``, and the files in it too. The thread finds that out by
-        itself when it writes next; until then this is what is said of them."""
+        """The run in the folder ``old`` was renamed to ``new``, and the files in it too."""
         with self._changed:
-            self._files = {path_after_rename(path, old, new) for path in self._files}
             for saving in self._savings.values():
+                saving.folder = path_after_rename(saving.folder, old, new)
+                saving.run = new if saving.run == old else saving.run
                 if saving.path is not None:
                     saving.path = path_after_rename(saving.path, old, new)
+                if saving.file is not None:
+                    saving.file.path = path_after_rename(saving.file.path, old, new)
 
     @property
     def files(self) -> set[Path]:
         """The files of all sessions since the app was started."""
         with self._changed:
-            return self._files | {saving.path for saving in self._savings.values() if saving.path is not None}
+            return {saving.path for saving in self._savings.values() if saving.path is not None}
 
     def unsaved(self) -> list[tuple[SavingStatus, SessionState]]:
         """What is not saved."""
@@ -250,14 +234,9 @@ class SessionSaver:
     def write_all(self, timeout: float) -> bool:
         """Write all that waits at once. Waits until it is written or has failed, ``timeout`` seconds at most; returns
         whether it is."""
+        self._wait_for(lambda saving: True, timeout)
         with self._changed:
-            for saving in self._savings.values():
-                if saving.waits and not saving.failure:
-                    saving.due = 0.0
-            self._changed.notify_all()
-            return self._changed.wait_for(
-                lambda: not any(saving.waits and not saving.failure for saving in self._savings.values()), timeout
-            )
+            return not any(saving.is_busy for saving in self._savings.values())
 
     def wait_for(self, key: Hashable, timeout: float) -> bool:
         """Write what waits of a session at once, and wait until it is written or has failed, ``timeout`` seconds at
@@ -288,8 +267,8 @@ class SessionSaver:
             for saving in self._savings.values():
                 saving.leaving, saving.due = True, now
             self._changed.notify_all()
-        if self._started:
-            self._thread.join(timeout + CLOSING_PAUSE)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return [status for status, _ in self.unsaved()]
 
     def delete_unkept(self) -> None:
@@ -312,8 +291,7 @@ class SessionSaver:
     def _add(self, key: Hashable, saving: _Saving) -> None:
         with self._changed:
             self._savings[key] = saving
-            if not self._started:
-                self._started = True
+            if self._thread.ident is None:
                 self._thread.start()
 
     # ---- on the thread
@@ -325,7 +303,7 @@ class SessionSaver:
                     return
             except Exception:
                 LOG.exception("Unexpected error of the thread that saves sessions")
-                time.sleep(FIRST_PAUSE)
+                time.sleep(RETRY_AFTER)
 
     def _step(self) -> bool:
         """Do what is due, or wait for it. Returns whether all is done and the app is being closed."""
@@ -354,18 +332,15 @@ class SessionSaver:
         if state is not None and move is not None:
             self._move(saving, state, move)
         if state is not None and state is not saving.written:
-            began = time.thread_time()
             try:
                 self._write(saving, state)
             except Exception as error:
                 self._failed(saving, error)
                 return
-            first = saving.written is None  # which also makes the folder and the file, and says nothing about the next
-            seconds = 0.0 if first else SHARE * (time.thread_time() - began)
             assert saving.stamp is not None
             with self._changed:
-                saving.interval = max(WRITE_AFTER, seconds, saving.stamp.size / BYTES_PER_SECOND)
-                saving.written, saving.failure, saving.pause = state, "", FIRST_PAUSE
+                saving.interval = max(WRITE_AFTER, saving.stamp.size / BYTES_PER_SECOND)
+                saving.written, saving.failure = state, ""
                 if saving.newest is not state:
                     saving.due = min(saving.due, 0.0 if saving.leaving else time.monotonic() + saving.interval)
                 self._changed.notify_all()
@@ -376,38 +351,37 @@ class SessionSaver:
                 self._changed.notify_all()
 
     def _failed(self, saving: _Saving, error: Exception) -> None:
-        if not isinstance(error, (OSError, CharLSTMError)):
-            LOG.error("Unexpected error while a session was saved", exc_info=error)
         place = home((saving.path or saving.folder / "session").parent)
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else sentence(error, "saving it")
+        reason = _reason(error, "saving it")
         with self._changed:
-            saving.failure = f"The session cannot be saved to {place}: {reason}."
-            saving.due = time.monotonic() + (saving.pause if self._closing_until is None else CLOSING_PAUSE)
-            saving.pause = min(LONGEST_PAUSE, 2 * saving.pause)
+            saving.failure = f"The session cannot be saved to {place}: {reason.rstrip('.')}."
+            saving.due = time.monotonic() + RETRY_AFTER
             self._changed.notify_all()
 
     def _write(self, saving: _Saving, state: SessionState) -> None:
         """Write a session to its file, or to a new one where that is another's. Raises :class:`OSError`."""
-        state = self._dated(saving, state)
+        state, run = self._dated(saving, state), saving.run
+        if run is not None and not Run(run).exists():
+            self._leave_run(saving, run)
         if saving.path is not None:
-            folder = saving.path.parent if saving.stays else self._place(saving)
-            self._set_path(saving, folder / saving.path.name)  # its run may have been renamed
             try:
                 if saving.file is None:
-                    assert saving.path is not None
                     saving.file = OwnFile(saving.path, saving.stamp, automatic=saving.automatic)
                 saving.file.write(state)
-                self._set_path(saving, saving.file.path)
+                self._set_path(saving, saving.path)
                 return
             except FileLostError as error:
-                if saving.file is not None:
-                    saving.file.close()
                 with self._changed:
-                    saving.file = saving.path = saving.stamp = None
-                    saving.automatic, saving.stays = True, False
-                    if not saving.note.endswith(_DELETED):
-                        saving.note = _LOST[error.reason]
-        self._begin_file(saving, self._place(saving), state)
+                    saving.loses_file(_LOST[error.reason])
+        self._begin_file(saving, state)
+
+    def _leave_run(self, saving: _Saving, run: Path) -> None:
+        """Save a session in a folder of the app's from now on, as its run was deleted."""
+        with self._changed:
+            was_beside_run = saving.path is None or saving.path.parent == saving.folder
+            saving.run, saving.folder = None, saved_sessions.own_folder(run, run.name)
+            if was_beside_run:
+                saving.loses_file(f"The run {run.name} was deleted; the text is kept in {home(saving.folder)}.")
 
     @staticmethod
     def _dated(saving: _Saving, state: SessionState) -> SessionState:
@@ -435,24 +409,15 @@ class SessionSaver:
         except FileLostError:
             move.failed(f"{move.path.name} is open in another program: choose another name.")
         except Exception as error:
-            if not isinstance(error, (OSError, CharLSTMError)):
-                LOG.error("Unexpected error while a session was saved", exc_info=error)
-            if isinstance(error, OSError):
-                move.failed(f"{move.path} cannot be written: {error.strerror or error}.")
-            else:
-                move.failed(sentence(error, "saving the session"))
+            reason = _reason(error, "saving the session")
+            move.failed(f"{move.path} cannot be written: {reason}." if isinstance(error, OSError) else reason)
         with self._changed:
             saving.move = None if saving.move is move else saving.move
             self._changed.notify_all()
 
     def _write_at(self, saving: _Saving, path: Path, state: SessionState) -> None:
         """Write a session to a file of the user's, in the place of one that is there, and go on in it."""
-        new, old = OwnFile(path, None, automatic=False), saving.path
-        try:
-            new.write(self._dated(saving, state), overwrite=True)
-        except BaseException:
-            new.close()
-            raise
+        new, old = _new_file(path, self._dated(saving, state), automatic=False), saving.path
         self._forget_file(path)
         if saving.file is not None:
             saving.file.close()
@@ -460,7 +425,6 @@ class SessionSaver:
         with self._changed:
             saving.file, saving.failure, saving.note = new, "", ""
             saving.lies_at(path, new.stamp, automatic=False)
-            self._files.add(path)
         if old is not None and was_automatic and stamp is not None:
             try:
                 if is_as_left(old, stamp):
@@ -468,50 +432,44 @@ class SessionSaver:
             except OSError as error:
                 LOG.warning("%s, whose text is in %s now, cannot be deleted: %s", old, path, error)
 
-    def _begin_file(self, saving: _Saving, folder: Path, state: SessionState) -> None:
+    def _begin_file(self, saving: _Saving, state: SessionState) -> None:
+        folder = saving.folder
         saved_sessions.make(folder)
         taken: set[Path] = set()
         while saving.file is None:
             path = saved_sessions.new_name(folder, taken=taken)
-            file = None
             try:
-                file = OwnFile(path, None)
-                file.write(state)
-                saving.file = file
+                saving.file = _new_file(path, state, automatic=True)
             except (FileExistsError, FileLostError):  # another program takes the same name
                 taken.add(path)
-                if len(taken) > MOST_NAMES:
-                    raise
-            finally:
-                if file is not None and saving.file is None:
-                    file.close()
         self._set_path(saving, path)
-        if saving.note.endswith(_DELETED):
-            saving.note += f"; the text is kept in {home(path)}."
         self._jobs.add(lambda: saved_sessions.forget_old(folder, self.files), "deleting old sessions")
 
     def _set_path(self, saving: _Saving, path: Path) -> None:
         with self._changed:
             saving.path = path
             if saving.file is not None:
-                saving.file.path, saving.stamp = path, saving.file.stamp
-            self._files.add(path)
-
-    def _place(self, saving: _Saving) -> Path:
-        """The folder for a session. It follows its run, and is the app's own if that was deleted."""
-        run = saving.run
-        if run is None or (saving.identity is not None and _identity(run) == saving.identity):
-            return saving.folder
-        for other in (*list_runs(run.parent), *known_runs()) if saving.identity is not None else ():
-            if _identity(other.path) == saving.identity:
-                saving.run, saving.folder = other.path, other.sessions_dir
-                return saving.folder
-        saving.folder = saved_sessions.own_folder(run, run.name)
-        saving.run, saving.note = None, f"The run {run.name}{_DELETED}"
-        return saving.folder
+                saving.stamp = saving.file.stamp
 
 
-_DELETED = " was deleted"
+def _reason(error: Exception, doing: str) -> str:
+    """Why something failed, for a sentence; an unexpected error is logged."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if not isinstance(error, CharLSTMError):
+        LOG.error("Unexpected error while a session was saved", exc_info=error)
+    return sentence(error, doing)
+
+
+def _new_file(path: Path, state: SessionState, *, automatic: bool) -> OwnFile:
+    """Write a session to a new file; one of the user's takes the place of what is there."""
+    file = OwnFile(path, None, automatic=automatic)
+    try:
+        file.write(state)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _is_other_work(before: SessionState, state: SessionState) -> bool:
@@ -522,14 +480,3 @@ def _is_other_work(before: SessionState, state: SessionState) -> bool:
         or before.document.names != state.document.names
         or before.summary.edited != state.summary.edited
     )
-
-
-def _identity(run: Path | None) -> tuple[int, int] | None:
-    """What stays the same when a run is renamed; None for what is no run."""
-    if run is None:
-        return None
-    try:
-        info = os.stat(run)
-    except OSError:
-        return None
-    return (info.st_dev, info.st_ino) if Run(run).exists() else None

@@ -15,7 +15,7 @@ from charlstm.generation.session_file import ReadSession, SessionState
 from charlstm_tui.background import JobQueue
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.opening import OpenText
-from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+from charlstm_tui.player.session_saver import SessionSaver
 
 WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
@@ -26,20 +26,13 @@ SavedWork = tuple[State, *tuple[object, ...]]
 
 class TextSaving:
     """Gives a text to the ``saver``, and collects what is said of its file and of others that are written of it.
-    ``post`` is called from other threads, when there is something new.
-
-    Attributes:
-        status: how it is with saving the text.
-        failure: a sentence about what cannot be saved, of whichever text; empty otherwise.
-    """
+    ``post`` is called from other threads, when there is something new."""
 
     def __init__(self, saver: SessionSaver, post: Callable[[], object]) -> None:
         self.saver, self._post = saver, post
-        self.status, self.failure = SavingStatus(), ""
         self._kept: SavedWork | None = None  # what the saver has
-        self._noted: dict[int, str] = {}  # by key of a text: what was said about where it is saved
-        self._notes, self._failures = list[str](), list[str]()  # of files, until they are said
-        self._said: deque[tuple[list[str], str]] = deque()  # by other threads
+        self._noted = 0, ""  # the key of a text, and what was said about where it is saved
+        self._notes, self._failures = deque[str](), deque[str]()  # of files, until they are said
         self._writer = JobQueue()
 
     def file(self, about: OpenText) -> Path | None:
@@ -67,40 +60,25 @@ class TextSaving:
         self.saver.keep(about.key, state())
         self._kept = work
 
-    def keep_again(self) -> None:
-        """Something else that is saved has changed."""
-        self._kept = None
-
-    def look(self, about: OpenText) -> OpenText:
-        """Find out how it is with saving. Returns the same text, where its file lies now."""
-        self.status = self.saver.status(about.key)
+    @property
+    def failure(self) -> str:
+        """A sentence about what cannot be saved, of whichever text; empty otherwise."""
         failure = next((status.failure for status, _ in self.saver.unsaved() if status.failure), "")
-        self.failure = failure and f"{failure} It is tried again; save it elsewhere to keep it."
-        return about.found_in(self.status.path)
+        return failure and f"{failure} It is tried again; save it elsewhere to keep it."
 
     def leave(self, about: OpenText) -> Path | None:
         """Let other programs go on in the file of the text. Returns the file. In any thread."""
-        if not self.saver.knows(about.key):
-            return None
         self.saver.leave(about.key)
         return self.file(about)
 
     def named_file(self, about: OpenText) -> Path | None:
         """The file of a text that was just left: some 20 ms later it has a name. In any thread but the loop's."""
-        if self.saver.knows(about.key):
-            self.saver.wait_for(about.key, WAIT_FOR_FILE)
+        self.saver.wait_for(about.key, WAIT_FOR_FILE)
         return self.file(about)
 
     def flush(self, path: Path) -> bool:
         """Write what waits for a file. Returns whether it is written. Waits for the disk; in any thread."""
         return self.saver.flush(path, WAIT_FOR_FILE)
-
-    def give_title(self, path: Path, title: str) -> bool:
-        """Give a text that was played before a title. Returns whether it was. Waits for the disk; in any thread."""
-        if self.saver.give_title(path, title) is None:
-            return False
-        self.flush(path)
-        return True
 
     # ---- other files
 
@@ -118,27 +96,20 @@ class TextSaving:
         self._writer.add(write_after_own_file, "exporting the text", self._tell_failure)
 
     def _tell_note(self, note: str) -> None:
-        self._said.append((self._notes, note))
+        self._notes.append(note)
         self._post()
 
     def _tell_failure(self, failure: str) -> None:
-        self._said.append((self._failures, failure))
+        self._failures.append(failure)
         self._post()
-
-    def _collect(self) -> None:
-        while self._said:
-            sentences, words = self._said.popleft()
-            sentences.append(words)
 
     def take(self, about: OpenText | None) -> tuple[str, str, str]:
         """What is to be said, each once: of files that were written, of the text's own file, and what failed."""
-        self._collect()
-        notes, failures, note = " ".join(self._notes), " ".join(self._failures), self.status.note
-        self._notes.clear()
-        self._failures.clear()
-        if about is None or self._noted.get(about.key, "") == note:
+        notes, failures = _taken(self._notes), _taken(self._failures)
+        note = "" if about is None else self.saver.status(about.key).note
+        if about is None or self._noted == (about.key, note):
             return notes, "", failures
-        self._noted[about.key] = note
+        self._noted = about.key, note
         return notes, note, failures
 
     # ---- the end; in another thread
@@ -158,9 +129,13 @@ class TextSaving:
 
     def rescue(self, about: OpenText | None) -> list[str]:
         """See :meth:`Desk.rescue`."""
-        self._collect()  # the loop does nothing any more
         unsaved = self.saver.unsaved()
         sentences = [f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in unsaved]
         if self._failures and not sentences and about is not None and (kept := saved_sessions.kept(self.file(about))):
             sentences.append(kept)
         return [*self._failures, *sentences]
+
+
+def _taken(sentences: deque[str]) -> str:
+    """All sentences together, which are said then. Other threads may add one meanwhile."""
+    return " ".join(sentences.popleft() for _ in range(len(sentences)))

@@ -40,12 +40,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-LONGEST_MESSAGE = 1_000_000
-"""Bytes of a message from the page; a paste is one."""
 END_WITHIN = 5.0
 """Seconds that an app may take to end in order after its page was closed."""
-MOST_CELLS = 1_000
-"""Columns or rows of a terminal."""
 
 
 def _is_failure(record: logging.LogRecord) -> bool:
@@ -135,7 +131,7 @@ class AppServer:
 
     async def _run_app(self, request: web.Request) -> web.StreamResponse:
         """Start the app and connect it with the page, until one of them ends."""
-        page = web.WebSocketResponse(heartbeat=15, max_msg_size=LONGEST_MESSAGE)
+        page = web.WebSocketResponse(heartbeat=15)
         await page.prepare(request)
 
         async def close() -> None:
@@ -150,7 +146,7 @@ class AppServer:
         )
         self.pages.add(page)
         try:
-            await app.start(_cells(request.query.get("width"), 80), _cells(request.query.get("height"), 24))
+            await app.start(int(request.query.get("width", 80)), int(request.query.get("height", 24)))
             try:
                 async for message in page:
                     if message.type == WSMsgType.TEXT:
@@ -178,33 +174,19 @@ def _file(path: Path) -> Handler:
     return send
 
 
-def _cells(value: object, usual: int) -> int:
-    """A number of columns or rows that a page asks for."""
-    if not isinstance(value, (str, int)):
-        return usual
-    try:
-        return min(max(int(value), 1), MOST_CELLS)
-    except ValueError:
-        return usual
-
-
 async def _pass_on(data: str, page: web.WebSocketResponse, app: AppService) -> None:
-    """Hand a message of the page to the app. One that makes no sense is dropped."""
-    try:
-        kind, *values = json.loads(data)
-        value = values[0] if values else None
-    except (ValueError, TypeError, RecursionError):  # the last one of brackets in brackets
-        return
-    if kind == "stdin" and isinstance(value, str):
-        await app.send_bytes(value.encode("utf-8", "replace"))
-    elif kind == "resize" and isinstance(value, dict):
-        await app.set_terminal_size(_cells(value.get("width"), 80), _cells(value.get("height"), 24))
-    elif kind == "ping" and isinstance(value, (str, int, float)):
-        await page.send_json(["pong", value])
-    elif kind == "blur":
-        await app.blur()
-    elif kind == "focus":
-        await app.focus()
+    """Hand a message of the page to the app."""
+    match json.loads(data):
+        case ["stdin", text]:
+            await app.send_bytes(text.encode("utf-8", "replace"))
+        case ["resize", size]:
+            await app.set_terminal_size(size["width"], size["height"])
+        case ["ping", value]:
+            await page.send_json(["pong", value])
+        case ["blur"]:
+            await app.blur()
+        case ["focus"]:
+            await app.focus()
 
 
 def _is_own_origin(request: web.Request) -> bool:
@@ -212,11 +194,8 @@ def _is_own_origin(request: web.Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Upgrade", "").lower() != "websocket"
-    try:
-        parts = urlsplit(origin)
-    except ValueError:  # such as http://[
-        return False
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == request.host.lower()
+    scheme, _, host = origin.lower().partition("://")
+    return scheme in ("http", "https") and host == request.host.lower()
 
 
 def _hostname(host: str) -> str:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
@@ -43,16 +41,6 @@ KEPT = 22
 _WORD = re.compile(r".\S*", re.DOTALL)
 
 
-@lru_cache(maxsize=16)
-def _pattern(needle: str, match_case: bool, whole_words: bool) -> re.Pattern[str]:
-    written = re.escape(needle)
-    if whole_words:  # an end of the needle that is no letter may stand beside one
-        before = r"(?<!\w)" if re.match(r"\w", needle) else ""
-        after = r"(?!\w)" if re.search(r"\w\Z", needle) else ""
-        written = f"{before}{written}{after}"
-    return re.compile(written, 0 if match_case else re.IGNORECASE)
-
-
 @dataclass(frozen=True, slots=True)
 class Search:
     """What is looked for."""
@@ -64,15 +52,16 @@ class Search:
     @property
     def pattern(self) -> re.Pattern[str]:
         """What finds it."""
-        return _pattern(self.needle, self.match_case, self.whole_words)
+        written = re.escape(self.needle)
+        if self.whole_words:  # an end of the needle that is no letter may stand beside one
+            before = r"(?<!\w)" if re.match(r"\w", self.needle) else ""
+            after = r"(?!\w)" if re.search(r"\w\Z", self.needle) else ""
+            written = f"{before}{written}{after}"
+        return re.compile(written, 0 if self.match_case else re.IGNORECASE)
 
-    def places(self, text: str) -> Iterator[int]:
-        """Where it stands in ``text``; places may overlap."""
-        pattern = self.pattern
-        found = pattern.search(text) if self.needle else None
-        while found is not None:
-            yield found.start()
-            found = pattern.search(text, found.start() + 1)
+    def places(self, text: str) -> list[int]:
+        """Where it stands in ``text``."""
+        return [found.start() for found in self.pattern.finditer(text)] if self.needle else []
 
     def highlight(self, content: Content, place: int | None = None) -> Content:
         """``content`` with all places marked, the one at ``place`` more than the others."""
@@ -252,7 +241,7 @@ class FindBar(Vertical):
         """Go to the next place, or with -1 to the previous one; after the last comes the first."""
         if not self.children:  # a second key before the bar is there
             return
-        places = list(self.search.places(self.target.find_text()))
+        places = self.search.places(self.target.find_text())
         if self._place is None or not places:
             self._show(places, places[0] if places else None)
         else:
@@ -260,7 +249,7 @@ class FindBar(Vertical):
             self._show(places, places[index % len(places)])
 
     def _find_from(self, start: int) -> None:
-        places = list(self.search.places(self.target.find_text()))
+        places = self.search.places(self.target.find_text())
         self._show(places, places[bisect_left(places, start) % len(places)] if places else None)
 
     def _show(self, places: list[int], place: int | None) -> None:

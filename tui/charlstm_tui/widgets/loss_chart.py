@@ -72,7 +72,6 @@ class LossChart(Painted, Widget, can_focus=True):
         """Where on the x axis a vertical line stands."""
         self._painted: tuple[tuple[Any, ...], PaintedChart] | None = None
         self._pointed: PaintedChart | None = None
-        self._styles: dict[str, Style] = {}
 
     def show(self, data: ChartData) -> None:
         """Show other data. Nothing is painted when it is the very same object."""
@@ -126,28 +125,14 @@ class LossChart(Painted, Widget, can_focus=True):
             painted = self._pointed
         if y >= len(painted.codes):
             return self.blank_line()
-        return Strip([Segment(text, self._style(role)) for text, role in painted.runs(y)], self.size.width)
+        segments = [Segment(text, self.look(*() if role == "blank" else (role,))) for text, role in painted.runs(y)]
+        return Strip(segments, self.size.width)
 
-    def forget_styles(self) -> None:
-        """Another theme: the cells stay, their colours change."""
-        super().forget_styles()
-        self._styles.clear()
-
-    def _style(self, role: str) -> Style:
-        style = self._styles.get(role)
-        if style is None:
-            if role == "blank":
-                style = self.rich_style
-            elif role in RUN_ROLES:
-                style = self._run_style(role)
-            else:
-                style = self.look(role)
-            self._styles[role] = style
-        return style
-
-    def _run_style(self, role: str) -> Style:
-        """One of several runs: its colour is a variable of the theme, and its part decides how strong it is."""
-        part, _, number = role.rpartition("-")
+    def part_style(self, name: str) -> Style:
+        """Of one of several runs the colour is a variable of the theme, and the part decides how strong it is."""
+        if name not in RUN_ROLES:
+            return super().part_style(name)
+        part, _, number = name.rpartition("-")
         color = Color.parse(self.app.theme_variables[f"run-{number}"]).multiply_alpha(STRENGTHS[part])
         _, _, background, _ = self.colors
         style = Style.from_color((background + color).rich_color, background.rich_color)
