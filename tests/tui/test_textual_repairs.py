@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from rich.style import Style
 from textual.app import App, ComposeResult
+from textual.events import Click, MouseDown
 from textual.renderables.background_screen import BackgroundScreen
+from textual.widgets import OptionList
+from textual.widgets._toast import Toast
 
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.widgets.textual_repairs import SteadyTextArea
@@ -33,6 +38,34 @@ async def test_dialogs_above_each_other_are_drawn_when_one_of_them_changes(tmp_p
             assert background.screen is below
 
 
+async def test_a_click_on_an_option_that_is_gone_does_nothing(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        await app.pilot.press("colon")
+        await app.until(lambda: app.app.screen.query(OptionList) and app.app.screen.query_one(OptionList).option_count)
+        options = app.app.screen.query_one(OptionList)
+        stale = Style.from_meta({"option": options.option_count + 3})
+        options.post_message(
+            Click(options, 0, 0, 0, 0, 1, False, False, False, screen_x=0, screen_y=0, style=stale, chain=1)
+        )
+        await app.pilot.press("escape")
+        await app.until(lambda: app.app.screen is app.mode)
+
+
+async def test_a_page_down_before_the_list_is_laid_out_does_nothing(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        dialog = question("first")
+        await app.app.push_screen(dialog)
+        options = dialog.query_one(OptionList)
+        options.styles.height = 0
+        options.action_page_down()
+        options.action_page_up()
+        await app.until(lambda: not options.scrollable_content_region.height)
+        options.action_page_down()
+        assert options.highlighted == 0
+
+
 async def test_a_line_is_undone_where_the_text_fits_again_without_it() -> None:
     class Editor(App[None]):
         CSS = "SteadyTextArea { height: 1; border: none; padding: 0; }"
@@ -51,3 +84,16 @@ async def test_a_line_is_undone_where_the_text_fits_again_without_it() -> None:
         area.undo()
         await pilot.pause()
         assert (area.text, area.cursor_location) == ("line", (0, 4))
+
+
+async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with driven(places) as app:
+        app.app.notify("a remark", timeout=600)  # on a busy machine its usual time may be over too soon
+        await app.shows("a remark")
+        toast = app.app.screen.query_one(Toast)
+        at = toast.region.center
+        with monkeypatch.context() as patch:
+            patch.setattr(toast, "_parent", None)
+            app.app.post_message(MouseDown(None, int(at[0]), int(at[1]), 0, 0, 1, False, False, False))
+            await app.pilot.pause()
+        await app.press("4", mode="runs")

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from textual.app import SystemCommand
 from textual.color import Color
 from textual.command import CommandPalette
-from textual.events import Event, Key, Paste
+from textual.events import Event, Key, MouseDown, Paste
 from textual.screen import Screen
 from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
@@ -48,7 +48,7 @@ from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 from charlstm_tui.widgets.split import split_of
-from charlstm_tui.widgets.textual_repairs import SteadyPalette
+from charlstm_tui.widgets.textual_repairs import SteadyPalette, is_on_what_goes
 
 PROBLEMS_SHOWN = 3
 """Wrong entries of the configuration that are shown at the start."""
@@ -196,6 +196,8 @@ class CharLSTMApp(ModeApp):
                 self.notify_info(f"Left {plural(left_out, 'control character')} out of what was pasted.")
         if isinstance(event, Key) and not event.is_forwarded and self.mode_screen is not None:
             self.mode_screen.key_pressed(event.key)
+        if isinstance(event, MouseDown) and not event.is_forwarded and is_on_what_goes(self, event):
+            return
         await super().on_event(event)
 
     # ---- actions of the table

@@ -1,18 +1,21 @@
-"""Repairs of Textual 8.2, all in one place. Without most of them the app ends with a traceback.
+"""Repairs of Textual 8.2, all in one place. Without them the app ends with a traceback.
 
-Each says what goes wrong. With a newer Textual, take one out and run the tests of the app: what passes without it can
-go.
+Each says what goes wrong. With a newer Textual, take one out and run ``tests/tui/test_textual_repairs.py``: what passes
+without it can go.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import RenderableType
-from textual.app import ComposeResult, ScreenStackError
+from textual import on
+from textual.app import App, ComposeResult, ScreenStackError
 from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
-from textual.events import Mount
+from textual.errors import NoWidget
+from textual.events import Click, Mount, MouseDown
 from textual.geometry import Offset
 from textual.renderables.background_screen import BackgroundScreen
 from textual.renderables.blank import Blank
@@ -51,13 +54,31 @@ class SteadyScreen(_Base):
 
 
 class SteadyOptionList(OptionList):
-    """Textual's list, whose cursor may be reversed."""
+    """Textual's list, for keys and clicks that come before it is laid out or after it was filled anew, and whose cursor
+    may be reversed."""
 
     def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
         """The style of its parts. Textual leaves out what is reversed, which shows the cursor in few colours."""
         style = super().get_visual_style(*component_classes, partial=partial)
         styles = (self.get_component_styles(name) for name in component_classes)
         return style + Style(reverse=True) if any(each.text_style.reverse for each in styles) else style
+
+    @on(Click)
+    def _list_clicked(self, event: Click) -> None:
+        """Ignore a click on a line that was still drawn but holds no option any more: an IndexError."""
+        clicked = event.style.meta.get("option")
+        if clicked is not None and clicked >= self.option_count:
+            event.prevent_default()
+
+    def action_page_up(self) -> None:
+        """Only once the list is laid out: Textual's would look for lines that are not there yet."""
+        if self.scrollable_content_region.height:
+            super().action_page_up()
+
+    def action_page_down(self) -> None:
+        """See :meth:`action_page_up`."""
+        if self.scrollable_content_region.height:
+            super().action_page_down()
 
 
 class SteadyTextArea(TextArea):
@@ -87,6 +108,20 @@ class SteadyPalette(SteadyScreen, CommandPalette):
         if self not in self.app.screen_stack:
             event.prevent_default()
 
+    def on_click(self, event: Click) -> None:
+        """Pass over a click on a place that the screen no longer has: Textual would look for the widget there."""
+        if not self.region.contains(event.screen_x, event.screen_y):
+            event.prevent_default()
+
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """Close, unless it is closed already or below another dialog, which Textual would close in its place."""
         return super().dismiss(result) if self.is_active else AwaitComplete.nothing()
+
+
+def is_on_what_goes(app: App[Any], event: MouseDown) -> bool:
+    """Whether the mouse was pressed on what is just being taken away, such as a notification whose time is up: Textual
+    would look for its parent."""
+    with contextlib.suppress(NoWidget):
+        widget, _ = app.get_widget_at(event.x, event.y)
+        return widget.parent is None
+    return False
