@@ -78,21 +78,22 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
         plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
         schedule = read(LearningRate, record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
-        plan = usual_intervals(plan, now, changes, new_schedule.planned_steps)
+        planned = new_schedule.planned_steps
+        plan = usual_intervals(plan, now, changes, planned)
         if LENGTH & changes.keys():
-            plan = spread_validations(plan, now, new_schedule.planned_steps - progress.step)
+            plan = spread_validations(plan, now, planned - progress.step)
         if progress.ended == "stopped" or changes:
             progress.ended = progress.whole_val = progress.final_val = None
             progress.stale = 0 if changes else progress.stale
         event = Resumed(
             step=state.step,
-            planned_steps=new_schedule.planned_steps,
+            planned_steps=planned,
             inexact=describe_differences(record["environment"], environment(plan, ranks)),
             changes=describe_changes(before, changes),
             changed=tuple(changes),
             device=plan.device,
             kernel=plan.kernel,
-            limit=_limit(now, plan, new_schedule, changes),
+            limit="" if new_schedule.ends_by_command else limit_at(now, plan.steps_per_epoch, planned),
             max_minutes=now.max_minutes,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -101,11 +102,9 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
     return ResumePlan(settings, now, text, state, progress, plan, new_schedule, event, changes_course)
 
 
-def _limit(settings: Settings, plan: Plan, schedule: LearningRate, changes: dict[str, Any]) -> str:
-    """The setting that will end the run; empty when a command has set its end."""
-    if schedule.end_moved_by_command and not LENGTH & changes.keys():
-        return ""
-    return limit_at(settings, plan.steps_per_epoch, schedule.planned_steps)
+def extension_peak(settings: Settings) -> float:
+    """The rate to which that of a run climbs again when it is extended after its end."""
+    return settings.lr if settings.schedule == "constant" else EXTENSION_PEAK * settings.lr
 
 
 def amend_schedule(
@@ -125,7 +124,7 @@ def amend_schedule(
     added = later_end(now, plan, step=step, worked=progress.work_seconds) - step
     if not finished:
         return schedule.amended(Amendment(step, "replan", added))
-    peak = changes.get("lr", now.lr if now.schedule == "constant" else EXTENSION_PEAK * now.lr)
+    peak = changes.get("lr", extension_peak(now))
     return schedule.amended(Amendment(step, "extend", added, peak=peak))
 
 

@@ -434,7 +434,7 @@ class Trainer:
             case _Phase.SAVE:
                 self._save_last_state()
             case _Phase.FINISH:
-                events.append(self._finish())
+                events += self._finish()
             case _Phase.OVER:
                 pass
         return events
@@ -445,9 +445,14 @@ class Trainer:
             return self._make_change(self._change)
         if not self.progress.attended:
             return self._attend()
-        if self._is_finished():
-            return self._begin_end()
         self._commands.poll()
+        if self._is_finished():
+            more = self._commands.find("more") if self.progress.ended in (None, "time") else None
+            if more is None:
+                return self._begin_end()
+            self.progress.ended = None
+            self._commands.remove(more)
+            return self._handle(more)
         if (command := self._commands.next()) is not None:
             return self._handle(command)
         if self.paused:
@@ -779,11 +784,10 @@ class Trainer:
         limit = limit_at(settings, plan.steps_per_epoch, self.schedule.planned_steps)
         by_time = limit == "max_minutes" and not self.schedule.finishing and settings.max_minutes is not None
         longer = with_added_minutes(settings, minutes, step + steps_left, by_time=by_time)
-        course = _Course(
-            longer,
-            spread_validations(plan, longer, steps_left),
-            self.schedule.amended(Amendment(step, "replan", float(steps_left), event.id)),
-        )
+        change = Amendment(step, "replan", float(steps_left), event.id)
+        if self._steps_left <= 0:  # nothing is left of the curve to be stretched
+            change = replace(change, kind="extend", peak=resume.extension_peak(longer))
+        course = _Course(longer, spread_validations(plan, longer, steps_left), self.schedule.amended(change))
         self._propose(replace(event, value=float(steps_left), minutes=minutes), course)
 
     def _propose(self, event: Controlled | Decided, course: _Course) -> None:
@@ -926,8 +930,10 @@ class Trainer:
         self._checkpoint_writer.hold_training()
         self._phase = _Phase.FINISH
 
-    def _finish(self) -> Finished:
+    def _finish(self) -> list[AnyEvent]:
         progress, self._phase = self.progress, _Phase.OVER
+        self._commands.poll()
+        missed = [command.command for command in iter(self._commands.next, None) if command.command != "stop"]
         self._finished = Finished(
             step=progress.step,
             reason=self._end_reason,
@@ -939,11 +945,13 @@ class Trainer:
             limit=self._limit(self._end_reason),
             **self.read_before,
         )
-        return self._finished
+        if not missed:
+            return [self._finished]
+        return [self._warning(f"The run ended before this could be done: {', '.join(missed)}"), self._finished]
 
     def _limit(self, reason: str) -> str:
         """The setting that ended the run for ``reason``; empty when none did."""
-        if reason == "done" and not self.schedule.finishing and not self.schedule.end_moved_by_command:
+        if reason == "done" and not self.schedule.ends_by_command:
             return limit_at(self.settings, self.plan.steps_per_epoch, self.progress.step)
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 

@@ -195,6 +195,15 @@ def test_more_replaces_a_limit_in_steps_and_takes_finish_back(corpus: Corpus, se
     assert trainer.settings.epochs is None
 
 
+def test_limit_that_ends_a_run_is_named_if_a_resume_set_it_after_a_command(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    first = trained(corpus, settings, plan, {4: [("more", 1e-3), ("stop", None)]})
+    assert trained(corpus, settings, state=first.store.states[-1]).last.limit == ""
+    again = trained(corpus, settings.with_changes(max_steps=70), state=first.store.states[-1])
+    assert (again.last.step, again.last.limit) == (70, "max_steps")
+
+
 def test_run_without_a_state_starts_again_with_its_stored_plan(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     settings = settings.with_changes(max_steps=10)
     first = trained(corpus, settings)
