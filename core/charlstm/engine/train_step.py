@@ -31,6 +31,10 @@ Tensors = dict[str, npt.NDArray[Any]]
 AnOptimizer = TypeVar("AnOptimizer", bound=torch.optim.Optimizer)
 
 
+OF_ALL_RANKS = ("network.", "optimizer.", "state.")
+"""Which tensors of a state every rank has. The moving average and the best model are on rank 0 alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
     """The loss of a step, summed over its ``count`` targets in nats, and the norm of the gradient before clipping. If
@@ -83,7 +87,7 @@ class TrainStep:
     def step(self, step: int, rate: float) -> StepOutcome:
         """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
         batch = self._batches.batch(step)
-        self._ranks.broadcast_step(step, rate, batch)
+        self._ranks.call("step_on_batch", step, rate, batch)
         return self.step_on_batch(step, rate, batch)
 
     def step_on_batch(self, step: int, rate: float, batch: Batch) -> StepOutcome:
@@ -141,6 +145,7 @@ class TrainStep:
 
     def tensors(self) -> Tensors:
         """Copies of all that changes from step to step. The LSTM state has the rows of all ranks."""
+        self._ranks.call("tensors")
         named = dict(self._named())
         named["state.h"], named["state.c"] = self._ranks.gather_state(self._state, self._batches.batch_size)
         return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in named.items()}
@@ -148,7 +153,7 @@ class TrainStep:
     @torch.no_grad()
     def load(self, tensors: Tensors) -> None:
         """Restore what :meth:`tensors` returned. Raises :class:`ModelError` when it is of another network."""
-        self._ranks.broadcast_state(tensors)
+        self._ranks.call("load", {name: array for name, array in tensors.items() if name.startswith(OF_ALL_RANKS)})
         self._optimizer_state(create=any(name.startswith("optimizer.") for name in tensors))
         whole = self.network.zero_state(self._batches.batch_size)
         self._state = whole

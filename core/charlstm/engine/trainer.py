@@ -129,8 +129,6 @@ class _Change:
 
     event: Controlled | Decided
     course: _Course
-    saved: bool = False
-    """Whether the state that names it has been queued."""
     since: float = field(default_factory=time.perf_counter)
 
 
@@ -381,13 +379,13 @@ class Trainer:
             raise RunError(DIVERGED_WITHOUT_STATE)
         return self._state()
 
-    def _state(self, change: _Change | None = None) -> TrainingState:
-        """The state now, or as it will be once ``change`` acts."""
+    def _state(self, course: _Course | None = None) -> TrainingState:
+        """The state now, or as it will be on ``course``."""
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
         if self._constants.passages is not None:
             tensors[PASSAGES] = self._constants.passages
-        course = self._course if change is None else change.course
+        course = course or self._course
         record = {
             "settings": course.settings.to_dict(),
             "plan": plain(course.plan),
@@ -793,14 +791,10 @@ class Trainer:
     def _propose(self, event: Controlled | Decided, course: _Course) -> None:
         """Take this course once a state that names it is on disk; ``event`` says it then."""
         self._change = _Change(event, course)
-        self._checkpoint_writer.hold_training()  # each state in the queue is a copy of all weights
+        self._checkpoint(course)
+        self._checkpoint_writer.hold_training()
 
     def _make_change(self, change: _Change) -> list[AnyEvent]:
-        if self._checkpoint_writer.has_store and not change.saved:
-            self._change = replace(change, saved=True)
-            self._checkpoint(change)
-            self._checkpoint_writer.hold_training()
-            return []
         self._change = None
         self._course = change.course
         if isinstance(change.event, Decided):
@@ -834,7 +828,6 @@ class Trainer:
 
     def _wait(self, seconds: float) -> None:
         """Sleep. The time does not count as work."""
-        self._ranks.keep_alive()
         self._clock.count_work()
         time.sleep(seconds)
         self._clock.skip()
@@ -847,13 +840,13 @@ class Trainer:
             return True
         return minutes is not None and time.perf_counter() - self._checkpoint_writer.last_state >= 60 * minutes
 
-    def _checkpoint(self, change: _Change | None = None) -> None:
-        """Copy the state, as it will be once ``change`` acts, to be written in the background."""
+    def _checkpoint(self, course: _Course | None = None) -> None:
+        """Copy the state, as it will be on ``course`` if given, to be written in the background."""
         if not self._checkpoint_writer.has_store:
             return
         self._clock.count_work()
         before = time.perf_counter()
-        state = self._state(change)
+        state = self._state(course)
         self._checkpoint_writer.queue_state(state, time.perf_counter() - before)
 
     def _collect_writes(self) -> list[AnyEvent]:
@@ -874,8 +867,6 @@ class Trainer:
                 return []
             self._disk_trouble = True
             return [Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")]
-        if waits:
-            self._ranks.keep_alive()
         if self._disk_trouble and not writer.failing:
             self._disk_trouble = False
             events.append(self._resumed())
