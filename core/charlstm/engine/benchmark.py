@@ -132,25 +132,6 @@ def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Mode
     return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init, generator=generator)
 
 
-def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = SINGLE_PROCESS) -> str:
-    """Measure which of the kernels that ``settings`` allow is the fastest for steps of ``plan`` on its device. With a
-    single one nothing is measured. torch's number of threads is restored."""
-    rows = ranks.rows(plan.batch_size)
-    before = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    try:
-        device = torch.device(plan.device)
-        names = candidates(settings, device)
-        if len(names) == 1:
-            return names[0]
-        network = _random_network(settings, vocab_size, device)
-        deadline = time.perf_counter() + MOST_SECONDS
-        own_rows = rows.stop - rows.start
-        return choose_kernel(names, network, own_rows, plan.seq_length, budget=BUDGET, deadline=deadline)
-    finally:
-        torch.set_num_threads(before)
-
-
 def _random_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
     shape = (vocab_size, settings.hidden_size, settings.num_layers)
     return CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device).train()

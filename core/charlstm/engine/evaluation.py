@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
@@ -143,7 +142,7 @@ def evaluate(
     pieces = _pieces(spans) if limit is None else []
     chars = sum(row.last - row.first for row in slices) + sum(piece.stop - piece.start for piece in pieces)
     done = 0
-    total: float | Tensor = 0.0
+    total = 0.0
 
     def count_targets(count: int) -> None:
         nonlocal done
@@ -156,18 +155,16 @@ def evaluate(
     try:
         with torch.inference_mode():
             for at in range(0, len(slices), ROWS):
-                part = _read(network, ids, slices[at : at + ROWS], count_targets)
-                # Without a report of progress, nothing waits for a card before the end.
-                total = total + (part if progress is None else part.item())
+                total += _read(network, ids, slices[at : at + ROWS], count_targets).item()
             state = torch.stack(network.zero_state(1))
             for at in range(0, len(pieces), ROWS):
                 nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
-                total = total + nats
+                total += nats
     finally:
         network.train(training)
     parts = [*((row.first, row.last) for row in slices), *((piece.start + 1, piece.stop + 1) for piece in pieces)]
     known = sum(int(np.count_nonzero(targets_of(ids, slice(*part)) != NO_TARGET)) for part in parts)
-    return Evaluation(float(total) / known if known else math.nan, known)
+    return Evaluation(total / known if known else math.nan, known)
 
 
 def best_logit_factor(
@@ -334,16 +331,16 @@ def _read(
     total = _sum(torch.zeros(1, device=device))
     for start, stop in itertools.pairwise(cuts):
         if start in joins:
-            joining = devices.copy_to(torch.from_numpy(first - 1 - begin == lead - start), device)[:, None]
+            joining = torch.from_numpy(first - 1 - begin == lead - start).to(device)[:, None]
             for part in state:
                 part.masked_fill_(joining, 0.0)
         positions = (first - 1 - lead)[None, :] + np.arange(start, stop)[:, None]
         inside = (positions >= begin) & (positions + 1 < last)
         window = ids[np.where(inside, positions, begin)].astype(np.int64)
-        hidden, state = _hidden(network, devices.copy_to(torch.from_numpy(window), device), state)
+        hidden, state = _hidden(network, torch.from_numpy(window).to(device), state)
         if start >= lead:
             following = np.where(inside, targets_of(ids, np.where(inside, positions + 1, begin)), NO_TARGET)
-            targets = devices.copy_to(torch.from_numpy(following.ravel()), device)
+            targets = torch.from_numpy(following.ravel()).to(device)
             total = total + losses(hidden.flatten(0, 1), targets)
             count_targets(int(inside.sum()))
     return total

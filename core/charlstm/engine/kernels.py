@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.engine import devices, fused, recurrence
+from charlstm.engine import fused, recurrence
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.masks import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.engine.network import CharLSTM, LSTMState
@@ -94,7 +94,7 @@ class NNKernel:
         masks = masks.to(device)
         network.zero_grad(set_to_none=True)
         count = int((targets != NO_TARGET).sum())
-        inputs, targets = devices.copy_to(inputs, device), devices.copy_to(targets, device)
+        inputs, targets = inputs.to(device), targets.to(device)
         pieces = None if borders is None else _Pieces.of(borders, device)
         hidden, new_state = self._layers(inputs, state, masks, pieces)
         flat = network.fc(hidden).flatten(0, 1)
@@ -158,8 +158,7 @@ class _Pieces:
         last = torch.empty(rows, dtype=torch.long)
         ends = start + length == steps
         last[row[ends]] = ends.nonzero()[:, 0]
-        moved = (devices.copy_to(each, device) for each in (order, torch.argsort(order), first, last))
-        order, back, first, last = moved
+        order, back, first, last = (each.to(device) for each in (order, torch.argsort(order), first, last))
         return cls(order, back, has.sum(1), first, last)
 
 
@@ -310,7 +309,6 @@ def _measure_steps(
     reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns. A kernel that was not
     measured before ``deadline`` is missing in the result.
     """
-    device = network.fc.weight.device
     generator = torch.Generator().manual_seed(0)
     shape = (min(seq_length, max(16, MEASURED_CHARS // batch_size)), batch_size)
     inputs, targets = (torch.randint(network.config.vocab_size, shape, generator=generator) for _ in range(2))
@@ -326,7 +324,6 @@ def _measure_steps(
             if before >= deadline or (rounds > 1 and min(times[name]) > TOO_SLOW * best):
                 continue
             kernel.step(inputs, targets, network.zero_state(batch_size))
-            devices.wait_for(device)
             seconds = time.perf_counter() - before
             if rounds:
                 times[name].append(seconds)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from charlstm.engine.benchmark import choose_kernel_here
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import Ranks
-from charlstm.engine.kernels import kernel_path, runs_well
+from charlstm.engine.kernels import candidates, kernel_path, runs_well
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.fields import read
 from charlstm.system import cpu_count
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 EXTENSION_PEAK = 0.5
 """When a finished run is extended, its learning rate climbs to this fraction of the highest one: enough to improve,
 without undoing what was learnt."""
-
-PROCESSES = "processes"
-"""States from before training with several processes lack this entry: they had one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
         text = TrainingText.of(corpus, vocabulary, now.val_fraction, now.split, now.test_fraction)
 
         progress, saved_plan = read(Progress, record["progress"]), read_plan(record["plan"])
-        plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
+        plan = adapt_plan(saved_plan, now, record["environment"], ranks)
         schedule = read(LearningRate, record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
         planned = new_schedule.planned_steps
@@ -128,34 +124,27 @@ def amend_schedule(
     return schedule.amended(Amendment(step, "extend", added, peak=peak))
 
 
-def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: int, ranks: Ranks) -> Plan:
+def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], ranks: Ranks) -> Plan:
     """``plan`` with changed ``settings``, and for this machine. Where the device or what its kernel needs is missing,
-    the plan gets the device that there is and the kernel that is fastest on it. ``symbols`` is the vocabulary's size.
+    the plan gets the device that there is and the kernel that is usually the fastest on it.
 
     The number of threads changes when ``ranks`` are not as many as in the environment ``before``.
     """
-    same_processes = before.get(PROCESSES, "1") == str(ranks.world_size)
+    same_processes = before["processes"] == str(ranks.world_size)
     plan = replace(
         plan,
         threads=settings.threads or (plan.threads if same_processes else ranks.threads(cpu_count())),
         val_every=settings.val_every or plan.val_every,
         log_every=settings.log_every or plan.log_every,
     )
-    if runs_here(plan):
-        return plan
     try:
-        choose_device(plan.device)
+        device = choose_device(plan.device)
     except SettingsError:
-        plan = replace(plan, device=choose_device("auto").type)
-    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks))
-
-
-def runs_here(plan: Plan) -> bool:
-    """Whether this machine has the device of ``plan`` and supports its kernel."""
-    try:
-        return runs_well(plan.kernel, choose_device(plan.device))
-    except SettingsError:
-        return False
+        device = choose_device("auto")
+    else:
+        if runs_well(plan.kernel, device):
+            return plan
+    return replace(plan, device=str(device), kernel=candidates(settings, device)[0])
 
 
 def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
@@ -169,7 +158,7 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
         "kernel": plan.kernel,
         "kernel path": kernel_path(plan.kernel),
         "device": plan.device,
-        PROCESSES: str(ranks.world_size),
+        "processes": str(ranks.world_size),
     }
     if device.type == "cuda":
         version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
@@ -179,8 +168,7 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
 
 def describe_differences(before: dict[str, str], now: dict[str, str]) -> str | None:
     """What differs between two environments, as ``threads 2 → 4``; ``None`` when a resume is exact. What ``before``
-    lacks, because an earlier version did not record it, counts as unchanged."""
-    before = {PROCESSES: "1", **before}
+    lacks counts as unchanged."""
     different = [f"{name} {before[name]} → {value}" for name, value in now.items() if before.get(name, value) != value]
     return ", ".join(different) or None
 

@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from charlstm.engine import devices
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import make_kernel
 from charlstm.engine.masks import draw_masks
@@ -75,7 +74,7 @@ class TrainStep:
         device = network.fc.weight.device
         self._generator = torch.Generator()
         # Masks for a card are drawn there: drawing and copying them would take longer than the step.
-        self._mask_device = device if devices.queues_work(device) else None
+        self._mask_device = device if device.type == "cuda" else None
         self._mask_generator = self._generator if self._mask_device is None else torch.Generator(device)
         self._state = network.zero_state(self._rows.stop - self._rows.start)
 
@@ -102,7 +101,7 @@ class TrainStep:
             fresh |= torch.rand(len(fresh), generator=self._generator) < settings.state_reset
         fresh = fresh[rows]
         if fresh.any():
-            start_afresh = devices.copy_to(fresh, self._state[0].device)[:, None]
+            start_afresh = fresh.to(self._state[0].device)[:, None]
             for part in self._state:
                 part.masked_fill_(start_afresh, 0.0)
         masks = draw_masks(
@@ -217,6 +216,5 @@ def _optimizer(network: CharLSTM, settings: Settings) -> torch.optim.Optimizer:
         for decays in (True, False)
     ]
     kind: type[torch.optim.Adam | torch.optim.AdamW] = _ADAM if settings.optimizer == "adam" else _ADAMW
-    device = network.fc.weight.device
-    fused = device.type == "cpu" or devices.queues_work(device)
+    fused = network.fc.weight.device.type != "mps"
     return kind(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=fused)

@@ -544,8 +544,6 @@ class Trainer:
     def _make_plan(self) -> list[AnyEvent]:
         """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
         settings, plan = self.settings, self._course.plan
-        if plan is not None and not resume.runs_here(plan):
-            plan = None  # no step was taken by it yet, so it is made again for this machine
         device = choose_device(settings.device if plan is None else plan.device)
         self._check_memory(device, *fit_batch(settings, self._text.train_targets))
         if plan is None:

@@ -138,11 +138,11 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
         raise RuntimeError("not supported here")
 
     settings = settings.with_changes(kernel="fused", max_steps=8)
-    recurrence._compiled.cache_clear()
+    recurrence.loops.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(torch.jit, "script", unsupported)
         first = trained(corpus, settings, replace(plan, kernel="fused-f32", planned_steps=8))
-    recurrence._compiled.cache_clear()
+    recurrence.loops.cache_clear()
     started, warned = first.events[:2]
     assert isinstance(started, Started)
     assert started.kernel_path.startswith("Python loops")
