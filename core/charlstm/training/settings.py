@@ -47,32 +47,16 @@ DEVICES = "auto, cpu, cuda, cuda:N or mps"
 """What the setting ``device`` takes."""
 
 ALIASES = {
-    "n_hidden": "hidden_size",
-    "hidden": "hidden_size",
-    "rnn_size": "hidden_size",
-    "n_layers": "num_layers",
-    "layers": "num_layers",
-    "drop_prob": "dropout",
     "n_seqs": "batch_size",
-    "batch": "batch_size",
     "n_steps": "seq_length",
-    "seq_len": "seq_length",
-    "sequence_length": "seq_length",
     "block_size": "seq_length",
     "learning_rate": "lr",
     "rate": "lr",
-    "grad_clip": "clip",
     "max_iters": "max_steps",
-    "n_epochs": "epochs",
-    "num_epochs": "epochs",
-    "val_frac": "val_fraction",
-    "test_frac": "test_fraction",
-    "print_every": "val_every",
-    "eval_every": "val_every",
     "eval_interval": "val_every",
     "log_interval": "log_every",
 }
-"""Names of settings in other scripts, and the names here. The error message for the former suggests the latter."""
+"""Names of settings in other scripts that are not similar to those here. The error message suggests the latter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
