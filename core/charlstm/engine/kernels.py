@@ -246,24 +246,15 @@ def fast_bfloat16() -> bool:
 def fast_path_problem(settings: Settings, device: torch.device) -> str | None:
     """A sentence that says why the fused kernel is slower here than this machine allows; ``None`` when it is not, or
     when ``settings`` or ``device`` exclude it.
-
-    A torch without oneDNN (on macOS) is no problem: its plain products are the fast ones there.
     """
     if settings.kernel not in ("auto", "fused") or device.type != "cpu":
         return None
-    problems = []
-    if (problem := recurrence.loops().problem) is not None:
-        problems.append(f"its loops are not compiled ({problem})")
-    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        if not fused.packs(torch.float32):
-            problems.append("oneDNN's products with packed weights are missing")
-        if not hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
-            problems.append("it cannot tell whether this CPU computes bfloat16")
-    if not problems:
+    problem = recurrence.loops().problem
+    if problem is None:
         return None
     return (
-        f"Training with the fused kernel is slower than it could be with torch {torch.__version__}: "
-        f"{', '.join(problems)}. Another version of torch or of Python may be faster"
+        f"Training with the fused kernel is slower than it could be with torch {torch.__version__}: its loops are not "
+        f"compiled ({problem}). Another version of torch or of Python may be faster"
     )
 
 
