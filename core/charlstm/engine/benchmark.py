@@ -72,10 +72,16 @@ def measure_and_plan(
     if text.corpus.options.units is not None and settings.kernel == "auto" and device.type == "cpu":
         # rows that start afresh within a step slow nn to less than half
         settings = settings.with_changes(kernel="fused")
-    known = find_speed(settings, vocab_size, rows, length) if ranks.world_size == 1 else None
+    own_rows = ranks.rows(rows)
+    own_chars = (own_rows.stop - own_rows.start) * length
+    check_memory(settings, vocab_size, own_chars, on_card=device.type == "cuda")
+    alone = ranks.world_size == 1
+    known = find_speed(settings, vocab_size, rows, length) if alone else None
     kernel = known.kernel if known is not None and known.kernel in candidates(settings, device) else None
     measured = measure(settings, vocab_size, device, rows, length, ranks, kernel)
-    plan = make_plan(
+    if alone:
+        store_speed(settings, vocab_size, rows, length, measured)
+    return make_plan(
         settings,
         measured=measured,
         batch_size=rows,
@@ -85,13 +91,6 @@ def measure_and_plan(
         device=str(device),
         spent=worked(),
     )
-    # The speed of a quiet machine is wanted, and other programs only ever make steps slower.
-    faster = (
-        known is None or known.kernel != measured.kernel or measured.chars_per_second > 1.02 * known.chars_per_second
-    )
-    if ranks.world_size == 1 and faster:
-        store_speed(settings, vocab_size, rows, length, measured)
-    return plan
 
 
 def threads_to_try(settings: Settings, device: torch.device, ranks: Ranks = SINGLE_PROCESS) -> tuple[int, ...]:

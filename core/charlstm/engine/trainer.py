@@ -30,14 +30,13 @@ from charlstm import arguments, storage
 from charlstm.engine import resume
 from charlstm.engine.benchmark import initial_network, measure_and_plan, threads_to_try
 from charlstm.engine.checkpoint_writer import CheckpointWriter
-from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.evaluation import evaluate
 from charlstm.engine.final_validation import validate_best
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
-from charlstm.engine.run_constants import FirstModel, RunConstants
+from charlstm.engine.run_constants import RunConstants
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.fields import plain
@@ -46,10 +45,10 @@ from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
-from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.ending import DIVERGED_WITHOUT_STATE, divergence_warning
+from charlstm.training.estimate import check_memory
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
@@ -69,7 +68,6 @@ from charlstm.training.plan import (
     VALIDATION_SPEED,
     Plan,
     final_chars,
-    fit_batch,
     limit_at,
     spread_validations,
     with_added_minutes,
@@ -79,9 +77,9 @@ from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from charlstm.training.text_warnings import text_warnings
+from charlstm.training.text_warnings import small_text_warning
 from charlstm.training.threads import ThreadSearch
-from charlstm.training.time_limit import TimeLimit
+from charlstm.training.time_limit import new_steps_left
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
@@ -183,9 +181,10 @@ class Trainer:
         start_from = None if start_from is None else given_model(start_from)
         spent = arguments.number("spent", spent, 0, error=RunError)
         self._logged_until = logged_until
-        self._begins_with: FirstModel | ResumePlan | None
+        self._begins_with: Model | ResumePlan | None
         if continuation is None:
-            self._constants, settings, self._begins_with = RunConstants.new(corpus, settings, start_from, info or {})
+            self._constants, settings, self._warnings = RunConstants.new(corpus, settings, start_from, info or {})
+            self._begins_with = start_from
             self._course, self._phase = _Course(settings, plan), _Phase.PLAN
             self.progress = Progress(work_seconds=spent)
         else:
@@ -445,11 +444,10 @@ class Trainer:
             return self._attend()
         self._commands.poll()
         if self._is_finished():
-            more = self._commands.find("more") if self.progress.ended in (None, "time") else None
+            more = self._commands.take("more") if self.progress.ended in (None, "time") else None
             if more is None:
                 return self._begin_end()
             self.progress.ended = None
-            self._commands.remove(more)
             return self._handle(more)
         if (command := self._commands.next()) is not None:
             return self._handle(command)
@@ -544,8 +542,6 @@ class Trainer:
     def _make_plan(self) -> list[AnyEvent]:
         """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
         settings, plan = self.settings, self._course.plan
-        device = choose_device(settings.device if plan is None else plan.device)
-        self._check_memory(device, *fit_batch(settings, self._text.train_targets))
         if plan is None:
             plan = measure_and_plan(settings, self._text, self._ranks, worked=self._count_start)
             self._checkpoint_writer.queue_plan(plan)
@@ -567,9 +563,10 @@ class Trainer:
         """Build the network, at step 0."""
         settings, text, plan = self.settings, self._text, self.plan
         first, self._begins_with = self._begins_with, None  # frees the memory of the model
-        assert isinstance(first, FirstModel)
-        self._build_train_step(initial_network(settings, text.vocabulary, first.model))
-        warnings = text_warnings(text, first.own_passages, settings, plan, first.model, first.name)
+        assert not isinstance(first, ResumePlan)
+        machine_warnings = self._machine_warnings()
+        self._build_train_step(initial_network(settings, text.vocabulary, first))
+        warnings = [*small_text_warning(settings, plan), *self._warnings]
         self.progress.attended = False
         self._phase = _Phase.TRAIN
         started = Started(
@@ -589,12 +586,13 @@ class Trainer:
             max_minutes=settings.max_minutes,
             **self.read_before,
         )
-        return [started, *self._machine_warnings(), *map(self._warning, warnings)]
+        return [started, *machine_warnings, *map(self._warning, warnings)]
 
     def _load_state(self) -> list[AnyEvent]:
         """Continue an earlier process's run from its exact state."""
         continuation, self._begins_with = self._begins_with, None  # frees its tensors
         assert isinstance(continuation, ResumePlan)
+        machine_warnings = self._machine_warnings()
         shape = len(self._text.vocabulary), self.settings.hidden_size, self.settings.num_layers
         self._build_train_step(CharLSTM(*shape, init="none"))
         tensors = {name: array for name, array in continuation.state.tensors.items() if name != PASSAGES}
@@ -608,7 +606,7 @@ class Trainer:
             self._checkpoint()
             self._checkpoint_writer.hold_training()
         self._phase = _Phase.TRAIN
-        return [continuation.event, *self._machine_warnings()]
+        return [continuation.event, *machine_warnings]
 
     def _build_train_step(self, network: CharLSTM) -> None:
         plan = self.plan
@@ -619,23 +617,14 @@ class Trainer:
         network.to(plan.device).train()
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
 
-    def _check_memory(self, device: torch.device, batch_size: int, seq_length: int) -> str | None:
-        """See ``estimate.check_memory``. Each rank needs memory for its own rows."""
-        rows = self._ranks.rows(batch_size)
-        chars = (rows.stop - rows.start) * seq_length
+    def _machine_warnings(self) -> list[Warned]:
+        """Warnings of too little free memory, and that the fast kernel cannot be used here. Raises
+        :class:`SettingsError` when the run needs more memory than this machine has."""
+        plan, device, rows = self.plan, torch.device(self.plan.device), self._ranks.rows(self.plan.batch_size)
+        chars = (rows.stop - rows.start) * plan.seq_length
         on_card = device.type == "cuda"
-        return estimate.check_memory(self.settings, len(self._text.vocabulary), chars, on_card=on_card)
-
-    def _machine_warnings(self) -> Iterator[AnyEvent]:
-        """Warn when too little memory is free or the fast kernel cannot be used here."""
-        plan = self.plan
-        device = torch.device(plan.device)
-        for message in (
-            self._check_memory(device, plan.batch_size, plan.seq_length),
-            fast_path_problem(self.settings, device),
-        ):
-            if message is not None:
-                yield self._warning(message)
+        memory = check_memory(self.settings, len(self._text.vocabulary), chars, on_card=on_card)
+        return [self._warning(each) for each in (memory, fast_path_problem(self.settings, device)) if each is not None]
 
     # ── after a step ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -709,17 +698,16 @@ class Trainer:
         be and make it the planned end, so that the learning rate has fallen to its last value by then. This alone acts
         before a state names it: a run has up to 30 such moves, and a resume cannot repeat what its clock decides.
         """
-        progress = self.progress
-        if self._is_finished():
+        progress, minutes = self.progress, self.settings.max_minutes
+        if minutes is None or self._is_finished():
             return
-        limit = TimeLimit(self.settings, self._clock)
-        if limit.is_over():
+        if self._clock.count_work() >= 60 * minutes:
             progress.ended = "time"
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
             return
         last = self._final_validation_seconds()
-        left = limit.new_steps_left(self.plan, self.schedule, progress, last)
+        left = new_steps_left(self.settings, self._clock, self.plan, self.schedule, progress, last)
         if left is None:
             return
         yield Decided(step=progress.step, steps_left=left)
@@ -859,7 +847,7 @@ class Trainer:
             if not storage.is_disk_trouble(error):
                 raise
             self._commands.poll()
-            if self._commands.find("stop") is not None:
+            if self._commands.take("stop") is not None:
                 raise
             if self._disk_trouble:
                 return []
@@ -967,7 +955,6 @@ class Trainer:
         except _InterruptRequested:
             return []
         except _StopRequested as stop:
-            self._commands.remove(stop.command)
             if self._saves_at_end:
                 self._end_reason = "stopped"
             self._phase = _Phase.SAVE
@@ -998,7 +985,7 @@ class Trainer:
         if self._hooks.validation_progress is not None:
             self._hooks.validation_progress(share)
         self._commands.poll()
-        if (command := self._commands.find("stop")) is not None:
+        if (command := self._commands.take("stop")) is not None:
             raise _StopRequested(command)
         if self._interrupt.requested:
             raise _InterruptRequested
