@@ -328,11 +328,6 @@ def setting_names() -> tuple[str, ...]:
     return tuple(setting_fields(Settings))
 
 
-def about(name: str) -> str:
-    """One line about the setting ``name``, for help texts and forms."""
-    return setting_fields(Settings)[name].about
-
-
 def check_name(name: str) -> None:
     """Raise :class:`SettingsError` if there is no setting ``name``; it suggests the setting that was probably meant."""
     names = setting_fields(Settings)
@@ -356,11 +351,3 @@ def parse_setting(name: str, text: str) -> Any:
 def write_setting(name: str, value: Any) -> str:
     """The ``value`` of the setting ``name`` as people write it: the inverse of :func:`parse_setting`."""
     return setting_fields(Settings)[name].write(value, "none")
-
-
-def values(name: str) -> tuple[str, ...]:
-    """The words that the setting ``name`` takes, such as ``true`` and ``none``, for forms and completion.
-
-    They are as :func:`parse_setting` reads them. Numbers are not listed, so the result may be empty.
-    """
-    return setting_fields(Settings)[name].values
