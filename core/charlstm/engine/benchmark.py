@@ -133,7 +133,7 @@ def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Mode
 
 def _random_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
     shape = (vocab_size, settings.hidden_size, settings.num_layers)
-    return CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device).train()
+    return CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def measure(

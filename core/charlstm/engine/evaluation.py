@@ -150,18 +150,13 @@ def evaluate(
         if progress is not None:
             progress(done, chars)
 
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            for at in range(0, len(slices), ROWS):
-                total += _read(network, ids, slices[at : at + ROWS], count_targets).item()
-            state = torch.stack(network.zero_state(1))
-            for at in range(0, len(pieces), ROWS):
-                nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
-                total += nats
-    finally:
-        network.train(training)
+    with torch.inference_mode():
+        for at in range(0, len(slices), ROWS):
+            total += _read(network, ids, slices[at : at + ROWS], count_targets).item()
+        state = torch.stack(network.zero_state(1))
+        for at in range(0, len(pieces), ROWS):
+            nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
+            total += nats
     parts = [*((row.first, row.last) for row in slices), *((piece.start + 1, piece.stop + 1) for piece in pieces)]
     known = sum(int(np.count_nonzero(targets_of(ids, slice(*part)) != NO_TARGET)) for part in parts)
     return Evaluation(total / known if known else math.nan, known)
@@ -195,15 +190,8 @@ def best_logit_factor(
         ]
         return torch.stack(parts).sum(0)
 
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            parts = [
-                _read(network, ids, rows[at : at + ROWS], count_targets, losses) for at in range(0, len(rows), ROWS)
-            ]
-    finally:
-        network.train(training)
+    with torch.inference_mode():
+        parts = [_read(network, ids, rows[at : at + ROWS], count_targets, losses) for at in range(0, len(rows), ROWS)]
     found: list[float] = torch.stack(parts).sum(0).tolist() if parts else []
     if not found or not all(map(math.isfinite, found)):
         return 1.0
@@ -377,16 +365,20 @@ def _run(network: CharLSTM, ids: Tensor, state: LSTMState) -> tuple[Tensor, LSTM
     """The same for all rows at once."""
     if network.config.vocab_size < LOOKUP_ABOVE:
         inputs = functional.one_hot(ids, network.config.vocab_size).to(network.fc.weight.dtype)
-        output, new_state = network.lstm(inputs, state)
-        return output, new_state
+        return _upper_layers(network, 0, inputs, state)
     output, h, c = _first_layer(network, ids, state[0][0], state[1][0])
     if network.config.num_layers == 1:
         return output, (h[None], c[None])
-    inner: list[Tensor] = [weight for index in range(1, network.config.num_layers) for weight in network.layer(index)]
-    own = (state[0][1:].contiguous(), state[1][1:].contiguous())
-    layers = network.config.num_layers - 1
-    output, inner_h, inner_c = torch.lstm(output, own, inner, True, layers, 0.0, False, False, False)
-    return output, (torch.cat([h[None], inner_h]), torch.cat([c[None], inner_c]))
+    output, upper = _upper_layers(network, 1, output, (state[0][1:].contiguous(), state[1][1:].contiguous()))
+    return output, (torch.cat([h[None], upper[0]]), torch.cat([c[None], upper[1]]))
+
+
+def _upper_layers(network: CharLSTM, first: int, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    """The layers from ``first`` on, not as in training, where torch would keep what gradients need."""
+    layers = range(first, network.config.num_layers)
+    weights: list[Tensor] = [weight for index in layers for weight in network.layer(index)]
+    output, h, c = torch.lstm(inputs, state, weights, True, len(layers), 0.0, False, False, False)
+    return output, (h, c)
 
 
 def _first_layer(network: CharLSTM, ids: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -49,7 +49,7 @@ def _build_train_step(message: Start, group: ProcessGroup) -> TrainStep:
     config = message.config
     network = CharLSTM(config.vocab_size, config.hidden_size, config.num_layers, init="none")
     network.load_state_dict(message.weights)
-    network.to(choose_device(message.device)).train()
+    network.to(choose_device(message.device))
     device, kernel = network.fc.weight.device, message.kernel
     if not runs_well(kernel, device):  # rank 0's processor has instructions that this one lacks
         kernel = candidates(settings, device)[0]

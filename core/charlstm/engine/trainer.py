@@ -16,7 +16,7 @@ earlier process (``resume``).
 from __future__ import annotations
 
 import contextlib
-import enum
+import functools
 import math
 import time
 from collections import deque
@@ -97,20 +97,6 @@ MUCH_RARER = 1.5
 _T = TypeVar("_T")
 
 
-class _Phase(enum.Enum):
-    """What a trainer does: a new run is planned and built, a continued one loaded; at the end the best model is
-    validated on all held-out text, and the last state saved."""
-
-    PLAN = enum.auto()
-    BUILD = enum.auto()
-    LOAD = enum.auto()
-    TRAIN = enum.auto()
-    VALIDATE = enum.auto()
-    SAVE = enum.auto()
-    FINISH = enum.auto()
-    OVER = enum.auto()
-
-
 @dataclass(frozen=True, slots=True)
 class _Course:
     """How a run goes on; ``plan`` and ``schedule`` of a new run are missing until it is planned."""
@@ -181,16 +167,19 @@ class Trainer:
         start_from = None if start_from is None else given_model(start_from)
         spent = arguments.number("spent", spent, 0, error=RunError)
         self._logged_until = logged_until
-        self._begins_with: Model | ResumePlan | None
+        self._next: Callable[[], list[AnyEvent]] | None
+        """What :meth:`advance` does now. A new run: _make_plan, _build; a continued one: _load_state; then _go_on until
+        it is finished, _final_validation, _save_last_state, _finish; ``None`` when it is over."""
         if continuation is None:
-            self._constants, settings, self._warnings = RunConstants.new(corpus, settings, start_from, info or {})
-            self._begins_with = start_from
-            self._course, self._phase = _Course(settings, plan), _Phase.PLAN
+            self._constants, settings, warnings = RunConstants.new(corpus, settings, start_from, info or {})
+            self._course = _Course(settings, plan)
             self.progress = Progress(work_seconds=spent)
+            self._next = functools.partial(self._make_plan, start_from, warnings)
         else:
-            self._constants, self._begins_with = RunConstants.continued(continuation, info or {}), continuation
+            self._constants = RunConstants.continued(continuation, info or {})
             self._course = _Course(continuation.settings, continuation.plan, continuation.schedule)
-            self.progress, self._phase = continuation.progress, _Phase.LOAD
+            self.progress = continuation.progress
+            self._next = functools.partial(self._load_state, continuation)
         self.paused = False
         self._train_step_or_none: TrainStep | None = None
         self._best: Weights | None = None
@@ -318,7 +307,7 @@ class Trainer:
     def over(self) -> bool:
         """Whether training is over, and the last event was returned by :meth:`advance` or is the next of
         :meth:`events`."""
-        return self._phase is _Phase.OVER
+        return self._next is None
 
     def stop(self) -> None:
         """Stop between two steps, with a checkpoint, as the command ``stop`` does. May be called from any thread.
@@ -417,24 +406,7 @@ class Trainer:
         events = self._collect_writes()
         if self._disk_trouble or not self._checkpoint_writer.lets_train:
             return events
-        match self._phase:
-            case _Phase.PLAN:
-                events += self._make_plan()
-            case _Phase.BUILD:
-                events += self._build()
-            case _Phase.LOAD:
-                events += self._load_state()
-            case _Phase.TRAIN:
-                events += self._go_on()
-            case _Phase.VALIDATE:
-                events += self._final_validation()
-            case _Phase.SAVE:
-                self._save_last_state()
-            case _Phase.FINISH:
-                events += self._finish()
-            case _Phase.OVER:
-                pass
-        return events
+        return events + self._next() if self._next is not None else events
 
     def _go_on(self) -> list[AnyEvent]:
         """Between the start and the end of a run: the first of these that there is to do."""
@@ -539,7 +511,7 @@ class Trainer:
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _make_plan(self) -> list[AnyEvent]:
+    def _make_plan(self, start_from: Model | None, warnings: list[str]) -> list[AnyEvent]:
         """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
         settings, plan = self.settings, self._course.plan
         if plan is None:
@@ -548,7 +520,7 @@ class Trainer:
             self._checkpoint_writer.hold_training()
         schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         self._course = _Course(settings, plan, schedule)
-        self._phase = _Phase.BUILD
+        self._next = functools.partial(self._build, start_from, warnings)
         return []
 
     def _count_start(self) -> float:
@@ -559,16 +531,14 @@ class Trainer:
             self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
         return worked
 
-    def _build(self) -> list[AnyEvent]:
-        """Build the network, at step 0."""
+    def _build(self, start_from: Model | None, warnings: list[str]) -> list[AnyEvent]:
+        """Build the network, at step 0. ``warnings`` are those of the text."""
         settings, text, plan = self.settings, self._text, self.plan
-        first, self._begins_with = self._begins_with, None  # frees the memory of the model
-        assert not isinstance(first, ResumePlan)
         machine_warnings = self._machine_warnings()
-        self._build_train_step(initial_network(settings, text.vocabulary, first))
-        warnings = [*small_text_warning(settings, plan), *self._warnings]
+        self._build_train_step(initial_network(settings, text.vocabulary, start_from))
+        warnings = [*small_text_warning(settings, plan), *warnings]
         self.progress.attended = False
-        self._phase = _Phase.TRAIN
+        self._next = self._go_on
         started = Started(
             step=0,
             planned_steps=plan.planned_steps,
@@ -588,10 +558,8 @@ class Trainer:
         )
         return [started, *machine_warnings, *map(self._warning, warnings)]
 
-    def _load_state(self) -> list[AnyEvent]:
+    def _load_state(self, continuation: ResumePlan) -> list[AnyEvent]:
         """Continue an earlier process's run from its exact state."""
-        continuation, self._begins_with = self._begins_with, None  # frees its tensors
-        assert isinstance(continuation, ResumePlan)
         machine_warnings = self._machine_warnings()
         shape = len(self._text.vocabulary), self.settings.hidden_size, self.settings.num_layers
         self._build_train_step(CharLSTM(*shape, init="none"))
@@ -605,7 +573,7 @@ class Trainer:
         if continuation.changes_course:
             self._checkpoint()
             self._checkpoint_writer.hold_training()
-        self._phase = _Phase.TRAIN
+        self._next = self._go_on
         return [continuation.event, *machine_warnings]
 
     def _build_train_step(self, network: CharLSTM) -> None:
@@ -614,7 +582,7 @@ class Trainer:
         counts = threads_to_try(self.settings, torch.device(plan.device), self._ranks)
         self._thread_search = ThreadSearch(counts, plan.threads)
         batches = self._text.batches(plan.batch_size, plan.seq_length, self.settings.seed)
-        network.to(plan.device).train()
+        network.to(plan.device)
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
 
     def _machine_warnings(self) -> list[Warned]:
@@ -884,9 +852,9 @@ class Trainer:
         progress, self.paused = self.progress, False
         progress.ended = self._end_reason = progress.ended or "done"
         if self._end_reason == "stopped" or progress.whole_val is not None or progress.best_val is None:
-            self._phase = _Phase.SAVE
+            self._next = self._save_last_state
             return []
-        self._phase = _Phase.VALIDATE
+        self._next = self._final_validation
         if self._hooks.validation_progress is not None:
             self._hooks.validation_progress(0.0)  # on a busy machine the state and the first report take a while
         if self._saves_at_end:
@@ -899,16 +867,17 @@ class Trainer:
         """Nothing is saved after a divergence, so that a resume starts from the last good state."""
         return self.progress.ended != "diverged"
 
-    def _save_last_state(self) -> None:
+    def _save_last_state(self) -> list[AnyEvent]:
         if self._end_reason == "stopped" and not self._text.held_out and self.progress.best_step != self.progress.step:
             self._keep_as_best(None)  # without held-out text the latest model is the one to keep
         if self._saves_at_end:
             self._checkpoint()
         self._checkpoint_writer.hold_training()
-        self._phase = _Phase.FINISH
+        self._next = self._finish
+        return []
 
     def _finish(self) -> list[AnyEvent]:
-        progress, self._phase = self.progress, _Phase.OVER
+        progress, self._next = self.progress, None
         self._commands.poll()
         missed = [command.command for command in iter(self._commands.next, None) if command.command != "stop"]
         self._finished = Finished(
@@ -957,9 +926,9 @@ class Trainer:
         except _StopRequested as stop:
             if self._saves_at_end:
                 self._end_reason = "stopped"
-            self._phase = _Phase.SAVE
+            self._next = self._save_last_state
             return [Controlled(step=progress.step, id=stop.command.id, command="stop")]
-        self._phase = _Phase.SAVE
+        self._next = self._save_last_state
         events: list[AnyEvent] = [self._warning(found.warning)] if found.warning else []
         if found.figure is None:
             return events
