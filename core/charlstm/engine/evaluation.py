@@ -150,9 +150,12 @@ def evaluate(
         if progress is not None:
             progress(done, chars)
 
+    def summed(hidden: Tensor, targets: Tensor) -> Tensor:
+        return _sum(_losses(network, hidden, targets))
+
     with torch.inference_mode():
         for at in range(0, len(slices), ROWS):
-            total += _read(network, ids, slices[at : at + ROWS], count_targets).item()
+            total += _read(network, ids, slices[at : at + ROWS], summed, count_targets).item()
         state = torch.stack(network.zero_state(1))
         for at in range(0, len(pieces), ROWS):
             nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
@@ -191,7 +194,7 @@ def best_logit_factor(
         return torch.stack(parts).sum(0)
 
     with torch.inference_mode():
-        parts = [_read(network, ids, rows[at : at + ROWS], count_targets, losses) for at in range(0, len(rows), ROWS)]
+        parts = [_read(network, ids, rows[at : at + ROWS], losses, count_targets) for at in range(0, len(rows), ROWS)]
     found: list[float] = torch.stack(parts).sum(0).tolist() if parts else []
     if not found or not all(map(math.isfinite, found)):
         return 1.0
@@ -297,18 +300,12 @@ def _read(
     network: CharLSTM,
     ids: TextIds,
     rows: Sequence[EstimateRow],
+    losses: Callable[[Tensor, Tensor], Tensor],
     count_targets: Callable[[int], None],
-    losses: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """The loss in nats over all targets of ``rows``, which are read in parallel and aligned at their first target: a
-    float64 tensor on the network's device. ``losses`` takes outputs (N, H) and targets (N,), and returns what is summed
-    instead."""
+    """The sum, in float64, of what ``losses`` returns for outputs (N, H) and targets (N,) of ``rows``, which are read
+    in parallel and aligned at their first target."""
     device = network.fc.weight.device
-    if losses is None:
-
-        def losses(hidden: Tensor, targets: Tensor) -> Tensor:
-            return _sum(_losses(network, hidden, targets))
-
     begin, first, last = (np.array([getattr(row, name) for row in rows]) for name in ("begin", "first", "last"))
     lead = int((first - 1 - begin).max())
     steps = lead + int((last - first).max())

@@ -65,7 +65,6 @@ class FusedKernel:
         self.name = name
         self._network = network
         self._dtype = dtype
-        self.path = path(dtype)
         self._loops = recurrence.loops()
         self._packs = packs(dtype)
         self._shards: list[_Shard] = []

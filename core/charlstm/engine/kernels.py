@@ -32,8 +32,6 @@ class Kernel(Protocol):
     """Computes loss and gradients of one step of truncated back-propagation through time."""
 
     name: str
-    path: str
-    """Which implementation it uses on this machine; the last digits of a result may depend on it."""
 
     def step(
         self,
@@ -67,7 +65,6 @@ class NNKernel:
     """
 
     name = "nn"
-    path = "torch.lstm"
 
     def __init__(self, network: CharLSTM) -> None:
         self._network = network
@@ -202,9 +199,9 @@ def make_kernel(name: str, network: CharLSTM) -> Kernel:
 
 
 def kernel_path(name: str) -> str:
-    """The ``path`` of the kernel ``name`` on this machine."""
+    """Which implementation the kernel ``name`` uses on this machine; the last digits of a result may depend on it."""
     kind = KERNELS[name]
-    return fused.path(getattr(torch, kind.precision)) if kind.family == "fused" else NNKernel.path
+    return fused.path(getattr(torch, kind.precision)) if kind.family == "fused" else "torch.lstm"
 
 
 def runs_well(name: str, device: torch.device) -> bool:
@@ -272,33 +269,10 @@ def choose_kernel(
     Takes about ``budget`` seconds, or three steps of each, but no step is begun after ``deadline`` (by
     ``time.perf_counter``). Without time to compare them, the first of ``names`` is chosen. Weights and torch's global
     generator are not changed, gradients are cleared.
-    """
-    times = _measure_steps(names, network, batch_size, seq_length, budget, deadline)
-    return preferred(times) if times else names[0]
-
-
-def preferred(times: Mapping[str, Sequence[float]]) -> str:
-    """The first kernel in ``times`` that is not clearly slower than another.
-
-    ``times`` has the seconds that each kernel took for the same work, usually the fastest kernel first. Other programs
-    can only make a step slower, so the shortest time of each kernel counts. How far its median is above that tells how
-    noisy the machine is: by some 5 % on a quiet one, by several times on a busy one, and then the usual order decides.
-    """
-    best = {name: min(seconds) for name, seconds in times.items()}
-    noise = max(LEAST_NOISE, *(statistics.median(seconds) / min(seconds) for seconds in times.values()))
-    fastest = min(best.values())
-    return next(name for name, seconds in best.items() if seconds <= noise * fastest)
-
-
-def _measure_steps(
-    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, budget: float, deadline: float
-) -> dict[str, list[float]]:
-    """Seconds of each kernel's steps, taken in turns for ``budget`` seconds.
 
     Long sequences are measured on shorter ones of at least :data:`MEASURED_CHARS` characters in all: the speed hardly
     depends on the length, and on a slow machine one full step of ``nn`` alone could use up the budget. For the same
-    reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns. A kernel that was not
-    measured before ``deadline`` is missing in the result.
+    reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns.
     """
     generator = torch.Generator().manual_seed(0)
     shape = (min(seq_length, max(16, MEASURED_CHARS // batch_size)), batch_size)
@@ -321,4 +295,18 @@ def _measure_steps(
                 best = min(best, *times[name])
         rounds += 1
     network.zero_grad(set_to_none=True)
-    return {name: seconds for name, seconds in times.items() if seconds}
+    measured = {name: seconds for name, seconds in times.items() if seconds}
+    return preferred(measured) if measured else names[0]
+
+
+def preferred(times: Mapping[str, Sequence[float]]) -> str:
+    """The first kernel in ``times`` that is not clearly slower than another.
+
+    ``times`` has the seconds that each kernel took for the same work, usually the fastest kernel first. Other programs
+    can only make a step slower, so the shortest time of each kernel counts. How far its median is above that tells how
+    noisy the machine is: by some 5 % on a quiet one, by several times on a busy one, and then the usual order decides.
+    """
+    best = {name: min(seconds) for name, seconds in times.items()}
+    noise = max(LEAST_NOISE, *(statistics.median(seconds) / min(seconds) for seconds in times.values()))
+    fastest = min(best.values())
+    return next(name for name, seconds in best.items() if seconds <= noise * fastest)

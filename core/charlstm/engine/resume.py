@@ -17,10 +17,10 @@ from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Resumed
-from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations, usual_intervals
+from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate
-from charlstm.training.settings import LENGTH, Settings, changed, continued
+from charlstm.training.settings import LENGTH, Settings, changed, continued, write_setting
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
         schedule = read(LearningRate, record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
         planned = new_schedule.planned_steps
-        plan = usual_intervals(plan, now, changes, planned)
-        if LENGTH & changes.keys():
+        if changes.keys() & {*LENGTH, "val_every"}:
             plan = spread_validations(plan, now, planned - progress.step)
         if progress.ended == "stopped" or changes:
             progress.ended = progress.whole_val = progress.final_val = None
@@ -175,8 +174,8 @@ def describe_differences(before: dict[str, str], now: dict[str, str]) -> str | N
 
 def describe_changes(before: Settings, changes: dict[str, Any]) -> str | None:
     """Changed settings, as ``epochs 3 → 6, max_steps none → 900``; ``None`` when nothing changed."""
-
-    def words(value: Any) -> str:
-        return "none" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
-
-    return ", ".join(f"{name} {words(getattr(before, name))} → {words(new)}" for name, new in changes.items()) or None
+    words = [
+        f"{name} {write_setting(name, getattr(before, name))} → {write_setting(name, new)}"
+        for name, new in changes.items()
+    ]
+    return ", ".join(words) or None

@@ -30,10 +30,11 @@ from charlstm import arguments, storage
 from charlstm.engine import resume
 from charlstm.engine.benchmark import initial_network, measure_and_plan, threads_to_try
 from charlstm.engine.checkpoint_writer import CheckpointWriter
+from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.evaluation import evaluate
 from charlstm.engine.final_validation import validate_best
-from charlstm.engine.kernels import fast_path_problem
+from charlstm.engine.kernels import fast_path_problem, kernel_path
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.run_constants import RunConstants
@@ -199,7 +200,9 @@ class Trainer:
 
         self._pending: deque[AnyEvent] = deque()
         """Events that no iterator has yielded yet."""
-        self._iterating = self._working = self._broken = False
+        self._iterating = False
+        self._usable = True
+        """Whether no call of :meth:`advance` is at work, and none was interrupted."""
         self._interrupt = DeferredInterrupt()
 
     @classmethod
@@ -409,7 +412,8 @@ class Trainer:
         return events + self._next() if self._next is not None else events
 
     def _go_on(self) -> list[AnyEvent]:
-        """Between the start and the end of a run: the first of these that there is to do."""
+        """Between the start and the end of a run: the first of these that there is to do. The command ``more`` is taken
+        even after the last step, until the final validation begins."""
         if self._change is not None:
             return self._make_change(self._change)
         if not self.progress.attended:
@@ -476,27 +480,22 @@ class Trainer:
         trainer unusable."""
         self._check_usable()
         callers_threads = torch.get_num_threads()
-        self._working = True
+        self._usable = False
         self._clock.skip()  # the caller may have waited for a disk or a terminal since the last event
         try:
             if self._train_step_or_none is not None:
                 torch.set_num_threads(self.plan.threads)
             yield
-        except BaseException:
-            self._broken = True
-            raise
+            self._usable = True
         finally:
-            self._working = False
             self._clock.count_work()
             torch.set_num_threads(callers_threads)
 
     def _check_usable(self) -> None:
-        if self._working:
-            raise RunError("Training is within a step: do this between two events, such as in the loop over them")
-        if self._broken:
+        if not self._usable:
             raise RunError(
-                f"Training was interrupted at step {self.progress.step:,}, perhaps within a step: use Trainer.resume "
-                "to continue from the last saved state, or make a new trainer"
+                f"Training is within a step, or was interrupted at step {self.progress.step:,}, perhaps within a step: "
+                "use Trainer.resume to continue from the last saved state, or make a new trainer"
             )
 
     def _is_finished(self) -> bool:
@@ -549,8 +548,8 @@ class Trainer:
             test_chars=sum(stop - start for start, stop in text.parts.test),
             symbols=len(text.vocabulary),
             device=plan.device,
-            kernel=self._train_step.kernel.name,
-            kernel_path=self._train_step.kernel.path,
+            kernel=plan.kernel,
+            kernel_path=kernel_path(plan.kernel),
             threads=plan.threads,
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
             max_minutes=settings.max_minutes,
@@ -579,10 +578,11 @@ class Trainer:
     def _build_train_step(self, network: CharLSTM) -> None:
         plan = self.plan
         torch.set_num_threads(plan.threads)
-        counts = threads_to_try(self.settings, torch.device(plan.device), self._ranks)
+        device = choose_device(plan.device)
+        counts = threads_to_try(self.settings, device, self._ranks)
         self._thread_search = ThreadSearch(counts, plan.threads)
         batches = self._text.batches(plan.batch_size, plan.seq_length, self.settings.seed)
-        network.to(plan.device)
+        network.to(device)
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
 
     def _machine_warnings(self) -> list[Warned]:

@@ -174,7 +174,7 @@ def test_uncompiled_loops_compute_the_same_gradients(monkeypatch: pytest.MonkeyP
     wanted = gradients_of("fused-f32", network, *batch)
     plain = recurrence.Loops(recurrence.forward_layer, recurrence.backward_layer, "switched off")
     monkeypatch.setattr(recurrence, "loops", lambda: plain)
-    assert make_kernel("fused-f32", network).path.startswith("Python loops")
+    assert kernels.kernel_path("fused-f32").startswith("Python loops")
     assert furthest(gradients_of("fused-f32", network, *batch), wanted) < 1e-6
 
 
@@ -182,7 +182,7 @@ def test_unpacked_products_compute_the_same_gradients(monkeypatch: pytest.Monkey
     network, *batch = problem(9, 16, 2, 8, 5)
     wanted = gradients_of("fused-bf16", network, *batch)
     monkeypatch.setattr(fused, "packs", lambda dtype: False)
-    assert make_kernel("fused-bf16", network).path.endswith("plain weights")
+    assert kernels.kernel_path("fused-bf16").endswith("plain weights")
     assert furthest(gradients_of("fused-bf16", network, *batch), wanted) < 0.02
 
 
@@ -298,7 +298,7 @@ def test_products_without_packed_weights_compute_the_same_gradients(monkeypatch:
     without = load_again(recurrence)
     assert without.loops().problem is None
     monkeypatch.setattr(recurrence, "loops", without.loops)
-    assert make_kernel("fused-f32", network).path == "TorchScript loops with plain weights"
+    assert kernels.kernel_path("fused-f32") == "TorchScript loops with plain weights"
     assert furthest(gradients_of("fused-f32", network, *batch), wanted) < 1e-5
 
 

@@ -117,23 +117,6 @@ def test_resume_may_change_how_often_losses_are_logged(
     assert_same_state(second.store.states[-1], whole.store.states[-1])
 
 
-def test_resume_that_lifts_the_interval_of_logging_and_validating_plans_it_again(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    """The stored plan has the numbers that were given."""
-    settings = settings.with_changes(val_every=5, log_every=1)
-    plan = replace(plan, val_every=5, log_every=1)
-    state = trained(corpus, settings, plan, {28: [("stop", None)]}).store.states[-1]
-    lifted = settings.with_changes(val_every=None, log_every=None)
-    again = trained(corpus, lifted, state=state)
-    # a step takes 0.01 s, and there is a log line each 0.3 s; in 0.6 s there is time for the fewest validations
-    planned = again.trainer.plan
-    assert (planned.log_every, planned.val_every, planned.val_chars) == (30, 15, 200)
-    assert Trainer.resume(corpus, settings.with_changes(val_every=None), state).plan.log_every == 1
-    assert [event.step for event in again.on_the_way] == [30, 45, 60]
-    assert Trainer.resume(corpus, lifted, again.store.states[-1]).plan == planned
-
-
 @pytest.mark.parametrize("kill", [5, 21, 40, 60])
 def test_resume_from_an_earlier_checkpoint_is_exact(
     corpus: Corpus, settings: Settings, plan: Plan, whole: Trained, kill: int
