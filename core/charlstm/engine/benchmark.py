@@ -131,11 +131,6 @@ def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Mode
     return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init, generator=generator)
 
 
-def _random_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
-    shape = (vocab_size, settings.hidden_size, settings.num_layers)
-    return CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device)
-
-
 def measure(
     settings: Settings,
     vocab_size: int,
@@ -155,7 +150,8 @@ def measure(
     deadline, times = time.perf_counter() + MOST_SECONDS, system.processor_times()
     search = ThreadSearch(counts := threads_to_try(settings, device, ranks), counts[-1])
     torch.set_num_threads(search.count)
-    network = _random_network(settings, vocab_size, device)
+    shape = (vocab_size, settings.hidden_size, settings.num_layers)
+    network = CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device)
     rows = ranks.rows(batch_size)
     names = candidates(settings, device) if kernel is None else [kernel]
     kernel, budget = names[0], BUDGET if len(names) > 1 else SHORT_BUDGET

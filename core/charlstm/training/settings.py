@@ -228,7 +228,12 @@ class Settings:
                 f"val_fraction and test_fraction are {MOST_HELD_OUT:g} together at most, not "
                 f"{self.val_fraction:g} and {self.test_fraction:g}: there has to be text to train on"
             )
-        self._resolve_kernel_alias()
+        kind = KERNELS.get(self.kernel)
+        if kind is not None and self.kernel != kind.family:  # a recorded name, such as fused-f32
+            if self.precision not in ("auto", kind.precision):
+                raise SettingsError(f"kernel={self.kernel} computes in {kind.precision}, not in {self.precision}")
+            object.__setattr__(self, "kernel", kind.family)
+            object.__setattr__(self, "precision", kind.precision)
         precisions = [kind.precision for kind in KERNELS.values() if kind.family == self.kernel]
         if precisions and self.precision not in ("auto", *precisions):
             others = [kind.family for kind in KERNELS.values() if kind.precision == self.precision]
@@ -236,16 +241,6 @@ class Settings:
                 f"kernel={self.kernel} computes in {precisions[0]}: use kernel={others[0]} with "
                 f"precision={self.precision}"
             )
-
-    def _resolve_kernel_alias(self) -> None:
-        """Replace a recorded kernel name, such as fused-f32, by the family and the precision that it stands for."""
-        kind = KERNELS.get(self.kernel)
-        if kind is None or self.kernel == kind.family:
-            return
-        if self.precision not in ("auto", kind.precision):
-            raise SettingsError(f"kernel={self.kernel} computes in {kind.precision}, not in {self.precision}")
-        object.__setattr__(self, "kernel", kind.family)
-        object.__setattr__(self, "precision", kind.precision)
 
     @property
     def ends(self) -> bool:
