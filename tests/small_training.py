@@ -51,7 +51,6 @@ def make_plan(**changes: object) -> Plan:
         "val_chars": 200,
         "snapshot_steps": (0, 3, 20),
         "seconds_per_step": 0.01,
-        "chars_per_second": 6400.0,
     }
     return read(Plan, values | changes)
 

@@ -63,7 +63,7 @@ def test_entries_are_read(path: Path) -> None:
         ("[presets]\nsmall = 1\n", 2, "write [presets.small]"),
         ("[presets.quick]\n", 1, "quick cannot name a preset of your own"),
         ("[presets.small]\nlr = -1\n", 2, "lr takes a number above 0"),
-        ("[presets.small]\nhidden = 64\n", 2, "hidden is called hidden_size here"),
+        ("[presets.small]\nlearning_rate = 64\n", 2, "learning_rate is called lr here"),
         ('[presets.small]\npreset = "smal"\n', 2, "preset is quick or standard"),
         ("[presets.small]\nval_fraction = 0.6\ntest_fraction = 0.6\n", 1, "there has to be text to train on"),
     ],

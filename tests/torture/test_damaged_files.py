@@ -56,6 +56,7 @@ from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training import estimate
 from charlstm.training.plan import MeasuredSpeed, read_plan
 from charlstm.training.settings import Settings
+from charlstm.user_files import save
 from recorded_run import NASTY, record, tiny_model
 from small_training import MemoryStore, make_plan
 
@@ -477,10 +478,10 @@ def foreign_checkpoint(place: Path) -> Kind:
     """A checkpoint of the reference script, zip and legacy; damaged, and made to do harm."""
     import torch
 
-    from charlstm.engine.script_format import export_checkpoint, import_checkpoint
+    from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 
     path = place / "foreign.net"
-    export_checkpoint(path, tiny_model(symbols=tuple("abc\n"), hidden_size=4))
+    save(path, checkpoint_writer(tiny_model(symbols=tuple("abc\n"), hidden_size=4)))
     goods = [path.read_bytes()]
     torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
     goods.append(path.read_bytes())
@@ -497,10 +498,10 @@ def foreign_checkpoint(place: Path) -> Kind:
 @kind
 def foreign_checkpoint_with_a_flipped_bit(place: Path) -> Kind:
     """Refused, or the very same model."""
-    from charlstm.engine.script_format import export_checkpoint, import_checkpoint
+    from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 
     path, right = place / "flipped.net", tiny_model(symbols=tuple("abc\n"), hidden_size=32)  # nearly all are weights
-    export_checkpoint(path, right)
+    save(path, checkpoint_writer(right))
 
     def use() -> None:
         found = import_checkpoint(path)

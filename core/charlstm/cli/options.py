@@ -28,7 +28,7 @@ from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.text.builtin import builtins
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.text.remote import configured_catalogue
-from charlstm.training.settings import about, setting_names, values
+from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -124,12 +124,13 @@ def complete_remote(context: click.Context, parameter: click.Parameter, start: s
 
 def complete_setting(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """KEY= for every setting that begins with ``start``; after KEY=, the values, where they can be listed."""
+    settings = setting_fields(Settings)
     typed, equals, value = start.partition("=")
     key = typed.replace("-", "_")
     if equals:
-        found = values(key) if key in setting_names() else ()
+        found = settings[key].values if key in settings else ()
         return [CompletionItem(f"{typed}={each}") for each in found if each.startswith(value)]
-    return [CompletionItem(f"{name}=", help=about(name)) for name in setting_names() if name.startswith(key)]
+    return [CompletionItem(f"{name}=", help=each.about) for name, each in settings.items() if name.startswith(key)]
 
 
 model_argument = click.argument("model", shell_complete=complete_model)

@@ -72,10 +72,16 @@ def measure_and_plan(
     if text.corpus.options.units is not None and settings.kernel == "auto" and device.type == "cpu":
         # rows that start afresh within a step slow nn to less than half
         settings = settings.with_changes(kernel="fused")
-    known = find_speed(settings, vocab_size, rows, length) if ranks.world_size == 1 else None
+    own_rows = ranks.rows(rows)
+    own_chars = (own_rows.stop - own_rows.start) * length
+    check_memory(settings, vocab_size, own_chars, on_card=device.type == "cuda")
+    alone = ranks.world_size == 1
+    known = find_speed(settings, vocab_size, rows, length) if alone else None
     kernel = known.kernel if known is not None and known.kernel in candidates(settings, device) else None
     measured = measure(settings, vocab_size, device, rows, length, ranks, kernel)
-    plan = make_plan(
+    if alone:
+        store_speed(settings, vocab_size, rows, length, measured)
+    return make_plan(
         settings,
         measured=measured,
         batch_size=rows,
@@ -85,13 +91,6 @@ def measure_and_plan(
         device=str(device),
         spent=worked(),
     )
-    # The speed of a quiet machine is wanted, and other programs only ever make steps slower.
-    faster = (
-        known is None or known.kernel != measured.kernel or measured.chars_per_second > 1.02 * known.chars_per_second
-    )
-    if ranks.world_size == 1 and faster:
-        store_speed(settings, vocab_size, rows, length, measured)
-    return plan
 
 
 def threads_to_try(settings: Settings, device: torch.device, ranks: Ranks = SINGLE_PROCESS) -> tuple[int, ...]:
@@ -132,30 +131,6 @@ def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Mode
     return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init, generator=generator)
 
 
-def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = SINGLE_PROCESS) -> str:
-    """Measure which of the kernels that ``settings`` allow is the fastest for steps of ``plan`` on its device. With a
-    single one nothing is measured. torch's number of threads is restored."""
-    rows = ranks.rows(plan.batch_size)
-    before = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    try:
-        device = torch.device(plan.device)
-        names = candidates(settings, device)
-        if len(names) == 1:
-            return names[0]
-        network = _random_network(settings, vocab_size, device)
-        deadline = time.perf_counter() + MOST_SECONDS
-        own_rows = rows.stop - rows.start
-        return choose_kernel(names, network, own_rows, plan.seq_length, budget=BUDGET, deadline=deadline)
-    finally:
-        torch.set_num_threads(before)
-
-
-def _random_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
-    shape = (vocab_size, settings.hidden_size, settings.num_layers)
-    return CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device).train()
-
-
 def measure(
     settings: Settings,
     vocab_size: int,
@@ -175,7 +150,8 @@ def measure(
     deadline, times = time.perf_counter() + MOST_SECONDS, system.processor_times()
     search = ThreadSearch(counts := threads_to_try(settings, device, ranks), counts[-1])
     torch.set_num_threads(search.count)
-    network = _random_network(settings, vocab_size, device)
+    shape = (vocab_size, settings.hidden_size, settings.num_layers)
+    network = CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device)
     rows = ranks.rows(batch_size)
     names = candidates(settings, device) if kernel is None else [kernel]
     kernel, budget = names[0], BUDGET if len(names) > 1 else SHORT_BUDGET

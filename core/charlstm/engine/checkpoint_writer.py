@@ -46,14 +46,9 @@ class CheckpointWriter:
         return self._store is not None
 
     @property
-    def idle(self) -> bool:
-        """Whether all that was queued is written."""
-        return not self._jobs
-
-    @property
     def lets_train(self) -> bool:
         """Whether training may go on: not while the queue is long, nor after :meth:`hold_training`."""
-        return self.idle or not (self._waits or len(self._jobs) > MAX_WAITING)
+        return not self._jobs or not (self._waits or len(self._jobs) > MAX_WAITING)
 
     def hold_training(self) -> None:
         """Let training wait until all that is queued now is written."""
@@ -102,7 +97,7 @@ class CheckpointWriter:
             _, event = self._jobs.popleft()
             if event is not None:
                 self._done.append(event)
-        self._waits = self._waits and not self.idle
+        self._waits = self._waits and bool(self._jobs)
         done, self._done = self._done, []
         return done
 

@@ -1,11 +1,10 @@
-"""Choose the device to train on, and send numbers to a graphics card without waiting for it."""
+"""Choose the device to train on."""
 
 from __future__ import annotations
 
 import os
 
 import torch
-from torch import Tensor
 
 from charlstm.errors import SettingsError
 
@@ -31,25 +30,3 @@ def choose_device(name: str) -> torch.device:
     if not available.get(device.type):
         raise SettingsError(f"This machine has no device {name}: device=auto takes the best one that there is")
     return device
-
-
-def queues_work(device: torch.device) -> bool:
-    """Whether copies to ``device`` and random numbers there are queued, so that the processor prepares what comes next
-    meanwhile. MPS queues work too; there nothing relies on it."""
-    return device.type not in ("cpu", "mps")
-
-
-def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
-    """``tensor`` on ``device``. From the processor to a card it is copied while both go on with other work.
-
-    That needs pinned memory. torch's allocator gives pinned memory to another tensor only after the copy.
-    """
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)
-    return tensor.to(device, non_blocking=queues_work(device))
-
-
-def wait_for(device: torch.device) -> None:
-    """Wait until ``device`` has done all that is queued there, to measure its time."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -7,20 +7,18 @@ write nothing.
 Each rank computes the gradients of its own rows. Their sum over all ranks, weighted by the number of targets, is the
 gradient that a single process would have computed, and every rank then makes the same update.
 
-The ranks run in lockstep: before anything that they do together, rank 0 broadcasts one of the messages below, and then
-all ranks call the same collectives of torch.distributed in the same order.
+The ranks run in lockstep: before anything that they do together, rank 0 tells the others which method of their
+``TrainStep`` to call (:meth:`Ranks.call`). Then all call the same collectives of torch.distributed in the same order.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -28,7 +26,6 @@ from torch import Tensor, nn
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import ModelConfig
-from charlstm.text.batches import Batch
 from charlstm.training.settings import Settings
 from charlstm.training.torchrun import TorchrunRank, torchrun_rank
 
@@ -36,16 +33,17 @@ RANK_0_TIMEOUT = 300.0
 """Seconds after which rank 0 treats a rank that does not answer as lost. No rank takes longer for a step. This is for
 a machine or network that fails; a process that dies is noticed at once, by its closed connection."""
 
-OTHER_RANKS_TIMEOUT = 6 * 3600.0
-"""Seconds for which the other ranks wait for a message: rank 0 may read a large text, or validate on all of it."""
+OTHER_RANKS_TIMEOUT = 7 * 24 * 3600.0
+"""Seconds for which the other ranks wait: rank 0 may read a large text, validate on all of it, or pause."""
 
-KEEP_ALIVE_SECONDS = 1.0
-"""Seconds between two messages of a rank 0 that pauses."""
+Call = tuple[str, tuple[Any, ...]]
+"""What rank 0 has the other ranks do: a method of their ``TrainStep``, and its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
-class StartTraining:
-    """Build a training step of a network with these weights (on the CPU), for batches of this size."""
+class Start:
+    """Build a training step of a network with these weights (on the CPU), for batches of this size: that of the
+    measurement, then that of the run."""
 
     config: ModelConfig
     weights: dict[str, Tensor]
@@ -54,41 +52,6 @@ class StartTraining:
     seq_length: int
     settings: Settings
     kernel: str
-
-
-@dataclass(frozen=True, slots=True)
-class LoadState:
-    """Load the exact training state ``tensors``."""
-
-    tensors: dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class TakeStep:
-    """Take the training step number ``step`` at learning rate ``rate``, on this rank's rows of ``batch``."""
-
-    step: int
-    rate: float
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class GatherState:
-    """Send rank 0 the carried state of this rank's rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeepAlive:
-    """Nothing to do: rank 0 pauses."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndTraining:
-    """Leave the process group and end."""
-
-
-Message = StartTraining | LoadState | TakeStep | GatherState | KeepAlive | EndTraining
-"""What rank 0 tells the other ranks to do next."""
 
 
 class Ranks:
@@ -112,11 +75,8 @@ class Ranks:
     ) -> None:
         """Build the same training step on all ranks, with the weights of ``network``."""
 
-    def broadcast_step(self, step: int, rate: float, batch: Batch) -> None:
-        """Make the other ranks take the training step ``step`` on their rows of ``batch``."""
-
-    def broadcast_state(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Make the other ranks load the exact training state ``tensors``."""
+    def call(self, method: str, *arguments: Any) -> None:
+        """Make the other ranks call this method of their ``TrainStep``."""
 
     def all_reduce_gradients(self, parameters: Sequence[nn.Parameter], nats: float, count: int, total: int) -> float:
         """Turn gradients of the mean over this rank's ``count`` targets into those of the mean over all ``total``.
@@ -126,9 +86,6 @@ class Ranks:
     def gather_state(self, state: LSTMState, batch_size: int) -> LSTMState:
         """On rank 0 the carried state of all ``batch_size`` rows, each (L, B, H); meaningless on other ranks."""
         return state
-
-    def keep_alive(self) -> None:
-        """Tell the other ranks, while training pauses, that this process is still there."""
 
     def close(self) -> None:
         """End the training of the other ranks."""
@@ -184,7 +141,6 @@ class ProcessGroup(Ranks):
         self.torchrun = torchrun
         self._signalled = signalled
         self._rank_lost = False
-        self._last_message = 0.0
 
     def rows(self, batch_size: int) -> slice:
         """See :class:`Ranks`. Some ranks may have one row more than others. A rank has the same rows in every batch."""
@@ -199,9 +155,9 @@ class ProcessGroup(Ranks):
         """See :class:`Ranks`; at least one."""
         return max(1, cores // self.torchrun.local_world_size)
 
-    def receive(self) -> Message:
-        """Wait for the next message of rank 0."""
-        message: Message = self._broadcast_object(None)
+    def receive(self) -> Start | Call | None:
+        """Wait for the next message of rank 0; ``None`` is the end."""
+        message: Start | Call | None = self._broadcast_object(None)
         return message
 
     def start_training(
@@ -217,21 +173,20 @@ class ProcessGroup(Ranks):
             )
         device = network.fc.weight.device.type
         weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-        self._send(StartTraining(network.config, weights, device, batch_size, seq_length, settings, kernel))
+        self._send(Start(network.config, weights, device, batch_size, seq_length, settings, kernel))
 
-    def broadcast_step(self, step: int, rate: float, batch: Batch) -> None:
+    def call(self, method: str, *arguments: Any) -> None:
         """See :class:`Ranks`."""
-        self._send(TakeStep(step, rate, batch))
-
-    def broadcast_state(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
-        """See :class:`Ranks`. The moving average and the best model are on rank 0 alone and are not sent."""
-        shared = ("network.", "optimizer.", "state.")
-        self._send(LoadState({name: array for name, array in tensors.items() if name.startswith(shared)}))
+        self._send((method, arguments))
 
     def all_reduce_gradients(self, parameters: Sequence[nn.Parameter], nats: float, count: int, total: int) -> float:
-        """See :class:`Ranks`. The losses go first, between the processors: that small collective notices a lost rank
-        before anything waits on a graphics card. Then all gradients go as one tensor."""
-        summed = self.all_reduce_loss(nats)
+        """See :class:`Ranks`. The losses go first, between the processors, with which rank was signalled: that small
+        collective notices a lost rank before anything waits on a graphics card. Then all gradients go as one tensor."""
+        sums = torch.tensor([nats, float(self._signalled())], dtype=torch.float64)
+        with self._rank_loss_as_run_error():
+            dist.all_reduce(sums)
+        summed, signalled = sums.tolist()
+        self.stop_requested = signalled > 0
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
         flat = torch.cat([gradient.flatten() for gradient in gradients]).mul_(count / max(total, 1))
         reduced = flat if flat.device.type in ("cpu", "cuda") else flat.cpu()
@@ -241,21 +196,11 @@ class ProcessGroup(Ranks):
         pieces = torch.split(reduced, [each.numel() for each in parameters])
         for parameter, piece in zip(parameters, pieces, strict=True):
             parameter.grad = piece.view_as(parameter)
-        return summed
-
-    def all_reduce_loss(self, nats: float = 0.0) -> float:
-        """The sum of the ranks' ``nats``; updates ``stop_requested`` on the way."""
-        sums = torch.tensor([nats, float(self._signalled())], dtype=torch.float64)
-        with self._rank_loss_as_run_error():
-            dist.all_reduce(sums)
-        nats, signalled = sums.tolist()
-        self.stop_requested = signalled > 0
-        return nats
+        return float(summed)
 
     def gather_state(self, state: LSTMState, batch_size: int) -> LSTMState:
         """See :class:`Ranks`. A sum of tensors that are zero outside a rank's rows, since ``gather`` would need equally
         many rows on every rank."""
-        self._send(GatherState())
         layers, _, hidden = state[0].shape
         whole = torch.zeros(2, layers, batch_size, hidden, dtype=state[0].dtype)
         whole[:, :, self.rows(batch_size)] = torch.stack(state).cpu()
@@ -263,27 +208,20 @@ class ProcessGroup(Ranks):
             dist.reduce(whole, 0)
         return whole[0], whole[1]
 
-    def keep_alive(self) -> None:
-        """See :class:`Ranks`. May be called as often as you like: a message is sent once a second."""
-        if time.monotonic() - self._last_message >= KEEP_ALIVE_SECONDS:
-            self._send(KeepAlive())
-            self.all_reduce_loss()
-
     def close(self) -> None:
         """See :class:`Ranks`; then leave the process group."""
         with contextlib.suppress(RunError):
             if not self._rank_lost:
-                self._send(EndTraining())
+                self._send(None)
         with contextlib.suppress(RuntimeError, ValueError):
             dist.destroy_process_group()
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Start | Call | None) -> None:
         """Broadcast ``message`` if this is rank 0."""
         if self.rank == 0:
             self._broadcast_object(message)
-            self._last_message = time.monotonic()
 
-    def _broadcast_object(self, message: Message | None) -> Any:
+    def _broadcast_object(self, message: Start | Call | None) -> Any:
         """Rank 0's ``message``, on all ranks. It is pickled: as always with torch.distributed, the processes trust one
         another and the network between them."""
         objects = [message]

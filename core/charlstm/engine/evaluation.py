@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
@@ -143,7 +142,7 @@ def evaluate(
     pieces = _pieces(spans) if limit is None else []
     chars = sum(row.last - row.first for row in slices) + sum(piece.stop - piece.start for piece in pieces)
     done = 0
-    total: float | Tensor = 0.0
+    total = 0.0
 
     def count_targets(count: int) -> None:
         nonlocal done
@@ -151,23 +150,19 @@ def evaluate(
         if progress is not None:
             progress(done, chars)
 
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            for at in range(0, len(slices), ROWS):
-                part = _read(network, ids, slices[at : at + ROWS], count_targets)
-                # Without a report of progress, nothing waits for a card before the end.
-                total = total + (part if progress is None else part.item())
-            state = torch.stack(network.zero_state(1))
-            for at in range(0, len(pieces), ROWS):
-                nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
-                total = total + nats
-    finally:
-        network.train(training)
+    def summed(hidden: Tensor, targets: Tensor) -> Tensor:
+        return _sum(_losses(network, hidden, targets))
+
+    with torch.inference_mode():
+        for at in range(0, len(slices), ROWS):
+            total += _read(network, ids, slices[at : at + ROWS], summed, count_targets).item()
+        state = torch.stack(network.zero_state(1))
+        for at in range(0, len(pieces), ROWS):
+            nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
+            total += nats
     parts = [*((row.first, row.last) for row in slices), *((piece.start + 1, piece.stop + 1) for piece in pieces)]
     known = sum(int(np.count_nonzero(targets_of(ids, slice(*part)) != NO_TARGET)) for part in parts)
-    return Evaluation(float(total) / known if known else math.nan, known)
+    return Evaluation(total / known if known else math.nan, known)
 
 
 def best_logit_factor(
@@ -198,15 +193,8 @@ def best_logit_factor(
         ]
         return torch.stack(parts).sum(0)
 
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            parts = [
-                _read(network, ids, rows[at : at + ROWS], count_targets, losses) for at in range(0, len(rows), ROWS)
-            ]
-    finally:
-        network.train(training)
+    with torch.inference_mode():
+        parts = [_read(network, ids, rows[at : at + ROWS], losses, count_targets) for at in range(0, len(rows), ROWS)]
     found: list[float] = torch.stack(parts).sum(0).tolist() if parts else []
     if not found or not all(map(math.isfinite, found)):
         return 1.0
@@ -312,18 +300,12 @@ def _read(
     network: CharLSTM,
     ids: TextIds,
     rows: Sequence[EstimateRow],
+    losses: Callable[[Tensor, Tensor], Tensor],
     count_targets: Callable[[int], None],
-    losses: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """The loss in nats over all targets of ``rows``, which are read in parallel and aligned at their first target: a
-    float64 tensor on the network's device. ``losses`` takes outputs (N, H) and targets (N,), and returns what is summed
-    instead."""
+    """The sum, in float64, of what ``losses`` returns for outputs (N, H) and targets (N,) of ``rows``, which are read
+    in parallel and aligned at their first target."""
     device = network.fc.weight.device
-    if losses is None:
-
-        def losses(hidden: Tensor, targets: Tensor) -> Tensor:
-            return _sum(_losses(network, hidden, targets))
-
     begin, first, last = (np.array([getattr(row, name) for row in rows]) for name in ("begin", "first", "last"))
     lead = int((first - 1 - begin).max())
     steps = lead + int((last - first).max())
@@ -334,16 +316,16 @@ def _read(
     total = _sum(torch.zeros(1, device=device))
     for start, stop in itertools.pairwise(cuts):
         if start in joins:
-            joining = devices.copy_to(torch.from_numpy(first - 1 - begin == lead - start), device)[:, None]
+            joining = torch.from_numpy(first - 1 - begin == lead - start).to(device)[:, None]
             for part in state:
                 part.masked_fill_(joining, 0.0)
         positions = (first - 1 - lead)[None, :] + np.arange(start, stop)[:, None]
         inside = (positions >= begin) & (positions + 1 < last)
         window = ids[np.where(inside, positions, begin)].astype(np.int64)
-        hidden, state = _hidden(network, devices.copy_to(torch.from_numpy(window), device), state)
+        hidden, state = _hidden(network, torch.from_numpy(window).to(device), state)
         if start >= lead:
             following = np.where(inside, targets_of(ids, np.where(inside, positions + 1, begin)), NO_TARGET)
-            targets = devices.copy_to(torch.from_numpy(following.ravel()), device)
+            targets = torch.from_numpy(following.ravel()).to(device)
             total = total + losses(hidden.flatten(0, 1), targets)
             count_targets(int(inside.sum()))
     return total
@@ -380,16 +362,20 @@ def _run(network: CharLSTM, ids: Tensor, state: LSTMState) -> tuple[Tensor, LSTM
     """The same for all rows at once."""
     if network.config.vocab_size < LOOKUP_ABOVE:
         inputs = functional.one_hot(ids, network.config.vocab_size).to(network.fc.weight.dtype)
-        output, new_state = network.lstm(inputs, state)
-        return output, new_state
+        return _upper_layers(network, 0, inputs, state)
     output, h, c = _first_layer(network, ids, state[0][0], state[1][0])
     if network.config.num_layers == 1:
         return output, (h[None], c[None])
-    inner: list[Tensor] = [weight for index in range(1, network.config.num_layers) for weight in network.layer(index)]
-    own = (state[0][1:].contiguous(), state[1][1:].contiguous())
-    layers = network.config.num_layers - 1
-    output, inner_h, inner_c = torch.lstm(output, own, inner, True, layers, 0.0, False, False, False)
-    return output, (torch.cat([h[None], inner_h]), torch.cat([c[None], inner_c]))
+    output, upper = _upper_layers(network, 1, output, (state[0][1:].contiguous(), state[1][1:].contiguous()))
+    return output, (torch.cat([h[None], upper[0]]), torch.cat([c[None], upper[1]]))
+
+
+def _upper_layers(network: CharLSTM, first: int, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    """The layers from ``first`` on, not as in training, where torch would keep what gradients need."""
+    layers = range(first, network.config.num_layers)
+    weights: list[Tensor] = [weight for index in layers for weight in network.layer(index)]
+    output, h, c = torch.lstm(inputs, state, weights, True, len(layers), 0.0, False, False, False)
+    return output, (h, c)
 
 
 def _first_layer(network: CharLSTM, ids: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:

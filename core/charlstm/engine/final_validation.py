@@ -3,6 +3,7 @@ for."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from charlstm.engine.evaluation import Evaluation, best_logit_factor, evaluate
 from charlstm.engine.network import CharLSTM
 from charlstm.model.file import Model
 from charlstm.text.batches import TrainingText
-from charlstm.training.plan import CALIBRATION_CHARS, Plan, final_seconds, planned_final
+from charlstm.training.plan import CALIBRATION_CHARS, ESTIMATE_SHARE, Plan, final_seconds
 from charlstm.training.settings import Settings
 
 
@@ -47,60 +48,43 @@ def validate_best(
     ``seconds``: what calibration and all of it would take. ``report`` is called with the share that is done, 0 to 1, by
     the characters or, where these are too slow, by the time it may take; what it raises ends this.
     """
-    allowed, planned = final_seconds(settings, worked), planned_final(settings, seconds, worked)
-    held_out, limit = text.held_out_targets, None
-    part = min(1.0, planned / seconds) if seconds > allowed else 1.0
+    allowed, held_out, part = final_seconds(settings, worked), text.held_out_targets, 1.0
     if plan.val_chars >= held_out:  # every validation has read all of it
-        part, allowed = 1.0, math.inf
-    if part < 1.0:
-        limit = int(held_out * part)
-    figure: Evaluation | None = None
-    if limit is None or limit > plan.val_chars:
-        start = time.perf_counter()
+        allowed = math.inf
+    elif seconds > allowed:
+        part = ESTIMATE_SHARE * allowed / seconds
+    reads = int(held_out * part)
+    read_first = min(int(CALIBRATION_CHARS * part), held_out) if settings.calibrate else 0
+    start = time.perf_counter()
 
-        def done(chars: int, total: int) -> None:
-            passed = time.perf_counter() - start
-            report(min(1.0, max(chars / max(total, 1), passed / allowed)))
-            if passed > allowed and chars < total:
-                raise _TooSlow
+    def done(chars: int) -> None:
+        passed = time.perf_counter() - start
+        report(min(1.0, max(chars / max(read_first + reads, 1), passed / allowed)))
+        if passed > allowed and chars < read_first + reads:
+            raise _TooSlow
 
-        try:
-            best, figure = _calibrate_and_evaluate(
-                best, text, settings, plan, limit, int(CALIBRATION_CHARS * part), done
-            )
-        except _TooSlow:
-            figure = None
-    if figure is not None and limit is None:
-        return FinalLoss(best, figure, True, "")
+    found, figure = best, None
+    if part == 1.0 or reads > plan.val_chars:
+        with contextlib.suppress(_TooSlow):
+            if read_first:
+                found = _calibrated(best, text, plan, read_first, done)
+            figure = evaluate(
+                CharLSTM.from_model(found).to(plan.device), text.ids, text.held_out, None if part == 1.0 else reads,
+                progress=lambda chars, _: done(read_first + chars),
+            )  # fmt: skip
+    if figure is not None and part == 1.0:
+        return FinalLoss(found, figure, True, "")
     read = plan.val_chars if figure is None else figure.chars
     warning = (
         f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: all of them would take about "
         f"{max(seconds, allowed):,.0f} s"
     )
-    return FinalLoss(best, figure, False, warning)
+    return FinalLoss(best if figure is None else found, figure, False, warning)
 
 
-def _calibrate_and_evaluate(
-    best: Model,
-    text: TrainingText,
-    settings: Settings,
-    plan: Plan,
-    limit: int | None,
-    calibration_chars: int,
-    done: Callable[[int, int], None],
-) -> tuple[Model, Evaluation]:
-    """The model, its logits scaled with ``calibrate``, and its loss on ``limit`` held-out characters or all of them."""
-    reads = text.held_out_targets if limit is None else limit
-    first = min(calibration_chars, text.held_out_targets) if settings.calibrate else 0
+def _calibrated(best: Model, text: TrainingText, plan: Plan, chars: int, done: Callable[[int], None]) -> Model:
+    """``best`` with its logits scaled so that about so many held-out characters are the most likely."""
     network = CharLSTM.from_model(best).to(plan.device)
-    if first:
-        factor = best_logit_factor(
-            network, text.ids, text.held_out, first, progress=lambda chars: done(min(chars, first), first + reads)
-        )
-        scaled = {name: factor * best.weights[name] for name in ("fc.weight", "fc.bias")}
-        best = replace(best, weights={**best.weights, **scaled})
-        network = CharLSTM.from_model(best).to(plan.device)
-    figure = evaluate(
-        network, text.ids, text.held_out, limit, progress=lambda chars, total: done(first + chars, first + total)
-    )
-    return best, figure
+    factor = best_logit_factor(network, text.ids, text.held_out, chars, progress=lambda read: done(min(read, chars)))
+    scaled = {name: factor * best.weights[name] for name in ("fc.weight", "fc.bias")}
+    return replace(best, weights={**best.weights, **scaled})

@@ -65,13 +65,11 @@ class FusedKernel:
         self.name = name
         self._network = network
         self._dtype = dtype
-        self.path = path(dtype)
         self._loops = recurrence.loops()
         self._packs = packs(dtype)
         self._shards: list[_Shard] = []
         self._pool: ThreadPoolExecutor | None = None
-        self._layout: tuple[int, int] | None = None
-        self._capacity = 0
+        self._layout: tuple[int, int, int] | None = None
         # Each layer's inputs and gate gradients, those of all shards in one tensor, so that one product reads them.
         self._reads: list[Tensor] = []
         self._gradients: list[Tensor] = []
@@ -90,8 +88,7 @@ class FusedKernel:
         """See :class:`charlstm.engine.kernels.Kernel`."""
         length, rows = inputs.shape
         carried = state[0].new_empty(0, rows, 1) if borders is None else (~borders).to(state[0].dtype).unsqueeze(2)
-        self._divide(rows)
-        self._reserve(length, rows)
+        self._divide(length, rows)
         count = int((targets != NO_TARGET).sum())
         kept = [multiplier(mask, self._dtype) for mask in masks.recurrent]
         weights = self._pack(kept, masks.recurrent_scale)
@@ -112,37 +109,31 @@ class FusedKernel:
             )
 
         nats = sum(self._map(run, self._shards))
-        self._write_gradients((length + 1) * rows, kept, masks.recurrent_scale)
+        self._write_gradients(kept, masks.recurrent_scale)
         hidden = torch.cat([shard.hidden for shard in self._shards], 1).to(state[0].dtype)
         cell = torch.cat([shard.cell for shard in self._shards], 1)
         return StepResult(nats, count, (hidden, cell.mul_(0.5)))
 
-    def _divide(self, rows: int) -> None:
-        """Divide the rows among threads, by batch size and thread count alone, so that a resume is exact."""
-        threads = torch.get_num_threads()
-        if self._layout == (rows, threads):
+    def _divide(self, length: int, rows: int) -> None:
+        """Divide the rows among threads, by batch size and thread count alone, so that a resume is exact, and allocate
+        buffers, which later training steps use again."""
+        layout = (length, rows, torch.get_num_threads())
+        if self._layout == layout:
             return
+        self._layout, threads = layout, torch.get_num_threads()
         parts = max(1, min(threads, rows // ROWS_PER_THREAD))
         if self._pool is not None:
             self._pool.shutdown()
         self._pool = thread_pool("fused", parts, threads // parts)
         bounds = [rows * part // parts for part in range(parts + 1)]
         self._shards = [
-            _Shard(self._network, self._dtype, self._loops, start, stop) for start, stop in pairwise(bounds)
+            _Shard(self._network, self._dtype, self._loops, length, start, stop) for start, stop in pairwise(bounds)
         ]
-        self._layout = (rows, threads)
-        self._capacity = 0
-
-    def _reserve(self, length: int, rows: int) -> None:
-        """Allocate buffers for up to ``length`` time steps; later training steps use them again."""
-        if length <= self._capacity:
-            return
         hidden, characters = self._network.config.hidden_size, (length + 1) * rows
         layers = range(self._network.config.num_layers)
         # Zeros: unused elements are multiplied by gradients of zero, and must not be NaN for that.
         self._reads = [torch.zeros(characters, hidden * (2 if layer else 1), dtype=self._dtype) for layer in layers]
         self._gradients = [torch.empty(characters, 4 * hidden, dtype=self._dtype) for _ in layers]
-        self._capacity = length
 
     def _map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """Call ``work`` for all ``items`` on the threads of the pool."""
@@ -202,7 +193,7 @@ class FusedKernel:
             self._scratch[layer, use] = torch.empty(rows, columns, dtype=self._dtype)
         return self._scratch[layer, use]
 
-    def _write_gradients(self, characters: int, kept: Sequence[Tensor], scale: float) -> None:
+    def _write_gradients(self, kept: Sequence[Tensor], scale: float) -> None:
         """Add up the gradients of all shards, undo their scaling, and write them to the parameters."""
         network, shards = self._network, self._shards
         _set_gradient(network.fc.weight, _sum([shard.head_gradients for shard in shards]))
@@ -210,9 +201,8 @@ class FusedKernel:
         symbols = _sum([shard.symbol_gradients for shard in shards])
         for index, (reads, gradients) in enumerate(zip(self._reads, self._gradients, strict=True)):
             weight_ih, weight_hh, bias_ih, bias_hh = network.layer(index)
-            gradients = gradients[:characters]
             product = self._buffer(index, "product", gradients.size(1), reads.size(1))
-            torch.mm(gradients.t(), reads[:characters], out=product)
+            torch.mm(gradients.t(), reads, out=product)
             inner = product.size(1) - weight_hh.size(1)
             if kept:
                 product[:, inner:].mul_(kept[index]).mul_(scale)
@@ -221,7 +211,7 @@ class FusedKernel:
             if index:
                 _set_gradient(weight_ih, product[:, :inner])
                 # The sum over rows as a product: torch's own sum takes three times as long.
-                bias = _scaled((gradients.new_ones(1, characters) @ gradients)[0], GATE_GRADIENTS)
+                bias = _scaled((gradients.new_ones(1, len(gradients)) @ gradients)[0], GATE_GRADIENTS)
             else:
                 _set_gradient(weight_ih, _scaled(symbols.t(), GATE_GRADIENTS))
                 bias = symbols.sum(0)
@@ -232,7 +222,7 @@ class FusedKernel:
 class _Shard:
     """Forward, backward and gradients of the rows ``start`` to ``stop`` of the batch, in one thread."""
 
-    def __init__(self, network: CharLSTM, dtype: torch.dtype, loops: Loops, start: int, stop: int) -> None:
+    def __init__(self, network: CharLSTM, dtype: torch.dtype, loops: Loops, length: int, start: int, stop: int) -> None:
         self.start, self.stop = start, stop
         self._dtype = dtype
         self._loops = loops
@@ -240,13 +230,15 @@ class _Shard:
         self._layers = network.config.num_layers
         self._symbols = network.config.vocab_size
         self._master = network.fc.weight.dtype
-        self._capacity = 0
         rows, hidden = stop - start, self._hidden
         self.hidden = torch.empty(self._layers, rows, hidden, dtype=dtype)
         self.cell = torch.empty(self._layers, rows, hidden, dtype=self._master)
         self.symbol_gradients = torch.empty(self._symbols, 4 * hidden, dtype=self._master)
         self.head_gradients = torch.empty(self._symbols, hidden, dtype=self._master)
         self.head_bias_gradients = torch.empty(self._symbols, dtype=self._master)
+        self._kept = [torch.empty(length, 6 * rows * hidden, dtype=dtype) for _ in range(self._layers)]
+        self._top, self._above = (torch.empty(length, rows, hidden, dtype=dtype) for _ in range(2))
+        self._scratch = torch.empty(rows, hidden, dtype=self._master)
 
     def run(
         self,
@@ -266,10 +258,9 @@ class _Shard:
         (T + 1, b, 4H).
         """
         length, layers = inputs.size(0), range(self._layers)
-        self._reserve(length)
         inputs = inputs.contiguous()
         keep = [multiplier(mask, self._dtype, masks.layer_scale) for mask in masks.layers]
-        top = self._top[:length]
+        top, above = self._top, self._above
         for layer in layers:
             own = reads[layer][:, :, -self._hidden :]
             own[0] = state[0][layer]
@@ -282,7 +273,7 @@ class _Shard:
                 reads[layer][:length],
                 self.cell[layer],
                 own[1:],
-                self._kept[layer][:length],
+                self._kept[layer],
                 carried,
             )
             upper = top if layer == self._layers - 1 else reads[layer + 1][:length, :, : self._hidden]
@@ -294,34 +285,17 @@ class _Shard:
             if len(carried):
                 own[:length].mul_(carried)  # what the gradients of the recurrent weights are computed with
 
-        above = self._above[:length]
         nats = self._head(weights, top, targets, above, scale)
         for layer in reversed(layers):
             if keep:
                 above.mul_(keep[layer])
             own = gradients[layer][:length]
             gradients[layer][length] = 0
-            self._loops.backward(
-                above, weights.layers[layer].backward, self._kept[layer][:length], own, self._scratch, carried
-            )
+            self._loops.backward(above, weights.layers[layer].backward, self._kept[layer], own, self._scratch, carried)
             if layer:
                 torch.mm(own.flatten(0, 1), weights.layers[layer].to_below, out=above.flatten(0, 1))
         self._symbol_gradients(inputs, gradients[0][:length].flatten(0, 1))
         return nats
-
-    def _reserve(self, length: int) -> None:
-        """Allocate buffers for up to ``length`` time steps; later training steps use them again."""
-        if length <= self._capacity:
-            return
-        rows, hidden = self.stop - self.start, self._hidden
-
-        def low(steps: int, width: int) -> Tensor:
-            return torch.empty(steps, rows, width, dtype=self._dtype)
-
-        self._kept = [low(length, 6 * hidden).flatten(1) for _ in range(self._layers)]
-        self._top, self._above = low(length, hidden), low(length, hidden)
-        self._scratch = torch.empty(rows, hidden, dtype=self._master)
-        self._capacity = length
 
     def _head(self, weights: _StepWeights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
         """The summed loss. Computes the gradients of the output layer, and those of ``top`` into ``above``, both times

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.engine import devices, fused, recurrence
+from charlstm.engine import fused, recurrence
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.masks import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.engine.network import CharLSTM, LSTMState
@@ -32,8 +32,6 @@ class Kernel(Protocol):
     """Computes loss and gradients of one step of truncated back-propagation through time."""
 
     name: str
-    path: str
-    """Which implementation it uses on this machine; the last digits of a result may depend on it."""
 
     def step(
         self,
@@ -67,7 +65,6 @@ class NNKernel:
     """
 
     name = "nn"
-    path = "torch.lstm"
 
     def __init__(self, network: CharLSTM) -> None:
         self._network = network
@@ -94,7 +91,7 @@ class NNKernel:
         masks = masks.to(device)
         network.zero_grad(set_to_none=True)
         count = int((targets != NO_TARGET).sum())
-        inputs, targets = devices.copy_to(inputs, device), devices.copy_to(targets, device)
+        inputs, targets = inputs.to(device), targets.to(device)
         pieces = None if borders is None else _Pieces.of(borders, device)
         hidden, new_state = self._layers(inputs, state, masks, pieces)
         flat = network.fc(hidden).flatten(0, 1)
@@ -158,8 +155,7 @@ class _Pieces:
         last = torch.empty(rows, dtype=torch.long)
         ends = start + length == steps
         last[row[ends]] = ends.nonzero()[:, 0]
-        moved = (devices.copy_to(each, device) for each in (order, torch.argsort(order), first, last))
-        order, back, first, last = moved
+        order, back, first, last = (each.to(device) for each in (order, torch.argsort(order), first, last))
         return cls(order, back, has.sum(1), first, last)
 
 
@@ -203,9 +199,9 @@ def make_kernel(name: str, network: CharLSTM) -> Kernel:
 
 
 def kernel_path(name: str) -> str:
-    """The ``path`` of the kernel ``name`` on this machine."""
+    """Which implementation the kernel ``name`` uses on this machine; the last digits of a result may depend on it."""
     kind = KERNELS[name]
-    return fused.path(getattr(torch, kind.precision)) if kind.family == "fused" else NNKernel.path
+    return fused.path(getattr(torch, kind.precision)) if kind.family == "fused" else "torch.lstm"
 
 
 def runs_well(name: str, device: torch.device) -> bool:
@@ -247,24 +243,15 @@ def fast_bfloat16() -> bool:
 def fast_path_problem(settings: Settings, device: torch.device) -> str | None:
     """A sentence that says why the fused kernel is slower here than this machine allows; ``None`` when it is not, or
     when ``settings`` or ``device`` exclude it.
-
-    A torch without oneDNN (on macOS) is no problem: its plain products are the fast ones there.
     """
     if settings.kernel not in ("auto", "fused") or device.type != "cpu":
         return None
-    problems = []
-    if (problem := recurrence.loops().problem) is not None:
-        problems.append(f"its loops are not compiled ({problem})")
-    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        if not fused.packs(torch.float32):
-            problems.append("oneDNN's products with packed weights are missing")
-        if not hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
-            problems.append("it cannot tell whether this CPU computes bfloat16")
-    if not problems:
+    problem = recurrence.loops().problem
+    if problem is None:
         return None
     return (
-        f"Training with the fused kernel is slower than it could be with torch {torch.__version__}: "
-        f"{', '.join(problems)}. Another version of torch or of Python may be faster"
+        f"Training with the fused kernel is slower than it could be with torch {torch.__version__}: its loops are not "
+        f"compiled ({problem}). Another version of torch or of Python may be faster"
     )
 
 
@@ -282,35 +269,11 @@ def choose_kernel(
     Takes about ``budget`` seconds, or three steps of each, but no step is begun after ``deadline`` (by
     ``time.perf_counter``). Without time to compare them, the first of ``names`` is chosen. Weights and torch's global
     generator are not changed, gradients are cleared.
-    """
-    times = _measure_steps(names, network, batch_size, seq_length, budget, deadline)
-    return preferred(times) if times else names[0]
-
-
-def preferred(times: Mapping[str, Sequence[float]]) -> str:
-    """The first kernel in ``times`` that is not clearly slower than another.
-
-    ``times`` has the seconds that each kernel took for the same work, usually the fastest kernel first. Other programs
-    can only make a step slower, so the shortest time of each kernel counts. How far its median is above that tells how
-    noisy the machine is: by some 5 % on a quiet one, by several times on a busy one, and then the usual order decides.
-    """
-    best = {name: min(seconds) for name, seconds in times.items()}
-    noise = max(LEAST_NOISE, *(statistics.median(seconds) / min(seconds) for seconds in times.values()))
-    fastest = min(best.values())
-    return next(name for name, seconds in best.items() if seconds <= noise * fastest)
-
-
-def _measure_steps(
-    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, budget: float, deadline: float
-) -> dict[str, list[float]]:
-    """Seconds of each kernel's steps, taken in turns for ``budget`` seconds.
 
     Long sequences are measured on shorter ones of at least :data:`MEASURED_CHARS` characters in all: the speed hardly
     depends on the length, and on a slow machine one full step of ``nn`` alone could use up the budget. For the same
-    reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns. A kernel that was not
-    measured before ``deadline`` is missing in the result.
+    reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns.
     """
-    device = network.fc.weight.device
     generator = torch.Generator().manual_seed(0)
     shape = (min(seq_length, max(16, MEASURED_CHARS // batch_size)), batch_size)
     inputs, targets = (torch.randint(network.config.vocab_size, shape, generator=generator) for _ in range(2))
@@ -326,11 +289,24 @@ def _measure_steps(
             if before >= deadline or (rounds > 1 and min(times[name]) > TOO_SLOW * best):
                 continue
             kernel.step(inputs, targets, network.zero_state(batch_size))
-            devices.wait_for(device)
             seconds = time.perf_counter() - before
             if rounds:
                 times[name].append(seconds)
                 best = min(best, *times[name])
         rounds += 1
     network.zero_grad(set_to_none=True)
-    return {name: seconds for name, seconds in times.items() if seconds}
+    measured = {name: seconds for name, seconds in times.items() if seconds}
+    return preferred(measured) if measured else names[0]
+
+
+def preferred(times: Mapping[str, Sequence[float]]) -> str:
+    """The first kernel in ``times`` that is not clearly slower than another.
+
+    ``times`` has the seconds that each kernel took for the same work, usually the fastest kernel first. Other programs
+    can only make a step slower, so the shortest time of each kernel counts. How far its median is above that tells how
+    noisy the machine is: by some 5 % on a quiet one, by several times on a busy one, and then the usual order decides.
+    """
+    best = {name: min(seconds) for name, seconds in times.items()}
+    noise = max(LEAST_NOISE, *(statistics.median(seconds) / min(seconds) for seconds in times.values()))
+    fastest = min(best.values())
+    return next(name for name, seconds in best.items() if seconds <= noise * fastest)

@@ -9,15 +9,7 @@ import numpy as np
 import torch
 
 from charlstm.engine.devices import choose_device
-from charlstm.engine.distributed import (
-    EndTraining,
-    GatherState,
-    KeepAlive,
-    LoadState,
-    ProcessGroup,
-    StartTraining,
-    TakeStep,
-)
+from charlstm.engine.distributed import ProcessGroup, Start
 from charlstm.engine.kernels import candidates, runs_well
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import TrainStep
@@ -33,26 +25,17 @@ def run_other_rank(group: ProcessGroup) -> None:
     """
     train_step: TrainStep | None = None
     try:
-        while not isinstance(message := group.receive(), EndTraining):
-            if isinstance(message, StartTraining):
+        while (message := group.receive()) is not None:
+            if isinstance(message, Start):
                 train_step = _build_train_step(message, group)
-                continue
-            if isinstance(message, KeepAlive):
-                group.all_reduce_loss()
-                continue
-            assert train_step is not None, "rank 0 sends StartTraining first"
-            match message:
-                case TakeStep(step, rate, batch):
-                    train_step.step_on_batch(step, rate, batch)
-                case LoadState(tensors):
-                    train_step.load(tensors)
-                case GatherState():
-                    train_step.tensors()
+            else:
+                method, arguments = message
+                getattr(train_step, method)(*arguments)
     finally:
         group.close()
 
 
-def _build_train_step(message: StartTraining, group: ProcessGroup) -> TrainStep:
+def _build_train_step(message: Start, group: ProcessGroup) -> TrainStep:
     """The same as on rank 0, but without the moving average, which rank 0 keeps for all."""
     if message.device == "cuda" and group.torchrun.local_rank >= torch.cuda.device_count():
         raise SettingsError(
@@ -66,7 +49,7 @@ def _build_train_step(message: StartTraining, group: ProcessGroup) -> TrainStep:
     config = message.config
     network = CharLSTM(config.vocab_size, config.hidden_size, config.num_layers, init="none")
     network.load_state_dict(message.weights)
-    network.to(choose_device(message.device)).train()
+    network.to(choose_device(message.device))
     device, kernel = network.fc.weight.device, message.kernel
     if not runs_well(kernel, device):  # rank 0's processor has instructions that this one lacks
         kernel = candidates(settings, device)[0]

@@ -14,7 +14,6 @@ so that no floating point format loses precision by them. ``fused`` scales weigh
 from __future__ import annotations
 
 import functools
-import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,17 +155,9 @@ class Loops:
     problem: str | None = None
 
 
-_lock = threading.Lock()
-
-
-def loops() -> Loops:
-    """Both loops. The first call compiles them. Threads may call this at the same time."""
-    with _lock:
-        return _compiled()
-
-
 @functools.cache
-def _compiled() -> Loops:
+def loops() -> Loops:
+    """Both loops. The first call compiles them."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.jit.script is deprecated, and not supported from Python 3.14 on

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from charlstm.engine.benchmark import choose_kernel_here
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import Ranks
-from charlstm.engine.kernels import kernel_path, runs_well
+from charlstm.engine.kernels import candidates, kernel_path, runs_well
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.fields import read
 from charlstm.system import cpu_count
@@ -18,10 +17,10 @@ from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Resumed
-from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations, usual_intervals
+from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate
-from charlstm.training.settings import LENGTH, Settings, changed, continued
+from charlstm.training.settings import LENGTH, Settings, changed, continued, write_setting
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 EXTENSION_PEAK = 0.5
 """When a finished run is extended, its learning rate climbs to this fraction of the highest one: enough to improve,
 without undoing what was learnt."""
-
-PROCESSES = "processes"
-"""States from before training with several processes lack this entry: they had one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +71,24 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
         text = TrainingText.of(corpus, vocabulary, now.val_fraction, now.split, now.test_fraction)
 
         progress, saved_plan = read(Progress, record["progress"]), read_plan(record["plan"])
-        plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
+        plan = adapt_plan(saved_plan, now, record["environment"], ranks)
         schedule = read(LearningRate, record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
-        plan = usual_intervals(plan, now, changes, new_schedule.planned_steps)
-        if LENGTH & changes.keys():
-            plan = spread_validations(plan, now, new_schedule.planned_steps - progress.step)
+        planned = new_schedule.planned_steps
+        if changes.keys() & {*LENGTH, "val_every"}:
+            plan = spread_validations(plan, now, planned - progress.step)
         if progress.ended == "stopped" or changes:
             progress.ended = progress.whole_val = progress.final_val = None
             progress.stale = 0 if changes else progress.stale
         event = Resumed(
             step=state.step,
-            planned_steps=new_schedule.planned_steps,
+            planned_steps=planned,
             inexact=describe_differences(record["environment"], environment(plan, ranks)),
             changes=describe_changes(before, changes),
             changed=tuple(changes),
             device=plan.device,
             kernel=plan.kernel,
-            limit=_limit(now, plan, new_schedule, changes),
+            limit="" if new_schedule.ends_by_command else limit_at(now, plan.steps_per_epoch, planned),
             max_minutes=now.max_minutes,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -101,11 +97,9 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
     return ResumePlan(settings, now, text, state, progress, plan, new_schedule, event, changes_course)
 
 
-def _limit(settings: Settings, plan: Plan, schedule: LearningRate, changes: dict[str, Any]) -> str:
-    """The setting that will end the run; empty when a command has set its end."""
-    if schedule.end_moved_by_command and not LENGTH & changes.keys():
-        return ""
-    return limit_at(settings, plan.steps_per_epoch, schedule.planned_steps)
+def extension_peak(settings: Settings) -> float:
+    """The rate to which that of a run climbs again when it is extended after its end."""
+    return settings.lr if settings.schedule == "constant" else EXTENSION_PEAK * settings.lr
 
 
 def amend_schedule(
@@ -125,38 +119,31 @@ def amend_schedule(
     added = later_end(now, plan, step=step, worked=progress.work_seconds) - step
     if not finished:
         return schedule.amended(Amendment(step, "replan", added))
-    peak = changes.get("lr", now.lr if now.schedule == "constant" else EXTENSION_PEAK * now.lr)
+    peak = changes.get("lr", extension_peak(now))
     return schedule.amended(Amendment(step, "extend", added, peak=peak))
 
 
-def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: int, ranks: Ranks) -> Plan:
+def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], ranks: Ranks) -> Plan:
     """``plan`` with changed ``settings``, and for this machine. Where the device or what its kernel needs is missing,
-    the plan gets the device that there is and the kernel that is fastest on it. ``symbols`` is the vocabulary's size.
+    the plan gets the device that there is and the kernel that is usually the fastest on it.
 
     The number of threads changes when ``ranks`` are not as many as in the environment ``before``.
     """
-    same_processes = before.get(PROCESSES, "1") == str(ranks.world_size)
+    same_processes = before["processes"] == str(ranks.world_size)
     plan = replace(
         plan,
         threads=settings.threads or (plan.threads if same_processes else ranks.threads(cpu_count())),
         val_every=settings.val_every or plan.val_every,
         log_every=settings.log_every or plan.log_every,
     )
-    if runs_here(plan):
-        return plan
     try:
-        choose_device(plan.device)
+        device = choose_device(plan.device)
     except SettingsError:
-        plan = replace(plan, device=choose_device("auto").type)
-    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks))
-
-
-def runs_here(plan: Plan) -> bool:
-    """Whether this machine has the device of ``plan`` and supports its kernel."""
-    try:
-        return runs_well(plan.kernel, choose_device(plan.device))
-    except SettingsError:
-        return False
+        device = choose_device("auto")
+    else:
+        if runs_well(plan.kernel, device):
+            return plan
+    return replace(plan, device=str(device), kernel=candidates(settings, device)[0])
 
 
 def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
@@ -170,7 +157,7 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
         "kernel": plan.kernel,
         "kernel path": kernel_path(plan.kernel),
         "device": plan.device,
-        PROCESSES: str(ranks.world_size),
+        "processes": str(ranks.world_size),
     }
     if device.type == "cuda":
         version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
@@ -180,16 +167,15 @@ def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:
 
 def describe_differences(before: dict[str, str], now: dict[str, str]) -> str | None:
     """What differs between two environments, as ``threads 2 → 4``; ``None`` when a resume is exact. What ``before``
-    lacks, because an earlier version did not record it, counts as unchanged."""
-    before = {PROCESSES: "1", **before}
+    lacks counts as unchanged."""
     different = [f"{name} {before[name]} → {value}" for name, value in now.items() if before.get(name, value) != value]
     return ", ".join(different) or None
 
 
 def describe_changes(before: Settings, changes: dict[str, Any]) -> str | None:
     """Changed settings, as ``epochs 3 → 6, max_steps none → 900``; ``None`` when nothing changed."""
-
-    def words(value: Any) -> str:
-        return "none" if value is None else f"{value:.12g}" if isinstance(value, float) else str(value)
-
-    return ", ".join(f"{name} {words(getattr(before, name))} → {words(new)}" for name, new in changes.items()) or None
+    words = [
+        f"{name} {write_setting(name, getattr(before, name))} → {write_setting(name, new)}"
+        for name, new in changes.items()
+    ]
+    return ", ".join(words) or None

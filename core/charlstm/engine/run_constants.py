@@ -11,24 +11,12 @@ from charlstm.engine.resume import ResumePlan
 from charlstm.model.file import PASSAGES, Model, ModelConfig, Weights
 from charlstm.text.batches import TrainingText, trained_texts
 from charlstm.text.corpus import Corpus
-from charlstm.text.passages import Passages, joined, passages_in
+from charlstm.text.passages import Passages, joined
 from charlstm.training.settings import Settings
-from charlstm.training.text_warnings import held_out_read
+from charlstm.training.text_warnings import examine
 
 READ_BEFORE = ("read_share", "read_by")
 """What the info of a model, the state and the events say of :attr:`RunConstants.read_before`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FirstModel:
-    """What only the start of a new run needs."""
-
-    model: Model | None
-    """The model that training starts from; ``None`` for random weights."""
-    name: str
-    """What it is called in messages; empty without one."""
-    own_passages: Passages
-    """The passages of the part that is trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +35,9 @@ class RunConstants:
     @classmethod
     def new(
         cls, corpus: Corpus, settings: Settings, start_from: Model | None, info: Mapping[str, Any]
-    ) -> tuple[Self, Settings, FirstModel]:
-        """A run on ``corpus``, and the settings that it trains with: the size of its network is that of ``start_from``,
-        and its vocabulary has the characters of both."""
+    ) -> tuple[Self, Settings, list[str]]:
+        """A run on ``corpus``, the settings that it trains with, and a sentence for each problem of the text. The size
+        of its network is that of ``start_from``, and its vocabulary has the characters of both."""
         asked, vocabulary, info = settings, corpus.vocabulary, dict(info)
         if start_from is not None:
             shape = start_from.config
@@ -57,11 +45,10 @@ class RunConstants:
             vocabulary = start_from.vocabulary.extended(vocabulary)
             info.setdefault("lineage", {"learnt": trained_texts(start_from.info)})
         text = TrainingText.of(corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
-        first = FirstModel(start_from, _name_of_start(info, start_from), passages_in(corpus, text.parts.train))
-        found = held_out_read(text, first.own_passages, start_from, first.name)
-        info |= dict(zip(READ_BEFORE, found, strict=True))
-        passages = joined([first.own_passages, None if start_from is None else start_from.passages])
-        return cls(asked, text, info, passages), settings, first
+        own_passages, read_before, warnings = examine(text, start_from, _name_of_start(info, start_from))
+        info |= dict(zip(READ_BEFORE, read_before, strict=True))
+        passages = joined([own_passages, None if start_from is None else start_from.passages])
+        return cls(asked, text, info, passages), settings, warnings
 
     @classmethod
     def continued(cls, run: ResumePlan, info: Mapping[str, Any]) -> Self:

@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from charlstm.engine import devices
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import make_kernel
 from charlstm.engine.masks import draw_masks
@@ -29,6 +28,10 @@ from charlstm.training.settings import Settings
 
 Tensors = dict[str, npt.NDArray[Any]]
 AnOptimizer = TypeVar("AnOptimizer", bound=torch.optim.Optimizer)
+
+
+OF_ALL_RANKS = ("network.", "optimizer.", "state.")
+"""Which tensors of a state every rank has. The moving average and the best model are on rank 0 alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class TrainStep:
         device = network.fc.weight.device
         self._generator = torch.Generator()
         # Masks for a card are drawn there: drawing and copying them would take longer than the step.
-        self._mask_device = device if devices.queues_work(device) else None
+        self._mask_device = device if device.type == "cuda" else None
         self._mask_generator = self._generator if self._mask_device is None else torch.Generator(device)
         self._state = network.zero_state(self._rows.stop - self._rows.start)
 
@@ -83,7 +86,7 @@ class TrainStep:
     def step(self, step: int, rate: float) -> StepOutcome:
         """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
         batch = self._batches.batch(step)
-        self._ranks.broadcast_step(step, rate, batch)
+        self._ranks.call("step_on_batch", step, rate, batch)
         return self.step_on_batch(step, rate, batch)
 
     def step_on_batch(self, step: int, rate: float, batch: Batch) -> StepOutcome:
@@ -98,7 +101,7 @@ class TrainStep:
             fresh |= torch.rand(len(fresh), generator=self._generator) < settings.state_reset
         fresh = fresh[rows]
         if fresh.any():
-            start_afresh = devices.copy_to(fresh, self._state[0].device)[:, None]
+            start_afresh = fresh.to(self._state[0].device)[:, None]
             for part in self._state:
                 part.masked_fill_(start_afresh, 0.0)
         masks = draw_masks(
@@ -141,6 +144,7 @@ class TrainStep:
 
     def tensors(self) -> Tensors:
         """Copies of all that changes from step to step. The LSTM state has the rows of all ranks."""
+        self._ranks.call("tensors")
         named = dict(self._named())
         named["state.h"], named["state.c"] = self._ranks.gather_state(self._state, self._batches.batch_size)
         return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in named.items()}
@@ -148,7 +152,7 @@ class TrainStep:
     @torch.no_grad()
     def load(self, tensors: Tensors) -> None:
         """Restore what :meth:`tensors` returned. Raises :class:`ModelError` when it is of another network."""
-        self._ranks.broadcast_state(tensors)
+        self._ranks.call("load", {name: array for name, array in tensors.items() if name.startswith(OF_ALL_RANKS)})
         self._optimizer_state(create=any(name.startswith("optimizer.") for name in tensors))
         whole = self.network.zero_state(self._batches.batch_size)
         self._state = whole
@@ -212,6 +216,5 @@ def _optimizer(network: CharLSTM, settings: Settings) -> torch.optim.Optimizer:
         for decays in (True, False)
     ]
     kind: type[torch.optim.Adam | torch.optim.AdamW] = _ADAM if settings.optimizer == "adam" else _ADAMW
-    device = network.fc.weight.device
-    fused = device.type == "cpu" or devices.queues_work(device)
+    fused = network.fc.weight.device.type != "mps"
     return kind(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=fused)

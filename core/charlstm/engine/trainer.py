@@ -16,7 +16,7 @@ earlier process (``resume``).
 from __future__ import annotations
 
 import contextlib
-import enum
+import functools
 import math
 import time
 from collections import deque
@@ -34,10 +34,10 @@ from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.evaluation import evaluate
 from charlstm.engine.final_validation import validate_best
-from charlstm.engine.kernels import fast_path_problem
+from charlstm.engine.kernels import fast_path_problem, kernel_path
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
-from charlstm.engine.run_constants import FirstModel, RunConstants
+from charlstm.engine.run_constants import RunConstants
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.fields import plain
@@ -46,10 +46,10 @@ from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
-from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.ending import DIVERGED_WITHOUT_STATE, divergence_warning
+from charlstm.training.estimate import check_memory
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
@@ -69,7 +69,6 @@ from charlstm.training.plan import (
     VALIDATION_SPEED,
     Plan,
     final_chars,
-    fit_batch,
     limit_at,
     spread_validations,
     with_added_minutes,
@@ -79,9 +78,9 @@ from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from charlstm.training.text_warnings import text_warnings
+from charlstm.training.text_warnings import small_text_warning
 from charlstm.training.threads import ThreadSearch
-from charlstm.training.time_limit import TimeLimit
+from charlstm.training.time_limit import new_steps_left
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
@@ -97,20 +96,6 @@ MUCH_RARER = 1.5
 """Factor by which a run has to validate more rarely than planned for the clock to change that: each change is saved."""
 
 _T = TypeVar("_T")
-
-
-class _Phase(enum.Enum):
-    """What a trainer does: a new run is planned and built, a continued one loaded; at the end the best model is
-    validated on all held-out text, and the last state saved."""
-
-    PLAN = enum.auto()
-    BUILD = enum.auto()
-    LOAD = enum.auto()
-    TRAIN = enum.auto()
-    VALIDATE = enum.auto()
-    SAVE = enum.auto()
-    FINISH = enum.auto()
-    OVER = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +114,6 @@ class _Change:
 
     event: Controlled | Decided
     course: _Course
-    saved: bool = False
-    """Whether the state that names it has been queued."""
     since: float = field(default_factory=time.perf_counter)
 
 
@@ -185,15 +168,19 @@ class Trainer:
         start_from = None if start_from is None else given_model(start_from)
         spent = arguments.number("spent", spent, 0, error=RunError)
         self._logged_until = logged_until
-        self._begins_with: FirstModel | ResumePlan | None
+        self._next: Callable[[], list[AnyEvent]] | None
+        """What :meth:`advance` does now. A new run: _make_plan, _build; a continued one: _load_state; then _go_on until
+        it is finished, _final_validation, _save_last_state, _finish; ``None`` when it is over."""
         if continuation is None:
-            self._constants, settings, self._begins_with = RunConstants.new(corpus, settings, start_from, info or {})
-            self._course, self._phase = _Course(settings, plan), _Phase.PLAN
+            self._constants, settings, warnings = RunConstants.new(corpus, settings, start_from, info or {})
+            self._course = _Course(settings, plan)
             self.progress = Progress(work_seconds=spent)
+            self._next = functools.partial(self._make_plan, start_from, warnings)
         else:
-            self._constants, self._begins_with = RunConstants.continued(continuation, info or {}), continuation
+            self._constants = RunConstants.continued(continuation, info or {})
             self._course = _Course(continuation.settings, continuation.plan, continuation.schedule)
-            self.progress, self._phase = continuation.progress, _Phase.LOAD
+            self.progress = continuation.progress
+            self._next = functools.partial(self._load_state, continuation)
         self.paused = False
         self._train_step_or_none: TrainStep | None = None
         self._best: Weights | None = None
@@ -213,7 +200,9 @@ class Trainer:
 
         self._pending: deque[AnyEvent] = deque()
         """Events that no iterator has yielded yet."""
-        self._iterating = self._working = self._broken = False
+        self._iterating = False
+        self._usable = True
+        """Whether no call of :meth:`advance` is at work, and none was interrupted."""
         self._interrupt = DeferredInterrupt()
 
     @classmethod
@@ -321,7 +310,7 @@ class Trainer:
     def over(self) -> bool:
         """Whether training is over, and the last event was returned by :meth:`advance` or is the next of
         :meth:`events`."""
-        return self._phase is _Phase.OVER
+        return self._next is None
 
     def stop(self) -> None:
         """Stop between two steps, with a checkpoint, as the command ``stop`` does. May be called from any thread.
@@ -381,13 +370,13 @@ class Trainer:
             raise RunError(DIVERGED_WITHOUT_STATE)
         return self._state()
 
-    def _state(self, change: _Change | None = None) -> TrainingState:
-        """The state now, or as it will be once ``change`` acts."""
+    def _state(self, course: _Course | None = None) -> TrainingState:
+        """The state now, or as it will be on ``course``."""
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
         if self._constants.passages is not None:
             tensors[PASSAGES] = self._constants.passages
-        course = self._course if change is None else change.course
+        course = course or self._course
         record = {
             "settings": course.settings.to_dict(),
             "plan": plain(course.plan),
@@ -420,34 +409,22 @@ class Trainer:
         events = self._collect_writes()
         if self._disk_trouble or not self._checkpoint_writer.lets_train:
             return events
-        match self._phase:
-            case _Phase.PLAN:
-                events += self._make_plan()
-            case _Phase.BUILD:
-                events += self._build()
-            case _Phase.LOAD:
-                events += self._load_state()
-            case _Phase.TRAIN:
-                events += self._go_on()
-            case _Phase.VALIDATE:
-                events += self._final_validation()
-            case _Phase.SAVE:
-                self._save_last_state()
-            case _Phase.FINISH:
-                events.append(self._finish())
-            case _Phase.OVER:
-                pass
-        return events
+        return events + self._next() if self._next is not None else events
 
     def _go_on(self) -> list[AnyEvent]:
-        """Between the start and the end of a run: the first of these that there is to do."""
+        """Between the start and the end of a run: the first of these that there is to do. The command ``more`` is taken
+        even after the last step, until the final validation begins."""
         if self._change is not None:
             return self._make_change(self._change)
         if not self.progress.attended:
             return self._attend()
-        if self._is_finished():
-            return self._begin_end()
         self._commands.poll()
+        if self._is_finished():
+            more = self._commands.take("more") if self.progress.ended in (None, "time") else None
+            if more is None:
+                return self._begin_end()
+            self.progress.ended = None
+            return self._handle(more)
         if (command := self._commands.next()) is not None:
             return self._handle(command)
         if self.paused:
@@ -503,27 +480,22 @@ class Trainer:
         trainer unusable."""
         self._check_usable()
         callers_threads = torch.get_num_threads()
-        self._working = True
+        self._usable = False
         self._clock.skip()  # the caller may have waited for a disk or a terminal since the last event
         try:
             if self._train_step_or_none is not None:
                 torch.set_num_threads(self.plan.threads)
             yield
-        except BaseException:
-            self._broken = True
-            raise
+            self._usable = True
         finally:
-            self._working = False
             self._clock.count_work()
             torch.set_num_threads(callers_threads)
 
     def _check_usable(self) -> None:
-        if self._working:
-            raise RunError("Training is within a step: do this between two events, such as in the loop over them")
-        if self._broken:
+        if not self._usable:
             raise RunError(
-                f"Training was interrupted at step {self.progress.step:,}, perhaps within a step: use Trainer.resume "
-                "to continue from the last saved state, or make a new trainer"
+                f"Training is within a step, or was interrupted at step {self.progress.step:,}, perhaps within a step: "
+                "use Trainer.resume to continue from the last saved state, or make a new trainer"
             )
 
     def _is_finished(self) -> bool:
@@ -538,20 +510,16 @@ class Trainer:
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _make_plan(self) -> list[AnyEvent]:
+    def _make_plan(self, start_from: Model | None, warnings: list[str]) -> list[AnyEvent]:
         """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
         settings, plan = self.settings, self._course.plan
-        if plan is not None and not resume.runs_here(plan):
-            plan = None  # no step was taken by it yet, so it is made again for this machine
-        device = choose_device(settings.device if plan is None else plan.device)
-        self._check_memory(device, *fit_batch(settings, self._text.train_targets))
         if plan is None:
             plan = measure_and_plan(settings, self._text, self._ranks, worked=self._count_start)
             self._checkpoint_writer.queue_plan(plan)
             self._checkpoint_writer.hold_training()
         schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         self._course = _Course(settings, plan, schedule)
-        self._phase = _Phase.BUILD
+        self._next = functools.partial(self._build, start_from, warnings)
         return []
 
     def _count_start(self) -> float:
@@ -562,15 +530,14 @@ class Trainer:
             self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
         return worked
 
-    def _build(self) -> list[AnyEvent]:
-        """Build the network, at step 0."""
+    def _build(self, start_from: Model | None, warnings: list[str]) -> list[AnyEvent]:
+        """Build the network, at step 0. ``warnings`` are those of the text."""
         settings, text, plan = self.settings, self._text, self.plan
-        first, self._begins_with = self._begins_with, None  # frees the memory of the model
-        assert isinstance(first, FirstModel)
-        self._build_train_step(initial_network(settings, text.vocabulary, first.model))
-        warnings = text_warnings(text, first.own_passages, settings, plan, first.model, first.name)
+        machine_warnings = self._machine_warnings()
+        self._build_train_step(initial_network(settings, text.vocabulary, start_from))
+        warnings = [*small_text_warning(settings, plan), *warnings]
         self.progress.attended = False
-        self._phase = _Phase.TRAIN
+        self._next = self._go_on
         started = Started(
             step=0,
             planned_steps=plan.planned_steps,
@@ -581,19 +548,18 @@ class Trainer:
             test_chars=sum(stop - start for start, stop in text.parts.test),
             symbols=len(text.vocabulary),
             device=plan.device,
-            kernel=self._train_step.kernel.name,
-            kernel_path=self._train_step.kernel.path,
+            kernel=plan.kernel,
+            kernel_path=kernel_path(plan.kernel),
             threads=plan.threads,
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
             max_minutes=settings.max_minutes,
             **self.read_before,
         )
-        return [started, *self._machine_warnings(), *map(self._warning, warnings)]
+        return [started, *machine_warnings, *map(self._warning, warnings)]
 
-    def _load_state(self) -> list[AnyEvent]:
+    def _load_state(self, continuation: ResumePlan) -> list[AnyEvent]:
         """Continue an earlier process's run from its exact state."""
-        continuation, self._begins_with = self._begins_with, None  # frees its tensors
-        assert isinstance(continuation, ResumePlan)
+        machine_warnings = self._machine_warnings()
         shape = len(self._text.vocabulary), self.settings.hidden_size, self.settings.num_layers
         self._build_train_step(CharLSTM(*shape, init="none"))
         tensors = {name: array for name, array in continuation.state.tensors.items() if name != PASSAGES}
@@ -606,35 +572,27 @@ class Trainer:
         if continuation.changes_course:
             self._checkpoint()
             self._checkpoint_writer.hold_training()
-        self._phase = _Phase.TRAIN
-        return [continuation.event, *self._machine_warnings()]
+        self._next = self._go_on
+        return [continuation.event, *machine_warnings]
 
     def _build_train_step(self, network: CharLSTM) -> None:
         plan = self.plan
         torch.set_num_threads(plan.threads)
-        counts = threads_to_try(self.settings, torch.device(plan.device), self._ranks)
+        device = choose_device(plan.device)
+        counts = threads_to_try(self.settings, device, self._ranks)
         self._thread_search = ThreadSearch(counts, plan.threads)
         batches = self._text.batches(plan.batch_size, plan.seq_length, self.settings.seed)
-        network.to(plan.device).train()
+        network.to(device)
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
 
-    def _check_memory(self, device: torch.device, batch_size: int, seq_length: int) -> str | None:
-        """See ``estimate.check_memory``. Each rank needs memory for its own rows."""
-        rows = self._ranks.rows(batch_size)
-        chars = (rows.stop - rows.start) * seq_length
+    def _machine_warnings(self) -> list[Warned]:
+        """Warnings of too little free memory, and that the fast kernel cannot be used here. Raises
+        :class:`SettingsError` when the run needs more memory than this machine has."""
+        plan, device, rows = self.plan, torch.device(self.plan.device), self._ranks.rows(self.plan.batch_size)
+        chars = (rows.stop - rows.start) * plan.seq_length
         on_card = device.type == "cuda"
-        return estimate.check_memory(self.settings, len(self._text.vocabulary), chars, on_card=on_card)
-
-    def _machine_warnings(self) -> Iterator[AnyEvent]:
-        """Warn when too little memory is free or the fast kernel cannot be used here."""
-        plan = self.plan
-        device = torch.device(plan.device)
-        for message in (
-            self._check_memory(device, plan.batch_size, plan.seq_length),
-            fast_path_problem(self.settings, device),
-        ):
-            if message is not None:
-                yield self._warning(message)
+        memory = check_memory(self.settings, len(self._text.vocabulary), chars, on_card=on_card)
+        return [self._warning(each) for each in (memory, fast_path_problem(self.settings, device)) if each is not None]
 
     # ── after a step ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -708,17 +666,16 @@ class Trainer:
         be and make it the planned end, so that the learning rate has fallen to its last value by then. This alone acts
         before a state names it: a run has up to 30 such moves, and a resume cannot repeat what its clock decides.
         """
-        progress = self.progress
-        if self._is_finished():
+        progress, minutes = self.progress, self.settings.max_minutes
+        if minutes is None or self._is_finished():
             return
-        limit = TimeLimit(self.settings, self._clock)
-        if limit.is_over():
+        if self._clock.count_work() >= 60 * minutes:
             progress.ended = "time"
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
             return
         last = self._final_validation_seconds()
-        left = limit.new_steps_left(self.plan, self.schedule, progress, last)
+        left = new_steps_left(self.settings, self._clock, self.plan, self.schedule, progress, last)
         if left is None:
             return
         yield Decided(step=progress.step, steps_left=left)
@@ -779,24 +736,19 @@ class Trainer:
         limit = limit_at(settings, plan.steps_per_epoch, self.schedule.planned_steps)
         by_time = limit == "max_minutes" and not self.schedule.finishing and settings.max_minutes is not None
         longer = with_added_minutes(settings, minutes, step + steps_left, by_time=by_time)
-        course = _Course(
-            longer,
-            spread_validations(plan, longer, steps_left),
-            self.schedule.amended(Amendment(step, "replan", float(steps_left), event.id)),
-        )
+        change = Amendment(step, "replan", float(steps_left), event.id)
+        if self._steps_left <= 0:  # nothing is left of the curve to be stretched
+            change = replace(change, kind="extend", peak=resume.extension_peak(longer))
+        course = _Course(longer, spread_validations(plan, longer, steps_left), self.schedule.amended(change))
         self._propose(replace(event, value=float(steps_left), minutes=minutes), course)
 
     def _propose(self, event: Controlled | Decided, course: _Course) -> None:
         """Take this course once a state that names it is on disk; ``event`` says it then."""
         self._change = _Change(event, course)
-        self._checkpoint_writer.hold_training()  # each state in the queue is a copy of all weights
+        self._checkpoint(course)
+        self._checkpoint_writer.hold_training()
 
     def _make_change(self, change: _Change) -> list[AnyEvent]:
-        if self._checkpoint_writer.has_store and not change.saved:
-            self._change = replace(change, saved=True)
-            self._checkpoint(change)
-            self._checkpoint_writer.hold_training()
-            return []
         self._change = None
         self._course = change.course
         if isinstance(change.event, Decided):
@@ -830,7 +782,6 @@ class Trainer:
 
     def _wait(self, seconds: float) -> None:
         """Sleep. The time does not count as work."""
-        self._ranks.keep_alive()
         self._clock.count_work()
         time.sleep(seconds)
         self._clock.skip()
@@ -843,13 +794,13 @@ class Trainer:
             return True
         return minutes is not None and time.perf_counter() - self._checkpoint_writer.last_state >= 60 * minutes
 
-    def _checkpoint(self, change: _Change | None = None) -> None:
-        """Copy the state, as it will be once ``change`` acts, to be written in the background."""
+    def _checkpoint(self, course: _Course | None = None) -> None:
+        """Copy the state, as it will be on ``course`` if given, to be written in the background."""
         if not self._checkpoint_writer.has_store:
             return
         self._clock.count_work()
         before = time.perf_counter()
-        state = self._state(change)
+        state = self._state(course)
         self._checkpoint_writer.queue_state(state, time.perf_counter() - before)
 
     def _collect_writes(self) -> list[AnyEvent]:
@@ -864,14 +815,12 @@ class Trainer:
             if not storage.is_disk_trouble(error):
                 raise
             self._commands.poll()
-            if self._commands.find("stop") is not None:
+            if self._commands.take("stop") is not None:
                 raise
             if self._disk_trouble:
                 return []
             self._disk_trouble = True
             return [Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")]
-        if waits:
-            self._ranks.keep_alive()
         if self._disk_trouble and not writer.failing:
             self._disk_trouble = False
             events.append(self._resumed())
@@ -903,9 +852,9 @@ class Trainer:
         progress, self.paused = self.progress, False
         progress.ended = self._end_reason = progress.ended or "done"
         if self._end_reason == "stopped" or progress.whole_val is not None or progress.best_val is None:
-            self._phase = _Phase.SAVE
+            self._next = self._save_last_state
             return []
-        self._phase = _Phase.VALIDATE
+        self._next = self._final_validation
         if self._hooks.validation_progress is not None:
             self._hooks.validation_progress(0.0)  # on a busy machine the state and the first report take a while
         if self._saves_at_end:
@@ -918,16 +867,19 @@ class Trainer:
         """Nothing is saved after a divergence, so that a resume starts from the last good state."""
         return self.progress.ended != "diverged"
 
-    def _save_last_state(self) -> None:
+    def _save_last_state(self) -> list[AnyEvent]:
         if self._end_reason == "stopped" and not self._text.held_out and self.progress.best_step != self.progress.step:
             self._keep_as_best(None)  # without held-out text the latest model is the one to keep
         if self._saves_at_end:
             self._checkpoint()
         self._checkpoint_writer.hold_training()
-        self._phase = _Phase.FINISH
+        self._next = self._finish
+        return []
 
-    def _finish(self) -> Finished:
-        progress, self._phase = self.progress, _Phase.OVER
+    def _finish(self) -> list[AnyEvent]:
+        progress, self._next = self.progress, None
+        self._commands.poll()
+        missed = [command.command for command in iter(self._commands.next, None) if command.command != "stop"]
         self._finished = Finished(
             step=progress.step,
             reason=self._end_reason,
@@ -939,11 +891,13 @@ class Trainer:
             limit=self._limit(self._end_reason),
             **self.read_before,
         )
-        return self._finished
+        if not missed:
+            return [self._finished]
+        return [self._warning(f"The run ended before this could be done: {', '.join(missed)}"), self._finished]
 
     def _limit(self, reason: str) -> str:
         """The setting that ended the run for ``reason``; empty when none did."""
-        if reason == "done" and not self.schedule.finishing and not self.schedule.end_moved_by_command:
+        if reason == "done" and not self.schedule.ends_by_command:
             return limit_at(self.settings, self.plan.steps_per_epoch, self.progress.step)
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 
@@ -970,12 +924,11 @@ class Trainer:
         except _InterruptRequested:
             return []
         except _StopRequested as stop:
-            self._commands.remove(stop.command)
             if self._saves_at_end:
                 self._end_reason = "stopped"
-            self._phase = _Phase.SAVE
+            self._next = self._save_last_state
             return [Controlled(step=progress.step, id=stop.command.id, command="stop")]
-        self._phase = _Phase.SAVE
+        self._next = self._save_last_state
         events: list[AnyEvent] = [self._warning(found.warning)] if found.warning else []
         if found.figure is None:
             return events
@@ -1001,7 +954,7 @@ class Trainer:
         if self._hooks.validation_progress is not None:
             self._hooks.validation_progress(share)
         self._commands.poll()
-        if (command := self._commands.find("stop")) is not None:
+        if (command := self._commands.take("stop")) is not None:
             raise _StopRequested(command)
         if self._interrupt.requested:
             raise _InterruptRequested

@@ -24,8 +24,6 @@ from charlstm.text.passages import Passages
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
-__all__ = ["FORMAT", "Model", "ModelConfig", "load_model", "model_writer", "read_info", "save_model"]
-
 FORMAT = 2
 PLAIN_FORMAT = 1
 """The format of a file with float32 weights and no passages, which all versions read."""
@@ -180,11 +178,8 @@ def load_model(path: str | Path) -> Model:
     Raises :class:`ModelError` when the file is missing, damaged, of a newer format or not a model.
     """
     path = Path(path)
-    header = read_header(path)
+    tensors, header = read_tensors(path)
     config, about = _read_about(header, path)
-    tensors, metadata = read_tensors(path)
-    if metadata.get("charlstm") != header.metadata["charlstm"]:
-        raise ModelError(f"The model file {path} was replaced while it was being read: try again")
     passages = tensors.pop(PASSAGES, None)
     weights = {name: array.astype(np.float32, copy=False) for name, array in tensors.items()}
     _check_finite(weights, str(path))

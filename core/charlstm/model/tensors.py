@@ -113,8 +113,8 @@ def read_header(path: Path, what: str = "model") -> Header:
         return _parse_header(file, path, what)
 
 
-def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """Read all arrays and the metadata of ``path`` and verify the checksum.
+def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray[Any]], Header]:
+    """Read all arrays and the header of ``path`` and verify the checksum.
 
     Needs memory of the file's size. Raises :class:`ModelError` as :func:`read_header` does, when the checksum does not
     match, and when there is not enough memory.
@@ -147,7 +147,7 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
             raise _unreadable(path, what, error) from error
     if checksum.hexdigest() != expected:
         raise _damaged(path, what, "its checksum does not match")
-    return tensors, metadata
+    return tensors, header
 
 
 def open_model_file(path: Path, what: str) -> BufferedReader:

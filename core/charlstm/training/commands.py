@@ -53,10 +53,9 @@ class CommandQueue:
         """Remove and return the oldest command, or ``None``."""
         return self._waiting.popleft() if self._waiting else None
 
-    def find(self, name: str) -> Command | None:
-        """The oldest command called ``name``, which stays in the queue, or ``None``."""
-        return next((command for command in self._waiting if command.command == name), None)
-
-    def remove(self, command: Command) -> None:
-        """Remove a command that was handled before its turn."""
-        self._waiting.remove(command)
+    def take(self, name: str) -> Command | None:
+        """Remove and return the oldest command called ``name``, before its turn, or ``None``."""
+        command = next((command for command in self._waiting if command.command == name), None)
+        if command is not None:
+            self._waiting.remove(command)
+        return command

@@ -6,6 +6,7 @@ estimate for a shape needs a measurement and torch.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -260,12 +261,7 @@ def _read_cache() -> dict[str, tuple[str, float, int]]:
 
 def _add_to_cache(measured: dict[str, Any]) -> None:
     path = _cache_path()
-    try:
-        with storage.changing(path):
-            stored = {"format": 1, "machine": _machine(), "measured": _read_cache() | measured}
-            storage.replace_bytes(path, json.dumps(stored).encode())
-    except OSError as error:
-        # The next estimate then has to measure again, which takes seconds; the log tells why.
-        import logging
-
-        logging.getLogger(__name__).info("The measured speed cannot be stored: %s", error)
+    # What cannot be stored is measured again for the next estimate, which takes seconds.
+    with contextlib.suppress(OSError), storage.changing(path):
+        stored = {"format": 1, "machine": _machine(), "measured": _read_cache() | measured}
+        storage.replace_bytes(path, json.dumps(stored).encode())

@@ -7,7 +7,6 @@ The plan is stored in ``run.json`` and in every exact state, so that a resumed r
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,8 +38,7 @@ class Plan:
     """Held-out characters that a validation during training reads, in fixed slices."""
     snapshot_steps: tuple[int, ...]
     seconds_per_step: float
-    chars_per_second: float
-    """Training speed as measured, of whole steps including the update."""
+    """As measured, of whole steps including the update."""
 
 
 def read_plan(values: dict[str, Any]) -> Plan:
@@ -205,21 +203,6 @@ def spread_validations(plan: Plan, settings: Settings, steps_left: int) -> Plan:
     return replace(plan, val_every=max(plan.val_every, math.ceil(steps_left / VALIDATIONS)))
 
 
-def usual_intervals(plan: Plan, settings: Settings, names: Collection[str], steps: int) -> Plan:
-    """``plan`` for a run of ``steps`` steps whose settings ``names`` were changed: where ``log_every`` or ``val_every``
-    is none now, it is what the plan of a new run has.
-
-    A validation reads as many characters as before, so that its loss can be compared with earlier ones.
-    """
-    if "log_every" in names and settings.log_every is None:
-        plan = replace(plan, log_every=_log_every(plan.seconds_per_step))
-    if "val_every" in names and settings.val_every is None:
-        speed = VALIDATION_SPEED * plan.chars_per_second
-        count = _affordable(steps * plan.seconds_per_step, plan.val_chars, speed)
-        plan = replace(plan, val_every=max(1, math.ceil(steps / count)))
-    return plan
-
-
 def make_plan(
     settings: Settings,
     *,
@@ -255,12 +238,11 @@ def make_plan(
         steps_per_epoch=steps_per_epoch,
         planned_steps=steps,
         warmup_steps=round(settings.warmup * steps),
-        log_every=settings.log_every or _log_every(measured.seconds),
+        log_every=settings.log_every or max(1, round(LOG_SECONDS / measured.seconds)),
         val_every=settings.val_every or max(1, math.ceil(steps / count)),
         val_chars=chars,
         snapshot_steps=snapshot_steps(steps, measured.seconds),
         seconds_per_step=measured.seconds,
-        chars_per_second=measured.chars_per_second,
     )
 
 
@@ -337,7 +319,3 @@ def _budget(seconds: float, speed: float) -> float:
 def _affordable(seconds: float, chars: int, speed: float, fewest: int = MIN_VALIDATIONS) -> int:
     """The number of validations of ``chars`` characters for which there is time in ``seconds`` of training."""
     return max(fewest, min(VALIDATIONS, int(_budget(seconds, speed) / max(chars, 1))))
-
-
-def _log_every(step_seconds: float) -> int:
-    return max(1, round(LOG_SECONDS / step_seconds))

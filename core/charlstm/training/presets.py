@@ -79,11 +79,7 @@ def preset(
         from charlstm.model.given import given_model
 
         start_from = start_from if isinstance(start_from, ModelConfig) else given_model(start_from).config
-    return _settings(known[name], chars, vocab_size, start_from)
-
-
-@lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
-def _settings(found: Preset, chars: int, vocab_size: int, start_from: ModelConfig | None) -> Settings:
+    found = known[name]
     settings = found.settings(chars, vocab_size)
     if start_from is None:
         return settings
@@ -137,59 +133,36 @@ LARGE_TEXT = 800_000
 """Characters from which a wider network is better in two hours, with enough regularisation."""
 
 
-def _quick(chars: int, vocab_size: int) -> Settings:
-    size = _size(192 if vocab_size > LARGE_VOCABULARY else 256, chars)
-    dropout, weight_drop = _regularisation(2_000_000, chars, size)
+def _timed(chars: int, units: int, *, minutes: float, read: int, held_out: int, **others: Any) -> Settings:
+    """A preset of so many ``minutes``, with what depends on the text: a network with up to ``units`` per layer reads
+    about ``read`` characters in that time on two cores, and ``held_out`` characters at most are validated on."""
+    size = _size(units, chars)
+    dropout, weight_drop = _regularisation(read, chars, size)
     return Settings(
         hidden_size=size,
-        lr=1.2e-2,
-        head_lr=10.0,
-        batch_size=16,
-        seq_length=50,
-        max_minutes=1.0,
-        val_fraction=_val_fraction(chars, 300_000),
+        max_minutes=minutes,
+        val_fraction=min(0.1, held_out / max(chars, 1)),  # to validate on more takes time and says little more
         calibrate=True,
         dropout=dropout,
         weight_drop=weight_drop,
+        **others,
     )
+
+
+def _quick(chars: int, vocab_size: int) -> Settings:
+    units = 192 if vocab_size > LARGE_VOCABULARY else 256
+    batch = {"batch_size": 16, "seq_length": 50}
+    return _timed(chars, units, minutes=1.0, read=2_000_000, held_out=300_000, lr=1.2e-2, head_lr=10.0, **batch)
 
 
 def _standard(chars: int, vocab_size: int) -> Settings:
-    size = _size(512, chars)
-    dropout, weight_drop = _regularisation(11_000_000, chars, size)
-    return Settings(
-        hidden_size=size,
-        lr=4e-3,
-        head_lr=5.0,
-        batch_size=32,
-        seq_length=64,
-        max_minutes=10.0,
-        val_fraction=_val_fraction(chars, 1_000_000),
-        calibrate=True,
-        dropout=dropout,
-        weight_drop=weight_drop,
-        patience=8,
-    )
+    return _timed(chars, 512, minutes=10.0, read=11_000_000, held_out=1_000_000, lr=4e-3, head_lr=5.0, patience=8)
 
 
 def _best(chars: int, vocab_size: int) -> Settings:
-    size = _size(768 if chars >= LARGE_TEXT else 512, chars)
-    dropout, weight_drop = _regularisation(45_000_000, chars, size)
-    return Settings(
-        hidden_size=size,
-        head_lr=5.0,
-        warmup=0.05,
-        batch_size=32,
-        seq_length=64,
-        max_minutes=120.0,
-        val_fraction=_val_fraction(chars, 5_000_000),
-        calibrate=True,
-        dropout=dropout,
-        weight_drop=weight_drop,
-        weight_decay=0.05,
-        ema_decay=0.999,
-        patience=10,
-    )
+    units = 768 if chars >= LARGE_TEXT else 512
+    learning = {"head_lr": 5.0, "warmup": 0.05, "weight_decay": 0.05, "ema_decay": 0.999, "patience": 10}
+    return _timed(chars, units, minutes=120.0, read=45_000_000, held_out=5_000_000, **learning)
 
 
 SHORT_RATE = 1.5e-3
@@ -230,11 +203,6 @@ def _size(most: int, chars: int) -> int:
     while chars < enough and size > 64:
         size, enough = max(64, size // 2), enough // 4
     return size
-
-
-def _val_fraction(chars: int, most: int) -> float:
-    """A tenth of the text, but at most ``most`` characters: to validate on more takes time and says little more."""
-    return min(0.1, most / max(chars, 1))
 
 
 def _regularisation(read: int, chars: int, size: int) -> tuple[float, float]:

@@ -69,21 +69,23 @@ class LearningRate:
     @property
     def planned_steps(self) -> int:
         """The steps of the run in total, after all amendments."""
-        planned = self.first_plan
-        for change in self.amendments:
-            if change.kind != "set-lr":
-                planned = change.step + max(1, int(change.value))
-        return planned
+        last = self._last_move
+        return self.first_plan if last is None else last.step + max(1, int(last.value))
+
+    @property
+    def _last_move(self) -> Amendment | None:
+        """The last change of the end, if there was one."""
+        return next((change for change in reversed(self.amendments) if change.kind != "set-lr"), None)
 
     @property
     def finishing(self) -> bool:
         """Whether the run is ending by the command ``finish`` and was not extended since."""
-        return [change.kind for change in self.amendments if change.kind != "set-lr"][-1:] == ["finish"]
+        return self._last_move is not None and self._last_move.kind == "finish"
 
     @property
-    def end_moved_by_command(self) -> bool:
-        """Whether the command ``more`` set the end of the run."""
-        return any(change.kind == "replan" and change.id for change in self.amendments)
+    def ends_by_command(self) -> bool:
+        """Whether the command ``finish`` or ``more`` set the end of the run, and nothing has moved it since."""
+        return self._last_move is not None and bool(self._last_move.id)
 
     @property
     def extended(self) -> bool:

@@ -47,32 +47,16 @@ DEVICES = "auto, cpu, cuda, cuda:N or mps"
 """What the setting ``device`` takes."""
 
 ALIASES = {
-    "n_hidden": "hidden_size",
-    "hidden": "hidden_size",
-    "rnn_size": "hidden_size",
-    "n_layers": "num_layers",
-    "layers": "num_layers",
-    "drop_prob": "dropout",
     "n_seqs": "batch_size",
-    "batch": "batch_size",
     "n_steps": "seq_length",
-    "seq_len": "seq_length",
-    "sequence_length": "seq_length",
     "block_size": "seq_length",
     "learning_rate": "lr",
     "rate": "lr",
-    "grad_clip": "clip",
     "max_iters": "max_steps",
-    "n_epochs": "epochs",
-    "num_epochs": "epochs",
-    "val_frac": "val_fraction",
-    "test_frac": "test_fraction",
-    "print_every": "val_every",
-    "eval_every": "val_every",
     "eval_interval": "val_every",
     "log_interval": "log_every",
 }
-"""Names of settings in other scripts, and the names here. The error message for the former suggests the latter."""
+"""Names of settings in other scripts that are not similar to those here. The error message suggests the latter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +228,12 @@ class Settings:
                 f"val_fraction and test_fraction are {MOST_HELD_OUT:g} together at most, not "
                 f"{self.val_fraction:g} and {self.test_fraction:g}: there has to be text to train on"
             )
-        self._resolve_kernel_alias()
+        kind = KERNELS.get(self.kernel)
+        if kind is not None and self.kernel != kind.family:  # a recorded name, such as fused-f32
+            if self.precision not in ("auto", kind.precision):
+                raise SettingsError(f"kernel={self.kernel} computes in {kind.precision}, not in {self.precision}")
+            object.__setattr__(self, "kernel", kind.family)
+            object.__setattr__(self, "precision", kind.precision)
         precisions = [kind.precision for kind in KERNELS.values() if kind.family == self.kernel]
         if precisions and self.precision not in ("auto", *precisions):
             others = [kind.family for kind in KERNELS.values() if kind.precision == self.precision]
@@ -252,16 +241,6 @@ class Settings:
                 f"kernel={self.kernel} computes in {precisions[0]}: use kernel={others[0]} with "
                 f"precision={self.precision}"
             )
-
-    def _resolve_kernel_alias(self) -> None:
-        """Replace a recorded kernel name, such as fused-f32, by the family and the precision that it stands for."""
-        kind = KERNELS.get(self.kernel)
-        if kind is None or self.kernel == kind.family:
-            return
-        if self.precision not in ("auto", kind.precision):
-            raise SettingsError(f"kernel={self.kernel} computes in {kind.precision}, not in {self.precision}")
-        object.__setattr__(self, "kernel", kind.family)
-        object.__setattr__(self, "precision", kind.precision)
 
     @property
     def ends(self) -> bool:
@@ -344,11 +323,6 @@ def setting_names() -> tuple[str, ...]:
     return tuple(setting_fields(Settings))
 
 
-def about(name: str) -> str:
-    """One line about the setting ``name``, for help texts and forms."""
-    return setting_fields(Settings)[name].about
-
-
 def check_name(name: str) -> None:
     """Raise :class:`SettingsError` if there is no setting ``name``; it suggests the setting that was probably meant."""
     names = setting_fields(Settings)
@@ -372,11 +346,3 @@ def parse_setting(name: str, text: str) -> Any:
 def write_setting(name: str, value: Any) -> str:
     """The ``value`` of the setting ``name`` as people write it: the inverse of :func:`parse_setting`."""
     return setting_fields(Settings)[name].write(value, "none")
-
-
-def values(name: str) -> tuple[str, ...]:
-    """The words that the setting ``name`` takes, such as ``true`` and ``none``, for forms and completion.
-
-    They are as :func:`parse_setting` reads them. Numbers are not listed, so the result may be empty.
-    """
-    return setting_fields(Settings)[name].values

@@ -57,8 +57,8 @@ def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) ->
 def load_state(path: Path) -> TrainingState:
     """Read and verify a state. Raises :class:`~charlstm.errors.ModelError` when it is missing, damaged, of a newer
     format or something else."""
-    tensors, metadata = read_tensors(path, _KIND)
-    return _state(path, metadata, tensors)
+    tensors, header = read_tensors(path, _KIND)
+    return _state(path, header.metadata, tensors)
 
 
 def load_record(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from charlstm.display import percent
@@ -37,46 +37,47 @@ def _read_with(
     return (by_passages, None) if text is None or by_text < (by_passages or 0.0) else (by_text, text)
 
 
-def held_out_read(text: TrainingText, own: Passages, start_from: Model | None, name: str) -> tuple[float | None, str]:
-    """How much of the held-out part has been read when it is validated on, and by which model: that which training
-    starts from, called ``name``, or empty for the training part itself, whose passages are ``own``."""
-    if not text.held_out:
-        return None, ""
-    found = passages_in(text.corpus, text.parts.held_out)
-    shares = [(known_share(own, found), "")]
-    if start_from is not None:
-        shares.append((_read_with(start_from, text.corpus, text.parts.held_out, found)[0], name))
-        if shares[1][0] is None and not is_much(shares[0][0]):
-            return None, ""
-    share, by = max(shares, key=lambda each: each[0] or 0.0)
-    return share, by if share else ""
+def examine(
+    text: TrainingText, start_from: Model | None, name: str
+) -> tuple[Passages, tuple[float | None, str], list[str]]:
+    """What makes the losses of a run on ``text`` a poor measure. ``start_from`` is the model with whose weights it
+    begins, if any, called ``name``.
 
-
-def text_warnings(
-    text: TrainingText, own: Passages, settings: Settings, plan: Plan, start_from: Model | None = None, name: str = ""
-) -> Iterator[str]:
-    """One sentence for each problem of ``text``, whose training part has the passages ``own``, for a run that begins
-    with the weights of ``start_from``, called ``name``, if given."""
-    if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
-        yield (
-            f"The text is small, so a training step reads {plan.batch_size} × {plan.seq_length} characters instead of "
-            f"{settings.batch_size} × {settings.seq_length}: the network will mostly memorise the text"
-        )
+    Returns the passages of the training part; how much of the held-out part has been read when it is validated on, and
+    by which model (that one, or empty for the training part itself); and one sentence for each problem.
+    """
+    own = passages_in(text.corpus, text.parts.train)
+    read: tuple[float | None, str] = (None, "")
+    warnings = []
     held_out = "held-out part" if text.corpus.validation is None else "validation text"
     for part, spans in ((held_out, text.parts.held_out), ("test part", text.parts.test)):
         found, share, learnt_text = passages_in(text.corpus, spans), None, None
+        own_share = known_share(own, found)
         if start_from is not None:
             share, learnt_text = _read_with(start_from, text.corpus, spans, found)
         if learnt_text is not None:
             test = f", test_fraction={learnt_text['test_fraction']:g}" if learnt_text.get("test_fraction") else ""
-            yield (
+            warnings.append(
                 f"The model that training starts from has learnt {percent(share or 0)} of the {part}, since it was "
                 "trained on this text with another split, so the loss there is too low: hold out the same part with "
                 f"val_fraction={learnt_text['val_fraction']:g}{test} and split={learnt_text['split']}"
             )
-        elif said := words(share, name, part):
-            yield said
-        if said := words(known_share(own, found), "", part):
-            yield said
+        else:
+            warnings.append(words(share, name, part))
+        warnings.append(words(own_share, "", part))
+        if part == held_out and (start_from is None or share is not None or is_much(own_share)):
+            by_model = (share or 0.0) > (own_share or 0.0)
+            read = (share, name) if by_model else (own_share, "")
     if not text.held_out:
-        yield "No text is held out for validation, so the run keeps its last model instead of its best"
+        warnings.append("No text is held out for validation, so the run keeps its last model instead of its best")
+    return own, read, [each for each in warnings if each]
+
+
+def small_text_warning(settings: Settings, plan: Plan) -> list[str]:
+    """A sentence if the text is so small that steps are smaller than ``settings`` say."""
+    if (plan.batch_size, plan.seq_length) == (settings.batch_size, settings.seq_length):
+        return []
+    return [
+        f"The text is small, so a training step reads {plan.batch_size} × {plan.seq_length} characters instead of "
+        f"{settings.batch_size} × {settings.seq_length}: the network will mostly memorise the text"
+    ]

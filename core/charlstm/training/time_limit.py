@@ -17,36 +17,25 @@ EARLY_SECONDS = 3.0
 """The shortest time over which the pace is measured for that: first steps are slow."""
 
 
-class TimeLimit:
-    """``max_minutes`` of ``settings``, if set."""
-
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
-
-    def is_over(self) -> bool:
-        """Whether the time is used up."""
-        minutes = self._settings.max_minutes
-        return minutes is not None and self._clock.count_work() >= 60 * minutes
-
-    def new_steps_left(self, plan: Plan, schedule: LearningRate, progress: Progress, last: float) -> int | None:
-        """The steps that are left in time, where these are not what is planned; else ``None``. ``last``: seconds that
-        the final validation would take now."""
-        validated = progress.step % plan.val_every == 0
-        due = validated or progress.step % plan.log_every == 0
-        if self._settings.max_minutes is None or schedule.finishing or not due:
-            return None
-        worked, pace = self._clock.count_work(), self._clock.pace()
-        if validated and (not pace or self._clock.pace_steps < plan.val_every):
-            # This process started between two validations. One validation among few steps would make these seem slow,
-            # so the pace is that of the whole run, and is measured from here on.
-            pace = worked / progress.step or plan.seconds_per_step
-            self._clock.start_pace()
-        if not pace or (not validated and pace * self._clock.pace_steps < EARLY_SECONDS):
-            return None
-        end = end_within_time(self._settings, plan, step=progress.step, pace=pace, worked=worked, last=last)
-        change = end - schedule.planned_steps
-        beyond = REPLAN_BEYOND if validated else REPLAN_EARLY_BEYOND
-        if abs(change) <= beyond * (schedule.planned_steps - progress.step) or (change > 0 and not validated):
-            return None
-        return end - progress.step
+def new_steps_left(
+    settings: Settings, clock: Clock, plan: Plan, schedule: LearningRate, progress: Progress, last: float
+) -> int | None:
+    """The steps that are left in the time of a run with ``max_minutes``, where these are not what is planned; else
+    ``None``. ``last``: seconds that the final validation would take now."""
+    validated = progress.step % plan.val_every == 0
+    if schedule.finishing or not (validated or progress.step % plan.log_every == 0):
+        return None
+    worked, pace = clock.count_work(), clock.pace()
+    if validated and (not pace or clock.pace_steps < plan.val_every):
+        # This process started between two validations. One validation among few steps would make these seem slow, so
+        # the pace is that of the whole run, and is measured from here on.
+        pace = worked / progress.step or plan.seconds_per_step
+        clock.start_pace()
+    if not pace or (not validated and pace * clock.pace_steps < EARLY_SECONDS):
+        return None
+    end = end_within_time(settings, plan, step=progress.step, pace=pace, worked=worked, last=last)
+    change = end - schedule.planned_steps
+    beyond = REPLAN_BEYOND if validated else REPLAN_EARLY_BEYOND
+    if abs(change) <= beyond * (schedule.planned_steps - progress.step) or (change > 0 and not validated):
+        return None
+    return end - progress.step

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from charlstm.errors import SettingsError
-
 
 @dataclass(frozen=True, slots=True)
 class TorchrunRank:
@@ -19,20 +17,10 @@ class TorchrunRank:
 
 
 def torchrun_rank() -> TorchrunRank | None:
-    """This process's rank; ``None`` without torchrun, or with a single process.
-
-    Raises :class:`SettingsError` when the variables have impossible values.
-    """
+    """This process's rank; ``None`` without torchrun, or with a single process."""
     names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     if any(name not in os.environ for name in names):
         return None
-    try:
-        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        local = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        if not (0 <= rank < world_size and 0 <= local[0] < local[1]):
-            raise ValueError
-    except ValueError:
-        raise SettingsError(
-            "RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE do not fit together: start the processes with torchrun"
-        ) from None
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    local = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return TorchrunRank(rank, world_size, *local) if world_size > 1 else None

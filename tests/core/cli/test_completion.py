@@ -10,7 +10,8 @@ import pytest
 
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
-from charlstm.training.settings import about
+from charlstm.setting_fields import setting_fields
+from charlstm.training.settings import Settings
 from command_line import all_commands
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -39,6 +40,8 @@ def test_settings_are_completed_with_their_descriptions() -> None:
     context = click.Context(command)
     [option] = [each for each in command.params if each.name == "assignments"]
     found = option.shell_complete(context, "hidden")
-    assert [(each.value, each.help) for each in found] == [("hidden_size=", about("hidden_size"))]
+    assert [(each.value, each.help) for each in found] == [
+        ("hidden_size=", setting_fields(Settings)["hidden_size"].about)
+    ]
     assert [each.value for each in option.shell_complete(context, "split=b")] == ["split=blocks"]
     assert option.shell_complete(context, "nothing=") == []

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.engine.script_format import export_checkpoint
+from charlstm.engine.script_format import checkpoint_writer
 from charlstm.errors import CharLSTMError
 from charlstm.generation.export import export_session, save_as
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
 from charlstm.model.file import Model, save_model
 from charlstm.runs.folder import find_run
+from charlstm.user_files import save
 from command_line import Cli
 from recorded_run import tiny_model
 
@@ -28,7 +29,7 @@ Save = Callable[[Path, Model], object]
 
 LIBRARY: dict[str, tuple[str, Save]] = {
     "save_model": (".safetensors", save_model),
-    "export_checkpoint": (".net", export_checkpoint),
+    "checkpoint_writer": (".net", lambda path, model: save(path, checkpoint_writer(model))),
     "save_session": (".json", lambda path, model: save_session(Session(model, "a"), path)),
     "export_session": (".txt", lambda path, model: export_session(Session(model, "a"), path)),
     "save_as": (".html", lambda path, model: save_as(Session(model, "a"), path)),

@@ -14,7 +14,7 @@ import torch
 
 from charlstm.engine import fused, recurrence, thread_pool
 from charlstm.engine import kernels as kernels
-from charlstm.engine.kernels import candidates, choose_kernel, fast_path_problem, make_kernel, preferred
+from charlstm.engine.kernels import candidates, choose_kernel, make_kernel, preferred
 from charlstm.engine.masks import Masks, draw_masks
 from charlstm.engine.network import CharLSTM
 from charlstm.errors import SettingsError
@@ -174,7 +174,7 @@ def test_uncompiled_loops_compute_the_same_gradients(monkeypatch: pytest.MonkeyP
     wanted = gradients_of("fused-f32", network, *batch)
     plain = recurrence.Loops(recurrence.forward_layer, recurrence.backward_layer, "switched off")
     monkeypatch.setattr(recurrence, "loops", lambda: plain)
-    assert make_kernel("fused-f32", network).path.startswith("Python loops")
+    assert kernels.kernel_path("fused-f32").startswith("Python loops")
     assert furthest(gradients_of("fused-f32", network, *batch), wanted) < 1e-6
 
 
@@ -182,7 +182,7 @@ def test_unpacked_products_compute_the_same_gradients(monkeypatch: pytest.Monkey
     network, *batch = problem(9, 16, 2, 8, 5)
     wanted = gradients_of("fused-bf16", network, *batch)
     monkeypatch.setattr(fused, "packs", lambda dtype: False)
-    assert make_kernel("fused-bf16", network).path.endswith("plain weights")
+    assert kernels.kernel_path("fused-bf16").endswith("plain weights")
     assert furthest(gradients_of("fused-bf16", network, *batch), wanted) < 0.02
 
 
@@ -290,24 +290,16 @@ def test_cuda_gradients_equal_those_of_the_cpu(kind: str) -> None:
     assert furthest({name: gradient.cpu() for name, gradient in gradients(network).items()}, wanted) < 5e-3
 
 
-class TestFastPath:
-    @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
-    def test_fast_path_problem_names_missing_operators(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        network, *batch = problem(9, 16, 2, 8, 5)
-        wanted = gradients_of("fused-f32", network, *batch)
-        monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
-        without = load_again(recurrence)
-        assert without.loops().problem is None
-        monkeypatch.setattr(recurrence, "loops", without.loops)
-        assert make_kernel("fused-f32", network).path == "TorchScript loops with plain weights"
-        assert furthest(gradients_of("fused-f32", network, *batch), wanted) < 1e-5
-        problem_here = fast_path_problem(Settings(), CPU)
-        assert problem_here is not None
-        assert "packed weights are missing" in problem_here
-        assert "bfloat16" in problem_here
-        # as on macOS, where plain products are fast
-        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-        assert fast_path_problem(Settings(), CPU) is None
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+def test_products_without_packed_weights_compute_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, *batch = problem(9, 16, 2, 8, 5)
+    wanted = gradients_of("fused-f32", network, *batch)
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
+    without = load_again(recurrence)
+    assert without.loops().problem is None
+    monkeypatch.setattr(recurrence, "loops", without.loops)
+    assert kernels.kernel_path("fused-f32") == "TorchScript loops with plain weights"
+    assert furthest(gradients_of("fused-f32", network, *batch), wanted) < 1e-5
 
 
 def load_again(module: ModuleType) -> ModuleType:

@@ -16,12 +16,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from charlstm.engine.script_format import export_checkpoint, import_checkpoint
+from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 from charlstm.errors import ModelError
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
+from charlstm.user_files import save
 
 pytestmark = pytest.mark.numeric
 
@@ -145,7 +146,7 @@ def test_import_reads_nested_networks_in_half_precision(tmp_path: Path, prefix: 
 @pytest.mark.parametrize(("n_hidden", "n_layers"), [(12, 2), (5, 1)])
 def test_export_can_be_loaded_by_the_script(tmp_path: Path, n_hidden: int, n_layers: int) -> None:
     model = import_checkpoint(saved(tmp_path / "x.net", checkpoint(network(n_hidden, n_layers))))
-    export_checkpoint(tmp_path / "back.net", model)
+    save(tmp_path / "back.net", checkpoint_writer(model))
     with (tmp_path / "back.net").open("rb") as file:
         found = torch.load(file)
     net = CharRNN(found["tokens"], n_hidden=found["n_hidden"], n_layers=found["n_layers"])
@@ -216,7 +217,7 @@ def test_import_refuses_other_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "is a pipe, not a file" in refusal(tmp_path / "pipe")
     for content, why in (
-        (b"", "is empty"),
+        (b"", "is not a PyTorch checkpoint"),
         (b"Happy families are all alike\n" * 9, "is not a PyTorch checkpoint"),
         (pickle.dumps({"tokens": TOKENS}, protocol=2), "is not a PyTorch checkpoint"),
         (pickle.dumps({"tokens": TOKENS}, protocol=0), "is not a PyTorch checkpoint"),
@@ -233,7 +234,7 @@ def test_import_refuses_safetensors_files(tmp_path: Path) -> None:
     assert "a charlstm model already" in refusal(tmp_path / "x.safetensors")
     header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
     (tmp_path / "other.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
-    assert "a safetensors file and not a checkpoint" in refusal(tmp_path / "other.safetensors")
+    assert "is not a PyTorch checkpoint" in refusal(tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
@@ -261,11 +262,12 @@ def test_import_executes_nothing_in_a_file(tmp_path: Path, legacy: bool, protoco
 
 
 def test_import_refuses_files_that_would_fill_the_memory(tmp_path: Path) -> None:
-    good = saved(tmp_path / "good.net", checkpoint(network()))
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in network(64).state_dict().items()}
+    good = saved(tmp_path / "good.net", checkpoint(network(), state_dict=zeros))
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(tmp_path / "zip.net", "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry))
-    assert "compressed" in refusal(tmp_path / "zip.net")
+    assert "damaged" in refusal(tmp_path / "zip.net")
 
     state = {
         "lstm.weight_ih_l0": torch.ones(1).expand(4 * 60_000, 7),

@@ -21,6 +21,7 @@ from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
+from charlstm.engine.resume import EXTENSION_PEAK
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import TextError
@@ -137,11 +138,11 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
         raise RuntimeError("not supported here")
 
     settings = settings.with_changes(kernel="fused", max_steps=8)
-    recurrence._compiled.cache_clear()
+    recurrence.loops.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(torch.jit, "script", unsupported)
         first = trained(corpus, settings, replace(plan, kernel="fused-f32", planned_steps=8))
-    recurrence._compiled.cache_clear()
+    recurrence.loops.cache_clear()
     started, warned = first.events[:2]
     assert isinstance(started, Started)
     assert started.kernel_path.startswith("Python loops")
@@ -240,6 +241,22 @@ def test_trainer_handles_every_command_at_its_step(corpus: Corpus, settings: Set
     states = [(state.step, len(state.record["schedule"]["amendments"])) for state in run.store.states]
     assert states == [(0, 0), (8, 0), (8, 1), (16, 1), (24, 1)]
     assert [event.step for event in run.only(Checkpointed)] == [step for step, _ in states]
+
+
+def test_more_at_the_end_lengthens_the_run_and_what_comes_too_late_is_said(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in the last step or its validation was dropped without a word."""
+    monkeypatch.setattr(clock_module.Clock, "pace", lambda self: 0.001)
+    at: Script = {60: [("more", 0.03 / 60)], 90: [("set-lr", 1e-4), ("checkpoint", None)]}
+    run = trained(corpus, settings, replace(plan, log_every=1), at)
+    assert (run.last.reason, run.last.step) == ("done", 90)
+    rates = [event.lr for event in run.only(Stepped) if event.step > 60]
+    assert max(rates) == pytest.approx(EXTENSION_PEAK * settings.lr)
+    assert [event.command for event in run.only(Controlled)] == ["more"]
+    warned = run.events[-2]
+    assert isinstance(warned, Warned)
+    assert warned.message == "The run ended before this could be done: set-lr, checkpoint"
 
 
 def test_trainer_saves_a_checkpoint_every_few_minutes(

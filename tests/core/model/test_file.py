@@ -130,8 +130,8 @@ def test_load_model_refuses_any_flipped_bit(saved: Path) -> None:
 
 
 def test_load_model_refuses_newer_format(saved: Path) -> None:
-    tensors, metadata = read_tensors(saved)
-    write_tensors(saved, tensors, {**metadata, "format": "3"})
+    tensors, header = read_tensors(saved)
+    write_tensors(saved, tensors, {"format": "3", "charlstm": header.metadata["charlstm"]})
     with pytest.raises(ModelError, match="newer charlstm"):
         load_model(saved)
 

@@ -68,7 +68,7 @@ def test_every_setting_can_be_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("lr = 1e-3\n\nn_hidden = 5", "line 3: n_hidden is called hidden_size here: write hidden_size="),
+        ("clip = 1\n\nlearning_rate = 5", "line 3: learning_rate is called lr here: write lr="),
         ("hidden_sise = 5", "line 1: There is no setting 'hidden_sise'; did you mean hidden_size?"),
         ("# a\nhidden_size = 0", "line 2: hidden_size takes a whole number from 1 to 8,192, not 0"),
         ("dropout = true", "line 1: dropout takes a number from 0 to 0.95, not 'true'"),

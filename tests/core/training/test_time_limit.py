@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
-from charlstm.training.time_limit import TimeLimit
+from charlstm.training.time_limit import new_steps_left
 from training_fixtures import make_plan
 
 
@@ -36,9 +36,10 @@ def steps_left(step: int, seconds: float, *changes: Amendment) -> int | None:
     """Of a run of one minute, 100 steps of which were expected to take 10 s, validated after every 150."""
     progress = Progress()
     progress.step = step
-    limit = TimeLimit(Settings(max_minutes=1.0), FakeClock(progress, seconds))  # type: ignore[arg-type]
+    clock, settings = FakeClock(progress, seconds), Settings(max_minutes=1.0)
     plan = make_plan(planned_steps=600, val_every=150, log_every=10, seconds_per_step=0.1)
-    return limit.new_steps_left(plan, LearningRate(0.01, "linear", 0, 600, changes), progress, last=0.0)
+    schedule = LearningRate(0.01, "linear", 0, 600, changes)
+    return new_steps_left(settings, clock, plan, schedule, progress, last=0.0)  # type: ignore[arg-type]
 
 
 def test_a_run_that_became_slow_is_replanned_before_its_first_validation() -> None:
