@@ -69,7 +69,8 @@ class Disk:
                 raise NotAFileError(path, "folder") from None
             if error.errno != errno.ELOOP:
                 raise
-            raise _link_error(path) from None
+            reason = f"{path.name} is a link to another file; remove the link"
+            raise OSError(errno.ELOOP, reason, str(path)) from None
         return _checked(descriptor, path)
 
     def write(self, descriptor: int, data: Buffer) -> int:
@@ -481,10 +482,6 @@ def _link(path: Path, name: Path) -> None:
 def write_all(file: BinaryIO, content: Buffer) -> None:
     """Write ``content`` to ``file`` and return nothing, as :func:`replace_file` wants it."""
     file.write(content)
-
-
-def _link_error(path: Path) -> OSError:
-    return OSError(errno.ELOOP, f"{path.name} is a link to another file; remove the link", str(path))
 
 
 def _checked(descriptor: int, path: Path) -> int:

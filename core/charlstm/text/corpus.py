@@ -484,7 +484,7 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     encoding = tally.encodings.pop() if len(tally.encodings) == 1 else "mixed" if tally.encodings else "none"
     return Preview(
         text[:chars],
-        sum(map(size_of, found.items)) or tally.bytes,
+        sum(map(size_of, found.items)),
         encoding,
         len(text) <= chars,
         len(found.items),

@@ -23,7 +23,7 @@ from charlstm.system import sync_file
 from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import without_boilerplate
 from charlstm.text.paragraphs import Joined, Numbers
-from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
+from charlstm.text.reading import Boilerplate, ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
     Item,
     ProgressCallback,
@@ -220,14 +220,10 @@ def _encode(
 def _report(items: tuple[Item, ...], tally: Tally, line_begins: str) -> ReadReport:
     return ReadReport(
         encoding=next(iter(tally.encodings)) if len(tally.encodings) == 1 else "mixed",
-        bom=tally.bom,
         newlines=tally.newline_style(),
         invalid_bytes=tally.invalid_bytes,
-        bytes=tally.bytes,
         cleanable=dict(sorted(tally.cleanable.items())),
         boilerplate=tuple(tally.boilerplate),
-        files=tuple(str(item.path) for item in items[:FILES_NAMED] if item.path is not None),
-        file_count=len(items) or 1,
         addresses=tuple(item.address for item in items if item.address),
         version=builtin.version() if any(item.builtin for item in items) else None,
         joined_lines=tally.joined_lines,

@@ -137,19 +137,14 @@ class ReadReport:
 
     encoding: str
     """Python's name of the encoding; ``mixed`` when the files differ."""
-    bom: bool = False
     newlines: str = "none"
     """``LF``, ``CRLF``, ``CR``, ``mixed`` or ``none``."""
     invalid_bytes: int = 0
     """Bytes that are not valid in the encoding; they became U+FFFD."""
-    bytes: int = 0
     cleanable: Mapping[str, int] = field(default_factory=dict)
     """How often each character of :data:`CLEANED` was found in what was read, whether it was cleaned or not."""
     boilerplate: tuple[Boilerplate, ...] = ()
     """Headers and licences that were found, whether they were left out or not."""
-    files: tuple[str, ...] = ()
-    """The files that were read, at most :data:`FILES_NAMED` of them."""
-    file_count: int = 1
     version: str | None = None
     """The version of Python that a built-in text belongs to."""
     addresses: tuple[str, ...] = ()
@@ -182,18 +177,13 @@ class ReadReport:
             raise ValueError("not a report on a text")
 
 
-FILES_NAMED = 100
-
-
 @dataclass(slots=True)
 class Tally:
     """What is collected while files are read."""
 
-    bytes: int = 0
     invalid_bytes: int = 0
     newlines: set[str] = field(default_factory=set)
     encodings: set[str] = field(default_factory=set)
-    bom: bool = False
     cleanable: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     boilerplate: list[Boilerplate] = field(default_factory=list)

@@ -390,7 +390,8 @@ def _characters(
     """The characters of ``item``, a document of this ``kind`` if any, with its own lines: see :func:`item_text`."""
     if item.path is None:
         pieces = builtin.pieces(item.builtin) if item.builtin is not None else [item.text or ""]
-        yield from _converted(pieces, options, tally)
+        tally.encodings.add("utf-8")
+        yield from converted(pieces, options, tally)
         return
     with open_item(item) as opened:
         tally.stamps.append(opened.stamp)
@@ -409,8 +410,6 @@ def _characters(
         limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + BLOCK)
         encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))
         tally.encodings.add(encoding.name)
-        tally.bom |= encoding.mark > 0
-        tally.bytes += size
         invalid_before, nuls_before = tally.invalid_bytes, tally.cleanable["\0"]
         for piece in decoded(_blocks(opened, encoding.mark, item), encoding.name, options, tally):
             done = opened.file.tell()
@@ -434,7 +433,6 @@ def _extracted(opened: Opened, kind: Kind, item: Item, options: TextOptions, tal
             "pip install lxml"
         ) from None
     tally.encodings.add("utf-8")
-    tally.bytes += opened.size
     yield from document_text(opened.file, kind, item.shown, options.encoding, tally.left_out)
 
 
@@ -445,18 +443,6 @@ def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:
             f"{item.shown} is not text in {encoding}: {100 * share:.0f} % of its bytes are invalid; choose a text "
             "file, or name its encoding"
         )
-
-
-def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally) -> Iterator[str]:
-    """Convert text that needs no decoding; its bytes are counted as UTF-8."""
-    tally.encodings.add("utf-8")
-
-    def counted() -> Iterator[str]:
-        for piece in pieces:
-            tally.bytes += len(piece.encode("utf-8", "surrogatepass"))
-            yield piece
-
-    yield from converted(counted(), options, tally)
 
 
 def copy_stdin(to: Path, progress: ProgressCallback) -> Item:

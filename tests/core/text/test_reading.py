@@ -90,5 +90,5 @@ def test_options_and_reports_survive_json() -> None:
     options = TextOptions(clean=True, encoding="Latin-1", max_chars=7)
     assert options.encoding == "iso8859-1"
     assert TextOptions.from_dict(options.to_dict()) == options
-    report = ReadReport(encoding="utf-8", cleanable={"\f": 2}, files=("a", "b"))
+    report = ReadReport(encoding="utf-8", cleanable={"\f": 2}, addresses=("a", "b"))
     assert fields.read(ReadReport, fields.plain(report)) == report

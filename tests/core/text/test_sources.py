@@ -31,7 +31,6 @@ def test_open_corpus_joins_matching_files_of_folder_in_order(folder: Path) -> No
     corpus = open_corpus(folder)
     assert corpus.text() == "first\nsecond\nthird"
     assert corpus.name == folder.name
-    assert corpus.report.file_count == 3
     assert open_corpus(folder, TextOptions(pattern="*.md, b.*")).text() == "second\nother"
 
 
