@@ -442,31 +442,27 @@ async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing
         await app.shows("SAMPLES", "Crashed:")
 
 
-@pytest.mark.parametrize("when", ["finished", "too late", "final validation"])
-async def test_m_resumes_a_run_that_takes_no_commands_any_more(
-    tmp_path: Path, when: str, resumed: list[dict[str, object]]
-) -> None:
-    """A run takes no commands but stop during its final validation, and of the keys only that one is offered."""
+async def test_m_resumes_a_run_that_has_finished(tmp_path: Path, resumed: list[dict[str, object]]) -> None:
     async with training(tmp_path, steps=1000) as (recorded, app):
         recorded.run.state_path.touch()
-        if when == "finished":
-            recorded.end("finished")
-            await app.shows("m more minutes   Esc")
-        if when == "final validation":
-            recorded.beat("running", validated=0.2)
-            await app.shows("Training has ended. Now the best model is validated")
-            assert not any(app.mode.can(BY_ID[f"train.{name}"]) for name in ("pause", "rate", "finish"))
-            assert app.mode.can(BY_ID["train.stop"])
-        await app.enter("m", "2")
-        if when == "final validation":
-            await app.shows("Asked to train 2 minutes more; it acts after the final validation.")
-            assert not recorded.run.control_path.exists()
-        elif when == "too late":
-            await app.until(lambda: recorded.run.control_path.exists())
         recorded.end("finished")
+        await app.shows("m more minutes   Esc")
+        await app.enter("m", "2")
         await app.until(lambda: bool(resumed))
     # 1,000 steps took 50 s, so two minutes are 2,400 steps
     assert resumed == [{"epochs": None, "max_minutes": 2.83}]
+
+
+async def test_a_run_takes_no_commands_but_stop_during_its_final_validation(tmp_path: Path) -> None:
+    async with training(tmp_path, steps=1000) as (recorded, app):
+        await app.press("m", shows="Train novel-quick-1 further")
+        recorded.beat("running", validated=0.2)
+        await app.until(lambda: app.app.runs_state.live[0].status.validated)
+        await app.answer("2")
+        await app.shows("Training has ended. Now the best model is validated", "press m when that is over")
+        assert not any(app.mode.can(BY_ID[f"train.{name}"]) for name in ("pause", "rate", "finish", "more"))
+        assert app.mode.can(BY_ID["train.stop"])
+        assert not recorded.run.control_path.exists()
 
 
 async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path: Path) -> None:
@@ -650,7 +646,7 @@ async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> Non
     async with training(tmp_path, steps=400, settings=settings) as (recorded, app):
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
         await app.shows("Diverging: ")
-        await app.until(lambda: app.screen.watching.attached.spec is not None)
+        await app.until(lambda: app.screen.watching.pane.shown.spec is not None)
         with_settings(recorded.run, lr=0.002)
         recorded.append(ended(449, 1.8, 400))
         recorded.beat("finished")

@@ -46,8 +46,8 @@ class RunView:
     """One run as it was when the watcher last read it.
 
     ``text`` is the name of its text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
-    ``problem`` is a message if the folder's ``run.json`` cannot be read, else empty. ``notes`` are the user's.
-    ``started_from`` is the model whose weights it began with; empty for random ones.
+    ``spec`` is the content of the folder's ``run.json``, and ``problem`` a message if that cannot be read, else empty.
+    ``notes`` are the user's. ``started_from`` is the model whose weights it began with; empty for random ones.
     """
 
     run: Run
@@ -58,7 +58,7 @@ class RunView:
     size: int = 0
     problem: str = ""
     sources: tuple[str, ...] = ()
-    settings: Settings | None = field(default=None, hash=False)
+    spec: RunSpec | None = field(default=None, hash=False)
     notes: Notes = Notes()
     started_from: str = ""
 
@@ -71,6 +71,11 @@ class RunView:
     def path(self) -> Path:
         """The folder of the run."""
         return self.run.path
+
+    @property
+    def settings(self) -> Settings | None:
+        """The settings of the run; ``None`` if they cannot be read."""
+        return None if self.spec is None else self.spec.settings
 
     @property
     def live(self) -> bool:
@@ -265,7 +270,7 @@ def _spec(run: Run) -> RunView:
         spec.preset,
         spec.created,
         sources=_sources(spec),
-        settings=spec.settings,
+        spec=spec,
         started_from=spec.started_from,
     )
 

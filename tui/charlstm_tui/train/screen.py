@@ -79,7 +79,7 @@ class TrainScreen(ModeScreen):
     def do_new(self) -> None:
         """The settings for another run; after one whose learning rate was too high, on its text and with a smaller
         one."""
-        spec, lower_rate = self.watching.attached.spec, self.watching.rate_for_next_run
+        spec, lower_rate = self.watching.pane.shown.spec, self.watching.rate_for_next_run
         text = None if spec is None else _choice(spec)
         chosen = self.charlstm.corpus
         if chosen is None or (lower_rate is not None and text is not None and chosen.source != text.source):
