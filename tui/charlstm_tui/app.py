@@ -43,7 +43,7 @@ from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.palette import Actions
 from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
-from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
@@ -63,10 +63,6 @@ def _screen(mode: str) -> Callable[[], Screen[None]]:
         return screen
 
     return load
-
-
-class TrainingQuestion(ChoiceDialog):
-    """What becomes of the runs that train when the app is left."""
 
 
 class CharLSTMApp(ModeApp):
@@ -330,7 +326,7 @@ class CharLSTMApp(ModeApp):
             return
         it, its_process = ("it", "Its process does") if len(live) == 1 else ("them", "Their processes do")
         is_paused = all(run.status.state == "paused" for run in live)
-        self._quitting = TrainingQuestion(
+        self._quitting = ChoiceDialog(
             f"Quit while training {'is paused' if is_paused else 'continues'}?",
             f"{self._still_training(live)} {its_process} not need this screen, and charlstm-tui finds {it} again.",
             [
@@ -341,18 +337,6 @@ class CharLSTMApp(ModeApp):
         )
         self.push_screen(self._quitting, self._quit)
 
-    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
-        """Also quit if the question before that was about runs that have all ended now."""
-        super().watch_runs_state(before, state)
-        if before.live and not state.live and isinstance(self.screen, TrainingQuestion):
-            self.screen.dismiss("leave")
-
-    @staticmethod
-    def _first_checkpoint(live: Sequence[RunView]) -> str:
-        """A sentence about the runs that have not saved anything yet, as in their first seconds; empty without any."""
-        early = [run.name for run in live if not run.run.state_path.exists()]
-        return f" The first checkpoint of {', '.join(early)} is on its way." if early else ""
-
     def _still_training(self, live: Sequence[RunView]) -> str:
         """What becomes of the runs without the app, and of those that are paused; empty without any."""
         paused = [run.name for run in live if run.status.state == "paused"]
@@ -361,7 +345,7 @@ class CharLSTMApp(ModeApp):
         if paused:
             stay = "is paused and stays" if len(paused) == 1 else "are paused and stay"
             words.append(f"{', '.join(paused)} {stay} so.")
-        return " ".join(words) + self._first_checkpoint(live)
+        return " ".join(words)
 
     def _exit_on_signal(self, code: int) -> None:
         if code == ExitCode.INTERRUPTED:  # after the others there may be no terminal to print to
@@ -372,21 +356,19 @@ class CharLSTMApp(ModeApp):
         if answer is None:
             return
         live = self.runs_state.live
-        if answer == "stop":
+        sentence = self._still_training(live)
+        if answer == "stop" and live:  # else they have ended meanwhile
             for run in live:
                 try:
                     send_command(Run(run.path), "stop")
                 except CharLSTMError as error:
                     self.show_error(str(error))
                     return
-        names = ", ".join(run.name for run in live)
-        if answer == "stop":
+            names = ", ".join(run.name for run in live)
             ends = "it ends" if len(live) == 1 else "each ends"
             sentence = f"Stopping {names}: a checkpoint is on its way, and {ends} when that is saved."
             if self.runs_state.queued:
                 sentence += " The next run of the queue begins then."
-        else:
-            sentence = self._still_training(live)
         self.farewell = visible(sentence, keep="")
         self.exit()
 

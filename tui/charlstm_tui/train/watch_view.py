@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
-from textual.reactive import var
 
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import minutes_more
