@@ -263,7 +263,7 @@ async def test_run_that_has_ended_before_the_answer_is_not_stopped(places: Path)
 
 async def test_ctrl_c_from_outside_says_that_the_run_trains_on(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "exit_at_the_latest", lambda code, finish: None)  # it would end pytest
-    async with training(places) as (recorded, app):
+    async with training(places) as (_, app):
         os.kill(os.getpid(), signal.SIGINT)
         await app.until(lambda: not app.app.is_running)
         assert app.app.return_code == 128 + signal.SIGINT

@@ -14,7 +14,6 @@ from textual.widgets import Input, Static
 
 from charlstm import paths
 from charlstm.runs.lesson import add_lesson
-from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import PRESETS, preset
@@ -343,18 +342,13 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
         assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
 
 
-async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
-    for name in ("tale.txt", "of-a-run.txt"):
-        (tmp_path / name).write_text(PROSE)
+async def test_the_text_of_a_run_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
+    (tmp_path / "of-a-run.txt").write_text(PROSE)
     spec = record(places, "finished").run.spec_path
     spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
-    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
-        await app.shows("▸ tale.txt")
-        await app.press("enter", mode="train")
-        await app.until(lambda: recent_texts())
     async with driven(places) as app:
         app.app.go("corpus")
-        await app.shows("RECENT", "tale.txt", "of-a-run.txt")
+        await app.shows("RECENT", "of-a-run.txt")
 
 
 async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path) -> None:
@@ -380,18 +374,6 @@ async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path
         await onto(app, "two.txt")
         await app.press("enter", mode="train")
         assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")
-
-
-async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: Path, tmp_path: Path) -> None:
-    path = paths.state_dir() / "recent-texts.json"
-    path.write_text(newer := '{"format": 2, "texts": []}')
-    (tmp_path / "tale.txt").write_text(PROSE)
-    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
-        await app.shows("▸ tale.txt", "by a newer charlstm")
-        await view(app).reload().wait()
-        await app.press("enter", mode="train")
-        assert len(app.app._notifications) == 1
-    assert path.read_text() == newer
 
 
 def test_how_much_text_is_enough_is_what_the_presets_say() -> None:

@@ -104,7 +104,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.last_search = Search()
         """What was looked for last."""
         self._queue_stood: tuple[Path, ...] = ()  # the runs that waited while none trained, when it was looked at last
-        self._shown_errors: set[str] = set()
         self._shown_until: dict[tuple[str, str, str], float] = {}  # when each message goes
         self._reported: dict[str, float] = {}
         self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
@@ -340,9 +339,3 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def on_job_failed(self, event: JobFailed) -> None:
         self.show_error(sentence(event.error))
-
-    def notify_error_once(self, sentence: str) -> None:
-        """Show an error at most once until the app ends."""
-        if sentence not in self._shown_errors:
-            self._shown_errors.add(sentence)
-            self.notify_error(sentence)

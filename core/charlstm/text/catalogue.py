@@ -1,27 +1,20 @@
-"""List the texts that a user may want: those in the current folder and ``data/``, and recently used ones.
+"""List the texts that a user may want: those in the current folder and in ``data/``.
 
 Only names and sizes are read. Pipes, devices, hidden files and link loops are skipped.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from charlstm import storage
 from charlstm.display import visible
 from charlstm.errors import TextError
-from charlstm.fields import plain, read
-from charlstm.paths import state_dir
-from charlstm.text import builtin
-from charlstm.text.sources import STDIN, matches
+from charlstm.text.sources import matches
 
 TEXT_PATTERN = (
     "*.txt,*.text,*.md,*.rst,*.abc,*.tex,*.org,*.csv,*.tsv,*.log,*.py,*.c,*.h,*.rs,*.js,*.xml,*.srt,"
@@ -29,9 +22,6 @@ TEXT_PATTERN = (
 )
 """Names of files that are listed as texts."""
 MAX_LISTED = 1000
-FORMAT = 1
-"""The format of the list of recent texts."""
-_MAX_RECENT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,62 +68,3 @@ def _listed(folder: Path) -> Iterator[Candidate]:
                 yield Candidate(Path(entry.path), entry.name, info.st_size, "file")
             elif stat.S_ISDIR(info.st_mode):
                 yield Candidate(Path(entry.path), entry.name, 0, "folder")
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """A recently used text: its sources, name and length, and the time of its last use (Unix seconds)."""
-
-    sources: tuple[str, ...]
-    name: str
-    chars: int
-    time: float
-
-
-def recent_texts() -> tuple[Recent, ...]:
-    """The recently used texts, latest first, without those whose files no longer exist.
-
-    Raises :class:`TextError` when the list was written by a newer charlstm.
-    """
-    found = []
-    for entry in _recorded():
-        with suppress(TypeError, ValueError):  # edited by hand
-            one = read(Recent, entry)
-            if one.sources and all(builtin.is_builtin(source) or os.path.exists(source) for source in one.sources):
-                found.append(one)
-    return tuple(found)
-
-
-def remember_text(sources: Sequence[str], name: str, chars: int) -> None:
-    """Add a text (``sources``, ``name`` and ``chars`` of a corpus) to the recent ones.
-
-    Standard input and strings are not added, because they cannot be opened again. A list that was written by a newer
-    charlstm is not changed.
-    """
-    if STDIN in sources or not sources:
-        return
-    entry = plain(Recent(tuple(sources), name, chars, time.time()))
-    # the list is not important enough to fail, and `recent_texts` reports one that is newer
-    with suppress(OSError, TextError), storage.changing(_path()):
-        others = [other for other in _recorded() if other.get("sources") != entry["sources"]]
-        content = {"format": FORMAT, "texts": [entry, *others][:_MAX_RECENT]}
-        storage.replace_bytes(_path(), json.dumps(content, indent=1).encode())
-
-
-def _path() -> Path:
-    return state_dir() / "recent-texts.json"
-
-
-def _recorded() -> list[dict[str, Any]]:
-    try:
-        content = storage.read_json(_path())
-    except (OSError, ValueError):
-        return []
-    version = content.get("format") if isinstance(content, dict) else None
-    if type(version) is int and version > FORMAT:
-        raise TextError(
-            f"The list of recent texts was written by a newer charlstm (format {version}) and was not changed: update "
-            f"charlstm, or delete {_path()}"
-        )
-    texts = content.get("texts") if version == FORMAT else None
-    return [entry for entry in texts if isinstance(entry, dict)] if isinstance(texts, list) else []

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from charlstm import paths
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.text import builtin
-from charlstm.text.catalogue import find_texts, recent_texts, remember_text
+from charlstm.text.catalogue import find_texts
 from charlstm.text.corpus import open_corpus, preview
 from charlstm.text.reading import TextOptions
 
@@ -43,35 +42,6 @@ def test_find_texts_reports_missing_folder(tmp_path: Path) -> None:
         find_texts(tmp_path / "nowhere")
     with pytest.raises(TextError, match="cannot be listed"):
         find_texts("~nobody-here")
-
-
-def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> None:
-    assert recent_texts() == ()
-    for name in "abcab":
-        path = tmp_path / f"{name}.txt"
-        path.write_text(name)
-        remember_text([str(path)], path.name, 1)
-    remember_text(["-"], "stdin", 1)
-    remember_text([], "text", 1)
-    remember_text(["python-reference"], "python-reference", 465_128)
-    assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "a.txt", "c.txt"]
-    (tmp_path / "a.txt").unlink()
-    assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
-    path = paths.state_dir() / "recent-texts.json"
-    written = json.loads(path.read_text())
-    written["texts"][0] |= {"chars": "many"}  # edited by hand
-    path.write_text(json.dumps(written))
-    assert [one.name for one in recent_texts()] == ["b.txt", "c.txt"]
-
-
-def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:
-    path = paths.state_dir() / "recent-texts.json"
-    path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')
-    with pytest.raises(TextError, match=r"by a newer charlstm \(format 2\) and was not changed: update charlstm"):
-        recent_texts()
-    (tmp_path / "a.txt").write_text("a")
-    remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
-    assert path.read_text() == newer
 
 
 def test_python_reference_is_built_in() -> None:

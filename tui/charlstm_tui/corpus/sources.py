@@ -17,7 +17,6 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs.lesson import lesson_path
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.builtin import builtins
-from charlstm.text.catalogue import recent_texts, remember_text
 from charlstm.text.remote import RemoteText, catalogue
 from charlstm_tui.formatting import working_folder
 
@@ -113,11 +112,11 @@ def sections(
     given: str | None = None,
     own: Iterable[RemoteText] = (),
 ) -> tuple[Section, ...]:
-    """All texts to choose from. ``recent`` are sources with the times of their last use (Unix seconds), ``own`` the
-    texts to fetch of the configuration.
+    """All texts to choose from. ``recent`` are the sources of runs with the times when these began (Unix seconds),
+    ``own`` the texts to fetch of the configuration.
 
-    The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those used
-    before. Then come the model in the box and the lesson, the built-in texts and those that were fetched. A folder
+    The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those of
+    runs. Then come the model in the box and the lesson, the built-in texts and those that were fetched. A folder
     without a text by its name comes after them: it has none, or, like a clone of a repository, other files that few
     want to train on. Last are the texts that can be fetched.
     """
@@ -182,20 +181,6 @@ def first_entry(found: Sequence[Section]) -> ListedText | BoxModel | None:
 
 def _is_file(text: ListedText) -> bool:
     return os.path.isabs(text.source)
-
-
-def recently_used() -> tuple[tuple[float, str], ...]:
-    """The texts that :func:`remember` recorded, with the times of their last use (Unix seconds).
-
-    Raises :class:`TextError` when the list was written by a newer charlstm.
-    """
-    return tuple((one.time, one.sources[0]) for one in recent_texts() if len(one.sources) == 1)
-
-
-def remember(source: str, name: str, chars: int) -> None:
-    """Record that this file or folder was chosen, so that it is listed in every folder."""
-    if os.path.isabs(source):
-        remember_text([source], name, chars)
 
 
 def _given_text(source: str, remote: Mapping[str, RemoteText]) -> ListedText | None:

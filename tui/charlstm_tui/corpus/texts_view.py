@@ -37,8 +37,6 @@ from charlstm_tui.corpus.sources import (
     Lesson,
     ListedText,
     ToFetch,
-    recently_used,
-    remember,
     sections,
 )
 from charlstm_tui.corpus.text_list import TextList
@@ -139,10 +137,6 @@ class TextsView(View):
     async def reload(self, came_from: Path | None = None) -> None:
         """List again what there is to choose from. ``came_from`` is the folder that was left for another."""
         browsed, recent, given, own = self._browsed, self._recent, self._given, self.charlstm.config.texts
-        try:
-            recent += await in_thread(lambda check: recently_used())
-        except CharLSTMError as error:
-            self.charlstm.notify_error_once(str(error))
         found = await in_thread(lambda check: sections(browsed, recent, given, own))
         if is_detached(self):
             return
@@ -301,9 +295,8 @@ class TextsView(View):
                 self._add_lesson()
         elif isinstance(entry, ToFetch):
             self._ask_to_fetch(entry.text)
-        elif choice is not None and not (state := self._state(choice)).problem:
+        elif choice is not None and not self._state(choice).problem:
             self._welcome.display = False
-            self._remember(state)
             self.charlstm.use_corpus(choice)
 
     @work(exclusive=True, group="lesson")
@@ -327,11 +320,6 @@ class TextsView(View):
         choices = [Choice("y", "yes, fetch it", True), Choice("n", "no", None)]
         what = f"{text.name}, {text.size}," if text.size else text.name
         ask(self, ChoiceDialog(f"Fetch {what} from {text.host}?", _description(text), choices), agreed)
-
-    @work(group="remember")
-    async def _remember(self, state: TextState) -> None:
-        choice, chars = state.choice, 0 if state.corpus is None else state.corpus.chars
-        await in_thread(lambda check: remember(choice.source, choice.name, chars))
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:
