@@ -14,7 +14,6 @@ from textual.widgets import Input, Static
 
 from charlstm import paths
 from charlstm.runs.lesson import add_lesson
-from charlstm.text.corpus import ReadProgress
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.choices import CorpusChoice, ModelChoice
@@ -143,7 +142,7 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
     other.write_text("x")
     gone = tmp_path / "gone.txt"
     unusable = tmp_path / ("x" * 300)  # os.stat refuses it, as a file in a folder that is closed to the user
-    recent = [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source"), (4.0, str(unusable))]
+    recent = [str(unusable), str(gone), "python-source", str(other)]
     found = sections(Path.cwd(), recent)
     assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "TRY AT ONCE", "BUILT IN", "TO FETCH"]
     assert [[entry.name for entry in section.entries] for section in found[:3]] == [
@@ -234,24 +233,6 @@ async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places:
         await app.shows("lines: auto", "lines joined into 30 paragraphs; p keeps them.")
         assert view(app).text.beginning.startswith(" ".join(lines[:3]))
         await app.press("p", shows=("lines: kept", lines[1]))
-
-
-async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("times.txt").write_text(PROSE)
-    async with driven(places, text="times.txt") as app:
-        await app.shows("It was the best of times", "Reading the whole text")
-        report = view(app)._reporter()
-        for now, progress, words in (
-            (100.0, ReadProgress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
-            (110.0, ReadProgress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
-            (140.0, ReadProgress(0, 500, "encoding"), "0%  encoding 500 B"),
-            (143.0, ReadProgress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
-        ):
-            monkeypatch.setattr("charlstm_tui.corpus.texts_view.monotonic", lambda now=now: now)
-            report(progress)
-            await app.shows(words)
 
 
 @pytest.mark.usefixtures("counted")

@@ -108,12 +108,12 @@ class Section:
 
 def sections(
     browsed: Path,
-    recent: Iterable[tuple[float, str]],
+    recent: Iterable[str],
     given: str | None = None,
     own: Iterable[RemoteText] = (),
 ) -> tuple[Section, ...]:
-    """All texts to choose from. ``recent`` are the sources of runs with the times when these began (Unix seconds),
-    ``own`` the texts to fetch of the configuration.
+    """All texts to choose from. ``recent`` are the sources of runs, the newest first, ``own`` the texts to fetch
+    of the configuration.
 
     The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those of
     runs. Then come the model in the box and the lesson, the built-in texts and those that were fetched. A folder
@@ -140,7 +140,7 @@ def sections(
     here_already = [_fetched(each) for each in remote.values() if each.is_here]
     fetched = tuple(each for each in here_already if each.source not in known)
     known |= {each.source for each in fetched}
-    listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
+    listed.append(Section("RECENT", "", _recent(recent, known)))
     shipped: dict[Entry, Path | None] = {BoxModel(): demo_path(), Lesson(): lesson_path()}
     listed.append(Section("TRY AT ONCE", "", tuple(entry for entry, path in shipped.items() if path is not None)))
     built_in = tuple(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -23,14 +23,14 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.lesson import add_lesson, told
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.text.encoding import ENCODINGS
 from charlstm.text.reading import TextOptions
 from charlstm.text.remote import RemoteText, fetch
-from charlstm.text.sources import resolve
+from charlstm.text.sources import ReadProgress, resolve
 from charlstm.text.unit_kinds import BLANK_LINES, LINES, PREVIEWED, kind_of_units, proposed
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, file_stamps
-from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import (
     BoxModel,
     Folder,
@@ -41,7 +41,7 @@ from charlstm_tui.corpus.sources import (
 )
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
-from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
+from charlstm_tui.corpus.text_state import TextState, count_bits, read_beginning, read_whole
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, WaitDialog, ask
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
@@ -49,9 +49,6 @@ from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
-
-if TYPE_CHECKING:
-    from charlstm.text.corpus import ReadProgress
 
 MAX_STATES = 24
 """Texts whose state is kept in memory."""
@@ -65,6 +62,8 @@ LESSON = (
 )
 PAUSE = 0.25
 """Seconds that the cursor stays on a text before the whole text is read."""
+SHOWN_EVERY = 0.1
+"""Seconds between two figures of how far that is."""
 
 
 class TextsView(View):
@@ -76,7 +75,7 @@ class TextsView(View):
     """The text under the cursor."""
     otherwise: reactive[str] = reactive("")
     """What the preview shows when the cursor is not on a text."""
-    reading: reactive[TextReading | None] = reactive(None)
+    reading: reactive[ReadProgress | None] = reactive(None)
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -84,7 +83,7 @@ class TextsView(View):
         self._welcome = Static(id="welcome")
         self._filter = TextInput(placeholder="part of a name", id="texts-filter", compact=True, typing_keys=FILTER_KEYS)
         self._browsed = self.charlstm.first_folder()
-        self._recent: tuple[tuple[float, str], ...] = ()
+        self._recent: tuple[str, ...] = ()
         self._given: str | None = None
         self._listed = False  # whether the list has what the folder has that is browsed
         self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
@@ -120,7 +119,7 @@ class TextsView(View):
     def watch_runs_state(self, state: RunsState) -> None:
         if state.runs:
             self._welcome.display = False  # it is no first start any more
-        recent = tuple((run.created, run.sources[0]) for run in state.runs if len(run.sources) == 1)
+        recent = tuple(run.sources[0] for run in state.runs if len(run.sources) == 1)
         if recent != self._recent:
             self._recent = recent
             self.reload()
@@ -213,16 +212,7 @@ class TextsView(View):
                 state = self._update(choice, **await in_thread(lambda check: read_beginning(choice)))
             await asyncio.sleep(PAUSE)
             if state.corpus is None:
-                report = self._reporter()
-
-                def read(check: Callable[[], None]) -> dict[str, object]:
-                    def on_progress(progress: ReadProgress) -> None:
-                        check()
-                        report(progress)
-
-                    return read_whole(choice, self.charlstm.config.preset, on_progress)
-
-                state = self._update(choice, **await in_thread(read))
+                state = self._update(choice, **await in_thread(self._whole_reader(choice)))
             corpus, split = state.corpus, state.split
             assert corpus is not None
             assert split is not None
@@ -233,22 +223,21 @@ class TextsView(View):
             reason = error.strerror or error
             self._update(choice, problem=f"{visible(choice.name, keep='')} cannot be prepared: {reason}.")
 
-    def _reporter(self) -> Callable[[ReadProgress], None]:
-        """Show progress at most ten times a second. To be called from the thread that reads."""
-        loop = asyncio.get_running_loop()
-        shown = 0.0
-        began: dict[str, tuple[int, float]] = {}  # each file of a folder has the same stages
+    def _whole_reader(self, choice: CorpusChoice) -> Callable[[Callable[[], None]], dict[str, object]]:
+        """The job that reads a whole text, and shows ten times a second how far it is."""
+        loop, shown = asyncio.get_running_loop(), 0.0
 
-        def report(progress: ReadProgress) -> None:
-            nonlocal shown
-            now = monotonic()
-            first, since = began.setdefault(progress.stage, (progress.done, now))
-            if now - shown > 0.1:
-                shown = now
-                left = _seconds_left(progress.total - progress.done, progress.done - first, now - since)
-                loop.call_soon_threadsafe(setattr, self, "reading", TextReading(progress, left))
+        def read(check: Callable[[], None]) -> dict[str, object]:
+            def report(progress: ReadProgress) -> None:
+                nonlocal shown
+                check()
+                if (now := monotonic()) - shown > SHOWN_EVERY:
+                    shown = now
+                    loop.call_soon_threadsafe(setattr, self, "reading", progress)
 
-        return report
+            return read_whole(choice, self.charlstm.config.preset, report)
+
+        return read
 
     # ---- the table of actions
     @property
@@ -393,9 +382,14 @@ class TextsView(View):
         state = self.text
         if state is None:
             return
-        guess = state.encodings[0].name
-        dialog = EncodingDialog(state.encodings, state.encoding)
-        ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == guess else name)))
+        names = [each.name for each in state.encodings]
+        choices = []
+        for number, each in enumerate(state.encodings, 1):
+            about = f"{ENCODINGS.get(each.name, '')}{'' if choices else ', guessed'}"
+            choices.append(Choice(str(number), f"{each.name:<11}{about}\n{each.line}", each.name))
+        cursor = names.index(state.encoding) if state.encoding in names else 0
+        dialog = ChoiceDialog("Encoding", "The same line of the text in each: which one is right?", choices, cursor)
+        ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == names[0] else name)))
 
     def _choose(self, choice: CorpusChoice) -> None:
         """Remember what was chosen for a text, and read it so."""
@@ -440,8 +434,3 @@ def _description(text: RemoteText) -> str:
     if not text.licence:
         return f"A text of your configuration: {text.address}"
     return f"{text.about[:1].upper()}{text.about[1:]}. Licence: {text.licence}."
-
-
-def _seconds_left(todo: int, done: int, seconds: float) -> float | None:
-    """The seconds that ``todo`` will take, or ``None`` in the first second, when that cannot be told."""
-    return seconds * max(0, todo) / done if done > 0 and seconds > 1 else None
