@@ -23,8 +23,7 @@ from charlstm_tui.choices import playable, resumable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.formatting import learning_rate
-from charlstm_tui.lower_rate_dialog import check_rate, number
-from charlstm_tui.run_actions import RunActions, command_words
+from charlstm_tui.run_actions import RunActions, check_rate, command_words, number
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.run_pane import RunPane
