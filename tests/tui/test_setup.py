@@ -27,9 +27,11 @@ SETUP = Setup(TEXT, TextFacts(27_000, 25, {}), references=(("order 0", 3.1),))
 BOXED = replace(SETUP, facts=TextFacts(27_000, 25, {}, BOX))
 
 
-def costs(slowdown: float = 1.0) -> dict[str, dict[str, Any]]:
+def with_costs(setup: Setup, slowdown: float = 1.0) -> Setup:
+    """What the presets cost as they are is measured."""
     figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "slowdown": slowdown}
-    return {name: {"name": name, **figures} for name in PRESETS}
+    costs: dict[str, dict[str, Any]] = {name: {"name": name, **figures} for name in PRESETS}
+    return replace(setup, measured={setup.costs_key({}): costs})
 
 
 def test_text_can_be_started_before_it_is_read_and_not_when_it_cannot_be() -> None:
@@ -79,14 +81,13 @@ def test_limit_of_the_rate_never_raises_it() -> None:
 
 
 def test_figures_stay_as_long_as_they_are_those_of_the_choices() -> None:
-    measured = replace(BOXED, costs=costs(), changed_costs=costs())
-    another_preset = measured.choose(RunChoices("best"))
-    assert another_preset.is_measured
-    assert another_preset.is_alike(measured)
+    measured = with_costs(BOXED)
+    assert measured.choose(RunChoices("best")).is_measured
     seed = measured.choose(RunChoices(changes={"seed": 5}))
-    assert (bool(seed.costs), bool(seed.changed_costs), seed.is_measured) == (True, False, False)
+    assert (bool(seed.costs), bool(seed.own_costs), seed.is_measured) == (True, False, False)
     nothing = measured.choose(RunChoices(from_nothing=True))
-    assert (bool(nothing.costs), nothing.is_alike(measured)) == (False, False)
+    assert (bool(nothing.costs), nothing.is_measured) == (False, False)
+    assert nothing.choose(RunChoices()).is_measured
     held_out = measured.choose(RunChoices(changes={"val_fraction": 0.5}))
     assert (bool(held_out.costs), held_out.references) == (True, None)
 
@@ -104,14 +105,14 @@ def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
 
 
 def test_busy_processor_is_named_and_more_time_offered_once() -> None:
-    busy = replace(SETUP, costs=costs(2.1))
+    busy = with_costs(SETUP, 2.1)
     assert busy.can_train_longer
     [words] = busy.warnings({"more_time": "m", "generate": "3"})
     assert "about 2 times slower. m gives it 2:00; 3 plays the model in the box" in words
     longer = busy.choose(busy.lengthen())
     assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
-    assert not replace(SETUP, costs=costs(1.0)).can_train_longer
-    assert replace(SETUP, costs=costs(1.0)).warnings({}) == []
+    assert not with_costs(SETUP).can_train_longer
+    assert with_costs(SETUP).warnings({}) == []
     live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
@@ -135,7 +136,7 @@ def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_ar
 
 @pytest.mark.parametrize("measuring", [True, False])
 def test_preset_shows_what_is_measured(measuring: bool) -> None:
-    setup = replace(SETUP, costs=costs(), measuring=measuring)
+    setup = replace(with_costs(SETUP), references=None if measuring else ())
     quick = setup.preset_facts()[list(PRESETS).index("quick")]
     assert (quick.seconds, quick.memory, quick.chars_per_second, quick.measuring) == (61.0, 345e6, 23_456.0, measuring)
 

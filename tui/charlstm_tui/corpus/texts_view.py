@@ -15,6 +15,7 @@ from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
+from textual.cache import LRUCache
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Input, Static
@@ -87,7 +88,7 @@ class TextsView(View):
         self._given: str | None = None
         self._listed = False  # whether the list has what the folder has that is browsed
         self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
-        self._states: dict[CorpusChoice, TextState] = {}  # at most MAX_STATES, the last used at the end
+        self._states: LRUCache[CorpusChoice, TextState] = LRUCache(MAX_STATES)
 
     def compose(self) -> ComposeResult:
         yield self._welcome
@@ -144,11 +145,9 @@ class TextsView(View):
         self.post_message(self.Changed())
         if came_from is not None:
             listed = next(section.entries for section in found if section.title == "FOLDER")
-            inside = [entry for entry in listed if not (isinstance(entry, Folder) and entry.up)]
-            if any(isinstance(entry, Folder) and entry.path == came_from for entry in inside):
-                self.texts.go_to(str(came_from))
-            elif inside:
-                self.texts.go_to(inside[0].place)
+            inside = [entry.place for entry in listed if not (isinstance(entry, Folder) and entry.up)]
+            if inside:
+                self.texts.go_to(str(came_from) if str(came_from) in inside else inside[0])
 
     @on(RowList.Moved)
     def _cursor_moved(self) -> None:
@@ -182,18 +181,11 @@ class TextsView(View):
             self._read(choice)
 
     def _state(self, choice: CorpusChoice) -> TextState:
-        return self._store(self._states.get(choice) or TextState(choice))
-
-    def _store(self, state: TextState) -> TextState:
-        self._states.pop(state.choice, None)
-        self._states[state.choice] = state
-        while len(self._states) > MAX_STATES:
-            del self._states[next(iter(self._states))]
-        return state
+        return self._states.get(choice) or TextState(choice)
 
     def _update(self, choice: CorpusChoice, **changes: Any) -> TextState:
         """Change what is known of a text, and show it if the cursor is on it."""
-        state = self._store(replace(self._state(choice), **changes))
+        self._states[choice] = state = replace(self._state(choice), **changes)
         if not is_detached(self) and choice == self._choice():
             self.text = state
         return state
@@ -203,7 +195,7 @@ class TextsView(View):
         stamps = await in_thread(lambda check: file_stamps(choice))
         state = self._state(choice)
         if state.problem or state.stamps not in (None, stamps):  # its files may have changed
-            self._store(TextState(choice))
+            self._states.discard(choice)
         state = self._update(choice, stamps=stamps)
         if state.finished:
             return

@@ -90,20 +90,15 @@ def _results(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tup
 
 
 def _facts(runs: Sequence[tuple[RunView, RunDetails]]) -> list[Difference]:
-    """What was asked of the runs, as the core compares it; ``None`` for those that cannot be read."""
-    from charlstm.runs.comparison import ComparedRun, Difference, compared_facts  # brings numpy
+    """What was asked of the runs, as the core compares it; nothing where one of them cannot be read."""
+    from charlstm.runs.comparison import ComparedRun, compared_facts  # brings numpy
 
-    read = [
-        (place, ComparedRun(view.run, details.spec, view.status, details.series))
-        for place, (view, details) in enumerate(runs)
+    compared = [
+        ComparedRun(view.run, details.spec, view.status, details.series)
+        for view, details in runs
         if details.spec is not None
     ]
-    found = []
-    for fact in compared_facts([each for _, each in read]):
-        if fact.differs or len(read) == len(runs):
-            known = dict(zip((place for place, _ in read), fact.values, strict=True))
-            found.append(Difference(fact.name, tuple(known.get(place) for place in range(len(runs)))))
-    return found
+    return compared_facts(compared) if len(compared) == len(runs) else []
 
 
 def _value(value: object) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec
@@ -52,14 +52,6 @@ def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
     return RunDetails(spec, series, snapshots, tail, problem)
 
 
-class _State(NamedTuple):
-    """What changes when there is more to read of a run."""
-
-    created: float
-    state: str
-    step: int
-
-
 class DetailsCache:
     """The details of the runs that were read last. A run is read again when it trains or its state changed.
 
@@ -70,7 +62,7 @@ class DetailsCache:
     """Runs whose details are kept: more than a chart shows. The curves of a long run take 1 MB."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, tuple[RunDetails, _State]] = OrderedDict()
+        self._kept: OrderedDict[Path, tuple[RunDetails, RunView]] = OrderedDict()
         self._reading: dict[Path, asyncio.Task[RunDetails]] = {}
 
     def known(self, path: Path) -> RunDetails | None:
@@ -79,11 +71,12 @@ class DetailsCache:
 
     async def read(self, view: RunView) -> RunDetails:
         """The details of a run, read now unless nothing changed since they were."""
-        path, now = view.path, _state(view)
+        path = view.path
         if path in self._kept:
             self._kept.move_to_end(path)
-            details, state = self._kept[path]
-            if not view.live and state == now and not details.problem:
+            details, before = self._kept[path]
+            same = (view.created, view.status) == (before.created, before.status)
+            if same and not view.live and not details.problem:
                 return details
         if path not in self._reading:  # a long log may take longer than until the next call: wait for the same read
             self._reading[path] = asyncio.create_task(self._read(view))
@@ -98,12 +91,8 @@ class DetailsCache:
             details = await in_thread(lambda check: read_details(view.run, known))
         finally:
             del self._reading[view.path]
-        self._kept[view.path] = details, _state(view)
+        self._kept[view.path] = details, view
         self._kept.move_to_end(view.path)
         while len(self._kept) > self.KEPT:
             self._kept.popitem(last=False)
         return details
-
-
-def _state(view: RunView) -> _State:
-    return _State(view.created, view.status.state, view.status.step)

@@ -36,6 +36,8 @@ from charlstm_tui.train.run_plan import (
 
 Costs = Mapping[str, Mapping[str, Any]]
 """What runs cost on this machine, by preset, as ``charlstm presets`` measures it."""
+CostsKey = tuple[str | None, tuple[tuple[str, Any], ...]]
+"""Of which runs: what ``--from`` says, and the settings that differ from the presets."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,8 @@ class Setup:
     choices: RunChoices = field(default_factory=RunChoices)
     references: BaselineLosses | None = None
     """``None`` until they are counted; empty for a text that is too short, or gone."""
-    costs: Costs = field(default_factory=dict)
-    """Of the presets as they are; empty until it is measured."""
-    changed_costs: Costs = field(default_factory=dict)
-    """Of the presets with what differs."""
-    measuring: bool = False
-    """Whether something of that is being measured."""
+    measured: Mapping[CostsKey, Costs] = field(default_factory=dict)
+    """What was measured, by :meth:`costs_key`; empty costs where that was not possible."""
     live: tuple[RunView, ...] = ()
     """The runs that a new one would share the processor with."""
 
@@ -110,6 +108,11 @@ class Setup:
         return self.usual.with_changes(**self.differences)
 
     @property
+    def split(self) -> tuple[float, str, float]:
+        """What of the text the simple models are tried on."""
+        return self.settings.val_fraction, self.settings.split, self.settings.test_fraction
+
+    @property
     def changes(self) -> int:
         """The number of choices that differ from the preset."""
         return self.choices.count(self.usual)
@@ -129,10 +132,19 @@ class Setup:
         """Whether the preset starts from the model in the box unless one chooses otherwise."""
         return self.ready and (self.choices.from_nothing or self.start is not None)
 
+    def costs_key(self, changes: Mapping[str, Any]) -> CostsKey:
+        """The key in :attr:`measured` of the presets with these settings changed."""
+        return self.choices.start_word, tuple(sorted(changes.items()))
+
+    @property
+    def costs(self) -> Costs:
+        """What the presets cost as they are; empty until it is measured."""
+        return self.measured.get(self.costs_key({}), {})
+
     @property
     def own_costs(self) -> Mapping[str, Any]:
         """What the chosen settings cost; empty until it is measured."""
-        return (self.changed_costs if self.differences else self.costs).get(self.choices.preset, {})
+        return self.measured.get(self.costs_key(self.differences), {}).get(self.choices.preset, {})
 
     @property
     def slowdown(self) -> float | None:
@@ -149,22 +161,14 @@ class Setup:
     @property
     def is_measured(self) -> bool:
         """Whether all is known that can be measured."""
-        return self.references is not None and bool(self.costs) and bool(self.changed_costs or not self.differences)
+        keys = {self.costs_key({}), self.costs_key(self.differences)}
+        return self.references is not None and keys <= self.measured.keys()
 
     # ---- other choices
     def choose(self, choices: RunChoices) -> Setup:
-        """The same with other choices, without what was measured for others."""
+        """The same with other choices, without the losses to beat if these are on other text."""
         chosen = replace(self, choices=choices)
-        if choices.start_word != self.choices.start_word:
-            chosen = replace(chosen, costs={}, changed_costs={})
-        elif chosen.differences != self.differences:
-            chosen = replace(chosen, changed_costs={})
-        return chosen if _split_of(chosen.settings) == _split_of(self.settings) else replace(chosen, references=None)
-
-    def is_alike(self, other: Setup) -> bool:
-        """Whether the figures of the presets as they are, and of what there is to beat, are those of ``other``."""
-        same_start = self.choices.start_word == other.choices.start_word
-        return same_start and _split_of(self.settings) == _split_of(other.settings)
+        return chosen if chosen.split == self.split else replace(chosen, references=None)
 
     def change(self, **changes: Any) -> RunChoices:
         """The choices with these settings changed."""
@@ -232,7 +236,7 @@ class Setup:
             chars_per_second=number(costs, "chars_per_second"),
             rough=bool(costs.get("crowded")) or (number(costs, "slowdown") or 1.0) > 1.0,
             changed=changed,
-            measuring=self.measuring or (facts is None and not self.problem),
+            measuring=not self.is_measured and not self.problem,
         )
 
     def expected_losses(self) -> tuple[float, float] | None:
@@ -247,8 +251,3 @@ class Setup:
         """What may go wrong, or slow the run down, a sentence each. ``keys``: see :func:`busy_words`."""
         busy = busy_words(self.slowdown, self.live, self.settings, keys)
         return [*filter(None, (busy, risk_words(self.settings.lr, self.usual.lr), read_before_words(self.start)))]
-
-
-def _split_of(settings: Settings) -> tuple[float, str, float]:
-    """What of the text the simple models are tried on."""
-    return settings.val_fraction, settings.split, settings.test_fraction
