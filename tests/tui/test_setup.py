@@ -14,16 +14,17 @@ from charlstm.runs.start_models import StartModel
 from charlstm.runs.status import RunStatus
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.formatting import count
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.train.preset_list import _values
 from charlstm_tui.train.run_plan import RunChoices, TextFacts, origin_words, without_effect_words
-from charlstm_tui.train.setup import PresetFacts, Setup
+from charlstm_tui.train.setup import Setup
 from charlstm_tui.train.setup_pane import head_line, loss_bars
 
 TEXT = CorpusChoice("/texts/sea.txt", "sea.txt")
 BOX = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95)
 OLDER = replace(BOX, name="older", path=Path("/runs/older/model.safetensors"), config=ModelConfig(90, 8, 1))
 SETUP = Setup(TEXT, TextFacts(27_000, 25, {}), references=(("order 0", 3.1),))
+QUICK = list(PRESETS).index("quick")
 BOXED = replace(SETUP, facts=TextFacts(27_000, 25, {}, BOX))
 
 
@@ -46,7 +47,7 @@ def test_preset_starts_from_the_model_in_the_box_where_it_helps_and_else_from_no
     assert SETUP.start is None
     assert not SETUP.can_choose_start
     assert (BOXED.start, BOXED.settings.hidden_size, BOXED.changes) == (BOX, 512, 0)
-    assert BOXED.preset_facts()[0].parameters == ModelConfig(95, 512, 2).parameters
+    assert BOXED.preset_rows()[0]["WEIGHTS"] == count(ModelConfig(95, 512, 2).parameters)
     nothing = BOXED.choose(replace(BOXED.choices, from_nothing=True))
     assert (nothing.start, nothing.changes, nothing.can_choose_start) == (None, 1, True)
     assert nothing.settings.hidden_size < 512
@@ -128,17 +129,19 @@ def test_risks_are_named_before_the_start() -> None:
 
 
 def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
-    facts = PresetFacts("quick", "", "2×512", most_seconds=60.0, measuring=True)
-    assert (_values(facts)["TIME"], _values(facts)["CHARS/S"]) == ("≤ 1:00", "…")
-    rough = replace(facts, seconds=58.0, chars_per_second=3390.0, rough=True)
-    assert (_values(rough)["TIME"], _values(rough)["CHARS/S"]) == ("~1:00", "~3,390")
+    row = SETUP.choose(RunChoices(changes={"epochs": 3.0})).preset_rows()[QUICK]
+    assert (row["TIME"], row["CHARS/S"]) == ("≤ 1:00", "…")
+    rough = with_costs(SETUP, 1.4).preset_rows()[QUICK]
+    assert (rough["TIME"], rough["CHARS/S"]) == ("~1:00", "~23,456")
 
 
 @pytest.mark.parametrize("measuring", [True, False])
 def test_preset_shows_what_is_measured(measuring: bool) -> None:
     setup = replace(with_costs(SETUP), references=None if measuring else ())
-    quick = setup.preset_facts()[list(PRESETS).index("quick")]
-    assert (quick.seconds, quick.memory, quick.chars_per_second, quick.measuring) == (61.0, 345e6, 23_456.0, measuring)
+    row = setup.preset_rows()[QUICK]
+    assert (row["TIME"], row["MEMORY"], row["CHARS/S"]) == ("1:00", "345 MB", "23,456")
+    unmeasured = replace(setup, measured={setup.costs_key({}): {}}).preset_rows()[QUICK]
+    assert unmeasured["CHARS/S"] == ("…" if measuring else "–")
 
 
 def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:

@@ -21,6 +21,7 @@ from charlstm.training.estimate import memory_bytes
 from charlstm.training.presets import presets
 from charlstm.training.settings import Settings, write_setting
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.formatting import count, rough_clock, size
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.baselines import BaselineLosses
 from charlstm_tui.train.run_plan import (
@@ -38,24 +39,6 @@ Costs = Mapping[str, Mapping[str, Any]]
 """What runs cost on this machine, by preset, as ``charlstm presets`` measures it."""
 CostsKey = tuple[str | None, tuple[tuple[str, Any], ...]]
 """Of which runs: what ``--from`` says, and the settings that differ from the presets."""
-
-
-@dataclass(frozen=True)
-class PresetFacts:
-    """What a preset costs on this text. ``None`` is what is still being measured. ``most_seconds``: its time limit;
-    ``rough``: other programs were in the way when the speed was measured."""
-
-    name: str
-    about: str
-    network: str
-    parameters: int | None = None
-    seconds: float | None = None
-    most_seconds: float | None = None
-    memory: int | None = None
-    chars_per_second: float | None = None
-    changed: bool = False
-    measuring: bool = False
-    rough: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,32 +195,37 @@ class Setup:
             *(["--from", start] if start is not None else []),
         ]
 
-    def preset_facts(self) -> list[PresetFacts]:
-        """What each preset costs, as far as it is known."""
-        return [self._preset_facts(name, name == self.choices.preset) for name in presets()]
+    def preset_rows(self) -> list[dict[str, str]]:
+        """What each preset costs, in words, by the columns of the table: an ellipsis while it is being measured, else a
+        dash for what is not known, and a tilde where other programs were in the way."""
+        return [self._preset_row(name, name == self.choices.preset) for name in presets()]
 
-    def _preset_facts(self, name: str, chosen: bool) -> PresetFacts:
+    def _preset_row(self, name: str, chosen: bool) -> dict[str, str]:
         facts, changed = self.facts, chosen and self.changes > 0
         settings = self.settings if chosen else self.preset_settings(name)
         costs = self.own_costs if chosen else self.costs.get(name, {})
-        known, network, memory = self.choices.knows_start(facts, name), None, None
+        time = weights = memory = unknown = "–" if self.is_measured or self.problem else UNKNOWN
+        rough = "~" if costs.get("crowded") or (number(costs, "slowdown") or 1.0) > 1.0 else ""
+        if (seconds := number(costs, "seconds") or planned_seconds(settings)) is not None:
+            time = rough + rough_clock(seconds)
+        elif settings.max_minutes is not None:
+            time = f"≤ {rough_clock(60 * settings.max_minutes)}"
         if facts is not None:
             symbols = self.choices.symbols(facts, name)
-            network = ModelConfig(symbols, settings.hidden_size, settings.num_layers)
-            memory = memory_bytes(settings, facts.chars, symbols)
-        return PresetFacts(
-            name=name,
-            about=f"changed from {name}" if changed else presets()[name].about,
-            network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
-            parameters=None if network is None else network.parameters,
-            seconds=number(costs, "seconds") or planned_seconds(settings),
-            most_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
-            memory=number(costs, "memory_bytes") or memory,
-            chars_per_second=number(costs, "chars_per_second"),
-            rough=bool(costs.get("crowded")) or (number(costs, "slowdown") or 1.0) > 1.0,
-            changed=changed,
-            measuring=not self.is_measured and not self.problem,
-        )
+            weights = count(ModelConfig(symbols, settings.hidden_size, settings.num_layers).parameters)
+            memory = size(number(costs, "memory_bytes") or memory_bytes(settings, facts.chars, symbols))
+        network = f"{settings.num_layers}×{settings.hidden_size}"
+        speed = number(costs, "chars_per_second")
+        return {
+            "PRESET": name + " *" * changed,
+            "TIME": time,
+            "NETWORK": network if self.choices.knows_start(facts, name) else UNKNOWN,
+            "WEIGHTS": weights,
+            "MEMORY": memory,
+            "CHARS/S": unknown if speed is None else f"{rough}{speed:,.0f}",
+            "": "",
+            "WHAT FOR": f"changed from {name}" if changed else presets()[name].about,
+        }
 
     def expected_losses(self) -> tuple[float, float] | None:
         """About what the losses will be in the end, from the model in the box and from nothing."""

@@ -425,7 +425,7 @@ class SetupPane(View):
             return
         self._head_line.update(head_line(state, self.size.width))
         name, changed = state.choices.preset, state.changes > 0
-        self._presets.show(state.preset_facts(), list(presets()).index(name))
+        self._presets.show(state.preset_rows(), list(presets()).index(name))
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{presets()[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
         words = start_words(state.choices, state.facts, self.bits, state.expected_losses())
