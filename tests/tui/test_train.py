@@ -102,6 +102,17 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
         await app.until(lambda: samples.following)
 
 
+async def test_samples_of_a_run_that_has_none_yet_break_nothing(tmp_path: Path) -> None:
+    """The app ended with IndexError where the list was emptied before it had told which sample was chosen."""
+    async with on_run(tmp_path, record(tmp_path, "finished").run.name) as app:
+        samples = app.screen.query_one(Samples)
+        await app.until(lambda: samples.highlighted)
+        samples.highlighted = 0
+        samples.samples = ()
+        await app.pilot.pause()
+        assert samples.highlighted is None
+
+
 async def test_run_that_another_program_deleted_is_said_to_be_gone_and_keys_go_on(tmp_path: Path) -> None:
     async with training(tmp_path) as (recorded, app):
         await app.shows("Space pause")
