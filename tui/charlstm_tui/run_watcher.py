@@ -305,8 +305,8 @@ class Watcher(threading.Thread):
         self._reader = RunsReader(runs_dir)
         self._lock = threading.Lock()
         self._attached: Path | None = None
-        self._latest = RunsState()
-        self._changed = self._urgent = self._announced = False  # since the app has asked for the latest state
+        self._latest = self._taken = RunsState()  # the second is what the app has asked for last
+        self._announced = False  # since then
         self._reads = 0
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -324,9 +324,8 @@ class Watcher(threading.Thread):
     def latest(self) -> RunsState:
         """The newest state."""
         with self._lock:
-            self._changed = self._urgent = self._announced = False
-            self._reads = 0
-            return self._latest
+            self._taken, self._announced, self._reads = self._latest, False, 0
+            return self._taken
 
     def read(self, all_runs: bool = True) -> None:
         """Read the runs once. The thread calls this, and the app once before it starts the thread.
@@ -344,12 +343,9 @@ class Watcher(threading.Thread):
             if state != self._latest:  # one that lasts is logged once, not several times a second
                 LOG.exception("reading the runs")
         with self._lock:
-            self._changed = self._changed or state != self._latest
-            self._urgent = self._urgent or state.without_figures != self._latest.without_figures
-            self._latest = state
-            self._reads += 1
-            due = self._urgent or (self._changed and self._reads >= self.FIGURES_EVERY)
-            announce = due and not self._announced
+            self._latest, self._reads = state, self._reads + 1
+            due = self._reads >= self.FIGURES_EVERY or state.without_figures != self._taken.without_figures
+            announce = due and state != self._taken and not self._announced
             self._announced = self._announced or announce
         if announce:
             self._on_change()

@@ -34,8 +34,11 @@ def compared_at_once(width: int) -> int:
 
 def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width: int, bits: bool) -> Content:
     """A table of what differs between the runs ``shown``, of which ``marked`` are marked: the results first, and last
-    what is the same."""
-    cell = max(CELL_LEAST, min(CELL_MOST, (width - LABEL) // len(shown) - len(GAP)))
+    what is the same. Of a run that cannot be read it is only said why."""
+    title = f"{marked} MARKED: what differs" + (f" (first {len(shown)} shown)" if len(shown) < marked else "")
+    problems = [f"{view.name}: {details.problem}" for view, details in shown if details.problem]
+    shown = [(view, details) for view, details in shown if details.spec is not None]
+    cell = max(CELL_LEAST, min(CELL_MOST, (width - LABEL) // max(1, len(shown)) - len(GAP)))
 
     def row(label: str, cells: Sequence[str], style: str = "") -> Content:
         """A line of the table or, where a value needs more, several; no word of it is cut that fits."""
@@ -47,7 +50,6 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
             Content.assemble((name, "$quiet"), (line, style)) for name, line in zip(labels, shown, strict=False)
         )
 
-    title = f"{marked} MARKED: what differs" + (f" (first {len(shown)} shown)" if len(shown) < marked else "")
     names = [shorten(view.name, 2 * cell) for view, _ in shown]
     lines = [Content.styled(title, "bold $quiet"), row("", names, "bold $accent")]
     curves = [details.series.points("validation").y.tolist() for _, details in shown]
@@ -67,9 +69,7 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
         lines.append(Content("The text and the settings are the same."))
     elif same:
         lines.append(Content.styled(f"The same: {', '.join(same)}", "$quiet"))
-    for view, details in shown:
-        if details.problem:
-            lines.append(Content.styled(visible(f"{view.name}: {details.problem}", keep=""), "$error"))
+    lines += [Content.styled(visible(problem, keep=""), "$error") for problem in problems]
     return Content("\n").join(lines)
 
 
@@ -90,15 +90,16 @@ def _results(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tup
 
 
 def _facts(runs: Sequence[tuple[RunView, RunDetails]]) -> list[Difference]:
-    """What was asked of the runs, as the core compares it; nothing where one of them cannot be read."""
+    """What was asked of the runs, as the core compares it."""
     from charlstm.runs.comparison import ComparedRun, compared_facts  # brings numpy
 
-    compared = [
-        ComparedRun(view.run, details.spec, view.status, details.series)
-        for view, details in runs
-        if details.spec is not None
-    ]
-    return compared_facts(compared) if len(compared) == len(runs) else []
+    return compared_facts(
+        [
+            ComparedRun(view.run, details.spec, view.status, details.series)
+            for view, details in runs
+            if details.spec is not None
+        ]
+    )
 
 
 def _value(value: object) -> str:
