@@ -25,8 +25,8 @@ from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm import paths, user_files
-from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.display import plural
+from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
@@ -138,7 +138,8 @@ class CharLSTMApp(ModeApp):
             named = next((run for run in runs if run.name == asked.run or str(run.path) == asked.run), None)
             if named is None:
                 self.go("runs")
-                self.call_later(self._show_missing_run, asked.run)
+                missing = f"There is no run called {asked.run}; these are the runs that there are."
+                self.call_later(self.show_error, missing)
             else:
                 self.attach(named.path)
         elif self.runs_state.live:
@@ -170,10 +171,6 @@ class CharLSTMApp(ModeApp):
                 session = left_off(self.start_options.runs_dir, since)
                 return None if session is None else session.path
         return None
-
-    def _show_missing_run(self, run: str) -> None:
-        if self.mode_screen is not None:
-            self.mode_screen.show_error(f"There is no run called {run}; these are the runs that there are.")
 
     def _show_config_problems(self) -> None:
         problems = self.config_problems
@@ -348,9 +345,8 @@ class CharLSTMApp(ModeApp):
         return " ".join(words)
 
     def _exit_on_signal(self, code: int) -> None:
-        if code == ExitCode.INTERRUPTED:  # after the others there may be no terminal to print to
-            self.farewell = visible(self._still_training(self.runs_state.live), keep="")
         self.exit(return_code=code)
+        self.add_farewell(self._still_training(self.runs_state.live))
 
     def _quit(self, answer: str | None) -> None:
         if answer is None:
@@ -369,7 +365,7 @@ class CharLSTMApp(ModeApp):
             sentence = f"Stopping {names}: a checkpoint is on its way, and {ends} when that is saved."
             if self.runs_state.queued:
                 sentence += " The next run of the queue begins then."
-        self.farewell = visible(sentence, keep="")
+        self.add_farewell(sentence)
         self.exit()
 
     # ---- out

@@ -19,6 +19,11 @@ from textual.widgets.option_list import Option
 
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
+NAME, ABOUT = "PRESET", "WHAT FOR"
+COLUMNS = (("TIME", 9, 24), ("NETWORK", 10, 34), ("WEIGHTS", 10, 44), ("MEMORY", 10, 60), ("CHARS/S", 11, 72))
+"""The columns of figures: title, cells, and the cells of the list from which on they are shown."""
+ABOUT_FROM = 110
+
 
 class PresetList(SteadyOptionList, inherit_bindings=False):
     """Rows to choose from with ↑↓, a click, and ←→, which are actions of ``setup_pane``."""
@@ -74,23 +79,13 @@ class PresetList(SteadyOptionList, inherit_bindings=False):
 
 def _lines(rows: Sequence[Mapping[str, str]], index: int, width: int) -> list[Content]:
     """The column names and a line for each preset, with the columns that fit into ``width``."""
-    columns = [("PRESET", 12, False), ("TIME", 9, True), ("NETWORK", 10, True), ("WEIGHTS", 10, True)]
-    if width >= 60:
-        columns.append(("MEMORY", 10, True))
-    if width >= 72:
-        columns.append(("CHARS/S", 11, True))
-    if width >= 110:
-        columns.append(("", 3, False))
-        columns.append(("WHAT FOR", width - 68, False))
-    fits = [columns[0]]
-    for column in columns[1:]:
-        if 3 + sum(cells for _, cells, _ in fits) + column[1] <= width:
-            fits.append(column)
+    columns = [(title, cells) for title, cells, least in COLUMNS if width >= least]
 
-    def line(values: Mapping[str, str], marker: str) -> Content:
-        parts = (values[name].rjust(cells) if right else values[name].ljust(cells) for name, cells, right in fits)
-        words = f" {marker} {''.join(parts)}".rstrip()
+    def line(row: Mapping[str, str], marker: str) -> Content:
+        figures = "".join(row[title].rjust(cells) for title, cells in columns)
+        about = f"   {row[ABOUT]}" if width >= ABOUT_FROM else ""
+        words = f" {marker} {row[NAME]:<12}{figures}{about}"
         return Content(words.ljust(width)).truncate(width, ellipsis=True)
 
-    head = line({name: name for name, _, _ in fits}, " ")
+    head = line({title: title for title in (NAME, *(title for title, _, _ in COLUMNS), ABOUT)}, " ")
     return [head, *(line(row, "▸" if number == index else " ") for number, row in enumerate(rows))]

@@ -223,7 +223,6 @@ class Setup:
             "WEIGHTS": weights,
             "MEMORY": memory,
             "CHARS/S": unknown if speed is None else f"{rough}{speed:,.0f}",
-            "": "",
             "WHAT FOR": f"changed from {name}" if changed else presets()[name].about,
         }
 
