@@ -36,8 +36,9 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
     """A table of what differs between the runs ``shown``, of which ``marked`` are marked: the results first, and last
     what is the same. Of a run that cannot be read it is only said why."""
     title = f"{marked} MARKED: what differs" + (f" (first {len(shown)} shown)" if len(shown) < marked else "")
-    problems = [f"{view.name}: {details.problem}" for view, details in shown if details.problem]
-    shown = [(view, details) for view, details in shown if details.spec is not None]
+    problems = [f"{view.name}: {view.problem}" for view, _ in shown if view.problem]
+    problems += [f"{view.name}: {details.problem}" for view, details in shown if details.problem]
+    shown = [(view, details) for view, details in shown if view.spec is not None]
     cell = max(CELL_LEAST, min(CELL_MOST, (width - LABEL) // max(1, len(shown)) - len(GAP)))
 
     def row(label: str, cells: Sequence[str], style: str = "") -> Content:
@@ -95,9 +96,9 @@ def _facts(runs: Sequence[tuple[RunView, RunDetails]]) -> list[Difference]:
 
     return compared_facts(
         [
-            ComparedRun(view.run, details.spec, view.status, details.series)
+            ComparedRun(view.run, view.spec, view.status, details.series)
             for view, details in runs
-            if details.spec is not None
+            if view.spec is not None
         ]
     )
 

@@ -105,7 +105,7 @@ class OverlayPane(View):
 
     # ---- what is shown
     def watch_paths(self) -> None:
-        self.selected = None
+        self.selected, self.runs = None, ()
         self._read()
 
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
@@ -117,17 +117,11 @@ class OverlayPane(View):
         """Show the curves that are known, and more of them as the logs are read."""
         asked = [run for path in self.paths if (run := self.runs_state.find(path)) is not None]
         shown, total = asked[: self.MOST_RUNS], len(asked)
-        known = []
-        for run in shown:
-            if (details := self._details.known(run.path)) is None:
-                break  # in their order, so that each keeps its letter
-            known.append((run, details))
-        if len(known) < len(shown):
-            self._show(known, total, unread=len(shown) - len(known))
+        self.unread = sum(self._details.known(run.path) is None for run in shown)
         read, last = [], time.monotonic()
         for run in shown:
             read.append((run, await self._details.read(run)))
-            if len(read) > len(known) and time.monotonic() - last > self.SHOW_READ_EVERY:
+            if self.unread and time.monotonic() - last > self.SHOW_READ_EVERY:
                 self._show(read, total, unread=len(shown) - len(read))
                 last = time.monotonic()
         self._show(read, total)
@@ -137,7 +131,7 @@ class OverlayPane(View):
         ones are still ``unread``."""
         self._left_out = total - len(runs) - unread
         self.unread = unread
-        self.runs = tuple((view, details) for view, details in runs if details.spec is not None)
+        self.runs = tuple((view, details) for view, details in runs if view.spec is not None)
 
     def watch_runs(self) -> None:
         if self.selected is not None and self.selected >= len(self.runs):
@@ -189,7 +183,7 @@ class OverlayPane(View):
         """The setting that the chart is drawn over, if it is one."""
         if self.axis in AXES or not self.runs:
             return None
-        values = [_value(details, self.axis) for view, details in self.runs if view.status.best_val is not None]
+        values = [_value(view, self.axis) for view, _ in self.runs if view.status.best_val is not None]
         return SettingAxis.of(self.axis, values) if values else None
 
     @property
@@ -209,10 +203,10 @@ class OverlayPane(View):
         those that are finished: others have learnt less."""
         self.chart.set_view(x_name=self._axis_name)  # which has the values of these runs
         points, drawn = [], []
-        for number, (view, details) in enumerate(self._drawn):
+        for number, (view, _) in enumerate(self._drawn):
             if (best := view.status.best_val) is None:
                 continue
-            value = _value(details, self.axis)
+            value = _value(view, self.axis)
             points += [(value, best)] * (view.status.state == "finished")
             here = Curve(np.array([setting.place(value)]), np.array([best]))
             drawn.append(ChartRun(LETTERS[number], number, here))
@@ -286,7 +280,7 @@ class OverlayPane(View):
 
         place = shorten(self._place(cursor), name_width).ljust(name_width)
         lines = [Content.styled(f"   {place}{figures('train', 'valid', 'best')}", "$quiet")]
-        for number, ((view, details), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
+        for number, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
             train, validation = (
                 _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
                 for curve in (curves.train, curves.validation)
@@ -299,7 +293,7 @@ class OverlayPane(View):
                 _figure(best, self.bits, mark=status.mark),
             )
             letter = (LETTERS[number], f"bold $run-{number % RUN_COLOURS}")
-            value = f"{write_setting(self.axis, _value(details, self.axis))} · " if self._setting else ""
+            value = f"{write_setting(self.axis, _value(view, self.axis))} · " if self._setting else ""
             name = shorten(visible(f"{value}{view.name}", keep=""), name_width).ljust(name_width)
             named = (f" {name}", "bold" if chosen else "")
             lines.append(Content.assemble("›" if chosen else " ", letter, named, losses))
@@ -346,7 +340,7 @@ class OverlayPane(View):
 
     def do_overlay_axis(self) -> None:
         """Draw over the next of steps, epochs, characters and time, and of the settings in which the runs differ."""
-        axes = [*AXES, *differing_settings([details.spec for _, details in self.runs if details.spec is not None])]
+        axes = [*AXES, *differing_settings([view.spec for view, _ in self.runs if view.spec is not None])]
         self.axis = axes[(axes.index(self.axis) + 1) % len(axes)] if self.axis in axes else axes[0]
 
     def do_overlay_smoothing(self) -> None:
@@ -384,13 +378,12 @@ class OverlayPane(View):
 
 
 def _compared(view: RunView, details: RunDetails) -> ComparedRun:
-    assert details.spec is not None
-    return ComparedRun(view.run, details.spec, view.status, details.series)
+    assert view.spec is not None
+    return ComparedRun(view.run, view.spec, view.status, details.series)
 
 
-def _value(details: RunDetails, name: str) -> Any:
-    assert details.spec is not None
-    return getattr(details.spec.settings, name)
+def _value(view: RunView, name: str) -> Any:
+    return getattr(view.settings, name)
 
 
 def _last(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import Run
 from charlstm.runs.log import EventTail
 from charlstm_tui.background import in_thread
 from charlstm_tui.run_watcher import RunView
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class RunDetails:
     """What the folder of a run says. ``problem`` is a message if a part of it cannot be read, else empty."""
 
-    spec: RunSpec | None
     series: RunSeries
     snapshots: int
     tail: EventTail
@@ -30,7 +29,7 @@ class RunDetails:
 
 
 def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
-    """Read the run's ``run.json`` and its log, the latter from where ``known`` ended.
+    """Read the run's log from where ``known`` ended, and count its snapshots.
 
     Nothing that a folder may hold raises: what cannot be read is said in ``problem``.
     """
@@ -40,16 +39,15 @@ def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
         tail, series = EventTail(run.events_path), RunSeries()
     else:
         tail, series = known.tail, known.series.copy()
-    spec, snapshots, problem = None, 0, ""
+    snapshots, problem = 0, ""
     try:
-        spec = run.spec()
         snapshots = len(run.snapshots())
         series.feed(tail.read())
     except RunError as error:
         problem = str(error)
     except OSError as error:
         problem = f"The run {run.name} cannot be read: {error.strerror or error}"
-    return RunDetails(spec, series, snapshots, tail, problem)
+    return RunDetails(series, snapshots, tail, problem)
 
 
 class DetailsCache:
