@@ -6,7 +6,7 @@ key has two meanings in one. This module knows no widgets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -536,6 +536,6 @@ def key_of(action_id: str) -> str:
     return BY_ID[action_id].key_label
 
 
-def active(scopes: tuple[str, ...]) -> tuple[Action, ...]:
+def active(scopes: Sequence[str]) -> tuple[Action, ...]:
     """The actions of these scopes, in the table's order."""
     return tuple(action for action in ACTIONS if any(scope in scopes for scope in action.scopes))
