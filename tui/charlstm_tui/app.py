@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
-import inspect
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +33,6 @@ from charlstm_tui.app_state import own_files
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
-from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
@@ -198,15 +196,8 @@ class CharLSTMApp(ModeApp):
         """Carry out one of the app's own actions, as the mode does its own unless a dialog covers it."""
         if isinstance(self.screen, ModeScreen):
             await self.screen.action_do(name)
-            return
-        action = BY_ID[name]
-        LOG.info("action %s", name)
-        try:
-            outcome = getattr(self, f"do_{action.handler}")(*action.args)
-            if inspect.isawaitable(outcome):
-                await outcome
-        except Exception as error:  # Textual would end the app
-            self.report_error(error, action.label)
+        else:
+            await self.carry_out(BY_ID[name], getattr(self, f"do_{BY_ID[name].handler}"))
 
     def exit(self, result: None = None, return_code: int = 0, message: object = None) -> None:
         """Leave; keys that come after do nothing any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import time
@@ -22,6 +23,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm.runs.notifications import end_words, terminal_sequence
+from charlstm_tui.actions import Action
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
 from charlstm_tui.background import JobQueue, in_thread, write_in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
@@ -319,6 +321,16 @@ class ModeApp(SafeWorkers, OrderedKeys):
             screen.show_error(sentence)
         else:
             self.notify_error(sentence)
+
+    async def carry_out(self, action: Action, handler: Callable[..., object]) -> None:
+        """Do what an action of the table does. An exception is shown; Textual would end the app."""
+        LOG.info("action %s", action.id)
+        try:
+            outcome = handler(*action.args)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception as error:
+            self.report_error(error, action.label)
 
     def report_error(self, error: Exception, doing: str = "") -> None:
         """Show an exception in one sentence, and log it if it was not expected. ``doing`` is what failed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from textual.widgets import ContentSwitcher, Input, TextArea
 
 from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, Action, active
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.error_log import LOG
 from charlstm_tui.mode_app import Mode, ModeApp
 from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.run_watcher import RunsState
@@ -282,14 +280,8 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     async def action_do(self, name: str) -> None:
         """Carry out the action of the table with this id."""
         action = BY_ID[name]
-        LOG.info("action %s", name)
-        try:
-            self.view.begin_action(action)
-            outcome = self.handler(action)(*action.args)
-            if inspect.isawaitable(outcome):
-                await outcome
-        except Exception as error:  # Textual would end the app
-            self.charlstm.report_error(error, action.label)
+        self.view.begin_action(action)
+        await self.charlstm.carry_out(action, self.handler(action))
 
     async def do_if_possible(self, action: Action) -> None:
         """Carry out an action, or say that it has nothing to act on."""
