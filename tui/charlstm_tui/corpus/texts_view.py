@@ -15,7 +15,6 @@ from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.cache import LRUCache
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Input, Static
@@ -51,8 +50,6 @@ from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
 
-MAX_STATES = 24
-"""Texts whose state is kept in memory."""
 BOX = (
     "The model in the box comes with charlstm: an LSTM that has read English books, character by character, and writes "
     "such prose. It can be steered, rewound and explained as your own models can."
@@ -88,7 +85,7 @@ class TextsView(View):
         self._given: str | None = None
         self._listed = False  # whether the list has what the folder has that is browsed
         self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
-        self._states: LRUCache[CorpusChoice, TextState] = LRUCache(MAX_STATES)
+        self._states: dict[CorpusChoice, TextState] = {}
 
     def compose(self) -> ComposeResult:
         yield self._welcome
@@ -195,7 +192,7 @@ class TextsView(View):
         stamps = await in_thread(lambda check: file_stamps(choice))
         state = self._state(choice)
         if state.problem or state.stamps not in (None, stamps):  # its files may have changed
-            self._states.discard(choice)
+            self._states.pop(choice, None)
         state = self._update(choice, stamps=stamps)
         if state.finished:
             return
