@@ -21,8 +21,8 @@ from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, first_entr
 from charlstm_tui.corpus.summary import enough_for, held_out_words, hints
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
-from charlstm_tui.train.run_plan import TextFacts
 from charlstm_tui.train.run_plan import held_out_words as held_out_in_plan
+from charlstm_tui.train.setup import TextFacts
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven

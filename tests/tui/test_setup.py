@@ -16,8 +16,8 @@ from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.formatting import count
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.train.run_plan import RunChoices, TextFacts, origin_words, without_effect_words
-from charlstm_tui.train.setup import Setup
+from charlstm_tui.train.run_plan import origin_words, preset_rows, warnings, without_effect_words
+from charlstm_tui.train.setup import RunChoices, Setup, TextFacts
 from charlstm_tui.train.setup_pane import head_line, loss_bars
 
 TEXT = CorpusChoice("/texts/sea.txt", "sea.txt")
@@ -47,7 +47,7 @@ def test_preset_starts_from_the_model_in_the_box_where_it_helps_and_else_from_no
     assert SETUP.start is None
     assert not SETUP.can_choose_start
     assert (BOXED.start, BOXED.settings.hidden_size, BOXED.changes) == (BOX, 512, 0)
-    assert BOXED.preset_rows()[0]["WEIGHTS"] == count(ModelConfig(95, 512, 2).parameters)
+    assert preset_rows(BOXED)[0]["WEIGHTS"] == count(ModelConfig(95, 512, 2).parameters)
     nothing = BOXED.choose(replace(BOXED.choices, from_nothing=True))
     assert (nothing.start, nothing.changes, nothing.can_choose_start) == (None, 1, True)
     assert nothing.settings.hidden_size < 512
@@ -108,39 +108,39 @@ def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
 def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     busy = with_costs(SETUP, 2.1)
     assert busy.can_train_longer
-    [words] = busy.warnings({"more_time": "m", "generate": "3"})
+    [words] = warnings(busy, {"more_time": "m", "generate": "3"})
     assert "about 2 times slower. m gives it 2:00; 3 plays the model in the box" in words
     longer = busy.choose(busy.lengthen())
     assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
     assert not with_costs(SETUP).can_train_longer
-    assert with_costs(SETUP).warnings({}) == []
+    assert warnings(with_costs(SETUP), {}) == []
     live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
-    assert beside.warnings({})[0].startswith("first is training: a new run would share")
+    assert warnings(beside, {})[0].startswith("first is training: a new run would share")
 
 
 def test_risks_are_named_before_the_start() -> None:
     read = replace(BOXED, facts=TextFacts(27_000, 25, {}, replace(BOX, read=0.87)))
-    assert read.warnings({})[0].startswith("Losses will be too low: the model in the box has read 87 %")
-    assert read.choose(RunChoices(from_nothing=True)).warnings({}) == []
+    assert warnings(read, {})[0].startswith("Losses will be too low: the model in the box has read 87 %")
+    assert warnings(read.choose(RunChoices(from_nothing=True)), {}) == []
     fast = SETUP.choose(RunChoices(changes={"lr": 40 * preset(DEFAULT).lr}))
-    assert "times the preset's" in fast.warnings({})[0]
+    assert "times the preset's" in warnings(fast, {})[0]
 
 
 def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
-    row = SETUP.choose(RunChoices(changes={"epochs": 3.0})).preset_rows()[QUICK]
+    row = preset_rows(SETUP.choose(RunChoices(changes={"epochs": 3.0})))[QUICK]
     assert (row["TIME"], row["CHARS/S"]) == ("≤ 1:00", "…")
-    rough = with_costs(SETUP, 1.4).preset_rows()[QUICK]
+    rough = preset_rows(with_costs(SETUP, 1.4))[QUICK]
     assert (rough["TIME"], rough["CHARS/S"]) == ("~1:00", "~23,456")
 
 
 @pytest.mark.parametrize("measuring", [True, False])
 def test_preset_shows_what_is_measured(measuring: bool) -> None:
     setup = replace(with_costs(SETUP), references=None if measuring else ())
-    row = setup.preset_rows()[QUICK]
+    row = preset_rows(setup)[QUICK]
     assert (row["TIME"], row["MEMORY"], row["CHARS/S"]) == ("1:00", "345 MB", "23,456")
-    unmeasured = replace(setup, measured={setup.costs_key({}): {}}).preset_rows()[QUICK]
+    unmeasured = preset_rows(replace(setup, measured={setup.costs_key({}): {}}))[QUICK]
     assert unmeasured["CHARS/S"] == ("…" if measuring else "–")
 
 

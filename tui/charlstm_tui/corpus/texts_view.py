@@ -371,8 +371,7 @@ class TextsView(View):
         state = self.text
         if state is None:
             return
-        names = [each.name for each in state.encodings]
-        choices = []
+        names, choices = [each.name for each in state.encodings], list[Choice]()
         for number, each in enumerate(state.encodings, 1):
             about = f"{ENCODINGS.get(each.name, '')}{'' if choices else ', guessed'}"
             choices.append(Choice(str(number), f"{each.name:<11}{about}\n{each.line}", each.name))

@@ -45,18 +45,18 @@ from charlstm_tui.train.preset_list import PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
     LossToBeat,
-    RunChoices,
-    TextFacts,
     beats_all,
     losses_to_beat,
     origin_words,
     plan_lines,
+    preset_rows,
     start_words,
     unit_words,
+    warnings,
     without_effect_words,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from charlstm_tui.train.setup import Setup
+from charlstm_tui.train.setup import Costs, RunChoices, Setup, TextFacts
 from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.bars import bar, sparkline
 
@@ -235,7 +235,7 @@ class SetupPane(View):
         key = self.state.costs_key(changes)
         try:
             answer = await run_command("presets", *self.state.presets_command(changes))
-            costs = {str(each["name"]): each for each in answer}
+            costs: Costs = {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
             costs = self.state.measured.get(key, {})
         self._change(measured={**self.state.measured, key: costs})
@@ -425,10 +425,10 @@ class SetupPane(View):
             return
         self._head_line.update(head_line(state, self.size.width))
         name, changed = state.choices.preset, state.changes > 0
-        self._presets.show(state.preset_rows(), list(presets()).index(name))
+        self._presets.show(preset_rows(state), list(presets()).index(name))
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{presets()[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
-        words = start_words(state.choices, state.facts, self.bits, state.expected_losses())
+        words = start_words(state, self.bits)
         self._start_line.display = bool(words)
         self._start_line.update(Content(words))
         self._plan_pane.update(plan_rows(state))
@@ -443,9 +443,9 @@ class SetupPane(View):
             keys["queue"] = key_of("train.queue")
         if state.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
-        warnings = state.warnings(keys)
-        self._warnings.display = bool(warnings)
-        self._warnings.update(Content("\n".join(f"! {each}" for each in warnings)))
+        found = warnings(state, keys)
+        self._warnings.display = bool(found)
+        self._warnings.update(Content("\n".join(f"! {each}" for each in found)))
 
 
 def head_line(state: Setup, width: int) -> Content:
@@ -466,7 +466,7 @@ def head_line(state: Setup, width: int) -> Content:
 
 def plan_rows(state: Setup) -> Content:
     """The plan; a line that differs from the preset has a mark and another colour."""
-    lines = plan_lines(state.settings, state.choices, state.usual, state.corpus, state.facts, state.own_costs)
+    lines = plan_lines(state)
     width = max(len(line.label) for line, _ in lines) + 2
     rows = []
     for line, changed in lines:
