@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from charlstm.errors import CharLSTMError
 from charlstm.runs.lesson import lesson_path
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.builtin import builtins
@@ -131,8 +130,8 @@ def sections(
     texts = [entry for entry in entries if isinstance(entry, ListedText) and entry.source not in known]
     folders = [entry for entry in entries if isinstance(entry, Folder)]
     folder = Section("FOLDER", str(browsed), (*texts, *up, *folders), problem)
-    here = _here()
-    in_data = () if here is None else _entries(here / "data")[0]
+    here = working_folder()
+    in_data = _entries(here / "data")[0]
     listed = [Section("DATA/", "", tuple(one for one in in_data if isinstance(one, ListedText)))]
     known |= {
         entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, ListedText)
@@ -157,14 +156,6 @@ def sections(
         *([] if has_texts else [folder]),
         *([Section("TO FETCH", "not here yet", to_fetch)] if to_fetch else []),
     )
-
-
-def _here() -> Path | None:
-    """The folder that the app works in; ``None`` if it has been removed meanwhile."""
-    try:
-        return working_folder()
-    except CharLSTMError:
-        return None
 
 
 def is_likely_text(text: ListedText) -> bool:
