@@ -258,11 +258,7 @@ def _spec(run: Run) -> RunView:
     try:
         spec = run.spec()
     except RunError as problem:
-        try:
-            created = run.spec_path.stat().st_mtime
-        except OSError:
-            created = 0.0
-        return RunView(run, _UNKNOWN, created=created, problem=str(problem))
+        return RunView(run, _UNKNOWN, problem=str(problem))
     return RunView(
         run,
         _UNKNOWN,

@@ -11,15 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from charlstm.runs.lesson import lesson_path
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.builtin import builtins
 from charlstm.text.remote import RemoteText, catalogue
 from charlstm_tui.formatting import working_folder
-
-Named = TypeVar("Named", "ListedText", "Folder")
 
 MOST = 1_000  # entries of one folder that are listed
 RECENT = 8
@@ -125,17 +122,14 @@ def sections(
     if given is not None and (text := _given_text(given, remote)) is not None:
         known.add(text.source)
         first.append(Section("GIVEN", "", (text,)))
-    entries, problem = _entries(browsed)
+    texts, folders, problem = _entries(browsed)
+    texts = [text for text in texts if text.source not in known]
     up = () if browsed.parent == browsed else (Folder(browsed.parent, "..", up=True),)
-    texts = [entry for entry in entries if isinstance(entry, ListedText) and entry.source not in known]
-    folders = [entry for entry in entries if isinstance(entry, Folder)]
     folder = Section("FOLDER", str(browsed), (*texts, *up, *folders), problem)
     here = working_folder()
-    in_data = _entries(here / "data")[0]
-    listed = [Section("DATA/", "", tuple(one for one in in_data if isinstance(one, ListedText)))]
-    known |= {
-        entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, ListedText)
-    }
+    in_data, _, _ = _entries(here / "data")
+    listed = [Section("DATA/", "", tuple(in_data))]
+    known |= {text.source for text in (*texts, *in_data)}
     here_already = [_fetched(each) for each in remote.values() if each.is_here]
     fetched = tuple(each for each in here_already if each.source not in known)
     known |= {each.source for each in fetched}
@@ -198,18 +192,13 @@ def _octets(path: Path) -> int | None:
 
 
 def _recent(sources: Iterable[str], known: set[str]) -> tuple[ListedText, ...]:
-    found: dict[str, ListedText] = {}
-    for source in sources:
-        if len(found) == RECENT:
-            break
-        if source not in known and source not in found and os.path.isabs(source):
-            path = Path(source)
-            if os.path.exists(source):  # Path.exists raises for a folder that is closed to the user
-                found[source] = ListedText(source, path.name, octets=_octets(path))
-    return tuple(found.values())
+    own = dict.fromkeys(source for source in sources if os.path.isabs(source) and source not in known)
+    there = (source for source in own if os.path.exists(source))  # Path.exists raises in a folder that is closed
+    return tuple(ListedText(each, Path(each).name, octets=_octets(Path(each))) for each in islice(there, RECENT))
 
 
-def _entries(folder: Path) -> tuple[tuple[Entry, ...], str]:
+def _entries(folder: Path) -> tuple[list[ListedText], list[Folder], str]:
+    """The texts and folders of a folder, and why it cannot be listed."""
     folders: list[Folder] = []
     texts: list[ListedText] = []
     try:
@@ -225,11 +214,11 @@ def _entries(folder: Path) -> tuple[tuple[Entry, ...], str]:
                 except OSError:
                     continue
     except FileNotFoundError:
-        return (), "" if folder.name == "data" else "This folder is gone."
+        return [], [], "This folder is gone."
     except OSError as error:
-        return (), f"This folder cannot be listed: {error.strerror}."
-    return (*_in_order(folders), *_in_order(texts)), ""
+        return [], [], f"This folder cannot be listed: {error.strerror}."
+    return sorted(texts, key=_name), sorted(folders, key=_name), ""
 
 
-def _in_order(entries: Sequence[Named]) -> list[Named]:
-    return sorted(entries, key=lambda entry: entry.name.casefold())
+def _name(entry: ListedText | Folder) -> str:
+    return entry.name.casefold()
