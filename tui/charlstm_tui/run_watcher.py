@@ -140,6 +140,36 @@ class RunsState:
         return next((run for run in self.runs if run.path == path), None)
 
 
+class _Log:
+    """The log of a run, and the commands to it."""
+
+    def __init__(self, run: Run) -> None:
+        from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
+
+        self.path = run.path
+        self.series = RunSeries()
+        self.other_events = 0
+        self._tail, self._control = EventTail(run.events_path), ControlReader(run.control_path)
+        self._commands: list[Command] = []
+
+    def read(self) -> str:
+        """Read new events into the series. Returns an error message, empty without an error."""
+        try:
+            events = self._tail.read()
+        except RunError as problem:
+            return str(problem)
+        if events:
+            self.series = self.series.copy()  # the series of earlier states must not change
+            self.series.feed(events)
+            self.other_events += sum(not isinstance(event, Stepped) for event in events)
+        return ""
+
+    def pending(self) -> tuple[Command, ...]:
+        """The commands that the run's worker has not handled yet."""
+        self._commands += self._control.read()
+        return pending_commands(self._commands, self.series)
+
+
 class RunsReader:
     """Read the folder of runs and the log of the attached run. Files that do not change are read only once."""
 
@@ -151,12 +181,7 @@ class RunsReader:
         self._kept: dict[Path, tuple[FileStamp, Any]] = {}  # what was read of a file that has not changed since
         self._listed = 0  # how often all runs were read
         self._runs: tuple[RunView, ...] = ()
-        self._attached: Path | None = None
-        self._tail: EventTail | None = None
-        self._series: RunSeries | None = None
-        self._control: ControlReader | None = None
-        self._commands: list[Command] = []
-        self._other_events = 0
+        self._log: _Log | None = None  # of the attached run
 
     def read(self, attached: Path | None, all_runs: bool) -> RunsState:
         """Read the runs again: all of them with ``all_runs``, else only those that train and the attached one."""
@@ -175,8 +200,16 @@ class RunsReader:
                 else view
                 for view in self._runs
             )
-        error = self._read_log(attached)
-        return RunsState(self._runs, attached, self._series, self._pending(), self._other_events, error)
+        if attached is None:
+            self._log = None
+            return RunsState(self._runs)
+        if self._log is None or self._log.path != attached:
+            self._log = _Log(folder.Run(attached))
+        log = self._log
+        error = log.read()
+        state = RunsState(self._runs, attached, log.series, (), log.other_events, error)
+        run = state.attached_run
+        return replace(state, pending=log.pending()) if run is not None and run.status.alive else state
 
     def _view(self, run: Run, size: int | None) -> RunView:
         view: RunView = self._unless_changed(run.spec_path, lambda: _spec(run))
@@ -203,38 +236,6 @@ class RunsReader:
         if lasts(value) and stamp.is_settled(now):
             self._kept[path] = stamp, value
         return value
-
-    def _read_log(self, attached: Path | None) -> str:
-        """Read new events of the attached run into a series. Returns an error message, empty without an error."""
-        if attached != self._attached:
-            self._attached = attached
-            self._tail = self._series = self._control = None
-            self._commands, self._other_events = [], 0
-            if attached is not None:
-                from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
-
-                run = folder.Run(attached)
-                self._tail, self._series = EventTail(run.events_path), RunSeries()
-                self._control = ControlReader(run.control_path)
-        if self._tail is None or self._series is None:
-            return ""
-        try:
-            events = self._tail.read()
-        except RunError as problem:
-            return str(problem)
-        if events:
-            self._series = self._series.copy()  # the series of earlier states must not change
-            self._series.feed(events)
-            self._other_events += sum(not isinstance(event, Stepped) for event in events)
-        return ""
-
-    def _pending(self) -> tuple[Command, ...]:
-        """The commands to the attached run that its worker has not handled yet; none without a worker."""
-        if self._control is None or self._series is None:
-            return ()
-        self._commands += self._control.read()
-        view = next((view for view in self._runs if view.path == self._attached), None)
-        return pending_commands(self._commands, self._series) if view is not None and view.status.alive else ()
 
 
 def _with_times(views: list[RunView]) -> list[RunView]:

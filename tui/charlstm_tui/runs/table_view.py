@@ -178,10 +178,7 @@ class TableView(RunActions):
 
     def _nothing_shown(self) -> str:
         if self.runs:
-            back = key_of("app.back")
-            if self._filter.terms:
-                return f"No run passes the filter “{self.typed}”. {back} shows all."
-            return f"No run has “{self.typed}” in its name or text. {back} shows all."
+            return f"No run passes the filter “{self.typed}”. {key_of('app.back')} shows all."
         choose, import_model = key_of("app.mode_corpus"), key_of("runs.import_model")
         return (
             f"No run yet. {choose} chooses a text to train on; {import_model} imports a model of the reference script."
