@@ -395,9 +395,9 @@ class TableView(RunActions):
     async def _import(self, path: Path) -> None:
         self.say(f"Reading {path.name} …", stays=True)
         answer = await run_command("import", str(path.absolute()))
-        out = str(answer.get("out") or answer.get("path") or "") if isinstance(answer, dict) else ""
-        self.say(f"Imported {path.name} as {home(out) or 'a model'}.")
-        if out and self.screen.is_current:  # else the user is at something else by now
+        out = answer["out"]
+        self.say(f"Imported {path.name} as {home(out)}.")
+        if self.screen.is_current:  # else the user is at something else by now
             self.charlstm.play(out)
 
     def do_sort(self) -> None:
