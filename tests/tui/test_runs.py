@@ -230,7 +230,7 @@ async def test_sorting_goes_round_and_filtering_narrows(three: list[Recorded], p
         await app.press("slash", *"tunes")
         await app.until(lambda: names(app) == ["tunes-quick-1"])
         await app.press("enter", shows="1 of 3 runs")
-        await app.press("slash", *"zzz", shows="No run has")
+        await app.press("slash", *"zzz", shows="No run passes")
         await app.press("escape")
         await app.until(lambda: len(names(app)) == 3)
 

@@ -55,13 +55,7 @@ class TrainScreen(ModeScreen):
             self.focus_main()
 
     # ---- from run to run
-    def do_previous_run(self) -> None:
-        self._walk(1)
-
-    def do_next_run(self) -> None:
-        self._walk(-1)
-
-    def _walk(self, by: int) -> None:
+    def do_another_run(self, by: int) -> None:
         """To the next earlier (1) or later (-1) run; after the latest come the settings for a new one."""
         place = self._place_of_run(by)
         if place is not None:

@@ -182,11 +182,8 @@ class WatchView(RunActions):
     def do_smoothing(self) -> None:
         self.charlstm.remember(smoothing=self.pane.smooth_more())
 
-    def do_zoom_in(self) -> None:
-        self.pane.set_view(zoom=self.chart.view.zoom + 1)
-
-    def do_zoom_out(self) -> None:
-        self.pane.set_view(zoom=self.chart.view.zoom - 1)
+    def do_closer(self, by: int) -> None:
+        self.pane.set_view(zoom=self.chart.view.zoom + by)
 
     @property
     def _others(self) -> tuple[Path, ...]:
