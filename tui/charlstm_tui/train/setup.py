@@ -85,10 +85,6 @@ class RunChoices:
         changed = replace(self, changes=after.with_changes(**lifted).to_dict(), highest_rate=None)
         return replace(changed, changes=changed.differences(usual)), bool(lifted)
 
-    def count(self, usual: Settings) -> int:
-        """The number of choices that differ from the preset; other weights count once."""
-        return len(self.differences(usual)) + (self.start_from is not None or self.from_nothing)
-
 
 @dataclass(frozen=True)
 class Setup:
@@ -163,8 +159,8 @@ class Setup:
 
     @property
     def changes(self) -> int:
-        """The number of choices that differ from the preset."""
-        return self.choices.count(self.usual)
+        """The number of choices that differ from the preset; other weights count once."""
+        return len(self.differences) + (self.choices.start_from is not None or self.choices.from_nothing)
 
     @property
     def start(self) -> StartModel | None:
