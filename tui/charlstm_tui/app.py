@@ -32,7 +32,7 @@ from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES,
 from charlstm_tui.app_state import own_files
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import StartOptions
-from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, ask
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
@@ -74,7 +74,7 @@ class CharLSTMApp(ModeApp):
 
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__(start_options)
-        self._quitting: Screen[Any] | None = None
+        self._quitting: Dialog | None = None
         for theme in themes_for(self.console.color_system):
             self.register_theme(theme)
         self.theme = self._first_theme()
@@ -305,7 +305,7 @@ class CharLSTMApp(ModeApp):
             [Choice("l", "leave without it", "leave"), Choice("c", "stay", None)],
             cursor=1,
         )
-        self.push_screen(self._quitting, lambda answer: None if answer is None else self._quit_unless_training())
+        ask(self, self._quitting, lambda answer: self._quit_unless_training())
 
     def _quit_unless_training(self) -> None:
         live = self.runs_state.live
@@ -323,7 +323,7 @@ class CharLSTMApp(ModeApp):
                 Choice("c", "stay", None),
             ],
         )
-        self.push_screen(self._quitting, self._quit)
+        ask(self, self._quitting, self._quit)
 
     def _still_training(self, live: Sequence[RunView]) -> str:
         """What becomes of the runs without the app, and of those that are paused; empty without any."""
@@ -339,9 +339,7 @@ class CharLSTMApp(ModeApp):
         self.exit(return_code=code)
         self.add_farewell(self._still_training(self.runs_state.live))
 
-    def _quit(self, answer: str | None) -> None:
-        if answer is None:
-            return
+    def _quit(self, answer: str) -> None:
         live = self.runs_state.live
         sentence = self._still_training(live)
         if answer == "stop" and live:  # else they have ended meanwhile
