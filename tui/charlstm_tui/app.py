@@ -40,7 +40,7 @@ from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.palette import Actions
 from charlstm_tui.pastes import without_controls
-from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
+from charlstm_tui.process import SAVE_WITHIN, search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
@@ -360,4 +360,4 @@ class CharLSTMApp(ModeApp):
     # ---- out
     async def on_unmount(self) -> None:
         self.watcher.close()
-        await in_thread(lambda check: self.finish_remembering())
+        await in_thread(lambda check: self.jobs.wait(SAVE_WITHIN))

@@ -296,7 +296,7 @@ class Watcher(threading.Thread):
     LIST_EVERY = 5
     """Every fifth of these reads, all runs are read."""
 
-    def __init__(self, on_change: Callable[[], None], runs_dir: Path | None = None) -> None:
+    def __init__(self, on_change: Callable[[], object], runs_dir: Path | None = None) -> None:
         super().__init__(name="charlstm-watcher", daemon=True)
         self._on_change = on_change
         self._reader = RunsReader(runs_dir)

@@ -135,7 +135,8 @@ class OverlayPane(View):
 
     def watch_axis(self) -> None:
         self.chart.point(None)
-        self.chart.set_view(seconds=self.axis == "seconds", x_name=self._axis_name, zoom=0, log_x=self._is_log)
+        is_log = (setting := self._setting) is not None and setting.is_log
+        self.chart.set_view(seconds=self.axis == "seconds", x_name=self._axis_name, zoom=0, log_x=is_log)
         self._read_curves()
 
     def watch_smoothing(self) -> None:
@@ -183,10 +184,6 @@ class OverlayPane(View):
     def _value(self, run: ComparedRun) -> Any:
         """The value that a run has of the setting."""
         return getattr(run.spec.settings, self.axis)
-
-    @property
-    def _is_log(self) -> bool:
-        return (setting := self._setting) is not None and setting.is_log
 
     @property
     def _axis_name(self) -> str:

@@ -58,11 +58,12 @@ def plan_lines(setup: Setup) -> list[tuple[PlanLine, bool]]:
     """The plan, each line with whether it differs from the preset."""
     settings, choices, facts, corpus = setup.settings, setup.choices, setup.facts, setup.corpus
     known = setup.knows_start()
+    weights = "random" if setup.start is None else f"of {shorten(setup.start.words, LONGEST_ORIGIN)}"
     layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
     rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
     rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
-        PlanLine("weights", weights_words(setup) if known else UNKNOWN, ("start_from", "from_nothing")),
+        PlanLine("weights", weights if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
             "batches",
@@ -123,11 +124,6 @@ def origin_words(choices: RunChoices) -> str:
     if choices.start_from is None:
         return "from nothing" if choices.from_nothing else ""
     return f"from {shorten(visible(choices.start_from.name, keep=''), LONGEST_ORIGIN)}"
-
-
-def weights_words(setup: Setup) -> str:
-    """The first weights."""
-    return "random" if setup.start is None else f"of {shorten(setup.start.words, LONGEST_ORIGIN)}"
 
 
 def start_words(setup: Setup, bits: bool) -> str:

@@ -83,14 +83,14 @@ class WatchView(RunActions):
         if run is None:
             return {}
         trains = run.live and run.status.validated is None  # during the final validation that is over
-        resumes = not self.pane.shown.stateless
+        resumes, diverged = not self.pane.shown.stateless, self.pane.shown.verdict.kind == "diverged"
         return super().has() | {
             "other runs": bool(self._others),
             "training": trains,
             "model": not (self.over and self.pane.shown.unplayable)
             and (run.status.place is None or run.status.step > 0),
             "speed": trains or (self.over and run.status.step > 0 and resumes),  # known from the first step on
-            "resumable": resumes and (run.status.state != "finished" or self._diverged),
+            "resumable": resumes and (run.status.state != "finished" or diverged),
         }
 
     def labels(self) -> dict[str, str]:
@@ -270,10 +270,6 @@ class WatchView(RunActions):
     async def resume(self, run: Run, changes: dict[str, Any]) -> None:
         self.pane.card_closed = False
         await super().resume(run, changes)
-
-    @property
-    def _diverged(self) -> bool:
-        return self.pane.shown.verdict.kind == "diverged"
 
     def do_more(self) -> None:
         run, shown = self.run, self.pane.shown
