@@ -17,10 +17,12 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
 
+from charlstm.runs.folder import Run
 from charlstm.runs.status import RunState
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.mode_screen import ModeScreen
+from charlstm_tui.run_watcher import RunsReader, RunView
 from recorded_run import Recorded, record
 
 DEADLINE = 60.0
@@ -196,6 +198,13 @@ async def on_run(folder: Path, run: str, size: tuple[int, int] = (80, 24)) -> As
         await app.in_mode("train")
         await app.until(lambda: app.app.runs_state.series is not None)
         yield app
+
+
+def seen(run: Run) -> RunView:
+    """The run as the app sees it."""
+    view = RunsReader(run.path.parent).read(run.path, all_runs=True).attached_run
+    assert view is not None
+    return view
 
 
 class Held:

@@ -52,7 +52,7 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
 from charlstm.runs.text import open_text
 from charlstm.runs.verdict import judge
-from charlstm.text import cache, catalogue, corpus, statistics
+from charlstm.text import cache, corpus, statistics
 from charlstm.training import estimate
 from charlstm.training.plan import MeasuredSpeed, read_plan
 from charlstm.training.settings import Settings
@@ -410,21 +410,6 @@ def remembered_settings(place: Path) -> Kind:
             SamplerSettings.from_dict(memory.settings.to_dict())
             float(memory.speed)
             preferences.remember(name, memory)
-
-    return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
-
-
-@kind
-def recent_texts(place: Path) -> Kind:
-    for name in ("a.txt", "b.txt"):
-        (place / name).write_text(TEXT)
-        catalogue.remember_text(str(place / name))
-    path = catalogue._path()
-
-    def use() -> None:
-        for text in catalogue.recent_texts():
-            f"{text.source} {text.time:.0f}"
-        catalogue.remember_text(str(place / "a.txt"))
 
     return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
 

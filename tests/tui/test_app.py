@@ -168,20 +168,17 @@ async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -
 
 
 @pytest.mark.parametrize(
-    ("key", "saved", "asked", "farewell"),
+    ("key", "asked", "farewell"),
     [
-        ("l", True, [], "novel-quick-1"),
-        ("s", False, ["stop"], "Stopping novel-quick-1: a checkpoint is on its way"),
+        ("l", [], "novel-quick-1"),
+        ("s", ["stop"], "Stopping novel-quick-1: a checkpoint is on its way"),
     ],
 )
 async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
-    places: Path, key: str, saved: bool, asked: list[str], farewell: str
+    places: Path, key: str, asked: list[str], farewell: str
 ) -> None:
     async with training(places, size=(120, 30)) as (run, app):
-        if saved:
-            run.run.state_path.touch()
         await app.press("ctrl+q", shows="Quit while training continues?")
-        assert ("is on its way." in app.text()) is not saved
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
         await app.press("ctrl+q", shows="Quit while training continues?")
@@ -251,26 +248,23 @@ async def test_terminal_rings_when_a_run_ends_unless_it_tells_that_it_has_the_fo
             assert any(words in each and each.endswith("\a\a") for each in told) == rings
 
 
-async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(places: Path) -> None:
+async def test_run_that_has_ended_before_the_answer_is_not_stopped(places: Path) -> None:
     async with training(places) as (run, app):
         await app.press("q", shows="Quit while training continues?")
         run.end("stopped")
+        await app.until(lambda: not app.app.runs_state.live)
+        await app.press("s")
         await app.until(lambda: not app.app.is_running)
         assert app.app.farewell == ""
 
 
-async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As quitting does: the run trains on, and has saved nothing yet."""
+async def test_ctrl_c_from_outside_says_that_the_run_trains_on(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "exit_at_the_latest", lambda code, finish: None)  # it would end pytest
-    async with training(places) as (recorded, app):
-        recorded.run.state_path.unlink(missing_ok=True)
+    async with training(places) as (_, app):
         os.kill(os.getpid(), signal.SIGINT)
         await app.until(lambda: not app.app.is_running)
         assert app.app.return_code == 128 + signal.SIGINT
-        words = "novel-quick-1 trains on. The first checkpoint of novel-quick-1 is on its way."
-        assert app.app.farewell == words
+        assert app.app.farewell == "novel-quick-1 trains on."
 
 
 async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) -> None:

@@ -14,8 +14,6 @@ from textual.widgets import Input, Static
 
 from charlstm import paths
 from charlstm.runs.lesson import add_lesson
-from charlstm.text.catalogue import recent_texts
-from charlstm.text.corpus import ReadProgress
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.choices import CorpusChoice, ModelChoice
@@ -23,8 +21,8 @@ from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, first_entr
 from charlstm_tui.corpus.summary import enough_for, held_out_words, hints
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
-from charlstm_tui.train.run_plan import TextFacts
 from charlstm_tui.train.run_plan import held_out_words as held_out_in_plan
+from charlstm_tui.train.setup import TextFacts
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
@@ -144,7 +142,7 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
     other.write_text("x")
     gone = tmp_path / "gone.txt"
     unusable = tmp_path / ("x" * 300)  # os.stat refuses it, as a file in a folder that is closed to the user
-    recent = [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source"), (4.0, str(unusable))]
+    recent = [str(unusable), str(gone), "python-source", str(other)]
     found = sections(Path.cwd(), recent)
     assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "TRY AT ONCE", "BUILT IN", "TO FETCH"]
     assert [[entry.name for entry in section.entries] for section in found[:3]] == [
@@ -237,24 +235,6 @@ async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places:
         await app.press("p", shows=("lines: kept", lines[1]))
 
 
-async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("times.txt").write_text(PROSE)
-    async with driven(places, text="times.txt") as app:
-        await app.shows("It was the best of times", "Reading the whole text")
-        report = view(app)._reporter()
-        for now, progress, words in (
-            (100.0, ReadProgress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
-            (110.0, ReadProgress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
-            (140.0, ReadProgress(0, 500, "encoding"), "0%  encoding 500 B"),
-            (143.0, ReadProgress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
-        ):
-            monkeypatch.setattr("charlstm_tui.corpus.texts_view.monotonic", lambda now=now: now)
-            report(progress)
-            await app.shows(words)
-
-
 @pytest.mark.usefixtures("counted")
 async def test_hostile_text_is_literal_and_what_should_be_cleaned_or_is_no_text_is_said(places: Path) -> None:
     Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
@@ -343,18 +323,13 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
         assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
 
 
-async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
-    for name in ("tale.txt", "of-a-run.txt"):
-        (tmp_path / name).write_text(PROSE)
+async def test_the_text_of_a_run_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
+    (tmp_path / "of-a-run.txt").write_text(PROSE)
     spec = record(places, "finished").run.spec_path
     spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
-    async with driven(places, text=str(tmp_path / "tale.txt")) as app:
-        await app.shows("▸ tale.txt")
-        await app.press("enter", mode="train")
-        await app.until(lambda: recent_texts())
     async with driven(places) as app:
         app.app.go("corpus")
-        await app.shows("RECENT", "tale.txt", "of-a-run.txt")
+        await app.shows("RECENT", "of-a-run.txt")
 
 
 async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path) -> None:

@@ -64,13 +64,3 @@ def test_paste_without_an_end_is_text_and_the_keys_after_it_are_keys() -> None:
     assert reader.overdue() == "some text"
     assert reader.overdue() is None
     assert list(reader.read("q")) == [("q", False)]
-
-
-def test_mark_that_is_typed_slowly_begins_no_paste() -> None:
-    now = [0.0]
-    reader = PasteReader(lambda: now[0])
-    read_parts = []
-    for char in START:
-        now[0] += 2 * pastes.MARKER_WITHIN
-        read_parts += reader.read(char)
-    assert read_parts == [(char, False) for char in START]

@@ -20,21 +20,24 @@ from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,
-    RunChoices,
-    TextFacts,
     beats_all,
     busy_words,
     checkpoint_words,
     ends_words,
-    longer_minutes,
     losses_to_beat,
     plan_lines,
     start_words,
     text_words,
     unit_words,
 )
+from charlstm_tui.train.setup import RunChoices, Setup, TextFacts, longer_minutes
 
 KEYS = {"more_time": "m", "generate": "3"}
+
+
+def measured(setup: Setup, **costs: float | None) -> Setup:
+    """With these costs of the chosen settings."""
+    return replace(setup, measured={setup.costs_key(setup.differences): {setup.choices.preset: costs}})
 
 
 @pytest.mark.parametrize(
@@ -82,10 +85,9 @@ def test_the_end_of_a_run_in_words() -> None:
 def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
     limits: dict[str, float], passes: float | None, words: str | None
 ) -> None:
-    settings = Settings(**limits)  # type: ignore[arg-type]
-    costs = {} if passes is None else {"epochs": passes}
-    lines = plan_lines(settings, RunChoices(), settings, None, TextFacts(1_000_000, 90, {}), costs)
-    assert {line.label: line.text for line, _ in lines}.get("reads") == words
+    choices = RunChoices(changes={"max_minutes": None, **limits})
+    setup = measured(Setup(facts=TextFacts(1_000_000, 90, {}), choices=choices), epochs=passes)
+    assert {line.label: line.text for line, _ in plan_lines(setup)}.get("reads") == words
 
 
 def test_plan_says_how_the_text_is_read() -> None:
@@ -99,7 +101,7 @@ def test_plan_says_how_the_text_is_read() -> None:
 
 def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:
     def batches(chars: int) -> str:
-        lines = plan_lines(preset("quick"), RunChoices(), preset("quick"), None, TextFacts(chars, 90, {}), {})
+        lines = plan_lines(Setup(facts=TextFacts(chars, 90, {})))
         return next(line.text for line, _ in lines if line.label == "batches")
 
     assert batches(1_000_000) == f"{preset('quick').batch_size} rows × {preset('quick').seq_length} characters"
@@ -111,20 +113,17 @@ def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> No
 def test_every_change_is_marked_in_the_plan_once() -> None:
     usual = preset("quick")
     choices = RunChoices(changes={"max_steps": 300, "seed": 5, "lr": usual.lr})
-    settings = usual.with_changes(**choices.differences(usual))
-    lines = plan_lines(settings, choices, usual, None, None, {})
+    lines = plan_lines(Setup(choices=choices))
     assert [(line.label, line.text) for line, changed in lines if changed] == [
         ("ends", "after 1:00 or 300 steps"),
         ("seed", "5"),
     ]
-    assert choices.count(usual) == 2  # a value that is the preset's own is no change
+    assert Setup(choices=choices).changes == 2  # a value that is the preset's own is no change
 
 
 def test_until_the_text_is_read_the_plan_claims_nothing_that_a_model_to_start_from_would_change() -> None:
     def shown(choices: RunChoices, facts: TextFacts | None = None) -> dict[str, str]:
-        usual = preset(choices.preset)
-        lines = plan_lines(usual.with_changes(**choices.changes), choices, usual, None, facts, {})
-        return {line.label: line.text for line, _ in lines}
+        return {line.label: line.text for line, _ in plan_lines(Setup(facts=facts, choices=choices))}
 
     assert {shown(RunChoices())[label] for label in ("weights", "network", "rate")} == {"…"}
     assert shown(RunChoices(), TextFacts(2_000, 30, {}))["weights"] == "random"
@@ -198,9 +197,9 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
 
 def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     facts = TextFacts(1_000_000, 90, {}, BOX)
-    expected = expected_losses(BOX, "quick", 1_000_000, 450_000, False)
     from_model, from_nothing = (
-        start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
+        start_words(measured(Setup(facts=facts, choices=choices), seconds=45.0, chars_per_second=1e6), False)
+        for choices in (RunChoices(), RunChoices(from_nothing=True))
     )
     assert from_model.endswith(
         "~1.30 nats on this text now, about 1.10 in the end. 0 starts from nothing, to watch it learn: about 1.43."
@@ -209,17 +208,18 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         "Starts from nothing, to watch it learn: about 1.43 nats in the end. "
         "0 starts from the model in the box: about 1.10."
     )
-    assert "in the end" not in start_words(RunChoices(), facts, False, None)
+    assert "in the end" not in start_words(Setup(facts=facts), False)
     other_lines = replace(facts, box=replace(BOX, reading="It has learnt from texts with their lines"))
     words = "~1.30 nats on this text now. It has learnt from texts with their lines. 0 starts from nothing"
-    assert words in start_words(RunChoices(), other_lines, False, None)
+    assert words in start_words(Setup(facts=other_lines), False)
     longer = RunChoices(preset="standard")
     short = replace(facts, chars=400_000)
     words = "now. On so short a text the loss will be about that of quick. 0 starts"
-    assert words in start_words(longer, short, False, None)
-    assert "quick" not in start_words(replace(longer, changes={"epochs": 9.0}), short, False, None)
+    assert words in start_words(Setup(facts=short, choices=longer), False)
+    longer = replace(longer, changes={"epochs": 9.0})
+    assert "quick" not in start_words(Setup(facts=short, choices=longer), False)
     words = "now. The loss will be about that of standard: both read the text 4 times. 0 starts"
-    assert words in start_words(RunChoices(preset="best"), facts, False, None)
+    assert words in start_words(Setup(facts=facts, choices=RunChoices(preset="best")), False)
 
 
 @pytest.mark.parametrize(

@@ -81,17 +81,18 @@ async def test_a_picture_of_the_screen_is_saved(places: Path, monkeypatch: pytes
     assert ElementTree.parse("screen.svg").getroot().tag.endswith("svg")
 
 
-async def test_a_folder_that_is_gone_is_said_once_a_name_is_entered(
+async def test_a_folder_that_is_gone_is_said_when_something_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The app ended with a traceback."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
+    monkeypatch.setenv("PWD", str(gone))
     async with driven(tmp_path / "runs") as app:
         gone.rmdir()
         await app.press("ctrl+t", shows="Save a picture")
-        await app.press("a", "enter", shows="is gone: enter a whole path")
+        await app.press("a", "enter", shows="There is no folder")
         await app.press("escape", "1", shows="BUILT IN")
 
 

@@ -14,22 +14,25 @@ from charlstm.runs.start_models import StartModel
 from charlstm.runs.status import RunStatus
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.formatting import count
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.train.preset_list import _values
-from charlstm_tui.train.run_plan import RunChoices, TextFacts, origin_words, without_effect_words
-from charlstm_tui.train.setup import PresetFacts, Setup
+from charlstm_tui.train.run_plan import origin_words, preset_rows, warnings, without_effect_words
+from charlstm_tui.train.setup import RunChoices, Setup, TextFacts
 from charlstm_tui.train.setup_pane import head_line, loss_bars
 
 TEXT = CorpusChoice("/texts/sea.txt", "sea.txt")
 BOX = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95)
 OLDER = replace(BOX, name="older", path=Path("/runs/older/model.safetensors"), config=ModelConfig(90, 8, 1))
 SETUP = Setup(TEXT, TextFacts(27_000, 25, {}), references=(("order 0", 3.1),))
+QUICK = list(PRESETS).index("quick")
 BOXED = replace(SETUP, facts=TextFacts(27_000, 25, {}, BOX))
 
 
-def costs(slowdown: float = 1.0) -> dict[str, dict[str, Any]]:
+def with_costs(setup: Setup, slowdown: float = 1.0) -> Setup:
+    """What the presets cost as they are is measured."""
     figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "slowdown": slowdown}
-    return {name: {"name": name, **figures} for name in PRESETS}
+    costs: dict[str, dict[str, Any]] = {name: {"name": name, **figures} for name in PRESETS}
+    return replace(setup, measured={setup.costs_key({}): costs})
 
 
 def test_text_can_be_started_before_it_is_read_and_not_when_it_cannot_be() -> None:
@@ -44,7 +47,7 @@ def test_preset_starts_from_the_model_in_the_box_where_it_helps_and_else_from_no
     assert SETUP.start is None
     assert not SETUP.can_choose_start
     assert (BOXED.start, BOXED.settings.hidden_size, BOXED.changes) == (BOX, 512, 0)
-    assert BOXED.preset_facts()[0].parameters == ModelConfig(95, 512, 2).parameters
+    assert preset_rows(BOXED)[0]["WEIGHTS"] == count(ModelConfig(95, 512, 2).parameters)
     nothing = BOXED.choose(replace(BOXED.choices, from_nothing=True))
     assert (nothing.start, nothing.changes, nothing.can_choose_start) == (None, 1, True)
     assert nothing.settings.hidden_size < 512
@@ -79,14 +82,13 @@ def test_limit_of_the_rate_never_raises_it() -> None:
 
 
 def test_figures_stay_as_long_as_they_are_those_of_the_choices() -> None:
-    measured = replace(BOXED, costs=costs(), changed_costs=costs())
-    another_preset = measured.choose(RunChoices("best"))
-    assert another_preset.is_measured
-    assert another_preset.is_alike(measured)
+    measured = with_costs(BOXED)
+    assert measured.choose(RunChoices("best")).is_measured
     seed = measured.choose(RunChoices(changes={"seed": 5}))
-    assert (bool(seed.costs), bool(seed.changed_costs), seed.is_measured) == (True, False, False)
+    assert (bool(seed.costs), bool(seed.own_costs), seed.is_measured) == (True, False, False)
     nothing = measured.choose(RunChoices(from_nothing=True))
-    assert (bool(nothing.costs), nothing.is_alike(measured)) == (False, False)
+    assert (bool(nothing.costs), nothing.is_measured) == (False, False)
+    assert nothing.choose(RunChoices()).is_measured
     held_out = measured.choose(RunChoices(changes={"val_fraction": 0.5}))
     assert (bool(held_out.costs), held_out.references) == (True, None)
 
@@ -104,40 +106,42 @@ def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
 
 
 def test_busy_processor_is_named_and_more_time_offered_once() -> None:
-    busy = replace(SETUP, costs=costs(2.1))
+    busy = with_costs(SETUP, 2.1)
     assert busy.can_train_longer
-    [words] = busy.warnings({"more_time": "m", "generate": "3"})
+    [words] = warnings(busy, {"more_time": "m", "generate": "3"})
     assert "about 2 times slower. m gives it 2:00; 3 plays the model in the box" in words
     longer = busy.choose(busy.lengthen())
     assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
-    assert not replace(SETUP, costs=costs(1.0)).can_train_longer
-    assert replace(SETUP, costs=costs(1.0)).warnings({}) == []
+    assert not with_costs(SETUP).can_train_longer
+    assert warnings(with_costs(SETUP), {}) == []
     live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
-    assert beside.warnings({})[0].startswith("first is training: a new run would share")
+    assert warnings(beside, {})[0].startswith("first is training: a new run would share")
 
 
 def test_risks_are_named_before_the_start() -> None:
     read = replace(BOXED, facts=TextFacts(27_000, 25, {}, replace(BOX, read=0.87)))
-    assert read.warnings({})[0].startswith("Losses will be too low: the model in the box has read 87 %")
-    assert read.choose(RunChoices(from_nothing=True)).warnings({}) == []
+    assert warnings(read, {})[0].startswith("Losses will be too low: the model in the box has read 87 %")
+    assert warnings(read.choose(RunChoices(from_nothing=True)), {}) == []
     fast = SETUP.choose(RunChoices(changes={"lr": 40 * preset(DEFAULT).lr}))
-    assert "times the preset's" in fast.warnings({})[0]
+    assert "times the preset's" in warnings(fast, {})[0]
 
 
 def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
-    facts = PresetFacts("quick", "", "2×512", most_seconds=60.0, measuring=True)
-    assert (_values(facts)["TIME"], _values(facts)["CHARS/S"]) == ("≤ 1:00", "…")
-    rough = replace(facts, seconds=58.0, chars_per_second=3390.0, rough=True)
-    assert (_values(rough)["TIME"], _values(rough)["CHARS/S"]) == ("~1:00", "~3,390")
+    row = preset_rows(SETUP.choose(RunChoices(changes={"epochs": 3.0})))[QUICK]
+    assert (row["TIME"], row["CHARS/S"]) == ("≤ 1:00", "…")
+    rough = preset_rows(with_costs(SETUP, 1.4))[QUICK]
+    assert (rough["TIME"], rough["CHARS/S"]) == ("~1:00", "~23,456")
 
 
 @pytest.mark.parametrize("measuring", [True, False])
 def test_preset_shows_what_is_measured(measuring: bool) -> None:
-    setup = replace(SETUP, costs=costs(), measuring=measuring)
-    quick = setup.preset_facts()[list(PRESETS).index("quick")]
-    assert (quick.seconds, quick.memory, quick.chars_per_second, quick.measuring) == (61.0, 345e6, 23_456.0, measuring)
+    setup = replace(with_costs(SETUP), references=None if measuring else ())
+    row = preset_rows(setup)[QUICK]
+    assert (row["TIME"], row["MEMORY"], row["CHARS/S"]) == ("1:00", "345 MB", "23,456")
+    unmeasured = preset_rows(replace(setup, measured={setup.costs_key({}): {}}))[QUICK]
+    assert unmeasured["CHARS/S"] == ("…" if measuring else "–")
 
 
 def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:

@@ -102,6 +102,17 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
         await app.until(lambda: samples.following)
 
 
+async def test_samples_of_a_run_that_has_none_yet_break_nothing(tmp_path: Path) -> None:
+    """The app ended with IndexError where the list was emptied before it had told which sample was chosen."""
+    async with on_run(tmp_path, record(tmp_path, "finished").run.name) as app:
+        samples = app.screen.query_one(Samples)
+        await app.until(lambda: samples.highlighted)
+        samples.highlighted = 0
+        samples.samples = ()
+        await app.pilot.pause()
+        assert samples.highlighted is None
+
+
 async def test_run_that_another_program_deleted_is_said_to_be_gone_and_keys_go_on(tmp_path: Path) -> None:
     async with training(tmp_path) as (recorded, app):
         await app.shows("Space pause")
@@ -442,31 +453,28 @@ async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing
         await app.shows("SAMPLES", "Crashed:")
 
 
-@pytest.mark.parametrize("when", ["finished", "too late", "final validation"])
-async def test_m_resumes_a_run_that_takes_no_commands_any_more(
-    tmp_path: Path, when: str, resumed: list[dict[str, object]]
-) -> None:
-    """A run takes no commands but stop during its final validation, and of the keys only that one is offered."""
+async def test_m_resumes_a_run_that_has_finished(tmp_path: Path, resumed: list[dict[str, object]]) -> None:
     async with training(tmp_path, steps=1000) as (recorded, app):
         recorded.run.state_path.touch()
-        if when == "finished":
-            recorded.end("finished")
-            await app.shows("m more minutes   Esc")
-        if when == "final validation":
-            recorded.beat("running", validated=0.2)
-            await app.shows("Training has ended. Now the best model is validated")
-            assert not any(app.mode.can(BY_ID[f"train.{name}"]) for name in ("pause", "rate", "finish"))
-            assert app.mode.can(BY_ID["train.stop"])
-        await app.enter("m", "2")
-        if when == "final validation":
-            await app.shows("Asked to train 2 minutes more; it acts after the final validation.")
-            assert not recorded.run.control_path.exists()
-        elif when == "too late":
-            await app.until(lambda: recorded.run.control_path.exists())
         recorded.end("finished")
+        await app.shows("m more minutes   Esc")
+        await app.enter("m", "2")
         await app.until(lambda: bool(resumed))
     # 1,000 steps took 50 s, so two minutes are 2,400 steps
     assert resumed == [{"epochs": None, "max_minutes": 2.83}]
+
+
+async def test_a_run_takes_no_commands_but_stop_during_its_final_validation(tmp_path: Path) -> None:
+    async with training(tmp_path, steps=1000) as (recorded, app):
+        await app.press("m", shows="Train novel-quick-1 further")
+        recorded.beat("running", validated=0.2)
+        await app.until(lambda: app.app.runs_state.live[0].status.validated)
+        await app.answer("2")
+        await app.shows("Training has ended. Now the best model is validated", "press m when that is over")
+        available = {action.id for action in app.mode.available()}
+        assert not available.intersection(f"train.{name}" for name in ("pause", "rate", "finish", "more"))
+        assert "train.stop" in available
+        assert not recorded.run.control_path.exists()
 
 
 async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path: Path) -> None:
@@ -475,11 +483,11 @@ async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path:
     other = record(tmp_path, "finished", name="other").run
     async with training(tmp_path, name="live") as (recorded, app):
         more = BY_ID["train.more"]
-        await app.until(lambda: app.mode.can(more))
+        await app.until(lambda: more in app.mode.available())
         with pytest.MonkeyPatch.context() as patch:
             view = next(run for run in app.app.runs_state.runs if run.live)
             patch.setattr(WatchView, "run", replace(view, status=replace(view.status, elsewhere=True)))
-            assert not app.mode.can(more)
+            assert more not in app.mode.available()
         await app.press("m")
         await app.until(lambda: isinstance(app.screen, PromptDialog))
         app.app.attach(other.path)
@@ -650,7 +658,7 @@ async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> Non
     async with training(tmp_path, steps=400, settings=settings) as (recorded, app):
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
         await app.shows("Diverging: ")
-        await app.until(lambda: app.screen.watching.attached.spec is not None)
+        await app.until(lambda: app.screen.watching.pane.shown.spec is not None)
         with_settings(recorded.run, lr=0.002)
         recorded.append(ended(449, 1.8, 400))
         recorded.beat("finished")

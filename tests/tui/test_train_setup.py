@@ -20,9 +20,9 @@ from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import setting_names
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.train import setup_pane
-from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingsDialog
+from charlstm_tui.train.setup import RunChoices
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import DEADLINE, Driven, Held, driven
 from recorded_run import record

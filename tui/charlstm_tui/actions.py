@@ -6,7 +6,7 @@ key has two meanings in one. This module knows no widgets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,13 +180,17 @@ ACTIONS: tuple[Action, ...] = (
     A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=8,
       needs="encodings"),
     # ---- Train, in all of its states
-    A("train", "previous_run", "comma", "previous run", "Look at the previous run.", footer=8, needs="previous run"),
-    A("train", "next_run", "full_stop", "next run", "Look at the next run.", needs="next run"),
+    A("train", "previous_run", "comma", "previous run", "Look at the previous run.", 1, handler="another_run", footer=8,
+      needs="previous run"),
+    A("train", "next_run", "full_stop", "next run", "Look at the next run.", -1, handler="another_run",
+      needs="next run"),
     A("train.chart", "log_axis", "g", "log axis", "Logarithmic axes: the loss, both, steps or time, none."),
     A("train.chart", "time_axis", "t", "steps/time", "Draw the chart by steps, or by training time."),
     A("train.chart", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
-    A("train.chart", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
-    A("train.chart", "zoom_out", "minus", "wider", "Zoom the chart out again, at last to the planned run."),
+    A("train.chart", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps.", 1,
+      handler="closer"),
+    A("train.chart", "zoom_out", "minus", "wider", "Zoom the chart out again, at last to the planned run.", -1,
+      handler="closer"),
     A("train.chart", "others", "o", "other runs", "The curves of all runs on this text, on one chart.",
       words="compare overlay earlier", needs="other runs"),
     A("train.chart", "save_chart", "w", "save chart", "Save the whole curves in nats as SVG, or the losses as CSV.",
@@ -536,6 +540,6 @@ def key_of(action_id: str) -> str:
     return BY_ID[action_id].key_label
 
 
-def active(scopes: tuple[str, ...]) -> tuple[Action, ...]:
+def active(scopes: Sequence[str]) -> tuple[Action, ...]:
     """The actions of these scopes, in the table's order."""
     return tuple(action for action in ACTIONS if any(scope in scopes for scope in action.scopes))

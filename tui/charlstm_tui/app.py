@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
-import inspect
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -25,16 +24,15 @@ from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm import paths, user_files
-from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.display import plural
+from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
 from charlstm_tui.app_state import own_files
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import StartOptions
-from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
-from charlstm_tui.error_log import LOG
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, ask
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
@@ -42,8 +40,8 @@ from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.palette import Actions
 from charlstm_tui.pastes import without_controls
-from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
-from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.process import SAVE_WITHIN, search_garbage_rarely, switch_threads_quickly
+from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
@@ -65,10 +63,6 @@ def _screen(mode: str) -> Callable[[], Screen[None]]:
     return load
 
 
-class TrainingQuestion(ChoiceDialog):
-    """What becomes of the runs that train when the app is left."""
-
-
 class CharLSTMApp(ModeApp):
     """The charlstm app."""
 
@@ -80,7 +74,7 @@ class CharLSTMApp(ModeApp):
 
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__(start_options)
-        self._quitting: Screen[Any] | None = None
+        self._quitting: Dialog | None = None
         for theme in themes_for(self.console.color_system):
             self.register_theme(theme)
         self.theme = self._first_theme()
@@ -142,7 +136,8 @@ class CharLSTMApp(ModeApp):
             named = next((run for run in runs if run.name == asked.run or str(run.path) == asked.run), None)
             if named is None:
                 self.go("runs")
-                self.call_later(self._show_missing_run, asked.run)
+                missing = f"There is no run called {asked.run}; these are the runs that there are."
+                self.call_later(self.show_error, missing)
             else:
                 self.attach(named.path)
         elif self.runs_state.live:
@@ -175,10 +170,6 @@ class CharLSTMApp(ModeApp):
                 return None if session is None else session.path
         return None
 
-    def _show_missing_run(self, run: str) -> None:
-        if self.mode_screen is not None:
-            self.mode_screen.show_error(f"There is no run called {run}; these are the runs that there are.")
-
     def _show_config_problems(self) -> None:
         problems = self.config_problems
         for problem in problems[:PROBLEMS_SHOWN]:
@@ -205,15 +196,8 @@ class CharLSTMApp(ModeApp):
         """Carry out one of the app's own actions, as the mode does its own unless a dialog covers it."""
         if isinstance(self.screen, ModeScreen):
             await self.screen.action_do(name)
-            return
-        action = BY_ID[name]
-        LOG.info("action %s", name)
-        try:
-            outcome = getattr(self, f"do_{action.handler}")(*action.args)
-            if inspect.isawaitable(outcome):
-                await outcome
-        except Exception as error:  # Textual would end the app
-            self.report_error(error, action.label)
+        else:
+            await self.carry_out(BY_ID[name], getattr(self, f"do_{BY_ID[name].handler}"))
 
     def exit(self, result: None = None, return_code: int = 0, message: object = None) -> None:
         """Leave; keys that come after do nothing any more."""
@@ -321,7 +305,7 @@ class CharLSTMApp(ModeApp):
             [Choice("l", "leave without it", "leave"), Choice("c", "stay", None)],
             cursor=1,
         )
-        self.push_screen(self._quitting, lambda answer: None if answer is None else self._quit_unless_training())
+        ask(self, self._quitting, lambda answer: self._quit_unless_training())
 
     def _quit_unless_training(self) -> None:
         live = self.runs_state.live
@@ -330,7 +314,7 @@ class CharLSTMApp(ModeApp):
             return
         it, its_process = ("it", "Its process does") if len(live) == 1 else ("them", "Their processes do")
         is_paused = all(run.status.state == "paused" for run in live)
-        self._quitting = TrainingQuestion(
+        self._quitting = ChoiceDialog(
             f"Quit while training {'is paused' if is_paused else 'continues'}?",
             f"{self._still_training(live)} {its_process} not need this screen, and charlstm-tui finds {it} again.",
             [
@@ -339,19 +323,7 @@ class CharLSTMApp(ModeApp):
                 Choice("c", "stay", None),
             ],
         )
-        self.push_screen(self._quitting, self._quit)
-
-    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
-        """Also quit if the question before that was about runs that have all ended now."""
-        super().watch_runs_state(before, state)
-        if before.live and not state.live and isinstance(self.screen, TrainingQuestion):
-            self.screen.dismiss("leave")
-
-    @staticmethod
-    def _first_checkpoint(live: Sequence[RunView]) -> str:
-        """A sentence about the runs that have not saved anything yet, as in their first seconds; empty without any."""
-        early = [run.name for run in live if not run.run.state_path.exists()]
-        return f" The first checkpoint of {', '.join(early)} is on its way." if early else ""
+        ask(self, self._quitting, self._quit)
 
     def _still_training(self, live: Sequence[RunView]) -> str:
         """What becomes of the runs without the app, and of those that are paused; empty without any."""
@@ -361,36 +333,31 @@ class CharLSTMApp(ModeApp):
         if paused:
             stay = "is paused and stays" if len(paused) == 1 else "are paused and stay"
             words.append(f"{', '.join(paused)} {stay} so.")
-        return " ".join(words) + self._first_checkpoint(live)
+        return " ".join(words)
 
     def _exit_on_signal(self, code: int) -> None:
-        if code == ExitCode.INTERRUPTED:  # after the others there may be no terminal to print to
-            self.farewell = visible(self._still_training(self.runs_state.live), keep="")
         self.exit(return_code=code)
+        self.add_farewell(self._still_training(self.runs_state.live))
 
-    def _quit(self, answer: str | None) -> None:
-        if answer is None:
-            return
+    def _quit(self, answer: str) -> None:
         live = self.runs_state.live
-        if answer == "stop":
+        sentence = self._still_training(live)
+        if answer == "stop" and live:  # else they have ended meanwhile
             for run in live:
                 try:
                     send_command(Run(run.path), "stop")
                 except CharLSTMError as error:
                     self.show_error(str(error))
                     return
-        names = ", ".join(run.name for run in live)
-        if answer == "stop":
+            names = ", ".join(run.name for run in live)
             ends = "it ends" if len(live) == 1 else "each ends"
             sentence = f"Stopping {names}: a checkpoint is on its way, and {ends} when that is saved."
             if self.runs_state.queued:
                 sentence += " The next run of the queue begins then."
-        else:
-            sentence = self._still_training(live)
-        self.farewell = visible(sentence, keep="")
+        self.add_farewell(sentence)
         self.exit()
 
     # ---- out
     async def on_unmount(self) -> None:
         self.watcher.close()
-        await in_thread(lambda check: self.finish_remembering())
+        await in_thread(lambda check: self.jobs.wait(SAVE_WITHIN))

@@ -46,15 +46,10 @@ def _run_process(argv: Sequence[str], check: Callable[[], None]) -> Any:
         finally:
             process.kill()  # has no effect if it has ended
     LOG.info("%s: exit code %s", shlex.join(command), process.returncode)
-    error_lines = err.decode("utf-8", "replace").strip().splitlines()
     if process.returncode:
-        if not error_lines:
-            raise CommandError(f"charlstm {argv[0]} failed and printed no error message.")
-        raise CommandError(_error_message(error_lines[-1]))
-    try:
-        return json.loads(out)
-    except ValueError:
-        raise CommandError(f"charlstm {argv[0]} printed output that is not JSON.") from None
+        error_lines = err.decode("utf-8", "replace").strip().splitlines()
+        raise CommandError(_error_message(error_lines[-1]) if error_lines else f"charlstm {argv[0]} failed.")
+    return json.loads(out)
 
 
 def _error_message(line: str) -> str:

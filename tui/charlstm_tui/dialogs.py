@@ -37,7 +37,7 @@ from charlstm_tui.widgets.textual_repairs import SteadyOptionList, SteadyScreen
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer: the key that gives it, its words, and what the dialog returns."""
+    """One answer: the key that gives it, its words in a line or several, and what the dialog returns."""
 
     key: str
     label: str
@@ -124,8 +124,8 @@ class ChoiceDialog(Dialog):
 
     def compose(self) -> ComposeResult:
         dialog = Vertical(classes="dialog")
-        labels = (Content(visible(each.label, keep="")).cell_length for each in self._choices)
-        longest = max(Content(self._title).cell_length, *(5 + length for length in labels))
+        labels = [visible(each.label).replace("\n", "\n     ") for each in self._choices]
+        longest = max(Content(line).cell_length for line in (self._title, *(" " * 5 + each for each in labels)))
         dialog.styles.width = min(MOST_WIDTH, max(USUAL_WIDTH, longest + FRAME))  # the style sheet has the terminal's
         with dialog:
             yield Static(Content(self._title), classes="dialog-title")
@@ -133,8 +133,8 @@ class ChoiceDialog(Dialog):
                 yield Static(self._about, classes="dialog-text")
             yield SteadyOptionList(
                 *(
-                    Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {visible(choice.label, keep='')}"))
-                    for choice in self._choices
+                    Option(Content.assemble((f"{choice.key:>3}  ", "bold"), label))
+                    for choice, label in zip(self._choices, labels, strict=True)
                 ),
                 compact=True,
             )

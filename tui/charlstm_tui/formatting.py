@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 from charlstm.display import duration, loss_figure, scientific, visible
-from charlstm.errors import CharLSTMError
 from charlstm.runs.status import RunStatus
 from charlstm.text.baselines import BASELINES
 from charlstm.training.events import ESTIMATE
@@ -139,11 +138,11 @@ def typed_path(text: str) -> Path:
 
 
 def working_folder() -> Path:
-    """The folder that the app works in. Raises :class:`CharLSTMError` when it has been removed meanwhile."""
+    """The folder that the app works in, also when it has been removed meanwhile."""
     try:
         return Path.cwd()
     except OSError:
-        raise CharLSTMError("The folder that charlstm was started in is gone: enter a whole path") from None
+        return Path(os.environ.get("PWD", os.sep))
 
 
 def home(path: Path | str) -> str:

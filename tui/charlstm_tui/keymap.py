@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from textual.binding import Binding
 from textual.keys import Keys, key_to_character
@@ -123,21 +123,8 @@ def textual_keymap(chosen: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """What :meth:`textual.app.App.set_keymap` takes for these keys.
 
     Textual removes a key from all of a screen's actions when it goes to one of them or leaves it, also from those that
-    act at other times. So the actions that share a key with a changed one are named as well, with the keys that they
-    have.
+    act at other times. So with one key that is changed all actions are named, with the keys that they have.
     """
-    keys = {action.id: chosen.get(action.id, action.default_keys) for action in ACTIONS}
-    named: set[str] = set(chosen)
-    while True:
-        touched = set(_both(keys, named))
-        more = {action.id for action in ACTIONS if touched.intersection((*action.default_keys, *keys[action.id]))}
-        if more <= named:
-            return {name: ",".join(keys[name]) for name in named}
-        named |= more
-
-
-def _both(keys: Mapping[str, tuple[str, ...]], named: Iterable[str]) -> Iterable[str]:
-    """The keys of these actions, before and after."""
-    for name in named:
-        yield from BY_ID[name].default_keys
-        yield from keys[name]
+    if not chosen:
+        return {}
+    return {action.id: ",".join(chosen.get(action.id, action.default_keys)) for action in ACTIONS}

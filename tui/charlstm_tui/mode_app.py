@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import time
@@ -22,6 +23,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm.runs.notifications import end_words, terminal_sequence
+from charlstm_tui.actions import Action
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
 from charlstm_tui.background import JobQueue, in_thread, write_in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
@@ -29,7 +31,6 @@ from charlstm_tui.dialogs import ask
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
 from charlstm_tui.ordered_keys import OrderedKeys
-from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.safe_workers import JobFailed, SafeWorkers
 from charlstm_tui.save_dialog import Format, SaveDialog
@@ -79,7 +80,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.remembered: AppState = load_state()
         self.pane_shares = self.remembered.pane_shares
         self.start_folder = self._start_folder()
-        self._jobs = JobQueue()  # which write what is remembered: a disk may take its time
+        self.jobs = JobQueue()  # which write what is remembered: a disk may take its time
         self.bits = self.config.loss_unit == "bits"
         self.exiting = False
         """Whether the app is about to exit."""
@@ -96,7 +97,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """A saved session that Generate is to continue when it is shown next."""
         self.curves_to_show: tuple[Path, ...] = ()
         """The runs whose curves Runs is to show when it is entered next."""
-        self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
+        self.watcher = Watcher(lambda: self.post_message(RunsChanged()), self.start_options.runs_dir)
         self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
         """Published with the old and the new folder of a run that was renamed here."""
         self.tells_focus = False
@@ -104,7 +105,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.last_search = Search()
         """What was looked for last."""
         self._queue_stood: tuple[Path, ...] = ()  # the runs that waited while none trained, when it was looked at last
-        self._shown_errors: set[str] = set()
         self._shown_until: dict[tuple[str, str, str], float] = {}  # when each message goes
         self._reported: dict[str, float] = {}
         self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
@@ -126,7 +126,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Keep these fields of :class:`AppState` for the next start."""
         before, self.remembered = self.remembered, replace(self.remembered, **changes)  # type: ignore[arg-type]
         if self.remembered != before:
-            self._jobs.add(partial(save_state, changes), "writing what the app remembers")
+            self.jobs.add(partial(save_state, changes), "writing what the app remembers")
 
     def first_folder(self) -> Path:
         """The folder whose texts Corpus lists first: where it was left, if the app was started in the same one then."""
@@ -152,10 +152,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
     def on_split_moved(self, event: Split.Moved) -> None:
         others = {name: share for name, share in self.pane_shares.items() if name != event.name}
         self.use_pane_shares(others if event.share is None else {**others, event.name: event.share})
-
-    def finish_remembering(self) -> None:
-        """Wait a moment for the disk, before the process ends."""
-        self._jobs.wait(SAVE_WITHIN)
 
     # ---- from mode to mode
     def go(self, mode: str) -> None:
@@ -227,10 +223,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
             here.entered()
 
     # ---- the runs
-    def _post_runs_changed(self) -> None:
-        """Called by the watcher's thread when it has a newer state of the runs."""
-        self.post_message(RunsChanged())
-
     def on_runs_changed(self) -> None:
         if self.is_running:  # not while the app ends, when its screens are gone one after another
             self.runs_state = self.watcher.latest()
@@ -321,6 +313,16 @@ class ModeApp(SafeWorkers, OrderedKeys):
         else:
             self.notify_error(sentence)
 
+    async def carry_out(self, action: Action, handler: Callable[..., object]) -> None:
+        """Do what an action of the table does. An exception is shown; Textual would end the app."""
+        LOG.info("action %s", action.id)
+        try:
+            outcome = handler(*action.args)
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception as error:
+            self.report_error(error, action.label)
+
     def report_error(self, error: Exception, doing: str = "") -> None:
         """Show an exception in one sentence, and log it if it was not expected. ``doing`` is what failed.
 
@@ -340,9 +342,3 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def on_job_failed(self, event: JobFailed) -> None:
         self.show_error(sentence(event.error))
-
-    def notify_error_once(self, sentence: str) -> None:
-        """Show an error at most once until the app ends."""
-        if sentence not in self._shown_errors:
-            self._shown_errors.add(sentence)
-            self.notify_error(sentence)

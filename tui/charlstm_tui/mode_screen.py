@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from textual import getters, on
@@ -16,7 +15,6 @@ from textual.widgets import ContentSwitcher, Input, TextArea
 
 from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, Action, active
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.error_log import LOG
 from charlstm_tui.mode_app import Mode, ModeApp
 from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.run_watcher import RunsState
@@ -154,13 +152,6 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         """What is on screen: the name of the view, or of the mode."""
         return self.view.name_shown or dict(MODES)[self.MODE]
 
-    def can(self, action: Action) -> bool:
-        """Whether an action of an active scope has something to act on now."""
-        return self._acts(action, self.has())
-
-    def _acts(self, action: Action, has: Mapping[str, bool]) -> bool:
-        return action.mode != self.MODE or (not self.busy and (not action.needs or has.get(action.needs, False)))
-
     @property
     def busy(self) -> bool:
         """See :attr:`View.busy`."""
@@ -240,19 +231,14 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         """Whether keys go into a text field now, so that letters are letters."""
         return self.view.takes_letters or isinstance(self.focused, Input | TextArea)
 
-    def all_scopes(self) -> tuple[str, ...]:
-        """Every scope that is active now, the app's own among them."""
-        outside = (DIGITS, OUTSIDE) if self.in_input() else ()
-        return tuple(scope for scope in self.view.scopes() if scope not in outside)
-
     def available(self) -> tuple[Action, ...]:
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
-        return self._acting(self.all_scopes(), self.in_input()) if self.ready else ()
+        typing = self.in_input()
+        outside = (DIGITS, OUTSIDE) if typing else ()
+        return self._acting([scope for scope in self.view.scopes() if scope not in outside], typing)
 
     def palette_actions(self) -> tuple[Action, ...]:
         """All actions that the palette offers: also those that would act if no text field had the focus."""
-        if not self.ready:
-            return ()
         return self._acting((*COMMON, *self.view.scopes()), typing=False)
 
     @property
@@ -270,18 +256,20 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
             return False
         return isinstance(event, Paste) or not any(event.key in action.keys for action in self.available())
 
-    def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
-        has = self.has()
-        shown = (action for action in active(scopes) if not typing or action.acts_in_inputs)
-        return tuple(action for action in shown if self._acts(action, has))
+    def _acting(self, scopes: Sequence[str], typing: bool) -> tuple[Action, ...]:
+        if not self.ready:
+            return ()
+        busy, has = self.busy, self.has()
+
+        def acts(action: Action) -> bool:
+            if typing and not action.acts_in_inputs:
+                return False
+            return action.mode != self.MODE or (not busy and (not action.needs or has.get(action.needs, False)))
+
+        return tuple(filter(acts, active(scopes)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action != "do" or not parameters:
-            return True
-        asked = BY_ID.get(str(parameters[0]))
-        if asked is None or not self.ready or not set(asked.scopes).intersection(self.all_scopes()):
-            return False
-        return (asked.acts_in_inputs or not self.in_input()) and self.can(asked)
+        return action != "do" or not parameters or BY_ID.get(str(parameters[0])) in self.available()
 
     def handler(self, action: Action) -> Callable[..., object]:
         """The method that carries out an action."""
@@ -292,14 +280,8 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     async def action_do(self, name: str) -> None:
         """Carry out the action of the table with this id."""
         action = BY_ID[name]
-        LOG.info("action %s", name)
-        try:
-            self.view.begin_action(action)
-            outcome = self.handler(action)(*action.args)
-            if inspect.isawaitable(outcome):
-                await outcome
-        except Exception as error:  # Textual would end the app
-            self.charlstm.report_error(error, action.label)
+        self.view.begin_action(action)
+        await self.charlstm.carry_out(action, self.handler(action))
 
     async def do_if_possible(self, action: Action) -> None:
         """Carry out an action, or say that it has nothing to act on."""

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 
 START, END = "\x1b[200~", "\x1b[201~"
-MARKER_WITHIN = 0.5
-"""Seconds between the parts of a marker that comes in several; who presses its keys is slower."""
 ENDS_AFTER = 5.0
 """Seconds without input after which a paste is over although its end has not come."""
 _CONTROLS = re.compile(
@@ -36,10 +34,7 @@ class PasteReader:
     def read(self, data: str) -> Iterator[tuple[str, bool]]:
         """The parts of ``data``, each with whether it is a whole paste; parts of one that goes on are kept. Empty keys
         mean that those before were the begin of a paste's mark, and no keys."""
-        now = self._clock()
-        if now - self._heard_at > MARKER_WITHIN:
-            self._before = ""
-        self._heard_at = now
+        self._heard_at = self._clock()
         while data:
             if self._pasted is None:
                 seen, known = self._before + data, len(self._before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,11 +12,12 @@ from textual import work
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.training.commands import Command
+from charlstm.training.ending import RESUME_QUESTION, RESUME_TITLE, lower_rate
 from charlstm_tui.background import in_thread, write_in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
-from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
-from charlstm_tui.lower_rate_dialog import LowerRateDialog, rate_to_resume
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
+from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.view import View
 
@@ -37,6 +39,30 @@ def command_words(command: Command) -> str:
         "set-lr": f"set the rate to {value:g}",
         "more": f"train {value:g} minute{'s' * (value != 1)} more",
     }[command.command]
+
+
+def rate_to_resume(run: Run) -> float | None:
+    """The learning rate to propose before ``run`` is resumed; ``None`` for one that did not diverge. Reads its log.
+    Raises :class:`~charlstm.errors.RunError`."""
+    from charlstm.runs.series import RunSeries  # 0.3 s, with numpy: not before the first paint of Runs
+    from charlstm.runs.verdict import judge
+
+    if judge(RunSeries.of(run.events()), run.status()).kind != "diverged":
+        return None
+    return lower_rate(run.spec().settings.lr)  # what an earlier resume changed is in it
+
+
+def check_rate(text: str) -> str | None:
+    """A sentence if ``text`` is no learning rate."""
+    return None if 0 < number(text) <= 1000 else "A learning rate is a number above zero, such as 1e-3."
+
+
+def number(text: str) -> float:
+    """``text`` as a number, not-a-number if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 class RunActions(View):
@@ -117,7 +143,8 @@ class RunActions(View):
         if rate is None:
             await self.resume(run, changes)
         elif self.screen.is_current:  # else the user is at something else by now
-            ask(self, LowerRateDialog(rate), lambda text: self.resume(run, {**changes, "lr": float(text)}))
+            dialog = PromptDialog(RESUME_TITLE, RESUME_QUESTION, learning_rate(rate), check=check_rate)
+            ask(self, dialog, lambda text: self.resume(run, {**changes, "lr": float(text)}))
 
     async def resume(self, run: Run, changes: dict[str, Any]) -> None:
         """Resume ``run`` with these settings changed."""

@@ -46,8 +46,8 @@ class RunView:
     """One run as it was when the watcher last read it.
 
     ``text`` is the name of its text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
-    ``problem`` is a message if the folder's ``run.json`` cannot be read, else empty. ``notes`` are the user's.
-    ``started_from`` is the model whose weights it began with; empty for random ones.
+    ``spec`` is the content of the folder's ``run.json``, and ``problem`` a message if that cannot be read, else empty.
+    ``notes`` are the user's. ``started_from`` is the model whose weights it began with; empty for random ones.
     """
 
     run: Run
@@ -58,7 +58,7 @@ class RunView:
     size: int = 0
     problem: str = ""
     sources: tuple[str, ...] = ()
-    settings: Settings | None = field(default=None, hash=False)
+    spec: RunSpec | None = field(default=None, hash=False)
     notes: Notes = Notes()
     started_from: str = ""
 
@@ -71,6 +71,11 @@ class RunView:
     def path(self) -> Path:
         """The folder of the run."""
         return self.run.path
+
+    @property
+    def settings(self) -> Settings | None:
+        """The settings of the run; ``None`` if they cannot be read."""
+        return None if self.spec is None else self.spec.settings
 
     @property
     def live(self) -> bool:
@@ -135,6 +140,36 @@ class RunsState:
         return next((run for run in self.runs if run.path == path), None)
 
 
+class _Log:
+    """The log of a run, and the commands to it."""
+
+    def __init__(self, run: Run) -> None:
+        from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
+
+        self.path = run.path
+        self.series = RunSeries()
+        self.other_events = 0
+        self._tail, self._control = EventTail(run.events_path), ControlReader(run.control_path)
+        self._commands: list[Command] = []
+
+    def read(self) -> str:
+        """Read new events into the series. Returns an error message, empty without an error."""
+        try:
+            events = self._tail.read()
+        except RunError as problem:
+            return str(problem)
+        if events:
+            self.series = self.series.copy()  # the series of earlier states must not change
+            self.series.feed(events)
+            self.other_events += sum(not isinstance(event, Stepped) for event in events)
+        return ""
+
+    def pending(self) -> tuple[Command, ...]:
+        """The commands that the run's worker has not handled yet."""
+        self._commands += self._control.read()
+        return pending_commands(self._commands, self.series)
+
+
 class RunsReader:
     """Read the folder of runs and the log of the attached run. Files that do not change are read only once."""
 
@@ -146,12 +181,7 @@ class RunsReader:
         self._kept: dict[Path, tuple[FileStamp, Any]] = {}  # what was read of a file that has not changed since
         self._listed = 0  # how often all runs were read
         self._runs: tuple[RunView, ...] = ()
-        self._attached: Path | None = None
-        self._tail: EventTail | None = None
-        self._series: RunSeries | None = None
-        self._control: ControlReader | None = None
-        self._commands: list[Command] = []
-        self._other_events = 0
+        self._log: _Log | None = None  # of the attached run
 
     def read(self, attached: Path | None, all_runs: bool) -> RunsState:
         """Read the runs again: all of them with ``all_runs``, else only those that train and the attached one."""
@@ -170,8 +200,16 @@ class RunsReader:
                 else view
                 for view in self._runs
             )
-        error = self._read_log(attached)
-        return RunsState(self._runs, attached, self._series, self._pending(), self._other_events, error)
+        if attached is None:
+            self._log = None
+            return RunsState(self._runs)
+        if self._log is None or self._log.path != attached:
+            self._log = _Log(folder.Run(attached))
+        log = self._log
+        error = log.read()
+        state = RunsState(self._runs, attached, log.series, (), log.other_events, error)
+        run = state.attached_run
+        return replace(state, pending=log.pending()) if run is not None and run.status.alive else state
 
     def _view(self, run: Run, size: int | None) -> RunView:
         view: RunView = self._unless_changed(run.spec_path, lambda: _spec(run))
@@ -199,38 +237,6 @@ class RunsReader:
             self._kept[path] = stamp, value
         return value
 
-    def _read_log(self, attached: Path | None) -> str:
-        """Read new events of the attached run into a series. Returns an error message, empty without an error."""
-        if attached != self._attached:
-            self._attached = attached
-            self._tail = self._series = self._control = None
-            self._commands, self._other_events = [], 0
-            if attached is not None:
-                from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
-
-                run = folder.Run(attached)
-                self._tail, self._series = EventTail(run.events_path), RunSeries()
-                self._control = ControlReader(run.control_path)
-        if self._tail is None or self._series is None:
-            return ""
-        try:
-            events = self._tail.read()
-        except RunError as problem:
-            return str(problem)
-        if events:
-            self._series = self._series.copy()  # the series of earlier states must not change
-            self._series.feed(events)
-            self._other_events += sum(not isinstance(event, Stepped) for event in events)
-        return ""
-
-    def _pending(self) -> tuple[Command, ...]:
-        """The commands to the attached run that its worker has not handled yet; none without a worker."""
-        if self._control is None or self._series is None:
-            return ()
-        self._commands += self._control.read()
-        view = next((view for view in self._runs if view.path == self._attached), None)
-        return pending_commands(self._commands, self._series) if view is not None and view.status.alive else ()
-
 
 def _with_times(views: list[RunView]) -> list[RunView]:
     """The runs, where those in the queue say when they will begin and what they wait for."""
@@ -253,11 +259,7 @@ def _spec(run: Run) -> RunView:
     try:
         spec = run.spec()
     except RunError as problem:
-        try:
-            created = run.spec_path.stat().st_mtime
-        except OSError:
-            created = 0.0
-        return RunView(run, _UNKNOWN, created=created, problem=str(problem))
+        return RunView(run, _UNKNOWN, problem=str(problem))
     return RunView(
         run,
         _UNKNOWN,
@@ -265,7 +267,7 @@ def _spec(run: Run) -> RunView:
         spec.preset,
         spec.created,
         sources=_sources(spec),
-        settings=spec.settings,
+        spec=spec,
         started_from=spec.started_from,
     )
 
@@ -294,14 +296,14 @@ class Watcher(threading.Thread):
     LIST_EVERY = 5
     """Every fifth of these reads, all runs are read."""
 
-    def __init__(self, on_change: Callable[[], None], runs_dir: Path | None = None) -> None:
+    def __init__(self, on_change: Callable[[], object], runs_dir: Path | None = None) -> None:
         super().__init__(name="charlstm-watcher", daemon=True)
         self._on_change = on_change
         self._reader = RunsReader(runs_dir)
         self._lock = threading.Lock()
         self._attached: Path | None = None
-        self._latest = RunsState()
-        self._changed = self._urgent = self._announced = False  # since the app has asked for the latest state
+        self._latest = self._taken = RunsState()  # the second is what the app has asked for last
+        self._announced = False  # since then
         self._reads = 0
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -319,9 +321,8 @@ class Watcher(threading.Thread):
     def latest(self) -> RunsState:
         """The newest state."""
         with self._lock:
-            self._changed = self._urgent = self._announced = False
-            self._reads = 0
-            return self._latest
+            self._taken, self._announced, self._reads = self._latest, False, 0
+            return self._taken
 
     def read(self, all_runs: bool = True) -> None:
         """Read the runs once. The thread calls this, and the app once before it starts the thread.
@@ -339,12 +340,9 @@ class Watcher(threading.Thread):
             if state != self._latest:  # one that lasts is logged once, not several times a second
                 LOG.exception("reading the runs")
         with self._lock:
-            self._changed = self._changed or state != self._latest
-            self._urgent = self._urgent or state.without_figures != self._latest.without_figures
-            self._latest = state
-            self._reads += 1
-            due = self._urgent or (self._changed and self._reads >= self.FIGURES_EVERY)
-            announce = due and not self._announced
+            self._latest, self._reads = state, self._reads + 1
+            due = self._reads >= self.FIGURES_EVERY or state.without_figures != self._taken.without_figures
+            announce = due and state != self._taken and not self._announced
             self._announced = self._announced or announce
         if announce:
             self._on_change()

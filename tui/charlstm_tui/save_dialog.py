@@ -148,11 +148,7 @@ class SaveDialog(Dialog):
     def _show_folder(self) -> None:
         """Show the folder of the name, shortened to the width of the dialog."""
         name, line = self.query_one(Input).value, self.query_one(".dialog-folder", Static)
-        try:
-            folder = _absolute(name).parent if name.strip() else working_folder()
-        except CharLSTMError:
-            line.update(Content())  # it is said once the name is entered
-            return
+        folder = _absolute(name).parent if name.strip() else working_folder()
         words, width = visible(home(folder), keep=""), line.size.width - len("In ")
         line.update(Content(f"In {shorten(words, width) if width > 0 else words}"))
 
@@ -189,6 +185,4 @@ class SaveDialog(Dialog):
 
 
 def _absolute(name: str) -> Path:
-    """Raises :class:`CharLSTMError` where the name is a relative one and the folder of the app is gone."""
-    path = typed_path(name.strip())
-    return path if path.is_absolute() else working_folder() / path
+    return working_folder() / typed_path(name.strip())

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from charlstm import paths
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.text import builtin
-from charlstm.text.catalogue import find_texts, recent_texts, remember_text
+from charlstm.text.catalogue import find_texts
 from charlstm.text.corpus import open_corpus, preview
 from charlstm.text.reading import TextOptions
 
@@ -28,25 +27,6 @@ def test_find_texts_skips_pipes_and_broken_links(tmp_path: Path) -> None:
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
     (tmp_path / "data").symlink_to(tmp_path)
     assert find_texts(tmp_path) == []
-
-
-def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> None:
-    def sources() -> list[str]:
-        return [Path(one.source).name for one in recent_texts()]
-
-    assert sources() == []
-    for name in "abcab":
-        path = tmp_path / f"{name}.txt"
-        path.write_text(name)
-        remember_text(str(path))
-    assert sources() == ["b.txt", "a.txt", "c.txt"]
-    (tmp_path / "a.txt").unlink()
-    assert sources() == ["b.txt", "c.txt"]
-    path = paths.state_dir() / "recent-texts.json"
-    written = json.loads(path.read_text())
-    written["texts"][0] |= {"time": "many"}  # edited by hand
-    path.write_text(json.dumps(written))
-    assert sources() == ["c.txt"]
 
 
 def test_python_reference_is_built_in() -> None:

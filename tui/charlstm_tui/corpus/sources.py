@@ -11,17 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-from charlstm.errors import CharLSTMError
 from charlstm.runs.lesson import lesson_path
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.builtin import builtins
-from charlstm.text.catalogue import recent_texts, remember_text
 from charlstm.text.remote import RemoteText, catalogue
 from charlstm_tui.formatting import working_folder
-
-Named = TypeVar("Named", "ListedText", "Folder")
 
 MOST = 1_000  # entries of one folder that are listed
 RECENT = 8
@@ -109,15 +104,15 @@ class Section:
 
 def sections(
     browsed: Path,
-    recent: Iterable[tuple[float, str]],
+    recent: Iterable[str],
     given: str | None = None,
     own: Iterable[RemoteText] = (),
 ) -> tuple[Section, ...]:
-    """All texts to choose from. ``recent`` are sources with the times of their last use (Unix seconds), ``own`` the
-    texts to fetch of the configuration.
+    """All texts to choose from. ``recent`` are the sources of runs, the newest first, ``own`` the texts to fetch
+    of the configuration.
 
-    The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those used
-    before. Then come the model in the box and the lesson, the built-in texts and those that were fetched. A folder
+    The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those of
+    runs. Then come the model in the box and the lesson, the built-in texts and those that were fetched. A folder
     without a text by its name comes after them: it has none, or, like a clone of a repository, other files that few
     want to train on. Last are the texts that can be fetched.
     """
@@ -127,21 +122,18 @@ def sections(
     if given is not None and (text := _given_text(given, remote)) is not None:
         known.add(text.source)
         first.append(Section("GIVEN", "", (text,)))
-    entries, problem = _entries(browsed)
+    texts, folders, problem = _entries(browsed)
+    texts = [text for text in texts if text.source not in known]
     up = () if browsed.parent == browsed else (Folder(browsed.parent, "..", up=True),)
-    texts = [entry for entry in entries if isinstance(entry, ListedText) and entry.source not in known]
-    folders = [entry for entry in entries if isinstance(entry, Folder)]
     folder = Section("FOLDER", str(browsed), (*texts, *up, *folders), problem)
-    here = _here()
-    in_data = () if here is None else _entries(here / "data")[0]
-    listed = [Section("DATA/", "", tuple(one for one in in_data if isinstance(one, ListedText)))]
-    known |= {
-        entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, ListedText)
-    }
+    here = working_folder()
+    in_data, _, _ = _entries(here / "data")
+    listed = [Section("DATA/", "", tuple(in_data))]
+    known |= {text.source for text in (*texts, *in_data)}
     here_already = [_fetched(each) for each in remote.values() if each.is_here]
     fetched = tuple(each for each in here_already if each.source not in known)
     known |= {each.source for each in fetched}
-    listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
+    listed.append(Section("RECENT", "", _recent(recent, known)))
     shipped: dict[Entry, Path | None] = {BoxModel(): demo_path(), Lesson(): lesson_path()}
     listed.append(Section("TRY AT ONCE", "", tuple(entry for entry, path in shipped.items() if path is not None)))
     built_in = tuple(
@@ -160,14 +152,6 @@ def sections(
     )
 
 
-def _here() -> Path | None:
-    """The folder that the app works in; ``None`` if it has been removed meanwhile."""
-    try:
-        return working_folder()
-    except CharLSTMError:
-        return None
-
-
 def is_likely_text(text: ListedText) -> bool:
     """Whether the name of a file says that it is a text."""
     return text.name.lower().endswith((".txt", ".epub", ".docx", ".odt"))
@@ -182,17 +166,6 @@ def first_entry(found: Sequence[Section]) -> ListedText | BoxModel | None:
 
 def _is_file(text: ListedText) -> bool:
     return os.path.isabs(text.source)
-
-
-def recently_used() -> tuple[tuple[float, str], ...]:
-    """The texts that :func:`remember` recorded, with the times of their last use (Unix seconds)."""
-    return tuple((one.time, one.source) for one in recent_texts())
-
-
-def remember(source: str) -> None:
-    """Record that this file or folder was chosen, so that it is listed in every folder."""
-    if os.path.isabs(source):
-        remember_text(source)
 
 
 def _given_text(source: str, remote: Mapping[str, RemoteText]) -> ListedText | None:
@@ -219,18 +192,13 @@ def _octets(path: Path) -> int | None:
 
 
 def _recent(sources: Iterable[str], known: set[str]) -> tuple[ListedText, ...]:
-    found: dict[str, ListedText] = {}
-    for source in sources:
-        if len(found) == RECENT:
-            break
-        if source not in known and source not in found and os.path.isabs(source):
-            path = Path(source)
-            if os.path.exists(source):  # Path.exists raises for a folder that is closed to the user
-                found[source] = ListedText(source, path.name, octets=_octets(path))
-    return tuple(found.values())
+    own = dict.fromkeys(source for source in sources if os.path.isabs(source) and source not in known)
+    there = (source for source in own if os.path.exists(source))  # Path.exists raises in a folder that is closed
+    return tuple(ListedText(each, Path(each).name, octets=_octets(Path(each))) for each in islice(there, RECENT))
 
 
-def _entries(folder: Path) -> tuple[tuple[Entry, ...], str]:
+def _entries(folder: Path) -> tuple[list[ListedText], list[Folder], str]:
+    """The texts and folders of a folder, and why it cannot be listed."""
     folders: list[Folder] = []
     texts: list[ListedText] = []
     try:
@@ -246,11 +214,11 @@ def _entries(folder: Path) -> tuple[tuple[Entry, ...], str]:
                 except OSError:
                     continue
     except FileNotFoundError:
-        return (), "" if folder.name == "data" else "This folder is gone."
+        return [], [], "This folder is gone."
     except OSError as error:
-        return (), f"This folder cannot be listed: {error.strerror}."
-    return (*_in_order(folders), *_in_order(texts)), ""
+        return [], [], f"This folder cannot be listed: {error.strerror}."
+    return sorted(texts, key=_name), sorted(folders, key=_name), ""
 
 
-def _in_order(entries: Sequence[Named]) -> list[Named]:
-    return sorted(entries, key=lambda entry: entry.name.casefold())
+def _name(entry: ListedText | Folder) -> str:
+    return entry.name.casefold()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from textual.content import Content
 from textual.reactive import var
 
 from charlstm.display import visible
-from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.sources import BoxModel, Entry, Folder, Lesson, Section, ToFetch, first_entry
 from charlstm_tui.formatting import count, home, shorten, size, typed_path, working_folder
@@ -72,8 +69,7 @@ class TextList(RowList):
     def _place_cursor(self) -> None:
         targets = {self._target}
         if self._target is not None:
-            with contextlib.suppress(CharLSTMError):
-                targets.add(str(working_folder() / typed_path(self._target)))
+            targets.add(str(working_folder() / typed_path(self._target)))
         for section in self.sections:
             for entry in section.entries:
                 if targets & {entry.place, entry.name}:

@@ -10,9 +10,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from charlstm.display import visible
+from charlstm.text.sources import ReadProgress
 from charlstm_tui.corpus import summary
-from charlstm_tui.corpus.text_state import TextReading, TextState
-from charlstm_tui.formatting import clock, shorten, size
+from charlstm_tui.corpus.text_state import TextState
+from charlstm_tui.formatting import shorten, size
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.find import FindTarget, Search, row_of
 
@@ -127,7 +128,7 @@ class FrequentCharacters(TextPart):
 class TextHints(TextPart):
     """What a person should know or do about the text; until it is read, how far the reading has come."""
 
-    reading: reactive[TextReading | None] = reactive(None, layout=True)
+    reading: reactive[ReadProgress | None] = reactive(None, layout=True)
 
     def render(self) -> Content:
         state = self.state
@@ -140,14 +141,12 @@ class TextHints(TextPart):
     def _progress(self, state: TextState) -> Content:
         if state.beginning is None:
             return Content.styled("Reading …", "$quiet")
-        reading = self.reading
-        if reading is None or not reading.progress.total:
+        progress = self.reading
+        if progress is None or not progress.total:
             return Content.styled("Reading the whole text …", "$quiet")
-        progress = reading.progress
         share = min(1.0, progress.done / progress.total)
         drawn = bar(share, BAR).ljust(BAR, "░")
-        left = f"left {clock(reading.seconds_left)}  " if reading.seconds_left is not None else ""
-        words = f" {100 * share:.0f}%  {left}{progress.stage} {size(progress.total)}"
+        words = f" {100 * share:.0f}%  {progress.stage} {size(progress.total)}"
         return Content.assemble((drawn, "$primary"), words)
 
 

@@ -53,14 +53,6 @@ class TextState:
         return bool(self.problem) or counted
 
 
-@dataclass(frozen=True, slots=True)
-class TextReading:
-    """How far the reading of a text has come, and the seconds that are left if that is known."""
-
-    progress: ReadProgress
-    seconds_left: float | None
-
-
 def read_beginning(choice: CorpusChoice) -> dict[str, object]:
     """The fields of a :class:`TextState` that the beginning of the text tells. Raises :class:`TextError`."""
     from charlstm.text.corpus import encoding_choices, preview  # 0.2 s, for numpy: not before the first paint

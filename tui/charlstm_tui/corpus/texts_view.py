@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -23,27 +23,25 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.lesson import add_lesson, told
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.text.encoding import ENCODINGS
 from charlstm.text.reading import TextOptions
 from charlstm.text.remote import RemoteText, fetch
-from charlstm.text.sources import resolve
+from charlstm.text.sources import ReadProgress, resolve
 from charlstm.text.unit_kinds import BLANK_LINES, LINES, PREVIEWED, kind_of_units, proposed
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, file_stamps
-from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import (
     BoxModel,
     Folder,
     Lesson,
     ListedText,
     ToFetch,
-    recently_used,
-    remember,
     sections,
 )
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
-from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
+from charlstm_tui.corpus.text_state import TextState, count_bits, read_beginning, read_whole
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, WaitDialog, ask
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
@@ -52,11 +50,6 @@ from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
 
-if TYPE_CHECKING:
-    from charlstm.text.corpus import ReadProgress
-
-MAX_STATES = 24
-"""Texts whose state is kept in memory."""
 BOX = (
     "The model in the box comes with charlstm: an LSTM that has read English books, character by character, and writes "
     "such prose. It can be steered, rewound and explained as your own models can."
@@ -67,6 +60,8 @@ LESSON = (
 )
 PAUSE = 0.25
 """Seconds that the cursor stays on a text before the whole text is read."""
+SHOWN_EVERY = 0.1
+"""Seconds between two figures of how far that is."""
 
 
 class TextsView(View):
@@ -78,7 +73,7 @@ class TextsView(View):
     """The text under the cursor."""
     otherwise: reactive[str] = reactive("")
     """What the preview shows when the cursor is not on a text."""
-    reading: reactive[TextReading | None] = reactive(None)
+    reading: reactive[ReadProgress | None] = reactive(None)
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -86,11 +81,11 @@ class TextsView(View):
         self._welcome = Static(id="welcome")
         self._filter = TextInput(placeholder="part of a name", id="texts-filter", compact=True, typing_keys=FILTER_KEYS)
         self._browsed = self.charlstm.first_folder()
-        self._recent: tuple[tuple[float, str], ...] = ()
+        self._recent: tuple[str, ...] = ()
         self._given: str | None = None
         self._listed = False  # whether the list has what the folder has that is browsed
         self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
-        self._states: dict[CorpusChoice, TextState] = {}  # at most MAX_STATES, the last used at the end
+        self._states: dict[CorpusChoice, TextState] = {}
 
     def compose(self) -> ComposeResult:
         yield self._welcome
@@ -122,7 +117,7 @@ class TextsView(View):
     def watch_runs_state(self, state: RunsState) -> None:
         if state.runs:
             self._welcome.display = False  # it is no first start any more
-        recent = tuple((run.created, run.sources[0]) for run in state.runs if len(run.sources) == 1)
+        recent = tuple(run.sources[0] for run in state.runs if len(run.sources) == 1)
         if recent != self._recent:
             self._recent = recent
             self.reload()
@@ -139,10 +134,6 @@ class TextsView(View):
     async def reload(self, came_from: Path | None = None) -> None:
         """List again what there is to choose from. ``came_from`` is the folder that was left for another."""
         browsed, recent, given, own = self._browsed, self._recent, self._given, self.charlstm.config.texts
-        try:
-            recent += await in_thread(lambda check: recently_used())
-        except CharLSTMError as error:
-            self.charlstm.notify_error_once(str(error))
         found = await in_thread(lambda check: sections(browsed, recent, given, own))
         if is_detached(self):
             return
@@ -151,11 +142,9 @@ class TextsView(View):
         self.post_message(self.Changed())
         if came_from is not None:
             listed = next(section.entries for section in found if section.title == "FOLDER")
-            inside = [entry for entry in listed if not (isinstance(entry, Folder) and entry.up)]
-            if any(isinstance(entry, Folder) and entry.path == came_from for entry in inside):
-                self.texts.go_to(str(came_from))
-            elif inside:
-                self.texts.go_to(inside[0].place)
+            inside = [entry.place for entry in listed if not (isinstance(entry, Folder) and entry.up)]
+            if inside:
+                self.texts.go_to(str(came_from) if str(came_from) in inside else inside[0])
 
     @on(RowList.Moved)
     def _cursor_moved(self) -> None:
@@ -189,18 +178,11 @@ class TextsView(View):
             self._read(choice)
 
     def _state(self, choice: CorpusChoice) -> TextState:
-        return self._store(self._states.get(choice) or TextState(choice))
-
-    def _store(self, state: TextState) -> TextState:
-        self._states.pop(state.choice, None)
-        self._states[state.choice] = state
-        while len(self._states) > MAX_STATES:
-            del self._states[next(iter(self._states))]
-        return state
+        return self._states.get(choice) or TextState(choice)
 
     def _update(self, choice: CorpusChoice, **changes: Any) -> TextState:
         """Change what is known of a text, and show it if the cursor is on it."""
-        state = self._store(replace(self._state(choice), **changes))
+        self._states[choice] = state = replace(self._state(choice), **changes)
         if not is_detached(self) and choice == self._choice():
             self.text = state
         return state
@@ -210,7 +192,7 @@ class TextsView(View):
         stamps = await in_thread(lambda check: file_stamps(choice))
         state = self._state(choice)
         if state.problem or state.stamps not in (None, stamps):  # its files may have changed
-            self._store(TextState(choice))
+            self._states.pop(choice, None)
         state = self._update(choice, stamps=stamps)
         if state.finished:
             return
@@ -219,16 +201,7 @@ class TextsView(View):
                 state = self._update(choice, **await in_thread(lambda check: read_beginning(choice)))
             await asyncio.sleep(PAUSE)
             if state.corpus is None:
-                report = self._reporter()
-
-                def read(check: Callable[[], None]) -> dict[str, object]:
-                    def on_progress(progress: ReadProgress) -> None:
-                        check()
-                        report(progress)
-
-                    return read_whole(choice, self.charlstm.config.preset, on_progress)
-
-                state = self._update(choice, **await in_thread(read))
+                state = self._update(choice, **await in_thread(self._whole_reader(choice)))
             corpus, split = state.corpus, state.split
             assert corpus is not None
             assert split is not None
@@ -239,22 +212,21 @@ class TextsView(View):
             reason = error.strerror or error
             self._update(choice, problem=f"{visible(choice.name, keep='')} cannot be prepared: {reason}.")
 
-    def _reporter(self) -> Callable[[ReadProgress], None]:
-        """Show progress at most ten times a second. To be called from the thread that reads."""
-        loop = asyncio.get_running_loop()
-        shown = 0.0
-        began: dict[str, tuple[int, float]] = {}  # each file of a folder has the same stages
+    def _whole_reader(self, choice: CorpusChoice) -> Callable[[Callable[[], None]], dict[str, object]]:
+        """The job that reads a whole text, and shows ten times a second how far it is."""
+        loop, shown = asyncio.get_running_loop(), 0.0
 
-        def report(progress: ReadProgress) -> None:
-            nonlocal shown
-            now = monotonic()
-            first, since = began.setdefault(progress.stage, (progress.done, now))
-            if now - shown > 0.1:
-                shown = now
-                left = _seconds_left(progress.total - progress.done, progress.done - first, now - since)
-                loop.call_soon_threadsafe(setattr, self, "reading", TextReading(progress, left))
+        def read(check: Callable[[], None]) -> dict[str, object]:
+            def report(progress: ReadProgress) -> None:
+                nonlocal shown
+                check()
+                if (now := monotonic()) - shown > SHOWN_EVERY:
+                    shown = now
+                    loop.call_soon_threadsafe(setattr, self, "reading", progress)
 
-        return report
+            return read_whole(choice, self.charlstm.config.preset, report)
+
+        return read
 
     # ---- the table of actions
     @property
@@ -301,9 +273,8 @@ class TextsView(View):
                 self._add_lesson()
         elif isinstance(entry, ToFetch):
             self._ask_to_fetch(entry.text)
-        elif choice is not None and not (state := self._state(choice)).problem:
+        elif choice is not None and not self._state(choice).problem:
             self._welcome.display = False
-            self._remember(state.choice.source)
             self.charlstm.use_corpus(choice)
 
     @work(exclusive=True, group="lesson")
@@ -327,10 +298,6 @@ class TextsView(View):
         choices = [Choice("y", "yes, fetch it", True), Choice("n", "no", None)]
         what = f"{text.name}, {text.size}," if text.size else text.name
         ask(self, ChoiceDialog(f"Fetch {what} from {text.host}?", _description(text), choices), agreed)
-
-    @work(group="remember")
-    async def _remember(self, source: str) -> None:
-        await in_thread(lambda check: remember(source))
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:
@@ -404,9 +371,13 @@ class TextsView(View):
         state = self.text
         if state is None:
             return
-        guess = state.encodings[0].name
-        dialog = EncodingDialog(state.encodings, state.encoding)
-        ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == guess else name)))
+        names, choices = [each.name for each in state.encodings], list[Choice]()
+        for number, each in enumerate(state.encodings, 1):
+            about = f"{ENCODINGS.get(each.name, '')}{'' if choices else ', guessed'}"
+            choices.append(Choice(str(number), f"{each.name:<11}{about}\n{each.line}", each.name))
+        cursor = names.index(state.encoding) if state.encoding in names else 0
+        dialog = ChoiceDialog("Encoding", "The same line of the text in each: which one is right?", choices, cursor)
+        ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == names[0] else name)))
 
     def _choose(self, choice: CorpusChoice) -> None:
         """Remember what was chosen for a text, and read it so."""
@@ -451,8 +422,3 @@ def _description(text: RemoteText) -> str:
     if not text.licence:
         return f"A text of your configuration: {text.address}"
     return f"{text.about[:1].upper()}{text.about[1:]}. Licence: {text.licence}."
-
-
-def _seconds_left(todo: int, done: int, seconds: float) -> float | None:
-    """The seconds that ``todo`` will take, or ``None`` in the first second, when that cannot be told."""
-    return seconds * max(0, todo) / done if done > 0 and seconds > 1 else None

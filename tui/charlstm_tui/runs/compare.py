@@ -16,7 +16,7 @@ from charlstm_tui.runs.run_details import RunDetails
 from charlstm_tui.widgets.bars import sparkline
 
 if TYPE_CHECKING:
-    from charlstm.runs.comparison import Difference
+    from charlstm.runs.comparison import ComparedRun
 
 LABEL = 19
 """Cells for the name of what differs."""
@@ -34,8 +34,18 @@ def compared_at_once(width: int) -> int:
 
 def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width: int, bits: bool) -> Content:
     """A table of what differs between the runs ``shown``, of which ``marked`` are marked: the results first, and last
-    what is the same."""
-    cell = max(CELL_LEAST, min(CELL_MOST, (width - LABEL) // len(shown) - len(GAP)))
+    what is the same. Of a run that cannot be read it is only said why."""
+    from charlstm.runs.comparison import ComparedRun, compared_facts  # brings numpy
+
+    title = f"{marked} MARKED: what differs" + (f" (first {len(shown)} shown)" if len(shown) < marked else "")
+    problems = [f"{view.name}: {view.problem}" for view, _ in shown if view.problem]
+    problems += [f"{view.name}: {details.problem}" for view, details in shown if details.problem]
+    runs = [
+        ComparedRun(view.run, view.spec, view.status, details.series)
+        for view, details in shown
+        if view.spec is not None
+    ]
+    cell = max(CELL_LEAST, min(CELL_MOST, (width - LABEL) // max(1, len(runs)) - len(GAP)))
 
     def row(label: str, cells: Sequence[str], style: str = "") -> Content:
         """A line of the table or, where a value needs more, several; no word of it is cut that fits."""
@@ -47,17 +57,16 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
             Content.assemble((name, "$quiet"), (line, style)) for name, line in zip(labels, shown, strict=False)
         )
 
-    title = f"{marked} MARKED: what differs" + (f" (first {len(shown)} shown)" if len(shown) < marked else "")
-    names = [shorten(view.name, 2 * cell) for view, _ in shown]
+    names = [shorten(run.run.name, 2 * cell) for run in runs]
     lines = [Content.styled(title, "bold $quiet"), row("", names, "bold $accent")]
-    curves = [details.series.points("validation").y.tolist() for _, details in shown]
+    curves = [run.series.points("validation").y.tolist() for run in runs]
     known = [value for curve in curves for value in curve if value == value]
     if len(known) > 2:
         drawn = [sparkline(curve, cell, low=min(known), high=max(known))[0].ljust(cell) for curve in curves]
         lines.append(Content.assemble(("validation loss".ljust(LABEL), "$quiet"), (GAP.join(drawn), "$valid")))
-    results = _results(shown, bits)
+    results = _results(runs, bits)
     lines += [row(label, values) for label, values in results if len(set(values)) > 1]
-    facts = _facts(shown)
+    facts = compared_facts(runs)
     lines += [row(fact.name, [_value(value) for value in fact.values]) for fact in facts if fact.differs]
     same = [fact.name for fact in facts if not fact.differs and fact.name in NAMED and fact.values[0]]
     same_settings = sum(not fact.differs and fact.name not in NAMED for fact in facts)
@@ -67,9 +76,7 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
         lines.append(Content("The text and the settings are the same."))
     elif same:
         lines.append(Content.styled(f"The same: {', '.join(same)}", "$quiet"))
-    for view, details in shown:
-        if details.problem:
-            lines.append(Content.styled(visible(f"{view.name}: {details.problem}", keep=""), "$error"))
+    lines += [Content.styled(visible(problem, keep=""), "$error") for problem in problems]
     return Content("\n").join(lines)
 
 
@@ -78,32 +85,14 @@ def _lines(text: str, width: int) -> list[str]:
     return [line.replace("- ", "-") for line in wrap(text.replace("-", "- "), width)] or [""]
 
 
-def _results(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tuple[str, list[str]]]:
+def _results(runs: Sequence[ComparedRun], bits: bool) -> list[tuple[str, list[str]]]:
     """How the runs went, each figure with its value for every run."""
-    views = [view for view, _ in runs]
     return [
-        (f"best ({unit(bits)})", [best_loss(view.status, bits) for view in views]),
-        ("time", [clock(view.status.work_seconds) for view in views]),
-        ("steps", [f"{view.status.step:,}" for view in views]),
-        ("state", [view.status.state for view in views]),
+        (f"best ({unit(bits)})", [best_loss(run.status, bits) for run in runs]),
+        ("time", [clock(run.status.work_seconds) for run in runs]),
+        ("steps", [f"{run.status.step:,}" for run in runs]),
+        ("state", [run.status.state for run in runs]),
     ]  # fmt: skip
-
-
-def _facts(runs: Sequence[tuple[RunView, RunDetails]]) -> list[Difference]:
-    """What was asked of the runs, as the core compares it; ``None`` for those that cannot be read."""
-    from charlstm.runs.comparison import ComparedRun, Difference, compared_facts  # brings numpy
-
-    read = [
-        (place, ComparedRun(view.run, details.spec, view.status, details.series))
-        for place, (view, details) in enumerate(runs)
-        if details.spec is not None
-    ]
-    found = []
-    for fact in compared_facts([each for _, each in read]):
-        if fact.differs or len(read) == len(runs):
-            known = dict(zip((place for place, _ in read), fact.values, strict=True))
-            found.append(Difference(fact.name, tuple(known.get(place) for place in range(len(runs)))))
-    return found
 
 
 def _value(value: object) -> str:

@@ -87,11 +87,10 @@ def run_lines(
     ``runs_dir``."""
     status = view.status
     name = Content.styled(visible(view.name, keep=""), "bold $accent")
-    spec = None if details is None else details.spec
-    settings = view.settings if details is None else None if spec is None else spec.settings
-    if settings is None:
-        return Content("\n").join([name, _problem(view.problem or (details.problem if details else ""))])
-    lines = [name]
+    spec = view.spec
+    if spec is None:
+        return Content("\n").join([name, _problem(view.problem)])
+    settings, lines = spec.settings, [name]
     series = None if details is None else details.series
     started = None if series is None else series.started
     network = f"{settings.num_layers} × {settings.hidden_size}"
@@ -101,12 +100,12 @@ def run_lines(
         lines = [Content.assemble(name, "   ", text)]
     else:
         lines.append(text)
-    rows, length = (settings.batch_size, settings.seq_length) if spec is None else spec.batch
+    rows, length = spec.batch
     rate = f"lr {settings.lr:g} · batch {rows} × {length} · dropout {settings.dropout:g}"
     lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
-    if spec is not None and (validation := spec.validation_name):
+    if validation := spec.validation_name:
         lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
-    if spec is not None and (model := spec.started_from):
+    if model := spec.started_from:
         lines.append(Content.styled(f"started from {visible(shorten(model, width - 13), keep='')}", "$quiet"))
     if view.notes.tags:
         lines.append(Content.styled(" ".join(f"#{tag}" for tag in view.notes.tags), "$accent"))

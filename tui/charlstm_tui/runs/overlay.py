@@ -35,8 +35,8 @@ from charlstm.training.settings import write_setting
 from charlstm_tui.background import in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart
 from charlstm_tui.formatting import clock, count, loss, shorten
-from charlstm_tui.run_watcher import RunsState, RunView
-from charlstm_tui.runs.run_details import DetailsCache, RunDetails
+from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.view import View
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
@@ -61,7 +61,7 @@ class OverlayPane(View):
     paths: reactive[tuple[Path, ...]] = reactive((), init=False)
     """The runs to show, at most :attr:`MOST_RUNS` of them."""
 
-    runs: reactive[tuple[tuple[RunView, RunDetails], ...]] = reactive((), init=False)
+    runs: reactive[tuple[ComparedRun, ...]] = reactive((), init=False)
     """The runs whose folder has been read, in the order of their letters."""
     axis: reactive[str] = reactive("step", init=False)
     """What the chart is drawn over: one of :data:`AXES`, or a setting in which the runs differ."""
@@ -80,7 +80,7 @@ class OverlayPane(View):
         self._list = VerticalScroll(self._value_lines, id="overlay-list", can_focus=False)
         self._details = details
         self._curves: list[RunCurves] = []
-        self._drawn: tuple[tuple[RunView, RunDetails], ...] = ()  # the runs whose curves these are
+        self._drawn: tuple[ComparedRun, ...] = ()  # the runs whose curves these are
         self._left_out = 0
 
     def compose(self) -> ComposeResult:
@@ -105,39 +105,28 @@ class OverlayPane(View):
 
     # ---- what is shown
     def watch_paths(self) -> None:
-        self.selected = None
+        self.selected, self.runs = None, ()
         self._read()
 
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
-        if state.runs != before.runs:
+        if [before.find(path) for path in self.paths] != [state.find(path) for path in self.paths]:
             self._read()
 
     @work(exclusive=True, group="details")
     async def _read(self) -> None:
         """Show the curves that are known, and more of them as the logs are read."""
         asked = [run for path in self.paths if (run := self.runs_state.find(path)) is not None]
-        shown, total = asked[: self.MOST_RUNS], len(asked)
-        known = []
-        for run in shown:
-            if (details := self._details.known(run.path)) is None:
-                break  # in their order, so that each keeps its letter
-            known.append((run, details))
-        if len(known) < len(shown):
-            self._show(known, total, unread=len(shown) - len(known))
-        read, last = [], time.monotonic()
-        for run in shown:
-            read.append((run, await self._details.read(run)))
-            if len(read) > len(known) and time.monotonic() - last > self.SHOW_READ_EVERY:
-                self._show(read, total, unread=len(shown) - len(read))
+        shown, read, last = asked[: self.MOST_RUNS], list[ComparedRun](), time.monotonic()
+        self._left_out = len(asked) - len(shown)
+        self.unread = sum(self._details.known(run.path) is None for run in shown)
+        for number, view in enumerate(shown, 1):
+            details = await self._details.read(view)
+            if view.spec is not None:
+                read.append(ComparedRun(view.run, view.spec, view.status, details.series))
+            if self.unread and time.monotonic() - last > self.SHOW_READ_EVERY:
+                self.unread, self.runs = len(shown) - number, tuple(read)
                 last = time.monotonic()
-        self._show(read, total)
-
-    def _show(self, runs: Sequence[tuple[RunView, RunDetails]], total: int, unread: int = 0) -> None:
-        """Show these runs of the ``total`` that were asked for; those that cannot be read are left out. So many further
-        ones are still ``unread``."""
-        self._left_out = total - len(runs) - unread
-        self.unread = unread
-        self.runs = tuple((view, details) for view, details in runs if details.spec is not None)
+        self.unread, self.runs = 0, tuple(read)
 
     def watch_runs(self) -> None:
         if self.selected is not None and self.selected >= len(self.runs):
@@ -146,7 +135,8 @@ class OverlayPane(View):
 
     def watch_axis(self) -> None:
         self.chart.point(None)
-        self.chart.set_view(seconds=self.axis == "seconds", x_name=self._axis_name, zoom=0, log_x=self._is_log)
+        is_log = (setting := self._setting) is not None and setting.is_log
+        self.chart.set_view(seconds=self.axis == "seconds", x_name=self._axis_name, zoom=0, log_x=is_log)
         self._read_curves()
 
     def watch_smoothing(self) -> None:
@@ -179,8 +169,7 @@ class OverlayPane(View):
         """Smooth on another thread: twenty long runs take a tenth of a second."""
         runs, weight = self.runs, SMOOTHING[self.smoothing][1]
         axis: Axis = self.axis if self.axis in AXES else "step"
-        compared = [_compared(view, details) for view, details in runs]
-        self._curves = await in_thread(lambda check: [run_curves(each, axis, smoothing=weight) for each in compared])
+        self._curves = await in_thread(lambda check: [run_curves(each, axis, smoothing=weight) for each in runs])
         self._drawn = runs
         self._show_curves()
 
@@ -189,12 +178,12 @@ class OverlayPane(View):
         """The setting that the chart is drawn over, if it is one."""
         if self.axis in AXES or not self.runs:
             return None
-        values = [_value(details, self.axis) for view, details in self.runs if view.status.best_val is not None]
+        values = [self._value(run) for run in self.runs if run.status.best_val is not None]
         return SettingAxis.of(self.axis, values) if values else None
 
-    @property
-    def _is_log(self) -> bool:
-        return (setting := self._setting) is not None and setting.is_log
+    def _value(self, run: ComparedRun) -> Any:
+        """The value that a run has of the setting."""
+        return getattr(run.spec.settings, self.axis)
 
     @property
     def _axis_name(self) -> str:
@@ -209,14 +198,14 @@ class OverlayPane(View):
         those that are finished: others have learnt less."""
         self.chart.set_view(x_name=self._axis_name)  # which has the values of these runs
         points, drawn = [], []
-        for number, (view, details) in enumerate(self._drawn):
-            if (best := view.status.best_val) is None:
+        for number, run in enumerate(self._drawn):
+            if (best := run.status.best_val) is None:
                 continue
-            value = _value(details, self.axis)
-            points += [(value, best)] * (view.status.state == "finished")
+            value = self._value(run)
+            points += [(value, best)] * (run.status.state == "finished")
             here = Curve(np.array([setting.place(value)]), np.array([best]))
             drawn.append(ChartRun(LETTERS[number], number, here))
-        drawn.sort(key=lambda run: run.colour == self.selected)
+        drawn.sort(key=lambda each: each.colour == self.selected)
         self.chart.show(ChartData(train=lowest_losses(setting, points), runs=tuple(drawn)))
         self._show_words()
 
@@ -286,12 +275,12 @@ class OverlayPane(View):
 
         place = shorten(self._place(cursor), name_width).ljust(name_width)
         lines = [Content.styled(f"   {place}{figures('train', 'valid', 'best')}", "$quiet")]
-        for number, ((view, details), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
+        for number, (run, curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
             train, validation = (
                 _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
                 for curve in (curves.train, curves.validation)
             )
-            status, chosen = view.status, number == self.selected
+            status, chosen = run.status, number == self.selected
             best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
             losses = figures(
                 _figure(train, self.bits),
@@ -299,8 +288,8 @@ class OverlayPane(View):
                 _figure(best, self.bits, mark=status.mark),
             )
             letter = (LETTERS[number], f"bold $run-{number % RUN_COLOURS}")
-            value = f"{write_setting(self.axis, _value(details, self.axis))} · " if self._setting else ""
-            name = shorten(visible(f"{value}{view.name}", keep=""), name_width).ljust(name_width)
+            value = f"{write_setting(self.axis, self._value(run))} · " if self._setting else ""
+            name = shorten(visible(f"{value}{run.run.name}", keep=""), name_width).ljust(name_width)
             named = (f" {name}", "bold" if chosen else "")
             lines.append(Content.assemble("›" if chosen else " ", letter, named, losses))
         return Content("\n").join(lines)
@@ -346,7 +335,7 @@ class OverlayPane(View):
 
     def do_overlay_axis(self) -> None:
         """Draw over the next of steps, epochs, characters and time, and of the settings in which the runs differ."""
-        axes = [*AXES, *differing_settings([details.spec for _, details in self.runs if details.spec is not None])]
+        axes = [*AXES, *differing_settings([run.spec for run in self.runs])]
         self.axis = axes[(axes.index(self.axis) + 1) % len(axes)] if self.axis in axes else axes[0]
 
     def do_overlay_smoothing(self) -> None:
@@ -379,18 +368,7 @@ class OverlayPane(View):
 
         Raises :class:`CharLSTMError` or :class:`OSError`.
         """
-        compared = [_compared(view, details) for view, details in self._drawn]
-        write_chart(path, compared, self.axis, SMOOTHING[self.smoothing][1])
-
-
-def _compared(view: RunView, details: RunDetails) -> ComparedRun:
-    assert details.spec is not None
-    return ComparedRun(view.run, details.spec, view.status, details.series)
-
-
-def _value(details: RunDetails, name: str) -> Any:
-    assert details.spec is not None
-    return getattr(details.spec.settings, name)
+        write_chart(path, self._drawn, self.axis, SMOOTHING[self.smoothing][1])
 
 
 def _last(values: Sequence[float]) -> float:

@@ -6,10 +6,10 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import Run
 from charlstm.runs.log import EventTail
 from charlstm_tui.background import in_thread
 from charlstm_tui.run_watcher import RunView
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class RunDetails:
     """What the folder of a run says. ``problem`` is a message if a part of it cannot be read, else empty."""
 
-    spec: RunSpec | None
     series: RunSeries
     snapshots: int
     tail: EventTail
@@ -30,7 +29,7 @@ class RunDetails:
 
 
 def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
-    """Read the run's ``run.json`` and its log, the latter from where ``known`` ended.
+    """Read the run's log from where ``known`` ended, and count its snapshots.
 
     Nothing that a folder may hold raises: what cannot be read is said in ``problem``.
     """
@@ -40,24 +39,15 @@ def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
         tail, series = EventTail(run.events_path), RunSeries()
     else:
         tail, series = known.tail, known.series.copy()
-    spec, snapshots, problem = None, 0, ""
+    snapshots, problem = 0, ""
     try:
-        spec = run.spec()
         snapshots = len(run.snapshots())
         series.feed(tail.read())
     except RunError as error:
         problem = str(error)
     except OSError as error:
         problem = f"The run {run.name} cannot be read: {error.strerror or error}"
-    return RunDetails(spec, series, snapshots, tail, problem)
-
-
-class _State(NamedTuple):
-    """What changes when there is more to read of a run."""
-
-    created: float
-    state: str
-    step: int
+    return RunDetails(series, snapshots, tail, problem)
 
 
 class DetailsCache:
@@ -70,7 +60,7 @@ class DetailsCache:
     """Runs whose details are kept: more than a chart shows. The curves of a long run take 1 MB."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, tuple[RunDetails, _State]] = OrderedDict()
+        self._kept: OrderedDict[Path, tuple[RunDetails, RunView]] = OrderedDict()
         self._reading: dict[Path, asyncio.Task[RunDetails]] = {}
 
     def known(self, path: Path) -> RunDetails | None:
@@ -79,11 +69,12 @@ class DetailsCache:
 
     async def read(self, view: RunView) -> RunDetails:
         """The details of a run, read now unless nothing changed since they were."""
-        path, now = view.path, _state(view)
+        path = view.path
         if path in self._kept:
             self._kept.move_to_end(path)
-            details, state = self._kept[path]
-            if not view.live and state == now and not details.problem:
+            details, before = self._kept[path]
+            same = (view.created, view.status) == (before.created, before.status)
+            if same and not view.live and not details.problem:
                 return details
         if path not in self._reading:  # a long log may take longer than until the next call: wait for the same read
             self._reading[path] = asyncio.create_task(self._read(view))
@@ -98,12 +89,8 @@ class DetailsCache:
             details = await in_thread(lambda check: read_details(view.run, known))
         finally:
             del self._reading[view.path]
-        self._kept[view.path] = details, _state(view)
+        self._kept[view.path] = details, view
         self._kept.move_to_end(view.path)
         while len(self._kept) > self.KEPT:
             self._kept.popitem(last=False)
         return details
-
-
-def _state(view: RunView) -> _State:
-    return _State(view.created, view.status.state, view.status.step)

@@ -6,7 +6,6 @@ What is done to a run is in `run_actions` and in `charlstm.runs`.
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,8 +28,7 @@ from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, ask
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
-from charlstm_tui.lower_rate_dialog import rate_to_resume
-from charlstm_tui.run_actions import RunActions
+from charlstm_tui.run_actions import RunActions, rate_to_resume
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
@@ -62,8 +60,6 @@ class TableView(RunActions):
     """Seconds until the ages in the table are brought up to date, while nothing else changes."""
     READ_AFTER = 0.1
     """Seconds until the log of a run that the cursor came to is read: of those that it only passes none is."""
-    READ_AGAIN_AFTER = 1.0
-    """Seconds until a log that could not be read is read again."""
 
     # Without ``init=False`` the first reading of a variable calls its watcher, even before the view has its parts.
     marked: var[tuple[Path, ...]] = var((), init=False)
@@ -87,12 +83,9 @@ class TableView(RunActions):
         self._filter_words = ChangingText(id="runs-filter-words")
         self._pane = DetailsPane(self._runs_dir, id="runs-details")
         self._details = details
-        self._detailed: list[Path] = []  # the runs whose details are shown
-        self._detailed_since = 0.0
         self._by_key: dict[str, RunView] = {}
         self._filter = RunFilter()
         self._renamed_to: Path | None = None  # the run that was renamed here, until it is listed under its new name
-        self._left_filter = False  # whether Esc has closed the filter, and no action came since
 
     def compose(self) -> ComposeResult:
         yield self._head
@@ -185,10 +178,7 @@ class TableView(RunActions):
 
     def _nothing_shown(self) -> str:
         if self.runs:
-            back = key_of("app.back")
-            if self._filter.terms:
-                return f"No run passes the filter “{self.typed}”. {back} shows all."
-            return f"No run has “{self.typed}” in its name or text. {back} shows all."
+            return f"No run passes the filter “{self.typed}”. {key_of('app.back')} shows all."
         choose, import_model = key_of("app.mode_corpus"), key_of("runs.import_model")
         return (
             f"No run yet. {choose} chooses a text to train on; {import_model} imports a model of the reference script."
@@ -240,19 +230,12 @@ class TableView(RunActions):
         else:
             shown = [run] if (run := self.run) else []
         self._pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
-        paths = [run.path for run in shown]
-        if paths != self._detailed:
-            self._detailed, self._detailed_since = paths, time.monotonic()
         if not self.comparing and any(details is None for _, details in known):
-            await asyncio.sleep(max(0.0, self._detailed_since + self.READ_AFTER - time.monotonic()))
+            await asyncio.sleep(self.READ_AFTER)
         at_once = self._pane.compared_at_once
-        failed = True
-        while failed:
-            read = [(run, await self._details.read(run)) for run in shown[:at_once]]
-            if any(now is not before for (_, now), (_, before) in zip(read, self._pane.runs, strict=False)):
-                self._pane.runs = (*read, *known[at_once:])
-            if failed := any(details.problem for _, details in read):
-                await asyncio.sleep(self.READ_AGAIN_AFTER)
+        read = [(run, await self._details.read(run)) for run in shown[:at_once]]
+        if any(now is not before for (_, now), (_, before) in zip(read, known, strict=False)):
+            self._pane.runs = (*read, *known[at_once:])
 
     # ---- the table of actions
     def has(self) -> dict[str, bool]:
@@ -412,9 +395,9 @@ class TableView(RunActions):
     async def _import(self, path: Path) -> None:
         self.say(f"Reading {path.name} …", stays=True)
         answer = await run_command("import", str(path.absolute()))
-        out = str(answer.get("out") or answer.get("path") or "") if isinstance(answer, dict) else ""
-        self.say(f"Imported {path.name} as {home(out) or 'a model'}.")
-        if out and self.screen.is_current:  # else the user is at something else by now
+        out = answer["out"]
+        self.say(f"Imported {path.name} as {home(out)}.")
+        if self.screen.is_current:  # else the user is at something else by now
             self.charlstm.play(out)
 
     def do_sort(self) -> None:
@@ -446,13 +429,9 @@ class TableView(RunActions):
         if line.display:
             line.value, line.display = "", False
             self.typed = ""  # at once: the next key acts on the run that the cursor comes back to
-            self._left_filter = True
             self.focus_main()
         elif self.comparing:
             self.comparing = False
-        elif self.marked and self._left_filter:  # a second Esc is easily pressed, and marking is work
-            self._left_filter = False
-            self.say(f"{plural(len(self.marked), 'run')} marked as before; {key_of('app.back')} again unmarks.")
         elif self.marked:
             self.marked = ()
         else:
@@ -460,7 +439,6 @@ class TableView(RunActions):
         return True
 
     def begin_action(self, action: Action) -> None:
-        self._left_filter &= action.handler == "back"
         if action.handler not in ("back", "find"):  # what is done is done to the run that the cursor is on now
             self._rows.stay()
 

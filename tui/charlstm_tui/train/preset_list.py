@@ -6,7 +6,7 @@ starts the run here, and draws its cursor only by colour.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -17,10 +17,12 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from charlstm_tui.formatting import count, rough_clock, size
-from charlstm_tui.train.run_plan import UNKNOWN
-from charlstm_tui.train.setup import PresetFacts
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList
+
+NAME, ABOUT = "PRESET", "WHAT FOR"
+COLUMNS = (("TIME", 9, 24), ("NETWORK", 10, 34), ("WEIGHTS", 10, 44), ("MEMORY", 10, 60), ("CHARS/S", 11, 72))
+"""The columns of figures: title, cells, and the cells of the list from which on they are shown."""
+ABOUT_FROM = 110
 
 
 class PresetList(SteadyOptionList, inherit_bindings=False):
@@ -40,14 +42,13 @@ class PresetList(SteadyOptionList, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True, markup=False)
-        self.facts: tuple[PresetFacts, ...] = ()
+        self.rows: Sequence[Mapping[str, str]] = ()
         self.index = 0
 
-    def show(self, facts: Sequence[PresetFacts], index: int) -> None:
-        """Show these presets, the chosen one at ``index``."""
-        facts = tuple(facts)
-        if (facts, index) != (self.facts, self.index):
-            self.facts, self.index = facts, index
+    def show(self, rows: Sequence[Mapping[str, str]], index: int) -> None:
+        """Show these presets, each with its words by column, the chosen one at ``index``."""
+        if (rows, index) != (self.rows, self.index):
+            self.rows, self.index = rows, index
             self._draw()
 
     def on_resize(self, event: Resize) -> None:
@@ -55,9 +56,9 @@ class PresetList(SteadyOptionList, inherit_bindings=False):
 
     def _draw(self) -> None:
         width = self.scrollable_content_region.width
-        if not width or not self.facts:
+        if not width or not self.rows:
             return
-        head, *rows = _lines(self.facts, self.index, width)
+        head, *rows = _lines(self.rows, self.index, width)
         if self.option_count != len(rows) + 1:
             self.set_options([Option(head, disabled=True), *(Option(row) for row in rows)])
         else:
@@ -76,42 +77,15 @@ class PresetList(SteadyOptionList, inherit_bindings=False):
         event.stop()  # the click has highlighted it
 
 
-def _lines(facts: Sequence[PresetFacts], index: int, width: int) -> list[Content]:
+def _lines(rows: Sequence[Mapping[str, str]], index: int, width: int) -> list[Content]:
     """The column names and a line for each preset, with the columns that fit into ``width``."""
-    columns = [("PRESET", 12, False), ("TIME", 9, True), ("NETWORK", 10, True), ("WEIGHTS", 10, True)]
-    if width >= 60:
-        columns.append(("MEMORY", 10, True))
-    if width >= 72:
-        columns.append(("CHARS/S", 11, True))
-    if width >= 110:
-        columns.append(("", 3, False))
-        columns.append(("WHAT FOR", width - 68, False))
-    fits = [columns[0]]
-    for column in columns[1:]:
-        if 3 + sum(cells for _, cells, _ in fits) + column[1] <= width:
-            fits.append(column)
+    columns = [(title, cells) for title, cells, least in COLUMNS if width >= least]
 
-    def line(values: dict[str, str], marker: str) -> Content:
-        parts = (values[name].rjust(cells) if right else values[name].ljust(cells) for name, cells, right in fits)
-        words = f" {marker} {''.join(parts)}".rstrip()
+    def line(row: Mapping[str, str], marker: str) -> Content:
+        figures = "".join(row[title].rjust(cells) for title, cells in columns)
+        about = f"   {row[ABOUT]}" if width >= ABOUT_FROM else ""
+        words = f" {marker} {row[NAME]:<12}{figures}{about}"
         return Content(words.ljust(width)).truncate(width, ellipsis=True)
 
-    head = line({name: name for name, _, _ in fits}, " ")
-    return [head, *(line(_values(each), "▸" if number == index else " ") for number, each in enumerate(facts))]
-
-
-def _values(facts: PresetFacts) -> dict[str, str]:
-    """A preset's figures by column; what is not known shows a dash, what is being measured an ellipsis."""
-    unknown = UNKNOWN if facts.measuring else "–"
-    limit = unknown if facts.most_seconds is None else f"≤ {rough_clock(facts.most_seconds)}"
-    rough = "~" if facts.rough else ""
-    return {
-        "PRESET": facts.name + (" *" if facts.changed else ""),
-        "TIME": rough + rough_clock(facts.seconds) if facts.seconds is not None else limit,
-        "NETWORK": facts.network,
-        "WEIGHTS": count(facts.parameters) if facts.parameters is not None else unknown,
-        "MEMORY": size(facts.memory) if facts.memory is not None else unknown,
-        "": "",
-        "WHAT FOR": facts.about,
-        "CHARS/S": f"{rough}{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else unknown,
-    }
+    head = line({title: title for title in (NAME, *(title for title, _, _ in COLUMNS), ABOUT)}, " ")
+    return [head, *(line(row, "▸" if number == index else " ") for number, row in enumerate(rows))]

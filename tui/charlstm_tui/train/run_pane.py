@@ -70,7 +70,6 @@ class RunPane(Vertical):
         self._upper = Horizontal(self.chart, self._figures, id="upper")
         self._card = ResultCard(id="card")
         self._verdict_line = ChangingText(id="verdict", markup=False)
-        self._title = ""
 
     def compose(self) -> ComposeResult:
         yield self._headline
@@ -162,8 +161,8 @@ class RunPane(Vertical):
         note = train_curve_words(self.shown.series, self.shown.spec, smoothed)
         if note and len(note) + len(how) + 7 <= upper.size.width:
             how = f"{note} · {how}"
-        if how != self._title:  # setting it draws all that it stands above
-            upper.border_title = self._title = how
+        if how != upper.border_title:  # setting it draws all that it stands above
+            upper.border_title = how
         self.chart.show(self._chart_data(self.shown.series, self.shown.references, words))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:

@@ -1,4 +1,4 @@
-"""What the next run on a text will do: its preset, what was chosen differently, and the plan in words.
+"""What Train says of a :class:`Setup`: what the presets cost, the plan, what there is to beat, and warnings.
 
 No widgets here.
 """
@@ -7,127 +7,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from charlstm.display import percent, plural, visible
+from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import slowdown_words
-from charlstm.runs.start_models import (
-    NOTHING,
-    StartModel,
-    no_gain,
-    preset_from,
-    starts_from_model,
-)
+from charlstm.runs.start_models import StartModel, no_gain
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
-from charlstm.training.estimate import batch_shape
+from charlstm.training.ending import risk_words
+from charlstm.training.estimate import batch_shape, memory_bytes
 from charlstm.training.events import ESTIMATE
-from charlstm.training.presets import DEFAULT, lifted_limits
+from charlstm.training.presets import presets
 from charlstm.training.settings import OWN_NETWORK, Settings, write_setting
 from charlstm_tui.actions import key_of
-from charlstm_tui.choices import CorpusChoice, Stamps
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate, loss, shorten, unit
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.formatting import (
+    BASELINE_NAMES,
+    baseline_name,
+    clock,
+    count,
+    learning_rate,
+    loss,
+    rough_clock,
+    shorten,
+    size,
+    unit,
+)
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train.setup import RunChoices, Setup, TextFacts, longer_minutes, number
 
 LONGEST_ORIGIN = 22
 """Characters of a model's name that fit into the plan in a terminal of 80 columns."""
 
 UNKNOWN = "…"
 """What stands in the place of what is not known yet."""
-
-USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
-"""The text that a preset is shown for while the chosen one has not been read."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextFacts:
-    """What is known of a text once it has been read. ``record`` is that of ``Corpus.to_record``."""
-
-    chars: int
-    symbols: int
-    record: dict[str, Any]
-    box: StartModel | None = None
-    """The model in the box, if it helps on this text."""
-    stamps: Stamps | None = None
-    """Those of its files, by which a change is seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunChoices:
-    """What was chosen for the next run on a text: at first the default preset as it is, which starts from the model in
-    the box where that helps."""
-
-    preset: str = DEFAULT
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    """Settings that were changed by hand."""
-    start_from: StartModel | None = None
-    """A model to start from that was chosen by hand."""
-    from_nothing: bool = False
-    """Whether to start from random weights although the model in the box would help."""
-    highest_rate: float | None = None
-    """The learning rate that a preset has at most, after a run whose rate was too high; ``None`` for any."""
-
-    def start(self, facts: TextFacts | None, name: str | None = None) -> StartModel | None:
-        """The model that a run of the preset ``name`` (default: the chosen one) starts from; ``None`` for random
-        weights."""
-        if self.start_from is not None or self.from_nothing or facts is None:
-            return self.start_from
-        return facts.box if starts_from_model(None, name or self.preset, self.changes) else None
-
-    def symbols(self, facts: TextFacts, name: str | None = None) -> int:
-        """How many characters the network of such a run knows."""
-        start = self.start(facts, name)
-        return facts.symbols if start is None else start.symbols
-
-    @property
-    def start_word(self) -> str | None:
-        """What ``--from`` says of these choices; ``None`` where it is left out, which takes the model in the box where
-        that helps."""
-        if self.start_from is not None:
-            return str(self.start_from.path)
-        return NOTHING if self.from_nothing or OWN_NETWORK.intersection(self.changes) else None
-
-    def knows_start(self, facts: TextFacts | None, name: str | None = None) -> bool:
-        """Whether it is known what :meth:`start` will be: until the text has been read, the model in the box may
-        help."""
-        chosen = facts is not None or self.start_from is not None or self.from_nothing
-        return chosen or not starts_from_model(None, name or self.preset, self.changes)
-
-    def preset_settings(self, facts: TextFacts | None, split: Any, name: str | None = None) -> Settings:
-        """The settings of the preset ``name`` (default: the chosen one) for a text, without any change."""
-        chars, symbols = (facts.chars, facts.symbols) if facts is not None else (USUAL_CHARS, USUAL_SYMBOLS)
-        return _preset_settings(name or self.preset, chars, symbols, split, self.start(facts, name))
-
-    def differences(self, usual: Settings) -> dict[str, Any]:
-        """The settings that differ from ``usual``, those of the preset. A model that was chosen decides the network."""
-        decided = SIZE if self.start_from is not None else frozenset()
-        limited = {} if self.highest_rate is None else {"lr": min(self.highest_rate, usual.lr)}
-        changes = {**limited, **self.changes}
-        return {name: value for name, value in changes.items() if value != getattr(usual, name) and name not in decided}
-
-    def edited(self, before: Settings, after: Settings, usual: Settings) -> tuple[RunChoices, bool]:
-        """The choices once the settings ``before`` were edited to ``after``, and whether a limit that the preset has is
-        lifted since another was set."""
-        given = {name: value for name, value in after.to_dict().items() if value != getattr(before, name)}
-        lifted = {name: None for name in lifted_limits(usual, given) if getattr(before, name) == getattr(usual, name)}
-        changed = replace(self, changes=after.with_changes(**lifted).to_dict(), highest_rate=None)
-        return replace(changed, changes=changed.differences(usual)), bool(lifted)
-
-    def count(self, usual: Settings) -> int:
-        """The number of choices that differ from the preset; other weights count once."""
-        return len(self.differences(usual)) + (self.start_from is not None or self.from_nothing)
-
-
-SIZE = frozenset(("hidden_size", "num_layers"))
-"""The settings that a model decides whose weights a run starts from."""
-
-
-@lru_cache(64)  # asked for some twenty times whenever the pane is drawn
-def _preset_settings(name: str, chars: int, symbols: int, split: Any, start: StartModel | None) -> Settings:
-    return preset_from(start, name, chars, symbols).with_changes(split=split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +54,16 @@ class PlanLine:
     settings: tuple[str, ...]
 
 
-def plan_lines(
-    settings: Settings,
-    choices: RunChoices,
-    usual: Settings,
-    corpus: CorpusChoice | None,
-    facts: TextFacts | None,
-    costs: Mapping[str, Any],
-) -> list[tuple[PlanLine, bool]]:
-    """The plan, each line with whether it differs from the preset. ``costs`` is what was measured for ``settings``."""
-    known = choices.knows_start(facts)
+def plan_lines(setup: Setup) -> list[tuple[PlanLine, bool]]:
+    """The plan, each line with whether it differs from the preset."""
+    settings, choices, facts, corpus = setup.settings, setup.choices, setup.facts, setup.corpus
+    known = setup.knows_start()
+    weights = "random" if setup.start is None else f"of {shorten(setup.start.words, LONGEST_ORIGIN)}"
     layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
     rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
     rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
-        PlanLine("weights", weights_words(choices, facts) if known else UNKNOWN, ("start_from", "from_nothing")),
+        PlanLine("weights", weights if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
             "batches",
@@ -165,7 +75,7 @@ def plan_lines(
     ]
     if how := text_words(corpus, choices.preset):
         lines.insert(0, PlanLine("text", how, ()))
-    if reads := _reads(settings, corpus, facts, costs):
+    if reads := _reads(setup):
         lines.append(PlanLine("reads", reads, ()))
     held_out = held_out_words(settings, corpus, facts)
     lines.append(PlanLine("held out", held_out, ("val_fraction", "split")))
@@ -177,7 +87,7 @@ def plan_lines(
         lines.append(PlanLine("test", test, ("test_fraction",)))
     every = ("checkpoint_minutes", "checkpoint_steps")
     lines.append(PlanLine("checkpoints", checkpoint_words(settings), every))
-    changed = choices.differences(usual)
+    changed = dict(setup.differences)
     shown = {name for line in lines for name in line.settings}
     lines += [
         PlanLine(name, write_setting(name, value), (name,))
@@ -216,17 +126,9 @@ def origin_words(choices: RunChoices) -> str:
     return f"from {shorten(visible(choices.start_from.name, keep=''), LONGEST_ORIGIN)}"
 
 
-def weights_words(choices: RunChoices, facts: TextFacts | None) -> str:
-    """The first weights."""
-    start = choices.start(facts)
-    return "random" if start is None else f"of {shorten(start.words, LONGEST_ORIGIN)}"
-
-
-def start_words(
-    choices: RunChoices, facts: TextFacts | None, bits: bool, expected: tuple[float, float] | None = None
-) -> str:
-    """Two ways to begin, where there are two: from the model in the box and from nothing; else empty. ``expected`` are
-    the losses afterwards, where they are known."""
+def start_words(setup: Setup, bits: bool) -> str:
+    """Two ways to begin, where there are two: from the model in the box and from nothing; else empty."""
+    facts, choices, expected = setup.facts, setup.choices, setup.expected_losses()
     if facts is None or facts.box is None or choices.start_from is not None:
         return ""
     key, box = key_of("train.from_nothing"), facts.box.words
@@ -234,7 +136,7 @@ def start_words(
     if choices.from_nothing:
         words = f"Starts from nothing, to watch it learn{ends and f': {ends_from_nothing} {unit(bits)} in the end'}. "
         return words + f"{key} starts from {box}{ends and f': {ends}'}."
-    if choices.start(facts) is None:
+    if setup.start is None:
         return ""
     words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
     words += f"{ends and f', {ends} in the end'}. "
@@ -274,9 +176,10 @@ def checkpoint_words(settings: Settings) -> str:
     return "every " + " and every ".join(every) if every else "at the end"
 
 
-def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None, costs: Mapping[str, Any]) -> str:
+def _reads(setup: Setup) -> str:
     """How often the run will read the text; empty while that is not known, and where the line of its end says it."""
-    passes = number(costs, "epochs")
+    settings, corpus, facts = setup.settings, setup.corpus, setup.facts
+    passes = number(setup.own_costs, "epochs")
     if facts is None or not passes or (settings.epochs is not None and round(passes, 1) >= settings.epochs):
         return ""
     val_fraction = 0.0 if corpus is not None and corpus.validation else settings.val_fraction
@@ -314,16 +217,47 @@ def held_out_words(settings: Settings, corpus: CorpusChoice | None, facts: TextF
     return f"{count(parts.held_out_chars)} characters {where}"
 
 
-def number(costs: Mapping[str, Any], name: str) -> Any:
-    """A measured figure; ``None`` when it is missing or not a number."""
-    value = costs.get(name)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
 def planned_seconds(settings: Settings) -> float | None:
     """Seconds of training when nothing but the clock ends the run, else ``None``."""
     by_steps = (settings.epochs, settings.max_steps) != (None, None)
     return settings.max_minutes * 60 if settings.max_minutes is not None and not by_steps else None
+
+
+# ---- the presets
+
+
+def preset_rows(setup: Setup) -> list[dict[str, str]]:
+    """What each preset costs, in words, by the columns of the table: an ellipsis while it is being measured, else a
+    dash for what is not known, and a tilde where other programs were in the way."""
+    return [_preset_row(setup, name, name == setup.choices.preset) for name in presets()]
+
+
+def _preset_row(setup: Setup, name: str, chosen: bool) -> dict[str, str]:
+    facts, changed = setup.facts, chosen and setup.changes > 0
+    settings = setup.settings if chosen else setup.preset_settings(name)
+    costs = setup.own_costs if chosen else setup.costs.get(name, {})
+    time = weights = memory = unknown = "–" if setup.is_measured or setup.problem else UNKNOWN
+    rough = "~" if costs.get("crowded") or (number(costs, "slowdown") or 1.0) > 1.0 else ""
+    if (seconds := number(costs, "seconds") or planned_seconds(settings)) is not None:
+        time = rough + rough_clock(seconds)
+    elif settings.max_minutes is not None:
+        time = f"≤ {rough_clock(60 * settings.max_minutes)}"
+    if facts is not None:
+        start = setup.start_of(name)
+        symbols = facts.symbols if start is None else start.symbols
+        weights = count(ModelConfig(symbols, settings.hidden_size, settings.num_layers).parameters)
+        memory = size(number(costs, "memory_bytes") or memory_bytes(settings, facts.chars, symbols))
+    network = f"{settings.num_layers}×{settings.hidden_size}"
+    speed = number(costs, "chars_per_second")
+    return {
+        "PRESET": name + " *" * changed,
+        "TIME": time,
+        "NETWORK": network if setup.knows_start(name) else UNKNOWN,
+        "WEIGHTS": weights,
+        "MEMORY": memory,
+        "CHARS/S": unknown if speed is None else f"{rough}{speed:,.0f}",
+        "WHAT FOR": f"changed from {name}" if changed else presets()[name].about,
+    }
 
 
 # ---- what there is to beat
@@ -392,9 +326,6 @@ def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
 
 # ---- a busy processor
 
-LONGEST = 5
-"""A time limit is raised to so many times its value at most: the other programs may end before."""
-
 
 def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settings, keys: Mapping[str, str]) -> str:
     """What a run that starts now has to share the processor with, and what one can do; empty when it is free.
@@ -416,6 +347,7 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
     return f"{words} {'; '.join(advice)}." if advice else words
 
 
-def longer_minutes(minutes: float, slowdown: float) -> float:
-    """The time limit that allows for ``slowdown``, in whole multiples of ``minutes``, at most five of them."""
-    return minutes * min(LONGEST, math.ceil(slowdown - 0.25))
+def warnings(setup: Setup, keys: Mapping[str, str]) -> list[str]:
+    """What may go wrong, or slow the run down, a sentence each. ``keys``: see :func:`busy_words`."""
+    busy = busy_words(setup.slowdown, setup.live, setup.settings, keys)
+    return [*filter(None, (busy, risk_words(setup.settings.lr, setup.usual.lr), read_before_words(setup.start)))]

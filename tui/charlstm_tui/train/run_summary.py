@@ -295,8 +295,6 @@ def remarks(series: RunSeries) -> list[str]:
     if series.inexact:
         event = series.inexact[-1]
         changes = event.changes
-        if not event.inexact and LENGTH.issuperset(event.changed) and series.finished is not None:
-            return found  # that it was lengthened matters no more when it has ended
         if event.changed and LENGTH.issuperset(event.changed) and event.planned_steps is not None:
             changes = f"the run was lengthened to {event.planned_steps:,} steps"
         notes = "; ".join(note for note in (changes, event.inexact) if note)

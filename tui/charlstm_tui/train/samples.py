@@ -60,7 +60,8 @@ class Samples(SideList, inherit_bindings=False):
     def watch_samples(self, before: tuple[Sampled, ...], samples: tuple[Sampled, ...]) -> None:
         chosen = self.highlighted
         followed = chosen is None or chosen >= len(before) - 1 or samples[: len(before)] != before
-        self._fill(len(samples) - 1 if followed else chosen)
+        newest = len(samples) - 1 if samples else None
+        self._fill(newest if followed else chosen)
 
     def watch_empty(self) -> None:
         if not self.samples:

@@ -55,13 +55,7 @@ class TrainScreen(ModeScreen):
             self.focus_main()
 
     # ---- from run to run
-    def do_previous_run(self) -> None:
-        self._walk(1)
-
-    def do_next_run(self) -> None:
-        self._walk(-1)
-
-    def _walk(self, by: int) -> None:
+    def do_another_run(self, by: int) -> None:
         """To the next earlier (1) or later (-1) run; after the latest come the settings for a new one."""
         place = self._place_of_run(by)
         if place is not None:
@@ -79,7 +73,7 @@ class TrainScreen(ModeScreen):
     def do_new(self) -> None:
         """The settings for another run; after one whose learning rate was too high, on its text and with a smaller
         one."""
-        spec, lower_rate = self.watching.attached.spec, self.watching.rate_for_next_run
+        spec, lower_rate = self.watching.pane.shown.spec, self.watching.rate_for_next_run
         text = None if spec is None else _choice(spec)
         chosen = self.charlstm.corpus
         if chosen is None or (lower_rate is not None and text is not None and chosen.source != text.source):

@@ -5,55 +5,85 @@ No widgets here: ``setup_pane`` draws it, and measures what is missing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import BACKGROUND_NICENESS, NOTABLE_SLOWDOWN
 from charlstm.runs.launch import NewRun
-from charlstm.runs.start_models import StartModel, expected_losses
+from charlstm.runs.start_models import NOTHING, StartModel, expected_losses, preset_from, starts_from_model
 from charlstm.text.reading import USUAL
-from charlstm.training.ending import risk_words
-from charlstm.training.estimate import memory_bytes
-from charlstm.training.presets import presets
-from charlstm.training.settings import Settings, write_setting
-from charlstm_tui.choices import CorpusChoice
+from charlstm.training.presets import DEFAULT, lifted_limits
+from charlstm.training.settings import OWN_NETWORK, Settings, write_setting
+from charlstm_tui.choices import CorpusChoice, Stamps
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.baselines import BaselineLosses
-from charlstm_tui.train.run_plan import (
-    UNKNOWN,
-    RunChoices,
-    TextFacts,
-    busy_words,
-    longer_minutes,
-    number,
-    planned_seconds,
-    read_before_words,
-)
 
+USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
+"""The text that a preset is shown for while the chosen one has not been read."""
+LONGEST = 5
+"""A time limit is raised to so many times its value at most: the other programs may end before."""
+SIZE = frozenset(("hidden_size", "num_layers"))
+"""The settings that a model decides whose weights a run starts from."""
 Costs = Mapping[str, Mapping[str, Any]]
 """What runs cost on this machine, by preset, as ``charlstm presets`` measures it."""
+CostsKey = tuple[str | None, tuple[tuple[str, Any], ...]]
+"""Of which runs: what ``--from`` says, and the settings that differ from the presets."""
 
 
-@dataclass(frozen=True)
-class PresetFacts:
-    """What a preset costs on this text. ``None`` is what is still being measured. ``most_seconds``: its time limit;
-    ``rough``: other programs were in the way when the speed was measured."""
+@dataclass(frozen=True, slots=True)
+class TextFacts:
+    """What is known of a text once it has been read. ``record`` is that of ``Corpus.to_record``."""
 
-    name: str
-    about: str
-    network: str
-    parameters: int | None = None
-    seconds: float | None = None
-    most_seconds: float | None = None
-    memory: int | None = None
-    chars_per_second: float | None = None
-    changed: bool = False
-    measuring: bool = False
-    rough: bool = False
+    chars: int
+    symbols: int
+    record: dict[str, Any]
+    box: StartModel | None = None
+    """The model in the box, if it helps on this text."""
+    stamps: Stamps | None = None
+    """Those of its files, by which a change is seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunChoices:
+    """What was chosen for the next run on a text: at first the default preset as it is, which starts from the model in
+    the box where that helps."""
+
+    preset: str = DEFAULT
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that were changed by hand."""
+    start_from: StartModel | None = None
+    """A model to start from that was chosen by hand."""
+    from_nothing: bool = False
+    """Whether to start from random weights although the model in the box would help."""
+    highest_rate: float | None = None
+    """The learning rate that a preset has at most, after a run whose rate was too high; ``None`` for any."""
+
+    @property
+    def start_word(self) -> str | None:
+        """What ``--from`` says of these choices; ``None`` where it is left out, which takes the model in the box where
+        that helps."""
+        if self.start_from is not None:
+            return str(self.start_from.path)
+        return NOTHING if self.from_nothing or OWN_NETWORK.intersection(self.changes) else None
+
+    def differences(self, usual: Settings) -> dict[str, Any]:
+        """The settings that differ from ``usual``, those of the preset. A model that was chosen decides the network."""
+        decided = SIZE if self.start_from is not None else frozenset()
+        limited = {} if self.highest_rate is None else {"lr": min(self.highest_rate, usual.lr)}
+        changes = {**limited, **self.changes}
+        return {name: value for name, value in changes.items() if value != getattr(usual, name) and name not in decided}
+
+    def edited(self, before: Settings, after: Settings, usual: Settings) -> tuple[RunChoices, bool]:
+        """The choices once the settings ``before`` were edited to ``after``, and whether a limit that the preset has is
+        lifted since another was set."""
+        given = {name: value for name, value in after.to_dict().items() if value != getattr(before, name)}
+        lifted = {name: None for name in lifted_limits(usual, given) if getattr(before, name) == getattr(usual, name)}
+        changed = replace(self, changes=after.with_changes(**lifted).to_dict(), highest_rate=None)
+        return replace(changed, changes=changed.differences(usual)), bool(lifted)
 
 
 @dataclass(frozen=True)
@@ -70,12 +100,8 @@ class Setup:
     choices: RunChoices = field(default_factory=RunChoices)
     references: BaselineLosses | None = None
     """``None`` until they are counted; empty for a text that is too short, or gone."""
-    costs: Costs = field(default_factory=dict)
-    """Of the presets as they are; empty until it is measured."""
-    changed_costs: Costs = field(default_factory=dict)
-    """Of the presets with what differs."""
-    measuring: bool = False
-    """Whether something of that is being measured."""
+    measured: Mapping[CostsKey, Costs] = field(default_factory=dict)
+    """What was measured, by :meth:`costs_key`; empty costs where that was not possible."""
     live: tuple[RunView, ...] = ()
     """The runs that a new one would share the processor with."""
 
@@ -90,9 +116,26 @@ class Setup:
         """Whether the text is known, and so what the presets mean for it."""
         return self.startable and self.facts is not None
 
+    def start_of(self, name: str | None = None) -> StartModel | None:
+        """The model that a run of the preset ``name`` (default: the chosen one) starts from; ``None`` for random
+        weights."""
+        choices = self.choices
+        if choices.start_from is not None or choices.from_nothing or self.facts is None:
+            return choices.start_from
+        return self.facts.box if starts_from_model(None, name or choices.preset, choices.changes) else None
+
+    def knows_start(self, name: str | None = None) -> bool:
+        """Whether it is known what :meth:`start_of` will be: until the text has been read, the model in the box may
+        help."""
+        choices = self.choices
+        chosen = self.facts is not None or choices.start_from is not None or choices.from_nothing
+        return chosen or not starts_from_model(None, name or choices.preset, choices.changes)
+
     def preset_settings(self, name: str | None = None) -> Settings:
-        """The settings of a preset (default: the chosen one) for this text."""
-        return self.choices.preset_settings(self.facts, self.corpus.split if self.corpus else "tail", name)
+        """The settings of a preset (default: the chosen one) for this text, without any change."""
+        facts, split = self.facts, "tail" if self.corpus is None else self.corpus.split
+        chars, symbols = (USUAL_CHARS, USUAL_SYMBOLS) if facts is None else (facts.chars, facts.symbols)
+        return preset_from(self.start_of(name), name or self.choices.preset, chars, symbols).with_changes(split=split)
 
     @cached_property
     def usual(self) -> Settings:
@@ -110,14 +153,19 @@ class Setup:
         return self.usual.with_changes(**self.differences)
 
     @property
+    def split(self) -> tuple[float, str, float]:
+        """What of the text the simple models are tried on."""
+        return self.settings.val_fraction, self.settings.split, self.settings.test_fraction
+
+    @property
     def changes(self) -> int:
-        """The number of choices that differ from the preset."""
-        return self.choices.count(self.usual)
+        """The number of choices that differ from the preset; other weights count once."""
+        return len(self.differences) + (self.choices.start_from is not None or self.choices.from_nothing)
 
     @property
     def start(self) -> StartModel | None:
         """The model whose weights the next run begins with; ``None`` for random ones."""
-        return self.choices.start(self.facts)
+        return self.start_of()
 
     @property
     def box_helps(self) -> bool:
@@ -129,10 +177,19 @@ class Setup:
         """Whether the preset starts from the model in the box unless one chooses otherwise."""
         return self.ready and (self.choices.from_nothing or self.start is not None)
 
+    def costs_key(self, changes: Mapping[str, Any]) -> CostsKey:
+        """The key in :attr:`measured` of the presets with these settings changed."""
+        return self.choices.start_word, tuple(sorted(changes.items()))
+
+    @property
+    def costs(self) -> Costs:
+        """What the presets cost as they are; empty until it is measured."""
+        return self.measured.get(self.costs_key({}), {})
+
     @property
     def own_costs(self) -> Mapping[str, Any]:
         """What the chosen settings cost; empty until it is measured."""
-        return (self.changed_costs if self.differences else self.costs).get(self.choices.preset, {})
+        return self.measured.get(self.costs_key(self.differences), {}).get(self.choices.preset, {})
 
     @property
     def slowdown(self) -> float | None:
@@ -149,33 +206,22 @@ class Setup:
     @property
     def is_measured(self) -> bool:
         """Whether all is known that can be measured."""
-        return self.references is not None and bool(self.costs) and bool(self.changed_costs or not self.differences)
+        keys = {self.costs_key({}), self.costs_key(self.differences)}
+        return self.references is not None and keys <= self.measured.keys()
 
     # ---- other choices
     def choose(self, choices: RunChoices) -> Setup:
-        """The same with other choices, without what was measured for others."""
+        """The same with other choices, without the losses to beat if these are on other text."""
         chosen = replace(self, choices=choices)
-        if choices.start_word != self.choices.start_word:
-            chosen = replace(chosen, costs={}, changed_costs={})
-        elif chosen.differences != self.differences:
-            chosen = replace(chosen, changed_costs={})
-        return chosen if _split_of(chosen.settings) == _split_of(self.settings) else replace(chosen, references=None)
-
-    def is_alike(self, other: Setup) -> bool:
-        """Whether the figures of the presets as they are, and of what there is to beat, are those of ``other``."""
-        same_start = self.choices.start_word == other.choices.start_word
-        return same_start and _split_of(self.settings) == _split_of(other.settings)
-
-    def change(self, **changes: Any) -> RunChoices:
-        """The choices with these settings changed."""
-        return replace(self.choices, changes={**self.choices.changes, **changes})
+        return chosen if chosen.split == self.split else replace(chosen, references=None)
 
     def lengthen(self) -> RunChoices:
         """The choices with a time limit that makes up for a busy processor."""
         minutes = self.settings.max_minutes
         if minutes is None or self.slowdown is None:
             return self.choices
-        return self.change(max_minutes=longer_minutes(minutes, self.slowdown))
+        longer = longer_minutes(minutes, self.slowdown)
+        return replace(self.choices, changes={**self.choices.changes, "max_minutes": longer})
 
     def new_run(self, runs_dir: Path | None) -> NewRun:
         """The run that begins."""
@@ -208,33 +254,6 @@ class Setup:
             *(["--from", start] if start is not None else []),
         ]
 
-    def preset_facts(self) -> list[PresetFacts]:
-        """What each preset costs, as far as it is known."""
-        return [self._preset_facts(name, name == self.choices.preset) for name in presets()]
-
-    def _preset_facts(self, name: str, chosen: bool) -> PresetFacts:
-        facts, changed = self.facts, chosen and self.changes > 0
-        settings = self.settings if chosen else self.preset_settings(name)
-        costs = self.own_costs if chosen else self.costs.get(name, {})
-        known, network, memory = self.choices.knows_start(facts, name), None, None
-        if facts is not None:
-            symbols = self.choices.symbols(facts, name)
-            network = ModelConfig(symbols, settings.hidden_size, settings.num_layers)
-            memory = memory_bytes(settings, facts.chars, symbols)
-        return PresetFacts(
-            name=name,
-            about=f"changed from {name}" if changed else presets()[name].about,
-            network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
-            parameters=None if network is None else network.parameters,
-            seconds=number(costs, "seconds") or planned_seconds(settings),
-            most_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
-            memory=number(costs, "memory_bytes") or memory,
-            chars_per_second=number(costs, "chars_per_second"),
-            rough=bool(costs.get("crowded")) or (number(costs, "slowdown") or 1.0) > 1.0,
-            changed=changed,
-            measuring=self.measuring or (facts is None and not self.problem),
-        )
-
     def expected_losses(self) -> tuple[float, float] | None:
         """About what the losses will be in the end, from the model in the box and from nothing."""
         facts, choices = self.facts, self.choices
@@ -243,12 +262,13 @@ class Setup:
             return None
         return expected_losses(facts.box, choices.preset, facts.chars, seconds * speed, choices.from_nothing)
 
-    def warnings(self, keys: Mapping[str, str]) -> list[str]:
-        """What may go wrong, or slow the run down, a sentence each. ``keys``: see :func:`busy_words`."""
-        busy = busy_words(self.slowdown, self.live, self.settings, keys)
-        return [*filter(None, (busy, risk_words(self.settings.lr, self.usual.lr), read_before_words(self.start)))]
+
+def number(costs: Mapping[str, Any], name: str) -> Any:
+    """A measured figure; ``None`` when it is missing or not a number."""
+    value = costs.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _split_of(settings: Settings) -> tuple[float, str, float]:
-    """What of the text the simple models are tried on."""
-    return settings.val_fraction, settings.split, settings.test_fraction
+def longer_minutes(minutes: float, slowdown: float) -> float:
+    """The time limit that allows for ``slowdown``, in whole multiples of ``minutes``, at most five of them."""
+    return minutes * min(LONGEST, math.ceil(slowdown - 0.25))

@@ -45,18 +45,18 @@ from charlstm_tui.train.preset_list import PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
     LossToBeat,
-    RunChoices,
-    TextFacts,
     beats_all,
     losses_to_beat,
     origin_words,
     plan_lines,
+    preset_rows,
     start_words,
     unit_words,
+    warnings,
     without_effect_words,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from charlstm_tui.train.setup import Costs, Setup
+from charlstm_tui.train.setup import Costs, RunChoices, Setup, TextFacts
 from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.bars import bar, sparkline
 
@@ -98,7 +98,6 @@ class SetupPane(View):
         self._first_choices = RunChoices(preset)
         self.set_reactive(SetupPane.state, Setup(choices=self._first_choices))
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
-        self._measurements = 0  # a cancelled one may end after the next has begun
         self._start_when_read = False
         self._head_line, self._about, self._start_line, self._problem_line, self._warnings, self._plan_pane = (
             Static(id=name, markup=False)
@@ -180,7 +179,7 @@ class SetupPane(View):
             return
         if stamps != known.stamps:
             self._open(choice, self.state.choices)
-        elif not self.state.measuring:
+        elif not self.works_at("measure"):
             self._measure(again=True)  # other programs may have come or gone
 
     async def _read(self, choice: CorpusChoice) -> None:
@@ -212,37 +211,34 @@ class SetupPane(View):
 
     # ---- what is measured
     def _measure(self, again: bool = False) -> None:
-        """Measure what is missing, or again what the presets cost."""
+        """Measure what is missing, or again what the chosen settings cost."""
         # else it would slow a run that trains, for figures that nobody sees
         if self.state.ready and self.charlstm.run_path is None:
-            self.run_worker(partial(self._measure_all, again), group="measure", exclusive=True)
+            self.run_worker(self._measure_all(again), group="measure", exclusive=True)
 
     async def _measure_all(self, again: bool) -> None:
         """One thing after the other, so that they do not slow each other down."""
-        self._measurements += 1
-        self._change(measuring=True)
-        try:
-            facts = self.state.facts
+        if again:
+            await self._measure_costs(self.state.differences)
+        while not self.state.is_measured:
+            facts, settings, split = self.state.facts, self.state.settings, self.state.split
             if facts is not None and self.state.references is None:
-                self._change(references=await baseline_losses(facts.record, self.state.settings) or ())
-            if again or not self.state.costs:
-                self._change(costs=await self._costs({}) or self.state.costs)
-            changes = self.state.differences
-            if changes and (again or not self.state.changed_costs):
-                measured = await self._costs(changes)
-                if measured and changes == self.state.differences:
-                    self._change(changed_costs=measured)
-        finally:
-            self._measurements -= 1
-            self._change(measuring=self._measurements > 0)
+                losses = await baseline_losses(facts.record, settings)
+                if self.state.split == split:
+                    self._change(references=losses or ())
+            else:
+                as_they_are = self.state.costs_key({}) not in self.state.measured
+                await self._measure_costs({} if as_they_are else self.state.differences)
 
-    async def _costs(self, changes: Mapping[str, Any]) -> Costs:
-        """What each preset costs on this machine; empty if that cannot be measured, and the table keeps its dashes."""
+    async def _measure_costs(self, changes: Mapping[str, Any]) -> None:
+        """Measure what each preset costs on this machine. Where that is not possible the table has dashes."""
+        key = self.state.costs_key(changes)
         try:
             answer = await run_command("presets", *self.state.presets_command(changes))
-            return {str(each["name"]): each for each in answer}
+            costs: Costs = {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
-            return {}
+            costs = self.state.measured.get(key, {})
+        self._change(measured={**self.state.measured, key: costs})
 
     # ---- the choices
     def choose(self, choices: RunChoices) -> None:
@@ -251,8 +247,7 @@ class SetupPane(View):
         self.state = before.choose(choices)
         if before.corpus is not None:
             self._choices_of[before.corpus.source] = choices
-        changed = self.state.differences != before.differences
-        if not self.state.is_alike(before) or (changed and before.costs and not self.state.is_measured):
+        if not self.state.is_measured and not self.works_at("measure"):  # which else goes on with it
             self._measure()
 
     def do_preset(self, by: int) -> None:
@@ -430,10 +425,10 @@ class SetupPane(View):
             return
         self._head_line.update(head_line(state, self.size.width))
         name, changed = state.choices.preset, state.changes > 0
-        self._presets.show(state.preset_facts(), list(presets()).index(name))
+        self._presets.show(preset_rows(state), list(presets()).index(name))
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{presets()[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
-        words = start_words(state.choices, state.facts, self.bits, state.expected_losses())
+        words = start_words(state, self.bits)
         self._start_line.display = bool(words)
         self._start_line.update(Content(words))
         self._plan_pane.update(plan_rows(state))
@@ -448,9 +443,9 @@ class SetupPane(View):
             keys["queue"] = key_of("train.queue")
         if state.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
-        warnings = state.warnings(keys)
-        self._warnings.display = bool(warnings)
-        self._warnings.update(Content("\n".join(f"! {each}" for each in warnings)))
+        found = warnings(state, keys)
+        self._warnings.display = bool(found)
+        self._warnings.update(Content("\n".join(f"! {each}" for each in found)))
 
 
 def head_line(state: Setup, width: int) -> Content:
@@ -471,7 +466,7 @@ def head_line(state: Setup, width: int) -> Content:
 
 def plan_rows(state: Setup) -> Content:
     """The plan; a line that differs from the preset has a mark and another colour."""
-    lines = plan_lines(state.settings, state.choices, state.usual, state.corpus, state.facts, state.own_costs)
+    lines = plan_lines(state)
     width = max(len(line.label) for line, _ in lines) + 2
     rows = []
     for line, changed in lines:

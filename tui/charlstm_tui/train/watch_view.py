@@ -5,30 +5,25 @@ What is shown is drawn by ``run_pane``.
 
 from __future__ import annotations
 
-import asyncio
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
-from textual.reactive import var
 
-from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import minutes_more
 from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
 from charlstm.training.ending import lower_rate
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import playable, resumable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.formatting import learning_rate
-from charlstm_tui.lower_rate_dialog import check_rate, number
-from charlstm_tui.run_actions import RunActions, command_words
+from charlstm_tui.run_actions import RunActions, check_rate, command_words, number
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.run_pane import RunPane
@@ -38,32 +33,10 @@ from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
 
-START = 3600.0
-"""Seconds that a run may take to read its text before its reference lines are given up."""
-
 RISKY_FACTOR = 10
 """A rate above so many times the run's own is asked for again: most likely its exponent was forgotten."""
 CLIMBS = "The learning rate climbs again, then follows its schedule to the new end."
 INSTEAD = "They begin at its last checkpoint and replace what is left of its plan."
-
-
-@dataclass(frozen=True)
-class _Attached:
-    """The run that is shown, what is known of it besides its log, and what was asked of it."""
-
-    path: Path | None = None
-    spec: RunSpec | None = None
-    references: tuple[tuple[str, float], ...] = ()
-    asked: Command | None = None
-    """The last command that was sent and has not been carried out yet."""
-    unplayable: bool = False
-    """Whether it has ended without a model that has learnt anything."""
-    stateless: bool = False
-    """Whether it cannot be resumed, because it has no exact state."""
-
-
-def _is_logged(command: Command, runs_state: RunsState) -> bool:
-    return runs_state.series is not None and command.id in runs_state.series.handled
 
 
 class WatchView(RunActions):
@@ -71,12 +44,11 @@ class WatchView(RunActions):
 
     MAIN_PANE = "#chart"
 
-    attached: var[_Attached] = var(_Attached(), init=False)
-
     def __init__(self, smoothing: str, *, id: str) -> None:
         super().__init__(id=id)
         self.pane = RunPane(smoothing, id="run-pane")
         self._looked_into: Path | None = None  # the run that has ended, once its models were looked for
+        self._counted: RunSpec | None = None  # for whose text simple models are counted
 
     def compose(self) -> ComposeResult:
         yield self.pane
@@ -110,13 +82,15 @@ class WatchView(RunActions):
         run = self.run
         if run is None:
             return {}
-        resumes = not self.attached.stateless
+        trains = run.live and run.status.validated is None  # during the final validation that is over
+        resumes, diverged = not self.pane.shown.stateless, self.pane.shown.verdict.kind == "diverged"
         return super().has() | {
             "other runs": bool(self._others),
-            "training": run.live and run.status.validated is None,  # during the final validation it is over
-            "model": not (self.over and self.attached.unplayable) and (run.status.place is None or run.status.step > 0),
-            "speed": run.live or (self.over and run.status.step > 0 and resumes),  # known from the first step on
-            "resumable": resumes and (run.status.state != "finished" or self._diverged),
+            "training": trains,
+            "model": not (self.over and self.pane.shown.unplayable)
+            and (run.status.place is None or run.status.step > 0),
+            "speed": trains or (self.over and run.status.step > 0 and resumes),  # known from the first step on
+            "resumable": resumes and (run.status.state != "finished" or diverged),
         }
 
     def labels(self) -> dict[str, str]:
@@ -125,26 +99,22 @@ class WatchView(RunActions):
     def watch_run_path(self, path: Path | None) -> None:
         """Show another run."""
         self.pane.clear()
-        self.attached, self._looked_into = _Attached(path), None
-        self.workers.cancel_group(self, "spec")
-        self._look_for_model()
-        if path is not None:
-            self.run_worker(self._read_spec(path), group="spec", exclusive=True)
+        self.pane.shown, self._looked_into, self._counted = ShownRun(), None, None
+        self.workers.cancel_group(self, "references")
+        self.watch_runs_state()
 
     def watch_runs_state(self) -> None:
         self._look_for_model()
+        self._count_references()
         self._update()
 
     def watch_bits(self) -> None:
         self._update()
 
-    def watch_attached(self) -> None:
-        self._update()
-        self.post_message(self.Changed())
-
     def _change(self, **changes: Any) -> None:
-        """Change some fields of ``attached``."""
-        self.attached = replace(self.attached, **changes)
+        """Change what is known of the run."""
+        self.pane.shown = replace(self.pane.shown, **changes)
+        self.post_message(self.Changed())
 
     def _update(self) -> None:
         path, runs_state = self.run_path, self.runs_state
@@ -152,26 +122,13 @@ class WatchView(RunActions):
             return
         if runs_state.attached != path:  # the data thread has not got there yet
             runs_state = RunsState(runs=runs_state.runs, attached=path)
-        run, spec = runs_state.attached_run, self.attached.spec
-        if run is not None and run.settings is not None and spec is not None and run.settings != spec.settings:
-            self._change(spec=replace(spec, settings=run.settings))  # a resume has changed them
-            return
-        asked = self.attached.asked
-        if asked is not None and self._is_answered(asked, runs_state):
-            self._change(asked=None)
-            if asked.command == "more" and asked.value is not None and not _is_logged(asked, runs_state):
-                # it came during the final validation: the run has ended without it
-                self.run_worker(self._more(Run(path), asked.value), group="asked")
-            return
-        attached = self.attached
-        last = attached.asked or next(reversed(runs_state.pending), None)
-        late = last is not None and last.command == "more" and run is not None and run.status.validated is not None
-        when = "after the final validation" if late else "between two steps"
-        remark = f"Asked to {command_words(last)}; it acts {when}." if last is not None else ""
+        remark, run = "", runs_state.attached_run
+        if runs_state.pending:
+            remark = f"Asked to {command_words(runs_state.pending[-1])}; it acts between two steps."
         if self.is_gone:
             remark = f"{path.name} is not there any more: it was deleted or renamed elsewhere."
-        ended = attached.unplayable, attached.stateless
-        self.pane.shown = ShownRun(runs_state, attached.spec, self.bits, attached.references, remark, *ended)
+        spec = None if run is None else run.spec
+        self.pane.shown = replace(self.pane.shown, state=runs_state, spec=spec, bits=self.bits, remark=remark)
 
     def _look_for_model(self) -> None:
         """Find out whether a run that has ended left a model to play, and can be resumed."""
@@ -183,39 +140,19 @@ class WatchView(RunActions):
 
     async def _find_model(self, run: Run) -> None:
         found, resumes = await in_thread(lambda check: (playable(run), resumable(run)))
-        if run.path == self.attached.path:
+        if run.path == self.run_path:
             self._change(unplayable=found is None, stateless=not resumes)
 
-    @staticmethod
-    def _is_answered(command: Command, runs_state: RunsState) -> bool:
-        """Whether the worker has carried the command out, or has ended without that."""
-        run = runs_state.attached_run
-        return run is None or not run.status.alive or _is_logged(command, runs_state)
+    def _count_references(self) -> None:
+        """Count the losses of simple models on the text of the run, once it has read that."""
+        run = self.run
+        if run is not None and run.spec is not None and run.spec != self._counted:
+            self._counted = run.spec
+            self.run_worker(self._count(run.run, run.spec), group="references", exclusive=True)
 
-    async def _read_spec(self, path: Path) -> None:
-        """Read the run's settings, and count the losses of simple models on its text."""
-        run = Run(path)
-        for _ in range(2):
-            try:
-                spec = await in_thread(lambda check: run.spec())
-            except RunError:
-                return  # the run's row shows what is wrong with it
-            self._change(spec=spec)
-            found = await baseline_losses(spec.corpus, spec.settings, run)
-            if found is not None:
-                self._change(references=found)
-            if spec.plan is not None:
-                return
-            await self._until(lambda: self.run is not None and self.run.status.state != "starting", START)
-
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until ``condition`` holds; whether it came to that in time."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.1)
-        return True
+    async def _count(self, run: Run, spec: RunSpec) -> None:
+        if found := await baseline_losses(spec.corpus, spec.settings, run):
+            self._change(references=found)
 
     def copyable(self) -> Copyable | None:
         return self.pane.samples.copyable()
@@ -245,11 +182,8 @@ class WatchView(RunActions):
     def do_smoothing(self) -> None:
         self.charlstm.remember(smoothing=self.pane.smooth_more())
 
-    def do_zoom_in(self) -> None:
-        self.pane.set_view(zoom=self.chart.view.zoom + 1)
-
-    def do_zoom_out(self) -> None:
-        self.pane.set_view(zoom=self.chart.view.zoom - 1)
+    def do_closer(self, by: int) -> None:
+        self.pane.set_view(zoom=self.chart.view.zoom + by)
 
     @property
     def _others(self) -> tuple[Path, ...]:
@@ -273,15 +207,13 @@ class WatchView(RunActions):
 
     # ---- during
     def sent(self, run: Run, command: Command) -> None:
-        if run.path == self.attached.path:
-            self._change(asked=command)  # what is shown below the chart
-        else:
+        if run.path != self.run_path:  # else it is shown below the chart
             super().sent(run, command)
 
     @property
     def _pauses(self) -> bool:
         """Whether the run is paused, or will be once it has done what was asked of it."""
-        asked = [command.command for command in (*self.runs_state.pending, self.attached.asked) if command is not None]
+        asked = [command.command for command in self.runs_state.pending]
         last = next((command for command in reversed(asked) if command in ("pause", "resume")), None)
         run = self.run
         return last == "pause" if last is not None else run is not None and run.status.state == "paused"
@@ -298,7 +230,6 @@ class WatchView(RunActions):
     async def do_checkpoint(self) -> None:
         if self.run is not None:
             await self.send(self.run.run, "checkpoint")
-            self._change(asked=None)
             self.say("The exact state is saved between two steps.")
 
     def do_rate(self) -> None:
@@ -318,8 +249,8 @@ class WatchView(RunActions):
 
     async def _set_rate(self, run: Run, rate: float) -> None:
         """Set the learning rate of a run, after a question if it is far above the one that the run was made for."""
-        spec = self.attached.spec
-        usual = math.inf if spec is None or run.path != self.attached.path else spec.settings.lr
+        spec = self.pane.shown.spec
+        usual = math.inf if spec is None or run.path != self.run_path else spec.settings.lr
         if rate > RISKY_FACTOR * usual:
             title = f"Set a rate of {learning_rate(rate)}?"
             times = f"That is {rate / usual:,.0f} times the highest that the run was made for"
@@ -333,16 +264,12 @@ class WatchView(RunActions):
     @property
     def rate_for_next_run(self) -> float | None:
         """The learning rate for another run on this text, if that of this one was too high."""
-        spec = self.attached.spec
-        return lower_rate(spec.settings.lr) if spec is not None and self.pane.shown.rate_was_too_high else None
+        shown = self.pane.shown
+        return lower_rate(shown.spec.settings.lr) if shown.spec is not None and shown.rate_was_too_high else None
 
     async def resume(self, run: Run, changes: dict[str, Any]) -> None:
         self.pane.card_closed = False
         await super().resume(run, changes)
-
-    @property
-    def _diverged(self) -> bool:
-        return self.pane.shown.verdict.kind == "diverged"
 
     def do_more(self) -> None:
         run, shown = self.run, self.pane.shown
@@ -360,9 +287,9 @@ class WatchView(RunActions):
         """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
         one that has ended is resumed."""
         status = await self.attempt(run.status)
-        if status.alive and status.validated is not None and run.path == self.run_path:
-            # no command would be read any more: :meth:`_update` resumes it when that is over
-            self._change(asked=Command("after the end", "more", minutes, time.time()))
+        if status.alive and status.validated is not None:
+            key = key_of("train.more")
+            self.say(f"{run.name} has trained and is validated now: press {key} when that is over.", error=True)
         elif status.alive:
             await self.send(run, "more", minutes)
         else:
