@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 from charlstm.text.boilerplate import find_header, find_licence
-from charlstm.text.paragraphs import Joined, is_wrapped, read_paragraphs
+from charlstm.text.paragraphs import Joined, read_paragraphs
 
 BOOKS = Path(__file__).with_name("books.csv")
 NUMBER = re.compile(r"(?:pg)?0*(\d+)\b")
@@ -52,10 +52,10 @@ def main(folder: str, out: str, both: str, held_out: str) -> None:
         (Path(out) / f"{number:05}.txt").write_text(text, encoding="utf-8", newline="")
         if hashlib.sha256(text.encode()).hexdigest() != row["sha256"]:
             print(f"{row['title']} ({number}) is not the text that was used", file=sys.stderr)
-        is_prose = is_wrapped([text])
-        joined = "".join(read_paragraphs([text], Joined())) if is_prose else text
+        joins = Joined()
+        joined = "".join(read_paragraphs([text], joins))
         (Path(both) / f"{number:05}.txt").write_text(joined, encoding="utf-8", newline="")
-        if is_prose and count % 5 == 2:
+        if len(joins.begins()) and count % 5 == 2:
             (Path(both) / f"{number:05}-lines.txt").write_text(text, encoding="utf-8", newline="")
     print(f"{out}: {len(books)} books")
 

