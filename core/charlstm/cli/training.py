@@ -333,6 +333,7 @@ def train(
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
     new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=given_runs_dir(), model_from=model_from)
+    launch.check_device(settings.device, here=True)  # which a worker would say too, when nobody may look any more
     if begin is not None:  # the command `queue add`
         begin(new, limits)
         return

@@ -494,8 +494,8 @@ class Trainer:
     def _check_usable(self) -> None:
         if not self._usable:
             raise RunError(
-                f"Training is within a step, or was interrupted at step {self.progress.step:,}, perhaps within a step: "
-                "use Trainer.resume to continue from the last saved state, or make a new trainer"
+                f"Training is at work, or was interrupted at step {self.progress.step:,}: do this between two events; "
+                "after an interrupt use Trainer.resume to continue from the last saved state, or make a new trainer"
             )
 
     def _is_finished(self) -> bool:

@@ -102,7 +102,7 @@ def create_new_run(new: NewRun, *, here: bool = True) -> Run:
 
 def check_device(device: str, *, here: bool = False) -> None:
     """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that, which takes
-    seconds to import: with ``here``, in a process that trains, it is, and else the worker of the run says it."""
+    seconds to import: with ``here``, in a command, it is, and else the worker of the run says it."""
     if device not in ("auto", "cpu") and (here or "torch" in sys.modules):
         system.prepare_for_torch()
         from charlstm.engine.devices import choose_device

@@ -48,7 +48,7 @@ def natural_key(name: str) -> list[tuple[int, str]]:
 def next_name(text: str, preset: str, taken: Iterable[str]) -> str:
     """The default name TEXT-PRESET-N, with a number above all in the names ``taken``."""
     stem = f"{_slug(Path(text).stem) or 'text'}-{_slug(preset) or 'custom'}"
-    pattern = re.compile(re.escape(stem) + r"-(\d{1,9})")
+    pattern = re.compile(re.escape(stem) + r"-(\d{1,9})", re.IGNORECASE)  # many file systems ignore the case
     numbers = [int(match[1]) for name in taken if (match := pattern.fullmatch(composed(name)))]
     return f"{stem}-{max(numbers, default=0) + 1}"
 

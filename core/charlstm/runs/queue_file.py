@@ -7,6 +7,7 @@ own files. A run is in the queue until its worker has begun.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -98,9 +99,15 @@ def _read() -> tuple[Path, ...]:
     """Raises :class:`OSError`, or :class:`ValueError` for a file that is no queue."""
     path = queue_path()
     try:
-        values = storage.read_json(path)
+        return _parse(path, storage.FileStamp.of(path.stat()))
     except FileNotFoundError:
         return ()
+
+
+@functools.lru_cache(1)
+def _parse(path: Path, _: storage.FileStamp) -> tuple[Path, ...]:
+    """Cached for as long as the file is unchanged, since the app asks for each run several times a second."""
+    values = storage.read_json(path)
     runs = values.get("runs") if isinstance(values, dict) and values.get("format") == FORMAT else None
     if not isinstance(runs, list) or not all(isinstance(each, str) and Path(each).is_absolute() for each in runs):
         raise ValueError(f"{path} is no queue")

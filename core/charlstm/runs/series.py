@@ -330,7 +330,10 @@ class RunSeries:
                 self.controls.append(event)
                 self.handled.add(event.id)
                 if event.command in ("finish", "more"):  # the value is how many steps are left
+                    was_complete = self.planned_steps is not None and event.step >= self.planned_steps
                     self.planned_steps = event.step + int(_number(event.value, 0.0))
+                    if was_complete:
+                        self._extend(event.step, self.planned_steps)
                 if event.command == "more" and self.max_minutes is not None:
                     self.max_minutes += _number(event.minutes, 0.0)
             case Decided() if event.steps_left is not None:
@@ -382,12 +385,16 @@ class RunSeries:
         if event.planned_steps is not None:
             self.planned_steps = event.planned_steps
             if was_complete and LENGTH.intersection(event.changed):
-                self.extended_at = event.step
-                self.climbs_until = event.step + climb_steps(event.planned_steps - event.step)
+                self._extend(event.step, event.planned_steps)
         self.inexact = [each for each in self.inexact if each.step <= event.step]
         if event.inexact or event.changed:
             self.inexact.append(event)
         self._recent_progress = []
+
+    def _extend(self, step: int, planned_steps: int) -> None:
+        """Note that the run, which had taken all its steps at ``step``, goes on."""
+        self.extended_at = step
+        self.climbs_until = step + climb_steps(planned_steps - step)
 
     def _pace(self, event: Stepped, seconds: float) -> None:
         """Uses the run's own count of seconds of work: the time of day jumps when a clock is set."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from charlstm.cli.json_schemas import QueueRow
+from charlstm.cli.main import run
+from charlstm.errors import ExitCode
 from charlstm.runs import launch, queue_file
 from charlstm.runs.folder import Run
 from command_line import TEXT, TINY, Cli
@@ -52,6 +55,18 @@ def test_queue_add_puts_runs_behind_the_one_that_trains(cli: Cli, busy: Recorded
     assert last.split()[:4] == ["2", "two", "queued", "2nd"]
     assert [row["name"] for row in cli.json("runs", "--state", "queued")] == ["one", "two"]
     assert launched == []
+
+
+@pytest.mark.parametrize("command", [ADD, ("train", *ADD[2:], "--detach")], ids=["queue add", "train --detach"])
+def test_missing_device_is_said_by_the_command_and_not_by_the_worker(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """``launch`` imports no torch for it, as the app calls that."""
+    monkeypatch.setattr(launch, "sys", SimpleNamespace(modules={}, executable="python"))
+    monkeypatch.setattr(launch, "launch", lambda run: None)
+    assert run([*command, "--device", "cuda:99"]) == ExitCode.WRONG_USAGE
+    assert "This machine has no device cuda:99" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_queue_add_resumes_a_run_and_takes_no_settings_for_it(

@@ -160,6 +160,9 @@ def test_torchrun_rank_reads_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     for name, value in zip(VARIABLES, ("3", "4", "1", "2", "somewhere", "29500"), strict=True):
         monkeypatch.setenv(name, value)
     assert torchrun_rank() == TorchrunRank(3, 4, 1, 2)
+    monkeypatch.setenv("RANK", "")
+    with pytest.raises(SettingsError, match="start the processes with torchrun"):
+        torchrun_rank()
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert torchrun_rank() is None

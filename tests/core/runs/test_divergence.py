@@ -10,7 +10,7 @@ import pytest
 
 from charlstm.runs.series import RunSeries
 from charlstm.runs.verdict import judge
-from charlstm.training.events import Event, Finished, Resumed
+from charlstm.training.events import Controlled, Event, Finished, Resumed
 from recorded_run import started, stepped, validated
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "diverging_runs.json").read_text())
@@ -84,6 +84,13 @@ def test_verdict_does_not_blame_the_climb_of_an_extended_run() -> None:
     bad = judge(extended(climb, [2.2 + 0.1 * number for number in range(60)]))
     assert bad.kind == "diverging"
     assert judge(extended([9.0, 30.0, 70.0], [])).kind == "diverging"  # worse than guessing is always said
+
+
+def test_verdict_does_not_blame_the_climb_of_a_run_that_more_lengthened_at_its_last_step() -> None:
+    series = RunSeries.of([started(planned_steps=100), *(stepped(step, 4.5 - 0.027 * step) for step in range(1, 101))])
+    more = Controlled(step=100, id="a", command="more", value=100.0, minutes=1.0)
+    series.feed([more, *(stepped(step, 1.8 + 0.05 * (step - 100)) for step in range(101, 107))])
+    assert judge(series).kind == "climbing"
 
 
 def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:

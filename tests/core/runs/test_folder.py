@@ -31,7 +31,7 @@ from charlstm.runs.folder import (
     runs_dir,
 )
 from charlstm.runs.liveness import HeartbeatRecord
-from charlstm.runs.names import check_name
+from charlstm.runs.names import check_name, next_name
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk
 from random_examples import examples
@@ -68,6 +68,11 @@ def test_create_run_names_it_text_preset_number_and_makes_it_private(tmp_path: P
     assert create_run(spec(), folder=tmp_path).name == "novel-quick-4"  # a number is not given twice
     assert stat.S_IMODE((tmp_path / "novel-quick-2").stat().st_mode) == 0o700
     assert create_run(spec("../Ein Buch: 红楼梦/etc.txt"), folder=tmp_path).path.parent == tmp_path
+
+
+def test_next_name_is_free_where_the_file_system_ignores_the_case() -> None:
+    """A folder that cannot be made because its name is taken was tried again and again."""
+    assert next_name("novel.txt", "quick", ["Novel-quick-1"]) == "novel-quick-2"
 
 
 @pytest.mark.parametrize(
