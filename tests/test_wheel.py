@@ -37,7 +37,7 @@ def test_a_wheel_has_all_that_the_programs_need(wheel: Path) -> None:
         sources = {
             path.relative_to(root).as_posix()
             for path in root.rglob("*")
-            if path.suffix in (".py", ".toml", ".tcss", ".html", ".css", ".js")
+            if path.suffix in (".py", ".pyi", ".toml", ".tcss", ".html", ".css", ".js")
         }
         assert sources <= names
     assert {"charlstm/demo.safetensors", "charlstm/lesson.zip", "charlstm/py.typed", "charlstm_tui/py.typed"} <= names

@@ -61,6 +61,8 @@ def destination(path: str | Path, *, overwrite: bool = True) -> Path:
 
     Raises as :func:`save` does.
     """
+    if str(path).endswith(os.sep):  # which a Path leaves out
+        raise CharLSTMError(f"{path} is a folder: give the file a name in it")
     path = Path(path)
     try:
         mode = os.stat(path).st_mode

@@ -95,9 +95,10 @@ def _machine(notes: list[str]) -> dict[str, str]:
 def _terminal(problems: list[str]) -> dict[str, str]:
     size = shutil.get_terminal_size()
     encoding = sys.stdout.encoding or "unknown"
+    console = Console(force_terminal=True)  # else there are no colours where the output is sent to somebody
     found = {
         "type": os.environ.get("TERM", "unknown"),
-        "colours": Console().color_system or "none",
+        "colours": "none" if console.no_color else console.color_system or "none",
         "size": f"{size.columns} × {size.lines}",
         "encoding": encoding,
         "remote": "over ssh" if os.environ.get("SSH_CONNECTION") else "local",

@@ -143,6 +143,8 @@ def _line_begins(joined: Joined, left_out: list[Boilerplate], chars: int, tally:
     paragraphs = int(second.sum())
     tally.paragraphs += paragraphs
     tally.joined_lines += len(second) + paragraphs
+    if "licence" not in lines:  # what follows the characters was only read ahead of the limit
+        begins = begins[begins < chars]
     header, licence = np.zeros(lines.get("header", 0), np.int64), np.full(lines.get("licence", 0), chars, np.int64)
     return np.concatenate([header, begins.clip(0, chars), licence])
 

@@ -43,6 +43,16 @@ def test_doctor_shows_every_section_and_a_busy_moment_as_a_note(cli: Cli, monkey
     assert "Nothing is wrong." in out
 
 
+def test_doctor_names_the_colours_of_the_terminal_also_in_a_pipe(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.cli.doctor._training", lambda problems: {})
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert cli.json("doctor")["sections"]["terminal"]["colours"] == "truecolor"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert cli.json("doctor")["sections"]["terminal"]["colours"] == "none"
+
+
 def test_compare_lists_what_differs_and_writes_files(cli: Cli, tmp_path: Path) -> None:
     cli("train", "data/fox.txt", *TINY, "--set", "lr=0.01", "--name", "fox-2")
     result = cli.json("compare", "fox", "fox-2")

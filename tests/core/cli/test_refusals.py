@@ -43,6 +43,7 @@ import data/fox.txt | is not a PyTorch checkpoint
 import runs/fox/model.safetensors | a charlstm model already
 import theirs.net --out nowhere/x.safetensors | no folder nowhere
 import theirs.net --out data | is a folder
+export fox --to script --out new/ | new/ is a folder
 export demo --to script --snapshot 0 | no snapshots
 export fox data/fox.txt/ | is a file and not a folder
 log fox --to tensorboard --out data/fox.txt | choose another folder with --out

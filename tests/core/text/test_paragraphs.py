@@ -189,6 +189,12 @@ def test_preview_and_limited_reading_are_the_beginning(book: Path, strip: bool) 
     assert open_corpus(book, TextOptions(lines="auto", max_chars=300)).report.paragraphs == 1
 
 
+def test_line_numbers_after_a_limited_text_count_only_what_was_kept_of_it(book: Path) -> None:
+    corpus = open_corpus(book, TextOptions(lines="auto", max_chars=1000), validation=book)
+    joined = corpus.report.joined_lines - corpus.report.paragraphs  # of the two texts, which are the same
+    assert lines_of(corpus, "EBook") == [1, 1 + corpus.text(0, 1000).count("\n") + joined // 2]
+
+
 def test_record_without_lines_keeps_them_and_primes_are_never_joined(book: Path) -> None:
     assert TextOptions.from_dict({}).lines == "keep"
     assert open_corpus(book).text() == book.read_text(encoding="utf-8")
