@@ -708,6 +708,20 @@ def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Pa
     assert not file.exists()
 
 
+def test_text_that_is_written_in_while_another_is_opened_keeps_its_file(
+    model: Path, desk: PlayedDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.open(PlayRequest(str(model), speed=FULL))
+    desk.stream(30)
+    file, load = desk.saved(30).file, desk_module.load
+    assert file is not None
+    monkeypatch.setattr(desk_module, "load", lambda *arguments: (desk.insert("own"), load(*arguments))[1])
+    desk.open(PlayRequest(str(model), prime="The"))
+    desk.insert("!")
+    assert desk.saved(1).file != file
+    assert "own" in session_file.read(file).text
+
+
 @pytest.mark.parametrize(
     ("content", "text", "said"),
     [

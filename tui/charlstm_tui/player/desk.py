@@ -262,6 +262,8 @@ class Desk:
 
     def _begin_text(self, found: _FoundText, clamps: Sequence[Clamp]) -> None:
         about, saved, note = found
+        if self.about is not None and self.about.edited and about.key == self.about.key:
+            about = replace(about, key=next(self._keys))  # the text was written in meanwhile: its file stays
         request, vocabulary = about.request, about.loaded.model.vocabulary
         self.speed = self.speed if request.speed is None else request.speed
         if saved is None:
