@@ -37,7 +37,7 @@ from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
 from charlstm_tui.player import saved_sessions, session_saver, text_saving
 from charlstm_tui.player.model_thread import Batch
-from charlstm_tui.player.opening import PlayRequest
+from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex
 from charlstm_tui.player.played import FULL, PAUSE_AFTER, Continuations
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -806,6 +806,15 @@ def test_candidates_of_another_place_stay_until_those_of_the_cursor_come(model: 
     after = desk.finish()
     assert after.is_current
     assert after.distribution != before.distribution
+
+
+def test_candidates_stay_those_of_the_cursor_when_a_copy_has_learnt(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model)))
+    state = desk.until(lambda p: p.is_current)
+    assert desk.about is not None
+    loaded = desk.about.loaded
+    desk.suggest_with(LearntModel(loaded.model, loaded.stepper, 1.0), state.session_id)  # which was begun in Write
+    assert desk.finish().is_current
 
 
 def test_edit_ends_what_was_asked_of_the_model(model: Path, desk: PlayedDesk) -> None:
