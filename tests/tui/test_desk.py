@@ -37,7 +37,7 @@ from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
 from charlstm_tui.player import saved_sessions, session_saver, text_saving
 from charlstm_tui.player.model_thread import Batch
-from charlstm_tui.player.opening import PlayRequest
+from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex
 from charlstm_tui.player.played import FULL, PAUSE_AFTER, Continuations
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -708,6 +708,20 @@ def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Pa
     assert not file.exists()
 
 
+def test_text_that_is_written_in_while_another_is_opened_keeps_its_file(
+    model: Path, desk: PlayedDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.open(PlayRequest(str(model), speed=FULL))
+    desk.stream(30)
+    file, load = desk.saved(30).file, desk_module.load
+    assert file is not None
+    monkeypatch.setattr(desk_module, "load", lambda *arguments: (desk.insert("own"), load(*arguments))[1])
+    desk.open(PlayRequest(str(model), prime="The"))
+    desk.insert("!")
+    assert desk.saved(1).file != file
+    assert "own" in session_file.read(file).text
+
+
 @pytest.mark.parametrize(
     ("content", "text", "said"),
     [
@@ -792,6 +806,15 @@ def test_candidates_of_another_place_stay_until_those_of_the_cursor_come(model: 
     after = desk.finish()
     assert after.is_current
     assert after.distribution != before.distribution
+
+
+def test_candidates_stay_those_of_the_cursor_when_a_copy_has_learnt(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model)))
+    state = desk.until(lambda p: p.is_current)
+    assert desk.about is not None
+    loaded = desk.about.loaded
+    desk.suggest_with(LearntModel(loaded.model, loaded.stepper, 1.0), state.session_id)  # which was begun in Write
+    assert desk.finish().is_current
 
 
 def test_edit_ends_what_was_asked_of_the_model(model: Path, desk: PlayedDesk) -> None:

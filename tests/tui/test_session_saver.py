@@ -450,7 +450,7 @@ def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: Sessio
     wait(lambda: played.status.path != path, "another file")
     new = played.check()
     assert "sessions" in new.parts
-    assert played.status.note == f"The run mine was deleted; the text is kept in {home(new.parent)}."
+    assert played.status.note == f"The run mine is not there any more; the text is kept in {home(new.parent)}."
     assert not run.path.exists()
 
 

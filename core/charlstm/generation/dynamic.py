@@ -212,8 +212,11 @@ class AdaptiveModel:
                 segments += 1
         roots, row_roots = (np.sqrt(each / max(segments, 1)) for each in (squares, row_squares))
         mean = (roots.sum(dtype=np.float64) + row_roots.sum(dtype=np.float64)) / (roots.size + row_roots.size)
-        floor = np.float32(mean * self.adaptation.epsilon)
-        self._scale, self._row_scale = (np.float32(mean) / (each + floor) for each in (roots, row_roots))
+        if mean > 0:
+            floor = np.float32(mean * self.adaptation.epsilon)
+            self._scale, self._row_scale = (np.float32(mean) / (each + floor) for each in (roots, row_roots))
+        else:  # a model with one character, or that is sure of it
+            self._scale, self._row_scale = np.ones_like(roots), np.ones_like(row_roots)
 
 
 def checked_strength(strength: float) -> float:

@@ -29,6 +29,10 @@ MIN_LENGTH = 30
 MAX_ENTRIES = 20_000_000
 """Most passages in an index (320 MB). Of a corpus with more, only the beginning is searched."""
 
+_MANY = 20_000
+"""A passage that the corpus repeats more often, such as a line of dashes, is searched as bytes: comparing all places
+where it could be takes seconds and a gigabyte."""
+
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 Integers = npt.NDArray[np.integer[Any]]
 
@@ -174,6 +178,7 @@ class NoveltyIndex:
         order = np.argsort(hashes, kind="stable")
         self._sorted = hashes[order]
         self._places = order * self._stride
+        self._raw = b""  # the searched ids, once they are needed
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
         """The ids of ``text`` in the corpus' vocabulary ``(N,)``; unknown characters get an id that never matches."""
@@ -189,6 +194,8 @@ class NoveltyIndex:
         starts: list[Integers] = []
         for offset in range(min(self._stride, len(hits[0]) - start)):
             low, high = hits[0][start + offset], hits[1][start + offset]
+            if high - low > _MANY:
+                return self._longest_by_search(ids, start)
             if low < high:
                 starts.append(self._places[low:high] - offset)
         candidates = np.concatenate(starts) if starts else np.empty(0, np.intp)
@@ -218,6 +225,26 @@ class NoveltyIndex:
                 np.multiply(hashes, _FACTOR, out=hashes)
                 np.add(hashes, ids[at : at + (count - 1) * stride + 1 : stride].astype(np.uint64), out=hashes)
         return hashes ^ (hashes >> np.uint64(32))
+
+    def _longest_by_search(self, ids: Integers, start: int) -> tuple[int, int]:
+        """The result of :meth:`longest` by searching bytes."""
+        self._raw = self._raw or self._ids.tobytes()
+        size, wanted = self._ids.dtype.itemsize, ids[start:]
+        unknown = np.flatnonzero(wanted >= len(self.corpus.vocabulary))
+        wanted = wanted[: int(unknown[0]) if len(unknown) else None].astype(self._ids.dtype)
+        # If the corpus has a passage it has each beginning of it, so the length can be found by bisection.
+        found, where, missing, length = 0, 0, len(wanted) + 1, self.min_length
+        while found < length < missing:
+            needle = wanted[:length].tobytes()
+            at = self._raw.find(needle)
+            while at >= 0 and at % size:  # between two numbers
+                at = self._raw.find(needle, at + 1)
+            if at < 0:
+                missing = length
+            else:
+                found, where = length, at // size
+            length = min(2 * found, (found + missing) // 2)
+        return found, where
 
 
 class Novelty:

@@ -62,7 +62,8 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
         figures = np.frombuffer(_unpack(saved["figures"], len(text) * figures_type.itemsize), figures_type)
         if "".join(symbols[which] for which in figures["id"].tolist()) != text:
             raise ValueError("its text and its statistics disagree")
-        if (parent is None) != (not branches) or number <= max(branches, default=-1):
+        # each branch stands behind its parent, and may stand behind a later one: then it has a lower number than that
+        if (parent is None) != (not branches) or number in branches or number < (parent or 0):
             raise ValueError("its branches do not form a tree")
         before = prime if parent is None else branches[parent].text
         parted = begins + whole_number(saved["start"], 0, len(before) - begins)

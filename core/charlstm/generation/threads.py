@@ -30,39 +30,58 @@ class blas_threads(ContextDecorator):
         self.threads = threads
 
     def __enter__(self) -> None:
-        with _lock:
-            for library, limits in _libraries():
-                if not limits.blocks:
-                    limits.before = limits.now = library.num_threads
-                limits.blocks.append((get_ident(), self.threads))
-                _apply(library, limits)
+        _own.depth += 1
+        try:
+            _request(self.threads)
+        except BaseException:  # an interrupt: then __exit__ is not called by the with statement
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
-        with _lock:
-            for library, limits in _libraries():
-                last = max(place for place, (thread, _) in enumerate(limits.blocks) if thread == get_ident())
-                del limits.blocks[last]
-                _apply(library, limits)
+        try:
+            _request(None)
+        finally:
+            _own.depth -= 1
 
 
-def _apply(library: Any, limits: _Limits) -> None:
-    """Set the number of threads that the last block asks for, or without a block that before."""
-    wanted = limits.blocks[-1][1] if limits.blocks else limits.before
-    if wanted != limits.now:
-        library.set_num_threads(wanted)
-        limits.now = wanted
-        # Since 3.8 threadpoolctl lets only the thread that set the number first set it again. The lock here makes that
-        # unnecessary.
-        if (release := getattr(library, "clear_controlling_thread", None)) is not None:
-            release()
+class _Own(threading.local):
+    """In how many blocks this Python thread is."""
+
+    depth = 0
+
+
+_own = _Own()
+
+
+def _request(threads: int | None) -> None:
+    """Set what the innermost block of this Python thread asks for, or with None remove it, and set the number of
+    threads that the last block asks for, or without a block that before. What an interrupt in a removal left is removed
+    by the next block at the same depth."""
+    block = get_ident(), _own.depth
+    with _lock:
+        for library, limits in _libraries():
+            if not limits.requested:
+                limits.before = limits.now = library.num_threads
+            if threads is None:
+                limits.requested.pop(block, None)
+            else:
+                limits.requested[block] = threads
+            wanted = next(reversed(limits.requested.values()), limits.before)
+            if wanted != limits.now:
+                limits.now = wanted  # first, so that the end of a block that is interrupted here sets it back
+                library.set_num_threads(wanted)
+                # Since 3.8 threadpoolctl lets only the thread that set the number first set it again. The lock here
+                # makes that unnecessary.
+                if (release := getattr(library, "clear_controlling_thread", None)) is not None:
+                    release()
 
 
 class _Limits:
-    """The blocks that were entered and not left, each with its Python thread and its number, in their order; the number
-    of threads before the first of them, and the current one."""
+    """What the blocks that were entered and not left ask for, by Python thread and depth, in the order in which they
+    were entered; the number of threads before the first of them, and the current one."""
 
     def __init__(self) -> None:
-        self.blocks: list[tuple[int, int]] = []
+        self.requested: dict[tuple[int, int], int] = {}
         self.before = self.now = 0
 
 

@@ -167,6 +167,11 @@ def test_score_dynamic_can_be_ended_while_gradients_are_measured(model):
         score_dynamic(model, TEXT, progress=stop)
 
 
+def test_model_that_is_sure_of_one_character_is_scored(make_model):
+    scores = score_dynamic(make_model(symbols="a"), "a" * 50)
+    assert scores.nats[1:].tolist() == [0.0] * 49
+
+
 def test_evaluate_dynamic_is_the_mean_over_all_spans(model):
     ids = model.vocabulary.encode(TEXT)[0]
     whole = evaluate_dynamic(model, ids, [(0, len(ids))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,10 +16,10 @@ from charlstm.text.vocabulary import Vocabulary
 from random_examples import examples
 
 
-def corpus_of(text):
+def corpus_of(text, dtype=None):
     """The attributes of a corpus that the index uses, without a cache on disk."""
     vocabulary = Vocabulary(sorted(set(text)))
-    ids = vocabulary.encode(text)[0].astype(vocabulary.dtype)
+    ids = vocabulary.encode(text)[0].astype(dtype or vocabulary.dtype)
     return SimpleNamespace(
         ids=ids,
         vocabulary=vocabulary,
@@ -89,6 +90,25 @@ def test_novelty_of_growing_text_is_that_of_the_whole(corpus, pieces, length):
         text += piece
         assert growing.update(text) == Novelty(index).update(text)
     assert growing.update(text[: len(text) // 2]) == Novelty(index).update(text[: len(text) // 2])
+
+
+@examples(80)
+@given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12), st.booleans())
+def test_novelty_of_very_frequent_passages_agrees_with_plain_searching(corpus, text, length, wide):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(novelty, "_MANY", 0)
+        index = NoveltyIndex(corpus_of(corpus, np.uint16 if wide else None), length)
+        check(corpus, text, length, Novelty(index).update(text))
+
+
+def test_novelty_compares_few_of_a_million_places_with_the_same_passage(monkeypatch):
+    compared, extend = [], novelty._extend
+    monkeypatch.setattr(
+        novelty, "_extend", lambda ids, starts, *rest: compared.append(starts) or extend(ids, starts, *rest)
+    )
+    report = Novelty(NoveltyIndex(corpus_of("-" * 1_000_000 + "\n"))).update("-" * 40 + "\n")
+    assert report.matches == (Match(0, 41, 999_960),)
+    assert sum(map(len, compared)) < 100_000
 
 
 def test_match_says_where_in_the_corpus_it_is():

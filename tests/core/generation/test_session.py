@@ -467,6 +467,25 @@ def test_blas_with_a_limit_per_thread_is_limited_in_each(monkeypatch):
     assert (seen, library.num_threads) == ([1, 4], 4)
 
 
+def test_blas_block_that_is_interrupted_as_it_begins_limits_nothing_afterwards(monkeypatch):
+    class Library:
+        num_threads, is_interrupted = 4, True
+
+        def set_num_threads(self, count):
+            self.num_threads = count
+            if self.is_interrupted:
+                self.is_interrupted = False
+                raise KeyboardInterrupt
+
+    library, limits = Library(), threads._Limits()
+    monkeypatch.setattr(threads, "_libraries", lambda: ((library, limits),))
+    with pytest.raises(KeyboardInterrupt), blas_threads(1):
+        pass
+    with blas_threads(2):
+        assert library.num_threads == 2
+    assert library.num_threads == 4
+
+
 def blas_now():
     return [
         pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in pool["filepath"]

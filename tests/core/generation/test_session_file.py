@@ -214,6 +214,18 @@ def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_
     refused(tmp_path / "a.json", json.loads((tmp_path / "a.json").read_text()), way, value)
 
 
+def test_branches_of_format_2_may_stand_behind_those_with_higher_numbers(tmp_path: Path) -> None:
+    values = json.loads((DATA / "version_0_2" / "branches.json").read_text())
+    values["branches"][2]["number"] = values["cursor"]["branch"] = 9  # it parts from the one before, and began last
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    found, before = read(tmp_path / "a.json"), read(DATA / "version_0_2" / "branches.json")
+    assert found.text == before.text
+    write(tmp_path / "b.json", found.state)
+    assert sorted(each.text.read() for each in read(tmp_path / "b.json").state.document.state.branches) == sorted(
+        each.text.read() for each in before.state.document.state.branches
+    )
+
+
 def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Path) -> None:
     content, path = FORMAT_3.read_bytes(), tmp_path / "a.json"
     text = read(FORMAT_3).text

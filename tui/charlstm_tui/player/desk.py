@@ -262,6 +262,8 @@ class Desk:
 
     def _begin_text(self, found: _FoundText, clamps: Sequence[Clamp]) -> None:
         about, saved, note = found
+        if self.about is not None and self.about.edited and about.key == self.about.key:
+            about = replace(about, key=next(self._keys))  # the text was written in meanwhile: its file stays
         request, vocabulary = about.request, about.loaded.model.vocabulary
         self.speed = self.speed if request.speed is None else request.speed
         if saved is None:
@@ -655,10 +657,15 @@ class Desk:
         return self.writing and is_read_there and document.text.read(cursor, cursor + 1) in ("", "\n")
 
     @property
-    def _basis(self) -> tuple[object, ...]:
+    def _place(self) -> tuple[object, ...]:
         """What could come at the cursor depends on it."""
         document = self.document
-        return self._session_id, document.text, document.cursor, document.seed, self.recipe, self.learnt
+        return self._session_id, document.text, document.cursor, document.seed, self.recipe
+
+    @property
+    def _basis(self) -> tuple[object, ...]:
+        """What a suggestion depends on."""
+        return *self._place, self.learnt
 
     @property
     def suggestion(self) -> str:
@@ -857,7 +864,7 @@ class Desk:
             self._figures.put(batch.figures)
             self._display.set_marks(batch.figures.start, batch.figures.marks, self._figures.read_to)
         if batch.ahead is not None:
-            self._ahead, self._ahead_of = batch.ahead, self._basis
+            self._ahead, self._ahead_of = batch.ahead, self._place
         if batch.suggestion is not None:
             self._suggest([batch.suggestion])
         self._wanted = self._make_order()
@@ -937,7 +944,7 @@ class Desk:
         cursor, here = state.cursor, self._figures.at(state.cursor)
         if not self.running and self._branches[0] is not state:
             self._branches = state, tuple(document.list_branches())
-        is_current = self._ahead_of == self._basis
+        is_current = self._ahead_of == self._place
         ahead = self._ahead if is_current or not self._reading else NO_DISTRIBUTION
         return replace(
             played,

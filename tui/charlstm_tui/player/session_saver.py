@@ -376,12 +376,14 @@ class SessionSaver:
         self._begin_file(saving, state)
 
     def _leave_run(self, saving: _Saving, run: Path) -> None:
-        """Save a session in a folder of the app's from now on, as its run was deleted."""
+        """Save a session in a folder of the app's from now on, as its run was deleted or, elsewhere, renamed."""
         with self._changed:
             was_beside_run = saving.path is None or saving.path.parent == saving.folder
             saving.run, saving.folder = None, saved_sessions.own_folder(run, run.name)
             if was_beside_run:
-                saving.loses_file(f"The run {run.name} was deleted; the text is kept in {home(saving.folder)}.")
+                saving.loses_file(
+                    f"The run {run.name} is not there any more; the text is kept in {home(saving.folder)}."
+                )
 
     @staticmethod
     def _dated(saving: _Saving, state: SessionState) -> SessionState:
