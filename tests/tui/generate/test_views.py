@@ -494,6 +494,22 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path
         assert not underlined(it)
 
 
+async def test_a_text_that_goes_on_with_another_model_is_compared_with_what_that_one_has_read(
+    novel: Path, model: Path
+) -> None:
+    async with playing(novel, paused=3) as it:
+        play = it.screen.play
+        it.desk.insert(COPIED)
+        await it.until(lambda: play.overlap is not None and play.overlap.share > 0.8)
+        await it.press("left_square_bracket")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50 and COPIED in it.text)
+        await it.until(lambda: play.overlap is not None and play.overlap.share > 0.8)
+        it.desk.go_on_with(str(model), None, None)
+        await it.until(lambda: it.state.facts is not None and it.state.facts.run is None and play.playing)
+        await it.press("y", says="It is not known what this model has read")
+        assert not underlined(it)
+
+
 def underlined(it: Session) -> bool:
     """Whether something of the text is."""
     strips = [it.screen.play.text_view.render_line(y) for y in range(10)]

@@ -349,13 +349,15 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         assert await suggests(text, 1.0) != own
         await it.says("learns, strength 1")
         assert it.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
-        await it.press("ctrl+b", says="A copy of the model learns from your text, strength 2, and suggests. Ctrl+B:")
+        await it.press("ctrl+b", says="A copy that learns from your text suggests, strength 2. Ctrl+B: learn more.")
         await suggests(text, 2.0)
         longer = text + "Quite another one, and so on. " * 20
         it.screen.play.post_message(events.Paste(longer.removeprefix(text)))
         await it.until(lambda: it.text == longer)
         await suggests(longer, 2.0)  # it has learnt again by itself
         await it.press("ctrl+b")
+        await it.says("Ctrl+B: fixed weights.")
+        assert len(it.screen.message) <= 80 - 2, "all of it stands in the status line of a small terminal"
         await it.until(lambda: it.state.learnt_strength == 4.0)
         await it.press("ctrl+b")
         await it.until(lambda: it.state.learnt_strength is None)

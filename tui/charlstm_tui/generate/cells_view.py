@@ -181,10 +181,10 @@ class CellsView(ReadingView):
         (values, start), cursor = self._coloured_by(), self.text_view.cursor
         if values is not None and start <= cursor < start + len(values):
             value, char = values[cursor - start], quoted(self.text_view.text(cursor, cursor + 1))
-            if self.lesions:
-                figures.append(f"{value / self._nats:+.2f} {unit(self.bits)} at {char}")
-            else:
+            if not self.lesions:
                 figures.append(f"{value:+.2f} after {char}")
+            elif cursor > start:  # the first one is not predicted
+                figures.append(f"{value / self._nats:+.2f} {unit(self.bits)} at {char}")
         return figures
 
     def hint(self) -> str:

@@ -20,22 +20,32 @@ class CopiedPassages:
         self.found: Overlap | None = None
         """``None`` while that is not known."""
         self._check: OverlapCheck | None = None
+        self._model: ModelFacts | None = None  # with what it has read the text is compared
         self._base = 0  # characters of the prime, which is not searched
 
     def check(self, model: ModelFacts | None, min_length: int, current: Callable[[], State]) -> OverlapCheck | None:
         """Begin anew, with passages of ``min_length`` characters or more after the prime of the ``current`` text. The
         check that is returned is to be watched, and what it finds shown."""
         self.found = self._check = None
+        self._model = model
+        self._view.mark_copied(())
         if model is not None:
             self._check = OverlapCheck(model.run, model.path, min_length, current)
             self._base = current().prime_length
         return self._check
+
+    def is_about(self, model: ModelFacts) -> bool:
+        """Whether the text is compared with what this model has read; all models of a run have read the same."""
+        known = self._model
+        return known is not None and (known.run or known.path) == (model.run or model.path)
 
     def follow(self, before: Played | None, state: Played) -> None:
         """The view shows this state. What was found after a change is no longer known."""
         same_text = before is not None and before.session_id == state.session_id
         if not same_text or before is None or before.prime_length != state.prime_length:
             self.found, self._base = None, state.prime_length
+            if self._check is not None:
+                self._check.check_again()
         elif state.splice.added or state.splice.removed:
             start = state.splice.start
             if self.found is not None:

@@ -73,7 +73,7 @@ class Learning:
             return
         self._strength = later[0]
         self._begin(self._strength)
-        words = f"A copy of the model learns from your text, strength {self._strength:g}, and suggests."
+        words = f"A copy that learns from your text suggests, strength {self._strength:g}."
         self._view.say(f"{words} {key}: {self.key_label}.")
 
     def _end(self) -> None:

@@ -127,7 +127,7 @@ class PlayView(ExplainingView):
         self._draw_title()
         for part in (
             self._show_prime, self._copied.follow, self._writing.follow, self._learning.follow,
-            self._use_preferences, self._show_panels, self._show_branch_titles,
+            self._use_preferences, self._check_other_overlap, self._show_panels, self._show_branch_titles,
             self._explain_again, self._show_keys, self._tell,
         ):  # fmt: skip
             self.watch(self, "state", part, init=False)
@@ -539,6 +539,11 @@ class PlayView(ExplainingView):
         check = self._copied.check(model, self.min_copied, lambda: self.desk.document.state)
         if check is not None:
             self._watch_overlap(check)
+
+    def _check_other_overlap(self, state: Played) -> None:
+        """Where a text goes on with a model that has read something else, compare it with that."""
+        if state.facts is not None and not self._copied.is_about(state.facts):
+            self.check_overlap()
 
     @work(exclusive=True, group="overlap")
     async def _watch_overlap(self, check: OverlapCheck) -> None:

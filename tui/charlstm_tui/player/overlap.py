@@ -129,6 +129,11 @@ class OverlapCheck:
         self._run, self._model, self._min_length, self._current = run, model, min_length, current
         self.ended = False
         """Whether it is known that nothing is known of what the model has read."""
+        self._checked: State | None = None
+
+    def check_again(self) -> None:
+        """Check the text again, although it may have stayed: what was told of it is forgotten."""
+        self._checked = None
 
     async def watch(self, tell: Callable[[Overlap], None]) -> None:
         """Check the text when it has changed, every :data:`INTERVAL` seconds at most, and tell the result, until
@@ -137,14 +142,13 @@ class OverlapCheck:
         if search is None:
             self.ended = True
             return
-        checked: State | None = None
         while True:
             await asyncio.sleep(INTERVAL)
-            state = self._current()
+            state, checked = self._current(), self._checked
             if checked is not None and checked.text is state.text and checked.prime_length == state.prime_length:
                 continue
             report, units = await in_thread(partial(_compare, search, state))
-            checked, now = state, self._current()
+            self._checked, now = state, self._current()
             if now.prime_length != state.prime_length:
                 continue
             # The text may have changed meanwhile: what is said of the changed part would be about another text.
