@@ -371,9 +371,10 @@ class TextsView(View):
         state = self.text
         if state is None:
             return
-        names, choices = [each.name for each in state.encodings], list[Choice]()
+        names = [each.name for each in state.encodings]
+        choices: list[Choice] = []
         for number, each in enumerate(state.encodings, 1):
-            about = f"{ENCODINGS.get(each.name, '')}{'' if choices else ', guessed'}"
+            about = ENCODINGS.get(each.name, "") + (", guessed" if number == 1 else "")
             key = str(number) if number < 10 else ""  # more than nine are chosen with the cursor
             choices.append(Choice(key, f"{each.name:<11}{about}\n{each.line}", each.name))
         cursor = names.index(state.encoding) if state.encoding in names else 0
