@@ -360,6 +360,7 @@ def test_comparison_ignores_what_cannot_be_read(three: list[Recorded]) -> None:
     assert "0.001" in text
     assert "hidden_size" not in text
     assert "damaged run.json" in text
+    assert "the same" not in differences(runs[:2], 2, 100, False).plain.lower()
 
 
 @pytest.mark.parametrize("width", [40, 77, 200])

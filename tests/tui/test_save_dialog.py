@@ -81,7 +81,7 @@ async def test_a_picture_of_the_screen_is_saved(places: Path, monkeypatch: pytes
     assert ElementTree.parse("screen.svg").getroot().tag.endswith("svg")
 
 
-async def test_a_folder_that_is_gone_is_said_when_something_is_saved(
+async def test_a_folder_that_is_gone_is_said_when_something_is_saved_or_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The app ended with a traceback."""
@@ -94,6 +94,7 @@ async def test_a_folder_that_is_gone_is_said_when_something_is_saved(
         await app.press("ctrl+t", shows="Save a picture")
         await app.press("a", "enter", shows="There is no folder")
         await app.press("escape", "1", shows="BUILT IN")
+        await app.enter("o", "tale.txt", shows="No such file or directory.")
 
 
 async def test_a_key_says_whether_the_lines_of_a_paragraph_are_joined() -> None:

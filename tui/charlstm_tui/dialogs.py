@@ -246,6 +246,8 @@ class PromptDialog(Dialog):
             sentence = self._check(text) if self._check else None
         except CharLSTMError as error:
             sentence = str(error)
+        except OSError as error:  # such as of a relative path, when the working folder has gone
+            sentence = f"{error.strerror or error}."
         if isinstance(sentence, str):
             self.show_problem(sentence)
         else:

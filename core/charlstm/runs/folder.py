@@ -357,10 +357,8 @@ def runs_dir(requested: str | Path | None = None) -> Path:
         return Path(os.path.expanduser(requested)).absolute()
     if named := os.environ.get("CHARLSTM_RUNS"):
         return Path(os.path.expanduser(named)).absolute()
-    here = Path("checkpoints").absolute()
-    if here.is_dir():
-        return here
-    return data_dir() / "runs"
+    here = Path("checkpoints")
+    return here.absolute() if here.is_dir() else data_dir() / "runs"  # absolute() fails where the folder has gone
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:

@@ -61,6 +61,18 @@ def test_runs_dir_is_the_requested_folder_else_the_default(
         runs_dir("")
 
 
+def test_runs_dir_is_the_usual_one_where_the_working_folder_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app could not read its runs any more."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    usual = runs_dir()
+    gone.rmdir()
+    assert runs_dir() == usual
+
+
 def test_create_run_names_it_text_preset_number_and_makes_it_private(tmp_path: Path) -> None:
     names = [create_run(spec(), folder=tmp_path).name for _ in range(3)]
     assert names == ["novel-quick-1", "novel-quick-2", "novel-quick-3"]

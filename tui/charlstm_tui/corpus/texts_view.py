@@ -371,10 +371,12 @@ class TextsView(View):
         state = self.text
         if state is None:
             return
-        names, choices = [each.name for each in state.encodings], list[Choice]()
+        names = [each.name for each in state.encodings]
+        choices: list[Choice] = []
         for number, each in enumerate(state.encodings, 1):
-            about = f"{ENCODINGS.get(each.name, '')}{'' if choices else ', guessed'}"
-            choices.append(Choice(str(number), f"{each.name:<11}{about}\n{each.line}", each.name))
+            about = ENCODINGS.get(each.name, "") + (", guessed" if number == 1 else "")
+            key = str(number) if number < 10 else ""  # more than nine are chosen with the cursor
+            choices.append(Choice(key, f"{each.name:<11}{about}\n{each.line}", each.name))
         cursor = names.index(state.encoding) if state.encoding in names else 0
         dialog = ChoiceDialog("Encoding", "The same line of the text in each: which one is right?", choices, cursor)
         ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == names[0] else name)))

@@ -66,7 +66,7 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
         lines.append(Content.assemble(("validation loss".ljust(LABEL), "$quiet"), (GAP.join(drawn), "$valid")))
     results = _results(runs, bits)
     lines += [row(label, values) for label, values in results if len(set(values)) > 1]
-    facts = compared_facts(runs)
+    facts = compared_facts(runs) if len(runs) > 1 else []
     lines += [row(fact.name, [_value(value) for value in fact.values]) for fact in facts if fact.differs]
     same = [fact.name for fact in facts if not fact.differs and fact.name in NAMED and fact.values[0]]
     same_settings = sum(not fact.differs and fact.name not in NAMED for fact in facts)

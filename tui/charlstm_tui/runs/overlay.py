@@ -114,9 +114,11 @@ class OverlayPane(View):
 
     @work(exclusive=True, group="details")
     async def _read(self) -> None:
-        """Show the curves that are known, and more of them as the logs are read."""
+        """Show the curves; where a log takes long to read, those before it meanwhile."""
         asked = [run for path in self.paths if (run := self.runs_state.find(path)) is not None]
-        shown, read, last = asked[: self.MOST_RUNS], list[ComparedRun](), time.monotonic()
+        shown = asked[: self.MOST_RUNS]
+        read: list[ComparedRun] = []
+        last = time.monotonic()
         self._left_out = len(asked) - len(shown)
         self.unread = sum(self._details.known(run.path) is None for run in shown)
         for number, view in enumerate(shown, 1):

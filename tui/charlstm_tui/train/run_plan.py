@@ -236,7 +236,8 @@ def _preset_row(setup: Setup, name: str, chosen: bool) -> dict[str, str]:
     facts, changed = setup.facts, chosen and setup.changes > 0
     settings = setup.settings if chosen else setup.preset_settings(name)
     costs = setup.own_costs if chosen else setup.costs.get(name, {})
-    time = weights = memory = unknown = "–" if setup.is_measured or setup.problem else UNKNOWN
+    unknown = "–" if setup.is_measured or setup.problem else UNKNOWN
+    time = weights = memory = unknown
     rough = "~" if costs.get("crowded") or (number(costs, "slowdown") or 1.0) > 1.0 else ""
     if (seconds := number(costs, "seconds") or planned_seconds(settings)) is not None:
         time = rough + rough_clock(seconds)
