@@ -311,7 +311,7 @@ def take_lock(path: Path, patience: float) -> BaseFileLock | None:
     until its ``release()`` or the end of the process. ``None`` where the file system has no locks.
 
     Raises :class:`BlockingIOError` when another has it, and another :class:`OSError` when the folder is missing or
-    cannot be written, or ``path`` is not a regular file.
+    cannot be written, or ``path`` is a link or a folder.
     """
     from filelock import FileLock, Timeout  # 60 ms, which a start of the app does not need
 
