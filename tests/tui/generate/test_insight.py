@@ -163,6 +163,33 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
 
 
+async def test_choosing_among_cells_does_not_begin_anew_to_read_the_models_of_a_run(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through_training, free, begun = InsightJobs.through_training, asyncio.Event(), list[object]()
+
+    async def held(*arguments: Any) -> None:
+        begun.append(arguments)
+        await free.wait()
+        await through_training(*arguments)
+
+    monkeypatch.setattr(InsightJobs, "through_training", held)
+    async with cells(run) as (it, view):
+        await it.press("h")
+        await it.until(lambda: bool(begun))
+        view.choose(view.cell_list.cells[-1].cell)  # before anything is known of the first model
+        free.set()
+        await it.until(lambda: len(view.history) == len(checkpoints(run)))
+        assert len(begun) == 1
+        free.clear()
+        await it.press("escape", "h")
+        await it.until(lambda: len(begun) == 2)
+        other = next((1, cell) for cell in range(1, 9) if (1, cell) not in view.cell_list.listed)
+        view.choose(other)  # which is not in the list
+        free.set()
+        await it.until(lambda: len(view.history) == len(checkpoints(run)) and other in view.history[0].values)
+
+
 async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

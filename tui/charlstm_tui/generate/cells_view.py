@@ -439,9 +439,17 @@ class CellsView(ReadingView):
 
     def _add_step(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
         """Add what the cells did in another model of the run to ``history``, unless another one is shown."""
-        if history is self.history and found.step not in [each.step for each in history]:
-            history.append(found)
-            self.step = len(self.history) - 1
+        if history is not self.history or found.step in [each.step for each in history]:
+            return
+        history.append(found)
+        self.step = len(history) - 1
+        self._show_chosen_cell()
+
+    def _show_chosen_cell(self) -> None:
+        """Colour by the cell; find out what it did during the training if what is known of that is without it."""
+        if self.history and self.cell not in self.history[-1].values:
+            self._follow()
+        else:
             self._draw_cell()
 
     def do_other_step(self, direction: int) -> None:
@@ -597,10 +605,7 @@ class CellsView(ReadingView):
         self._chosen = True
         if self.lesions:
             self._read_damage()
-        if self.through_training and not any(cell in found.values for found in self.history):
-            self._follow()
-        else:
-            self._draw_cell()
+        self._show_chosen_cell()
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
