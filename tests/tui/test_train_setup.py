@@ -325,6 +325,28 @@ async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
         await app.lacks("The processor has other work")
 
 
+async def test_a_measurement_of_what_is_no_longer_chosen_is_not_waited_for(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one waited for it, up to ten seconds."""
+    asked: list[str] = []
+
+    async def answer(*argv: str) -> Any:
+        asked.append(" ".join(argv[-2:]))
+        if argv[-2:] != ("--from", "none"):
+            await asyncio.Event().wait()
+        return [{"name": name, "chars_per_second": 23_456.0} for name in PRESETS]
+
+    monkeypatch.setattr(setup_pane, "run_command", answer)
+    async with setup_for(tmp_path, text) as app:
+        await app.until(lambda: bool(asked))
+        pane_of(app).choose(RunChoices("best"))  # whose figures are on their way
+        await app.pilot.pause()
+        assert len(asked) == 1
+        pane_of(app).choose(RunChoices("best", from_nothing=True))
+        await app.shows("23,456")
+
+
 async def test_text_is_read_again_after_an_unexpected_error_or_a_change(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, unexpected_errors: Any
 ) -> None:

@@ -182,6 +182,11 @@ class Setup:
         return self.choices.start_word, tuple(sorted(changes.items()))
 
     @property
+    def costs_keys(self) -> set[CostsKey]:
+        """The keys in :attr:`measured` of what is shown: the presets as they are, and with what differs."""
+        return {self.costs_key({}), self.costs_key(self.differences)}
+
+    @property
     def costs(self) -> Costs:
         """What the presets cost as they are; empty until it is measured."""
         return self.measured.get(self.costs_key({}), {})
@@ -206,8 +211,7 @@ class Setup:
     @property
     def is_measured(self) -> bool:
         """Whether all is known that can be measured."""
-        keys = {self.costs_key({}), self.costs_key(self.differences)}
-        return self.references is not None and keys <= self.measured.keys()
+        return self.references is not None and self.costs_keys <= self.measured.keys()
 
     # ---- other choices
     def choose(self, choices: RunChoices) -> Setup:

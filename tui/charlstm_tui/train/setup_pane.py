@@ -56,7 +56,7 @@ from charlstm_tui.train.run_plan import (
     without_effect_words,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from charlstm_tui.train.setup import Costs, RunChoices, Setup, TextFacts
+from charlstm_tui.train.setup import Costs, CostsKey, RunChoices, Setup, TextFacts
 from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.bars import bar, sparkline
 
@@ -98,6 +98,7 @@ class SetupPane(View):
         self._first_choices = RunChoices(preset)
         self.set_reactive(SetupPane.state, Setup(choices=self._first_choices))
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
+        self._measuring: CostsKey | None = None  # of which runs it is being measured what they cost
         self._start_when_read = False
         self._head_line, self._about, self._start_line, self._problem_line, self._warnings, self._plan_pane = (
             Static(id=name, markup=False)
@@ -223,6 +224,7 @@ class SetupPane(View):
         while not self.state.is_measured:
             facts, settings, split = self.state.facts, self.state.settings, self.state.split
             if facts is not None and self.state.references is None:
+                self._measuring = None
                 losses = await baseline_losses(facts.record, settings)
                 if self.state.split == split:
                     self._change(references=losses or ())
@@ -232,7 +234,7 @@ class SetupPane(View):
 
     async def _measure_costs(self, changes: Mapping[str, Any]) -> None:
         """Measure what each preset costs on this machine. Where that is not possible the table has dashes."""
-        key = self.state.costs_key(changes)
+        self._measuring = key = self.state.costs_key(changes)
         try:
             answer = await run_command("presets", *self.state.presets_command(changes))
             costs: Costs = {str(each["name"]): each for each in answer}
@@ -247,7 +249,8 @@ class SetupPane(View):
         self.state = before.choose(choices)
         if before.corpus is not None:
             self._choices_of[before.corpus.source] = choices
-        if not self.state.is_measured and not self.works_at("measure"):  # which else goes on with it
+        is_useful = self._measuring is None or self._measuring in self.state.costs_keys
+        if not self.state.is_measured and not (self.works_at("measure") and is_useful):  # which goes on with the rest
             self._measure()
 
     def do_preset(self, by: int) -> None:
