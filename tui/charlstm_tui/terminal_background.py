@@ -25,6 +25,7 @@ LIMIT = 0.1
 QUESTIONS = b"\x1b]11;?\x1b\\\x1b[c"
 _COLOUR = re.compile(r"\x1b\]11;([^\x07\x1b]{0,64})(?:\x07|\x1b\\)")
 _DEVICE = re.compile(r"\x1b\[\?[\d;]{0,64}c")
+_BEGUN = re.compile(r"(?:\x1b\](?:1(?:1(?:;[^\x07\x1b]{0,64}\x1b?)?)?)?|\x1b\[(?:\?[\d;]{0,64})?)$")
 _RGB = re.compile(r"rgba?:([0-9a-f]{1,4})/([0-9a-f]{1,4})/([0-9a-f]{1,4})", re.IGNORECASE)
 
 
@@ -37,6 +38,7 @@ class BackgroundQuestion:
         self._until = time.monotonic() + LIMIT
         self._colour = ""
         self._open = True  # an answer may still come
+        self._rest = ""  # the begin of an answer
         self.typed = ""
         """What came besides the answers: keys that were pressed meanwhile."""
         mode = termios.tcgetattr(descriptor)
@@ -68,15 +70,18 @@ class BackgroundQuestion:
         return red, green, blue
 
     def without_answers(self, data: str) -> str:
-        """``data`` from the terminal without answers to the questions."""
+        """``data`` from the terminal without answers to the questions; the begin of one is kept for the next call."""
         if not self._open:
             return data
+        data, self._rest = self._rest + data, ""
         if colour := _COLOUR.search(data):
             self._colour = self._colour or colour[1]
             data = _COLOUR.sub("", data)
         if device := _DEVICE.search(data):  # the last one
             self._open = False
             return data[: device.start()] + data[device.end() :]
+        if begun := _BEGUN.search(data):
+            data, self._rest = data[: begun.start()], begun[0]
         return data
 
 
