@@ -249,7 +249,7 @@ class Work:
                 self._draw(stream, until, may_post)
             elif not self.is_done:
                 self.is_done = True
-                self._hand_over(ahead=self.reading.distribution(order.cursor, CHOICES))
+                self._hand_over(ahead=self._ahead(order.cursor, CHOICES))
             elif self._suggests:
                 suggestion = self.suggest()
                 self._is_suggested = True
@@ -349,7 +349,7 @@ class Work:
             self._rated_at, self._rated = now, 0
         interval = 2 * BATCH_INTERVAL if is_late and stream.speed != FULL else BATCH_INTERVAL
         if self._stopped or (may_post and now - self._posted_at >= interval):
-            self._hand_over(ahead=self.reading.distribution(self.reading.read_to, ALTERNATIVES))
+            self._hand_over(ahead=self._ahead(self.reading.read_to, ALTERNATIVES))
 
     def _why_stopped(self, stream: Stream) -> str:
         if stream.to_unit and (units := self.reading.model.text_options.units) is not None:
@@ -361,6 +361,10 @@ class Work:
         return "sentence" if is_ended else ""
 
     # ---- what could come
+
+    def _ahead(self, position: int, count: int) -> NextCharDistribution:
+        """What could come at a position, with at most ``count`` alternatives."""
+        return self.reading.distribution(position, count)
 
     def _answer(self, question: Question) -> None:
         self.is_followed = False  # what it draws is not to stay if it is interrupted
