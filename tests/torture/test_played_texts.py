@@ -38,6 +38,7 @@ from charlstm.model.file import Model, load_model
 from charlstm_tui.player.model_thread import Work
 from charlstm_tui.player.opening import LoadedModel, ModelFacts, OpenText, PlayRequest
 from charlstm_tui.player.played import FULL, Continuations
+from charlstm_tui.player.saved_sessions import SavedSession
 from played_desk import PlayedDesk
 
 pytestmark = [pytest.mark.numeric, pytest.mark.torture]
@@ -62,7 +63,8 @@ class Today:
     def __init__(self, models: list[Model], prime: str, seed: int, sampler: dict[str, Any]) -> None:
         self.models = [LoadedModel((Path(), None), model, Stepper(model), "") for model in models]
         self.desk = PlayedDesk()
-        about = OpenText(PlayRequest(""), self.models[0], ModelFacts("", Path()))
+        opened = SavedSession(Path("none"), 0.0, None)  # in such a text cells are held in the prime, as 0.3 held them
+        about = OpenText(PlayRequest(""), self.models[0], ModelFacts("", Path()), opened=opened)
         self.desk._play(Document(prime, seed), about, Recipe(seed, 0, SamplerSettings(**sampler)))
         self.desk._changed()
 

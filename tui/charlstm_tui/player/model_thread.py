@@ -363,6 +363,7 @@ class Work:
     # ---- what could come
 
     def _ahead(self, position: int, count: int) -> NextCharDistribution:
+        """What could come at a position, with at most ``count`` alternatives."""
         return self.reading.distribution(position, count)
 
     def _answer(self, question: Question) -> None:
