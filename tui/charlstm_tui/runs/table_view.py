@@ -83,6 +83,7 @@ class TableView(RunActions):
         self._filter_words = ChangingText(id="runs-filter-words")
         self._pane = DetailsPane(self._runs_dir, id="runs-details")
         self._details = details
+        self._detailed: list[Path] = []  # the runs whose details are shown
         self._by_key: dict[str, RunView] = {}
         self._filter = RunFilter()
         self._renamed_to: Path | None = None  # the run that was renamed here, until it is listed under its new name
@@ -230,7 +231,9 @@ class TableView(RunActions):
         else:
             shown = [run] if (run := self.run) else []
         self._pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
-        if not self.comparing and any(details is None for _, details in known):
+        paths = [run.path for run in shown]
+        if not self.comparing and paths != self._detailed:
+            self._detailed = paths  # at once: what is new of the same runs meanwhile begins no wait anew
             await asyncio.sleep(self.READ_AFTER)
         at_once = self._pane.compared_at_once
         read = [(run, await self._details.read(run)) for run in shown[:at_once]]
