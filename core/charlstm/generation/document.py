@@ -106,7 +106,8 @@ class State:
         prime_length: characters at the beginning that are the prime. Draws are counted from its end. Once it was edited
             there is none: it is text like any other.
         branch: the number of the branch that ``text`` is the text of.
-        branches: all branches, each behind the one from which it parted.
+        branches: all branches, each behind the one from which it parted. That of ``branch`` itself has the text with
+            which it was gone to.
     """
 
     text: Text
@@ -116,10 +117,12 @@ class State:
     branch: int
     branches: tuple[Branch, ...]
 
-    def with_text(self, text: Text) -> State:
-        """The same with another text of its branch."""
-        branches = tuple(replace(each, text=text) if each.number == self.branch else each for each in self.branches)
-        return replace(self, text=text, branches=branches)
+    def with_own_text(self) -> State:
+        """The same, with the branches as they are when another one is gone to."""
+        branches = tuple(
+            replace(each, text=self.text) if each.number == self.branch else each for each in self.branches
+        )
+        return replace(self, branches=branches)
 
 
 def only_moved(before: State, after: State) -> bool:
@@ -332,11 +335,9 @@ class Document:
         added = here.text.continued(len(here.text), text, GENERATED, self._owner)
         way = self._undone_way()
         whole = (here.text + added).along(way)
-        after = replace(here, cursor=len(whole))
-        if way.starts_with(whole) or whole.starts_with(way):
-            after = after.with_text(whole)
-        else:
-            after, way = self._as_new_branch(whole, after, left=way), Text()
+        after = replace(here, text=whole, cursor=len(whole))
+        if not (way.starts_with(whole) or whole.starts_with(way)):
+            after, way = self._as_new_branch(after, left=way), Text()
         joins = self._grows and bool(self.done)
         grows = joins or self._begun is not None or bool(self.done or self.undone)
         if self._begun is not None:
@@ -384,14 +385,14 @@ class Document:
         way = self._undone_way() if wanted.starts_with(here) else here
         wanted = wanted.along(way)
         if wanted.starts_with(here) and (way.starts_with(wanted) or wanted.starts_with(way)):
-            self._go(kind, after.with_text(wanted), joins=joins)
+            self._go(kind, replace(after, text=wanted), joins=joins)
             self._way = way
         elif whole and (branch := self._branch_beginning_with(wanted)) is not None:
             self._go(kind, self._on(branch, after), joins=joins)
         else:
             prime_length = before.prime_length if position >= before.prime_length else 0
-            after = replace(after, prime_length=prime_length)
-            self._go(kind, self._as_new_branch(wanted, after, left=way), joins=joins)
+            after = replace(after, text=wanted, prime_length=prime_length)
+            self._go(kind, self._as_new_branch(after, left=way), joins=joins)
 
     def go_on_generating(self) -> None:
         """What is generated from now on belongs to the step that was just made, if that is at the end of the text."""
@@ -419,7 +420,7 @@ class Document:
         branch = self._branch(number)
         if branch.parent is None:
             raise GenerationError("The first branch cannot be removed: the others continue it")
-        after, gone = self.state, {number}
+        after, gone = self.state.with_own_text(), {number}
         for each in after.branches:  # a branch stands after its parent
             if each.parent in gone:
                 gone.add(each.number)
@@ -436,7 +437,7 @@ class Document:
     @property
     def branches(self) -> dict[int, Branch]:
         """All branches by number, each after the one from which it parted."""
-        return {branch.number: branch for branch in self.state.branches}
+        return {branch.number: branch for branch in self.state.with_own_text().branches}
 
     def list_branches(self) -> list[BranchInfo]:
         """All branches for a list, each before those that parted from it; positions without the prime."""
@@ -477,28 +478,30 @@ class Document:
         """A state with the text of a branch. That may have parted where the prime was edited: then it has none."""
         same = branch.text.same_start(state.text, sources=False)
         prime_length = state.prime_length if same >= state.prime_length else 0
-        return replace(state, text=branch.text, prime_length=prime_length, branch=branch.number)
+        branches = state.with_own_text().branches
+        return replace(state, text=branch.text, prime_length=prime_length, branch=branch.number, branches=branches)
 
-    def _as_new_branch(self, text: Text, state: State, *, left: Text) -> State:
+    def _as_new_branch(self, state: State, *, left: Text) -> State:
         """A state whose text is that of a new branch. ``left`` is the text of the branch that is left."""
-        branches = {branch.number: branch for branch in self.state.with_text(left).branches}
-        parent = branches[self.state.branch]
-        place = text.same_start(parent.text, sources=False)
+        before = replace(self.state, text=left)
+        branches = {branch.number: branch for branch in before.with_own_text().branches}
+        parent = branches[before.branch]
+        place = state.text.same_start(parent.text, sources=False)
         while parent.parent is not None:  # it parts from the one on the way here that has what is before its place
             other = branches[parent.parent]
             if parent.text.same_start(other.text, sources=False) < place:
                 break
             parent = other
         self._last_number += 1
-        parted = text.same_start(parent.text, sources=False)
-        new = Branch(self._last_number, parent.number, text, parted)
-        return replace(state, text=text, branch=new.number, branches=(*branches.values(), new))
+        parted = state.text.same_start(parent.text, sources=False)
+        new = Branch(self._last_number, parent.number, state.text, parted)
+        return replace(state, branch=new.number, branches=(*branches.values(), new))
 
     # ---- history
 
     def undo(self) -> str:
         """Go back before the last step. Returns what it was; empty if there was none. A branch that it began stays."""
-        here = self.state
+        here = self.state.with_own_text()
         self._settle()
         self._way = Text()
         if not self.done:
@@ -535,6 +538,7 @@ class Document:
         splice = Splice(start, removed, len(added))
         after = replace(
             here,
+            text=here.text.replaced(start, start + removed, added),
             cursor=start + len(added) if cursor is None else cursor,
             prime_length=0 if start < here.prime_length and (removed or added) else here.prime_length,
             branches=tuple(
@@ -544,7 +548,6 @@ class Document:
                 for each in here.branches
             ),
         )
-        after = after.with_text(here.text.replaced(start, start + removed, added))
         self._step(kind, after, splice, joins=joins)
 
     def _go(self, kind: str, after: State, *, joins: bool = False) -> None:
@@ -558,7 +561,7 @@ class Document:
         undone can be made again from now on."""
         here = self.state
         self._settle()
-        if not any(splice[1:]) and after == here:
+        if not any(splice[1:]) and after.with_own_text() == here.with_own_text():
             return  # nothing was done
         self.undone.clear()
         self._way = Text()
@@ -599,9 +602,9 @@ class Document:
         return {"undo": list(self._steps(self.done, most)), "redo": list(self._steps(self.undone, most))}
 
     def _steps(self, steps: Sequence[Done], most: float) -> Iterator[dict[str, Any]]:
-        size, here = 0, self.state
+        size, here = 0, self.state.with_own_text()
         for place, step in enumerate(reversed(steps)):
-            there, (start, removed, added) = step.state, step.splice
+            there, (start, removed, added) = step.state.with_own_text(), step.splice
             if steps is self.done:
                 removed, added = added, removed
             known = {branch.number: branch for branch in here.branches}
@@ -650,7 +653,7 @@ class Document:
         """Let what :meth:`history` says be undone and redone. Raises as :meth:`from_dict` does; then nothing is."""
         found: dict[str, list[Done]] = {"undo": [], "redo": []}
         for name, steps in found.items():
-            here = self.state
+            here = self.state.with_own_text()
             for values in history[name]:
                 start, text = whole_number(values["start"], 0, len(here.text)), text_from_dict(values)
                 removed = whole_number(values["removed"], 0, len(here.text) - start)
@@ -661,7 +664,7 @@ class Document:
                     branch = _branch_from_dict(saved, Text() if known is None else known.text)
                     branches[branch.number] = branch
                 whole = here.text.replaced(start, start + removed, text)
-                here = state_from_list(values["place"], whole, dict(sorted(branches.items())))
+                here = state_from_list(values["place"], whole, dict(sorted(branches.items()))).with_own_text()
                 splice = Splice(start, removed, len(text)) if name == "redo" else Splice(start, len(text), removed)
                 steps.append(Done(str(values["kind"]), here, splice))
                 self._last_number = max(self._last_number, *branches)
@@ -686,15 +689,14 @@ def _place_to_list(state: State) -> list[int]:
 
 
 def state_from_list(place: Any, text: Text, branches: Mapping[int, Branch]) -> State:
-    """A state from its cursor, seed, length of the prime and branch, whose text ``text`` is. Raises :class:`KeyError`,
-    :class:`TypeError`, :class:`ValueError` or :class:`GenerationError` if these are not in the text."""
+    """A state from its cursor, seed, length of the prime and branch. Raises :class:`KeyError`, :class:`TypeError`,
+    :class:`ValueError` or :class:`GenerationError` if these are not in the text."""
     cursor, seed, prime_length, branch = place
     length = len(text)
-    state = State(
+    return State(
         text, whole_number(cursor, 0, length), check_seed(seed), whole_number(prime_length, 0, length),
         branches[branch].number, tuple(branches.values()),
     )  # fmt: skip
-    return state.with_text(text)
 
 
 def _branch_to_dict(branch: Branch, known: Text) -> dict[str, Any]:

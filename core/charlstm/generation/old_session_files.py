@@ -100,6 +100,8 @@ def document_with(
     if parted < len(known.text):
         current = max(branches) + 1
         branches[current] = Branch(current, known.number, text, parted)
+    else:
+        branches[current] = replace(known, text=text)
     branches = dict(sorted(branches.items()))
     return Document.of(state_from_list([cursor, seed, prime_length, current], text, branches), names)
 
