@@ -122,14 +122,12 @@ def train(
     val_frac: float = 0.1,
     seed: int = 0,
     max_seconds: float | None = None,
-    validations: int = 1,
-    until: float | None = None,
     report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> CharRNN:
-    """Train on ``text``, with ``validations`` per epoch.
+    """Train on ``text``, with a validation at the end of each epoch.
 
     ``report`` is called after each with epoch, steps, train_seconds (without validations) and val_loss. Ends early
-    after ``max_seconds`` of training, or at a validation loss of at most ``until``.
+    after ``max_seconds`` of training.
     """
     torch.manual_seed(seed)
     tokens = tuple(sorted(set(text)))
@@ -137,7 +135,6 @@ def train(
     ids = np.array([net.char2int[char] for char in text], dtype=np.int64)
     held_out = int(len(ids) * (1 - val_frac))
     per_epoch = held_out // (batch_size * seq_length)
-    every = math.ceil(per_epoch / validations)
     training = Training(net)
     seconds, steps = 0.0, 0
     for epoch in range(1, epochs + 1):
@@ -148,10 +145,10 @@ def train(
             seconds += time.perf_counter() - before
             steps += 1
             timed_out = max_seconds is not None and seconds >= max_seconds
-            if timed_out or place % every == 0 or place == per_epoch:
+            if timed_out or place == per_epoch:
                 loss = validate(net, ids[held_out:], batch_size, seq_length)
                 report({"epoch": epoch, "steps": steps, "train_seconds": seconds, "val_loss": loss})
-                if timed_out or (until is not None and loss <= until):
+                if timed_out:
                     return net
     return net
 
