@@ -43,6 +43,9 @@ def main(run: str, books: str, held_out: str, out: str) -> None:
         "val_whole": True,
     }
     info |= {"lineage": None, "read_by": "", "read_share": 0.0}
+    # of another text `eval` holds out as much as the model says, and the hundredth of the books says nothing of that
+    settings = model.info.get("settings", {})
+    info["settings"] = {name: value for name, value in settings.items() if name != "val_fraction"}
     save_model(out, dataclasses.replace(model, info=info, text_options=reading, passages=passages_of(texts)), half=True)
     print(f"{out}: {model}, {Path(out).stat().st_size:,} bytes")
 
