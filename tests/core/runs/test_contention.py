@@ -39,7 +39,11 @@ def times(monkeypatch: pytest.MonkeyPatch) -> Times:
 
 def test_meter_gives_time_on_and_off_the_processor_as_a_factor(times: Times) -> None:
     assert times.meter.read() is None  # nothing to compare with yet
-    assert times.advance(1, 1.0, 1.0) == pytest.approx(2.0)
+    assert times.advance(1, 0.001, 0.02) is None  # a pause
+    assert times.advance(1, 1.999, 1.98) == pytest.approx(2.0)
+    assert times.advance(1, -5.0, -1.0) is None  # a thread has ended
+    assert times.meter.read() is None
+    assert times.advance(1, 1.0, 0.0) == 1.0
 
 
 def test_meter_forgets_what_was_before_its_window(times: Times) -> None:
@@ -47,18 +51,6 @@ def test_meter_forgets_what_was_before_its_window(times: Times) -> None:
     for _ in range(10):
         times.advance(1, 0.5, 1.5)
     assert [times.advance(1, 2.0, 0.0) for _ in range(12)][-1] == 1.0
-
-
-def test_meter_says_nothing_during_a_pause(times: Times) -> None:
-    times.meter.read()
-    assert times.advance(1, 0.001, 0.02) is None
-
-
-def test_meter_starts_again_when_a_thread_has_ended(times: Times) -> None:
-    times.meter.read()
-    assert times.advance(1, -5.0, -1.0) is None
-    assert times.meter.read() is None
-    assert times.advance(1, 1.0, 0.0) == 1.0
 
 
 def test_meter_knows_the_slowdown_since_its_first_reading(times: Times) -> None:

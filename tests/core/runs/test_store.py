@@ -20,18 +20,15 @@ def test_load_state_skips_only_a_damaged_checkpoint(tmp_path: Path, monkeypatch:
     for step in (7, 8):
         store.save_state(TrainingState(step, {}, {}))
     whole = run.state_path.read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setattr(exact, "FORMAT", 0)
-        with pytest.raises(RunError, match="newer charlstm"):
-            load_state(run)
 
     def fail(*_: Any) -> None:
         raise UnreadableFileError("The state cannot be read now", "disk")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(exact, "read_tensors", fail)
-        with pytest.raises(RunError, match="move the file away"):
-            load_state(run)
+    for name, value, says in (("FORMAT", 0, "newer charlstm"), ("read_tensors", fail, "move the file away")):
+        with monkeypatch.context() as patch:
+            patch.setattr(exact, name, value)
+            with pytest.raises(RunError, match=says):
+                load_state(run)
     run.state_path.write_bytes(whole[:-1])
     state, warning = load_state(run)
     assert state is not None
