@@ -10,7 +10,7 @@ import pytest
 
 from charlstm.runs.series import RunSeries
 from charlstm.runs.verdict import judge
-from charlstm.training.events import Controlled, Event, Finished, Resumed
+from charlstm.training.events import Controlled, Finished, Resumed
 from recorded_run import started, stepped, validated
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "diverging_runs.json").read_text())
@@ -54,47 +54,42 @@ def test_loss_that_falls_from_above_guessing_is_learning() -> None:
     assert judge(series).text == "Learning: training loss 8.50 → 7.00 nats, still above guessing (4.58)."
 
 
-def extended(climb: list[float], after: list[float]) -> RunSeries:
+FALLING = [stepped(step, 4.5 - 0.027 * step) for step in range(1, 101)]
+
+
+def extended(train: list[float]) -> RunSeries:
     """A run of 100 steps that ended at 1.8 nats and was extended by 100, with these training losses then."""
-    losses = [4.5 - 2.7 * step / 100 for step in range(1, 101)]
-    events: list[Event] = [started(symbols=98), validated(0, 4.5)]
-    for step, loss in enumerate(losses, 1):
-        events.append(stepped(step, loss))
-        if step % 25 == 0:
-            events.append(validated(step, loss))
-    events.append(validated(100, 1.8, whole=True, best=False))
-    events.append(Finished(step=100, reason="done", best_val=1.8, best_step=100, train_seconds=50.0, best_whole=True))
-    events.append(Resumed(step=100, planned_steps=200, changes="max_steps 100 → 200", changed=("max_steps",)))
-    for step, loss in enumerate((*climb, *after), 101):
-        events.append(stepped(step, loss))
-        if step % 10 == 0:
-            events.append(validated(step, loss, best=loss < 1.8))
-    return RunSeries.of(events)
+    series = RunSeries.of([started(symbols=98), validated(0, 4.5), *FALLING, validated(100, 1.8)])
+    series.feed([
+        validated(100, 1.8, whole=True, best=False),
+        Finished(step=100, reason="done", best_val=1.8, best_step=100, train_seconds=50.0, best_whole=True),
+        Resumed(step=100, planned_steps=200, changes="max_steps 100 → 200", changed=("max_steps",)),
+    ])  # fmt: skip
+    for step, loss in enumerate(train, 101):
+        series.feed([stepped(step, loss), *[validated(step, loss, best=loss < 1.8)] * (step % 10 == 0)])
+    return series
 
 
 def test_verdict_does_not_blame_the_climb_of_an_extended_run() -> None:
     """The rate climbs in the first tenth of the added steps, so that the loss rises first."""
     climb = [1.8 + 0.05 * number for number in range(10)]
-    assert judge(extended(climb[:5], [])).text == (
+    assert judge(extended(climb[:5])).text == (
         "The learning rate climbs again until step 110, because the run was extended: the loss may rise until then."
     )
-    after = [2.2 - 0.003 * number for number in range(60)]
-    found = judge(extended(climb, after))
-    assert found.kind == "learning"
-    bad = judge(extended(climb, [2.2 + 0.1 * number for number in range(60)]))
-    assert bad.kind == "diverging"
-    assert judge(extended([9.0, 30.0, 70.0], [])).kind == "diverging"  # worse than guessing is always said
+    assert judge(extended([*climb, *(2.2 - 0.003 * number for number in range(60))])).kind == "learning"
+    assert judge(extended([*climb, *(2.2 + 0.1 * number for number in range(60))])).kind == "diverging"
+    assert judge(extended([9.0, 30.0, 70.0])).kind == "diverging"  # worse than guessing is always said
 
 
 def test_verdict_does_not_blame_the_climb_of_a_run_that_more_lengthened_at_its_last_step() -> None:
-    series = RunSeries.of([started(planned_steps=100), *(stepped(step, 4.5 - 0.027 * step) for step in range(1, 101))])
+    series = RunSeries.of([started(planned_steps=100), *FALLING])
     more = Controlled(step=100, id="a", command="more", value=100.0, minutes=1.0)
     series.feed([more, *(stepped(step, 1.8 + 0.05 * (step - 100)) for step in range(101, 107))])
     assert judge(series).kind == "climbing"
 
 
 def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
-    series = extended([2.0] * 10, [2.2 - 0.004 * number for number in range(90)])
+    series = extended([2.0] * 10 + [2.2 - 0.004 * number for number in range(90)])
     series.feed([Finished(step=200, reason="done", best_val=1.8, best_step=100, train_seconds=100.0, best_whole=True)])
     found = judge(series)
     assert found.overfitted == ""

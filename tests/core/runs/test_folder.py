@@ -5,12 +5,11 @@ import re
 import stat
 import sys
 import unicodedata
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from charlstm import storage
 from charlstm.errors import ModelError, RunError
@@ -34,12 +33,11 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.names import check_name, next_name
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk
-from random_examples import examples
 from recorded_run import record
 
 
-def spec(text: str = "novel.txt", preset: str = "quick") -> RunSpec:
-    return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset=preset)
+def spec(text: str = "novel.txt") -> RunSpec:
+    return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset="quick")
 
 
 def test_runs_dir_is_the_requested_folder_else_the_default(
@@ -92,7 +90,6 @@ def test_next_name_is_free_where_the_file_system_ignores_the_case() -> None:
     [
         (b"", "damaged"),
         (b'{"format": 99}', "newer"),
-        (b'{"format": 1, "created": 0, "corpus": [], "settings": {}}', "damaged"),
         (b'{"format": 1, "created": 0, "corpus": {}, "settings": {"hidden_size": -1}}', "damaged"),
         (b'{"format": 1, "created": 0, "corpus": {}, "settings": {"no_such": 1}}', "newer charlstm .setting no_such"),
     ],
@@ -119,18 +116,6 @@ def test_check_name_refuses_invalid_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError):
         create_run(spec(), name=name, folder=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-
-
-@examples(40)
-@given(st.text(max_size=120))
-def test_valid_name_stays_directly_below_the_folder(name: str) -> None:
-    try:
-        check_name(name)
-    except RunError:
-        return
-    path = os.path.normpath(os.path.join("/runs", name))
-    assert path == f"/runs/{name}"
-    assert os.path.dirname(path) == "/runs"
 
 
 NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
@@ -285,9 +270,7 @@ def test_delete_run_follows_no_link(tmp_path: Path) -> None:
     assert sorted(elsewhere.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    "content", ["{}", '{"scripts":{}}', "[1]", "", "{", '{"format": 1, "settings": {}}', '"format"']
-)
+@pytest.mark.parametrize("content", ["[1]", "{", '{"format": 1, "settings": {}}', '"format"'])
 def test_folder_with_the_run_json_of_another_program_is_not_a_run(tmp_path: Path, content: str) -> None:
     project = tmp_path / "runs" / "project"
     project.mkdir(parents=True)
@@ -325,32 +308,22 @@ def test_delete_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
     assert run.exists()
 
 
-def test_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> None:
+def test_run_with_a_worker_is_not_renamed_deleted_or_pruned(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
+        run = recorded.run
         for _ in range(2):  # with its lock, and without
-            for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
+            for attempt in (partial(rename_run, name="other"), delete_run, partial(prune_run, dry_run=True)):
                 with pytest.raises(RunError, match="is being trained"):
-                    attempt()
-            recorded.run.lock_path.unlink(missing_ok=True)
-        assert recorded.run.status().state == "running"
-
-
-def test_pruning_promises_nothing_for_a_run_with_a_worker(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        recorded.run.state_path.touch()
-        with pytest.raises(RunError, match="is being trained and cannot be pruned"):
-            prune_run(recorded.run, dry_run=True)
+                    attempt(run)
+            run.lock_path.unlink(missing_ok=True)
+        assert run.status().state == "running"
 
 
 def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     run = record(tmp_path).run
     (run.snapshots_dir / "notes.safetensors").write_bytes(b"")
     (run.snapshots_dir / "²5.safetensors").write_bytes(b"")
-    steps = [snapshot.step for snapshot in run.snapshots()]
-    assert steps == sorted(steps)
-    assert steps[0] == 0
-    assert len(steps) > 3
-    assert run.size() > 10_000
+    assert [snapshot.step for snapshot in run.snapshots()] == [0, 50, 100, 200, 400, 700, 1000]
     best = run.model().info["step"]
     assert run.model(best).info["step"] == best
     with pytest.raises(ModelError, match=rf"no snapshot of step 12345; it has 0, .*its best model is of step {best}$"):

@@ -51,14 +51,6 @@ def lose_all_others(source: Path) -> None:
     cache.prune_cache()
 
 
-def as_of_0_3(run: Run) -> None:
-    """Make ``run`` one of version 0.3, which has its text elsewhere."""
-    spec = run.spec()
-    about = {name: value for name, value in spec.corpus.items() if name not in ("vocabulary", "counts")}
-    run.write_spec(replace(spec, corpus=about))
-    run.text_path.unlink()
-
-
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOENT])
 def test_text_is_copied_where_it_cannot_be_linked(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -84,7 +76,10 @@ def test_run_like_another_links_to_its_text(run: Run, source: Path, tmp_path: Pa
 
 
 def test_run_of_0_3_whose_text_has_changed_says_so(run: Run, source: Path) -> None:
-    as_of_0_3(run)
+    spec = run.spec()
+    about = {name: value for name, value in spec.corpus.items() if name not in ("vocabulary", "counts")}
+    run.write_spec(replace(spec, corpus=about))
+    run.text_path.unlink()
     source.write_text("Something else.")
     assert open_text(run).text() == TEXT + VALIDATION  # from the cache
     cache.prune_cache()
@@ -132,7 +127,5 @@ def test_run_has_all_of_its_text_once_it_is_created(run: Run, corpus: Corpus, so
     lose_all_others(source)
     found = open_text(run)
     assert found.text() == TEXT + VALIDATION == corpus.text()
-    assert (found.name, found.sources, found.options, found.report, found.validation, found.fingerprint) == (
-        *(corpus.name, corpus.sources, corpus.options, corpus.report, corpus.validation, corpus.fingerprint),
-    )
+    assert found.to_record() == corpus.to_record()
     assert (found.vocabulary, found.counts.tolist()) == (corpus.vocabulary, corpus.counts.tolist())
