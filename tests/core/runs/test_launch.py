@@ -22,7 +22,6 @@ from charlstm.runs.launch import (
     create_new_run,
     minutes_more,
     settings_to_continue,
-    start_run,
     unread_commands,
 )
 from charlstm.runs.models import demo_path
@@ -72,9 +71,10 @@ def begun(
         ("patience", {"epochs": 9.0}, {"lr": 1e-4}, ""),
         ("stopped", {"epochs": 9.0}, {"hidden_size": 64}, "hidden_size cannot change from 512 to 64"),
         ("stopped", {"epochs": 9.0}, {"hidden_size": 512, "lr": 1e-4}, ""),
+        ("stopped", {"epochs": 9.0}, {"device": "cuda:99"}, "This machine has no device cuda:99:"),
     ],
 )  # fmt: skip
-def test_resume_is_refused_that_would_train_no_step_or_another_network(
+def test_resume_is_refused_that_cannot_train_or_would_train_no_step_or_another_network(
     tmp_path: Path, ended: str, settings: dict[str, Any], changes: dict[str, Any], says: str
 ) -> None:
     run = begun(tmp_path, "stopped" if ended == "stopped" else "finished", ended=ended, **settings)
@@ -114,18 +114,11 @@ def test_resume_that_failed_at_its_start_can_be_repeated(tmp_path: Path) -> None
     assert minutes_more(run, 2) == {"max_minutes": 3.0, "epochs": None}
 
 
-def test_missing_device_is_refused_before_anything_is_changed(tmp_path: Path) -> None:
+def test_missing_device_is_refused_before_a_run_is_created(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("the quick brown fox\n" * 100)
-    settings = Settings(epochs=1, device="cuda:99")
-    for make in (create_new_run, start_run):
-        with pytest.raises(SettingsError, match="no device cuda:99:"):
-            make(NewRun(tmp_path / "a.txt", settings, runs_dir=tmp_path / "runs"))
-    assert not (tmp_path / "runs").exists()
-    run = begun(tmp_path, max_steps=200)
-    before = run.status()
     with pytest.raises(SettingsError, match="no device cuda:99:"):
-        check_resume(run, {"device": "cuda:99", "max_steps": 300})
-    assert run.status() == before
+        create_new_run(NewRun(tmp_path / "a.txt", Settings(epochs=1, device="cuda:99"), runs_dir=tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_commands_that_neither_the_log_nor_the_checkpoint_has_are_named(tmp_path: Path) -> None:

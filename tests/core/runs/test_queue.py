@@ -104,7 +104,10 @@ def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
     assert [(run.status().state, run.status().place) for run in runs] == [("queued", 1), ("queued", 2), ("queued", 3)]
 
 
-def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(runs: list[Run], launched: list[str]) -> None:
+def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(
+    runs: list[Run], launched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.runs.sweep.LOCK_TIMEOUT", 0.05)
     sweep = Sweep(runs[0].path.parent, SimpleNamespace(name="s"))  # type: ignore[arg-type]
     lock = sweep._take_lock()
     assert lock is not None

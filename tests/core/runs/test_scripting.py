@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import charlstm
-from charlstm.runs import launch
+from charlstm.runs import launch, start_models
 from charlstm.training.events import Decided, Finished, Paused, Resumed, Warned
 from charlstm.training.settings import Settings
 from command_line import Terminal
@@ -145,6 +145,7 @@ def test_run_from_python_starts_as_that_of_the_command(tmp_path: Path, monkeypat
     """``charlstm train`` starts from the model in the box where that predicts the text well, and ``start_run`` did not.
     No worker is started here."""
     monkeypatch.setattr(launch, "launch", lambda *_: 0)
+    monkeypatch.setattr(start_models, "PASSAGES", 8)  # to be quicker
     monkeypatch.chdir(tmp_path)
     text = charlstm.generate("demo", length=600, seed=1, temperature=0.6)
     Path("text.txt").write_text(text, encoding="utf-8")

@@ -44,9 +44,9 @@ def picture(series: RunSeries) -> Any:
 
 
 @examples(40)
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6))
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=6))
 def test_series_of_a_killed_and_resumed_run_equals_the_uninterrupted_one(accidents: list[tuple[int, int]]) -> None:
-    whole = RunSeries.of([started(), *life(range(61))])
+    whole = RunSeries.of([started(), *life(range(31))])
     log: list[Event] = [started(planned_steps=9), *life(range(12)), started()]  # killed before its first checkpoint
     done = 0
     for reached, checkpoint in accidents:
@@ -55,7 +55,7 @@ def test_series_of_a_killed_and_resumed_run_equals_the_uninterrupted_one(acciden
         done = min(checkpoint, reached)
         log.append(Resumed(step=done, time=0.0))
         done += 1
-    log += life(range(done, 61))
+    log += life(range(done, 31))
     assert picture(RunSeries.of(log)) == picture(whole)
 
 

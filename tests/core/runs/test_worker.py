@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -196,7 +197,11 @@ def test_worker_whose_log_is_another_saves_its_state_and_stops(run: Run, train: 
     assert load_state(run)[0] is not None
 
 
-def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Train) -> None:
+def test_second_worker_is_refused_and_the_first_continues(
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(liveness.acquire_lock.__kwdefaults__, "patience", 0.05)
+
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         assert worker.main([str(run.path)]) == 1
@@ -245,8 +250,10 @@ def command(run: Run, word: str) -> None:
 
 
 def make_room(run: Run) -> None:
+    """At its second call, so that the worker reads a command while it waits."""
+    if run.control_path.exists():
+        storage.disk = storage.Disk()
     command(run, "checkpoint")
-    storage.disk = storage.Disk()
 
 
 @pytest.mark.parametrize(
@@ -437,8 +444,10 @@ def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_carried
         yield ended(30, "stopped")
 
     train(script)
-    [warned] = [event.message for event in worker.run_foreground(run) if isinstance(event, Warned)]
-    assert warned == "Not carried out, because the process that trained died before it read them: finish"
+    begun, warned, last = worker.run_foreground(run)
+    assert isinstance(warned, Warned)
+    assert warned.message == "Not carried out, because the process that trained died before it read them: finish"
+    assert (begun.name, last.name) == ("started", "finished")
     assert not [event for event in worker.run_foreground(run) if isinstance(event, Warned)]
 
 
@@ -452,13 +461,15 @@ def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Train) 
     assert tuple(name for name in names + in_use if (run.path / name).exists()) == in_use
 
 
-def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train) -> None:
+def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "Heartbeat", partial(worker.Heartbeat, interval=0.02))
+
     def script(trainer: Any) -> Iterator[Event]:
         # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
         yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)
         yield stepped(10)
         trainer.hooks.validation_progress(0.4)
-        status = wait_until(lambda: (now := run.status()).validated and now)  # it is written each second
+        status = wait_until(lambda: (now := run.status()).validated and now)
         assert status
         # "left 0:03" stood there for 40 s: the pace of the steps says little of it
         assert (status.validated, status.percent, status.seconds_left) == (0.4, 80, None)
@@ -489,7 +500,7 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
 
     train(script)
     list(worker.run_foreground(run))
-    assert started_runs == [following] * goes_on
+    assert (run.status().state, started_runs) == ("stopped", [following] * goes_on)
 
 
 def test_worker_says_in_its_log_that_the_queue_cannot_be_changed(
