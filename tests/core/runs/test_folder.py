@@ -161,6 +161,7 @@ def test_run_that_is_named_from_a_folder_in_it_has_its_own_name(
 ) -> None:
     run = create_run(spec(), name="mine", folder=tmp_path)
     run.sessions_dir.mkdir()
+    (run.sessions_dir / "auto-1.json").touch()
     monkeypatch.chdir(run.sessions_dir)
     assert find_run("..") == find_run("../../mine/sessions/..") == run
     assert delete_run(find_run("..")) == []
@@ -176,17 +177,13 @@ def test_list_runs_sorts_numbers_by_value(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "nothing") == []
 
 
-def test_rename_run(tmp_path: Path) -> None:
+def test_rename_run_refuses_names_and_a_run_that_is_gone(tmp_path: Path) -> None:
     run = create_run(spec(), name="old", folder=tmp_path)
     create_run(spec(), name="taken", folder=tmp_path)
-    with pytest.raises(RunError, match="taken already"):
-        rename_run(run, "taken")
-    with pytest.raises(RunError, match="cannot be a run's name"):
-        rename_run(run, "../out")
-    new = rename_run(run, "new")
-    assert (new.exists(), run.exists()) == (True, False)
-    assert new in known_runs()
-    assert run not in known_runs()
+    for name, says in (("taken", "taken already"), ("../out", "cannot be a run's name")):
+        with pytest.raises(RunError, match=says):
+            rename_run(run, name)
+    assert rename_run(run, "new").exists()
     with pytest.raises(RunError, match="any more"):
         rename_run(run, "again")
 
@@ -228,46 +225,29 @@ def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> 
     create_run(spec(), name="novel", folder=tmp_path)
 
 
-def whole_run(folder: Path) -> Run:
-    """A run with every file that a run can have."""
-    run = record(folder, name="doomed", last_words="all is well").run
+def test_delete_run_leaves_other_files_and_follows_no_link(tmp_path: Path) -> None:
+    run = record(tmp_path / "runs", name="doomed", last_words="all is well").run
     for path in (run.control_path, run.lock_path, run.state_path, run.previous_state_path):
         path.touch()
-    (run.path / ".model.safetensors.12.345.tmp").write_bytes(b"half")
-    (run.snapshots_dir / ".50.safetensors.12.345.tmp").write_bytes(b"half")
-    run.sessions_dir.mkdir()
-    (run.sessions_dir / "auto-1.json").touch()
-    return run
-
-
-def test_delete_run_leaves_other_files(tmp_path: Path) -> None:
-    run = whole_run(tmp_path / "runs")
-    outside = tmp_path / "outside.txt"
-    outside.write_text("precious")
-    (run.path / "link").symlink_to(tmp_path)
-    (run.path / "notes.txt").write_text("precious")
-    (run.path / ".notes.tmp").write_text("precious")
-    (run.snapshots_dir / "best one.safetensors").write_text("precious")
-    (run.sessions_dir / "poem.txt").write_text("precious")
-    left = delete_run(run)
-    assert left == [".notes.tmp", "link", "notes.txt", "sessions", "snapshots"]
-    assert "do not belong to the run" in left_over(run, left)
-    found = sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file())
-    assert found == [".notes.tmp", "notes.txt", "sessions/poem.txt", "snapshots/best one.safetensors"]
-    assert outside.read_text() == "precious"
-    assert list_runs(tmp_path / "runs") == known_runs() == []
-
-
-def test_delete_run_follows_no_link(tmp_path: Path) -> None:
-    run = whole_run(tmp_path / "runs")
+    for name in (".model.safetensors.12.345.tmp", "snapshots/.50.safetensors.12.345.tmp"):
+        (run.path / name).write_bytes(b"half")
+    precious = [".notes.tmp", "notes.txt", "snapshots/best one.safetensors"]
+    for name in precious:
+        (run.path / name).write_text("precious")
     elsewhere = tmp_path / "elsewhere"
-    run.snapshots_dir.rename(elsewhere)
-    run.snapshots_dir.symlink_to(elsewhere)
+    elsewhere.mkdir()
+    (elsewhere / "a.json").touch()
+    (run.path / "link").symlink_to(elsewhere)
+    run.sessions_dir.symlink_to(elsewhere)
     run.model_path.rename(elsewhere / "7.safetensors")
     run.model_path.symlink_to(elsewhere / "7.safetensors")
-    before = sorted(elsewhere.iterdir())
-    assert delete_run(run) == []
-    assert sorted(elsewhere.iterdir()) == before
+    left = delete_run(run)
+    assert left == [".notes.tmp", "link", "notes.txt", "snapshots"]
+    assert "do not belong to the run" in left_over(run, left)
+    found = [path for path in run.path.rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(run.path)) for path in found) == precious
+    assert sorted(os.listdir(elsewhere)) == ["7.safetensors", "a.json"]
+    assert list_runs(tmp_path / "runs") == known_runs() == []
 
 
 @pytest.mark.parametrize("content", ["[1]", "{", '{"format": 1, "settings": {}}', '"format"'])

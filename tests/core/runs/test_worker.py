@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from charlstm import storage
-from charlstm.errors import RunError, SettingsError
+from charlstm.errors import RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, notifications, queue, queue_file, worker
@@ -29,6 +29,7 @@ from charlstm.runs.log import read_events
 from charlstm.runs.store import RunStore, load_state
 from charlstm.text import corpus
 from charlstm.text.sources import ReadProgress
+from charlstm.training import state as exact
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
@@ -515,3 +516,49 @@ def test_worker_says_in_its_log_that_the_queue_cannot_be_changed(
     monkeypatch.setattr(launch, "launch", lambda run: pytest.fail("it would start itself again"))
     assert [event.name for event in worker.run_foreground(run)] == ["started", "finished"]
     assert run.log_path.read_text().count("The queue cannot be changed") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "Memory ran out: reduce batch_size (it is 32), seq_length (64) or hidden_size (512)"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "Memory ran out"),
+        (RuntimeError("could not create a memory object"), "Memory ran out"),
+        (RuntimeError("std::bad_alloc"), "Memory ran out"),
+        (RuntimeError("can't start new thread"), "Memory ran out"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "Memory ran out"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Memory ran out"),
+        (OSError(errno.ENOSPC, "No space left", "/x"), "The disk could not be used: No space left (/x)"),
+        (ImportError("No module named 'torch'"), "The program has a bug"),
+        (RuntimeError("shapes do not fit"), "The program has a bug"),
+        (ValueError("out of memory"), "The program has a bug"),
+        (ZeroDivisionError("by\nzero"), "The program has a bug (ZeroDivisionError: by zero): worker.log"),
+        (SettingsError("lr takes a number"), "lr takes a number"),
+    ],
+)
+def test_failure_is_described_in_one_sentence(error: Exception, says: str) -> None:
+    assert describe_failure(error, Settings()).startswith(says)
+
+
+def test_load_state_skips_only_a_damaged_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RunStore(run, run.spec(), lambda: None)
+    for step in (7, 8):
+        store.save_state(state(step))
+
+    def fail(*_: Any) -> None:
+        raise UnreadableFileError("The state cannot be read now", "disk")
+
+    for name, value, says in (("FORMAT", 0, "newer charlstm"), ("read_tensors", fail, "move the file away")):
+        with monkeypatch.context() as patch:
+            patch.setattr(exact, name, value)
+            with pytest.raises(RunError, match=says):
+                load_state(run)
+    run.state_path.write_bytes(run.state_path.read_bytes()[:-1])
+    found, warning = load_state(run)
+    assert found is not None
+    assert found.step == 7
+    assert warning == "The last checkpoint is damaged; training continues from the one before it, at step 7"
+    run.previous_state_path.write_bytes(b"junk")
+    with pytest.raises(RunError, match="No checkpoint"):
+        load_state(run)
