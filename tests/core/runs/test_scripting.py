@@ -47,8 +47,6 @@ def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.M
     assert launched[2].keys() == {"max_steps", "max_minutes"}
     with pytest.raises(charlstm.CharLSTMError, match="did you mean max_steps"):
         run.resume(max_step=900)
-    with pytest.raises(charlstm.CharLSTMError, match="above zero"):
-        run.more(0)
 
 
 def test_wait_shows_progress_and_gives_up_with_an_error_of_the_library(
@@ -173,7 +171,6 @@ def test_run_from_python_starts_as_that_of_the_command(tmp_path: Path, monkeypat
             {"settings": {"hidden_size": 9}, "model_from": "demo"},
             "hidden_size has no effect where training starts from",
         ),
-        ({"preset": "slow"}, "There is no preset 'slow'"),
         ({"model_from": "nothing"}, "There is no run 'nothing'"),
     ):
         with pytest.raises(charlstm.CharLSTMError, match=words):

@@ -100,10 +100,7 @@ def test_read_status_without_a_heartbeat_uses_the_log(tmp_path: Path, state: str
 
 
 def test_status_of_a_run_that_is_gone_says_so(tmp_path: Path) -> None:
-    with record(tmp_path, "starting") as recorded:
-        pass
-    shutil.rmtree(recorded.run.path)
-    status = recorded.run.status()
+    status = read_status(tmp_path / "gone")
     assert (status.state, status.message) == ("stopped", "its folder was deleted or moved")
 
 

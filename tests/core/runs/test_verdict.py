@@ -15,7 +15,7 @@ from charlstm.runs.verdict import FromModel, Losses, NextStep, Verdict, judge, o
 from charlstm.training.ending import lower_rate
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed
 from charlstm.training.settings import Settings
-from recorded_run import record, started, stepped, validated
+from recorded_run import LIVE, record, started, stepped, validated
 
 ORDER0 = {"order 0": 3.1}
 OVERFITS = [4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83], [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1]
@@ -142,13 +142,37 @@ def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
             assert "Its last output: it broke. Best" in found.text
 
 
-def test_resumed_run_is_not_judged_by_its_earlier_end() -> None:
-    series = run([4.5, 3.0, 2.2])
-    series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0, best_whole=True)])
-    assert judge(series, RunStatus(state="starting", alive=True, message="loading torch")).text == (
-        "Starting: loading torch."
-    )
-    assert judge(series, RunStatus(state="finished", alive=False)).kind == "finished"
+BEGUN = [started(), validated(0, 4.5), stepped(100, 3.0)]
+DONE = Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0, best_whole=True)
+DIVERGED = Finished(step=9, reason="diverged", best_val=None, best_step=0, train_seconds=1.0)
+FROM_MODEL = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34)]
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "figures", "text"),
+    [
+        ([], "running", {}, "Starting."),
+        ([started()], "running", {}, "Starting: the first step comes next."),
+        ([started()], "crashed", {}, "Crashed: The reason is unknown."),
+        ([started()], "stopped", {}, "Stopped at step 0."),
+        ([started(), DIVERGED], None, {}, "Diverged at step 9: the loss is not a number any more. No model was kept."),
+        ([*BEGUN, Failed(step=100, message="memory ran out")], None, {}, "Failed: Memory ran out."),
+        ([*BEGUN, DONE], "finished", {}, "Finished after "),
+        # a run that is resumed is not judged by its earlier end
+        ([*BEGUN, DONE], "starting", {"message": "loading torch"}, "Starting: loading torch."),
+        # why training ended the log does not say yet: patience may have ended the run
+        (BEGUN, "running", {"validated": 0.4}, "Training has ended. Now the best model is validated"),
+        # a run from another model may begin above the loss of guessing, because of characters that the model lacks
+        ([started(symbols=98), validated(0, 9.0), *(stepped(n, 9.0 - n * 0.5) for n in range(1, 5))], None, {},
+         "Learning: training loss 8.50 → 7.00 nats, still above guessing (4.58)."),
+        # after a single step the loss was 0.7 % above that of the model, and a lower rate was advised
+        ([*FROM_MODEL, validated(1, 1.03, best=False)], None, {}, "Learning: these are the first steps."),
+        ([*FROM_MODEL, validated(1, 1.1, best=False)], None, {}, "Getting worse: "),
+    ],
+)  # fmt: skip
+def test_verdict_of_a_log_and_a_status(events: list[Event], state: Any, figures: dict[str, Any], text: str) -> None:
+    status = None if state is None else RunStatus(state=state, alive=state in LIVE, **figures)
+    assert judge(RunSeries.of(events), status).text.startswith(text)
 
 
 def ended(train: list[float], best: float) -> RunSeries:
@@ -175,21 +199,6 @@ def ended(train: list[float], best: float) -> RunSeries:
 )
 def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], best: float, too_high: bool) -> None:
     assert judge(ended(train, best), references=ORDER0).needs_lower_rate == too_high
-
-
-def test_first_steps_from_a_model_are_not_called_flattening() -> None:
-    """After a single step the loss was 0.7 % above that of the model, and a lower rate was advised."""
-    events = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34), validated(1, 1.03, best=False)]
-    assert judge(RunSeries.of(events)).text == "Learning: these are the first steps."
-    events = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34), validated(1, 1.1, best=False)]
-    assert judge(RunSeries.of(events)).kind == "worsening"
-
-
-def test_time_before_the_first_step_is_named() -> None:
-    running = RunStatus(state="running", alive=True)
-    series = RunSeries.of([started()])
-    assert judge(series, running).text == "Starting: the first step comes next."
-    assert judge(RunSeries(), running).text == "Starting."
 
 
 def from_model(after: float, epochs: float, whole: float | None = None) -> RunSeries:
@@ -256,14 +265,6 @@ def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> No
     assert "It overfitted after step 200; more text or dropout would help. The processor" in judge(overfits).text
 
 
-def test_verdict_on_an_end_without_a_model() -> None:
-    series = RunSeries.of([started()])
-    assert judge(series, RunStatus(state="crashed", alive=False)).text == "Crashed: The reason is unknown."
-    assert judge(series, RunStatus(state="stopped", alive=False)).text == "Stopped at step 0."
-    series.feed([Finished(step=9, reason="diverged", best_val=None, best_step=0, train_seconds=1.0)])
-    assert judge(series).text == "Diverged at step 9: the loss is not a number any more. No model was kept."
-
-
 def test_next_steps_after_too_high_a_rate_are_with_a_lower_one() -> None:
     assert Verdict("finished", "", needs_lower_rate=True).next_steps == (NextStep.PLAY, NextStep.NEW_LOWER)
     assert Verdict("finished", "").next_steps == (NextStep.PLAY, NextStep.MORE)
@@ -298,15 +299,6 @@ def test_learning_rate_that_was_set_in_a_pause_is_told_at_once() -> None:
     assert judge(series).text == "Paused at step 7. The learning rate is 0.001 from the next step on."
     series.feed([Resumed(step=7), stepped(10, 4.3)])
     assert series.next_rate is None
-    series.feed([Failed(step=10, message="memory ran out")])
-    assert judge(series).text.startswith("Failed: Memory ran out.")
-
-
-def test_final_validation_is_said_without_a_guess_why_training_ended() -> None:
-    """The log does not say it yet: patience may have ended the run."""
-    series = RunSeries.of([started(planned_steps=10_000, limit="max_minutes"), validated(0, 4.5), stepped(100, 3.0)])
-    status = RunStatus(state="running", alive=True, validated=0.4)
-    assert judge(series, status).text.startswith("Training has ended. Now the best model is validated")
 
 
 def test_loss_of_zero_is_judged() -> None:
@@ -343,12 +335,6 @@ def test_rising_loss_is_never_called_learning() -> None:
     assert judge(series).text == "Not learning: the training loss went from 4.01 to 4.39 nats."
     series.feed([validated(40, 4.6)])
     assert judge(series).kind == "worsening"
-
-
-def test_loss_that_falls_from_above_guessing_is_learning() -> None:
-    """A run from another model may begin above the loss of guessing, because of characters that the model lacks."""
-    series = RunSeries.of([started(symbols=98), validated(0, 9.0), *(stepped(n, 9.0 - n * 0.5) for n in range(1, 5))])
-    assert judge(series).text == "Learning: training loss 8.50 → 7.00 nats, still above guessing (4.58)."
 
 
 FALLING = [stepped(step, 4.5 - 0.027 * step) for step in range(1, 101)]
