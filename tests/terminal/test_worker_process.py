@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ import pytest
 from charlstm import system
 from charlstm.errors import RunError
 from charlstm.fields import plain
-from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, create_new_run, launch, resume_run
@@ -30,47 +29,34 @@ from waiting import wait_until
 pytestmark = [pytest.mark.terminal, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 
 TIMEOUT = 60.0
-STEPS = 1_000_000
-
-
-@pytest.fixture(autouse=True)
-def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
+STEPS, NICENESS = 1_000_000, 3
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Makes runs on one small text; kills their workers in the end."""
-    text = tmp_path / "text.txt"
-    text.write_text(BOTTLES)
-    made: list[Run] = []
-
-    def new(niceness: int | None = 0) -> Run:  # 0: does not wait for other programs
-        run = create_new_run(NewRun(text, replace(SETTINGS, max_steps=STEPS, niceness=niceness), "quick"))
-        run.write_spec(replace(run.spec(), plan=plain(replace(PLAN, planned_steps=STEPS))))
-        made.append(run)
-        return run
-
-    yield new
-    for run in made:
-        status = run.status()
-        if status.alive and status.pid is not None and status.pid != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(status.pid, signal.SIGKILL)
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """A run on a small text that nobody trains yet. Its worker is killed in the end."""
+    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "text.txt").write_text(BOTTLES)
+    settings = replace(SETTINGS, max_steps=STEPS, niceness=NICENESS)
+    run = create_new_run(NewRun(tmp_path / "text.txt", settings, "quick"))
+    run.write_spec(replace(run.spec(), plan=plain(replace(PLAN, planned_steps=STEPS))))
+    yield run
+    status = run.status()
+    if status.alive and status.pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(status.pid, signal.SIGKILL)
 
 
-def until(run: Run, *states: str) -> None:
-    """Until the run is in one of ``states``."""
-    wait_until(lambda: run.status().state in states, f"{states}; it was {run.status()}")
+def until(run: Run, state: str) -> None:
+    wait_until(lambda: run.status().state == state, f"{state}; it was {run.status()}")
 
 
 def series_of(run: Run) -> RunSeries:
     return RunSeries.of(read_events(run.events_path))
 
 
-def test_closed_terminal_stops_the_run_with_a_checkpoint(make: Callable[..., Run]) -> None:
+def test_closed_terminal_stops_the_run_with_a_checkpoint(run: Run) -> None:
     """``charlstm resume`` in a pty that closes meanwhile: SIGHUP, and a terminal that cannot be written to."""
-    run = make()
     command = ["-P", "-m", "charlstm", "resume", run.name]
     screen = pexpect.spawn(sys.executable, command, encoding="utf-8", dimensions=(24, 80), timeout=TIMEOUT)
     wait_until(lambda: series_of(run).step >= 10, "the first steps")
@@ -90,9 +76,8 @@ def test_closed_terminal_stops_the_run_with_a_checkpoint(make: Callable[..., Run
     assert state.step == events[-1].step
 
 
-def test_worker_does_what_is_sent_and_goes_on_after_a_kill(make: Callable[..., Run]) -> None:
+def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: Run) -> None:
     """And has no state but those of a run that begins and trains, until it is told."""
-    run = make(niceness=None)
     pid = launch(run)
     assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along
     states = {run.status().state}
@@ -105,11 +90,11 @@ def test_worker_does_what_is_sent_and_goes_on_after_a_kill(make: Callable[..., R
     wait_until(trained, "the first steps")
     assert states <= {"starting", "running"}
     if sys.platform == "linux":
-        assert os.getpriority(os.PRIO_PROCESS, pid) >= BACKGROUND_NICENESS
+        assert os.getpriority(os.PRIO_PROCESS, pid) >= NICENESS
         assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == system.OOM_SCORE
         group = Path(f"/proc/{pid}/autogroup")
         if group.exists():
-            assert group.read_text().split()[-1] == str(BACKGROUND_NICENESS)
+            assert int(group.read_text().split()[-1]) >= NICENESS
         assert os.readlink(f"/proc/{pid}/fd/0") == os.devnull
         assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (1, 2)} == {str(run.log_path)}
     with pytest.raises(RunError, match="is running already"):
@@ -135,7 +120,7 @@ def test_worker_does_what_is_sent_and_goes_on_after_a_kill(make: Callable[..., R
     assert run.status().state == "crashed"
     with pytest.raises(RunError, match="is crashed and takes no commands"):
         send_command(run, "pause")
-    resume_run(run, changes={"niceness": 0})  # it need not wait any more
+    resume_run(run)
     until(run, "running")
     again = run.status().pid
     assert again is not None

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.errors import RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, notifications, queue, queue_file, worker
+from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run
@@ -404,9 +405,12 @@ def test_worker_that_ends_before_its_own_heartbeat_says_why(
     """It was reported as killed for lack of memory."""
     if finished:
         finish(run, train)
+    niceness: list[int] = []
+    monkeypatch.setattr(system, "lower_priority", niceness.append)
     liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))  # by ``launch``
     have_no_locks(monkeypatch)
     assert worker.main([str(run.path)]) == 1
+    assert niceness == [BACKGROUND_NICENESS]
     status = run.status()
     assert (status.state, status.alive) == (state_after, False)
     assert status.message.endswith("has no locks: keep runs in a folder on another one")
