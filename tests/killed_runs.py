@@ -16,15 +16,14 @@ from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 
 BOTTLES = "".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100))
-STEPS = 1000
 SETTINGS = Settings(
-    hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
+    hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=1000, threads=1, kernel="nn", device="cpu",
     dropout=0.2, checkpoint_steps=20, checkpoint_minutes=None, val_every=100, ema_decay=0.9, state_reset=0.1,
     calibrate=True, niceness=0,
 )  # fmt: skip
 """All that an exact resume has to restore; a run that does not wait for other programs."""
 PLAN = Plan(
-    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=STEPS,
+    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=1000,
     warmup_steps=20, log_every=10, val_every=100, val_chars=400, snapshot_steps=(0, 100),
     seconds_per_step=0.001,
 )  # fmt: skip

@@ -14,8 +14,6 @@ import pytest
 
 from charlstm.fields import plain
 from charlstm.runs.comparison import (
-    AXES,
-    Axis,
     ComparedRun,
     SettingAxis,
     compared_facts,
@@ -25,8 +23,6 @@ from charlstm.runs.comparison import (
     read_run,
     run_curves,
 )
-from charlstm.runs.folder import Run
-from charlstm.runs.log import EventLog
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.events import Controlled, Event, Resumed
 from charlstm.training.settings import Settings
@@ -56,23 +52,8 @@ def test_texts_of_one_name_that_are_not_the_same_differ(tmp_path: Path) -> None:
 
 def test_epochs_of_a_run_that_has_gone_back_are_those_of_its_steps(tmp_path: Path) -> None:
     recorded = record(tmp_path, "stopped", name="one", steps=30)
-    log = EventLog(recorded.run.events_path)
-    log.append(Resumed(step=25))
-    log.close()
+    recorded.append(Resumed(step=25))
     assert run_curves(read_run(recorded.run), "epochs").raw.x[-1] > 0
-
-
-def compared_with(folder: Path, *events: Event) -> tuple[list[str], list[float]]:
-    """What a run of 30 steps with these events was changed to on the way, and the steps at which its rate was."""
-    recorded = record(folder, "stopped", name="one", steps=30)
-    log = EventLog(recorded.run.events_path)
-    for event in events:
-        log.append(event)
-    log.close()
-    compared = read_run(recorded.run)
-    (words,) = (each.values[0] for each in compared_facts([compared]) if each.name == "changed on the way")
-    rates = [mark.x for mark in run_curves(compared, "step").marks if mark.kind == "rate"]
-    return (str(words).split("; ") if words else []), rates
 
 
 def rate(step: int, value: float = 0.1) -> Controlled:
@@ -83,44 +64,48 @@ def changed_rate(step: int) -> Resumed:
     return Resumed(step=step, changes="lr 0.1 → 0.2", changed=("lr",))
 
 
-def test_command_that_was_in_effect_until_a_resume_changed_the_rate_is_compared(tmp_path: Path) -> None:
-    words, rates = compared_with(tmp_path, rate(10), changed_rate(25))
-    assert (words, rates) == (["step 10: set-lr 0.1", "step 25: lr 0.1 → 0.2"], [10.0, 25.0])
-
-
-def test_what_a_resume_from_an_earlier_step_has_undone_is_not_compared(tmp_path: Path) -> None:
-    assert compared_with(tmp_path, rate(25), changed_rate(28), Resumed(step=20)) == ([], [])
-    words, rates = compared_with(tmp_path / "again", changed_rate(20), changed_rate(20))
-    assert (words, rates) == (["step 20: lr 0.1 → 0.2"], [20.0])
+@pytest.mark.parametrize(
+    ("events", "words", "rates"),
+    [
+        ((rate(10), changed_rate(25)), "step 10: set-lr 0.1; step 25: lr 0.1 → 0.2", [10, 25]),
+        ((rate(25), changed_rate(28), Resumed(step=20)), "", []),
+        ((changed_rate(20), changed_rate(20)), "step 20: lr 0.1 → 0.2", [20]),
+        ((rate(25), Resumed(step=20), rate(25), stepped(30)), "step 25: set-lr 0.1", [25]),
+        ((rate(25), Resumed(step=25), rate(25), stepped(30)), "step 25: set-lr 0.1", [25]),
+        (
+            (
+                Controlled(step=10, id="x", command="more", value=964, minutes=2.5),
+                Controlled(step=20, id="y", command="finish", value=138),
+            ),
+            "step 10: more 2.5; step 20: finish",
+            [],
+        ),
+    ],
+)
+def test_changes_on_the_way_are_compared_once_unless_a_resume_has_undone_them(
+    tmp_path: Path, events: tuple[Event, ...], words: str, rates: list[float]
+) -> None:
+    recorded = record(tmp_path, "stopped", name="one", steps=30)
+    recorded.append(*events)
+    compared = read_run(recorded.run)
+    assert [each.values for each in compared_facts([compared]) if each.name == "changed on the way"] == [(words,)]
+    assert [mark.x for mark in run_curves(compared, "step").marks if mark.kind == "rate"] == rates
 
 
 def rows_of(runs: list[ComparedRun]) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(comparison_csv(runs))))
 
 
-@pytest.mark.parametrize("axis", list(AXES))
-def test_curves_go_over_every_axis(tmp_path: Path, axis: Axis) -> None:
-    run = read_run(record(tmp_path, "finished", name="one", steps=400).run)
-    found = run_curves(run, axis)
-    assert len(found.validation.x) == len(found.validation.y) > 1
-    assert (np.diff(found.train.x) > 0).all()
-
-
-@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "plain"])
-def test_names_that_a_spreadsheet_would_compute_are_marked_as_text(tmp_path: Path, name: str) -> None:
-    run = record(tmp_path, "finished", name="one", steps=100).run
-    named = Run(run.path.rename(run.path.with_name(name)))
-    assert {row["run"] for row in rows_of([read_run(named)])} == {name if name == "plain" else f"'{name}"}
-
-
 def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: Path) -> None:
-    runs = [read_run(record(tmp_path, "finished", name=name, steps=400).run) for name in ("one", "two & b")]
+    """A spreadsheet would compute a name that begins with a sign."""
+    names = ["one", "=two & b", "+three", "@four"]
+    runs = [read_run(record(tmp_path, "finished", name=name, steps=400).run) for name in names]
     root = ET.fromstring(comparison_chart(runs, "epochs"))
-    texts = [element.text for element in root.iter() if element.text]
-    assert "one" in texts
-    assert "two & b" in texts
+    assert {*names} <= {element.text for element in root.iter()}
     rows = rows_of(runs)
-    assert {row["run"] for row in rows} == {"one", "two & b"}
+    assert {row["run"] for row in rows} == {"one", "'=two & b", "'+three", "'@four"}
+    [end] = [row for row in rows if (row["run"], row["curve"], row["step"]) == ("one", "train", "400")]
+    assert (end["epochs"], end["characters"], end["seconds"]) == ("2", str(400 * 32 * 64), "20.000")
     logged = [float(row["loss"]) for row in rows if (row["run"], row["curve"]) == ("one", "validation")]
     assert logged == runs[0].series.points("validation").y.tolist()
     [last] = [row for row in rows if (row["run"], row["curve"]) == ("one", "final")]
@@ -164,23 +149,10 @@ def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> N
     """A small text gets fewer rows, then shorter ones, than the settings say: 6,750 characters were 28,800."""
     run = record(tmp_path, "finished", name="one", steps=400).run
     spec = run.spec()
-    settings = spec.settings
-    assert spec.batch == (settings.batch_size, settings.seq_length)
+    assert spec.batch == (spec.settings.batch_size, spec.settings.seq_length)
     run.write_spec(replace(spec, plan=plain(make_plan(batch_size=3, seq_length=10))))
     compared = read_run(run)
     assert compared.spec.batch == (3, 10)
     steps = run_curves(compared, "step").train.x
     assert run_curves(compared, "characters").train.x.tolist() == (30 * steps).tolist()
     assert {int(row["characters"]) / int(row["step"]) for row in rows_of([compared]) if int(row["step"])} == {30}
-
-
-def test_commands_are_compared_by_what_they_were_given(tmp_path: Path) -> None:
-    more = Controlled(step=10, id="x", command="more", value=964, minutes=2.5)
-    finish = Controlled(step=20, id="y", command="finish", value=138)
-    assert compared_with(tmp_path, more, finish)[0] == ["step 10: more 2.5", "step 20: finish"]
-
-
-def test_command_that_a_resume_repeats_is_compared_once(tmp_path: Path) -> None:
-    for step in (20, 25):
-        found = compared_with(tmp_path / str(step), rate(25), Resumed(step=step), rate(25), stepped(30))
-        assert found == (["step 25: set-lr 0.1"], [25.0])

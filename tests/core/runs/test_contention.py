@@ -39,7 +39,11 @@ def times(monkeypatch: pytest.MonkeyPatch) -> Times:
 
 def test_meter_gives_time_on_and_off_the_processor_as_a_factor(times: Times) -> None:
     assert times.meter.read() is None  # nothing to compare with yet
-    assert times.advance(1, 1.0, 1.0) == pytest.approx(2.0)
+    assert times.advance(1, 0.001, 0.02) is None  # a pause
+    assert times.advance(1, 1.999, 1.98) == pytest.approx(2.0)
+    assert times.advance(1, -5.0, -1.0) is None  # a thread has ended
+    assert times.meter.read() is None
+    assert times.advance(1, 1.0, 0.0) == 1.0
 
 
 def test_meter_forgets_what_was_before_its_window(times: Times) -> None:
@@ -47,18 +51,6 @@ def test_meter_forgets_what_was_before_its_window(times: Times) -> None:
     for _ in range(10):
         times.advance(1, 0.5, 1.5)
     assert [times.advance(1, 2.0, 0.0) for _ in range(12)][-1] == 1.0
-
-
-def test_meter_says_nothing_during_a_pause(times: Times) -> None:
-    times.meter.read()
-    assert times.advance(1, 0.001, 0.02) is None
-
-
-def test_meter_starts_again_when_a_thread_has_ended(times: Times) -> None:
-    times.meter.read()
-    assert times.advance(1, -5.0, -1.0) is None
-    assert times.meter.read() is None
-    assert times.advance(1, 1.0, 0.0) == 1.0
 
 
 def test_meter_knows_the_slowdown_since_its_first_reading(times: Times) -> None:
@@ -69,13 +61,6 @@ def test_meter_knows_the_slowdown_since_its_first_reading(times: Times) -> None:
     for _ in range(30):
         times.advance(1, 1.0, 0.0)
     assert times.meter.overall() == pytest.approx(1.5, abs=0.1)
-
-
-def test_meter_takes_the_load_average_where_the_system_does_not_tell_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "processor_times", lambda: None)
-    for load, expected in ((3.0, 3.0), (0.5, 1.0), (None, None)):
-        monkeypatch.setattr(system, "load", lambda load=load: load)
-        assert ContentionMeter().read() == expected
 
 
 @pytest.mark.parametrize(
@@ -99,14 +84,6 @@ def test_probe_estimates_from_two_looks_at_the_machine(
     assert probe_slowdown(niceness) == pytest.approx(expected, rel=0.01)
 
 
-def test_probe_takes_the_load_average_where_there_is_no_proc_stat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "machine_times", lambda: None)
-    monkeypatch.setattr("charlstm.runs.contention.PROBE_SECONDS", 0.0)
-    for load, expected in ((None, 1.0), (0.5, 4 / 3), (2.0, 3.0)):
-        monkeypatch.setattr(system, "load", lambda load=load: load)
-        assert probe_slowdown(0) == pytest.approx(expected)
-
-
 def test_heartbeat_and_status_have_the_slowdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ContentionMeter, "read", lambda self: 2.344)
     (tmp_path / "run.json").touch()
@@ -124,3 +101,14 @@ def test_slowdown_is_told_in_one_sentence() -> None:
     assert [slowdown_words(each) for each in (None, 1.2, math.nan)] == ["", "", ""]
     assert slowdown_words(2.1) == "The processor has other work too: training is about 2 times slower."
     assert slowdown_words(30.0, "was") == "The processor had other work too: training was many times slower."
+
+
+@pytest.mark.parametrize(("load", "read", "probed"), [(None, None, 1.0), (0.5, 1.0, 4 / 3), (2.0, 2.0, 3.0)])
+def test_load_average_is_taken_where_the_system_tells_no_more(
+    load: float | None, read: float | None, probed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("processor_times", None), ("machine_times", None), ("load", load)):
+        monkeypatch.setattr(system, name, lambda value=value: value)
+    monkeypatch.setattr("charlstm.runs.contention.PROBE_SECONDS", 0.0)
+    assert ContentionMeter().read() == read
+    assert probe_slowdown(0) == pytest.approx(probed)

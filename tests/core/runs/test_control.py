@@ -2,19 +2,15 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from charlstm.errors import Advice, RunError
 from charlstm.runs.control import ControlReader, check_command, pending_commands, send_command
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.training.events import Controlled, Resumed
-from random_examples import examples
 from recorded_run import record
 
 
@@ -25,14 +21,11 @@ def test_commands_arrive_once_and_in_order(tmp_path: Path) -> None:
             send_command(recorded.run, "set-lr", 1e-3),
             send_command(recorded.run, "resume"),
         ]
-        heard = recorded.commands()
-        assert [(each.id, each.command, each.value) for each in heard] == [
-            (each.id, each.command, each.value) for each in asked
-        ]
+        assert recorded.commands() == asked
         assert recorded.commands() == []
         first_line = recorded.run.control_path.read_bytes().index(b"\n") + 1
         again = ControlReader(recorded.run.control_path, first_line)
-        assert [each.id for each in again.read()] == [each.id for each in asked[1:]]
+        assert again.read() == asked[1:]
         line = json.loads(recorded.run.control_path.read_text().splitlines()[1])
         assert set(line) == {"id", "time", "command", "value"}
 
@@ -54,7 +47,7 @@ def test_command_is_pending_until_its_worker_has_handled_it_or_ended(tmp_path: P
         assert pending() == []
 
 
-@pytest.mark.parametrize("state", ["finished", "crashed", "failed", "stopped"])
+@pytest.mark.parametrize("state", ["finished", "crashed"])
 def test_send_command_refuses_a_run_without_a_worker(tmp_path: Path, state: str) -> None:
     run = record(tmp_path, state).run  # type: ignore[arg-type]
     with pytest.raises(RunError, match="takes no commands") as caught:
@@ -67,29 +60,16 @@ def test_send_command_refuses_a_run_without_a_worker(tmp_path: Path, state: str)
 
 @pytest.mark.parametrize(
     ("command", "value"),
-    [
-        ("jump", None),
-        ("pause", 1.0),
-        ("set-lr", None),
-        ("set-lr", 0.0),
-        ("set-lr", math.nan),
-        ("set-lr", 1e9),
-        ("more", -1.0),
-    ],
+    [("jump", None), ("pause", 1.0), ("set-lr", None), ("set-lr", math.nan), ("set-lr", 1e9), ("more", 0.0)],
 )
 def test_check_command_refuses_unknown_commands_and_wrong_values(command: str, value: float | None) -> None:
     with pytest.raises(RunError):
         check_command(command, value)
 
 
-@examples(40)
-@given(st.binary(max_size=400))
-def test_control_reader_skips_lines_that_are_not_commands(
-    tmp_path_factory: pytest.TempPathFactory, junk: bytes
-) -> None:
-    path = tmp_path_factory.mktemp("control") / "control.jsonl"
-    good = b'{"id":"x","command":"stop","value":null}\n'
-    path.write_bytes(junk + b"\n" + good + b'{"id":"torn","comm')
+def test_control_reader_skips_what_is_no_command_and_waits_for_the_end_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "control.jsonl"
+    path.write_bytes(b'\xff\0{\n[]\n{"id":"x","command":"fly"}\n{"id":"x","command":"stop"}\n{"id":"torn","comm')
     reader = ControlReader(path)
     assert [each.command for each in reader.read()] == ["stop"]
     with path.open("ab") as file:
@@ -100,12 +80,8 @@ def test_control_reader_skips_lines_that_are_not_commands(
 
 def test_run_that_has_taken_its_last_step_takes_only_a_stop(tmp_path: Path) -> None:
     """Nothing reads other commands any more during the final validation: they were accepted and lost."""
-    with record(tmp_path, "running") as recorded:
+    with record(tmp_path, "starting") as recorded:
         recorded.beat("running", validated=0.1)
-        deadline = time.monotonic() + 60
-        while recorded.run.status().validated is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
         for command, value in (("pause", None), ("finish", None), ("more", 5.0), ("set-lr", 1e-3)):
             with pytest.raises(RunError, match=f"so {command} would come too late") as caught:
                 send_command(recorded.run, command, value)

@@ -5,12 +5,11 @@ import re
 import stat
 import sys
 import unicodedata
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from charlstm import storage
 from charlstm.errors import ModelError, RunError
@@ -34,12 +33,11 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.names import check_name, next_name
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk
-from random_examples import examples
 from recorded_run import record
 
 
-def spec(text: str = "novel.txt", preset: str = "quick") -> RunSpec:
-    return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset=preset)
+def spec(text: str = "novel.txt") -> RunSpec:
+    return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset="quick")
 
 
 def test_runs_dir_is_the_requested_folder_else_the_default(
@@ -92,7 +90,6 @@ def test_next_name_is_free_where_the_file_system_ignores_the_case() -> None:
     [
         (b"", "damaged"),
         (b'{"format": 99}', "newer"),
-        (b'{"format": 1, "created": 0, "corpus": [], "settings": {}}', "damaged"),
         (b'{"format": 1, "created": 0, "corpus": {}, "settings": {"hidden_size": -1}}', "damaged"),
         (b'{"format": 1, "created": 0, "corpus": {}, "settings": {"no_such": 1}}', "newer charlstm .setting no_such"),
     ],
@@ -119,18 +116,6 @@ def test_check_name_refuses_invalid_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError):
         create_run(spec(), name=name, folder=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
-
-
-@examples(40)
-@given(st.text(max_size=120))
-def test_valid_name_stays_directly_below_the_folder(name: str) -> None:
-    try:
-        check_name(name)
-    except RunError:
-        return
-    path = os.path.normpath(os.path.join("/runs", name))
-    assert path == f"/runs/{name}"
-    assert os.path.dirname(path) == "/runs"
 
 
 NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
@@ -176,6 +161,7 @@ def test_run_that_is_named_from_a_folder_in_it_has_its_own_name(
 ) -> None:
     run = create_run(spec(), name="mine", folder=tmp_path)
     run.sessions_dir.mkdir()
+    (run.sessions_dir / "auto-1.json").touch()
     monkeypatch.chdir(run.sessions_dir)
     assert find_run("..") == find_run("../../mine/sessions/..") == run
     assert delete_run(find_run("..")) == []
@@ -191,17 +177,13 @@ def test_list_runs_sorts_numbers_by_value(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "nothing") == []
 
 
-def test_rename_run(tmp_path: Path) -> None:
+def test_rename_run_refuses_names_and_a_run_that_is_gone(tmp_path: Path) -> None:
     run = create_run(spec(), name="old", folder=tmp_path)
     create_run(spec(), name="taken", folder=tmp_path)
-    with pytest.raises(RunError, match="taken already"):
-        rename_run(run, "taken")
-    with pytest.raises(RunError, match="cannot be a run's name"):
-        rename_run(run, "../out")
-    new = rename_run(run, "new")
-    assert (new.exists(), run.exists()) == (True, False)
-    assert new in known_runs()
-    assert run not in known_runs()
+    for name, says in (("taken", "taken already"), ("../out", "cannot be a run's name")):
+        with pytest.raises(RunError, match=says):
+            rename_run(run, name)
+    assert rename_run(run, "new").exists()
     with pytest.raises(RunError, match="any more"):
         rename_run(run, "again")
 
@@ -243,51 +225,32 @@ def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> 
     create_run(spec(), name="novel", folder=tmp_path)
 
 
-def whole_run(folder: Path) -> Run:
-    """A run with every file that a run can have."""
-    run = record(folder, name="doomed", last_words="all is well").run
+def test_delete_run_leaves_other_files_and_follows_no_link(tmp_path: Path) -> None:
+    run = record(tmp_path / "runs", name="doomed", last_words="all is well").run
     for path in (run.control_path, run.lock_path, run.state_path, run.previous_state_path):
         path.touch()
-    (run.path / ".model.safetensors.12.345.tmp").write_bytes(b"half")
-    (run.snapshots_dir / ".50.safetensors.12.345.tmp").write_bytes(b"half")
-    run.sessions_dir.mkdir()
-    (run.sessions_dir / "auto-1.json").touch()
-    return run
-
-
-def test_delete_run_leaves_other_files(tmp_path: Path) -> None:
-    run = whole_run(tmp_path / "runs")
-    outside = tmp_path / "outside.txt"
-    outside.write_text("precious")
-    (run.path / "link").symlink_to(tmp_path)
-    (run.path / "notes.txt").write_text("precious")
-    (run.path / ".notes.tmp").write_text("precious")
-    (run.snapshots_dir / "best one.safetensors").write_text("precious")
-    (run.sessions_dir / "poem.txt").write_text("precious")
+    for name in (".model.safetensors.12.345.tmp", "snapshots/.50.safetensors.12.345.tmp"):
+        (run.path / name).write_bytes(b"half")
+    precious = [".notes.tmp", "notes.txt", "snapshots/best one.safetensors"]
+    for name in precious:
+        (run.path / name).write_text("precious")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.json").touch()
+    (run.path / "link").symlink_to(elsewhere)
+    run.sessions_dir.symlink_to(elsewhere)
+    run.model_path.rename(elsewhere / "7.safetensors")
+    run.model_path.symlink_to(elsewhere / "7.safetensors")
     left = delete_run(run)
-    assert left == [".notes.tmp", "link", "notes.txt", "sessions", "snapshots"]
+    assert left == [".notes.tmp", "link", "notes.txt", "snapshots"]
     assert "do not belong to the run" in left_over(run, left)
-    found = sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file())
-    assert found == [".notes.tmp", "notes.txt", "sessions/poem.txt", "snapshots/best one.safetensors"]
-    assert outside.read_text() == "precious"
+    found = [path for path in run.path.rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(run.path)) for path in found) == precious
+    assert sorted(os.listdir(elsewhere)) == ["7.safetensors", "a.json"]
     assert list_runs(tmp_path / "runs") == known_runs() == []
 
 
-def test_delete_run_follows_no_link(tmp_path: Path) -> None:
-    run = whole_run(tmp_path / "runs")
-    elsewhere = tmp_path / "elsewhere"
-    run.snapshots_dir.rename(elsewhere)
-    run.snapshots_dir.symlink_to(elsewhere)
-    run.model_path.rename(elsewhere / "7.safetensors")
-    run.model_path.symlink_to(elsewhere / "7.safetensors")
-    before = sorted(elsewhere.iterdir())
-    assert delete_run(run) == []
-    assert sorted(elsewhere.iterdir()) == before
-
-
-@pytest.mark.parametrize(
-    "content", ["{}", '{"scripts":{}}', "[1]", "", "{", '{"format": 1, "settings": {}}', '"format"']
-)
+@pytest.mark.parametrize("content", ["[1]", "{", '{"format": 1, "settings": {}}', '"format"'])
 def test_folder_with_the_run_json_of_another_program_is_not_a_run(tmp_path: Path, content: str) -> None:
     project = tmp_path / "runs" / "project"
     project.mkdir(parents=True)
@@ -325,32 +288,22 @@ def test_delete_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
     assert run.exists()
 
 
-def test_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> None:
+def test_run_with_a_worker_is_not_renamed_deleted_or_pruned(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
+        run = recorded.run
         for _ in range(2):  # with its lock, and without
-            for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
+            for attempt in (partial(rename_run, name="other"), delete_run, partial(prune_run, dry_run=True)):
                 with pytest.raises(RunError, match="is being trained"):
-                    attempt()
-            recorded.run.lock_path.unlink(missing_ok=True)
-        assert recorded.run.status().state == "running"
-
-
-def test_pruning_promises_nothing_for_a_run_with_a_worker(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        recorded.run.state_path.touch()
-        with pytest.raises(RunError, match="is being trained and cannot be pruned"):
-            prune_run(recorded.run, dry_run=True)
+                    attempt(run)
+            run.lock_path.unlink(missing_ok=True)
+        assert run.status().state == "running"
 
 
 def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     run = record(tmp_path).run
     (run.snapshots_dir / "notes.safetensors").write_bytes(b"")
     (run.snapshots_dir / "²5.safetensors").write_bytes(b"")
-    steps = [snapshot.step for snapshot in run.snapshots()]
-    assert steps == sorted(steps)
-    assert steps[0] == 0
-    assert len(steps) > 3
-    assert run.size() > 10_000
+    assert [snapshot.step for snapshot in run.snapshots()] == [0, 50, 100, 200, 400, 700, 1000]
     best = run.model().info["step"]
     assert run.model(best).info["step"] == best
     with pytest.raises(ModelError, match=rf"no snapshot of step 12345; it has 0, .*its best model is of step {best}$"):

@@ -1,4 +1,5 @@
-"""Which model of a run is generated with: never the untrained network, and of a run that trains one that has learnt."""
+"""Which model of a run is generated with: never the untrained network, and of a run that trains one that has learnt.
+And which of its models are compared with each other."""
 
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ import pytest
 from charlstm.model.file import save_model
 from charlstm.runs.folder import Run
 from charlstm.runs.log import read_events
+from charlstm.runs.models import MOST_MODELS, models_of_run
 from charlstm.runs.playable import (
     LEARNT,
     LEARNT_AT_END,
     PATIENCE,
     PlayableModel,
     expected_step,
-    goal_loss,
     is_untrained,
     playable_at_end,
     playable_model,
@@ -56,16 +57,11 @@ def test_untrained_network_is_not_playable_while_its_step_is_unknown_elsewhere(t
 
 
 def test_model_of_a_run_that_trains_is_playable_once_its_held_out_loss_has_fallen(tmp_path: Path) -> None:
-    with without_snapshots(record(tmp_path, "running", steps=0)) as recorded:
-        playable_from = None
-        while playable_from is None and recorded.step < 1000:
-            recorded.advance(10)
-            without_snapshots(recorded)
-            playable_from = recorded.step if found(recorded, progress=0.0) == BEST else None
-        series = series_of(recorded.run)
-        assert goal_loss(replace(recorded.run.status(), progress=0.0), series) == pytest.approx(GOAL)
-        assert playable_from == series.best_step == 400
-        before, at = (each.val_loss for each in series.validations[-2:])
+    with without_snapshots(record(tmp_path, "running", steps=350)) as recorded:
+        assert found(recorded, progress=0.0) is None
+        recorded.advance(50)
+        assert found(without_snapshots(recorded), progress=0.0) == BEST
+        before, at = (each.val_loss for each in series_of(recorded.run).validations[-2:])
         assert at <= GOAL < before
 
 
@@ -156,3 +152,22 @@ def test_step_that_is_needed_is_estimated_from_the_fall_of_the_training_loss(tmp
             assert expected_step(replace(status, planned_steps=planned), series_of(recorded.run)) == planned
         recorded.append(stepped(20, GOAL + 3.0 - 1e-9))  # it hardly falls
         assert expected_step(status, series_of(recorded.run)) == 1000
+
+
+@pytest.mark.parametrize("best", [0, 1, 550, 620, 1050, 1100])
+@pytest.mark.parametrize("most", [2, 8, MOST_MODELS])
+def test_the_best_model_is_always_one_of_them(tmp_path: Path, best: int, most: int) -> None:
+    """A normal run has up to 12 snapshots besides, and of 13 models the one in the middle was left out. In a run that
+    overfits snapshots follow the best model."""
+    run = record(tmp_path, "finished", steps=0).run
+    for step in range(0, 1200, 100):
+        save_model(run.snapshots_dir / f"{step}.safetensors", tiny_model(step=step))
+    save_model(run.model_path, tiny_model(step=best))
+    found = models_of_run(run, most)
+    assert (best, run.model_path) in found
+    assert len(found) == most
+    assert [step for step, _ in found] == sorted({step for step, _ in found})
+    others = [step for step, _ in found if step != best]
+    assert others[0] == (100 if best == 0 else 0)
+    if most > 2:
+        assert others[-1] == (1000 if best == 1100 else 1100)

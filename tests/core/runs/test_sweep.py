@@ -49,10 +49,8 @@ def falling(by: float) -> list[float]:
 
 
 def test_halving_trains_the_better_half_further_and_finds_the_best() -> None:
-    curves = [falling(by / 100) for by in (3, 1, 4, 2)]
-    curves[2][0] = 2.99  # it is the best one from the first comparison on
-    for curve, first in zip(curves, (2.98, 3.0, 2.97, 2.99), strict=True):
-        curve[0] = first
+    firsts = (2.98, 3.0, 2.97, 2.99)  # the third is the best one from the first comparison on
+    curves = [[first, *falling(by / 100)[1:]] for first, by in zip(firsts, (3, 1, 4, 2), strict=True)]
     trained, end = train(curves, HALVING)
     assert trained == [(0, 1 / 8), (1, 1 / 8), (2, 1 / 8), (3, 1 / 8), (2, 1 / 4), (0, 1 / 4), (2, 1 / 2), (2, 1.0)]
     assert end.left == (2,)
@@ -79,10 +77,7 @@ def test_halving_compares_at_the_same_share_of_steps_however_far_a_run_is() -> N
 
 def test_cost_is_what_halving_trains() -> None:
     trained, _ = train([falling(0.01 * by) for by in range(12)], HALVING)
-    reached: dict[int, float] = {}
-    for number, share in trained:
-        reached[number] = share
-    assert sum(reached.values()) == sweep.cost(12, HALVING) == 4.0
+    assert sum(dict(trained).values()) == sweep.cost(12, HALVING) == 4.0
     assert sweep.cost(12, GRID) == 12.0
 
 

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import itertools
-import json
-import shutil
 import signal
 import sys
-import time
-import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from charlstm import storage
-from charlstm.config import written
-from charlstm.errors import RunError, SettingsError
+from charlstm import storage, system
+from charlstm.errors import RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
-from charlstm.runs import launch, liveness, queue, queue_file, worker
+from charlstm.runs import launch, liveness, notifications, queue, queue_file, worker
+from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
-from charlstm.runs.series import RunSeries
 from charlstm.runs.store import RunStore, load_state
-from charlstm.system import StopSignals
+from charlstm.text import corpus
 from charlstm.text.sources import ReadProgress
-from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned, to_line
+from charlstm.training import state as exact
+from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from faulty_disk import FaultyDisk, have_no_locks
 from recorded_run import started, stepped, tiny_model, validated
 from small_training import make_plan
+from waiting import wait_until
 
 Script = Callable[[Any], Iterator[Event]]
 Train = Callable[[Script], list[Any]]
 PLAN = make_plan()
+STOPPED_READING = "it was stopped while the text was being read"
+INTERRUPTED = "it was interrupted; a resume continues from its last checkpoint"
 
 
 def ended(step: int, reason: str = "done") -> Finished:
@@ -57,10 +56,7 @@ def state(step: int) -> TrainingState:
 def until_stopped(trainer: Any) -> Iterator[Event]:
     """Train until a stop is requested."""
     yield started()
-    deadline = time.monotonic() + 60
-    for step in itertools.count(1):
-        if time.monotonic() > deadline:
-            raise AssertionError("no stop was requested")
+    for step in range(1, 100):
         for command in trainer.hooks.commands():
             yield Controlled(step=step, id=command.id, command=command.command, value=command.value)
             if command.command == "stop":
@@ -68,6 +64,7 @@ def until_stopped(trainer: Any) -> Iterator[Event]:
                 yield ended(step, "stopped")
                 return
         yield stepped(step)
+    raise AssertionError("no stop was requested")
 
 
 def resumed(trainer: Any) -> Iterator[Event]:
@@ -82,23 +79,14 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Train:
     def use(script: Script) -> list[Any]:
         made: list[Any] = []
 
-        class FakeTrainer:
-            def __init__(self, corpus: Any, settings: Settings, **given: Any) -> None:
-                self.vocabulary = corpus.vocabulary
-                self.settings = settings
-                self.__dict__ |= {"state": None, "plan": None, **given}
-                made.append(self)
+        def make(corpus: Any, settings: Settings, state: Any = None, *, plan: Any = None, **given: Any) -> Any:
+            trainer = SimpleNamespace(settings=settings, state=state, plan=plan, **given)
+            trainer.events = lambda: script(trainer)
+            made.append(trainer)
+            return trainer
 
-            @classmethod
-            def resume(cls, corpus: Any, settings: Settings, state: TrainingState, **given: Any) -> FakeTrainer:
-                return cls(corpus, settings, state=state, **given)
-
-            def events(self) -> Iterator[Event]:
-                return script(self)
-
-        module = types.ModuleType("charlstm.engine.trainer")
-        module.Trainer = FakeTrainer  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "charlstm.engine.trainer", module)
+        make.resume = make  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "charlstm.engine.trainer", SimpleNamespace(Trainer=make))
         return made
 
     return use
@@ -188,51 +176,35 @@ def test_second_signal_interrupts(run: Run, train: Train) -> None:
     train(deaf)
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         list(worker.run_foreground(run))
-    status = run.status()
-    assert (status.state, status.message) == (
-        "stopped",
-        "it was interrupted; a resume continues from its last checkpoint",
-    )
+    assert (run.status().state, run.status().message) == ("stopped", INTERRUPTED)
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("", "its folder was moved or replaced while it trained; resume it under its new name"),
-        ("events.jsonl", "its event log was removed while it trained; resume it"),
-        ("lock", "its file `lock` was removed while it trained; resume it"),
-    ],
-)
-def test_worker_whose_folder_log_or_lock_is_another_saves_its_state_and_stops(
-    run: Run, train: Train, name: str, says: str
-) -> None:
-    """tests/torture/kill_worker.py moves, replaces and deletes folders in the middle of checkpoints, too."""
-    left = run if name else Run(run.path.with_name("moved"))
+def test_worker_whose_log_is_another_saves_its_state_and_stops(run: Run, train: Train) -> None:
+    """tests/torture/kill_worker.py also moves, replaces and deletes folders in the middle of checkpoints."""
 
     def script(trainer: Any) -> Iterator[Event]:
         for event in until_stopped(trainer):
             yield event
             if event.step == 7 and event.name == "step":
-                (run.path / name).rename(run.path / "aside" if name else left.path)
-                if name:
-                    shutil.copy(run.path / "aside", run.path / name)
+                run.events_path.rename(run.path / "aside")
+                run.events_path.touch()
 
     train(script)
+    says = "its event log was removed while it trained; resume it"
     with pytest.raises(RunError, match=f"ended: {says}"):
         list(worker.run_foreground(run))
-    assert run.path.exists() == (left == run)
-    status, (state, _) = left.status(), load_state(left)
-    assert (status.state, status.alive, status.message) == ("stopped", False, says)
-    assert state is not None
-    assert state.step == 8
+    assert (run.status().state, run.status().message) == ("stopped", says)
+    assert load_state(run)[0] is not None
 
 
-def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Train) -> None:
+def test_second_worker_is_refused_and_the_first_continues(
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(liveness.acquire_lock.__kwdefaults__, "patience", 0.05)
+
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
-        with pytest.raises(RunError, match=r"is running already: watch it"):
-            next(worker.run_foreground(run))
         assert worker.main([str(run.path)]) == 1
         assert run.status().state == "running"
         yield ended(1)
@@ -253,98 +225,72 @@ def test_failure_is_one_sentence_in_log_and_status(run: Run, train: Train, error
     last = list(worker.run_foreground(run))[-1]
     assert isinstance(last, Failed)
     assert (last.step, last.message) == (3, describe_failure(error, run.spec().settings))
-    status = run.status()
-    assert (status.state, status.message) == ("failed", last.message)
+    assert (run.status().state, run.status().message) == ("failed", last.message)
     assert ("Traceback" in run.log_path.read_text()) == (not isinstance(error, SettingsError))
     assert list(read_events(run.events_path))[-1] == last
 
 
-@pytest.mark.parametrize(
-    ("reason", "state"), [("done", "finished"), ("diverged", "failed"), ("", "failed"), ("stopped", None)]
-)
+@pytest.mark.parametrize(("reason", "state"), [("done", "finished"), ("diverged", "failed"), ("stopped", None)])
 def test_program_of_on_end_is_called_without_the_lock(
-    run: Run, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, state: str | None
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, reason: str, state: str | None
 ) -> None:
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        if not reason:
-            raise SettingsError("lr takes a number")
-        yield ended(10, reason)
+    def call_on_end(run: Run) -> str:
+        liveness.acquire_lock(run.lock_path, patience=0).release()
+        told.append(run.status().state)
+        return "The program ended with exit code 3"
 
-    train(script)
-    code = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB); "
-    code += "print(sys.stdin.read(), file=open(sys.argv[2], 'w')); raise SystemExit(3)"
-    command = (sys.executable, "-c", code, str(run.lock_path), str(tmp_path / "got"))
-    (tmp_path / "config.toml").write_text(f"on_end = {written(command)}\n")
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(tmp_path / "config.toml"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    list(worker.run_foreground(run))
-    assert (tmp_path / "got").exists() == (state is not None)
-    if state is not None:
-        assert json.loads((tmp_path / "got").read_text())["state"] == state
-        assert run.log_path.read_text().endswith(f"The program of on_end, {sys.executable}, ended with exit code 3\n")
+    told: list[str] = []
+    monkeypatch.setattr(notifications, "call_on_end", call_on_end)
+    finish(run, train, reason)
+    assert told == ([] if state is None else [state])
+    assert run.log_path.read_text().endswith("The program ended with exit code 3\n") == (state is not None)
 
 
+def command(run: Run, word: str) -> None:
+    run.control_path.write_text(f'{{"id":"x","command":"{word}","value":null}}\n')
+
+
+def make_room(run: Run) -> None:
+    """At its second call, so that the worker reads a command while it waits."""
+    if run.control_path.exists():
+        storage.disk = storage.Disk()
+    command(run, "checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("act", "names"),
+    [
+        (make_room, ["started", "step", "finished"]),
+        (lambda run: signal.raise_signal(signal.SIGTERM), ["started"]),
+        (lambda run: command(run, "stop"), ["started"]),
+    ],
+    ids=["room", "signal", "command"],
+)
 def test_worker_waits_while_the_disk_is_full_and_takes_commands_meanwhile(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, act: Callable[[Run], object], names: list[str]
 ) -> None:
-    full, waited = FaultyDisk(0, only=frozenset({"write"}), again=True), []
-    update = worker.Heartbeat.update
+    waited, update = [], worker.Heartbeat.update
 
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
-        storage.disk = full
+        storage.disk = FaultyDisk(0, only=frozenset({"write"}), again=True)
         yield stepped(1)
-        assert [command.command for command in trainer.hooks.commands()] == ["checkpoint"]
+        assert [each.command for each in trainer.hooks.commands()] == ["checkpoint"]
         yield ended(2)
 
     def note_waiting(self: worker.Heartbeat, **changes: Any) -> None:
         update(self, **changes)
-        if self.record.state == "waiting":
+        if changes.get("state") == "waiting":
             waited.append(self.record.message)
 
-    def room_again(seconds: float) -> None:
-        run.control_path.write_text('{"id":"x","command":"checkpoint","value":null}\n')
-        if len(waited) == 3:
-            storage.disk = storage.Disk()
-
     monkeypatch.setattr(worker.Heartbeat, "update", note_waiting)
-    monkeypatch.setattr(worker.time, "sleep", room_again)
+    monkeypatch.setattr(worker.time, "sleep", lambda seconds: act(run))
     train(script)
     with storage.use_disk(storage.Disk()):
         events = list(worker.run_foreground(run))
-    assert [event.name for event in events] == ["started", "step", "finished"]
+    assert [event.name for event in events] == names
     assert list(read_events(run.events_path)) == events  # each once
     assert "No space left" in waited[0]
-    assert run.status().state == "finished"
-
-
-@pytest.mark.parametrize(
-    ("end", "says_moved"),
-    [
-        (lambda run: signal.raise_signal(signal.SIGTERM), False),
-        (lambda run: run.control_path.write_text('{"id":"x","command":"stop","value":null}\n'), False),
-        (lambda run: run.path.rename(run.path.with_name("moved")), True),
-    ],
-    ids=["signal", "command", "moved"],
-)
-def test_wait_for_a_full_disk_ends_with_a_stop_or_without_a_folder(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, end: Callable[[Run], object], says_moved: bool
-) -> None:
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
-            yield stepped(1)
-
-    waits = iter([lambda: end(run)])
-    monkeypatch.setattr(worker.time, "sleep", lambda seconds: next(waits)())
-    train(script)
-    moved = pytest.raises(RunError, match="its folder was moved or replaced")
-    with moved if says_moved else contextlib.nullcontext():
-        assert [event.name for event in worker.run_foreground(run)] == ["started"]
-    assert next(waits, None) is None
-    if not says_moved:
-        assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
 
 
 def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Train) -> None:
@@ -363,25 +309,15 @@ def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Tr
 
 
 def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Train) -> None:
-    train(until_stopped)
-    for event in worker.run_foreground(run):
-        if event.step == 4 and event.name == "step":
-            signal.raise_signal(signal.SIGINT)
-
+    finish(run, train, "stopped")
     made = train(resumed)
     events = list(worker.run_foreground(run, changes={"max_steps": 200, "seed": 0}))
     assert [event.name for event in events] == ["resumed", "finished"]
-    assert made[0].state.step == 5
-    assert made[0].logged_until == 5
-    assert made[0].settings.max_steps == 200
+    assert (made[0].state.step, made[0].logged_until, made[0].settings.max_steps) == (2, 2, 200)
     assert run.spec().settings.max_steps == 200
-    with pytest.raises(SettingsError):
-        next(worker.run_foreground(run, changes={"max_steps": -1}))
 
 
-def test_run_of_0_3_gets_its_text_when_it_is_resumed_and_then_resumes_on_another_machine_from_its_folder_alone(
-    run: Run, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_of_0_3_gets_its_text_when_it_is_resumed(run: Run, train: Train) -> None:
     finish(run, train, "stopped")
     train(resumed)
     text, spec = run.text_path.read_bytes(), run.spec()
@@ -390,15 +326,6 @@ def test_run_of_0_3_gets_its_text_when_it_is_resumed_and_then_resumes_on_another
     run.text_path.unlink()
     assert [event.name for event in worker.run_foreground(run)] == ["resumed", "finished"]
     assert (run.text_path.read_bytes(), run.spec()) == (text, spec)
-    other = Run(tmp_path / "elsewhere" / "copied")
-    shutil.copytree(run.path, other.path)
-    (tmp_path / "poem.txt").unlink()
-    shutil.rmtree(tmp_path / "runs")
-    for name in ("CHARLSTM_CACHE", "CHARLSTM_STATE"):
-        monkeypatch.setenv(name, str(tmp_path / "elsewhere" / name))
-    about = other.spec().corpus
-    assert [event.name for event in worker.run_foreground(other)] == ["resumed", "finished"]
-    assert other.spec().corpus == about
 
 
 def finish(run: Run, train: Train, reason: str = "done") -> list[Event]:
@@ -422,7 +349,7 @@ def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
     def refuse(*_: Any, **__: Any) -> None:
         raise SettingsError("max_minutes ends it")
 
-    monkeypatch.setattr(sys.modules["charlstm.engine.trainer"], "Trainer", types.SimpleNamespace(resume=refuse))
+    monkeypatch.setattr(sys.modules["charlstm.engine.trainer"], "Trainer", SimpleNamespace(resume=refuse))
     with pytest.raises(RunError, match="max_minutes ends it"):
         list(worker.run_foreground(run, changes={"max_steps": 200}))
     assert list(read_events(run.events_path)) == before
@@ -430,70 +357,45 @@ def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
     assert run.spec().settings.max_steps == spec.settings.max_steps
 
 
-def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], None]) -> None:
-    """Let the text be read in three parts, as if it were large and not in the cache; ``act`` is called before each."""
-    from charlstm.text import corpus
-
-    def read_slowly(what: Any) -> Any:
-        def read(*args: Any, progress: Callable[[ReadProgress], None], **given: Any) -> Any:
-            for done in range(3):
-                part = ReadProgress(done, 3, "reading")
-                act(part)
-                progress(part)
-            return what(*args, progress=progress, **given)
-
-        return read
-
-    monkeypatch.setattr(corpus, "open_corpus", read_slowly(corpus.open_corpus))
-    monkeypatch.setattr(worker, "open_text", read_slowly(worker.open_text))
-
-
-@pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])
-@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize(
+    ("ending", "signals", "state", "message"),
+    [
+        ("done", 1, "finished", STOPPED_READING),
+        ("patience", 2, "finished", "a resume was interrupted before it began"),
+        ("stopped", 1, "stopped", STOPPED_READING),
+        ("diverged", 2, "stopped", INTERRUPTED),
+    ],
+)
 def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finished(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, ending: str, signals: int
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, ending: str, signals: int, state: str, message: str
 ) -> None:
     """A run that was finished became one that was stopped, so that "more minutes" added to its whole limit."""
-    before, was = finish(run, train, ending), run.status()
+    before, step = finish(run, train, ending), run.status().step
 
-    def interrupt(done: ReadProgress) -> None:
+    def interrupted(run: Run, *, progress: Callable[[ReadProgress], None]) -> None:
         for _ in range(signals):
             signal.raise_signal(signal.SIGINT)
+        progress(ReadProgress(1, 3, "reading"))
 
-    slow_reading(monkeypatch, interrupt)
+    monkeypatch.setattr(worker, "open_text", interrupted)
     with pytest.raises(KeyboardInterrupt, match="SIGINT"):
         next(worker.run_foreground(run, changes={"max_steps": 200}))
     assert list(read_events(run.events_path)) == before
-    status = run.status()
-    state_after = "finished" if was.state == "finished" else "stopped"
-    assert (status.state, status.step) == (state_after, was.step)
-    if signals == 1:
-        assert status.message == "it was stopped while the text was being read"
-    elif state_after == "stopped":
-        assert status.message == "it was interrupted; a resume continues from its last checkpoint"
-    else:
-        assert status.message == "a resume was interrupted before it began"
+    assert (run.status().state, run.status().step, run.status().message) == (state, step, message)
 
 
 def test_stop_command_ends_the_reading_of_the_text(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's key and `control RUN stop` write one; the worker read on, loaded torch and measured first."""
-    parts: list[int] = []
 
-    def stop_at_the_second_part(done: ReadProgress) -> None:
-        parts.append(done.done)
-        if done.done == 1:
-            send_command(run, "stop")
+    def stopped(*_: Any, progress: Callable[[ReadProgress], None], **__: Any) -> None:
+        progress(ReadProgress(0, 3, "reading"))
+        send_command(run, "stop")
+        progress(ReadProgress(1, 3, "reading"))
 
-    slow_reading(monkeypatch, stop_at_the_second_part)
-    made = train(until_stopped)
+    monkeypatch.setattr(corpus, "open_corpus", stopped)
+    train(until_stopped)
     assert list(worker.run_foreground(run)) == []
-    assert (parts, made) == ([0, 1], [])
-    assert (run.status().state, run.status().message) == ("stopped", "it was stopped while the text was being read")
-
-
-def write_heartbeat_of_launch(run: Run) -> None:
-    """As ``launch`` does on behalf of a worker that has this process."""
-    liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))
+    assert (run.status().state, run.status().message) == ("stopped", STOPPED_READING)
 
 
 @pytest.mark.parametrize(("finished", "state_after"), [(False, "failed"), (True, "finished")])
@@ -503,9 +405,12 @@ def test_worker_that_ends_before_its_own_heartbeat_says_why(
     """It was reported as killed for lack of memory."""
     if finished:
         finish(run, train)
-    write_heartbeat_of_launch(run)
+    niceness: list[int] = []
+    monkeypatch.setattr(system, "lower_priority", niceness.append)
+    liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))  # by ``launch``
     have_no_locks(monkeypatch)
     assert worker.main([str(run.path)]) == 1
+    assert niceness == [BACKGROUND_NICENESS]
     status = run.status()
     assert (status.state, status.alive) == (state_after, False)
     assert status.message.endswith("has no locks: keep runs in a folder on another one")
@@ -515,79 +420,62 @@ def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: Run, 
     store = RunStore(run, run.spec(), lambda: None)
     for step in (10, 20):
         store.save_state(state(step))
-    content = bytearray(run.state_path.read_bytes())
-    content[-3] ^= 1
-    run.state_path.write_bytes(content)
-
-    made = train(lambda trainer: iter([Resumed(step=10), ended(30)]))
-    events = list(worker.run_foreground(run))
+    run.state_path.write_bytes(run.state_path.read_bytes()[:-1])
+    made = train(resumed)
+    [warned] = [event.message for event in worker.run_foreground(run) if isinstance(event, Warned)]
     assert made[0].state.step == 10
-    assert isinstance(events[1], Warned)
-    assert "the one before it, at step 10" in events[1].message
+    assert "the one before it, at step 10" in warned
     assert load_state(run)[1] is None  # which the next checkpoint keeps, and not the damaged one
 
 
-def test_resume_names_the_commands_that_a_killed_worker_had_not_read(run: Run, train: Train) -> None:
-    """They were shown as sent, and nothing ever said what became of them."""
-    log = [started(), Controlled(step=1, id="read", command="checkpoint")]  # of a worker that was killed after that
-    run.events_path.write_text("".join(f"{to_line(event)}\n" for event in log))
-    RunStore(run, run.spec(), lambda: None).save_state(state(1))
-    for sent, command, value in (("read", "checkpoint", None), ("one", "set-lr", 1e-3), ("two", "finish", None)):
-        line = {"id": sent, "time": time.time(), "command": command, "value": value}
-        storage.append_line(run.control_path, json.dumps(line).encode())
+def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_carried_out(run: Run, train: Train) -> None:
+    storage.append_line(run.control_path, b'{"id":"one","command":"finish","value":null,"time":1}')
 
     def script(trainer: Any) -> Iterator[Event]:
-        yield Resumed(step=trainer.state.step)
-        assert trainer.hooks.commands() == [], "none is carried out"
-        yield ended(30)
+        yield started()
+        assert trainer.hooks.commands() == []
+        yield ended(30, "stopped")
 
     train(script)
-    warned = [event.message for event in worker.run_foreground(run) if isinstance(event, Warned)]
-    assert warned == [
-        "Not carried out, because the process that trained died before it read them: set-lr 0.001, finish"
-    ]
-    again = RunSeries.of(read_events(run.events_path))
-    assert launch.unread_commands(run, again, run.control_path.stat().st_size) is None, "they are named once"
+    begun, warned, last = worker.run_foreground(run)
+    assert isinstance(warned, Warned)
+    assert warned.message == "Not carried out, because the process that trained died before it read them: finish"
+    assert (begun.name, last.name) == ("started", "finished")
+    assert not [event for event in worker.run_foreground(run) if isinstance(event, Warned)]
 
 
 def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Train) -> None:
     run.snapshots_dir.mkdir()
-    names = (".model.safetensors.123.tmp", ".text.bin.12.tmp")
-    leftovers = [*(run.path / name for name in names), run.snapshots_dir / ".50.safetensors.12.345.tmp"]
-    in_use = [run.path / f".{name}.12.345.tmp" for name in (run.notes_path.name, "mine.onnx")]  # by other programs
-    for path in leftovers + in_use:
-        path.write_bytes(b"half")
-    run.events_path.write_bytes(b'{"event":"started","st')
-    train(lambda trainer: iter([started(), ended(1)]))
-    assert len(list(worker.run_foreground(run))) == 2
-    assert [path for path in leftovers + in_use if path.exists()] == in_use
-    assert len(list(read_events(run.events_path))) == 2
+    names = (".model.safetensors.123.tmp", ".text.bin.12.tmp", "snapshots/.50.safetensors.12.345.tmp")
+    in_use = (".notes.json.12.345.tmp", ".mine.onnx.12.345.tmp")  # by other programs
+    for name in names + in_use:
+        (run.path / name).write_bytes(b"half")
+    finish(run, train)
+    assert tuple(name for name in names + in_use if (run.path / name).exists()) == in_use
 
 
-def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train) -> None:
+def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "Heartbeat", partial(worker.Heartbeat, interval=0.02))
+
     def script(trainer: Any) -> Iterator[Event]:
         # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
         yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)
         yield stepped(10)
         trainer.hooks.validation_progress(0.4)
-        deadline = time.monotonic() + 60
-        while run.status().validated is None and time.monotonic() < deadline:  # it is written each second
-            time.sleep(0.02)
-        status = run.status()
+        status = wait_until(lambda: (now := run.status()).validated and now)
+        assert status
         # "left 0:03" stood there for 40 s: the pace of the steps says little of it
         assert (status.validated, status.percent, status.seconds_left) == (0.4, 80, None)
         yield ended(10)
 
     shown: list[tuple[float, float | None]] = []
     train(script)
-    events = list(worker.run_foreground(run, show_validation=lambda *args: shown.append(args)))
+    list(worker.run_foreground(run, show_validation=lambda *args: shown.append(args)))
     assert shown == [(0.4, None)]
-    assert [event.name for event in events] == ["started", "step", "finished"]
-    status = run.status()
-    assert (status.validated, status.percent, status.seconds_left) == (None, 100, None)
+    assert (run.status().validated, run.status().percent) == (None, 100)
 
 
-@pytest.mark.parametrize(("why", "goes_on"), [("SIGINT", True), ("closed", True), ("SIGTERM", False)])
+@pytest.mark.parametrize(("why", "goes_on"), [("SIGINT", True), ("SIGTERM", False)])
 def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shuts_down(
     run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, why: str, goes_on: bool
 ) -> None:
@@ -599,16 +487,13 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
 
     def script(trainer: Any) -> Iterator[Event]:
         assert queue_file.waiting_paths() == (following.path,)
-        trainer.hooks.commands()
-        signals.request_stop(why)
+        signal.raise_signal(getattr(signal, why))
         yield started()
         yield ended(1, "stopped")
 
-    with StopSignals() as signals:
-        monkeypatch.setattr(worker, "StopSignals", lambda: contextlib.nullcontext(signals))
-        train(script)
-        list(worker.run_foreground(run))
-    assert started_runs == [following] * goes_on
+    train(script)
+    list(worker.run_foreground(run))
+    assert (run.status().state, started_runs) == ("stopped", [following] * goes_on)
 
 
 def test_worker_says_in_its_log_that_the_queue_cannot_be_changed(
@@ -623,3 +508,49 @@ def test_worker_says_in_its_log_that_the_queue_cannot_be_changed(
     monkeypatch.setattr(launch, "launch", lambda run: pytest.fail("it would start itself again"))
     assert [event.name for event in worker.run_foreground(run)] == ["started", "finished"]
     assert run.log_path.read_text().count("The queue cannot be changed") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "Memory ran out: reduce batch_size (it is 32), seq_length (64) or hidden_size (512)"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "Memory ran out"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "Memory ran out"),
+        (RuntimeError("could not create a memory object"), "Memory ran out"),
+        (RuntimeError("std::bad_alloc"), "Memory ran out"),
+        (RuntimeError("can't start new thread"), "Memory ran out"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "Memory ran out"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Memory ran out"),
+        (OSError(errno.ENOSPC, "No space left", "/x"), "The disk could not be used: No space left (/x)"),
+        (ImportError("No module named 'torch'"), "The program has a bug"),
+        (RuntimeError("shapes do not fit"), "The program has a bug"),
+        (ValueError("out of memory"), "The program has a bug"),
+        (ZeroDivisionError("by\nzero"), "The program has a bug (ZeroDivisionError: by zero): worker.log"),
+        (SettingsError("lr takes a number"), "lr takes a number"),
+    ],
+)
+def test_failure_is_described_in_one_sentence(error: Exception, says: str) -> None:
+    assert describe_failure(error, Settings()).startswith(says)
+
+
+def test_load_state_skips_only_a_damaged_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RunStore(run, run.spec(), lambda: None)
+    for step in (7, 8):
+        store.save_state(state(step))
+
+    def fail(*_: Any) -> None:
+        raise UnreadableFileError("The state cannot be read now", "disk")
+
+    for name, value, says in (("FORMAT", 0, "newer charlstm"), ("read_tensors", fail, "move the file away")):
+        with monkeypatch.context() as patch:
+            patch.setattr(exact, name, value)
+            with pytest.raises(RunError, match=says):
+                load_state(run)
+    run.state_path.write_bytes(run.state_path.read_bytes()[:-1])
+    found, warning = load_state(run)
+    assert found is not None
+    assert found.step == 7
+    assert warning == "The last checkpoint is damaged; training continues from the one before it, at step 7"
+    run.previous_state_path.write_bytes(b"junk")
+    with pytest.raises(RunError, match="No checkpoint"):
+        load_state(run)
