@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -26,7 +27,7 @@ from charlstm.training.events import Event
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
-from charlstm.training.state import load_state, save_state
+from charlstm.training.state import TrainingState, load_state, save_state
 from charlstm.training.torchrun import TorchrunRank
 from small_training import MemoryStore, log_of, make_corpus, make_plan, words
 from trained import CORPUS, PLAN, SETTINGS, Script, Trained, assert_same_state, trained
@@ -117,10 +118,26 @@ def test_command_that_changes_the_course_is_in_a_state_before_it_acts(
     monkeypatch.setattr("charlstm.training.clock.Clock.pace", lambda self: 0.001)
     monkeypatch.setattr(Trainer, "_finish_steps", lambda self: 15)
     at: Script = {12: [("checkpoint", None)], 20: [asked]}
-    first = trained(at=at, until=lambda event: event.name == "control" and event.command == asked[0])
-    state = first.store.states[-1]
+    store = SlowStore()
+
+    def acts(event: Event) -> bool:
+        if event.name != "control" or event.command != asked[0]:
+            return False
+        assert len(store.states[-1].record["schedule"]["amendments"]) == 1
+        return True
+
+    first = trained(at=at, store=store, until=acts)
+    state = store.states[-1]
     assert state.step == first.events[-1].step == first.trainer.progress.step == 20
     assert_continues(first, trained(state=state), trained(at=at))
+
+
+class SlowStore(MemoryStore):
+    """Training that does not wait for a state is ahead of it."""
+
+    def save_state(self, state: TrainingState) -> None:
+        time.sleep(0.05)
+        super().save_state(state)
 
 
 def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_length() -> None:
