@@ -79,12 +79,9 @@ def test_interrupt_ends_training_between_steps_and_the_next_call_continues_exact
         with pytest.raises(KeyboardInterrupt):
             trainer.train(events.append)
         assert trainer.progress.step == number + 1
-        resumed = Trainer.resume(CORPUS, SETTINGS, trainer.state(), hooks=Hooks(sample=sample))
         trainer.train(events.append)
         assert log_of(events) == log_of(whole.events)
-        resumed.train()
-        for finished in (trainer, resumed):
-            assert_same_state(finished.state(), whole.trainer.state())
+        assert_same_state(trainer.state(), whole.trainer.state())
 
 
 def test_second_interrupt_ends_a_step_and_then_there_is_no_state(interrupts: dict[int, int]) -> None:

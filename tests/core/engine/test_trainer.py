@@ -120,14 +120,13 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(monkeypatch: pyte
 def test_run_whose_end_moves_far_out_validates_no_more_often_than_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else ``patience`` would end a run that was planned beside other programs after a few per cent of its steps. What
     was planned then is saved at once, so that a run that is killed later validates at the same steps."""
-    Time(monkeypatch, 0.125)
+    Time(monkeypatch, 0.25)
     settings = MINUTE.with_changes(val_every=None, checkpoint_minutes=None)
-    plan = make_plan(planned_steps=85, val_every=3, snapshot_steps=(0,), seconds_per_step=0.7)
-    run = trained(settings, plan)
+    run = trained(settings, make_plan(planned_steps=43, val_every=3, snapshot_steps=(0,), seconds_per_step=1.4))
     assert [event.step for event in run.only("decision")] == [3]
-    assert run.last.step == 480
+    assert run.last.step == 240
     assert 28 <= len(run.on_the_way) <= 34
-    assert [state.step for state in run.store.states] == [0, 3, 480, 480]
+    assert [state.step for state in run.store.states] == [0, 3, 240, 240]
     assert Trainer.resume(CORPUS, settings, run.store.states[1]).plan == run.trainer.plan
 
 
@@ -354,10 +353,10 @@ def test_final_validation_takes_a_tenth_of_the_time_unless_each_validation_reads
 
 
 def test_time_limit_holds_where_each_validation_takes_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Time(monkeypatch, 0.5)
+    clock = Time(monkeypatch, 1.0)
     monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, 0.3))
     settings = MINUTE.with_changes(max_minutes=10.0, calibrate=False)
-    trained(settings, make_plan(planned_steps=600, val_every=50, snapshot_steps=(0,)))
+    trained(settings, make_plan(planned_steps=300, val_every=25, snapshot_steps=(0,)))
     assert clock.now < 600 * 1.15
 
 
