@@ -18,10 +18,7 @@ from charlstm.training.hooks import Hooks, SampleWriter, ValidationProgress
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from small_training import MemoryStore, ScriptedCommands, make_corpus, make_plan, words
-
-Script = dict[int, list[tuple[str, float | None]]]
-"""Commands and their values by the step at which they are given."""
+from small_training import MemoryStore, Script, ScriptedCommands, make_corpus, make_plan, words
 
 CORPUS = make_corpus(words(1200))
 SETTINGS = Settings(

@@ -35,7 +35,7 @@ from charlstm.training.clock import Clock
 from faulty_disk import FaultyDisk, PowerLossDisk, killed
 from killed_runs import BOTTLES, PLAN, SETTINGS, differences
 
-STEPS = 60
+STEPS = 40
 SETTINGS = SETTINGS.with_changes(
     hidden_size=12, num_layers=2, batch_size=8, seq_length=12, max_steps=STEPS, checkpoint_steps=7, val_every=10
 )

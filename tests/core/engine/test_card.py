@@ -43,7 +43,7 @@ def test_cuda_training_has_the_losses_of_the_cpu_for_50_steps(monkeypatch: pytes
 def test_cuda_resume_is_exact() -> None:
     """With all random regularisation."""
     plan = replace(PLAN, device="cuda")
-    whole, first = trained(plan=plan), trained(plan=plan, at={28: [("stop", None)]})
+    whole, first = trained(plan=plan), trained(plan=plan, at={28: ["stop"]})
     rest = trained(state=first.store.states[-1])
     assert log_of([*first.events, *rest.events]) == log_of(whole.events)
     assert_same_state(rest.store.states[-1], whole.store.states[-1])

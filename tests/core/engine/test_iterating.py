@@ -25,7 +25,7 @@ pytestmark = pytest.mark.numeric
 
 
 def test_trainer_iterated_again_at_every_event_continues_exactly_and_yields_nothing_more_at_the_end() -> None:
-    at: Script = {8: [("checkpoint", None), ("set-lr", 1e-3)], 20: [("pause", None), ("resume", None)]}
+    at: Script = {8: ["checkpoint", ("set-lr", 1e-3)], 20: ["pause", "resume"]}
     whole = trained(at=at)
     store, commands = MemoryStore(), ScriptedCommands(at)
     trainer = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample=sample, commands=commands), store=store, plan=PLAN)
@@ -119,7 +119,7 @@ def test_interrupt_ends_final_validation_and_a_pause(monkeypatch: pytest.MonkeyP
             sent.append(where)
             signal.raise_signal(signal.SIGINT)
 
-    events, commands = list[Event](), ScriptedCommands({8: [("pause", None)]})
+    events, commands = list[Event](), ScriptedCommands({8: ["pause"]})
     hooks = Hooks(commands=commands, validation_progress=lambda _: interrupt_once("final validation"))
     trainer = Trainer(CORPUS, SETTINGS, plan=replace(PLAN, planned_steps=20), hooks=hooks)
     monkeypatch.setattr("charlstm.engine.trainer.time.sleep", lambda _: interrupt_once("pause"))
@@ -131,7 +131,7 @@ def test_interrupt_ends_final_validation_and_a_pause(monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         trainer.train(see)
     assert (sent, events[-1].name) == (["pause"], "paused")
-    commands.at[8].append(("resume", None))
+    commands.at[8].append("resume")
     with pytest.raises(KeyboardInterrupt):
         trainer.train(see)
     assert sent == ["pause", "final validation"]
@@ -141,8 +141,8 @@ def test_interrupt_ends_final_validation_and_a_pause(monkeypatch: pytest.MonkeyP
 
 def test_state_between_any_two_advances_continues_exactly() -> None:
     """Also between a step and what is due after it, and in a pause."""
-    script: Script = {4: [("pause", None), ("resume", None)]}
-    plan, commands = replace(PLAN, planned_steps=9), ScriptedCommands(script)
+    script: Script = {4: ["pause", "resume"]}
+    plan, commands = replace(PLAN, planned_steps=8), ScriptedCommands(script)
     trainer = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample=sample, commands=commands), plan=plan)
     states: list[tuple[TrainingState, Script]] = []
     while not trainer.over:

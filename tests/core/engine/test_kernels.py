@@ -174,15 +174,6 @@ def test_kernel_ignores_characters_without_target(name: str) -> None:
     assert all(not gradient.any() for gradient in gradients(network).values())
 
 
-def test_uncompiled_loops_compute_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, *batch = problem(9, 16, 2, 8, 5)
-    wanted = gradients_of("fused-f32", network, *batch)
-    plain = recurrence.Loops(recurrence.forward_layer, recurrence.backward_layer, "switched off")
-    monkeypatch.setattr(recurrence, "loops", lambda: plain)
-    assert kernels.kernel_path("fused-f32").startswith("Python loops")
-    assert furthest(gradients_of("fused-f32", network, *batch), wanted) < 1e-6
-
-
 @pytest.mark.parametrize("packs", [True, False], ids=["packed", "plain"])
 @pytest.mark.parametrize("kind", ["none", "weights"])
 def test_bfloat16_gradients_are_close_to_float32(kind: str, packs: bool, monkeypatch: pytest.MonkeyPatch) -> None:

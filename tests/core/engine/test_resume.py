@@ -50,11 +50,11 @@ def joined(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
 @pytest.mark.parametrize(
     ("at", "kill"),
     [
-        ({13: [("stop", None)]}, None),
-        ({28: [("stop", None)]}, None),
+        ({13: ["stop"]}, None),
+        ({28: ["stop"]}, None),
         ({}, 5),
-        ({8: [("checkpoint", None)]}, 21),
-        ({8: [("checkpoint", None)], 36: [("checkpoint", None)]}, 60),
+        ({8: ["checkpoint"]}, 21),
+        ({8: ["checkpoint"], 36: ["checkpoint"]}, 60),
     ],
 )
 def test_resume_after_a_stop_or_a_kill_is_exact(whole: Trained, at: Script, kill: int | None, tmp_path: Path) -> None:
@@ -71,13 +71,13 @@ def test_resume_of_a_run_on_units_is_exact_in_a_later_epoch() -> None:
     text = TrainingText.of(corpus, corpus.vocabulary, SETTINGS.val_fraction, SETTINGS.split)
     plan = make_plan(steps_per_epoch=text.batches(4, 16, SETTINGS.seed).steps_per_epoch)
     assert plan.steps_per_epoch < 25
-    whole, first = trained(plan=plan, corpus=corpus), trained(plan=plan, at={28: [("stop", None)]}, corpus=corpus)
+    whole, first = trained(plan=plan, corpus=corpus), trained(plan=plan, at={28: ["stop"]}, corpus=corpus)
     assert_continues(first, trained(corpus=corpus, state=first.store.states[-1]), whole)
 
 
 def test_run_without_held_out_text_that_is_stopped_keeps_its_last_model_and_resumes_exactly() -> None:
     settings = SETTINGS.with_changes(val_fraction=0.0)
-    first = trained(settings, at={32: [("stop", None)]})  # the last validation would have been at step 28
+    first = trained(settings, at={32: ["stop"]})  # the last validation would have been at step 28
     trainer, store = first.trainer, first.store
     assert (first.last.step, first.last.best_step, store.models[-1][0], trainer.best.info["step"]) == (32, 32, 32, 32)
     for name, array in store.models[-1][2].weights.items():
@@ -103,7 +103,7 @@ def test_resumed_model_still_says_what_the_model_it_started_from_had_learnt() ->
 
 def test_resume_may_change_how_often_losses_are_logged(whole: Trained) -> None:
     """It changes nothing else: the weights end as they would have."""
-    first = trained(at={28: [("stop", None)]})
+    first = trained(at={28: ["stop"]})
     second = trained(SETTINGS.with_changes(log_every=1), state=first.store.states[-1])
     assert second.only("resumed")[0].changes == "log_every none → 1"
     assert [event.step for event in second.only("step")] == list(range(29, 61))
@@ -117,7 +117,7 @@ def test_command_that_changes_the_course_is_in_a_state_before_it_acts(
     """Killed at the event that says that it acts, a run goes on as if it had not been."""
     monkeypatch.setattr("charlstm.training.clock.Clock.pace", lambda self: 0.001)
     monkeypatch.setattr(Trainer, "_finish_steps", lambda self: 15)
-    at: Script = {12: [("checkpoint", None)], 20: [asked]}
+    at: Script = {12: ["checkpoint"], 20: [asked]}
     store = SlowStore()
 
     def acts(event: Event) -> bool:
@@ -142,7 +142,7 @@ class SlowStore(MemoryStore):
 
 def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_length() -> None:
     limited = SETTINGS.with_changes(max_minutes=1.0, max_steps=None)
-    run = trained(limited, at={4: [("more", 50.0), ("checkpoint", None), ("stop", None)]})
+    run = trained(limited, at={4: [("more", 50.0), "checkpoint", "stop"]})
     trainer, state = run.trainer, run.store.states[-1]
     again = Trainer.resume(CORPUS, limited, state)
     for each in (trainer, again):
@@ -154,7 +154,7 @@ def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_lengt
 
 
 def test_more_replaces_a_limit_in_steps_and_takes_finish_back() -> None:
-    run = trained(at={8: [("finish", None), ("more", 1e-3)]})
+    run = trained(at={8: ["finish", ("more", 1e-3)]})
     schedule, settings = run.trainer.schedule, run.trainer.settings
     assert not schedule.finishing
     assert (settings.max_steps, settings.epochs) == (schedule.planned_steps, None) == (run.last.step, None)

@@ -111,8 +111,10 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(monkeypatch: pyte
     started, warned = first.events[:2]
     assert started.kernel_path.startswith("Python loops")
     assert "its loops are not compiled (RuntimeError: not supported here)" in warned.message
-    # a resume with the compiled kernel names the difference
+    # a resume with the compiled kernel names the difference, and computes the same
     again = trained(settings, steps=2, state=first.store.states[0])
+    ours, theirs = (run.trainer.network.fc.weight for run in (again, first))
+    torch.testing.assert_close(ours, theirs)
     assert "kernel path Python loops with" in str(again.only("resumed")[0].inexact)
     assert not again.warnings
 
@@ -149,7 +151,7 @@ def test_start_uses_up_its_share_of_max_minutes_at_most(
 
 def test_stop_ends_the_final_validation_and_a_resume_repeats_it() -> None:
     at: Script = {}
-    run = trained(at=at, validation_progress=lambda share: at.update({60: [("stop", None)]}))
+    run = trained(at=at, validation_progress=lambda share: at.update({60: ["stop"]}))
     assert (run.last.reason, run.last.step) == ("stopped", 60)
     assert run.only("validation") == run.on_the_way
     again = trained(state=run.store.states[-1])
@@ -178,9 +180,7 @@ def assert_scaled(after: Weights, before: Weights) -> None:
 
 def test_trainer_handles_every_command_at_its_step() -> None:
     """Also the rate that is set in the warm-up, which acts at once and ends it."""
-    at: Script = {
-        8: [("pause", None), ("set-lr", 1e-4), ("resume", None)], 16: [("checkpoint", None)], 24: [("stop", None)]
-    }  # fmt: skip
+    at: Script = {8: ["pause", ("set-lr", 1e-4), "resume"], 16: ["checkpoint"], 24: ["stop"]}
     run = trained(plan=replace(PLAN, warmup_steps=16), at=at)
     seen = [(event.id, event.command) for event in run.only("control")]
     assert seen == [("c0", "pause"), ("c1", "set-lr"), ("c2", "resume"), ("c3", "checkpoint"), ("c4", "stop")]
@@ -198,7 +198,7 @@ def test_trainer_handles_every_command_at_its_step() -> None:
 def test_more_at_the_end_lengthens_the_run_and_what_comes_too_late_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came in the last step or its validation was dropped without a word."""
     monkeypatch.setattr(clock_module.Clock, "pace", lambda self: 0.001)
-    at: Script = {60: [("more", 0.03 / 60)], 90: [("set-lr", 1e-4), ("checkpoint", None)]}
+    at: Script = {60: [("more", 0.03 / 60)], 90: [("set-lr", 1e-4), "checkpoint"]}
     run = trained(plan=replace(PLAN, log_every=1), at=at)
     assert (run.last.reason, run.last.step, run.last.limit) == ("done", 90, "")
     rates = [event.lr for event in run.only("step") if event.step > 60]
@@ -225,7 +225,7 @@ def test_finish_takes_25_seconds_at_the_current_pace(
 ) -> None:
     clock = Time(monkeypatch, seconds)
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
-    run = trained(SETTINGS.with_changes(schedule="constant"), plan, {20: [("finish", None)]})
+    run = trained(SETTINGS.with_changes(schedule="constant"), plan, {20: ["finish"]})
     assert (run.last.reason, run.last.step) == ("done", 20 + steps)
     assert clock.now == seconds * (20 + steps)
     rates = [event.lr for event in run.only("step")]
@@ -235,11 +235,11 @@ def test_finish_takes_25_seconds_at_the_current_pace(
 
 def test_finish_ends_a_pause_and_does_not_count_it(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Time(monkeypatch, 0.5)
-    at: Script = {20: [("pause", None)]}
+    at: Script = {20: ["pause"]}
 
     def wait(seconds: float) -> None:
         assert len(at[20]) == 1, "it is still paused"
-        at[20] += [("checkpoint", None), ("finish", None)]
+        at[20] += ["checkpoint", "finish"]
         clock.now += 1000
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
@@ -459,7 +459,7 @@ def test_resumed_trainer_does_not_count_loading_in_its_pace(monkeypatch: pytest.
     clock = Time(monkeypatch, 1.0)
     settings = MINUTE.with_changes(max_minutes=10.0, val_every=None)
     plan = make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
-    state, load = trained(settings, plan, {40: [("stop", None)]}).store.states[-1], TrainStep.load
+    state, load = trained(settings, plan, {40: ["stop"]}).store.states[-1], TrainStep.load
 
     def slowly(learner: TrainStep, tensors: Tensors) -> None:
         load(learner, tensors)
