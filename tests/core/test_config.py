@@ -62,9 +62,7 @@ def test_entries_are_read(path: Path) -> None:
         ("[presets.small]\nval_fraction = 0.6\ntest_fraction = 0.6\n", 1, "there has to be text to train on"),
     ],
 )
-def test_a_wrong_entry_is_a_sentence_with_file_and_line_and_has_its_default(
-    path: Path, content: str, line: int, says: str
-) -> None:
+def test_a_wrong_entry_is_a_sentence_with_its_place(path: Path, content: str, line: int, says: str) -> None:
     path.write_text(content)
     config, problems = load_config()
     assert len(problems) == 1

@@ -19,6 +19,7 @@ from random_examples import examples
 pytestmark = pytest.mark.numeric
 
 SYMBOLS = 11
+Spans = list[tuple[int, int]]
 
 
 def network_that_remembers(forget: float | None = None) -> CharLSTM:
@@ -56,7 +57,7 @@ def scaled(network: CharLSTM, factor: float) -> CharLSTM:
     return copy
 
 
-def read_in_order(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> Evaluation:
+def read_in_order(network: CharLSTM, ids: np.ndarray, spans: Spans) -> Evaluation:
     """The loss of each span, read from start to end as one row."""
     total, chars = 0.0, 0
     with torch.inference_mode():
@@ -79,9 +80,7 @@ def read_in_order(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int
         *((forget, [(0, 9000), (9500, 9600), (10_000, 20_000)]) for forget in (2.0, 7.0, 12.0)),
     ],
 )
-def test_exact_loss_equals_that_of_reading_in_order(
-    forget: float | None, spans: list[tuple[int, int]], ids: np.ndarray
-) -> None:
+def test_exact_loss_equals_that_of_reading_in_order(forget: float | None, spans: Spans, ids: np.ndarray) -> None:
     """Also where the memory lasts for some 10, 1,000 or 200,000 characters, with forget gates near 1."""
     network = network_that_remembers(forget)
     expected, found = read_in_order(network, ids, spans), evaluate(network, ids, spans)
@@ -91,9 +90,7 @@ def test_exact_loss_equals_that_of_reading_in_order(
     assert found.perplexity == pytest.approx(math.exp(found.nats))
 
 
-def test_exact_loss_over_more_rows_than_one_batch(
-    network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exact_loss_over_several_batches(network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("ROWS", 3), ("ROW_LEAST", 300), ("ROW_MOST", 400)):
         monkeypatch.setattr(evaluation, name, value)
     calls: list[tuple[int, int]] = []
@@ -109,9 +106,7 @@ def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: 
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_looking_up_input_weights_gives_the_same_loss(
-    layers: int, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looked_up_weights_give_the_same_loss(layers: int, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     network = CharLSTM(SYMBOLS, 8, layers)
     plain = evaluate(network, ids, [(0, 3000)])
     monkeypatch.setattr(evaluation, "LOOKUP_ABOVE", 2)
@@ -144,7 +139,7 @@ spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(
 
 @examples(60)
 @given(spans_of_a_text, st.integers(1, 9000))
-def test_plan_rows_uses_each_target_at_most_once_after_priming(spans: list[tuple[int, int]], limit: int) -> None:
+def test_plan_rows_uses_each_target_at_most_once_after_priming(spans: Spans, limit: int) -> None:
     rows = plan_rows(spans, limit)
     targets = [target for row in rows for target in range(row.first, row.last)]
     every = [target for start, stop in spans for target in range(start + 1, stop)]

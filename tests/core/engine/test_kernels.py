@@ -125,9 +125,7 @@ def assert_same_step(name: str, device: str, shape: tuple[int, ...], kind: str, 
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_fused_threads_start_no_further_ones_and_gradients_do_not_depend_on_their_number(
-    threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fused_threads_start_no_others_and_change_no_gradient(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network, *batch = problem(11, 16, 2, 13, 6)
     wanted = gradients_of("nn", network, *batch)
     run, start, seen = fused._Shard.run, thread_pool.start_thread, []

@@ -111,9 +111,7 @@ def test_resume_may_change_how_often_losses_are_logged(whole: Trained) -> None:
 
 
 @pytest.mark.parametrize("asked", [("set-lr", 1e-3), ("more", 0.048 / 60), ("finish", None)], ids=str)
-def test_command_that_changes_the_course_is_in_a_state_before_it_acts(
-    asked: tuple[str, float | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_command_acts_once_a_state_names_it(asked: tuple[str, float | None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at the event that says that it acts, a run goes on as if it had not been."""
     monkeypatch.setattr("charlstm.training.clock.Clock.pace", lambda self: 0.001)
     monkeypatch.setattr(Trainer, "_finish_steps", lambda self: 15)

@@ -133,7 +133,7 @@ def test_run_whose_end_moves_far_out_validates_no_more_often_than_planned(monkey
 
 
 @pytest.mark.parametrize(("spent", "measuring"), [(9.5, 0.0), (0.0, 500.0)])
-def test_start_uses_up_its_share_of_max_minutes_at_most(
+def test_start_uses_its_share_of_the_time_at_most(
     monkeypatch: pytest.MonkeyPatch, spent: float, measuring: float
 ) -> None:
     """On a busy machine measuring once took two minutes, and ``quick`` ended after a single step."""

@@ -38,9 +38,7 @@ def assert_same(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
         np.testing.assert_array_equal(ours[name], array, strict=True)
 
 
-def test_model_that_needs_more_memory_than_there_is_is_refused_before_it_is_read(
-    saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_model_that_needs_too_much_memory_is_refused_unread(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of zeros with a right header takes no room on the disk, and the kernel ended the process that read it."""
     size = read_header(saved).size
     monkeypatch.setattr(tensors, "machine_memory", lambda: Memory(total=size - 1, available=0))

@@ -44,9 +44,7 @@ def test_estimate_of_the_reference_preset(calls: list[int]) -> None:
     assert (found.kernel, found.precision) == ("fused-bf16", "bfloat16")
 
 
-def test_estimated_memory_is_that_of_the_machine_without_the_card(
-    calls: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_estimated_memory_leaves_out_that_of_the_card(calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """With a graphics card, weights and activations of a step are in its own memory."""
     settings = preset("reference", 1_985_223, 83)
     without = estimate(settings, 1_985_223, 83)

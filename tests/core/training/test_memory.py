@@ -87,9 +87,7 @@ LONG = Settings(hidden_size=64, batch_size=4096, seq_length=4096)
         (LONG, 4096 * 4096, r"reduce batch_size \(it is 4096\) or seq_length \(4096\)"),
     ],
 )
-def test_check_memory_refuses_what_does_not_fit_and_says_what_to_reduce(
-    settings: Settings, chars: int, why: str
-) -> None:
+def test_check_memory_says_what_to_reduce(settings: Settings, chars: int, why: str) -> None:
     with pytest.raises(SettingsError, match=why):
         check_memory(settings, 80, chars)
 
@@ -111,9 +109,7 @@ def test_check_memory_without_known_memory_limits_the_size_of_models(monkeypatch
 
 @pytest.mark.usefixtures("small_machine")
 @pytest.mark.parametrize("settings", [HUGE, WIDE])
-def test_memory_is_checked_before_a_network_is_made(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_checked_first(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CharLSTM, "__init__", lambda *_, **__: pytest.fail("a network was made"))
     for call in (
         lambda: list(Trainer(CORPUS, settings).events()),
