@@ -102,12 +102,9 @@ def test_signals_that_another_handles_or_that_are_ignored_stay_so() -> None:
     with StopSignals() as worker, DeferredInterrupt() as trainer:
         signal.raise_signal(signal.SIGINT)
     assert (worker.requested, trainer.requested) == ("SIGINT", None)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
-    try:
-        with StopSignals() as worker:
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    with StopSignals() as worker:
+        signal.raise_signal(signal.SIGHUP)
     assert worker.requested is None
 
 
