@@ -23,50 +23,44 @@ MemFree:          900000 kB
 MemAvailable:    9000000 kB
 SwapTotal:       1000000 kB
 """
+ALL = (17_000_000 * 1024, 9_000_000 * 1024)
 HUGE = Settings(hidden_size=8192, num_layers=16, max_steps=1)
 WIDE = Settings(hidden_size=4096, num_layers=3, max_steps=1, device="cpu")
-
-
-def machine(root: Path, cgroup: str = "", **files: str) -> Path:
-    """A root folder with Linux's files; ``files`` are in ``sys/fs/cgroup``, with ``__`` for each slash."""
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/meminfo").write_text(MEMINFO)
-    (root / "proc/self/cgroup").write_text(cgroup)
-    for name, text in files.items():
-        path = root / "sys/fs/cgroup" / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
-def limits(top: str, limit: str, used: str, stat: str, *, old: bool = False) -> dict[str, str]:
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
-    return {f"{top}{name}": text for name, text in zip((*names, "memory.stat"), (limit, used, stat), strict=True)}
 
 
 @pytest.mark.parametrize(
     ("group", "files", "expected"),
     [
-        ("0::/user.slice\n", {}, (17_000_000 * 1024, 9_000_000 * 1024)),
-        ("0::/\n", limits("", "max", "5", ""), (17_000_000 * 1024, 9_000_000 * 1024)),
+        ("0::/user.slice\n", {}, ALL),
+        ("0::/\n", {"memory.max": "max", "memory.current": "5", "memory.stat": ""}, ALL),
         (
             "0::/a/b\n",
-            limits("a__b__", "max", "5000000000", "inactive_file 0\n")
-            | limits("a__", "4000000000", "3000000000", "anon 1\ninactive_file 500000000\n"),
+            {
+                "a/b/memory.max": "max", "a/b/memory.current": "5000000000", "a/b/memory.stat": "inactive_file 0\n",
+                "a/memory.max": "4000000000", "a/memory.current": "3000000000",
+                "a/memory.stat": "anon 1\ninactive_file 500000000\n",
+            },
             (4_000_000_000, 1_500_000_000),
         ),
         (
             "5:devices:/x\n4:cpu,memory:/docker/0123\n0::/\n",
-            limits("memory__", "2000000000", "2500000000", "total_inactive_file 100000000\n", old=True),
+            {
+                "memory/memory.limit_in_bytes": "2000000000", "memory/memory.usage_in_bytes": "2500000000",
+                "memory/memory.stat": "total_inactive_file 100000000\n",
+            },
             (2_000_000_000, 0),
         ),
     ],
     ids=["no limit", "limit max", "version 2", "version 1, in a container"],
-)
+)  # fmt: skip
 def test_machine_memory_is_what_its_control_groups_leave(
     tmp_path: Path, group: str, files: dict[str, str], expected: tuple[int, int]
 ) -> None:
-    assert machine_memory(machine(tmp_path, group, **files)) == Memory(*expected)
+    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    for name, text in (files | {"proc/meminfo": MEMINFO, "proc/self/cgroup": group}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert machine_memory(tmp_path) == Memory(*expected)
 
 
 @pytest.fixture
