@@ -14,7 +14,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
@@ -31,11 +31,13 @@ from charlstm.runs import worker
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, control_size, create_new_run
+from charlstm.runs.log import read_events
 from charlstm.training.clock import Clock
+from charlstm.training.events import Decided
 from faulty_disk import FaultyDisk, PowerLossDisk, killed
 from killed_runs import BOTTLES, PLAN, SETTINGS, differences
 
-STEPS = 40
+STEPS = 60
 SETTINGS = SETTINGS.with_changes(
     hidden_size=12, num_layers=2, batch_size=8, seq_length=12, max_steps=STEPS, checkpoint_steps=7, val_every=10
 )
@@ -45,6 +47,8 @@ PLAN = replace(
 )  # fmt: skip
 AGAIN = 0.3
 """How likely it is that a resume meets the same accident."""
+THREADS_FROM = {20: 2, 41: 1}
+"""With ``thread_changes``: the step from which on a run is trained with so many threads."""
 ASKED_AFTER = 20
 """The step after which a command is sent."""
 
@@ -58,27 +62,46 @@ class Training:
     kernel: str = "nn"
     threads: int = 1
     hidden_size: int = 12
+    thread_changes: bool = False
     command: str = ""
 
 
+class ForcedThreads:
+    """Replaces the search for the fastest number of threads: each number of :data:`THREADS_FROM` is used from its step
+    on."""
+
+    current: ForcedThreads
+
+    def __init__(self, counts: Sequence[int], now: int) -> None:
+        self.count = now
+        ForcedThreads.current = self
+
+    def add(self, seconds: float, processor_seconds: float) -> None:
+        """Called after each step that the log of an earlier process does not decide."""
+
+
 @contextlib.contextmanager
-def asked(training: Training) -> Iterator[None]:
-    """Let this process and those that it forks be asked so. A command is sent whenever the step before it has been
-    taken: so also again, where that step is taken again because the command had not acted."""
+def forced(training: Training) -> Iterator[None]:
+    """Let this process and those that it forks train so. A command is sent whenever the step before it has been taken:
+    so also again, where that step is taken again because the command had not acted."""
     take_step = TrainStep.step
-    value = 1e-3 if training.command == "set-lr" else None
+    value = {"set-lr": 1e-3, "more": 0.02 / 60}.get(training.command)
 
     def step(learner: TrainStep, number: int, rate: float) -> StepOutcome:
+        if training.thread_changes:
+            ForcedThreads.current.count = THREADS_FROM.get(number + 1, ForcedThreads.current.count)
         if training.command and number + 1 == ASKED_AFTER:
             send_command(Run(Path(sys.argv[-1])), training.command, value)
         return take_step(learner, number, rate)
 
-    with (
-        patch.object(system, "lower_priority"),
-        patch.object(TrainStep, "step", step),
-        patch.object(Clock, "pace", lambda clock: 0.001),
-        patch.object(trainer, "FINISH_SECONDS", 0.015),
-    ):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(system, "lower_priority"))
+        stack.enter_context(patch.object(TrainStep, "step", step))
+        if training.thread_changes:
+            stack.enter_context(patch.object(trainer, "ThreadSearch", ForcedThreads))
+        if training.command:
+            stack.enter_context(patch.object(Clock, "pace", lambda clock: 0.001))
+            stack.enter_context(patch.object(trainer, "FINISH_SECONDS", 0.015))
         yield
 
 
@@ -204,7 +227,7 @@ def try_accidents(training: Training, kills: int, cuts: int, folders: int) -> li
     random.seed(0)
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
-    with tempfile.TemporaryDirectory() as place, asked(training):
+    with tempfile.TemporaryDirectory() as place, forced(training):
         return list(_try_accidents(Path(place), training, kills, cuts, folders))
 
 
@@ -214,7 +237,8 @@ def _try_accidents(folder: Path, training: Training, kills: int, cuts: int, fold
     kernel = "nn" if training.kernel == "nn" else "fused-bf16" if fast_bfloat16() else "fused-f32"
     text = folder / "text.txt"
     text.write_text(BOTTLES)
-    settings = SETTINGS.with_changes(kernel=training.kernel, threads=training.threads, hidden_size=training.hidden_size)
+    threads = None if training.thread_changes else training.threads
+    settings = SETTINGS.with_changes(kernel=training.kernel, threads=threads, hidden_size=training.hidden_size)
     template = create_new_run(NewRun(text, settings, "quick", runs_dir=folder / "runs"))
     plan = replace(PLAN, kernel=kernel, threads=training.threads)
     template.write_spec(replace(template.spec(), plan=plain(plan)))
@@ -224,6 +248,9 @@ def _try_accidents(folder: Path, training: Training, kills: int, cuts: int, fold
         loops()  # compiled once, before the processes that are forked from this one
     status = work(untouched, good)
     assert status == 0, untouched.log_path.read_text()
+    if training.thread_changes:
+        changes = [event.threads for event in read_events(untouched.events_path) if isinstance(event, Decided)]
+        assert changes == list(THREADS_FROM.values()), changes
     total = int(beside(untouched, "calls").read_text())
 
     def at(count: int) -> list[int]:
