@@ -24,8 +24,7 @@ class FaultyDisk(Disk):
     """Call ``fault()`` instead of change number ``at`` (from 0), and with ``again`` instead of all later ones too.
 
     With ``half``, half of a write is written first. ``calls`` counts the changes. ``only`` names the methods that are
-    counted and may fail; all by default. With ``alone``, changes by other threads than this one are not counted, such
-    as those of an app of an earlier test that has not quite ended.
+    counted and may fail; all by default.
     """
 
     def __init__(
@@ -36,18 +35,14 @@ class FaultyDisk(Disk):
         half: bool = False,
         only: frozenset[str] = frozenset(),
         again: bool = False,
-        alone: bool = False,
     ) -> None:
         self.at, self.calls = at, 0
-        self._thread = threading.get_ident() if alone else None
         self._fault = fault or full
         self._half, self._only, self._again = half, only, again
         self._lock = threading.RLock()  # no other thread changes anything during the fault
 
     def _hit(self, name: str) -> bool:
         if self._only and name not in self._only:
-            return False
-        if self._thread not in (None, threading.get_ident()):
             return False
         self.calls += 1
         return self.at is not None and (self.calls == self.at + 1 or (self._again and self.calls > self.at))

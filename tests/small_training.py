@@ -88,11 +88,15 @@ class MemoryStore:
         self.order.append(what)
 
 
+Script = dict[int, list[str | tuple[str, float | None]]]
+"""Commands, some with a value, by the step at which they are given."""
+
+
 @dataclass
 class ScriptedCommands:
     """A command source that returns the commands of ``at`` once so many steps were taken."""
 
-    at: dict[int, list[tuple[str, float | None]]]
+    at: Script
     step: int = 0
     returned: int = 0
 
@@ -101,7 +105,7 @@ class ScriptedCommands:
 
     def __call__(self) -> list[Command]:
         due = [each for step in sorted(self.at) if step <= self.step for each in self.at[step]]
-        new = due[self.returned :]
+        new = [(each, None) if isinstance(each, str) else each for each in due[self.returned :]]
         commands = [Command(f"c{self.returned + number}", name, value) for number, (name, value) in enumerate(new)]
         self.returned = len(due)
         return commands

@@ -12,7 +12,7 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, delete_run
-from charlstm.runs.index import remember_run, rewrite_index
+from charlstm.runs.index import remember_run, remembered_paths, rewrite_index
 from charlstm.runs.notes import Notes, change_notes, edit_tags, read_notes
 from faulty_disk import have_no_locks
 from recorded_run import record
@@ -42,36 +42,37 @@ def change_often(change: Callable[[Path, str], None], place: Path, process: str)
         change(place, f"{process}-{number}")
 
 
-CHANGES = {"notes": change_tags, "generate.json": change_preferences, "index of runs": change_index}
 """What makes one change, by a name that only it has."""
 
-KEPT: dict[str, Callable[[Path], object]] = {
-    "notes": lambda place: read_notes(Run(place / "one")).tags,
-    "generate.json": lambda place: json.loads((place / "state" / "generate.json").read_text())["models"],
-    "index of runs": lambda place: [
-        Path(json.loads(line)).name for line in (place / "state" / "runs.jsonl").read_text().splitlines()
-    ],
+FILES: dict[str, tuple[Callable[[Path, str], None], Callable[[Path], object]]] = {
+    "notes": (change_tags, lambda place: read_notes(Run(place / "one")).tags),
+    "generate.json": (
+        change_preferences,
+        lambda place: json.loads((place / "state" / "generate.json").read_text())["models"],
+    ),
+    "index of runs": (change_index, lambda place: [path.name for path in remembered_paths()]),
 }
+"""What makes one change, by a name that only it has, and the names in the file."""
 """The names in the file."""
 
 
-@pytest.mark.parametrize("file", CHANGES)
+@pytest.mark.parametrize("file", FILES)
 def test_changes_of_several_processes_are_all_kept(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the lock, 56 of 200 were lost, with 50 by each process."""
     record(tmp_path, "finished", name="one", steps=5)
     for folder in ("STATE", "CACHE"):
         monkeypatch.setenv(f"CHARLSTM_{folder}", str(tmp_path / folder.lower()))
+    change, kept = FILES[file]
     context = multiprocessing.get_context("fork")
     names = [f"p{number}" for number in range(PROCESSES)]
-    processes = [context.Process(target=change_often, args=(CHANGES[file], tmp_path, name)) for name in names]
+    processes = [context.Process(target=change_often, args=(change, tmp_path, name)) for name in names]
     for process in processes:
         process.start()
     for process in processes:
         process.join(DEADLINE)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
     expected = {f"{name}-{number}" for name in names for number in range(EACH)}
-    kept = KEPT[file](tmp_path)
-    assert set(kept) == expected  # type: ignore[call-overload]
+    assert set(kept(tmp_path)) == expected
 
 
 def test_changing_takes_no_lock_on_a_file_system_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

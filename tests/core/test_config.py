@@ -10,12 +10,10 @@ import pytest
 
 from charlstm.cli.main import run
 from charlstm.config import ENTRIES, Config, example_config, load_config, written
-from charlstm.errors import SettingsError
 from charlstm.model.file import ModelConfig
 from charlstm.paths import config_path
 from charlstm.runs.start_models import starts_from_model
 from charlstm.training.presets import PRESETS, preset, preset_table, presets
-from charlstm.training.settings_file import load_settings
 
 
 @pytest.fixture
@@ -37,13 +35,11 @@ def test_entries_are_read(path: Path) -> None:
     )
     config, problems = load_config()
     assert problems == ()
-    assert (config.theme, config.loss_unit, config.start_folder, config.preset) == (
-        "nord",
-        "bits",
-        "~/texts",
-        "standard",
-    )
-    assert (config.colouring, config.speed, config.mouse) == ("rank", 0.0, False)
+    given = {name: value for name, value in config.values.items() if value != Config().values[name]}
+    assert given == {
+        "theme": "nord", "loss_unit": "bits", "start_folder": "~/texts", "preset": "standard", "colouring": "rank",
+        "speed": 0.0, "mouse": False,
+    }  # fmt: skip
     assert dict(config.keys) == {"train.pause": ("p",), "runs.play": ("g", "ctrl+g")}
 
 
@@ -53,7 +49,6 @@ def test_entries_are_read(path: Path) -> None:
         ('theme = "nord"\nloss_units = "bits"\n', 2, "did you mean loss_unit"),
         ('loss_unit = "octets"\n', 1, "loss_unit is nats or bits, not 'octets'"),
         ("\nspeed = true\n", 2, "a number from 0"),
-        ("speed = -1\n", 1, "a number from 0"),
         ('preset = "quik"\n', 1, "quick"),
         ("mouse = 1\n", 1, "true or false"),
         ("theme = 1\n", 1, "in quotes"),
@@ -62,15 +57,12 @@ def test_entries_are_read(path: Path) -> None:
         ('presets = "small"\n', 1, "write [presets.NAME]"),
         ("[presets]\nsmall = 1\n", 2, "write [presets.small]"),
         ("[presets.quick]\n", 1, "quick cannot name a preset of your own"),
-        ("[presets.small]\nlr = -1\n", 2, "lr takes a number above 0"),
         ("[presets.small]\nlearning_rate = 64\n", 2, "learning_rate is called lr here"),
         ('[presets.small]\npreset = "smal"\n', 2, "preset is quick or standard"),
         ("[presets.small]\nval_fraction = 0.6\ntest_fraction = 0.6\n", 1, "there has to be text to train on"),
     ],
 )
-def test_a_wrong_entry_is_a_sentence_with_file_and_line_and_has_its_default(
-    path: Path, content: str, line: int, says: str
-) -> None:
+def test_a_wrong_entry_is_a_sentence_with_its_place(path: Path, content: str, line: int, says: str) -> None:
     path.write_text(content)
     config, problems = load_config()
     assert len(problems) == 1
@@ -119,30 +111,27 @@ def test_the_example_has_every_entry_and_changes_nothing(path: Path) -> None:
     assert set(tomllib.loads(uncommented)) == set(ENTRIES)
 
 
-def test_a_number_is_written_with_all_of_its_digits() -> None:
-    for value, word in ((60.0, "60"), (12.3456789, "12.3456789")):
-        assert written(value) == word
-        assert tomllib.loads(f"speed = {word}") == {"speed": value}
+@pytest.mark.parametrize(("value", "word"), [(60.0, "60"), (12.3456789, "12.3456789")])
+def test_a_number_is_written_with_all_of_its_digits(value: float, word: str) -> None:
+    assert written(value) == word
+    assert tomllib.loads(f"speed = {word}") == {"speed": value}
 
 
 def test_the_command_shows_creates_and_checks_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["config", "path"]) == 0
-    assert capsys.readouterr().out.strip() == str(path)
-    assert run(["config", "check"]) == 0
-    assert f"There is no configuration {path}" in capsys.readouterr().out
-    assert run(["config", "check", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"path": str(path), "exists": False, "problems": []}
-    assert run(["config", "init"]) == 0
-    assert run(["config", "init"]) == 1
+    def said(*words: str, code: int = 0) -> str:
+        assert run(["config", *words]) == code
+        return capsys.readouterr().out
+
+    assert said("path").strip() == str(path)
+    assert f"There is no configuration {path}" in said("check")
+    assert json.loads(said("check", "--json")) == {"path": str(path), "exists": False, "problems": []}
+    said("init")
+    said("init", code=1)
     assert path.read_text() == example_config()
-    capsys.readouterr()
-    assert run(["config", "check"]) == 0
-    assert "is right" in capsys.readouterr().out
+    assert "is right" in said("check")
     path.write_text("mouse = 1\n")
-    assert run(["config", "check"]) == 1
-    assert "line 1" in capsys.readouterr().out
-    assert run(["config", "show"]) == 0
-    assert "mouse = true" in capsys.readouterr().out
+    assert "line 1" in said("check", code=1)
+    assert "mouse = true" in said("show")
 
 
 @pytest.mark.parametrize("content", [None, b"\xff", b"speed = = 1\n"])
@@ -165,9 +154,3 @@ def test_init_names_a_parent_that_is_not_a_folder(tmp_path: Path, capsys: pytest
     for name in ("file/x.toml", "file/folder/x.toml"):
         assert run(["config", "init", "--config", str(tmp_path / name)]) == 1
         assert f"The folder {(tmp_path / name).parent} cannot be created" in capsys.readouterr().err
-
-
-def test_a_file_of_another_kind_is_refused(path: Path) -> None:
-    path.write_text("# long\n" * 20_000)
-    with pytest.raises(SettingsError, match="is longer than 100,000 bytes"):
-        load_settings(path)

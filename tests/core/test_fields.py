@@ -49,7 +49,7 @@ def test_what_is_read_is_what_was_written_also_inside_one_another() -> None:
     assert read(Whole, {"record": GOOD}) == Whole(record)  # what is missing has its default
     for wrong in ({}, {"record": 1}, {"record": {}}, {"record": GOOD, "counts": {"a": "1"}}, []):
         with pytest.raises(TypeError):
-            read(Whole, wrong)  # type: ignore[arg-type]
+            read(Whole, wrong)
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,12 @@ EXPECTED: dict[str, dict[str, Any]] = json.loads((WRITTEN / "expected.json").rea
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_session_of_0_2_has_its_text_branches_and_names(name: str) -> None:
+def test_session_of_0_2_has_its_text_branches_names_and_figures_and_continues_alike(name: str) -> None:
     expected = EXPECTED[name]
     session = load_session(WRITTEN / f"{name}.json", charlstm.load_model(WRITTEN / "model.safetensors"))
     assert (session.prime, session.read()) == (expected["prime"], expected["text"])
     assert "".join(map(str, session.rows()["source"].tolist())) == expected["sources"]
-    assert (session.position, session.seed, session.sample) == (
-        expected["position"],
-        expected["seed"],
-        expected["sample"],
-    )
+    assert [session.position, session.seed, session.sample] == [expected[at] for at in ("position", "seed", "sample")]
     assert session.settings == SamplerSettings.from_dict(expected["settings"])  # later ones are off
     assert [[clamp.layer, clamp.cell, clamp.value, clamp.factor] for clamp in session.clamps] == expected["clamps"]
     document = read(WRITTEN / f"{name}.json").state.document
@@ -43,21 +39,10 @@ def test_session_of_0_2_has_its_text_branches_and_names(name: str) -> None:
         assert (branch.parent, document.names.get(branch.number, "")) == (saved["parent"], saved["name"])
     if not expected["rest"]:
         assert len(branches) == len(expected["branches"]) + (name == "no-prime")  # what was cut off stays as a branch
-
-
-@pytest.mark.parametrize("name", EXPECTED)
-def test_session_of_0_2_has_its_figures_and_continues_alike(name: str) -> None:
-    session = load_session(WRITTEN / f"{name}.json", charlstm.load_model(WRITTEN / "model.safetensors"))
-    assert np.abs(session.rows()["probability"] - EXPECTED[name]["probabilities"]).max() < 1e-5
-    session.rewind(len(session))
-    if name == "mirostat":  # which was switched on in the middle: its limits are those of the settings of now
-        return
-    assert "".join(step.char for step in session.stream(40)) == EXPECTED[name]["continued"]
-
-
-@pytest.mark.parametrize("name", EXPECTED)
-def test_summary_of_0_2_is_read(name: str) -> None:
-    expected, summary = EXPECTED[name], read_summary(WRITTEN / f"{name}.json")
-    assert summary.length == len(expected["text"])
+    assert np.abs(session.rows()["probability"] - expected["probabilities"]).max() < 1e-5
+    if name != "mirostat":  # which was switched on in the middle: its limits are those of the settings of now
+        session.rewind(len(session))
+        assert "".join(step.char for step in session.stream(40)) == expected["continued"]
+    summary = read_summary(WRITTEN / f"{name}.json")
+    assert (summary.length, summary.edited) == (len(expected["text"]), name != "no-prime")
     assert summary.begins == (expected["prime"] + expected["text"])[:80]
-    assert summary.edited == (name != "no-prime")

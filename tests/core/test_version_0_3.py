@@ -20,7 +20,6 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session_file import load_session
 from charlstm.runs.log import read_events
 from charlstm.runs.worker import run_foreground
-from charlstm.training.events import Controlled, Finished, Stepped, Validated
 
 pytestmark = pytest.mark.numeric
 
@@ -29,6 +28,7 @@ WRITTEN = DATA / "version_0_3"
 MODEL = WRITTEN / "run" / "model.safetensors"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((WRITTEN / "expected.json").read_text())
 SESSIONS = ["edited", "edited-closed", "in-prime", "in-prime-closed", "library"]
+SHOWN = ("text", "title", "branches")
 VERSIONS = ["version_0_2", "version_0_3"]
 
 
@@ -43,47 +43,33 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[charlstm.Run
     return charlstm.find_run("killed", run.parent), folder / "continued.jsonl"
 
 
-def test_killed_run_has_no_worker_and_its_log_is_read(killed: tuple[charlstm.Run, Path]) -> None:
-    run, _ = killed
-    status, events = run.status(), run.events()
-    assert (status.alive, status.planned_steps, max(each.step for each in events) >= 220) == (False, 320, True)
-    assert [(each.command, each.value) for each in events if isinstance(each, Controlled)] == [("set-lr", 0.002)]
-    assert len(events) == len(run.events_path.read_text().splitlines())
-    assert run.model().config.hidden_size == 12
-
-
-def test_killed_run_resumes_to_the_losses_of_its_version(killed: tuple[charlstm.Run, Path]) -> None:
+def test_killed_run_is_read_and_resumes_to_the_losses_of_its_version(killed: tuple[charlstm.Run, Path]) -> None:
     """They agree up to float32 rounding, which differs between processors."""
     run, continued = killed
-    events = list(run_foreground(run))
-    expected = list(read_events(continued))
-    assert isinstance(events[-1], Finished)
-    assert events[-1].step == 320
-    theirs = {each.step: each for each in expected if isinstance(each, Validated)}
-    ours = {each.step: each for each in events if isinstance(each, Validated)}
+    status, before = run.status(), run.events()
+    assert (status.alive, status.planned_steps, max(each.step for each in before) >= 220) == (False, 320, True)
+    assert [(each.command, each.value) for each in before if each.name == "control"] == [("set-lr", 0.002)]
+    assert len(before) == len(run.events_path.read_text().splitlines())
+    assert run.model().config.hidden_size == 12
+    events, expected = list(run_foreground(run)), list(read_events(continued))
+    assert (events[-1].step, events[-1].read_share, run.model().passages) == (320, None, None)
+    ours, theirs = (
+        {each.step: each.val_loss for each in log if each.name == "validation"} for log in (events, expected)
+    )
     assert sorted(ours) == [220, 240, 260, 280, 300, 320]
-    for step, event in ours.items():
-        assert event.val_loss == pytest.approx(theirs[step].val_loss, abs=2e-4)
-    rates = {each.step: each.lr for each in expected if isinstance(each, Stepped)}
-    same = [each for each in events if isinstance(each, Stepped) and each.step in rates]
-    assert same
-    assert [each.lr for each in same] == pytest.approx([rates[each.step] for each in same])
+    assert ours == pytest.approx({step: theirs[step] for step in ours}, abs=2e-4)
+    rates, theirs = ({each.step: each.lr for each in log if each.name == "step"} for log in (events, expected))
+    assert rates.keys() & theirs.keys()
+    assert all(rate == pytest.approx(theirs[step]) for step, rate in rates.items() if step in theirs)
     assert run.status().best_val == pytest.approx(expected[-1].best_val, abs=2e-4)
 
 
 @pytest.mark.parametrize("name", SESSIONS)
-def test_session_of_0_3_has_its_text_branches_and_title(name: str) -> None:
-    expected = EXPECTED[name.removesuffix("-closed")]
-    result = CliRunner().invoke(cli, ["session", str(WRITTEN / f"{name}.json"), "--json"], catch_exceptions=False)
-    found = json.loads(result.output)
-    assert (found["text"], found["title"]) == (expected["text"], expected["title"])
-    assert found["branches"] == expected["branches"]
-
-
-@pytest.mark.parametrize("name", SESSIONS)
-def test_session_of_0_3_has_its_sources_and_continues_alike(name: str) -> None:
-    expected = EXPECTED[name.removesuffix("-closed")]
-    session = load_session(WRITTEN / f"{name}.json", charlstm.load_model(MODEL))
+def test_session_of_0_3_has_its_text_branches_and_sources_and_continues_alike(name: str) -> None:
+    expected, path = EXPECTED[name.removesuffix("-closed")], WRITTEN / f"{name}.json"
+    found = json.loads(CliRunner().invoke(cli, ["session", str(path), "--json"], catch_exceptions=False).output)
+    assert {key: found[key] for key in SHOWN} == {key: expected[key] for key in SHOWN}
+    session = load_session(path, charlstm.load_model(MODEL))
     prime = expected["prime_length"]
     rows = session.rows()
     assert session.prime + session.read() == expected["text"]

@@ -1,3 +1,13 @@
-from training_fixtures import corpus, one_thread, plan, settings
+"""A run that is trained once for all tests of this folder."""
 
-__all__ = ["corpus", "one_thread", "plan", "settings"]
+from __future__ import annotations
+
+import pytest
+
+from trained import Trained, trained
+
+
+@pytest.fixture(scope="session")
+def whole() -> Trained:
+    """An uninterrupted run, with which others are compared. Who changes its states trains one of their own."""
+    return trained()

@@ -8,12 +8,8 @@ import pytest
 import torch
 
 from charlstm.engine import devices
-from charlstm.text.corpus import Corpus
-from charlstm.training.events import Stepped
-from charlstm.training.plan import Plan
-from charlstm.training.settings import Settings
 from small_training import log_of
-from trained import assert_same_state, trained
+from trained import PLAN, SETTINGS, assert_same_state, trained
 
 pytestmark = pytest.mark.numeric
 
@@ -30,26 +26,24 @@ needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUD
 
 
 @needs_card
-def test_cuda_training_has_the_losses_of_the_cpu_for_50_steps(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cuda_training_has_the_losses_of_the_cpu_for_50_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without TF32, so that a card rounds as a processor does, and without masks, which a card draws by another
     generator. Gradients of one step with masks: test_kernels."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    plain = settings.with_changes(dropout=0.0, weight_drop=0.0, max_steps=50)
-    plan = replace(plan, planned_steps=50, log_every=1)
-    here, there = (trained(corpus, plain, replace(plan, device=device)) for device in ("cpu", "cuda"))
-    losses, others = ([event.train_loss for event in run.only(Stepped)] for run in (here, there))
+    plain = SETTINGS.with_changes(dropout=0.0, weight_drop=0.0, max_steps=50)
+    plan = replace(PLAN, planned_steps=50, log_every=1)
+    here, there = (trained(plain, replace(plan, device=device)) for device in ("cpu", "cuda"))
+    losses, others = ([event.train_loss for event in run.only("step")] for run in (here, there))
     assert len(losses) == 50
     assert others == pytest.approx(losses, rel=2e-3)
     assert there.last.best_val == pytest.approx(here.last.best_val, rel=2e-3)
 
 
 @needs_card
-def test_cuda_resume_is_exact(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_cuda_resume_is_exact() -> None:
     """With all random regularisation."""
-    plan = replace(plan, device="cuda")
-    whole, first = trained(corpus, settings, plan), trained(corpus, settings, plan, {28: [("stop", None)]})
-    rest = trained(corpus, settings, state=first.store.states[-1])
+    plan = replace(PLAN, device="cuda")
+    whole, first = trained(plan=plan), trained(plan=plan, at={28: ["stop"]})
+    rest = trained(state=first.store.states[-1])
     assert log_of([*first.events, *rest.events]) == log_of(whole.events)
     assert_same_state(rest.store.states[-1], whole.store.states[-1])

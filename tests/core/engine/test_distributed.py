@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from charlstm.engine.distributed import SINGLE_PROCESS, ProcessGroup
-from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
 from charlstm.fields import plain
 from charlstm.runs import launch
@@ -24,11 +21,11 @@ from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
 from charlstm.runs.worker import run_foreground
 from charlstm.text.corpus import reopen_corpus
-from charlstm.training.events import Event, Failed, Finished, Resumed, Stepped
-from charlstm.training.settings import Settings
+from charlstm.training.events import Event
 from charlstm.training.state import load_state as read_state
 from charlstm.training.torchrun import TorchrunRank, torchrun_rank
 from small_training import make_plan, words
+from trained import SETTINGS, trained
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 STEPS = 200
@@ -48,13 +45,17 @@ class OtherRank:
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    @contextlib.contextmanager
-    def joined(self) -> Iterator[subprocess.Popen[str]]:
-        """In the block this process is rank 0; yields the process of rank 1."""
+    def train(self, run: Run, step: int, act: Callable[[], None]) -> list[Event]:
+        """Train ``run`` with this process as rank 0, and ``act`` after that step."""
+        events = []
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self._environment.items():
                 patch.setenv(name, value)
-            yield self.process
+            for event in run_foreground(run):
+                events.append(event)
+                if event.name == "step" and event.step == step:
+                    act()
+        return events
 
 
 @pytest.fixture
@@ -68,12 +69,12 @@ def other_ranks() -> Iterator[list[OtherRank]]:
         each.process.communicate()
 
 
-def make_run(folder: Path, name: str, settings: Settings) -> Run:
+def make_run(folder: Path, name: str) -> Run:
     """A run that uses all random regularisation, with a plan that needs no measurement and five rows for two ranks."""
     text = folder / "words.txt"
     text.write_text(words(2000))
     changes = {"batch_size": 5, "max_steps": STEPS, "shared_masks": False, "schedule": "constant", "calibrate": False}
-    settings = settings.with_changes(**changes)
+    settings = SETTINGS.with_changes(**changes)
     run = launch.create_new_run(launch.NewRun(text, settings, name=name, runs_dir=folder))
     plan = make_plan(batch_size=5, planned_steps=STEPS, log_every=1, val_every=20)
     run.write_spec(replace(run.spec(), plan=plain(plan)))
@@ -81,29 +82,21 @@ def make_run(folder: Path, name: str, settings: Settings) -> Run:
 
 
 def losses(events: list[Event]) -> dict[int, float]:
-    return {event.step: event.train_loss for event in events if isinstance(event, Stepped)}  # type: ignore[misc]
+    return {event.step: event.train_loss for event in events if event.name == "step"}
 
 
-def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(
-    tmp_path: Path, settings: Settings, other_ranks: list[OtherRank]
-) -> None:
-    alone, shared = (make_run(tmp_path, name, settings) for name in ("alone", "shared"))
-    one = losses(list(run_foreground(alone)))
+def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(tmp_path: Path, other_ranks: list[OtherRank]) -> None:
+    alone, shared = (make_run(tmp_path, name) for name in ("alone", "shared"))
+    one, (rank_1, again_1) = losses(list(run_foreground(alone))), other_ranks
 
     # Two ranks have the losses of one; a signal to rank 1 makes rank 0 write a checkpoint and stop.
-    events = []
-    with other_ranks[0].joined() as rank_1:
-        for event in run_foreground(shared):
-            events.append(event)
-            if isinstance(event, Stepped) and event.step == 52:
-                rank_1.send_signal(signal.SIGTERM)
-        output, _ = rank_1.communicate(timeout=300)
-    assert (rank_1.returncode, output) == (0, "")  # only rank 0 prints anything
+    events = rank_1.train(shared, 52, rank_1.process.terminate)
+    output, _ = rank_1.process.communicate(timeout=300)
+    assert (rank_1.process.returncode, output) == (0, "")  # only rank 0 prints anything
     two = losses(events)
     assert max(abs(two[step] - one[step]) / one[step] for step in range(1, 51)) < 1e-4
     assert losses(list(read_events(shared.events_path))) == two
     end = events[-1]
-    assert isinstance(end, Finished)
     assert end.reason == "stopped"
     status = shared.status()
     assert (status.state, status.step) == ("stopped", end.step)
@@ -111,30 +104,20 @@ def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(
     assert state.step == end.step
 
     # One process resumes the run of two.
-    trainer = Trainer.resume(reopen_corpus(shared.spec().corpus), shared.spec().settings, state)
-    rest = list(trainer.events())
-    assert isinstance(rest[0], Resumed)
+    rest = trained(shared.spec().settings, corpus=reopen_corpus(shared.spec().corpus), state=state).events
     assert rest[0].inexact == "processes 2 → 1"
     assert losses(rest) == pytest.approx({step: one[step] for step in range(end.step + 1, STEPS + 1)}, rel=1e-4)
 
     # Two ranks resume it exactly, until one of them is killed.
-    events = []
-    with other_ranks[1].joined() as rank_1:
-        for event in run_foreground(shared):
-            events.append(event)
-            if isinstance(event, Stepped) and event.step == end.step + 10:
-                rank_1.kill()
-    assert isinstance(events[0], Resumed)
+    events = again_1.train(shared, end.step + 10, again_1.process.kill)
     assert (events[0].step, events[0].inexact) == (end.step, None)
     again = losses(events)
     assert len(again) >= 10
     assert again == pytest.approx({step: one[step] for step in again}, rel=1e-4)
-    lost = events[-1]
-    assert isinstance(lost, Failed)
-    assert lost.message.startswith("One of the 2 processes that train together was lost, so training ends here: resume")
-    assert (shared.status().state, shared.status().message) == ("failed", lost.message)
+    lost = events[-1].message
+    assert lost.startswith("One of the 2 processes that train together was lost, so training ends here: resume")
+    assert (shared.status().state, shared.status().message) == ("failed", lost)
     kept, warning = load_state(shared)
-    assert kept is not None
     assert (kept.step, warning) == (end.step, None)
 
 

@@ -11,29 +11,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
+import charlstm
 from charlstm.engine import evaluation
 from charlstm.engine.evaluation import FACTORS, PRIMING, Evaluation, best_logit_factor, evaluate, plan_rows
 from charlstm.engine.network import CharLSTM
+from charlstm.text.vocabulary import Vocabulary
 from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
 SYMBOLS = 11
+Spans = list[tuple[int, int]]
 
 
-@pytest.fixture(scope="module")
-def network() -> CharLSTM:
-    """A network whose output weights are large enough that early characters still matter."""
+def network_that_remembers(forget: float | None = None) -> CharLSTM:
+    """A network whose output weights are large enough that early characters still matter. ``forget``: the bias of
+    forget gates that depend on nothing else."""
     torch.manual_seed(0)
     network = CharLSTM(SYMBOLS, 16, 2)
     with torch.no_grad():
         network.fc.weight.mul_(8)
+        for layer in range(2 if forget is not None else 0):
+            weight_ih, weight_hh, bias_ih, _ = network.layer(layer)
+            for tensor in (weight_ih, weight_hh, bias_ih):
+                tensor[16:32] = 0.0
+            bias_ih[16:32] = forget
     return network
 
 
 @pytest.fixture(scope="module")
+def network() -> CharLSTM:
+    return network_that_remembers()
+
+
+@pytest.fixture(scope="module")
 def ids() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, SYMBOLS, 6000).astype(np.uint8)
+    return np.random.default_rng(0).integers(0, SYMBOLS, 20_000).astype(np.uint8)
 
 
 def scaled(network: CharLSTM, factor: float) -> CharLSTM:
@@ -46,7 +59,7 @@ def scaled(network: CharLSTM, factor: float) -> CharLSTM:
     return copy
 
 
-def read_in_order(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]) -> Evaluation:
+def read_in_order(network: CharLSTM, ids: np.ndarray, spans: Spans) -> Evaluation:
     """The loss of each span, read from start to end as one row."""
     total, chars = 0.0, 0
     with torch.inference_mode():
@@ -60,11 +73,18 @@ def read_in_order(network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int
 
 
 @pytest.mark.parametrize(
-    "spans", [[(0, 6000)], [(100, 5000)], [(0, 2)], [(0, 150), (150, 151), (300, 1200), (5000, 6000)], [(3, 290)]]
+    ("forget", "spans"),
+    [
+        (None, [(100, 5000)]),
+        (None, [(0, 2)]),
+        (None, [(0, 150), (150, 151), (300, 1200), (5000, 6000)]),
+        (None, [(3, 290)]),
+        *((forget, [(0, 9000), (9500, 9600), (10_000, 20_000)]) for forget in (2.0, 7.0, 12.0)),
+    ],
 )
-def test_exact_loss_equals_that_of_reading_in_order(
-    network: CharLSTM, ids: np.ndarray, spans: list[tuple[int, int]]
-) -> None:
+def test_exact_loss_equals_that_of_reading_in_order(forget: float | None, spans: Spans, ids: np.ndarray) -> None:
+    """Also where the memory lasts for some 10, 1,000 or 200,000 characters, with forget gates near 1."""
+    network = network_that_remembers(forget)
     expected, found = read_in_order(network, ids, spans), evaluate(network, ids, spans)
     assert found.chars == expected.chars
     assert found.nats == pytest.approx(expected.nats, abs=1e-5)
@@ -72,31 +92,9 @@ def test_exact_loss_equals_that_of_reading_in_order(
     assert found.perplexity == pytest.approx(math.exp(found.nats))
 
 
-@pytest.mark.parametrize("spans", [[(0, 20_000)], [(0, 9000), (9500, 9600), (10_000, 20_000)]])
-@pytest.mark.parametrize("forget", [2.0, 7.0, 12.0])
-def test_exact_loss_of_network_with_long_memory(forget: float, spans: list[tuple[int, int]]) -> None:
-    """Forget gates near 1, so that the memory lasts for some 10, 1,000 or 200,000 characters."""
-    torch.manual_seed(1)
-    network = CharLSTM(SYMBOLS, 16, 2)
-    with torch.no_grad():
-        network.fc.weight.mul_(8)
-        for layer in range(2):
-            weight_ih, weight_hh, bias_ih, _ = network.layer(layer)
-            for tensor in (weight_ih, weight_hh, bias_ih):
-                tensor[16:32] = 0.0
-            bias_ih[16:32] = forget
-    ids = np.random.default_rng(0).integers(0, SYMBOLS, 20_000).astype(np.uint8)
-    expected, found = read_in_order(network, ids, spans), evaluate(network, ids, spans)
-    assert found.chars == expected.chars
-    assert found.nats == pytest.approx(expected.nats, abs=1e-5)
-
-
-def test_exact_loss_over_more_rows_than_one_batch(
-    network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(evaluation, "ROWS", 3)
-    monkeypatch.setattr(evaluation, "ROW_LEAST", 300)
-    monkeypatch.setattr(evaluation, "ROW_MOST", 400)
+def test_exact_loss_over_several_batches(network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ROWS", 3), ("ROW_LEAST", 300), ("ROW_MOST", 400)):
+        monkeypatch.setattr(evaluation, name, value)
     calls: list[tuple[int, int]] = []
     spans = [(0, 5000), (5100, 5900)]
     found = evaluate(network, ids, spans, progress=lambda done, total: calls.append((done, total)))
@@ -109,29 +107,21 @@ def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: 
     assert math.isnan(evaluate(scaled(network, math.nan), ids, [(0, 6000)]).nats)
 
 
-def test_looking_up_input_weights_gives_the_same_loss(
-    network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("layers", [1, 2])
+def test_looked_up_weights_give_the_same_loss(layers: int, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = CharLSTM(SYMBOLS, 8, layers)
     plain = evaluate(network, ids, [(0, 3000)])
     monkeypatch.setattr(evaluation, "LOOKUP_ABOVE", 2)
     assert evaluate(network, ids, [(0, 3000)]).nats == pytest.approx(plain.nats, rel=1e-5)
-    one_layer = CharLSTM(SYMBOLS, 8, 1)
-    looked_up = evaluate(one_layer, ids, [(0, 3000)])
-    monkeypatch.undo()
-    assert looked_up.nats == pytest.approx(evaluate(one_layer, ids, [(0, 3000)]).nats, rel=1e-5)
 
 
-def test_factor_of_the_logits_undoes_a_wrong_temperature(network: CharLSTM) -> None:
-    generator = torch.Generator().manual_seed(3)
-    ids, state = [0], None
-    with torch.inference_mode():
-        for _ in range(4000):
-            logits, state = network(torch.tensor([[ids[-1]]]), state)
-            ids.append(int(torch.multinomial(logits[0, 0].softmax(0), 1, generator=generator)))
-    text = np.array(ids, np.uint8)
-    for factor in (0.9, 1.0, 1.25):
-        found = best_logit_factor(scaled(network, factor), text, [(0, 4000)], 4000)
-        assert found * factor == pytest.approx(1, abs=0.05)
+@pytest.mark.parametrize("factor", [0.9, 1.0, 1.25])
+def test_factor_of_the_logits_undoes_a_wrong_temperature(network: CharLSTM, factor: float) -> None:
+    vocabulary = Vocabulary("abcdefghijk")
+    text = charlstm.generate(network.to_model(vocabulary), "a", 4000, seed=3, temperature=1.0, min_p=None)
+    ids = vocabulary.encode(text)[0].astype(np.uint8)
+    found = best_logit_factor(scaled(network, factor), ids, [(0, 4000)], 4000)
+    assert found * factor == pytest.approx(1, abs=0.05)
 
 
 def test_factor_of_the_logits_is_bounded_and_1_where_there_is_no_loss(network: CharLSTM, ids: np.ndarray) -> None:
@@ -147,7 +137,7 @@ spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(
 
 @examples(60)
 @given(spans_of_a_text, st.integers(1, 9000))
-def test_plan_rows_uses_each_target_at_most_once_after_priming(spans: list[tuple[int, int]], limit: int) -> None:
+def test_plan_rows_uses_each_target_at_most_once_after_priming(spans: Spans, limit: int) -> None:
     rows = plan_rows(spans, limit)
     targets = [target for row in rows for target in range(row.first, row.last)]
     every = [target for start, stop in spans for target in range(start + 1, stop)]

@@ -8,86 +8,72 @@ from pathlib import Path
 import pytest
 
 import charlstm
-from charlstm.text.corpus import Corpus
-from charlstm.training.plan import Plan
-from charlstm.training.settings import Settings
 from recorded_run import record
 from small_training import log_of
+from trained import CORPUS, PLAN, SETTINGS, trained
 
 
-def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(
-    corpus: Corpus, settings: Settings, plan: Plan, tmp_path: Path
-) -> None:
-    settings = settings.with_changes(checkpoint_steps=10)
-    whole: list[charlstm.Event] = []
-    charlstm.Trainer(corpus, settings, plan=plan).train(whole.append)
-
+def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(tmp_path: Path) -> None:
+    settings = SETTINGS.with_changes(checkpoint_steps=10)
+    whole = trained(settings, sample=None)
     store = charlstm.FolderStore(tmp_path / "deep" / "novel")
     assert store.state() is None
-    for event in charlstm.Trainer(corpus, settings, plan=plan, store=store).events():
+    for event in charlstm.Trainer(CORPUS, settings, plan=PLAN, store=store).events():
         if event.name == "checkpoint" and event.step >= 30:
             break  # as if the process were killed
     later = charlstm.FolderStore(store.path)
     state = later.state()
-    assert state is not None
     assert state.step >= 30
     assert state.settings == settings
     events: list[charlstm.Event] = []
-    trainer = charlstm.Trainer.resume(corpus, state.settings, state, store=later)
+    trainer = charlstm.Trainer.resume(CORPUS, state.settings, state, store=later)
     trainer.train(events.append)
-    assert log_of(events) == log_of([event for event in whole if event.step > state.step])
+    assert log_of(events) == log_of([event for event in whole.events if event.step > state.step])
     assert later.model().info["step"] == trainer.progress.best_step
     assert {path.name for path in store.path.iterdir()} == {
         *("model.safetensors", "state.safetensors", "state.prev.safetensors", "snapshots"),
     }
     (store.path / "state.safetensors").write_bytes(b"damaged")
     before = later.state()
-    assert before is not None
     assert before.step <= 60
-    longer = charlstm.Trainer.resume(corpus, before.settings.with_changes(max_steps=70), before)
+    longer = charlstm.Trainer.resume(CORPUS, before.settings.with_changes(max_steps=70), before)
     assert longer.train().step == 70
 
 
-def test_folder_store_refuses_a_new_training_where_another_one_has_trained(
-    corpus: Corpus, settings: Settings, plan: Plan, tmp_path: Path
-) -> None:
+def test_folder_store_refuses_a_new_training_where_another_one_has_trained(tmp_path: Path) -> None:
     """Its network before the first step would replace the trained model and, with the next checkpoint, both states."""
-    store = charlstm.FolderStore(tmp_path / "novel")
-    first = charlstm.Trainer(corpus, settings, store=store)
+    store, settings = charlstm.FolderStore(tmp_path / "novel"), SETTINGS.with_changes(max_steps=8)
+    first = charlstm.Trainer(CORPUS, settings, store=store)
     with contextlib.closing(first.events()) as events:
         next(events)
     first.train()  # another iterator of the same trainer
     saved = {path: path.read_bytes() for path in store.path.rglob("*") if path.is_file()}
     for again in (store, charlstm.FolderStore(store.path)):
         with pytest.raises(charlstm.CharLSTMError, match=r"has a training already: continue it .*store\.state\(\)"):
-            charlstm.Trainer(corpus, settings, store=again).train()
+            charlstm.Trainer(CORPUS, settings, store=again).train()
         assert {path: path.read_bytes() for path in store.path.rglob("*") if path.is_file()} == saved
-
-    state = store.state()
-    assert state is not None
-    longer = state.settings.with_changes(max_steps=state.step + 5)
-    assert charlstm.Trainer.resume(corpus, longer, state, store=store).train().step == state.step + 5
+    longer = settings.with_changes(max_steps=12)
+    assert charlstm.Trainer.resume(CORPUS, longer, store.state(), store=store).train().step == 12
     for kept in ("model.safetensors", "state.safetensors"):  # one of them alone, and one that cannot be read
         (tmp_path / kept).mkdir()
         (tmp_path / kept / kept).write_bytes((store.path / kept).read_bytes() if "model" in kept else b"damaged")
         with pytest.raises(charlstm.CharLSTMError, match="has a training already"):
-            charlstm.FolderStore(tmp_path / kept).save_plan(plan)
+            charlstm.FolderStore(tmp_path / kept).save_plan(PLAN)
 
 
-def test_state_is_saved_to_a_file_and_loaded(corpus: Corpus, settings: Settings, plan: Plan, tmp_path: Path) -> None:
-    trainer = charlstm.Trainer(corpus, settings, plan=plan)
+def test_state_is_saved_to_a_file_and_loaded(tmp_path: Path) -> None:
+    trainer = charlstm.Trainer(CORPUS, SETTINGS, plan=PLAN)
     trainer.stop()
     trainer.train()
     charlstm.save_state(tmp_path / "state.safetensors", trainer.state())
     state = charlstm.load_state(tmp_path / "state.safetensors")
-    assert state.settings == settings
+    assert state.settings == SETTINGS
     assert len(repr(state)) < 1000
-    assert charlstm.Trainer.resume(corpus, settings, state).train().step == 60
+    assert charlstm.Trainer.resume(CORPUS, SETTINGS, state).train().step == 60
     for wrong in (tmp_path / "no folder" / "state", tmp_path):
-        with pytest.raises(charlstm.CharLSTMError):
-            charlstm.save_state(wrong, state)
-        with pytest.raises(charlstm.CharLSTMError):
-            charlstm.load_state(wrong)
+        for call in (lambda path: charlstm.save_state(path, state), charlstm.load_state):
+            with pytest.raises(charlstm.CharLSTMError):
+                call(wrong)
     with pytest.raises(charlstm.CharLSTMError, match="does not say with which settings"):
         charlstm.TrainingState(3, {}, {}).settings  # noqa: B018
 

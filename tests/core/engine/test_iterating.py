@@ -15,28 +15,22 @@ from charlstm.engine.trainer import Trainer
 from charlstm.errors import RunError
 from charlstm.model.file import Model
 from charlstm.system import DeferredInterrupt, StopSignals
-from charlstm.text.corpus import Corpus
-from charlstm.training.events import Event, Finished
+from charlstm.training.events import Event
 from charlstm.training.hooks import Hooks
-from charlstm.training.plan import Plan
-from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from small_training import MemoryStore, ScriptedCommands, log_of
-from trained import Script, assert_same_state, sample, trained
-from training_fixtures import torch_threads
+from trained import CORPUS, PLAN, SETTINGS, Script, Trained, assert_same_state, sample, torch_threads, trained
 
 pytestmark = pytest.mark.numeric
 
 
-def test_trainer_iterated_again_at_every_event_continues_exactly_and_yields_nothing_more_at_the_end(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    at: Script = {8: [("checkpoint", None), ("set-lr", 1e-3)], 20: [("pause", None), ("resume", None)]}
-    whole = trained(corpus, settings, plan, at)
+def test_trainer_iterated_again_at_every_event_continues_exactly_and_yields_nothing_more_at_the_end() -> None:
+    at: Script = {8: ["checkpoint", ("set-lr", 1e-3)], 20: ["pause", "resume"]}
+    whole = trained(at=at)
     store, commands = MemoryStore(), ScriptedCommands(at)
-    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
+    trainer = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample=sample, commands=commands), store=store, plan=PLAN)
     events: list[Event] = []
-    while not (events and isinstance(events[-1], Finished)):
+    while not (events and events[-1].name == "finished"):
         with contextlib.closing(trainer.events()) as stream:
             events.append(next(stream))
         commands.see(events[-1])
@@ -49,14 +43,14 @@ def test_trainer_iterated_again_at_every_event_continues_exactly_and_yields_noth
     assert_same_state(store.states[-1], whole.store.states[-1])
 
 
-def test_trainer_refuses_a_second_iterator_while_one_is_in_use(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan)
-    first = trainer.events()
-    events = [next(first)]
+def test_trainer_refuses_a_second_iterator_while_one_is_in_use(whole: Trained) -> None:
+    first = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample=sample), plan=PLAN)
+    stream = first.events()
+    events = [next(stream)]
     with pytest.raises(RunError, match="already being iterated"):
-        next(trainer.events())
-    events += first  # and the first continues
-    assert log_of(events) == log_of(trained(corpus, settings, plan).events)
+        next(first.events())
+    events += stream  # and the first continues
+    assert log_of(events) == log_of(whole.events)
 
 
 @pytest.fixture
@@ -75,31 +69,26 @@ def interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, int]]:
     assert not at
 
 
-def test_interrupt_ends_training_between_two_steps_and_the_next_call_continues_exactly(
-    corpus: Corpus, settings: Settings, plan: Plan, interrupts: dict[int, int]
-) -> None:
-    plan = replace(plan, planned_steps=21)
-    whole = trained(corpus, settings, plan)
+def test_interrupt_ends_training_between_steps_and_the_next_call_continues_exactly(interrupts: dict[int, int]) -> None:
+    plan = replace(PLAN, planned_steps=21)
+    whole = trained(plan=plan)
     for number in (0, 5, 6, 13, 20):  # nothing is due after 5; a log line after 3; a validation after 6, 13 and 20
         interrupts[number] = 1
-        trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan)
+        trainer = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample=sample), plan=plan)
         events: list[Event] = []
         with pytest.raises(KeyboardInterrupt):
             trainer.train(events.append)
         assert trainer.progress.step == number + 1
-        resumed = Trainer.resume(corpus, settings, trainer.state(), hooks=Hooks(sample=sample))
         trainer.train(events.append)
         assert log_of(events) == log_of(whole.events)
-        resumed.train()
-        for finished in (trainer, resumed):
-            assert_same_state(finished.state(), whole.trainer.state())
+        assert_same_state(trainer.state(), whole.trainer.state())
 
 
-def test_second_interrupt_ends_a_step_and_then_there_is_no_state(
-    corpus: Corpus, settings: Settings, plan: Plan, interrupts: dict[int, int]
-) -> None:
+def test_second_interrupt_ends_a_step_and_then_there_is_no_state(interrupts: dict[int, int]) -> None:
     interrupts[10] = 2
-    trainer = Trainer(corpus, settings, plan=plan)
+    trainer = Trainer(CORPUS, SETTINGS, plan=PLAN)
+    with pytest.raises(RunError, match="no state yet"):
+        trainer.state()
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
     assert trainer.progress.step == 10
@@ -113,18 +102,13 @@ def test_signals_that_another_handles_or_that_are_ignored_stay_so() -> None:
     with StopSignals() as worker, DeferredInterrupt() as trainer:
         signal.raise_signal(signal.SIGINT)
     assert (worker.requested, trainer.requested) == ("SIGINT", None)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
-    try:
-        with StopSignals() as worker:
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    with StopSignals() as worker:
+        signal.raise_signal(signal.SIGHUP)
     assert worker.requested is None
 
 
-def test_interrupt_ends_final_validation_and_a_pause(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupt_ends_final_validation_and_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
 
     def interrupt_once(where: str) -> None:
@@ -132,10 +116,9 @@ def test_interrupt_ends_final_validation_and_a_pause(
             sent.append(where)
             signal.raise_signal(signal.SIGINT)
 
-    commands = ScriptedCommands({8: [("pause", None)]})
+    events, commands = list[Event](), ScriptedCommands({8: ["pause"]})
     hooks = Hooks(commands=commands, validation_progress=lambda _: interrupt_once("final validation"))
-    trainer = Trainer(corpus, settings, plan=replace(plan, planned_steps=20), hooks=hooks)
-    events: list[Event] = []
+    trainer = Trainer(CORPUS, SETTINGS, plan=replace(PLAN, planned_steps=20), hooks=hooks)
     monkeypatch.setattr("charlstm.engine.trainer.time.sleep", lambda _: interrupt_once("pause"))
 
     def see(event: Event) -> None:
@@ -145,7 +128,7 @@ def test_interrupt_ends_final_validation_and_a_pause(
     with pytest.raises(KeyboardInterrupt):
         trainer.train(see)
     assert (sent, events[-1].name) == (["pause"], "paused")
-    commands.at[8].append(("resume", None))
+    commands.at[8].append("resume")
     with pytest.raises(KeyboardInterrupt):
         trainer.train(see)
     assert sent == ["pause", "final validation"]
@@ -153,11 +136,11 @@ def test_interrupt_ends_final_validation_and_a_pause(
     assert [event.name for event in events[-2:]] == ["validation", "finished"]
 
 
-def test_state_between_any_two_advances_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_state_between_any_two_advances_continues_exactly() -> None:
     """Also between a step and what is due after it, and in a pause."""
-    script: Script = {4: [("pause", None), ("resume", None)]}
-    plan, commands = replace(plan, planned_steps=9), ScriptedCommands(script)
-    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), plan=plan)
+    script: Script = {4: ["pause", "resume"]}
+    plan, commands = replace(PLAN, planned_steps=8), ScriptedCommands(script)
+    trainer = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample=sample, commands=commands), plan=plan)
     states: list[tuple[TrainingState, Script]] = []
     while not trainer.over:
         for event in trainer.advance():
@@ -166,44 +149,28 @@ def test_state_between_any_two_advances_continues_exactly(corpus: Corpus, settin
             states.append((trainer.state(), {4: script[4][commands.returned :]}))
     assert {state.record["progress"]["attended"] for state, _ in states} == {True, False}
     for state, left in states:
-        assert_same_state(trained(corpus, settings, at=left, state=state).trainer.state(), trainer.state())
+        assert_same_state(trained(at=left, state=state).trainer.state(), trainer.state())
 
 
-def test_state_is_refused_before_the_first_event_and_after_divergence(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    with pytest.raises(RunError, match="no state yet"):
-        Trainer(corpus, settings, plan=plan).state()
-    diverging = trained(corpus, settings.with_changes(lr=1e30, clip=None), plan)
-    assert diverging.last.reason == "diverged"
-    with pytest.raises(RunError, match="no longer a number"):
-        diverging.trainer.state()
-
-
-def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch(
-    corpus: Corpus, settings: Settings
-) -> None:
+def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch() -> None:
     """Measured, from nothing, from a model and resumed: at every event, and at the end."""
+    torch.manual_seed(11)
+    random, inside, outside = torch.get_rng_state(), set[int](), set[int]()
+
+    def look(model: Model) -> tuple[str, str]:
+        inside.add(torch.get_num_threads())
+        return "", ""
+
+    def see(event: Event) -> None:
+        outside.add(torch.get_num_threads())
+        assert torch.equal(torch.get_rng_state(), random), event
+
+    settings = SETTINGS.with_changes(max_steps=4, val_every=2, kernel="auto", threads=2)
     with torch_threads(3):
-        torch.manual_seed(11)
-        random = torch.get_rng_state()
-        threads: list[int] = []
-        inside: list[int] = []
-
-        def look(model: Model) -> tuple[str, str]:
-            inside.append(torch.get_num_threads())
-            return "", ""
-
-        def see(event: Event) -> None:
-            threads.append(torch.get_num_threads())
-            assert torch.equal(torch.get_rng_state(), random), event
-
-        settings = settings.with_changes(max_steps=4, val_every=2, kernel="auto", threads=2)
-        first = trained(corpus, settings, sample=look, see=see)
+        first = trained(settings, None, sample=look, see=see)
         plan = first.store.plans[0]
-        trained(corpus, settings, plan, start_from=first.trainer.best, sample=look, see=see)
-        trained(corpus, settings, state=first.store.states[0], sample=look, see=see)
-        trained(corpus, settings, plan, until=0)
-        threads.append(torch.get_num_threads())
-        assert set(threads) == {3}
-        assert set(inside) == {2}
+        trained(settings, plan, start_from=first.trainer.best, sample=look, see=see)
+        trained(settings, state=first.store.states[0], sample=look, see=see)
+        trained(settings, plan, until=0)
+        outside.add(torch.get_num_threads())
+    assert (inside, outside) == ({2}, {3})

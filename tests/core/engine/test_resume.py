@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -14,31 +15,24 @@ import torch
 
 from charlstm.engine import kernels as kernels
 from charlstm.engine import trainer as trainer_module
-from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
+from charlstm.engine.distributed import SINGLE_PROCESS, ProcessGroup, Ranks
 from charlstm.engine.resume import adapt_plan, amend_schedule, describe_differences, environment
 from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.runs.series import RunSeries
 from charlstm.text.batches import TrainingText
-from charlstm.text.corpus import Corpus
 from charlstm.text.reading import TextOptions
-from charlstm.training.events import Controlled, Decided, Event, Resumed, Stepped
+from charlstm.training.events import Event
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
-from charlstm.training.settings import Settings
-from charlstm.training.state import load_state, save_state
+from charlstm.training.state import TrainingState, load_state, save_state
+from charlstm.training.torchrun import TorchrunRank
 from small_training import MemoryStore, log_of, make_corpus, make_plan, words
-from trained import Script, Trained, assert_same_state, trained
+from trained import CORPUS, PLAN, SETTINGS, Script, Trained, assert_same_state, trained
 
 pytestmark = pytest.mark.numeric
-
-
-@pytest.fixture(scope="module")
-def whole(corpus: Corpus, settings: Settings, plan: Plan) -> Trained:
-    """An uninterrupted run, with which others are compared. Who changes its states trains one of their own."""
-    return trained(corpus, settings, plan)
 
 
 def assert_continues(first: Trained, second: Trained, whole: Trained) -> None:
@@ -50,206 +44,172 @@ def assert_continues(first: Trained, second: Trained, whole: Trained) -> None:
 def joined(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
     """The events of two processes of a run, as a reader of its log sees them."""
     resumed = second[0]
-    assert isinstance(resumed, Resumed)
     return [event for event in first if event.step <= resumed.step] + list(second)
 
 
-@pytest.mark.parametrize("stop", [4, 7, 13, 28])
-def test_resume_after_a_stop_is_exact(
-    corpus: Corpus, settings: Settings, plan: Plan, whole: Trained, stop: int, tmp_path: Path
-) -> None:
-    first = trained(corpus, settings, plan, {stop: [("stop", None)]})
-    assert first.last.reason == "stopped"
+@pytest.mark.parametrize(
+    ("at", "kill"),
+    [
+        ({13: ["stop"]}, None),
+        ({28: ["stop"]}, None),
+        ({}, 5),
+        ({8: ["checkpoint"]}, 21),
+        ({8: ["checkpoint"], 36: ["checkpoint"]}, 60),
+    ],
+)
+def test_resume_after_a_stop_or_a_kill_is_exact(whole: Trained, at: Script, kill: int | None, tmp_path: Path) -> None:
+    first = trained(at=at, until=kill)
     save_state(tmp_path / "state", first.store.states[-1])
-    second = trained(corpus, settings, state=load_state(tmp_path / "state"))
-    [resumed] = second.only(Resumed)
+    second = trained(state=load_state(tmp_path / "state"))
+    [resumed] = second.only("resumed")
     assert (resumed.inexact, resumed.changes) == (None, None)
     assert_continues(first, second, whole)
 
 
-def test_resume_of_a_run_on_units_is_exact_in_a_later_epoch(settings: Settings) -> None:
+def test_resume_of_a_run_on_units_is_exact_in_a_later_epoch() -> None:
     corpus = replace(make_corpus(words(150).replace(" ", "\n")), options=TextOptions(units="lines"))
-    text = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split)
-    plan = make_plan(steps_per_epoch=text.batches(4, 16, settings.seed).steps_per_epoch)
+    text = TrainingText.of(corpus, corpus.vocabulary, SETTINGS.val_fraction, SETTINGS.split)
+    plan = make_plan(steps_per_epoch=text.batches(4, 16, SETTINGS.seed).steps_per_epoch)
     assert plan.steps_per_epoch < 25
-    whole, first = trained(corpus, settings, plan), trained(corpus, settings, plan, {28: [("stop", None)]})
-    assert_continues(first, trained(corpus, settings, state=first.store.states[-1]), whole)
+    whole, first = trained(plan=plan, corpus=corpus), trained(plan=plan, at={28: ["stop"]}, corpus=corpus)
+    assert_continues(first, trained(corpus=corpus, state=first.store.states[-1]), whole)
 
 
-def test_run_without_held_out_text_that_is_stopped_keeps_its_last_model_and_resumes_exactly(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    settings = settings.with_changes(val_fraction=0.0)
-    first = trained(corpus, settings, plan, {32: [("stop", None)]})  # the last validation would have been at step 28
+def test_run_without_held_out_text_that_is_stopped_keeps_its_last_model_and_resumes_exactly() -> None:
+    settings = SETTINGS.with_changes(val_fraction=0.0)
+    first = trained(settings, at={32: ["stop"]})  # the last validation would have been at step 28
     trainer, store = first.trainer, first.store
     assert (first.last.step, first.last.best_step, store.models[-1][0], trainer.best.info["step"]) == (32, 32, 32, 32)
     for name, array in store.models[-1][2].weights.items():
         assert array.tobytes() == trainer.network.to_model(trainer.best.vocabulary).weights[name].tobytes()
     assert store.order[-2:] == ["model", "state"]
-    second = trained(corpus, settings, state=store.states[-1])
-    assert_continues(first, second, trained(corpus, settings, plan))
+    second = trained(settings, state=store.states[-1])
+    assert_continues(first, second, trained(settings))
 
 
-def test_resumed_model_still_says_what_the_model_it_started_from_had_learnt(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
+def test_resumed_model_still_says_what_the_model_it_started_from_had_learnt() -> None:
     """Else a loss on text that was learnt before would pass for one on new text, without a warning."""
-    parent = trained(make_corpus(words(800, seed=3), "parent.txt"), settings, plan).trainer.best
-    run = trained(corpus, settings, plan, start_from=parent)
+    parent = trained(corpus=make_corpus(words(800, seed=3), "parent.txt"), steps=2).trainer.best
+    run = trained(start_from=parent, steps=2)
     lineage, state = run.trainer.best.info["lineage"], run.store.states[0]
     assert [text["corpus"] for text in lineage["learnt"]] == ["parent.txt"]
     for info in ({}, {"corpus": "renamed.txt"}):
-        again = trained(corpus, settings, state=state, info=info)
+        again = trained(state=state, info=info, steps=2)
         assert again.trainer.best.info["lineage"] == again.store.states[-1].record["lineage"] == lineage
-    assert trained(corpus, settings, state=state, info={"lineage": None}).trainer.best.info["lineage"] is None
+    assert trained(state=state, info={"lineage": None}, steps=2).trainer.best.info["lineage"] is None
     del state.record["lineage"]  # as in states of 0.2
-    assert "lineage" not in trained(corpus, settings, state=state).trainer.best.info
+    assert "lineage" not in trained(state=state, steps=2).trainer.best.info
 
 
-def test_resume_may_change_how_often_losses_are_logged(
-    corpus: Corpus, settings: Settings, plan: Plan, whole: Trained
-) -> None:
+def test_resume_may_change_how_often_losses_are_logged(whole: Trained) -> None:
     """It changes nothing else: the weights end as they would have."""
-    first = trained(corpus, settings, plan, {28: [("stop", None)]})
-    second = trained(corpus, settings.with_changes(log_every=1), state=first.store.states[-1])
-    assert second.only(Resumed)[0].changes == "log_every none → 1"
-    assert [event.step for event in second.only(Stepped)] == list(range(29, 61))
+    first = trained(at={28: ["stop"]})
+    second = trained(SETTINGS.with_changes(log_every=1), state=first.store.states[-1])
+    assert second.only("resumed")[0].changes == "log_every none → 1"
+    assert [event.step for event in second.only("step")] == list(range(29, 61))
     assert_same_state(second.store.states[-1], whole.store.states[-1])
 
 
-@pytest.mark.parametrize("kill", [5, 21, 40, 60])
-def test_resume_from_an_earlier_checkpoint_is_exact(
-    corpus: Corpus, settings: Settings, plan: Plan, whole: Trained, kill: int
-) -> None:
-    first = trained(corpus, settings, plan, {8: [("checkpoint", None)], 36: [("checkpoint", None)]}, until=kill)
-    saved = first.store.states[-1]
-    assert saved.step <= kill
-    assert_continues(first, trained(corpus, settings, state=saved), whole)
-
-
 @pytest.mark.parametrize("asked", [("set-lr", 1e-3), ("more", 0.048 / 60), ("finish", None)], ids=str)
-def test_command_that_changes_the_course_is_in_a_state_before_it_acts(
-    corpus: Corpus,
-    settings: Settings,
-    plan: Plan,
-    asked: tuple[str, float | None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_command_acts_once_a_state_names_it(asked: tuple[str, float | None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at the event that says that it acts, a run goes on as if it had not been."""
     monkeypatch.setattr("charlstm.training.clock.Clock.pace", lambda self: 0.001)
     monkeypatch.setattr(Trainer, "_finish_steps", lambda self: 15)
-    at: Script = {12: [("checkpoint", None)], 20: [asked]}
-    first = trained(
-        corpus, settings, plan, at, until=lambda event: isinstance(event, Controlled) and event.command == asked[0]
-    )
-    state = first.store.states[-1]
+    at: Script = {12: ["checkpoint"], 20: [asked]}
+    store = SlowStore()
+
+    def acts(event: Event) -> bool:
+        if event.name != "control" or event.command != asked[0]:
+            return False
+        assert len(store.states[-1].record["schedule"]["amendments"]) == 1
+        return True
+
+    first = trained(at=at, store=store, until=acts)
+    state = store.states[-1]
     assert state.step == first.events[-1].step == first.trainer.progress.step == 20
-    assert_continues(first, trained(corpus, settings, state=state), trained(corpus, settings, plan, at))
+    assert_continues(first, trained(state=state), trained(at=at))
 
 
-def test_rate_that_is_set_in_the_warmup_acts_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    plan = replace(plan, warmup_steps=12, log_every=1)
-    run = trained(corpus, settings, plan, {2: [("set-lr", 1e-3)]})
-    rates = {event.step: event.lr for event in run.only(Stepped)}
-    assert [rates[step] for step in range(3, 13)] == [1e-3] * 10
-    assert rates[14] < 1e-3
+class SlowStore(MemoryStore):
+    """Training that does not wait for a state is ahead of it."""
+
+    def save_state(self, state: TrainingState) -> None:
+        time.sleep(0.05)
+        super().save_state(state)
 
 
-def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_length(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    limited = settings.with_changes(max_minutes=1.0, max_steps=None, epochs=None)
-    run = trained(corpus, limited, plan, {4: [("more", 50.0), ("checkpoint", None), ("stop", None)]})
+def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_length() -> None:
+    limited = SETTINGS.with_changes(max_minutes=1.0, max_steps=None)
+    run = trained(limited, at={4: [("more", 50.0), "checkpoint", "stop"]})
     trainer, state = run.trainer, run.store.states[-1]
-    assert (trainer.settings.max_steps, trainer.settings.max_minutes) == (None, 51.0)
-    again = Trainer.resume(corpus, limited, state)
-    assert again.settings.max_minutes == 51.0
+    again = Trainer.resume(CORPUS, limited, state)
+    for each in (trainer, again):
+        assert (each.settings.max_steps, each.settings.max_minutes) == (None, 51.0)
     assert again.schedule.planned_steps == trainer.schedule.planned_steps
-    changed = Trainer.resume(corpus, limited.with_changes(max_steps=70, max_minutes=None), state)
+    changed = Trainer.resume(CORPUS, limited.with_changes(max_steps=70, max_minutes=None), state)
     assert (changed.settings.max_steps, changed.settings.max_minutes) == (70, None)
     assert changed.schedule.planned_steps == 70
 
 
-def test_more_replaces_a_limit_in_steps_and_takes_finish_back(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    run = trained(corpus, settings, plan, {8: [("finish", None), ("more", 1e-3)]})
-    trainer = run.trainer
-    assert not trainer.schedule.finishing
-    assert trainer.settings.max_steps == trainer.schedule.planned_steps == run.last.step
-    assert trainer.settings.epochs is None
+def test_more_replaces_a_limit_in_steps_and_takes_finish_back() -> None:
+    run = trained(at={8: ["finish", ("more", 1e-3)]})
+    schedule, settings = run.trainer.schedule, run.trainer.settings
+    assert not schedule.finishing
+    assert (settings.max_steps, settings.epochs) == (schedule.planned_steps, None) == (run.last.step, None)
 
 
-def test_limit_that_ends_a_run_is_named_if_a_resume_set_it_after_a_command(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    first = trained(corpus, settings, plan, {4: [("more", 1e-3), ("stop", None)]})
-    assert trained(corpus, settings, state=first.store.states[-1]).last.limit == ""
-    again = trained(corpus, settings.with_changes(max_steps=70), state=first.store.states[-1])
-    assert (again.last.step, again.last.limit) == (70, "max_steps")
+def test_run_without_a_state_starts_again_with_its_stored_plan() -> None:
+    settings = SETTINGS.with_changes(max_steps=10)
+    first = trained(settings, None)
+    assert log_of(first.events) == log_of(trained(settings, first.store.plans[0]).events)
 
 
-def test_run_without_a_state_starts_again_with_its_stored_plan(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    settings = settings.with_changes(max_steps=10)
-    first = trained(corpus, settings)
-    assert log_of(first.events) == log_of(trained(corpus, settings, first.store.plans[0]).events)
-
-
-def test_resume_with_more_steps_and_another_rate_names_the_changes(
-    corpus: Corpus, settings: Settings, whole: Trained
-) -> None:
-    again = trained(corpus, settings.with_changes(max_steps=90, lr=1e-3), state=whole.store.states[-1])
-    [resumed] = again.only(Resumed)
+def test_resume_with_more_steps_and_another_rate_names_the_changes(whole: Trained) -> None:
+    again = trained(SETTINGS.with_changes(max_steps=90, lr=1e-3), state=whole.store.states[-1])
+    [resumed] = again.only("resumed")
     assert (resumed.changes, resumed.planned_steps) == ("max_steps 60 → 90, lr 0.003 → 0.001", 90)
     assert again.last.step == 90
-    rates = [event.lr for event in again.only(Stepped)]
+    rates = [event.lr for event in again.only("step")]
     assert max(rates) == pytest.approx(1e-3, rel=0.1)
     assert rates[-1] < 1e-4
     assert again.store.states[-1].record["asked"]["max_steps"] == 90
 
 
-def test_resume_of_a_finished_run_without_changes_ends_at_once(
-    corpus: Corpus, settings: Settings, whole: Trained
-) -> None:
-    again = trained(corpus, settings, state=whole.store.states[-1])
+def test_resume_of_a_finished_run_without_changes_ends_at_once(whole: Trained) -> None:
+    again = trained(state=whole.store.states[-1])
     assert [name for name in again.names if name != "checkpoint"] == ["resumed", "finished"]
     assert again.last.best_val == whole.last.best_val
 
 
-def test_resume_refuses_what_does_not_fit_the_run(corpus: Corpus, settings: Settings, whole: Trained) -> None:
+def test_resume_refuses_what_does_not_fit_the_run(whole: Trained) -> None:
     state = whole.store.states[0]
     with pytest.raises(SettingsError, match="hidden_size cannot change"):
-        Trainer.resume(corpus, settings.with_changes(hidden_size=16), state)
+        Trainer.resume(CORPUS, SETTINGS.with_changes(hidden_size=16), state)
     with pytest.raises(SettingsError, match=r"already taken 60 steps, and max_steps=30 ends it: raise that$"):
-        Trainer.resume(corpus, settings.with_changes(max_steps=30), whole.store.states[-1])
+        Trainer.resume(CORPUS, SETTINGS.with_changes(max_steps=30), whole.store.states[-1])
     with pytest.raises(TextError, match="another text"):
-        Trainer.resume(make_corpus(words(1200, seed=1)), settings, state)
+        Trainer.resume(make_corpus(words(1200, seed=1)), SETTINGS, state)
     broken = replace(state, tensors={name: array for name, array in state.tensors.items() if "fc" not in name})
     with pytest.raises(ModelError, match="does not fit"):
-        trained(corpus, settings, state=broken)
+        trained(state=broken)
 
 
-def test_resume_names_differences_of_the_environment(corpus: Corpus, settings: Settings, whole: Trained) -> None:
+def test_resume_names_differences_of_the_environment(whole: Trained) -> None:
     state = deepcopy(whole.store.states[0])
     state.record["environment"]["torch"] = "2.6.0"
     state.record["plan"]["kernel"] = "fused-of-old"
-    resumed = trained(corpus, settings.with_changes(threads=2), state=state, until=0).events[0]
-    assert isinstance(resumed, Resumed)
+    resumed = trained(SETTINGS.with_changes(threads=2), state=state, until=0).events[0]
     assert "torch 2.6.0 →" in str(resumed.inexact)
     assert "threads 1 → 2" in str(resumed.inexact)
     assert resumed.changes == "threads 1 → 2"
 
 
-@pytest.fixture
-def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_of_another_machine_gets_the_device_and_kernel_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for accelerator in (torch.cuda, torch.backends.mps):
         monkeypatch.setattr(accelerator, "is_available", lambda: False)
-
-
-@pytest.mark.usefixtures("no_card")
-def test_plan_of_another_machine_gets_the_device_kernel_and_threads_of_this_one(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
-    settings = settings.with_changes(kernel="auto", threads=None)
+    monkeypatch.setattr("charlstm.engine.resume.cpu_count", lambda: 2)
+    settings, two = SETTINGS.with_changes(kernel="auto", threads=None), ProcessGroup(TorchrunRank(0, 2, 0, 2))
 
     def adapted(plan: Plan, ranks: Ranks = SINGLE_PROCESS) -> tuple[str, str, int]:
         found = adapt_plan(plan, settings, {"processes": "1"}, ranks)
@@ -257,66 +217,55 @@ def test_plan_of_another_machine_gets_the_device_kernel_and_threads_of_this_one(
 
     assert adapted(make_plan(kernel="fused-bf16")) == ("cpu", "fused-f32", 1)
     assert adapted(make_plan(device="cuda", kernel="nn")) == ("cpu", "fused-f32", 1)
-    assert adapted(make_plan(threads=2), TwoProcesses()) == ("cpu", "nn", 1)
-
-
-class TwoProcesses(Ranks):
-    """Two processes on a machine of two cores, of which this one takes the whole step."""
-
-    world_size = 2
-
-    def threads(self, cores: int) -> int:
-        return 1
+    assert adapted(make_plan(threads=2), two) == ("cpu", "nn", 1)
 
 
 def test_environment_names_processor_and_graphics_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91300)
     here = environment(make_plan(device="cuda:1"), SINGLE_PROCESS)
-    assert (here["GPU"], here["cuDNN"]) == ("NVIDIA H100", "91300")
-    assert describe_differences(here, here) is None
-    assert describe_differences(here, here | {"processes": "2"}) == "processes 1 → 2"
     before = here | {"GPU": "NVIDIA A100", "cuDNN": "91002", "CPU": "another"}
     assert describe_differences(before, here) == (
         f"CPU another → {here['CPU']}, GPU NVIDIA A100 → NVIDIA H100, cuDNN 91002 → 91300"
     )
 
 
-def test_trainer_waits_for_a_full_disk_and_continues_exactly(
-    corpus: Corpus, settings: Settings, plan: Plan, whole: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trainer_waits_for_a_full_disk_and_continues_exactly(whole: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(trainer_module.time, "sleep", waits.append)
     store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")] * 3)
-    run = trained(corpus, settings, plan, store=store)
+    run = trained(store=store)
     assert len(waits) == 3
     assert run.names.count("paused") == run.names.count("resumed") == 1
     assert log_of(run.events) == log_of(whole.events)
     assert_same_state(store.states[-1], whole.store.states[-1])
 
 
-def test_patience_does_not_end_an_extended_run(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_patience_does_not_end_an_extended_run() -> None:
     """The rate climbs again, and here so high that the loss does not improve any more."""
-    settings = settings.with_changes(ema_decay=None)
-    state = trained(corpus, settings, plan).store.states[-1]
-    last = trained(corpus, settings.with_changes(max_steps=120, lr=1.0, patience=1), state=state).last
+    settings = SETTINGS.with_changes(ema_decay=None)
+    state = trained(settings).store.states[-1]
+    last = trained(settings.with_changes(max_steps=120, lr=1.0, patience=1), state=state).last
     assert (last.step, last.reason) == (120, "done")
 
 
-def test_amend_schedule_lowers_the_rate_of_a_run_that_ended_by_patience(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
+def test_amend_schedule_lowers_the_rate_of_a_run_that_ended_by_patience() -> None:
     progress = Progress(step=30, ended="patience", work_seconds=3.0)
     schedule = LearningRate(3e-3, "linear", 6, 60)
-    changed = amend_schedule(schedule, settings, settings.with_changes(lr=1e-3), {"lr": 1e-3}, plan, progress)
+    changed = amend_schedule(schedule, SETTINGS, SETTINGS.with_changes(lr=1e-3), {"lr": 1e-3}, PLAN, progress)
     assert changed.rate(30) == pytest.approx(schedule.rate(30) / 3)
+
+
+FUSED = replace(PLAN, kernel="fused-f32", batch_size=8)
+"""With rows for two threads of a kernel whose last digits depend on their number."""
+FREE = SETTINGS.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
 
 
 class ForcedThreads:
     """Replaces the search for the fastest number of threads: each number of ``changes`` is used from its step on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, changes: dict[int, int]) -> None:
-        self.changes, self.step, self.count, self.asked = changes, 0, 1, list[int]()
+        self.changes, self.step, self.count = changes, 0, 1
         monkeypatch.setattr(trainer_module, "ThreadSearch", self)
         take_step = TrainStep.step
 
@@ -331,62 +280,42 @@ class ForcedThreads:
         return self
 
     def add(self, seconds: float, processor_seconds: float) -> None:
-        self.asked.append(self.step)
         self.count = self.changes.get(self.step, self.count)
 
 
-@pytest.fixture
-def fused(plan: Plan) -> Plan:
-    """A plan with rows for two threads of a kernel whose last digits depend on their number."""
-    return replace(plan, kernel="fused-f32", batch_size=8)
-
-
-def test_run_whose_threads_change_is_continued_exactly_after_a_kill(
-    corpus: Corpus, settings: Settings, fused: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
-    one_thread = trained(corpus, settings, fused)
+def test_run_whose_threads_change_is_continued_exactly_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_thread = trained(FREE, FUSED)
     ForcedThreads(monkeypatch, {17: 2, 33: 1})
-    whole = trained(corpus, settings, fused)
-    assert [(event.step, event.threads) for event in whole.only(Decided)] == [(17, 2), (33, 1)]
+    whole = trained(FREE, FUSED)
+    assert [(event.step, event.threads) for event in whole.only("decision")] == [(17, 2), (33, 1)]
     assert log_of(whole.events) != log_of(one_thread.events), "or else this test shows nothing"
     for killed in (12, 17, 18, 34):
-        first = trained(corpus, settings, fused, until=killed)
-        second = resumed_after(first, corpus, settings)
-        assert second.only(Resumed)[0].inexact is None, f"killed at {killed}"
+        first = trained(FREE, FUSED, until=killed)
+        second = resumed_after(first)
+        assert second.only("resumed")[0].inexact is None, f"killed at {killed}"
         assert_continues(first, second, whole)
 
 
-def test_resumed_search_that_wants_a_change_at_once_waits_until_the_log_ends(
-    corpus: Corpus, settings: Settings, fused: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_search_that_wants_a_change_at_once_waits_until_the_log_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine that has become busy: the lines that the log has are computed with the threads that they had."""
-    settings = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
     forced = ForcedThreads(monkeypatch, {})
-    whole = trained(corpus, settings, fused)
-    first = trained(corpus, settings, fused, until=28)
+    first = trained(FREE, FUSED, until=28)
     assert first.store.states[-1].step == 20
     forced.changes = {step: 2 - step % 2 for step in range(20, 61)}
-    second = resumed_after(first, corpus, settings)
-    changes = [event.step for event in second.only(Decided)]
-    assert changes
-    assert min(changes) == first.events[-1].step == 28
-    again = [line for line in log_of(second.events) if json.loads(line)["step"] <= 28]
-    assert again == [line for line in log_of(whole.events) if 20 < json.loads(line)["step"] <= 28]
+    second = resumed_after(first)
+    assert min(event.step for event in second.only("decision")) == first.events[-1].step == 28
+    logged = [line for line in log_of(first.events) if json.loads(line)["step"] > 20]
+    assert log_of(second.events)[: len(logged)] == logged
 
 
-def resumed_after(first: Trained, corpus: Corpus, settings: Settings) -> Trained:
-    """A trainer that goes on from the last state, after the log of ``first``."""
-    logged = RunSeries.of(first.events).step
-    return trained(corpus, settings, state=first.store.states[-1], logged_until=logged)
+def resumed_after(first: Trained) -> Trained:
+    """A run that goes on from the last state, after the log of ``first``."""
+    return trained(FREE, state=first.store.states[-1], logged_until=RunSeries.of(first.events).step)
 
 
-def test_resume_with_another_number_of_threads_saves_it_before_its_first_step(
-    corpus: Corpus, settings: Settings, fused: Plan
-) -> None:
-    settings = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
-    before = trained(corpus, settings, fused, until=25).store.states[-1]
-    again = trained(corpus, settings.with_changes(threads=2), state=before)
+def test_resume_with_another_number_of_threads_saves_it_before_its_first_step() -> None:
+    before = trained(FREE, FUSED, until=25).store.states[-1]
+    again = trained(FREE.with_changes(threads=2), state=before)
     assert again.trainer.plan.threads == 2
     assert again.names[:2] == ["resumed", "checkpoint"]
     saved = [(state.step, state.record["plan"]["threads"]) for state in (before, again.store.states[0])]

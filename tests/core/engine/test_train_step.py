@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,8 @@ from charlstm.training.settings import Settings
 
 pytestmark = pytest.mark.numeric
 
+BATCHES = Batches(np.arange(300) % 5, [(0, 300)], 4, 10)
+
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_train_step_multiplies_the_rate_of_the_output_layer_by_head_lr(optimizer: str) -> None:
@@ -19,28 +23,23 @@ def test_train_step_multiplies_the_rate_of_the_output_layer_by_head_lr(optimizer
     network = CharLSTM(5, 8, 1)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     settings = Settings(optimizer=optimizer, head_lr=10.0, weight_decay=0.0, max_steps=1)
-    batches = Batches(np.arange(200) % 5, [(0, 200)], 4, 10)
-    TrainStep(network, batches, settings, "nn").step(0, 1e-3)
+    TrainStep(network, BATCHES, settings, "nn").step(0, 1e-3)
     moved = {name: (parameter - before[name]).abs().max().item() for name, parameter in network.named_parameters()}
     assert moved["fc.weight"] == pytest.approx(1e-2, rel=1e-3)
     assert moved["fc.bias"] == pytest.approx(1e-2, rel=1e-3)
     assert moved["lstm.weight_hh_l0"] == pytest.approx(1e-3, rel=1e-3)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_steps_are_those_of_the_optimizer_of_torch(optimizer: str) -> None:
+@pytest.mark.parametrize(("optimizer", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_steps_are_those_of_the_optimizer_of_torch(optimizer: str, kind: Callable[..., torch.optim.Optimizer]) -> None:
     settings = Settings(optimizer=optimizer, weight_decay=0.1, beta2=0.99, head_lr=1.0, max_steps=3)
-    batches = Batches(np.arange(300) % 5, [(0, 300)], 4, 10)
     torch.manual_seed(0)
     network, same = CharLSTM(5, 8, 1), CharLSTM(5, 8, 1)
     same.load_state_dict(network.state_dict())
-    step = TrainStep(network, batches, settings, "nn")
-    decays = [weight for weight in same.parameters() if weight.dim() > 1]
-    spared = [weight for weight in same.parameters() if weight.dim() == 1]
-    kind = torch.optim.Adam if optimizer == "adam" else torch.optim.AdamW
+    step = TrainStep(network, BATCHES, settings, "nn")
     groups = [
-        {"params": decays, "weight_decay": 0.1 if optimizer == "adamw" else 0.0},
-        {"params": spared, "weight_decay": 0.0},
+        {"params": [weight], "weight_decay": 0.1 if optimizer == "adamw" and weight.dim() > 1 else 0.0}
+        for weight in same.parameters()
     ]
     torchs = kind(groups, lr=1e-2, betas=(0.9, 0.99), fused=True)
     for number in range(3):
@@ -55,8 +54,6 @@ def test_steps_are_those_of_the_optimizer_of_torch(optimizer: str) -> None:
 def test_average_of_the_weights_forgets_the_first_ones_soon() -> None:
     network = CharLSTM(5, 8, 1)
     first = network.fc.weight.detach().clone()
-    batches = Batches(np.arange(200) % 5, [(0, 200)], 4, 10)
-    step = TrainStep(network, batches, Settings(ema_decay=0.999, max_steps=1), "nn")
+    step = TrainStep(network, BATCHES, Settings(ema_decay=0.999, max_steps=1), "nn")
     step.step(0, 1e-2)
-    assert step.average is not None
     torch.testing.assert_close(step.average.fc.weight, first + 0.9 * (network.fc.weight - first))

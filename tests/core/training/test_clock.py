@@ -11,17 +11,9 @@ from charlstm.training.clock import Clock
 from charlstm.training.progress import Progress
 
 
-@pytest.mark.parametrize(
-    ("seconds", "counts"),
-    [
-        (1.0, 1.0),
-        (29.0, 29.0),  # a piece of a validation, or steps that other programs slow down
-        (3600.0, 30.0),  # suspended: 10 s and 20 steps of a second at most
-    ],
-)
-def test_clock_counts_a_gap_as_no_more_than_work_takes(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, counts: float
-) -> None:
+@pytest.mark.parametrize(("seconds", "counts"), [(1.0, 1.0), (29.0, 29.0), (3600.0, 30.0)])
+def test_clock_limits_what_a_gap_counts(monkeypatch: pytest.MonkeyPatch, seconds: float, counts: float) -> None:
+    """All of a piece of a validation, and of a suspension 10 s and 20 steps of a second."""
     now = [0.0]
     monkeypatch.setattr(clock_module, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     progress = Progress(work_seconds=7.0, step=50, train_seconds=50.0)

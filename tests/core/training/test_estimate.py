@@ -44,9 +44,7 @@ def test_estimate_of_the_reference_preset(calls: list[int]) -> None:
     assert (found.kernel, found.precision) == ("fused-bf16", "bfloat16")
 
 
-def test_estimated_memory_is_that_of_the_machine_without_the_card(
-    calls: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_estimated_memory_leaves_out_that_of_the_card(calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """With a graphics card, weights and activations of a step are in its own memory."""
     settings = preset("reference", 1_985_223, 83)
     without = estimate(settings, 1_985_223, 83)
@@ -91,16 +89,13 @@ def test_speed_is_measured_again_where_it_may_be_another(
 @pytest.mark.parametrize("chars", [10, 20_000, 465_000, 2_000_000, 10**9])
 @pytest.mark.parametrize("name", PRESETS)
 def test_timed_presets_are_estimated_to_take_their_time(calls: list[int], name: str, chars: int) -> None:
+    """``quick`` its minute by the clock."""
     settings = preset(name, chars, 97)
     found = estimate(settings, chars, 97)
     if settings.max_minutes is not None:
-        assert found.seconds == pytest.approx(60 * settings.max_minutes, rel=0.15)
+        exact = name == "quick" and 10 < chars < 10**9
+        assert found.seconds == pytest.approx(60 * settings.max_minutes, rel=0.05 if exact else 0.15)
     assert found.steps >= 1
-
-
-@pytest.mark.parametrize("chars", [20_000, 465_000, 2_000_000])
-def test_estimate_of_quick_is_its_minute_by_the_clock(calls: list[int], chars: int) -> None:
-    assert estimate(preset("quick", chars, 97), chars, 97).seconds == pytest.approx(60, rel=0.05)
 
 
 def test_estimated_time_has_start_steps_validations_samples_and_the_final_validation(calls: list[int]) -> None:

@@ -12,56 +12,55 @@ from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
 from charlstm.memory import Memory, machine_memory
 from charlstm.runs.launch import NewRun, create_new_run
-from charlstm.text.corpus import Corpus
 from charlstm.training import estimate as estimates
 from charlstm.training.estimate import check_memory, estimate
-from charlstm.training.events import Warned
-from charlstm.training.plan import MeasuredSpeed, Plan
+from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.settings import Settings
-from trained import trained
+from trained import CORPUS, PLAN, trained
 
 MEMINFO = """MemTotal:       16000000 kB
 MemFree:          900000 kB
 MemAvailable:    9000000 kB
 SwapTotal:       1000000 kB
 """
+ALL = (17_000_000 * 1024, 9_000_000 * 1024)
 HUGE = Settings(hidden_size=8192, num_layers=16, max_steps=1)
 WIDE = Settings(hidden_size=4096, num_layers=3, max_steps=1, device="cpu")
 
 
-def machine(root: Path, cgroup: str = "", **files: str) -> Path:
-    """A root folder with Linux's files; ``files`` are in ``sys/fs/cgroup``, with ``__`` for each slash."""
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/meminfo").write_text(MEMINFO)
-    (root / "proc/self/cgroup").write_text(cgroup)
-    for name, text in files.items():
-        path = root / "sys/fs/cgroup" / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
-def limits(top: str, limit: str, used: str, stat: str, *, old: bool = False) -> dict[str, str]:
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
-    return {f"{top}{name}": text for name, text in zip((*names, "memory.stat"), (limit, used, stat), strict=True)}
-
-
-def test_machine_memory_without_limits(tmp_path: Path) -> None:
-    free = Memory(17_000_000 * 1024, 9_000_000 * 1024)
-    assert machine_memory(machine(tmp_path, "0::/user.slice\n")) == free
-    assert machine_memory(machine(tmp_path / "none", "0::/\n", **limits("", "max", "5", ""))) == free
-
-
-def test_machine_memory_in_control_groups_of_version_2(tmp_path: Path) -> None:
-    files = limits("a__b__", "max", "5000000000", "inactive_file 0\n")
-    files |= limits("a__", "4000000000", "3000000000", "anon 1\ninactive_file 500000000\n")
-    assert machine_memory(machine(tmp_path, "0::/a/b\n", **files)) == Memory(4_000_000_000, 1_500_000_000)
-
-
-def test_machine_memory_in_a_container_with_control_groups_of_version_1(tmp_path: Path) -> None:
-    files = limits("memory__", "2000000000", "2500000000", "total_inactive_file 100000000\n", old=True)
-    group = "5:devices:/x\n4:cpu,memory:/docker/0123\n0::/\n"
-    assert machine_memory(machine(tmp_path, group, **files)) == Memory(2_000_000_000, 0)
+@pytest.mark.parametrize(
+    ("group", "files", "expected"),
+    [
+        ("0::/user.slice\n", {}, ALL),
+        ("0::/\n", {"memory.max": "max", "memory.current": "5", "memory.stat": ""}, ALL),
+        (
+            "0::/a/b\n",
+            {
+                "a/b/memory.max": "max", "a/b/memory.current": "5000000000", "a/b/memory.stat": "inactive_file 0\n",
+                "a/memory.max": "4000000000", "a/memory.current": "3000000000",
+                "a/memory.stat": "anon 1\ninactive_file 500000000\n",
+            },
+            (4_000_000_000, 1_500_000_000),
+        ),
+        (
+            "5:devices:/x\n4:cpu,memory:/docker/0123\n0::/\n",
+            {
+                "memory/memory.limit_in_bytes": "2000000000", "memory/memory.usage_in_bytes": "2500000000",
+                "memory/memory.stat": "total_inactive_file 100000000\n",
+            },
+            (2_000_000_000, 0),
+        ),
+    ],
+    ids=["no limit", "limit max", "version 2", "version 1, in a container"],
+)  # fmt: skip
+def test_machine_memory_is_what_its_control_groups_leave(
+    tmp_path: Path, group: str, files: dict[str, str], expected: tuple[int, int]
+) -> None:
+    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    for name, text in (files | {"proc/meminfo": MEMINFO, "proc/self/cgroup": group}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert machine_memory(tmp_path) == Memory(*expected)
 
 
 @pytest.fixture
@@ -70,23 +69,29 @@ def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000_000_000))
 
 
+LONG = Settings(hidden_size=64, batch_size=4096, seq_length=4096)
+
+
 @pytest.mark.usefixtures("small_machine")
-def test_check_memory_refuses_what_does_not_fit_and_says_what_to_reduce() -> None:
-    with pytest.raises(
-        SettingsError, match=r"could not be opened again: reduce hidden_size \(it is 8192\) or num_layers"
-    ):
-        check_memory(HUGE, 80, 2048)
-    with pytest.raises(
-        SettingsError, match=r"takes about 15\.\d GB of memory, but this machine has only 4\.0 GB: reduce hidden"
-    ):
-        check_memory(WIDE, 80, 2048)
-    long = Settings(hidden_size=64, batch_size=4096, seq_length=4096)
-    with pytest.raises(SettingsError, match=r"reduce batch_size \(it is 4096\) or seq_length \(4096\)"):
-        check_memory(long, 80, 4096 * 4096)
-    assert check_memory(long, 80, 4096 * 4096, on_card=True) is None
+@pytest.mark.parametrize(
+    ("settings", "chars", "why"),
+    [
+        (HUGE, 2048, r"could not be opened again: reduce hidden_size \(it is 8192\) or num_layers"),
+        (WIDE, 2048, r"takes about 15\.\d GB of memory, but this machine has only 4\.0 GB: reduce hidden"),
+        (LONG, 4096 * 4096, r"reduce batch_size \(it is 4096\) or seq_length \(4096\)"),
+    ],
+)
+def test_check_memory_says_what_to_reduce(settings: Settings, chars: int, why: str) -> None:
+    with pytest.raises(SettingsError, match=why):
+        check_memory(settings, 80, chars)
+
+
+@pytest.mark.usefixtures("small_machine")
+def test_check_memory_warns_of_what_is_not_free_now() -> None:
     some = Settings(hidden_size=1500)
     assert "and only 1.0 GB are free now: close other programs, or reduce" in str(check_memory(some, 80, 2048))
     assert check_memory(Settings(), 80, 2048) is None
+    assert check_memory(LONG, 80, 4096 * 4096, on_card=True) is None
 
 
 def test_check_memory_without_known_memory_limits_the_size_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,42 +101,24 @@ def test_check_memory_without_known_memory_limits_the_size_of_models(monkeypatch
         check_memory(HUGE, 80, 2048)
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail if a network is made."""
-
-    def never(*_: object, **__: object) -> None:
-        pytest.fail("a network was made")
-
-    monkeypatch.setattr(CharLSTM, "__init__", never)
-
-
-@pytest.mark.usefixtures("small_machine", "no_network")
+@pytest.mark.usefixtures("small_machine")
 @pytest.mark.parametrize("settings", [HUGE, WIDE])
-def test_memory_is_checked_before_a_network_is_made(
-    corpus: Corpus, plan: Plan, tmp_path: Path, settings: Settings
-) -> None:
-    for frozen in (None, plan):
+def test_memory_is_checked_first(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CharLSTM, "__init__", lambda *_, **__: pytest.fail("a network was made"))
+    for call in (
+        lambda: list(Trainer(CORPUS, settings).events()),
+        lambda: list(Trainer(CORPUS, settings, plan=PLAN).events()),
+        lambda: measured_speed(settings, 100_000, 80),
+        lambda: estimate(settings, 100_000, 80, MeasuredSpeed("nn", 0.1, 2048)),
+        lambda: create_new_run(NewRun(CORPUS, settings, runs_dir=tmp_path)),
+    ):
         with pytest.raises(SettingsError, match="reduce hidden_size"):
-            list(Trainer(corpus, settings, plan=frozen).events())
-    with pytest.raises(SettingsError, match="reduce hidden_size"):
-        measured_speed(settings, 100_000, 80)
-    with pytest.raises(SettingsError, match="reduce hidden_size"):
-        estimate(settings, 100_000, 80, MeasuredSpeed("nn", 0.1, 2048))
-    text = tmp_path / "text.txt"
-    text.write_text("some words\n" * 50)
-    for source in (text, corpus):
-        with pytest.raises(SettingsError, match="reduce hidden_size"):
-            create_new_run(NewRun(source, settings, runs_dir=tmp_path / "runs"))
-    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+            call()
+    assert not list(tmp_path.iterdir())
 
 
-def test_trainer_warns_of_too_little_free_memory(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trainer_warns_of_too_little_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000))
-    run = trained(corpus, settings, plan)
-    for each in (run, trained(corpus, settings, state=run.store.states[0])):
-        assert each.names[1] == "warning"
-        warned = each.only(Warned)[0]
-        assert warned.message.startswith("Training takes about 0.3 GB of memory, and only 0.0 GB are free")
+    run = trained(steps=2)
+    for each in (run, trained(steps=2, state=run.store.states[0])):
+        assert each.events[1].message.startswith("Training takes about 0.3 GB of memory, and only 0.0 GB are free")

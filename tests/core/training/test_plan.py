@@ -98,20 +98,19 @@ def test_fit_batch_shrinks_batches_for_a_small_text(targets: int, rows: int, len
         assert fitted[0] * fitted[1] * MIN_STEPS_PER_EPOCH <= targets
 
 
-def test_end_within_time_follows_the_pace() -> None:
-    settings = Settings(max_minutes=1.0)
-    plan = planned(settings)
-    now = {"step": 100, "last": 0.0}
-    assert end_within_time(settings, plan, pace=0.1, worked=20.0, **now) == 100 + 400
-    assert end_within_time(settings, plan, pace=0.1, worked=99.0, **now) == 101
-    assert end_within_time(settings.with_changes(max_steps=200), plan, pace=0.1, worked=20.0, **now) == 200
-
-
-def test_end_within_time_leaves_room_for_a_final_validation_and_for_the_estimate_in_place_of_a_longer_one() -> None:
-    settings = Settings(max_minutes=1.0)
-    plan = planned(settings)
-    assert end_within_time(settings, plan, step=100, pace=0.1, worked=20.0, last=6.0) == 100 + 340
-    assert end_within_time(settings, plan, step=100, pace=0.1, worked=20.0, last=6.1) == 100 + 352
+@pytest.mark.parametrize(
+    ("max_steps", "worked", "last", "end"),
+    [
+        (None, 20.0, 0.0, 100 + 400),
+        (None, 99.0, 0.0, 101),
+        (200, 20.0, 0.0, 200),
+        (None, 20.0, 6.0, 100 + 340),  # with room for a final validation
+        (None, 20.0, 6.1, 100 + 352),  # and for the estimate in place of a longer one
+    ],
+)
+def test_end_within_time_follows_the_pace(max_steps: int | None, worked: float, last: float, end: int) -> None:
+    settings = Settings(max_minutes=1.0, max_steps=max_steps)
+    assert end_within_time(settings, planned(settings), step=100, pace=0.1, worked=worked, last=last) == end
 
 
 def test_final_validation_may_take_half_a_minute_without_a_time_limit() -> None:
@@ -144,8 +143,7 @@ def test_plan_with_frequent_validations_has_fewer_steps() -> None:
 
 def test_a_slow_start_does_not_count_as_the_pace_of_the_few_steps_after_it() -> None:
     plan = small_training.make_plan(seconds_per_step=0.5, planned_steps=1)
-    settings = Settings(epochs=None, max_minutes=4.0)
-    _, end = next_end(settings, plan, step=1, worked=120.0)  # one step after two minutes of measuring
+    _, end = next_end(Settings(max_minutes=4.0), plan, step=1, worked=120.0)  # two minutes of measuring
     assert end == 1 + 120 / (SLOWEST * 0.5)
 
 
@@ -160,11 +158,10 @@ def test_validations_read_a_short_held_out_part_whole(speed: float) -> None:
     assert planned(settings.with_changes(val_chars=500), speed=speed, held_out=6_000).val_chars == 500
 
 
-def test_final_validation_of_a_calibrated_model_has_time_for_the_calibration() -> None:
+@pytest.mark.parametrize(("held_out", "seconds"), [(198_000, 0.0), (20_000, 10_000 / 12_000)])
+def test_final_validation_of_a_calibrated_model_has_time_for_the_calibration(held_out: int, seconds: float) -> None:
     settings = Settings(max_minutes=1.0, batch_size=4, seq_length=16)
-    plain, calibrated = (planned(settings.with_changes(calibrate=each), speed=10_000) for each in (False, True))
-    assert 0.0064 * (plain.planned_steps - calibrated.planned_steps) == pytest.approx(0.0, abs=0.1)
     plain, calibrated = (
-        planned(settings.with_changes(calibrate=each), speed=10_000, held_out=20_000) for each in (False, True)
+        planned(settings.with_changes(calibrate=each), speed=10_000, held_out=held_out) for each in (False, True)
     )
-    assert 0.0064 * (plain.planned_steps - calibrated.planned_steps) == pytest.approx(10_000 / 12_000, abs=0.1)
+    assert 0.0064 * (plain.planned_steps - calibrated.planned_steps) == pytest.approx(seconds, abs=0.1)

@@ -43,12 +43,6 @@ def test_search_tries_nothing_on_a_quiet_machine() -> None:
     assert set(train(ThreadSearch((1, 2), 2), QUIET, 600)) == {2}
 
 
-def test_search_beside_a_busy_process_finds_one_thread_within_seconds() -> None:
-    search = ThreadSearch((1, 2), 2)
-    train(search, BESIDE_ONE, 2)
-    assert search.chosen == 1
-
-
 def test_search_follows_a_process_that_comes_and_goes() -> None:
     search = ThreadSearch((1, 2), 2)
     train(search, QUIET, 30)
@@ -81,14 +75,13 @@ def test_search_goes_on_down_while_that_is_faster() -> None:
     assert search.chosen == 2
 
 
-def test_search_settles_before_a_trial_that_is_not_needed_and_after_one_that_is() -> None:
+def test_search_settles_before_a_trial_that_is_not_needed_and_within_seconds_after_one_that_is() -> None:
     quiet, crowded = ThreadSearch((1, 2), 2), ThreadSearch((1, 2), 2)
     train(quiet, QUIET, 1)
-    assert quiet.settled
     train(crowded, BESIDE_ONE, 1)
-    assert not crowded.settled
+    assert (quiet.settled, crowded.settled) == (True, False)
     train(crowded, BESIDE_ONE, 1.5)
-    assert crowded.settled
+    assert (crowded.settled, crowded.chosen) == (True, 1)
 
 
 def test_search_gives_up_a_hopeless_number_after_few_steps() -> None:
