@@ -111,6 +111,7 @@ def test_our_own_themes_need_no_correction_and_quiet_text_is_as_legible_as_any(t
 
 def test_themes_of_the_terminals_colours_avoid_those_that_are_hard_to_read() -> None:
     """Blue and red on black and cyan and yellow on white have contrasts of 2 to 3 in xterm and on a Linux console."""
+    app = CharLSTMApp()
     for name, poor in (("ansi-dark", {"ansi_blue", "ansi_red"}), ("ansi-light", {"ansi_cyan", "ansi_yellow"})):
         found = colours(BUILTIN_THEMES[name])
         used = {each: found[each] for each in (*TEXT_COLOURS, "train", "valid", "kept")}
@@ -118,13 +119,8 @@ def test_themes_of_the_terminals_colours_avoid_those_that_are_hard_to_read() -> 
         runs = {found[f"run-{number}"] for number in range(len(RUN_DARK))}
         assert len(runs) == len(RUN_DARK)
         assert "ansi_bright_black" not in runs
-
-
-def test_levels_are_marks_in_a_theme_of_the_terminals_colours() -> None:
-    app = CharLSTMApp()
-    for name in ("ansi-dark", "ansi-light"):
         app.theme = name
-        assert not has_backgrounds(app)
+        assert not has_backgrounds(app), "levels are marks"
 
 
 @pytest.mark.parametrize("theme", themes_for("256"), ids=lambda theme: theme.name)
