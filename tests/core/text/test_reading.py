@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlstm import fields
@@ -29,6 +29,7 @@ def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> 
 
 @examples(40)
 @given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]), st.booleans())
+@example("a\r\nb", [2], "utf-8", False)
 def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], encoding: str, clean: bool) -> None:
     options = TextOptions(clean=clean)
     streamed, tally = read(text.encode(encoding), sizes, encoding, options)
