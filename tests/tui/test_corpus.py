@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -218,9 +217,9 @@ def test_wrapped_prose_is_joined_unless_its_lines_are_kept() -> None:
 
 
 def test_hostile_text_is_literal_and_what_should_be_cleaned_is_said() -> None:
-    shown = preview(read("evil.txt", (NASTY + "\n") * 200)).plain
-    assert "[/red] [bold]" in shown
-    assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(shown)
+    for state in (read("evil.txt", NASTY * 200), TextState(CorpusChoice("evil.txt", "evil.txt"), beginning=NASTY)):
+        assert "[/red] [bold]" in preview(state).plain
+        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(preview(state).plain)
     soft = PROSE.replace("best", "be\u00adst")
     as_it_is, cleaned = read("soft.txt", soft), read("soft.txt", soft, clean=True)
     assert "! Cleaning (n) removes 400 soft hyphens." in hints(as_it_is, 80).plain
@@ -348,7 +347,10 @@ def test_the_preview_marks_where_the_held_out_parts_begin() -> None:
     assert f"2.1 k characters held out, from character {start + 1:,} on: “" in hints(tail, 100).plain
     assert f"── held out from character {start + 1:,} on ──" in preview(tail).plain
     assert "held out in 2 blocks" in hints(blocks, 100).plain
-    assert re.search(r"── held out from character.*\n.*\n.*── trained on again from", preview(blocks).plain, re.S)
+    assert blocks.split is not None
+    start, stop = blocks.split.held_out[0]
+    assert f"── held out from character {start + 1:,} on ──" in preview(blocks).plain
+    assert f"── trained on again from character {stop + 1:,} on ──" in preview(blocks).plain
 
 
 @pytest.mark.usefixtures("counted")
