@@ -154,7 +154,6 @@ def test_line_numbers_are_those_of_the_file(book: Path, lines: str, strip: bool)
     assert lines_of(corpus, "brothers") == [
         number for number, line in enumerate(file, 1) for _ in range(line.count("brothers"))
     ]
-    np.testing.assert_array_equal(lines_of(open_corpus([book, book], options), "house"), lines_of(corpus, "house"))
 
 
 def test_text_whose_lines_are_no_longer_in_the_cache_is_read_again(book: Path) -> None:

@@ -71,8 +71,7 @@ def test_describe_prose() -> None:
     assert found.top[0][0] == " "
     assert found.too_little is None
     assert found.sampled is False
-    assert found.bits is not None
-    bits = found.bits
+    bits = found.bits or {}
     assert list(bits) == ["order 0", "order 1", "order 2", "xz"]
     assert bits["order 0"] > bits["order 1"] > bits["order 2"]
     assert 0.5 < bits["xz"] < bits["order 0"]
@@ -120,31 +119,24 @@ def test_describe_without_held_out_part_has_no_bits() -> None:
 
 
 def test_bits_of_one_repeated_character_are_zero() -> None:
-    found = describe(corpus_of("a" * 50_000))
-    assert found.bits is not None
-    assert found.bits["order 2"] == pytest.approx(0, abs=0.01)
+    assert (describe(corpus_of("a" * 50_000)).bits or {})["order 2"] == pytest.approx(0, abs=0.01)
 
 
 def test_parts_differ_finds_different_tail() -> None:
     upper = prose(5_000, 1).upper()
     corpus = corpus_of(prose(95_000) + upper)
-    warning = parts_differ(corpus, corpus.split(0.1))
-    assert warning is not None
-    assert "50 % of it is unlike" in warning
+    assert "50 % of it is unlike" in str(parts_differ(corpus, corpus.split(0.1)))
     assert parts_differ(corpus_of(prose(100_000)), corpus.split(0.1)) is None
 
 
 def test_parts_overlap_finds_repeated_text() -> None:
     found = describe(corpus_of(prose(30_000) + "\n" + prose(30_000)))
-    assert found.parts_overlap is not None
-    assert found.parts_overlap.startswith("100 % of the held-out part is word for word in the training part too")
+    assert str(found.parts_overlap).startswith("100 % of the held-out part is word for word in the training part too")
     assert describe(corpus_of(prose(60_000))).parts_overlap is None
 
 
 @pytest.mark.parametrize("text", ["x", "\n", "short\n" * 20, "a" * 2000])
 def test_describe_short_text_has_no_bits(text: str) -> None:
     found = describe(corpus_of(text))
-    assert found.bits is None
-    assert found.too_little is not None
-    assert found.too_little.startswith("Too little text")
-    assert found.parts_differ is None
+    assert (found.bits, found.parts_differ) == (None, None)
+    assert str(found.too_little).startswith("Too little text")

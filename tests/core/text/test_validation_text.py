@@ -127,6 +127,5 @@ def test_several_files_are_one_validation_text(corpus: Corpus, tmp_path: Path) -
     train, validation = (tmp_path / name for name in ("train.txt", "val.txt"))
     several = open_corpus(train, validation=[validation, train])
     assert several.text(several.text_chars) == VALIDATION + "\n" + TRAIN
-    assert several.validation is not None
-    assert several.validation.name == "val.txt+1"
+    assert several.validation == ValidationText("val.txt+1", (str(validation), str(train)), 27)
     assert open_corpus([train, validation], validation=train).fingerprint != several.fingerprint
