@@ -347,7 +347,6 @@ def test_the_preview_marks_where_the_held_out_parts_begin() -> None:
     assert f"2.1 k characters held out, from character {start + 1:,} on: “" in hints(tail, 100).plain
     assert f"── held out from character {start + 1:,} on ──" in preview(tail).plain
     assert "held out in 2 blocks" in hints(blocks, 100).plain
-    assert blocks.split is not None
     start, stop = blocks.split.held_out[0]
     assert f"── held out from character {start + 1:,} on ──" in preview(blocks).plain
     assert f"── trained on again from character {stop + 1:,} on ──" in preview(blocks).plain
@@ -393,7 +392,6 @@ def test_paths_are_completed_within_one_folder() -> None:
 )
 def test_hint_names_the_key_for_blocks_only_where_it_holds_them_out(changes: dict[str, Any], says: str) -> None:
     state = read("text.txt", PROSE, **changes)
-    assert state.stats is not None
     differ = "The held-out part differs from the training part"
     stats = replace(state.stats, parts_differ=f"{differ}: hold out blocks spread over the text")
     assert f"{differ}: {says}" in hints(replace(state, stats=stats), 80).plain

@@ -100,14 +100,14 @@ PARTS += [verse(1), verse(19), ITEMS, textwrap.indent(PARTS[0], "   "), QUOTED, 
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=24))
-@examples(150)
+@examples(80)
 def test_reading_twice_changes_nothing_more(parts: list[str]) -> None:
     once = read("\n\n".join(parts))
     assert read(once) == once
 
 
 @given(st.text("abc. \n-é\u2014\U00010400", max_size=400), st.lists(st.integers(0, 400)), st.integers(0, 3))
-@examples(150)
+@examples(80)
 def test_pieces_do_not_matter(text: str, cuts: list[int], before: int) -> None:
     text = prose(before) + text + prose(before)
     edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
