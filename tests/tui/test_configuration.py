@@ -27,10 +27,13 @@ async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Pa
     async with driven(places) as app:
         await app.shows("poems.txt")
         assert (app.app.theme, app.app.bits) == ("nord", True)
+        app.app.theme = "dracula"
+        await app.shows("The next start has the theme of the")
         await app.go("train")
         assert isinstance(app.mode, TrainScreen)
         assert app.mode.setup.state.choices.preset == "standard"
     assert config.read_text().startswith('theme = "nord"')  # never written
+    assert CharLSTMApp().theme == "nord"
 
 
 async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts(places: Path, config: Path) -> None:
@@ -98,15 +101,6 @@ def test_folder_is_not_that_of_another_start(places: Path, tmp_path: Path, monke
     assert CharLSTMApp().first_folder() == tmp_path
     monkeypatch.chdir(other)
     assert CharLSTMApp().first_folder() == other
-
-
-async def test_configured_theme_wins_over_the_one_chosen_last_and_choosing_says_so(places: Path, config: Path) -> None:
-    config.write_text('theme = "nord"\n')
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        app.app.theme = "dracula"
-        await app.shows("The next start has the theme of the")
-    assert CharLSTMApp().theme == "nord"
 
 
 def test_changes_leave_what_others_wrote() -> None:

@@ -249,9 +249,15 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
         assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
 
 
-async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) -> None:
+async def test_the_list_has_the_texts_of_runs_and_the_filter_narrows_it_until_escape(
+    places: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "of-a-run.txt")
+    spec = record(places, "finished").run.spec_path
+    spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
     async with driven(places) as app:
-        await app.shows("python-reference", "python-source")
+        app.app.go("corpus")
+        await app.shows("RECENT", "of-a-run.txt", "python-reference", "python-source")
         await app.press("slash", *"source", lacks="▸ python-reference")
         await app.press("enter")
         await app.until(lambda: current(app) == "python-source")
@@ -285,15 +291,6 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
         await app.until(lambda: line._suggestion == "deep/er/tale.txt")
         await app.press("tab", "enter", shows=("GIVEN", "tale.txt", "It was the best of times"))
         assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
-
-
-async def test_the_text_of_a_run_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
-    (tmp_path / "of-a-run.txt").write_text(PROSE)
-    spec = record(places, "finished").run.spec_path
-    spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
-    async with driven(places) as app:
-        app.app.go("corpus")
-        await app.shows("RECENT", "of-a-run.txt")
 
 
 async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path) -> None:
