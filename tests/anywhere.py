@@ -10,6 +10,7 @@ Takes about 20 minutes on two cores. A name, or a part of one, as the argument r
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -17,10 +18,12 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDER = ROOT / "build" / "anywhere"
 ODD = FOLDER / "Größe und Maß 文"
 """A folder for the user's own things and for temporary ones, as some people have them."""
@@ -71,8 +74,7 @@ def new_python() -> str | None:
         return None
     python = str(FOLDER / "python3.13" / "bin" / "python")
     output(found, "-m", "venv", "--system-site-packages", str(FOLDER / "python3.13"))
-    dev = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
-    dev = [each for each in dev if ";" not in each]
+    dev = [each for each in PROJECT["dependency-groups"]["dev"] if ";" not in each]
     output(python, "-m", "pip", "install", "--quiet", "--upgrade", "numpy", "--editable", ".", "pexpect", *dev)
     return python
 
@@ -85,26 +87,18 @@ def lowest_versions() -> str:
     python, where = str(folder / "bin" / "python"), "import sysconfig; print(sysconfig.get_path('purelib'))"
     other = output(sys.executable, "-c", where)
     Path(output(python, "-c", where), "tools-of-the-tests.pth").write_text(f"{other}\n")
-    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = [
-        *project["dependencies"],
-        *(each for extra in project["optional-dependencies"].values() for each in extra),
-    ]
+    project = PROJECT["project"]
+    needed = itertools.chain(project["dependencies"], *project["optional-dependencies"].values())
     floors = [f"{name}=={version}" for each in needed for name, version in re.findall(r"^([\w-]+)>=([\w.]+)", each)]
     floors = [each for each in floors if not each.startswith("torch==")]
-    (FOLDER / "lowest.txt").write_text("\n".join(floors))
-    constraint = ("--constraint", str(FOLDER / "lowest.txt"))
-    output(python, "-m", "pip", "install", "--quiet", *constraint, *floors, "--editable", ".")
+    output(python, "-m", "pip", "install", "--quiet", *floors, "--editable", ".")
     return python
 
 
 def run(name: str, tests: str, environment: dict[str, str]) -> bool:
     """Whether the tests pass, or the condition cannot be tried here."""
-    python: str | None = sys.executable
-    if name == "Python 3.13":
-        python = new_python()
-    elif name == "lowest versions":
-        python = lowest_versions()
+    makers: dict[str, Callable[[], str | None]] = {"Python 3.13": new_python, "lowest versions": lowest_versions}
+    python = makers.get(name, lambda: sys.executable)()
     if python is None:
         print(f"not tried  {name}: there is no python3.13 with torch (on Debian: python3-torch)", flush=True)
         return True
@@ -113,23 +107,10 @@ def run(name: str, tests: str, environment: dict[str, str]) -> bool:
         print(f"not tried  {name}: this processor lacks instructions", flush=True)
         return True
     begin, log = time.monotonic(), FOLDER / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}.log"
-    command = [
-        python,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        "3",
-        "--dist",
-        "worksteal",
-        "-rf",
-        *tests.split(),
-    ]
-    busy = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        for _ in range(4 if name.endswith("busy processes") else 0)
-    ]
+    options = ["-p", "no:cacheprovider", "-n", "3", "--dist", "worksteal", "-rf"]
+    command = [python, "-m", "pytest", *options, *tests.split()]
+    loops = 4 if name.endswith("busy processes") else 0
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
     try:
         with log.open("w", encoding="utf-8") as file:
             passed = not subprocess.run(command, env=environment, stdout=file, stderr=file, check=False).returncode
@@ -138,9 +119,8 @@ def run(name: str, tests: str, environment: dict[str, str]) -> bool:
             process.kill()
             process.wait()
     last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]
-    print(
-        f"{'ok' if passed else 'FAILED'}  {name}, {time.monotonic() - begin:.0f} s: {' '.join(last)}; {log}", flush=True
-    )
+    took = f"{time.monotonic() - begin:.0f} s"
+    print(f"{'ok' if passed else 'FAILED'}  {name}, {took}: {' '.join(last)}; {log}", flush=True)
     return passed
 
 

@@ -88,11 +88,9 @@ def with_blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the texts that the documents name, and a private place for runs and caches."""
+    """A folder with the texts that the documents name."""
     from charlstm.engine import benchmark
 
-    for name in ("CACHE", "STATE", "RUNS"):
-        monkeypatch.setenv(f"CHARLSTM_{name}", str(tmp_path / name.lower()))
     place = tmp_path / "place"
     place.mkdir()
     monkeypatch.chdir(place)
@@ -100,11 +98,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.02)
     # `charlstm presets` measures networks of full size, for 8 seconds of CPU time; tests/core/cli measures them.
     monkeypatch.setattr(benchmark, "measured_speed", lambda *_: MeasuredSpeed("nn", 0.01, 1000))
-    (place / "novel.txt").write_text(TEXT, encoding="utf-8")
-    (place / "letter.txt").write_text(LETTER, encoding="utf-8")
-    (place / "names.txt").write_text("anna\nbo\ncy\ndora\n" * 100, encoding="utf-8")
     (place / "poems").mkdir()
-    (place / "poems" / "one.txt").write_text(TEXT, encoding="utf-8")
+    texts = {"novel.txt": TEXT, "letter.txt": LETTER, "names.txt": "anna\nbo\ncy\ndora\n" * 100, "poems/one.txt": TEXT}
+    for name, text in texts.items():
+        (place / name).write_text(text, encoding="utf-8")
     shutil.copy(ROOT / "tests" / "data" / "version_0_1" / "script.net", place / "rnn_20_epoch.net")
     yield place
     for left in list_runs():
@@ -116,16 +113,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def run_line(line: str) -> None:
     """Run a line with ``charlstm`` commands and pipes between them."""
     line, _, comment = line.partition("  #")
-    lexer = shlex.shlex(line, posix=True, punctuation_chars="|")
-    lexer.whitespace_split = True
-    commands: list[list[str]] = [[]]
-    for token in lexer:
-        if token == "|":
-            commands.append([])
-        else:
-            commands[-1].append(token)
     printed = b""
-    for words in commands:
+    for command in line.split(" | "):
+        words = shlex.split(command)
         assert words[0] == "charlstm", line
         printed = run_command(words[1:], printed, interrupted="Ctrl-C" in comment)
 
@@ -143,7 +133,8 @@ def run_command(words: list[str], content: bytes, *, interrupted: bool) -> bytes
         words += SMALL_BATCHES
         if not re.search("hidden.size|--like|--from (?!none)", shlex.join(words)):
             words += SMALL_NETWORK
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    printed = io.BytesIO()
+    out = io.TextIOWrapper(printed, encoding="utf-8", write_through=True)
     timer = threading.Thread(target=send_ctrl_c, daemon=True)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
@@ -151,9 +142,6 @@ def run_command(words: list[str], content: bytes, *, interrupted: bool) -> bytes
             timer.start()
         code = run(words)
     assert code == (130 if interrupted else 0), f"charlstm {shlex.join(words)} exited with {code}"
-    out.flush()
-    printed = out.buffer
-    assert isinstance(printed, io.BytesIO)
     return printed.getvalue()
 
 

@@ -13,26 +13,22 @@ from charlstm.text.remote import RemoteText
 NAMES = "".join(f"name {number}\n" for number in range(20_000)).encode()
 
 
-def whole(request: BaseHTTPRequestHandler) -> None:
-    """The text, as it should be."""
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(NAMES)))
-    request.end_headers()
-    request.wfile.write(NAMES)
+Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
-def changed(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(NAMES)))
-    request.end_headers()
-    request.wfile.write(NAMES.replace(b"7", b"8"))
+def sending(content: bytes) -> Answer:
+    """``content``, announced as long as the text."""
+
+    def send(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(NAMES)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    return send
 
 
-def cut(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.send_header("Content-Length", str(len(NAMES)))
-    request.end_headers()
-    request.wfile.write(NAMES[: len(NAMES) // 2])
+whole, changed, cut = sending(NAMES), sending(NAMES.replace(b"7", b"8")), sending(NAMES[: len(NAMES) // 2])
 
 
 def endless(request: BaseHTTPRequestHandler) -> None:
@@ -47,30 +43,15 @@ def missing(request: BaseHTTPRequestHandler) -> None:
     request.send_error(404)
 
 
-def stopping_until(go_on: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
+def stopping_until(go_on: threading.Event) -> Answer:
     """Half of the text, and the other half when ``go_on`` is set."""
 
     def stop(request: BaseHTTPRequestHandler) -> None:
-        half = len(NAMES) // 2
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(NAMES)))
-        request.end_headers()
-        request.wfile.write(NAMES[:half])
+        cut(request)
         go_on.wait()
-        request.wfile.write(NAMES[half:])
+        request.wfile.write(NAMES[len(NAMES) // 2 :])
 
     return stop
-
-
-def leading_to(target: str) -> Callable[[BaseHTTPRequestHandler], None]:
-    """A redirect to ``target``."""
-
-    def lead(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(302)
-        request.send_header("Location", target)
-        request.end_headers()
-
-    return lead
 
 
 class TextServer:
@@ -79,11 +60,12 @@ class TextServer:
     def __init__(self, address: str) -> None:
         self.address = address
         self.requests: list[str] = []
-        self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {"/names.txt": whole}
+        self.answers: dict[str, Answer] = {"/names.txt": whole}
 
-    def text(self, name: str = "names", size: int | None = len(NAMES), path: str = "/names.txt") -> RemoteText:
+    def text(self, size: int | None = len(NAMES)) -> RemoteText:
         """A text that is fetched from here."""
-        return RemoteText(name, self.address + path, hashlib.sha256(NAMES).hexdigest(), size, "MIT", "20,000 names")
+        address, sha256 = f"{self.address}/names.txt", hashlib.sha256(NAMES).hexdigest()
+        return RemoteText("names", address, sha256, size, "MIT", "20,000 names")
 
 
 @contextmanager

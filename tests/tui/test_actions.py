@@ -6,30 +6,13 @@ import importlib
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from textual.binding import Binding
 
 from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, MODES, SCOPES, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.runs.screen import RunsScreen
 from driven_app import driven
 from recorded_run import record
-
-
-def screen_class(mode: str) -> type[ModeScreen]:
-    module = importlib.import_module(f"charlstm_tui.{mode}.screen")
-    found: type[ModeScreen] = getattr(module, f"{mode.capitalize()}Screen")
-    return found
-
-
-@pytest.mark.parametrize("view", SCOPES)
-def test_no_key_has_two_meanings_in_one_view(view: str) -> None:
-    meanings: dict[str, list[str]] = {}
-    for action in active(SCOPES[view]):
-        for key in action.keys:
-            meanings.setdefault(key, []).append(action.id)
-    assert not {key: actions for key, actions in meanings.items() if len(actions) > 1}
 
 
 def test_a_letter_has_one_meaning_in_all_views_of_a_mode() -> None:
@@ -72,7 +55,8 @@ async def test_every_action_has_a_handler_and_what_it_needs_in_each_view_that_ha
 
 def test_every_mode_binds_its_part_of_the_table_and_no_letter_runs_before_an_input() -> None:
     for mode, _ in MODES:
-        bound = {binding.id for binding in screen_class(mode).BINDINGS if isinstance(binding, Binding)}
+        screen = getattr(importlib.import_module(f"charlstm_tui.{mode}.screen"), f"{mode.capitalize()}Screen")
+        bound = {binding.id for binding in screen.BINDINGS if isinstance(binding, Binding)}
         assert {action.id for action in ACTIONS if action.mode == mode} <= bound
     for binding in (*CharLSTMApp.BINDINGS, *bindings(*(mode for mode, _ in MODES))):
         assert isinstance(binding, Binding)
@@ -89,12 +73,5 @@ def test_footers_have_an_order_without_ties_and_labels_are_short() -> None:
 
 
 def test_keys_are_named_as_people_read_them() -> None:
-    assert [key_name(key) for key in ("ctrl+right", "T", "t", "question_mark", "ctrl+s", "shift+tab", "left")] == [
-        "Ctrl+→",
-        "T",
-        "t",
-        "?",
-        "Ctrl+S",
-        "Shift+Tab",
-        "←",
-    ]
+    keys = ("ctrl+right", "T", "t", "question_mark", "ctrl+s", "shift+tab", "left")
+    assert [key_name(key) for key in keys] == ["Ctrl+→", "T", "t", "?", "Ctrl+S", "Shift+Tab", "←"]

@@ -3,72 +3,54 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from textual.widgets import TextArea
 
+from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.app_state import AppState, load_state, save_state, state_file
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.theme import DARK
 from charlstm_tui.train.screen import TrainScreen
-from driven_app import Driven, driven
+from driven_app import driven
 from playing_app import playing
 from recorded_run import record
 
 
-async def choose_theme(app: Driven, name: str) -> None:
-    await app.press("colon", *"theme", shows="Change the current theme")
-    await app.press("enter", shows="Which theme?")
-    await app.press(*name)
-    await app.until(lambda: app.text().count(name) > 1)
-    await app.press("enter")
-    await app.until(lambda: app.app.theme == name and app.screen is app.mode)
-
-
 async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Path) -> None:
-    texts = tmp_path / "texts"
-    texts.mkdir()
-    (texts / "poems.txt").write_text("a b c\n" * 400)
-    config.write_text(
-        f'theme = "nord"\nloss_unit = "bits"\nstart_folder = "{texts.as_posix()}"\npreset = "standard"\nmouse = false\n'
-    )
+    (tmp_path / "poems.txt").write_text("a b c\n" * 400)
+    config.write_text(f'theme = "nord"\nloss_unit = "bits"\nstart_folder = "{tmp_path}"\npreset = "standard"\n')
     async with driven(places) as app:
-        await app.in_mode("corpus")
-        assert app.app.theme == "nord"
-        assert app.app.bits
         await app.shows("poems.txt")
+        assert (app.app.theme, app.app.bits) == ("nord", True)
+        app.app.theme = "dracula"
+        await app.shows("The next start has the theme of the")
         await app.go("train")
         assert isinstance(app.mode, TrainScreen)
         assert app.mode.setup.state.choices.preset == "standard"
-        assert not app.app.config.mouse
     assert config.read_text().startswith('theme = "nord"')  # never written
+    assert CharLSTMApp().theme == "nord"
 
 
 async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts(places: Path, config: Path) -> None:
-    config.write_text('loss_unit = "octets"\ntheme = "nrod"\nstart_folder = "/no/such/folder"\n')
+    config.write_text(
+        'loss_unit = "octets"\ntheme = "nrod"\nstart_folder = "/no/such/folder"\n[keys]\n"corpus.use" = "strg+x"\n'
+    )
     async with driven(places, (160, 40)) as app:
         await app.in_mode("corpus")
         assert app.app.theme == DARK.name
         assert not app.app.bits
-        await app.until(lambda: len(list(app.app._notifications)) == 3)
-        sentences = [notification.message for notification in app.app._notifications]
-        for line, words in ((1, "nats or bits"), (2, "did you mean nord?"), (3, "no folder /no/such/folder")):
-            assert any(f"{config}, line {line}: " in each and words in each for each in sentences), sentences
-        assert all(each.endswith((".", "?")) for each in sentences)
-
-
-async def test_more_wrong_entries_than_fit_are_counted(places: Path, config: Path) -> None:
-    config.write_text("".join(f"entry_{number} = 1\n" for number in range(8)))
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.shows("8 entries of the configuration are wrong: ! lists them.")
+        await app.shows("Enter play", "4 entries of the configuration are wrong: ! lists them.")
+        assert sum(f"{config}, line " in each.message for each in app.app._notifications) == 3, "as many as fit"
         await app.press("exclamation_mark")
         await app.until(lambda: isinstance(app.screen, ErrorsDialog))
-        text = app.screen.query_one(TextArea).text
-        assert len(text.splitlines()) == 9
+        sentences = app.screen.query_one(TextArea).text
+        for line, words in ((1, "nats or bits"), (2, "did you mean nord?"), (3, "no folder /no/such"), (5, "'strg+x'")):
+            assert re.search(rf"{config}, line {line}: .*{re.escape(words)}", sentences), sentences
 
 
 async def test_colouring_and_speed_are_those_of_models_without_their_own(places: Path, config: Path) -> None:
@@ -85,7 +67,12 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
     (Path.cwd() / "inner" / "diary.txt").write_text("a b c\n" * 400)
     async with driven(places) as app:
         await app.go("runs")
-        await choose_theme(app, "gruvbox")
+        await app.press("colon", *"theme", shows="Change the current theme")
+        await app.press("enter", shows="Which theme?")
+        await app.press(*"gruvbox")
+        await app.until(lambda: app.text().count("gruvbox") > 1)
+        await app.press("enter")
+        await app.until(lambda: app.app.theme == "gruvbox" and app.screen is app.mode)
         await app.press("s")
         await app.press("enter", mode="train")
         await app.shows("smoothing: light")
@@ -103,31 +90,17 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
         await app.press("1", shows="diary.txt")
 
 
-async def test_folder_is_not_that_of_another_start(
-    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "one")
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        app.app.remember_folder(tmp_path / "elsewhere")
-        assert app.app.first_folder() == tmp_path / "one"  # a folder that is gone
-        app.app.remember_folder(tmp_path)
-        assert app.app.first_folder() == tmp_path
-    monkeypatch.chdir(tmp_path / "other")
-    async with driven(places) as app:
-        assert app.app.first_folder() == tmp_path / "other"
-
-
-async def test_configured_theme_wins_over_the_one_chosen_last_and_choosing_says_so(places: Path, config: Path) -> None:
-    config.write_text('theme = "nord"\n')
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await choose_theme(app, "dracula")
-        await app.shows("The next start has the theme of the")
-    async with driven(places) as app:
-        assert app.app.theme == "nord"
+def test_folder_is_not_that_of_another_start(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+    monkeypatch.chdir(one)
+    save_state({"folder": str(tmp_path / "elsewhere"), "folder_from": str(one)})
+    assert CharLSTMApp().first_folder() == one  # a folder that is gone
+    save_state({"folder": str(tmp_path), "folder_from": str(one)})
+    assert CharLSTMApp().first_folder() == tmp_path
+    monkeypatch.chdir(other)
+    assert CharLSTMApp().first_folder() == other
 
 
 def test_changes_leave_what_others_wrote() -> None:

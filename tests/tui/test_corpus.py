@@ -13,19 +13,19 @@ import pytest
 from textual.widgets import Input, Static
 
 from charlstm import paths
-from charlstm.runs.lesson import add_lesson
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import PRESETS, preset
-from charlstm_tui.choices import CorpusChoice, ModelChoice
-from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, first_entry, sections
-from charlstm_tui.corpus.summary import enough_for, held_out_words, hints
+from charlstm_tui.choices import CorpusChoice, ModelChoice, file_stamps
+from charlstm_tui.corpus import texts_view
+from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, Section, first_entry, sections
+from charlstm_tui.corpus.summary import enough_for, held_out_words, hints, preview
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
 from charlstm_tui.train.run_plan import held_out_words as held_out_in_plan
 from charlstm_tui.train.setup import TextFacts
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
-from driven_app import Driven, driven
+from driven_app import Driven, Held, driven
 from recorded_run import NASTY, record
 from text_server import missing, stopping_until, text_server, whole
 from wrapped_prose import prose
@@ -57,52 +57,31 @@ async def onto(app: Driven, name: str) -> None:
     raise AssertionError(f"{name} is not in the list:\n{app.text()}")
 
 
-async def test_welcome_names_a_ready_model_only_where_there_is_one(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: None)
+async def test_welcome_names_the_ready_model_and_can_be_hidden(places: Path) -> None:
     async with driven(places) as app:
-        assert "or plays the model in the box" not in await app.shows("Welcome. Enter takes a text")
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: Path("demo.safetensors"))
-    async with driven(places) as app:
-        await app.shows("Welcome. Enter takes a text", "or plays the model in the box")
-        await app.shows("▸ the model in the box", "has read English books", "Enter play")
+        await app.shows("Welcome. Enter takes a text, or plays the model in the box", "▸ the model in the box")
         await app.resize(60, 20)
         await app.shows("Enter takes a text, or plays the model in the box.", "Esc hide")
-        await app.press("escape", lacks="Welcome")
+        await app.press("escape", lacks="Esc hide")
         await app.press("enter", mode="generate")
         assert app.app.model == ModelChoice("demo")
 
 
-async def test_enter_on_the_lesson_puts_its_runs_among_the_users_and_shows_them(places: Path) -> None:
+async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_shows_them_unless_one_went_on(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adding = Held(monkeypatch, texts_view, "add_lesson")
     async with driven(places) as app:
         await app.shows("▸ the model in the box")
         await app.press("down", shows=("▸ a lesson", "Enter add to runs"))
-        await app.press("enter", mode="runs")
-        await app.shows("The lesson is here: lesson-words", "lesson-recites  ", "lesson-brackets  ")
-
-
-async def test_lesson_is_unpacked_once_and_calls_nobody_back_from_another_mode(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, may_end = [], threading.Event()
-
-    def add_slowly(folder: Path | None) -> tuple[object, object]:
-        begun.append(folder)
-        assert may_end.wait(60)
-        return add_lesson(folder)
-
-    monkeypatch.setattr("charlstm_tui.corpus.texts_view.add_lesson", add_slowly)
-    async with driven(places) as app:
-        await app.shows("▸ the model in the box")
-        await app.press("down", shows="▸ a lesson")
         await app.press("enter")
-        await app.until(lambda: begun)
+        await app.until(adding.called.is_set)
         await app.press("enter", "2", mode="train")
-        assert len(begun) == 1
-        may_end.set()
-        await app.shows("The lesson is here")
+        adding.release()
+        await app.shows("The lesson is here: lesson-words")
         assert app.mode.MODE == "train"
+        await app.press("1", mode="corpus", shows="▸ a lesson")
+        await app.press("enter", mode="runs", shows=("lesson-words  ", "lesson-recites  ", "lesson-brackets  "))
 
 
 @pytest.mark.usefixtures("counted")
@@ -110,11 +89,14 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
     def figure(shown: str) -> float:
         return float(next(line for line in shown.splitlines() if "letter frequencies" in line).split()[-1])
 
-    text = Path("times.txt")
+    text = Path("[red]times.txt")
     text.write_bytes(b"")
-    async with driven(places, text="times.txt") as app:
-        await app.shows("empty", "o opens another text")
-        for content, words in (("A line.\n" * 20, "Too little text for figures"), (PROSE + LICENCE, "compressor (xz)")):
+    async with driven(places, text=text.name) as app:
+        await app.shows("[red]times.txt", "empty", "o opens another text")
+        await app.lacks("Enter use")
+        await app.press("enter")
+        assert app.app.corpus is None
+        for content, words in (("A [/b]!\n" * 20, "Too little text for figures"), (PROSE + LICENCE, "compressor (xz)")):
             text.write_text(content)
             await app.go("runs")
             await app.go("corpus")
@@ -133,30 +115,29 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
         assert not any(line.startswith("!") for line in map(str.strip, shown.splitlines())), "it needs no warning"
 
 
+def write(*paths: Path | str) -> None:
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+
+
+def names(section: Section) -> list[str]:
+    return [entry.name for entry in section.entries]
+
+
 def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Path) -> None:
-    Path("data").mkdir()
-    Path("data/anna.txt").write_text("x")
-    Path("data/notes.md").write_text("x")
-    Path("mine.txt").write_text("x")
-    other = tmp_path / "novel.txt"
-    other.write_text("x")
-    gone = tmp_path / "gone.txt"
+    write("data/anna.txt", "data/notes.md", "mine.txt", other := tmp_path / "novel.txt")
     unusable = tmp_path / ("x" * 300)  # os.stat refuses it, as a file in a folder that is closed to the user
-    recent = [str(unusable), str(gone), "python-source", str(other)]
-    found = sections(Path.cwd(), recent)
+    found = sections(Path.cwd(), [str(unusable), str(tmp_path / "gone.txt"), "python-source", str(other)])
     assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "TRY AT ONCE", "BUILT IN", "TO FETCH"]
-    assert [[entry.name for entry in section.entries] for section in found[:3]] == [
-        ["mine.txt", "..", "data/"],
-        ["anna.txt", "notes.md"],
-        ["novel.txt"],
-    ]
+    listed = [["mine.txt", "..", "data/"], ["anna.txt", "notes.md"], ["novel.txt"]]
+    assert [names(section) for section in found[:3]] == listed
     assert first_entry(found) == ListedText(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
 
 
-@pytest.mark.parametrize("names", [(), ("README.md", "Makefile")])
-def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(names: tuple[str, ...]) -> None:
-    for name in names:
-        Path(name).write_text("x")
+@pytest.mark.parametrize("others", [(), ("README.md", "Makefile")])
+def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(others: tuple[str, ...]) -> None:
+    write(*others)
     found = sections(Path.cwd(), [])
     assert [section.title for section in found] == ["TRY AT ONCE", "BUILT IN", "FOLDER", "TO FETCH"]
     assert first_entry(found) == BoxModel()
@@ -164,27 +145,22 @@ def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(
 
 def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_archives(tmp_path: Path) -> None:
     place = tmp_path / "texts"
-    (place / "poems").mkdir(parents=True)
-    for name in ("b.txt", "A.md", ".hidden", "x.png", "model.safetensors"):
-        (place / name).write_text("x")
+    write(*(place / name for name in ("b.txt", "A.md", ".hidden", "x.png", "model.safetensors", "poems/c.txt")))
     os.mkfifo(place / "pipe.txt")
     (place / "loop").symlink_to(place)
     (place / "nowhere.txt").symlink_to(place / "missing")
-    entries = sections(place, [])[0].entries
-    assert [entry.name for entry in entries] == ["A.md", "b.txt", "..", "loop/", "poems/"]
-    assert [type(entry) for entry in entries] == [ListedText, ListedText, Folder, Folder, Folder]
-
-
-def test_a_folder_that_is_gone_says_so(tmp_path: Path) -> None:
-    assert sections(tmp_path / "missing", [])[0].problem == "This folder is gone."
+    found = sections(place, [])[0]
+    assert names(found) == ["A.md", "b.txt", "..", "loop/", "poems/"]
+    assert [type(entry) for entry in found.entries] == [ListedText, ListedText, Folder, Folder, Folder]
+    assert sections(place / "missing", [])[0].problem == "This folder is gone."
 
 
 def test_a_given_text_comes_first() -> None:
-    Path("mine.txt").write_text("x")
+    write("mine.txt")
     assert sections(Path.cwd(), [], "mine.txt")[0].title == "GIVEN"
     given, *others = sections(Path.cwd(), [], "python-reference")
     assert given.title == "GIVEN"
-    assert not any(entry.name == "python-reference" for section in others for entry in section.entries)
+    assert "python-reference" not in [name for section in others for name in names(section)]
 
 
 @pytest.mark.usefixtures("counted")
@@ -210,8 +186,7 @@ async def test_text_is_fetched_after_a_question_and_esc_keeps_nothing(
             await app.press("enter", "y", shows=("GIVEN", "name 0", "20,000 lines"))
             assert "TO FETCH" not in app.text()
             await app.press("enter", mode="train")
-    found = sections(Path.cwd(), [])
-    assert [each.name for section in found if section.title == "FETCHED" for each in section.entries] == ["names"]
+    assert [names(section) for section in sections(Path.cwd(), []) if section.title == "FETCHED"] == [["names"]]
 
 
 def test_reference_reads_a_text_as_it_is() -> None:
@@ -225,47 +200,43 @@ def current(app: Driven) -> str:
     return getattr(view(app).texts.current, "name", "")
 
 
-@pytest.mark.usefixtures("counted")
-async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places: Path) -> None:
-    Path("house.txt").write_text(prose(30, width=48))
-    lines = prose(30, width=48).splitlines()
-    async with driven(places, text="house.txt") as app:
-        await app.shows("lines: auto", "lines joined into 30 paragraphs; p keeps them.")
-        assert view(app).text.beginning.startswith(" ".join(lines[:3]))
-        await app.press("p", shows=("lines: kept", lines[1]))
+def read(name: str, text: str, preset: str = "quick", **chosen: Any) -> TextState:
+    """What is known of a file with this text when all of it has been read in the way that was chosen."""
+    Path(name).write_text(text)
+    choice = CorpusChoice(str(Path(name).absolute()), name, **chosen)
+    return TextState(choice, **read_whole(choice, preset, lambda progress: None))  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("counted")
-async def test_hostile_text_is_literal_and_what_should_be_cleaned_or_is_no_text_is_said(places: Path) -> None:
-    Path("[red]evil.txt").write_text((NASTY + "\n") * 200)
-    Path("photo.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
-    Path("soft.txt").write_text(PROSE.replace("best", "be\u00adst"))
-    async with driven(places, (120, 36)) as app:
-        await onto(app, "[red]evil.txt")
-        text = await app.shows("[red]evil.txt", "[/red] [bold]", "Frequent")
-        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(text)
-        await onto(app, "soft.txt")
-        text = await app.shows("! Cleaning (n) removes 400 soft hyphens.", "clean: no")
-        assert "be\u00adst" not in text
-        assert "It was the best of" not in text
-        await app.press("n", shows=("✓ Cleaning removes 400 soft hyphens.", "It was the best of"))
-        await onto(app, "photo.txt")
-        await app.shows("o opens another text")
-        await app.lacks("Enter use")
-        await app.press("enter")
-        assert app.app.corpus is None
+def test_wrapped_prose_is_joined_unless_its_lines_are_kept() -> None:
+    text = prose(30, width=48)
+    lines = text.splitlines()
+    joined = read("house.txt", text)
+    assert "lines joined into 30 paragraphs; p keeps them." in hints(joined, 80).plain
+    assert preview(joined).plain.startswith(" ".join(lines[:3]))
+    assert preview(read("house.txt", text, lines="keep")).plain.startswith("\n".join(lines[:3]))
 
 
-@pytest.mark.usefixtures("counted")
-async def test_folder_is_read_again_when_it_has_changed(places: Path) -> None:
-    folder = Path("plays")
-    folder.mkdir()
-    (folder / "first.txt").write_text(PROSE)
-    async with driven(places, text="plays") as app:
-        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
-        (folder / "second.txt").write_text(PROSE)
-        view(app).show_current()
-        await app.shows(f"{2 * len(PROSE):,} characters", "compressor (xz)")
+def test_hostile_text_is_literal_and_what_should_be_cleaned_is_said() -> None:
+    for state in (read("evil.txt", NASTY * 200), TextState(CorpusChoice("evil.txt", "evil.txt"), beginning=NASTY)):
+        assert "[/red] [bold]" in preview(state).plain
+        assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(preview(state).plain)
+    soft = PROSE.replace("best", "be\u00adst")
+    as_it_is, cleaned = read("soft.txt", soft), read("soft.txt", soft, clean=True)
+    assert "! Cleaning (n) removes 400 soft hyphens." in hints(as_it_is, 80).plain
+    assert "It was the best of" not in preview(as_it_is).plain
+    assert "be\u00adst" not in preview(as_it_is).plain
+    assert "✓ Cleaning removes 400 soft hyphens." in hints(cleaned, 80).plain
+    assert preview(cleaned).plain.startswith("It was the best of")
+
+
+def test_a_folder_has_changed_when_it_has_another_text() -> None:
+    Path("plays").mkdir()
+    Path("plays/first.txt").write_text(PROSE)
+    choice = CorpusChoice(str(Path("plays").absolute()), "plays")
+    before = file_stamps(choice)
+    assert file_stamps(choice) == before
+    Path("plays/second.txt").write_text(PROSE)
+    assert file_stamps(choice) != before
 
 
 async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
@@ -278,20 +249,21 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
         assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
 
 
-async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) -> None:
+async def test_the_list_has_the_texts_of_runs_and_the_filter_narrows_it_until_escape(
+    places: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "of-a-run.txt")
+    spec = record(places, "finished").run.spec_path
+    spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
     async with driven(places) as app:
-        text = await app.shows("python-reference", "python-source")
+        app.app.go("corpus")
+        await app.shows("RECENT", "of-a-run.txt", "python-reference", "python-source")
         await app.press("slash", *"source", lacks="▸ python-reference")
         await app.press("enter")
         await app.until(lambda: current(app) == "python-source")
         await app.press("slash", *"xyz", shows=("Nothing is called “xyz”.", "Esc shows all."))
         await app.press("escape", shows=("python-reference", "python-source"))
         assert current(app) == "python-source", "where the cursor was"
-        row = next(y for y, line in enumerate(text.splitlines()) if "python-reference" in line[:28])
-        await app.pilot.click(offset=(4, row))
-        await app.until(lambda: current(app) == "python-reference")
-        await app.pilot.click(offset=(4, row))  # a second one takes the text
-        await app.in_mode("train")
 
 
 async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it(places: Path) -> None:
@@ -315,21 +287,10 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
         await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
         line = app.screen.query_one(Input)
         line.value = ""
-        await app.press(*"de")
-        await app.until(lambda: line._suggestion == "deep/")
-        await app.press("tab", *"er/t")
+        await app.press(*"deep/er/t")
         await app.until(lambda: line._suggestion == "deep/er/tale.txt")
         await app.press("tab", "enter", shows=("GIVEN", "tale.txt", "It was the best of times"))
         assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
-
-
-async def test_the_text_of_a_run_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
-    (tmp_path / "of-a-run.txt").write_text(PROSE)
-    spec = record(places, "finished").run.spec_path
-    spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
-    async with driven(places) as app:
-        app.app.go("corpus")
-        await app.shows("RECENT", "of-a-run.txt")
 
 
 async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path) -> None:
@@ -348,13 +309,9 @@ async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path
         await app.press("up")
         await app.shows("▸ one.txt", *own)
         await app.press("enter", mode="train")
-        chosen = app.app.corpus
-        assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (False, "keep", True, "blocks")
-        assert not chosen.options().strip_boilerplate
-        await app.go("corpus")
-        await onto(app, "two.txt")
-        await app.press("enter", mode="train")
-        assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")
+        chosen = {"strip_boilerplate": False, "lines": "keep", "clean": True, "split": "blocks"}
+        assert app.app.corpus == CorpusChoice(str(Path("one.txt").absolute()), "one.txt", **chosen)
+        assert not app.app.corpus.options().strip_boilerplate
 
 
 def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
@@ -368,37 +325,28 @@ def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
 @pytest.mark.usefixtures("counted")
 async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen(places: Path) -> None:
     Path("latin.txt").write_bytes((PROSE + "The naïve Señor.\n" + PROSE).encode("latin-1"))
-    Path("plain.txt").write_text(PROSE)
-    async with driven(places) as app:
-        await onto(app, "latin.txt")
+    async with driven(places, text="latin.txt") as app:
         await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
         await app.press("e", shows=("Central Europe", "The naďve Seńor.", "Enter choose   Esc cancel"))
-        names = [choice.name for choice in view(app).text.encodings]
-        await app.press(*["down"] * names.index("cp1250"), "enter", shows="cp1250, chosen")
+        encodings = [choice.name for choice in view(app).text.encodings]
+        await app.press(*["down"] * encodings.index("cp1250"), "enter", shows="cp1250, chosen")
         await app.lacks("is a guess")
-        await onto(app, "plain.txt")
-        await app.lacks("chosen")
-        await onto(app, "latin.txt")
-        await app.shows("cp1250, chosen")
         await app.press("e", "home", "enter")  # the guess again
         await app.shows("cp1252, guessed")
         await app.press("e", "end", "enter", shows=", chosen")
         await app.press("enter", mode="train")
-        assert app.app.corpus.options().encoding == names[-1]
+        assert app.app.corpus.options().encoding == encodings[-1]
 
 
-@pytest.mark.usefixtures("counted")
-async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) -> None:
-    Path("times.txt").write_text(PROSE)
+def test_the_preview_marks_where_the_held_out_parts_begin() -> None:
     start = int(len(PROSE) * 0.9)
-    async with driven(places, (100, 60), text="times.txt") as app:
-        await app.shows(f"2.1 k characters held out, from character {start + 1:,} on: “")
-        preview = app.mode.query_one("#text-preview")
-        preview.scroll_end(animate=False)
-        await app.shows(f"── held out from character {start + 1:,} on ──")
-        await app.press("h", shows="held out in 2 blocks")
-        preview.scroll_to(y=105, animate=False)
-        await app.shows("── held out from character")
+    tail, blocks = read("times.txt", PROSE), read("times.txt", PROSE, split="blocks")
+    assert f"2.1 k characters held out, from character {start + 1:,} on: “" in hints(tail, 100).plain
+    assert f"── held out from character {start + 1:,} on ──" in preview(tail).plain
+    assert "held out in 2 blocks" in hints(blocks, 100).plain
+    start, stop = blocks.split.held_out[0]
+    assert f"── held out from character {start + 1:,} on ──" in preview(blocks).plain
+    assert f"── trained on again from character {stop + 1:,} on ──" in preview(blocks).plain
 
 
 @pytest.mark.usefixtures("counted")
@@ -419,45 +367,28 @@ async def test_a_text_is_read_as_units_that_the_preview_marks(places: Path) -> N
         await app.shows("units: lines")
 
 
-@pytest.mark.parametrize("preset_name", ["quick", "best"])
-def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> None:
-    Path("long.txt").write_text(PROSE * 151)  # 3.2 million characters, of which quick holds out less than a tenth
-    choice = CorpusChoice(str(Path("long.txt").absolute()), "long.txt")
-    known = read_whole(choice, preset_name, lambda progress: None)
-    in_corpus = held_out_words(TextState(choice, **known), 80)
-    settings = preset(preset_name, len(PROSE) * 151)
-    in_train = held_out_in_plan(settings, choice, TextFacts(len(PROSE) * 151, 20, {}))
-    size = {"quick": "300 k characters", "best": "320 k characters"}[preset_name]
+@pytest.mark.parametrize(("preset_name", "size"), [("quick", "300 k characters"), ("best", "320 k characters")])
+def test_corpus_and_train_hold_out_the_same(preset_name: str, size: str) -> None:
+    text = PROSE * 151  # 3.2 million characters, of which quick holds out less than a tenth
+    state = read("long.txt", text, preset_name)
+    in_train = held_out_in_plan(preset(preset_name, len(text)), state.choice, TextFacts(len(text), 20, {}))
     assert in_train.startswith(size)
-    assert in_corpus.startswith(f"{size} held out by {preset_name},")
+    assert held_out_words(state, 80).startswith(f"{size} held out by {preset_name},")
 
 
-def test_paths_are_completed_within_one_folder(tmp_path: Path) -> None:
-    (tmp_path / "novels").mkdir()
-    (tmp_path / "novel.txt").write_text("x")
-    assert complete(f"{tmp_path}/nov") == f"{tmp_path}/novel.txt"
-    assert complete(f"{tmp_path}/novels") == f"{tmp_path}/novels/"
-    assert complete(f"{tmp_path}/zzz") is None
-    assert complete(f"{tmp_path}/") is None
-    assert complete("/no/such/place/x") is None
-    assert complete("\0x") is None
+def test_paths_are_completed_within_one_folder() -> None:
+    write("novels/a.txt", "novel.txt")
+    assert complete("nov") == "novel.txt"
+    assert complete("novels") == "novels/"
+    assert [complete(path) for path in ("zzz", "./", "/no/such/place/x", "\0x")] == [None] * 4
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [
-        ({}, "h holds out blocks."),
-        ({"split": "blocks"}, "its loss may mislead."),
-        ({"units": "lines"}, "its loss may mislead."),
-    ],
+    [({}, "h holds out blocks."), ({"split": "blocks"}, "its loss may mislead."), ({"units": "lines"}, "its loss may")],
 )
-def test_hint_names_the_key_for_blocks_only_where_it_holds_them_out(
-    places: Path, changes: dict[str, Any], says: str
-) -> None:
-    choice = CorpusChoice(str(Path("text.txt").absolute()), "text.txt", **changes)
-    Path(choice.source).write_text(PROSE)
-    state = TextState(choice, **read_whole(choice, "quick", lambda progress: None))  # type: ignore[arg-type]
-    assert state.stats is not None
+def test_hint_names_the_key_for_blocks_only_where_it_holds_them_out(changes: dict[str, Any], says: str) -> None:
+    state = read("text.txt", PROSE, **changes)
     differ = "The held-out part differs from the training part"
     stats = replace(state.stats, parts_differ=f"{differ}: hold out blocks spread over the text")
     assert f"{differ}: {says}" in hints(replace(state, stats=stats), 80).plain

@@ -3,11 +3,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
 import tracemalloc
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given
@@ -16,7 +14,6 @@ from hypothesis import strategies as st
 from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.text import cache, prepare
-from charlstm.text import corpus as corpus_module
 from charlstm.text.corpus import ReadProgress, open_corpus, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
@@ -34,18 +31,6 @@ def written(path: Path, content: str | bytes) -> Path:
 def trust_stamps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stamps count at once, also those of files that a test has just written."""
     monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
-
-
-def wait_for_new_timestamp(path: Path) -> None:
-    """Wait until a change of ``path`` gives it another time; the resolution is some milliseconds."""
-    before, deadline = path.stat().st_ctime_ns, time.monotonic() + 60
-    probe = path.with_name("probe")
-    while time.monotonic() < deadline:
-        probe.write_bytes(b"")
-        if probe.stat().st_ctime_ns > before:
-            probe.unlink()
-            return
-    raise AssertionError("the clock of the file system does not advance")
 
 
 @pytest.fixture
@@ -70,6 +55,7 @@ def test_corpus_has_the_characters_of_any_text(tmp_path: Path, content: str) -> 
 
 @examples(30)
 @given(st.text(st.characters(exclude_categories=()), min_size=1))
+@example("a\ud800b\udfff")
 def test_open_corpus_takes_any_string(content: str) -> None:
     corpus = open_corpus(text=content)
     expected = TextOptions().apply(content)
@@ -77,14 +63,10 @@ def test_open_corpus_takes_any_string(content: str) -> None:
     assert (corpus.name, corpus.sources) == ("text", ())
 
 
-def test_corpus_of_a_string_is_that_of_the_same_file(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.text.sources.BLOCK", 7)
+def test_corpus_of_a_string_is_that_of_the_same_file(text: Path) -> None:
     corpus = open_corpus(text="Hello, wörld.\r\nAgain.\r\n", name="greeting")
     assert corpus.fingerprint == open_corpus(text).fingerprint
-    assert corpus.name == "greeting"
-    assert corpus.report.newlines == "CRLF"
-    book = "Once.\n" + LICENCE
-    assert open_corpus(text=book, options=TextOptions(strip_boilerplate=True)).text() == "Once.\n"
+    assert (corpus.name, corpus.report.newlines) == ("greeting", "CRLF")
 
 
 def test_corpus_of_a_string_reopens_only_from_the_cache() -> None:
@@ -97,18 +79,13 @@ def test_corpus_of_a_string_reopens_only_from_the_cache() -> None:
         reopen_corpus(record)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({}, "exactly one"),
-        ({"source": "story.txt", "text": "x"}, "exactly one"),
-        ({"text": b"bytes"}, "takes a string, not bytes"),
-        ({"text": ""}, "The text is empty"),
-    ],
-)
-def test_open_corpus_takes_exactly_one_source_or_string(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(TextError, match=message):
-        open_corpus(**arguments)
+def test_open_corpus_takes_exactly_one_source_or_string() -> None:
+    for arguments in ({}, {"source": "story.txt", "text": "x"}):
+        with pytest.raises(TextError, match="exactly one"):
+            open_corpus(**arguments)  # type: ignore[arg-type]
+    for text, message in ((b"bytes", "takes a string, not bytes"), ("", "The text is empty")):
+        with pytest.raises(TextError, match=message):
+            open_corpus(text=text)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("trust_stamps")
@@ -116,9 +93,7 @@ def test_unchanged_text_comes_from_the_cache(text: Path, monkeypatch: pytest.Mon
     first = open_corpus(text)
     monkeypatch.setattr("charlstm.text.corpus.prepare", None)
     again = open_corpus(text)
-    assert again.fingerprint == first.fingerprint
-    assert again.report == first.report
-    assert again.text() == first.text()
+    assert (again.fingerprint, again.report, again.text()) == (first.fingerprint, first.report, first.text())
 
 
 @pytest.mark.usefixtures("trust_stamps")
@@ -143,41 +118,22 @@ def test_text_limited_by_max_chars_comes_from_the_cache(tmp_path: Path, monkeypa
 def test_changed_file_is_read_again(text: Path) -> None:
     written(text, "aaaa")
     assert open_corpus(text).text() == "aaaa"
+    assert not list((cache.texts_dir().parent / "sources").glob("*")), "another change might not show"
     written(text, "bbbb")  # the same size, within the resolution of the clock
     assert open_corpus(text).text() == "bbbb"
 
 
 @pytest.mark.usefixtures("trust_stamps")
-@pytest.mark.parametrize("how", ["in place", "renamed"])
-def test_changed_file_with_same_size_and_time_is_read_again(text: Path, how: str) -> None:
+def test_changed_file_with_same_size_and_time_is_read_again(text: Path) -> None:
     written(text, "aaaa")
     os.utime(text, ns=(10**18, 10**18))
     for _ in range(2):
         assert open_corpus(text).text() == "aaaa"
-    wait_for_new_timestamp(text)
-    if how == "in place":
-        with text.open("r+b") as file:
-            file.write(b"bbbb")
-    else:
-        os.replace(written(text.with_name("other"), "bbbb"), text)
-    os.utime(text, ns=(10**18, 10**18))  # as rsync --times, cp --preserve and touch --reference do
+    before = text.stat().st_ctime_ns
+    while text.stat().st_ctime_ns == before:  # the resolution of the clock is some milliseconds
+        written(text, "bbbb")
+        os.utime(text, ns=(10**18, 10**18))  # as rsync --times, cp --preserve and touch --reference do
     assert open_corpus(text).text() == "bbbb"
-
-
-def test_file_written_just_before_reading_is_not_recorded(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Because a second change within the resolution of the clock, after reading began, would not show."""
-    prepare = corpus_module.prepare
-
-    def prepare_slowly(*arguments: Any, **named: Any) -> Any:
-        done = prepare(*arguments, **named)
-        now = time.time_ns()
-        monkeypatch.setattr(time, "time_ns", lambda: now + 60 * 10**9)
-        return done
-
-    monkeypatch.setattr(corpus_module, "prepare", prepare_slowly)
-    open_corpus(text)
-    folder = cache.texts_dir().parent / "sources"
-    assert not folder.exists() or not list(folder.iterdir())
 
 
 def test_equal_texts_are_stored_once(text: Path, tmp_path: Path) -> None:
@@ -202,8 +158,6 @@ def test_reopen_corpus_returns_same_text_or_reports_change(text: Path) -> None:
     written(text, "Something else.")
     with pytest.raises(TextError, match=r"story.txt has changed"):
         reopen_corpus(record)
-    with pytest.raises(TextError, match="standard input"):
-        reopen_corpus({**record, "sources": ["-"]})
     with pytest.raises(TextError, match="record of the text is invalid"):
         reopen_corpus({"name": "x"})
 
@@ -260,19 +214,15 @@ def test_progress_increases_to_total(text: Path, monkeypatch: pytest.MonkeyPatch
     assert reading[-1].done == reading[-1].total == 48
 
 
-def test_interrupted_reading_leaves_no_files(text: Path) -> None:
+def test_interrupted_reading_and_a_full_disk_leave_no_files(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(progress: ReadProgress) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        open_corpus(text, progress=interrupt)
-    assert list(cache.texts_dir().iterdir()) == []
-
-
-def test_open_corpus_reports_full_disk(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    with pytest.raises(KeyboardInterrupt):
+        open_corpus(text, progress=interrupt)
     monkeypatch.setattr(prepare, "sync_file", full)
     with pytest.raises(TextError, match=r"No space left on device.*free some space.*CHARLSTM_CACHE"):
         open_corpus(text)
@@ -319,21 +269,13 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
     assert peaks[1] < peaks[0] + 1_000_000
 
 
-def test_old_temporary_folders_are_removed(text: Path) -> None:
-    left = cache.texts_dir() / ".making-xyz"
-    left.mkdir()
-    os.utime(left, (1000, 1000))
-    open_corpus(text)
-    assert not left.exists()
-
-
-def test_folder_of_a_text_that_is_still_being_read_is_kept(text: Path) -> None:
+def test_folder_of_a_text_is_removed_unless_it_is_still_being_read(text: Path) -> None:
     left = cache.texts_dir() / ".making-xyz"
     left.mkdir()
     written(left / "stdin", "what has come so far")
     os.utime(left, (1000, 1000))  # a long pipe changes only the file
-    cache.prune_cache()
+    open_corpus(text)
     assert left.exists()
-    os.utime(left / "stdin", (1000, 1000))
+    os.utime(left / "stdin", (1000, 1000))  # its process was killed
     cache.prune_cache()
     assert not left.exists()

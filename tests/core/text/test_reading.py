@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlstm import fields
@@ -29,6 +29,7 @@ def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> 
 
 @examples(40)
 @given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]), st.booleans())
+@example("a\r\nb", [2], "utf-8", False)
 def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], encoding: str, clean: bool) -> None:
     options = TextOptions(clean=clean)
     streamed, tally = read(text.encode(encoding), sizes, encoding, options)
@@ -51,13 +52,11 @@ def test_decoded_replaces_and_counts_invalid_bytes(data: bytes, sizes: list[int]
     assert tally.invalid_bytes == len(data) - len(data.decode("utf-8", "ignore").encode())
 
 
-@pytest.mark.parametrize(
-    ("text", "style"),
-    [("a\nb\n", "LF"), ("a\r\nb\r\n", "CRLF"), ("a\rb\r", "CR"), ("a\r\nb\n", "mixed"), ("ab", "none")],
-)
-def test_newline_style_is_found(text: str, style: str) -> None:
+def test_newline_style_is_found() -> None:
+    styles = {"a\nb\n": "LF", "a\r\nb\r\n": "CRLF", "a\rb\r": "CR", "a\r\nb\n": "mixed", "ab": "none"}
     for sizes in ([], [1] * 6):
-        assert read(text.encode(), sizes, "utf-8", TextOptions())[1].newline_style() == style
+        found = [read(text.encode(), sizes, "utf-8", TextOptions())[1].newline_style() for text in styles]
+        assert found == [*styles.values()]
 
 
 def test_cleanable_characters_are_counted_with_and_without_clean() -> None:
@@ -73,9 +72,7 @@ def test_cleanable_characters_are_counted_with_and_without_clean() -> None:
     ("options", "message"),
     [
         ({"fold_rare": -1}, "fold_rare takes a whole number of at least 0, not -1"),
-        ({"max_chars": 0}, "max_chars takes"),
         ({"encoding": "klingon"}, "no text encoding 'klingon'"),
-        ({"encoding": "base64"}, "no text encoding"),
         ({"pattern": " "}, "pattern"),
         ({"clean": "yes"}, "clean takes true or false"),
         ({"fold": 3}, "no text option 'fold'"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import tomllib
@@ -12,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.main import run
 from charlstm.config import load_config
 from charlstm.errors import TextError
 from charlstm.paths import data_dir
 from charlstm.text import remote
 from charlstm.text.corpus import open_corpus
 from charlstm.text.remote import RemoteText, fetch, shipped
-from text_server import NAMES, TextServer, changed, cut, endless, leading_to, missing, text_server
+from command_line import Cli
+from text_server import NAMES, Answer, TextServer, changed, cut, endless, missing, text_server
 
 
 @pytest.fixture
@@ -37,17 +36,19 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(capsys)
+
+
 def kept() -> list[Path]:
     return [path for path in data_dir().rglob("*") if path.is_file()]
 
 
-def assert_refused(text: RemoteText, *words: str) -> None:
-    with pytest.raises(TextError) as caught:
+def assert_refused(text: RemoteText, words: str) -> None:
+    with pytest.raises(TextError, match=f"^names was not fetched, and nothing was kept: .*{words}"):
         fetch(text)
     assert not kept()
-    assert str(caught.value).startswith("names was not fetched, and nothing was kept: ")
-    for each in words:
-        assert each in str(caught.value)
 
 
 def test_catalogue_has_addresses_of_commits_and_sums() -> None:
@@ -73,30 +74,27 @@ def test_text_is_fetched_once_with_progress(server: TextServer) -> None:
     assert fetch(server.text()).read_bytes() == NAMES
 
 
-def test_other_content_is_refused_by_its_sum(server: TextServer) -> None:
-    server.answers["/names.txt"] = changed
-    assert_refused(server.text(), "127.0.0.1 sent another text")
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (changed, "127.0.0.1 sent another text"),
+        (cut, "was cut"),
+        (missing, "answered 404 Not Found; check the address http://127.0.0.1"),
+        (endless, f"more than {len(NAMES):,} bytes"),
+    ],
+)
+def test_other_content_a_cut_connection_and_an_error_keep_nothing(
+    server: TextServer, answer: Answer, says: str
+) -> None:
+    server.answers["/names.txt"] = answer
+    assert_refused(server.text(), says)
 
 
-def test_cut_connection_and_error_keep_nothing(server: TextServer) -> None:
-    server.answers["/names.txt"] = cut
-    assert_refused(server.text(), "was cut")
-    server.answers["/names.txt"] = missing
-    assert_refused(server.text(), "answered 404 Not Found", server.address)
-
-
-def test_more_than_announced_is_not_read_on(server: TextServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_is_known_or_allowed_is_not_read_on(server: TextServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_refused(server.text(size=1000), "more than 1,000 bytes")
     server.answers["/names.txt"] = endless
-    assert_refused(server.text(), f"more than {len(NAMES):,} bytes")
     monkeypatch.setattr(remote, "MAX_BYTES", 500_000)
     assert_refused(server.text(size=None), "more than 500,000 bytes")
-
-
-def test_redirect_is_followed(server: TextServer) -> None:
-    server.answers["/old"] = leading_to("/names.txt")
-    assert fetch(server.text(path="/old")).read_bytes() == NAMES
-    assert server.requests == ["/old", "/names.txt"]
 
 
 def test_refused_connection_and_silent_server_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,22 +114,19 @@ def test_interrupt_while_fetching_keeps_nothing(server: TextServer) -> None:
     assert not kept()
 
 
-def test_own_list_is_fetched_by_name(server: TextServer, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_list_is_fetched_by_name(server: TextServer, config: Path, cli: Cli) -> None:
     entry = f'address = "{server.address}/names.txt", sha256 = "{server.text().sha256}"'
     config.write_text(f"[texts]\nmine = {{ {entry} }}\n")
-    assert run(["config", "show"]) == 0
-    assert tomllib.loads(capsys.readouterr().out)["texts"]["mine"]["sha256"] == server.text().sha256
-    assert run(["fetch", "mine"]) == 0
-    printed = capsys.readouterr()
-    assert Path(printed.out.strip()).read_bytes() == NAMES
-    assert "Next: charlstm train mine" in printed.err
+    assert tomllib.loads(cli("config", "show")[0])["texts"]["mine"]["sha256"] == server.text().sha256
+    out, err = cli("fetch", "mine")
+    assert Path(out.strip()).read_bytes() == NAMES
+    assert "Next: charlstm train mine" in err
     assert open_corpus("mine").report.addresses == (f"{server.address}/names.txt",)
 
 
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ('mine = "https://example.org/a.txt"', "takes an address and a sum"),
         ('mine = { address = "https://example.org/a.txt" }', "takes an address and a sum"),
         (f'mine = {{ address = "file:///etc/passwd", sha256 = "{"0" * 64}" }}', "begins with https:// or http://"),
         (f'mine = {{ address = "https://a\\u001b[2J/", sha256 = "{"0" * 64}" }}', "unlike 'https://a\\x1b"),
@@ -147,31 +142,21 @@ def test_wrong_entry_of_own_list_is_a_sentence_with_its_line(config: Path, entry
     assert not loaded.texts
 
 
-def test_name_is_given_as_a_text_once_it_is_fetched(
-    server: TextServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_text_of_the_list_is_used_by_its_name_once_it_is_fetched(
+    server: TextServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["stats", "names"]) == 1
-    assert "names of the catalogue, 0.2 MB, was not fetched yet (`charlstm fetch names`)" in capsys.readouterr().err
+    unknown = "names of the catalogue, 0.2 MB, was not fetched yet (`charlstm fetch names`)"
+    assert unknown in cli.error("stats", "names")
+    assert "did you mean names?" in cli.error("fetch", "name")
+    [row] = cli.json("fetch")
+    assert (row["name"], row["bytes"], row["licence"], row["path"]) == ("names", len(NAMES), "MIT", None)
     assert not server.requests
-    assert run(["fetch", "name"]) == 1
-    assert "did you mean names?" in capsys.readouterr().err
-    fetch(server.text())
-    assert run(["stats", "names"]) == 0
-    assert f"from       {server.address}/names.txt" in capsys.readouterr().out
+    [row] = cli.json("fetch", "names")
+    assert Path(row["path"]).read_bytes() == NAMES
+    assert "✓ names" in cli("fetch")[0]
+    assert {"name": "names", "bytes": len(NAMES), "about": "20,000 names"} in cli.json("corpora")
+    assert f"from       {server.address}/names.txt" in cli("stats", "names")[0]
     assert open_corpus("names").name == "names.txt"
     (tmp_path / "names").write_text("another text\n" * 100)
     assert open_corpus("names").sources == (str(tmp_path / "names"),)
-
-
-def test_list_says_what_is_here(server: TextServer, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["fetch", "--json"]) == 0
-    [row] = json.loads(capsys.readouterr().out)
-    assert (row["name"], row["bytes"], row["licence"], row["path"]) == ("names", len(NAMES), "MIT", None)
-    assert run(["fetch", "names", "--json"]) == 0
-    [row] = json.loads(capsys.readouterr().out)
-    assert Path(row["path"]).read_bytes() == NAMES
-    assert run(["fetch"]) == 0
-    assert "✓ names" in capsys.readouterr().out
-    assert run(["corpora", "--json"]) == 0
-    assert {"name": "names", "bytes": len(NAMES), "about": "20,000 names"} in json.loads(capsys.readouterr().out)

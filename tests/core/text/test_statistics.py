@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.fields import plain
-from charlstm.text import cache, statistics
+from charlstm.text import statistics
 from charlstm.text.corpus import Corpus, Span, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import MAX_ORDER, NGrams, _sample, describe, parts_differ
+from charlstm.text.statistics import NGrams, _sample, describe, parts_differ
 from random_examples import examples
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
@@ -30,25 +29,9 @@ def corpus_of(text: str, options: TextOptions | None = None) -> Corpus:
 
 
 @examples(40)
-@given(
-    st.lists(st.lists(st.integers(0, 4), max_size=30), min_size=1, max_size=3),
-    st.integers(5, 6),
-)
-def test_ngram_distributions_sum_to_one(pieces: list[list[int]], vocab_size: int) -> None:
-    fitted = NGrams([np.array(piece, np.uint8) for piece in pieces], vocab_size)
-    chars = np.arange(vocab_size)
-    for order in range(MAX_ORDER + 1):
-        for context in range(vocab_size**order):
-            probabilities = fitted.probabilities(order, np.full(vocab_size, context), chars)
-            assert (probabilities > 0).all()
-            assert probabilities.sum() == pytest.approx(1)
-
-
-@examples(40)
 @given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), min_size=3, max_size=20))
 def test_ngrams_agree_with_definition_of_witten_bell(train: list[int], held_out: list[int]) -> None:
     vocab_size = 4
-    fitted = NGrams([np.array(train, np.uint8)], vocab_size)
 
     def slow(context: tuple[int, ...], char: int) -> float:
         if not context:
@@ -60,14 +43,11 @@ def test_ngrams_agree_with_definition_of_witten_bell(train: list[int], held_out:
             return lower
         return (after.count(char) + len(set(after)) * lower) / (len(after) + len(set(after)))
 
-    for order, context in ((1, (1,)), (2, (0, 3))):
-        for char, one in product(range(vocab_size), [context]):
-            code = np.array([sum(digit * vocab_size**at for at, digit in enumerate(reversed(one)))])
-            assert fitted.probabilities(order, code, np.array([char]))[0] == pytest.approx(slow(one, char))
     expected = [
         -np.mean([np.log2(slow(tuple(held_out[at - order : at]), held_out[at])) for at in range(2, len(held_out))])
         for order in range(3)
     ]
+    fitted = NGrams([np.array(train, np.uint8)], vocab_size)
     assert fitted.bits([np.array(held_out, np.uint8)]) == pytest.approx(expected)
 
 
@@ -85,50 +65,42 @@ def test_ngrams_do_not_cross_pieces() -> None:
 
 
 def test_describe_prose() -> None:
-    found = describe(corpus_of(prose(30_000)))
+    corpus = corpus_of(prose(30_000))
+    found = describe(corpus)
     assert found.chars == 30_000
     assert found.top[0][0] == " "
     assert found.too_little is None
     assert found.sampled is False
-    assert found.bits is not None
-    bits = found.bits
+    bits = found.bits or {}
     assert list(bits) == ["order 0", "order 1", "order 2", "xz"]
     assert bits["order 0"] > bits["order 1"] > bits["order 2"]
     assert 0.5 < bits["xz"] < bits["order 0"]
     assert found.losses == {name: each * math.log(2) for name, each in bits.items()}
     assert replace(found, bits={**bits, "xz": 0.0}).losses.keys() == bits.keys() - {"xz"}
-    assert replace(found, bits=None).losses == {}
     assert found.parts_differ is None
     json.dumps(plain(found))
+    assert replace(describe(corpus, bits=False), bits=bits) == found
 
 
-@pytest.mark.parametrize("damage", ["0.5", float("nan"), True])
-def test_figures_are_cached(damage: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(prose(30_000) * 2)
     first = describe(corpus)
     other = describe(corpus, corpus.split(0.4, "blocks"))
     assert other.bits != first.bits
     assert other.parts_overlap != first.parts_overlap
-    with monkeypatch.context() as patch:
-        patch.setattr(statistics, "NGrams", None)
-        patch.setattr(statistics, "known_share", None)
-        assert describe(corpus) == first
-    for path in (cache.texts_dir() / corpus.fingerprint).glob("figures-*.json"):
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"share": damage}))
+    monkeypatch.setattr(statistics, "NGrams", None)
+    monkeypatch.setattr(statistics, "known_share", None)
     assert describe(corpus) == first
 
 
-def test_bits_of_large_texts_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "bytes_or_chars"), [("TRAIN_SAMPLE", 40_000), ("XZ_BYTES", 20_000)])
+def test_bits_of_large_texts_are_sampled(monkeypatch: pytest.MonkeyPatch, limit: str, bytes_or_chars: int) -> None:
     corpus = corpus_of(prose(60_000))
     whole = describe(corpus)
-    monkeypatch.setattr("charlstm.text.statistics.TRAIN_SAMPLE", 40_000)
+    monkeypatch.setattr(statistics, limit, bytes_or_chars)
     part = describe(corpus)
     assert (whole.sampled, part.sampled) == (False, True)
-    assert part.bits is not None
-    assert whole.bits is not None
-    assert part.bits["order 1"] == pytest.approx(whole.bits["order 1"], abs=0.1)
-    monkeypatch.setattr("charlstm.text.statistics.XZ_BYTES", 20_000)
-    assert describe(corpus).sampled
+    assert part.losses["order 1"] == pytest.approx(whole.losses["order 1"], abs=0.07)
 
 
 def test_sample_of_many_short_spans_is_of_whole_ones_from_all_over() -> None:
@@ -147,36 +119,24 @@ def test_describe_without_held_out_part_has_no_bits() -> None:
 
 
 def test_bits_of_one_repeated_character_are_zero() -> None:
-    found = describe(corpus_of("a" * 50_000))
-    assert found.bits is not None
-    assert found.bits["order 2"] == pytest.approx(0, abs=0.01)
-
-
-def test_describe_without_bits_only_counts() -> None:
-    found = describe(corpus_of(prose(30_000)), bits=False)
-    assert (found.bits, found.too_little, found.distinct) == (None, None, len(set(prose(30_000))))
+    assert (describe(corpus_of("a" * 50_000)).bits or {})["order 2"] == pytest.approx(0, abs=0.01)
 
 
 def test_parts_differ_finds_different_tail() -> None:
     upper = prose(5_000, 1).upper()
     corpus = corpus_of(prose(95_000) + upper)
-    warning = parts_differ(corpus, corpus.split(0.1))
-    assert warning is not None
-    assert "50 % of it is unlike" in warning
+    assert "50 % of it is unlike" in str(parts_differ(corpus, corpus.split(0.1)))
     assert parts_differ(corpus_of(prose(100_000)), corpus.split(0.1)) is None
 
 
 def test_parts_overlap_finds_repeated_text() -> None:
     found = describe(corpus_of(prose(30_000) + "\n" + prose(30_000)))
-    assert found.parts_overlap is not None
-    assert found.parts_overlap.startswith("100 % of the held-out part is word for word in the training part too")
+    assert str(found.parts_overlap).startswith("100 % of the held-out part is word for word in the training part too")
     assert describe(corpus_of(prose(60_000))).parts_overlap is None
 
 
 @pytest.mark.parametrize("text", ["x", "\n", "short\n" * 20, "a" * 2000])
 def test_describe_short_text_has_no_bits(text: str) -> None:
     found = describe(corpus_of(text))
-    assert found.bits is None
-    assert found.too_little is not None
-    assert found.too_little.startswith("Too little text")
-    assert found.parts_differ is None
+    assert (found.bits, found.parts_differ) == (None, None)
+    assert str(found.too_little).startswith("Too little text")

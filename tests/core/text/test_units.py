@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -26,35 +26,26 @@ def corpus_of(text: str, units: str | None) -> Corpus:
 
 
 @pytest.mark.parametrize(
-    ("text", "units", "found"),
+    ("text", "units", "found", "read"),
     [
-        ("anna\n\nbo\ncy", "lines", ["anna", "bo", "cy"]),
-        (POEMS, "blank-lines", ["One\ntwo", "Three", "Four"]),
-        (TUNES, "X:", ["X:1\nK:D\nabc", "X:2\nK:G\ndef"]),
+        ("anna\n\nbo\ncy", "lines", ["anna", "bo", "cy"], ["anna\n\n", "\nbo\n", "\ncy"]),
+        (
+            POEMS, "blank-lines", ["One\ntwo", "Three", "Four"], ["\nOne\ntwo\n\n", "\nThree\n\n\n", "\nFour\n"]
+        ),
+        (TUNES, "X:", ["X:1\nK:D\nabc", "X:2\nK:G\ndef"], [":1\nK:D\nabc\n\nX:", ":2\nK:G\ndef\n"]),
     ],
-)
-def test_units_of_a_text(text: str, units: str, found: list[str]) -> None:
+)  # fmt: skip
+def test_units_are_read_from_the_end_of_the_separator_before_them(
+    text: str, units: str, found: list[str], read: list[str]
+) -> None:
     corpus = corpus_of(text, units)
     assert [corpus.text(*span) for span in corpus.units] == found
+    assert [corpus.text(*span) for span in corpus.reading_spans(corpus.split(0.0).train)] == read
 
 
-def test_each_unit_is_read_from_the_end_of_the_separator_before_it() -> None:
-    tunes = corpus_of(TUNES, "X:")
-    assert [tunes.text(*span) for span in tunes.reading_spans(tunes.split(0.0).train)] == [
-        ":1\nK:D\nabc\n\nX:", ":2\nK:G\ndef\n",
-    ]  # fmt: skip
-    poems = corpus_of(POEMS, "blank-lines")
-    assert [poems.text(*span) for span in poems.reading_spans(poems.split(0.0).train)] == [
-        "\nOne\ntwo\n\n", "\nThree\n\n\n", "\nFour\n",
-    ]  # fmt: skip
-
-
-def test_text_without_units_is_refused_with_a_way_out() -> None:
+def test_text_without_units_is_refused_with_a_way_out_and_lines_cannot_be_joined() -> None:
     with pytest.raises(TextError, match="no line of it begins with X:; choose lines, blank-lines"):
         corpus_of("no tune\n", "X:").split()
-
-
-def test_units_keep_their_lines() -> None:
     with pytest.raises(TextError, match="keeps its lines"):
         TextOptions(units="lines", lines="auto")
 
@@ -135,31 +126,27 @@ def test_unit_batches_read_whole_units_from_an_empty_state(
 ) -> None:
     edges = np.concatenate([[0], np.cumsum(lengths)]).tolist()
     spans = [(max(0, start - 1), stop) for start, stop in pairwise(edges)]
-    targets = {at: start for start, stop in spans for at in range(start + 1, stop)}  # and the unit of each
+    firsts, wanted = {start + 1 for start, _ in spans}, {at for start, stop in spans for at in range(start + 1, stop)}
     batches = UnitBatches(np.arange(edges[-1]), spans, batch_size, seq_length, seed)
     for epoch in range(2):
+        steps = [batches.batch(epoch * batches.steps_per_epoch + step) for step in range(batches.steps_per_epoch)]
+        assert all(batch.chars for batch in steps)
         read: list[int] = []
-        at: list[int | None] = [None] * batch_size  # what each row has read last
-        for step in range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch):
-            batch = batches.batch(step)
-            for t in range(seq_length):
-                for row in range(batch_size):
-                    target = int(batch.targets[t, row])
-                    if target == NO_TARGET:
-                        at[row] = None
-                        continue
-                    assert batch.inputs[t, row] == target - 1
-                    empty = batch.fresh[row] if t == 0 else batch.borders is not None and batch.borders[t, row]
-                    if target - 1 == targets[target]:
-                        assert empty  # a unit begins
-                    elif not empty:
-                        assert at[row] == target - 1  # the row goes on in its unit
-                    at[row] = target
-                    read.append(target)
-            assert batch.chars > 0
+        for row in range(batch_size):
+            before = None
+            for batch, t in product(steps, range(seq_length)):
+                target = int(batch.targets[t, row])
+                if target == NO_TARGET:
+                    before = None
+                    continue
+                assert batch.inputs[t, row] == target - 1
+                empty = batch.fresh[row] if t == 0 else batch.borders is not None and batch.borders[t, row]
+                assert empty or (target not in firsts and before == target - 1), "it goes on only within its unit"
+                before = target
+                read.append(target)
         assert len(set(read)) == len(read)
-        assert set(read) <= set(targets)
-        assert len(read) >= len(targets) - batch_size * max(lengths)
+        assert set(read) <= wanted
+        assert len(read) >= len(wanted) - batch_size * max(lengths)
 
 
 def test_order_of_units_depends_on_seed_and_epoch_alone() -> None:

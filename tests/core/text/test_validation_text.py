@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,26 +18,31 @@ from charlstm.text.statistics import describe
 
 TRAIN, VALIDATION = "abc abc abc\nabd", "abc xyz\nabc"
 LICENCE = "\n*** END OF THE PROJECT GUTENBERG EBOOK A ***\nmuch about it\n"
+Open = Callable[..., Corpus]
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    paths = tmp_path / "train.txt", tmp_path / "val.txt"
-    for path, text in zip(paths, (TRAIN, VALIDATION), strict=True):
-        path.write_text(text, encoding="utf-8")
-    return paths
+def opened(tmp_path: Path) -> Open:
+    """Writes ``train.txt`` and ``val.txt`` with these texts, and opens both."""
+
+    def write_and_open(train: str, validation: str, options: TextOptions | None = None) -> Corpus:
+        (tmp_path / "train.txt").write_text(train, encoding="utf-8")
+        (tmp_path / "val.txt").write_text(validation, encoding="utf-8")
+        return open_corpus(tmp_path / "train.txt", options, validation=tmp_path / "val.txt")
+
+    return write_and_open
 
 
 @pytest.fixture
-def corpus(files: tuple[Path, Path]) -> Corpus:
-    return open_corpus(files[0], validation=files[1])
+def corpus(opened: Open) -> Corpus:
+    return opened(TRAIN, VALIDATION)
 
 
-def test_validation_text_follows_the_training_text(corpus: Corpus, files: tuple[Path, Path]) -> None:
+def test_validation_text_follows_the_training_text(corpus: Corpus, tmp_path: Path) -> None:
     assert corpus.text() == TRAIN + VALIDATION
     assert corpus.text_chars == len(TRAIN)
-    assert corpus.validation == ValidationText("val.txt", (str(files[1]),), len(VALIDATION))
-    assert (corpus.name, corpus.sources) == ("train.txt", (str(files[0]),))
+    assert corpus.validation == ValidationText("val.txt", (str(tmp_path / "val.txt"),), len(VALIDATION))
+    assert (corpus.name, corpus.sources) == ("train.txt", (str(tmp_path / "train.txt"),))
     assert corpus.vocabulary.symbols == tuple(sorted(set(TRAIN + VALIDATION)))
 
 
@@ -48,38 +54,27 @@ def test_nothing_of_the_training_text_is_held_out_for_validation(corpus: Corpus,
     assert split.test == ()
 
 
-def test_test_part_is_of_the_training_text(corpus: Corpus) -> None:
+def test_test_part_is_of_the_training_text_unless_that_is_too_short(corpus: Corpus, opened: Open) -> None:
     parts = TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail", 0.2)
-    assert (parts.train, parts.test) == ((Span(0, 12),), (Span(12, 15),))
-    assert parts.held_out == (Span(15, 26),)
+    assert (parts.train, parts.test, parts.held_out) == ((Span(0, 12),), (Span(12, 15),), (Span(15, 26),))
     assert describe(corpus, corpus.split()).held_out_chars == len(VALIDATION)
+    short = opened("ab", VALIDATION)
+    parts = TrainingText.of(short, short.vocabulary, 0.1, "tail", 0.5)
+    assert (parts.train, parts.test, parts.held_out) == ((Span(0, 2),), (), (Span(2, 13),))
 
 
-def test_short_training_text_takes_nothing_of_the_validation_text(files: tuple[Path, Path]) -> None:
-    files[0].write_text("ab", encoding="utf-8")
-    corpus = open_corpus(files[0], validation=files[1])
-    parts = TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail", 0.5)
-    assert (parts.train, parts.test, parts.held_out) == ((Span(0, 2),), (), (Span(2, corpus.chars),))
-
-
-def test_fingerprint_covers_both_texts_and_where_they_meet(corpus: Corpus, files: tuple[Path, Path]) -> None:
-    fingerprints = {corpus.fingerprint, open_corpus(files[0]).fingerprint}
-    for train, validation in ((TRAIN + "a", VALIDATION[1:]), (TRAIN, VALIDATION + "!"), (TRAIN + "!", VALIDATION)):
-        files[0].write_text(train, encoding="utf-8")
-        files[1].write_text(validation, encoding="utf-8")
-        fingerprints.add(open_corpus(files[0], validation=files[1]).fingerprint)
-    files[0].write_text(TRAIN + VALIDATION, encoding="utf-8")
-    fingerprints.add(open_corpus(files[0]).fingerprint)
-    assert len(fingerprints) == 6
-    files[0].write_text(TRAIN, encoding="utf-8")
-    files[1].write_text(VALIDATION, encoding="utf-8")
-    assert open_corpus(files[0], validation=files[1]).fingerprint == corpus.fingerprint
+def test_fingerprint_covers_both_texts_and_where_they_meet(corpus: Corpus, opened: Open) -> None:
+    others = ((TRAIN + "a", VALIDATION[1:]), (TRAIN, VALIDATION + "!"), (TRAIN + "!", VALIDATION))
+    fingerprints = {opened(*texts).fingerprint for texts in others}
+    fingerprints |= {open_corpus(text=text).fingerprint for text in (TRAIN, TRAIN + VALIDATION)}
+    assert len({corpus.fingerprint, *fingerprints}) == 6
+    assert opened(TRAIN, VALIDATION).fingerprint == corpus.fingerprint
 
 
 @pytest.mark.parametrize("emptied", [False, True])
-def test_record_opens_both_texts_again(corpus: Corpus, emptied: bool) -> None:
+def test_record_opens_both_texts_again(corpus: Corpus, tmp_path: Path, emptied: bool) -> None:
     record = json.loads(json.dumps(corpus.to_record()))
-    assert record["validation"] == {"name": "val.txt", "sources": [corpus.validation.sources[0]], "chars": 11}  # type: ignore[union-attr]
+    assert record["validation"] == {"name": "val.txt", "sources": [str(tmp_path / "val.txt")], "chars": 11}
     if emptied:
         cache.prune_cache()
     again = reopen_corpus(record)
@@ -89,42 +84,36 @@ def test_record_opens_both_texts_again(corpus: Corpus, emptied: bool) -> None:
         reopen_corpus(record)
 
 
-def test_changed_validation_text_is_not_opened_again(corpus: Corpus, files: tuple[Path, Path]) -> None:
-    files[1].write_text(VALIDATION + "more", encoding="utf-8")
+def test_changed_validation_text_is_not_opened_again(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text(VALIDATION + "more", encoding="utf-8")
     cache.prune_cache()
     with pytest.raises(TextError, match=r"train\.txt, or its validation text val\.txt, has changed"):
         reopen_corpus(corpus.to_record())
 
 
-def test_text_options_apply_to_each_text(files: tuple[Path, Path]) -> None:
-    files[0].write_text("train\u00ad" + LICENCE, encoding="utf-8")
-    files[1].write_text("valid\u00adation" + LICENCE, encoding="utf-8")
-    corpus = open_corpus(files[0], TextOptions(clean=True, strip_boilerplate=True), validation=files[1])
+def test_text_options_apply_to_each_text(opened: Open) -> None:
+    texts = "train\u00ad" + LICENCE, "valid\u00adation" + LICENCE
+    corpus = opened(*texts, TextOptions(clean=True, strip_boilerplate=True))
     assert corpus.text(0, corpus.text_chars).strip() == "train"
     assert corpus.text(corpus.text_chars).strip() == "validation"
-    short = open_corpus(files[0], TextOptions(max_chars=4), validation=files[1])
+    short = opened(*texts, TextOptions(max_chars=4))
     assert (short.text(), short.text_chars) == ("traivali", 4)
-    files[1].write_text(LICENCE, encoding="utf-8")
     with pytest.raises(TextError, match=r"val\.txt has nothing but Project Gutenberg licence"):
-        open_corpus(files[0], TextOptions(strip_boilerplate=True), validation=files[1])
+        opened(TRAIN, LICENCE, TextOptions(strip_boilerplate=True))
+    with pytest.raises(TextError, match=r"val\.txt is empty"):
+        opened(TRAIN, "")
 
 
-def test_rare_characters_are_counted_in_both_texts(files: tuple[Path, Path]) -> None:
-    files[0].write_text("aaab", encoding="utf-8")
-    files[1].write_text("abbc", encoding="utf-8")
-    corpus = open_corpus(files[0], TextOptions(fold_rare=3), validation=files[1])
-    assert corpus.text() == "aaababb\ufffd"
-
-
-def test_standard_input_can_be_one_of_the_texts(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_can_be_one_of_the_texts(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stdin(text: str) -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
     stdin("piped")
-    corpus = open_corpus("-", validation=files[1])
-    assert corpus.text() == "piped" + VALIDATION
+    assert open_corpus("-", validation=tmp_path / "val.txt").text() == "piped" + VALIDATION
     stdin("piped")
-    corpus = open_corpus(files[0], validation="-")
+    corpus = open_corpus(tmp_path / "train.txt", validation="-")
     assert corpus.text() == TRAIN + "piped"
     assert reopen_corpus(corpus.to_record()).text() == corpus.text()
     cache.prune_cache()
@@ -134,12 +123,9 @@ def test_standard_input_can_be_one_of_the_texts(files: tuple[Path, Path], monkey
         open_corpus("-", validation="-")
 
 
-def test_several_files_are_one_validation_text(files: tuple[Path, Path]) -> None:
-    corpus = open_corpus(files[0], validation=[files[1], files[0]])
-    assert corpus.text(corpus.text_chars) == VALIDATION + "\n" + TRAIN
-    assert corpus.validation is not None
-    assert corpus.validation.name == "val.txt+1"
-    assert open_corpus([files[0], files[1]], validation=files[0]).fingerprint != corpus.fingerprint
-    files[1].write_text("", encoding="utf-8")
-    with pytest.raises(TextError, match=r"val\.txt is empty"):
-        open_corpus(files[0], validation=files[1])
+def test_several_files_are_one_validation_text(corpus: Corpus, tmp_path: Path) -> None:
+    train, validation = (tmp_path / name for name in ("train.txt", "val.txt"))
+    several = open_corpus(train, validation=[validation, train])
+    assert several.text(several.text_chars) == VALIDATION + "\n" + TRAIN
+    assert several.validation == ValidationText("val.txt+1", (str(validation), str(train)), 27)
+    assert open_corpus([train, validation], validation=train).fingerprint != several.fingerprint
