@@ -116,12 +116,12 @@ def test_a_session_tree_is_a_page_with_every_branch(model, tmp_path):
 
 def test_a_session_of_a_long_day_of_writing_is_a_page_too(model):
     """Each correction begins a branch of the one before: more than functions of Python can be nested."""
-    session, limit, most = Session(model, "ab"), sys.getrecursionlimit(), len(inspect.stack()) + 150
-    for turn in range(most + 1):
+    session, limit, deep = Session(model, "ab"), sys.getrecursionlimit(), 60
+    for turn in range(deep + 1):
         session.type("ii" if turn % 2 else "jj")
         session.rewind(len(session) - 1)
-    assert len(session.branches()) > most
-    sys.setrecursionlimit(most)
+    assert len(session.branches()) > deep
+    sys.setrecursionlimit(len(inspect.stack()) + deep)
     try:
         pages = [(to_tree_html(session), to_text(session))]
         session.switch(0)
