@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,9 +81,7 @@ def test_activations_equal_single_steps(model: Model, text: str) -> None:
 
 
 @pytest.mark.parametrize("streams", [2, 3, 7])
-def test_streams_cover_every_character_once_and_nearly_equal_serial_reading(
-    model: Model, text: str, streams: int
-) -> None:
+def test_streams_cover_a_text_once_and_nearly_equal_serial_reading(model: Model, text: str, streams: int) -> None:
     exact = activations(model, text * 4)
     differences = np.full_like(exact.hidden, np.nan)
     parts = list(pairwise(np.linspace(0, len(exact.ids), streams + 1).astype(int).tolist()))
@@ -94,8 +93,9 @@ def test_streams_cover_every_character_once_and_nearly_equal_serial_reading(
     assert np.median(differences) < 1e-6
 
 
-def test_a_long_text_is_read_in_bounded_memory(model: Model) -> None:
-    ids = np.random.default_rng(0).integers(0, model.config.vocab_size, 200_000)
+def test_a_long_text_is_read_in_bounded_memory(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.insight.activations.EXACT", 2000)
+    ids = np.random.default_rng(0).integers(0, model.config.vocab_size, 30_000)
     stepper = Stepper(model)
     tracemalloc.start()
     try:
@@ -104,7 +104,7 @@ def test_a_long_text_is_read_in_bounded_memory(model: Model) -> None:
     finally:
         tracemalloc.stop()
     assert count == len(ids)
-    assert peak < 40e6, "the whole trace would take 51 MB"
+    assert peak < 6e6, "the whole trace would take 7.7 MB"
 
 
 # -- clamps
@@ -242,9 +242,7 @@ def test_cells_are_read_in_blocks_from_all_over_a_text(model: Model, text: str) 
     )
 
 
-def test_scores_equal_naive_ones_and_their_margin_comes_from_drawing_segments_of_the_text_again(
-    model: Model, text: str
-) -> None:
+def test_scores_equal_naive_ones_with_the_margin_of_segments_drawn_again(model: Model, text: str) -> None:
     sample, random = sample_cells(model, text * 10), np.random.default_rng(3)
     kinds = set()
     for named in name_cells(sample):
@@ -299,7 +297,7 @@ def test_cells_are_scored_in_other_models_by_the_step_that_these_say(model: Mode
     assert told[-1] == (40, 600, 600)
 
 
-def test_the_strength_of_a_score_is_more_for_a_better_one_in_the_direction_of_the_named_cell(
+def test_the_strength_of_a_score_is_more_in_the_direction_of_the_named_cell(
     sample: CellSample,
 ) -> None:
     found = name_cells(sample, per_feature=32)
@@ -354,9 +352,7 @@ def test_the_likeliest_next_characters(model: Model, text: str) -> None:
 # -- influence and context
 
 
-def test_influence_of_a_character_is_that_of_reading_what_the_model_expected_in_its_place(
-    model: Model, text: str
-) -> None:
+def test_influence_is_that_of_reading_what_the_model_expected_in_its_place(model: Model, text: str) -> None:
     text = text[:40]
     found, ids = influence(model, text, 39, back=25), prepare_prime(model, text).ids
     assert found.nats == pytest.approx(loss_of(model, text), abs=1e-4)
@@ -453,17 +449,15 @@ def test_the_estimate_of_lesions_is_the_derivative_by_a_factor_on_the_cell(model
     assert [rise for _, rise in ranked] == sorted((rise for _, rise in ranked), reverse=True)
 
 
-def test_the_most_important_cells_are_measured_in_blocks_from_all_over_a_text_and_ranked(
-    model: Model, text: str
-) -> None:
+def test_the_most_important_cells_are_measured_in_blocks_and_ranked(model: Model, text: str) -> None:
     """They were measured on one stretch, without a margin."""
     text, done = text * 4, [(0, 100)]
-    found = most_important(model, text, count=4, also=[(1, 3), (2, 9)], progress=lambda *share: done.append(share))
+    found = most_important(model, text, count=3, also=[(1, 3), (2, 9)], progress=lambda *share: done.append(share))
     assert done == sorted(done)
     assert done[-1] == (100, 100)
-    likely = [cell for cell, _ in estimate_lesions(model, text).ranked(4)]
+    likely = [cell for cell, _ in estimate_lesions(model, text).ranked(3)]
     assert {(1, 3), (2, 9)} <= set(found.cells) <= {(1, 3), (2, 9), *likely}
-    assert len(found.cells) == 4
+    assert len(found.cells) == 3
     assert found.chars == BLOCKS * COUNTED
     ids, stepper, rises = prepare_prime(model, text).ids, Stepper(model), []
     for start, _ in spread_blocks(len(ids), BLOCKS * (SETTLING + COUNTED + 1), BLOCKS):
@@ -532,9 +526,10 @@ def test_next_words_are_too_low_by_no_more_than_they_say(model: Model) -> None:
     assert [word.probability for word in words] == sorted((word.probability for word in words), reverse=True)
     letters = [symbol for symbol in model.vocabulary.symbols if symbol.isalpha()]
 
+    row = cache(partial(probabilities, model))
+
     def share(text: str, chars: Iterable[str]) -> float:
-        row = probabilities(model, text)
-        return sum(float(row[model.vocabulary.encode(char)[0][0]]) for char in chars)
+        return sum(float(row(text)[model.vocabulary.symbols.index(char)]) for char in chars)
 
     def begins(text: str, word: str) -> float:
         """The word at once, without blanks before it."""
