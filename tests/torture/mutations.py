@@ -147,15 +147,9 @@ def _nudged(random: random.Random, value: Any) -> Any:
         case int() | float() if -1e300 < value < 1e300:
             others = (value + 1, value - 1, -value, value * 2, value * 10**9, value / 3, str(value), [value])
             return random.choice(others)
-        case str() if value:
+        case str() | list() if value:
             at = random.randrange(len(value))
-            char = chr(random.choice((0, 10, 27, 65, 0x2028, 0xD800, 0x10FFFF)))
-            return random.choice((value[:at], value[:at] + char + value[at + 1 :], value * 3, value[::-1], [value]))
-        case list() if value:
-            mixed = list(value)
-            random.shuffle(mixed)
-            one, numbered = value[:1], dict(enumerate(value))
-            return random.choice((mixed, value[1:], value + one, one, value * 2, value[0], numbered))
+            return random.choice((value[:at], value[at:] + value[:at], value * 3, value[::-1], value[0], [value]))
     return hostile(random)
 
 
