@@ -226,28 +226,23 @@ def damage_tensors(random: random.Random, content: bytes) -> bytes:
             at = random.randrange(0, max(1, len(arrays) - 4), 4)
             value = random.choice((float("nan"), float("inf"), 3e38, -3e38, 1e-45, 0.0, random.gauss(0, 100)))
             arrays[at : at + 4] = struct.pack("<f", value)
-    if not isinstance(fields, dict):
-        header = dump(random, fields)
-    else:
-        header = _sealed(random, fields, bytes(arrays)) if random.random() < 0.85 else dump(random, fields)
+    if random.random() < 0.85:
+        fields = _sealed(fields, bytes(arrays))
+    header = dump(random, fields)
     if random.random() < 0.03:
         header = header + b" " * (33 * 2**20)  # longer than any reader should take
     return struct.pack("<Q", len(header)) + header + bytes(arrays)
 
 
-def _sealed(random: random.Random, fields: dict[str, Any], arrays: bytes) -> bytes:
+def _sealed(fields: Any, arrays: bytes) -> Any:
     """The header with the checksum that its reader will reckon, where the header can have one."""
-    try:
-        metadata = {name: fields["__metadata__"][name] for name in sorted(fields["__metadata__"]) if name != "sha256"}
-        plain: dict[str, Any] = {"__metadata__": metadata}
-        for name, spec in fields.items():
-            if name != "__metadata__":
-                plain[name] = {key: spec[key] for key in ("dtype", "shape", "data_offsets")}
-        encoded = json.dumps(plain, separators=(",", ":")).encode("ascii")
-    except (TypeError, LookupError, AttributeError, ValueError):
-        return dump(random, fields)
+    metadata = fields.pop("__metadata__", None) if isinstance(fields, dict) else None
+    if not isinstance(metadata, dict):
+        return fields
+    metadata = {name: metadata[name] for name in sorted(metadata) if name != "sha256"}
+    encoded = json.dumps({"__metadata__": metadata, **fields}, separators=(",", ":")).encode("ascii")
     digest = hashlib.sha256(encoded + b" " * (-len(encoded) % 8) + arrays).hexdigest()
-    return dump(random, {**fields, "__metadata__": {**metadata, "sha256": digest}})
+    return {"__metadata__": {**metadata, "sha256": digest}, **fields}
 
 
 def damage_zip(random: random.Random, content: bytes) -> bytes:
