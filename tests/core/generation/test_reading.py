@@ -200,7 +200,7 @@ def test_what_is_kept_is_bounded(model, monkeypatch):
 
 
 @pytest.mark.parametrize("sampler", [{}, {"mirostat": 3.0}, {"repetition": 1.0, "repetition_length": 1}])
-@examples(40)
+@examples(30)
 @given(data=st.data())
 def test_whatever_was_done_figures_are_those_of_the_text(model, sampler, data):
     document, reading = played(model, 12, **sampler)

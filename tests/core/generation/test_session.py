@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,7 +92,7 @@ def test_step_statistics_are_those_of_the_distribution_which_is_known_ahead(mode
         logits = stepper.step(np.array([which]), state)[0].copy()
 
 
-@pytest.mark.parametrize("position", [0, 1, 63, 64, 65, 130, 199, 200])
+@pytest.mark.parametrize("position", [0, 63, 64, 65, 130, 200])
 def test_rewinding_and_generating_again_gives_the_same_text(model, position):
     session = Session(model, "ab", seed=3)
     text = play(session, 200)
@@ -164,8 +166,7 @@ def test_primes_are_normalised_and_empty_ones_start_a_text(make_model):
     assert generate(without, "", 30) == generate(without, "y", 30)
     composed = make_model("\n\u00e9")
     assert Session(composed, "e\u0301").prime == "\u00e9"
-    as_found = make_model("\ne\u0301")
-    object.__setattr__(as_found, "text_options", TextOptions(normalize=False))
+    as_found = replace(make_model("\ne\u0301"), text_options=TextOptions(normalize=False))
     assert Session(as_found, "e\u0301").prime == "e\u0301"
 
 
@@ -352,21 +353,12 @@ def test_session_restores_the_number_of_blas_threads(model):
 
 
 def test_blas_threads_are_restored_when_the_last_of_overlapping_blocks_ends(model):
-    entered, leave = threading.Event(), threading.Event()
-
-    def stay():
+    block = blas_threads(1)
+    with ThreadPoolExecutor(1) as other, blas_threads(2):
         with blas_threads(1):
-            entered.set()
-            assert leave.wait(30)
-
-    with blas_threads(2):
-        other = threading.Thread(target=stay)
-        with blas_threads(1):
-            other.start()
-            assert entered.wait(30)
+            other.submit(block.__enter__).result()
         assert set(blas_now()) == {1}
-        leave.set()
-        other.join()
+        other.submit(block.__exit__).result()
         assert set(blas_now()) == {2}
 
 
@@ -395,10 +387,8 @@ def test_blas_with_a_limit_per_thread_is_limited_in_each(monkeypatch):
             seen.append(library.num_threads)
         seen.append(library.num_threads)
 
-    with blas_threads(1):
-        other = threading.Thread(target=look)
-        other.start()
-        other.join()
+    with ThreadPoolExecutor(1) as other, blas_threads(1):
+        other.submit(look).result()
         assert library.num_threads == 1
     assert (seen, library.num_threads) == ([1, 4], 4)
 
