@@ -16,6 +16,7 @@ import random
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -243,6 +244,18 @@ def _sealed(fields: Any, arrays: bytes) -> Any:
     encoded = json.dumps({"__metadata__": metadata, **fields}, separators=(",", ":")).encode("ascii")
     digest = hashlib.sha256(encoded + b" " * (-len(encoded) % 8) + arrays).hexdigest()
     return {"__metadata__": {**metadata, "sha256": digest}, **fields}
+
+
+def damage_session(random: random.Random, content: bytes) -> bytes:
+    """A session: its history has the right checksum, where it can have one."""
+    damaged = damage_json_or_bytes(random, content)
+    try:
+        values = json.loads(damaged)
+        steps = [json.dumps(step) for name in ("undo", "redo") for step in values["history"][name]]
+        values["history"]["check"] = zlib.crc32("".join(steps).encode())
+        return json.dumps(values).encode()
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return damaged
 
 
 def damage_zip(random: random.Random, content: bytes) -> bytes:

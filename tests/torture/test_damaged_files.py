@@ -25,6 +25,7 @@ from mutations import (
     damage_bytes,
     damage_json_or_bytes,
     damage_lines,
+    damage_session,
     damage_tensors,
     damage_zip,
     flip_bit,
@@ -271,6 +272,7 @@ def use_session(path: Path) -> None:
         tried(lambda: read_summary(path))
     found = read(path)
     document, again = found.state.document, path.with_name("again.json")
+    assert not (found.note and document.undoable)
     for go_back in (document.undo, document.redo, document.undo):
         while go_back():
             document.list_branches()
@@ -304,7 +306,7 @@ def session(place: Path) -> Kind:
         document.rename(document.branch, NASTY)
         write(path, replace(state_of(made), document=document, clamps=(Clamp(1, 1, 0.1),)), automatic=True)
         goods.append(path.read_bytes())
-    return Kind(path, tuple(goods), damage_json_or_bytes, lambda: use_session(path))
+    return Kind(path, tuple(goods), damage_session, lambda: use_session(path))
 
 
 def old_session(place: Path, damage: Mutation, version: str, *names: str) -> Kind:

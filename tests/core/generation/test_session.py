@@ -334,6 +334,12 @@ def test_rewinding_computes_from_the_nearest_stored_state(model):
     assert len(fed) == 311 % 32  # from the stored state before it
 
 
+def test_long_prime_reports_progress(model):
+    reported = []
+    Session(model, "ab" * 300, progress=lambda *done: reported.append(done))
+    assert reported == [(256, 600), (512, 600), (600, 600)]
+
+
 def test_session_restores_the_number_of_blas_threads(model):
     with blas_threads(2):
         session = Session(model, "ab" * 300)
