@@ -164,7 +164,6 @@ def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
     before = everything(document)
     text, sources, *_ = before
     spans = [found.span() for found in re.finditer("d", text)]
-    assert len(spans) > 2
     document.replace_all(spans, "xyz")
     assert document.text.read() == text.replace("d", "xyz")
     rest = [source for char, source in zip(text, sources, strict=True) if char != "d"]

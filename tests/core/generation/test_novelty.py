@@ -53,7 +53,7 @@ def check(corpus, text, length, report, begins=0):
     assert report.share == pytest.approx(sum(expected) / max(1, len(text)))
 
 
-@examples(300)
+@examples(200)
 @given(
     st.text("ab", min_size=1, max_size=80),
     st.lists(st.text("abx", max_size=60), min_size=1, max_size=4),
