@@ -132,9 +132,14 @@ class Today:
 
     # ---- what is compared
 
-    def text(self) -> dict[str, Any]:
+    def figures(self) -> Rows:
+        """Of the characters after the prime."""
         document = self.desk.document
-        return {
+        return self.desk.thread._works[0].reading.rows(document.prime_length, len(document))
+
+    def digests(self) -> str:
+        rows, document = self.figures(), self.desk.document
+        text = {
             "text": document.text.read(),
             "sources": document.text.sources().tolist(),
             "cursor": document.cursor,
@@ -142,15 +147,7 @@ class Today:
             "seed": document.seed,
             "branches": [text for text, _ in self._branches()],
         }
-
-    def figures(self) -> Rows:
-        """Of the characters after the prime."""
-        document = self.desk.document
-        return self.desk.thread._works[0].reading.rows(document.prime_length, len(document))
-
-    def digests(self) -> str:
-        rows = self.figures()
-        parts = ((self.text(), 8), (rows["rank"].tolist(), 4), (rows["kept"].tolist(), 4))
+        parts = ((text, 8), (rows["rank"].tolist(), 4), (rows["kept"].tolist(), 4))
         return "".join(hashlib.sha256(json.dumps(part).encode()).hexdigest()[:length] for part, length in parts)
 
     def end(self, likely: list[str]) -> list[float]:

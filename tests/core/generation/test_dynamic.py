@@ -102,15 +102,6 @@ def test_strength_0_gives_the_scores_of_fixed_weights(model):
     assert math.isnan(dynamic.nats[0])
 
 
-def test_score_dynamic_learns_a_text_that_repeats_itself(model):
-    reported = []
-    found = score_dynamic(model, TEXT + "X", progress=lambda *done: reported.append(done))
-    assert found.loss < score(model, TEXT).loss
-    assert found.unknown == {"X": 1}
-    assert reported[-1] == (len(TEXT) + 1, len(TEXT) + 1)
-    assert score_dynamic(model, TEXT, segment=5).loss != found.loss
-
-
 def test_strength_0_keeps_what_was_learnt(model):
     ids = model.vocabulary.encode(TEXT)[0]
     adaptive = AdaptiveModel(model, adaptation=FAST)
