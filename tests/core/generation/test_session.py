@@ -295,7 +295,6 @@ def test_mirostat_limit_of_a_position_survives_changes_of_the_settings(model):
         GREEDY,
         SamplerSettings(kind="reference", top_k=3),
         SamplerSettings(mirostat=2.0, top_p=0.9),
-        SamplerSettings(repetition=2.0, repetition_length=4),
         SamplerSettings(repetition=2.0, repetition_length=4, mirostat=2.0),
         LOOPING,
     ],
