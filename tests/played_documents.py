@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Any
 
 from charlstm.generation.document import Document
@@ -14,6 +16,59 @@ def played(length: int = 40, prime: str = "abc") -> Document:
     document.begin_generating()
     for number in range(length):
         document.generate("defgh"[number * 7 % 5])
+    return document
+
+
+ACTIONS = (
+    "type", "paste", "back", "delete", "word", "replace", "move", "undo", "redo", "choose", "stream", "one", "switch",
+    "prune", "rename", "alternative", "regenerate",
+)  # fmt: skip
+
+
+def act(document: Document, action: str, choose: Callable[[int], int]) -> None:
+    """Do something that a user can do. ``choose(n)`` gives a number from 0 to n."""
+    length = len(document)
+    if action in ("type", "paste"):
+        document.insert("abc d\n"[choose(5)] if action == "type" else "xyz uvw"[: choose(7)])
+    elif action in ("back", "delete"):
+        document.erase(before=action == "back", after=action == "delete")
+    elif action == "word":
+        document.erase(before=document.word_before())
+    elif action == "replace":
+        start = choose(length)
+        document.replace(start, start + choose(length - start), "new"[: choose(3)])
+    elif action == "move":
+        document.move(choose(length), undoable=choose(1) == 0)
+    elif action in ("undo", "redo"):
+        getattr(document, action)()
+    elif action in ("choose", "alternative", "regenerate"):
+        place = document.prime_length + choose(length - document.prime_length)
+        seed = document.seed + 1 if action == "regenerate" else None
+        document.branch_off(place, "abcd"[choose(3)], kind=action, seed=seed, joins=action == "alternative")
+        if action == "alternative":
+            document.go_on_generating()
+            document.generate("abcd"[choose(3)])
+            document.put_cursor(place)
+    elif action in ("stream", "one"):
+        document.begin_generating(joins=action == "one")
+        for _ in range(1 if action == "one" else choose(5)):
+            document.generate("abcd"[choose(3)])
+    elif action == "rename":
+        document.rename(sorted(document.branches)[-1], "name")
+    else:
+        numbers = sorted(document.branches)
+        number = numbers[choose(len(numbers) - 1)]
+        if action == "switch":
+            document.switch(number)
+        elif number:
+            document.prune(number)
+
+
+def work_on(document: Document, steps: int, seed: int = 0) -> Document:
+    """Do many things to a document."""
+    chance = random.Random(seed)
+    for _ in range(steps):
+        act(document, chance.choice(ACTIONS), lambda most: chance.randint(0, most))
     return document
 
 

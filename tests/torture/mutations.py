@@ -13,8 +13,10 @@ import io
 import json
 import pickle
 import random
+import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +26,8 @@ CANARY = "charlstm-canary"
 """A file of this name would be made by hostile content that was executed."""
 
 
-class Raw(str):
-    """JSON text that no Python value gives, such as ``1e999``."""
+RAW = "JSON: "
+"""Begins a string that stands for JSON text which no Python value gives, such as ``1e999``."""
 
 
 class _Touch:
@@ -46,9 +48,8 @@ HOSTILE: tuple[Any, ...] = (
     *("started", "finished", "F32", "BF16"),
     *([], {}, [[]], [None], [0], [-1], [""], {"": None}, {"__class__": "os.system"}, [[1, 2], [3]], ["a", 1]),
     *(list(range(5000)), ["x"] * 5000, {str(n): n for n in range(2000)}, [0, 2**62], [2**40, 2**40]),
-    *(Raw("1e999"), Raw("-1e999"), Raw("9" * 5000), Raw("1" * 4000), Raw("[" * 200 + "]" * 200)),
-    *(Raw("[" * 100_000 + "]" * 100_000), Raw('{"a":' * 50_000 + "1" + "}" * 50_000)),
-    *(Raw("[1,]"), Raw("'x'"), Raw("tru")),
+    *(RAW + each for each in ("1e999", "-1e999", "9" * 5000, "1" * 4000, "[" * 200 + "]" * 200, "[1,]", "'x'", "tru")),
+    *(RAW + "[" * 100_000 + "]" * 100_000, RAW + '{"a":' * 50_000 + "1" + "}" * 50_000),
 )  # fmt: skip
 
 
@@ -86,27 +87,17 @@ def _damage_once(random: random.Random, data: bytearray) -> None:
             for _ in range(random.choice((1, 1, 8, 64))):
                 if data:
                     data[random.randrange(len(data))] ^= 1 << random.randrange(8)
-        case 5:
-            del data[start:stop]
-        case 6:
-            data[start:start] = data[start:stop]
-        case 7:
-            data[start:stop] = bytes(stop - start)
-        case 8:
-            data[start:stop] = b"\xff" * (stop - start)
-        case 9:
-            data[start:start] = random.randbytes(random.choice((1, 7, 100, 5000)))
+        case 5 | 6 | 7 | 8 | 9:
+            noise, part = random.randbytes(random.choice((1, 7, 100, 5000))), data[start:stop]
+            data[start:stop] = random.choice((b"", part + part, bytes(len(part)), b"\xff" * len(part), noise + part))
         case 10:
             data[:8] = struct.pack("<Q", random.choice((0, 1, 2**16, 2**25, 2**40, 2**63, 2**64 - 1, size, size + 1)))
         case 11:
-            data[:] = random.choice((b"", b"\0", b"\n", b"{}", b"[]", b"null", b"\xef\xbb\xbf" + data, bytes(size)))
-        case 12:
-            try:
-                data[:] = data.decode().encode(random.choice(("utf-16", "utf-32", "utf-7", "cp037", "utf-8-sig")))
-            except UnicodeError:
-                data[:] = gzip.compress(bytes(data), 1)
-        case 13:
-            data[:] = random.choice((gzip.compress(bytes(data), 1), pickle.dumps(_Touch()), data * 3, data[::-1]))
+            codec = random.choice(("utf-16", "utf-32", "utf-7", "cp037", "utf-8-sig"))
+            data[:] = data.decode(errors="replace").encode(codec, "replace")
+        case _:
+            others = (b"", b"\0", b"\n", b"{}", b"[]", b"null", bytes(size), data * 3, data[::-1])
+            data[:] = random.choice((*others, gzip.compress(bytes(data), 1), pickle.dumps(_Touch())))
 
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,9 +132,7 @@ def damage_tree(random: random.Random, tree: Any) -> Any:
                 holder.insert(key, hostile(random))
         case 2:
             other, name = random.choice(places)
-            holder[key] = (
-                copy.deepcopy(other[name]) if _size(other[name]) < 2000 else None
-            )  # a value that belongs elsewhere
+            holder[key] = copy.deepcopy(other[name])  # a value that belongs elsewhere
         case 3 | 4:
             holder[key] = _nudged(random, value)
         case _:
@@ -159,58 +148,29 @@ def _nudged(random: random.Random, value: Any) -> Any:
         case int() | float() if -1e300 < value < 1e300:
             others = (value + 1, value - 1, -value, value * 2, value * 10**9, value / 3, str(value), [value])
             return random.choice(others)
-        case str() if value:
+        case str() | list() if value:
             at = random.randrange(len(value))
-            char = chr(random.choice((0, 10, 27, 65, 0x2028, 0xD800, 0x10FFFF)))
-            return random.choice((value[:at], value[:at] + char + value[at + 1 :], value * 3, value[::-1], [value]))
-        case list() if value:
-            mixed = list(value)
-            random.shuffle(mixed)
-            one, numbered = value[:1], dict(enumerate(value))
-            return random.choice((mixed, value[1:], value + one, one, value * 2, value[0], numbered))
-        case dict() if value:
-            return random.choice((list(value), list(value.values()), {}, next(iter(value))))
+            return random.choice((value[:at], value[at:] + value[:at], value * 3, value[::-1], value[0], [value]))
     return hostile(random)
 
 
 def _places(tree: Any) -> list[tuple[Any, Any]]:
-    """Every (container, key or index) in the tree; of long lists the ends and some of the middle."""
+    """Every (container, key or index) in the tree; of long containers the first ones."""
     found: list[tuple[Any, Any]] = []
     waiting = [tree]
     while waiting and len(found) < 5000:
         node = waiting.pop()
-        if isinstance(node, dict):
-            keys: list[Any] = list(node)[:200]
-        elif isinstance(node, list):
-            keys = [*range(min(len(node), 20)), *range(max(20, len(node) - 5), len(node))]
-        else:
-            continue
-        for key in keys:
-            found.append((node, key))
-            waiting.append(node[key])
+        if isinstance(node, (dict, list)):
+            keys = list(node if isinstance(node, dict) else range(len(node)))[:200]
+            found += [(node, key) for key in keys]
+            waiting += [node[key] for key in keys]
     return found
 
 
-def _size(value: Any) -> int:
-    return len(value) if isinstance(value, (str, list, dict)) else 1
-
-
 def dump(random: random.Random, tree: Any) -> bytes:
-    """JSON of ``tree`` with its :class:`Raw` parts as they are; surrogates stay escaped, or now and then raw bytes."""
-    raws: list[str] = []
-
-    def marked(node: Any) -> Any:
-        if isinstance(node, Raw):
-            raws.append(str(node))
-            return f"\x01{len(raws) - 1}\x01"
-        if isinstance(node, dict):
-            return {str(key): marked(value) for key, value in node.items()}
-        return [marked(value) for value in node] if isinstance(node, list) else node
-
-    text = json.dumps(marked(tree), ensure_ascii=random.random() < 0.7)
-    for number, raw in enumerate(raws):
-        for mark in (f'"\\u0001{number}\\u0001"', f'"\x01{number}\x01"'):
-            text = text.replace(mark, raw)
+    """JSON of ``tree`` with what is :data:`RAW` as it is; surrogates stay escaped, or now and then raw bytes."""
+    text = json.dumps(tree, ensure_ascii=random.random() < 0.7)
+    text = re.sub(rf'"{RAW}((?:[^"\\]|\\.)*)"', lambda found: found[1].replace(r"\"", '"'), text)
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -267,28 +227,35 @@ def damage_tensors(random: random.Random, content: bytes) -> bytes:
             at = random.randrange(0, max(1, len(arrays) - 4), 4)
             value = random.choice((float("nan"), float("inf"), 3e38, -3e38, 1e-45, 0.0, random.gauss(0, 100)))
             arrays[at : at + 4] = struct.pack("<f", value)
-    if not isinstance(fields, dict):
-        header = dump(random, fields)
-    else:
-        header = _sealed(random, fields, bytes(arrays)) if random.random() < 0.85 else dump(random, fields)
+    if random.random() < 0.85:
+        fields = _sealed(fields, bytes(arrays))
+    header = dump(random, fields)
     if random.random() < 0.03:
         header = header + b" " * (33 * 2**20)  # longer than any reader should take
     return struct.pack("<Q", len(header)) + header + bytes(arrays)
 
 
-def _sealed(random: random.Random, fields: dict[str, Any], arrays: bytes) -> bytes:
+def _sealed(fields: Any, arrays: bytes) -> Any:
     """The header with the checksum that its reader will reckon, where the header can have one."""
-    try:
-        metadata = {name: fields["__metadata__"][name] for name in sorted(fields["__metadata__"]) if name != "sha256"}
-        plain: dict[str, Any] = {"__metadata__": metadata}
-        for name, spec in fields.items():
-            if name != "__metadata__":
-                plain[name] = {key: spec[key] for key in ("dtype", "shape", "data_offsets")}
-        encoded = json.dumps(plain, separators=(",", ":")).encode("ascii")
-    except (TypeError, LookupError, AttributeError, ValueError):
-        return dump(random, fields)
+    metadata = fields.pop("__metadata__", None) if isinstance(fields, dict) else None
+    if not isinstance(metadata, dict):
+        return fields
+    metadata = {name: metadata[name] for name in sorted(metadata) if name != "sha256"}
+    encoded = json.dumps({"__metadata__": metadata, **fields}, separators=(",", ":")).encode("ascii")
     digest = hashlib.sha256(encoded + b" " * (-len(encoded) % 8) + arrays).hexdigest()
-    return dump(random, {**fields, "__metadata__": {**metadata, "sha256": digest}})
+    return {"__metadata__": {**metadata, "sha256": digest}, **fields}
+
+
+def damage_session(random: random.Random, content: bytes) -> bytes:
+    """A session: its history has the right checksum, where it can have one."""
+    damaged = damage_json_or_bytes(random, content)
+    try:
+        values = json.loads(damaged)
+        steps = [json.dumps(step) for name in ("undo", "redo") for step in values["history"][name]]
+        values["history"]["check"] = zlib.crc32("".join(steps).encode())
+        return json.dumps(values).encode()
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return damaged
 
 
 def damage_zip(random: random.Random, content: bytes) -> bytes:
@@ -307,7 +274,7 @@ def damage_zip(random: random.Random, content: bytes) -> bytes:
         case 2:
             members[at] = (random.choice(("../../x", "/x/data.pkl", "x/data.pkl", "\0", "x" * 60_000)), data)
         case 3:
-            members[at] = (name, random.choice(hostile_pickles()))
+            members[at] = (name, random.choice(HOSTILE_PICKLES))
         case _:
             members[at] = (name, damage_bytes(random, data))
     target = io.BytesIO()
@@ -318,19 +285,17 @@ def damage_zip(random: random.Random, content: bytes) -> bytes:
     return target.getvalue()
 
 
-def hostile_pickles() -> tuple[bytes, ...]:
-    """Pickles that would do harm if they were simply opened."""
-    touch = f"touch {CANARY}".encode()
-    return (
-        *(pickle.dumps(_Touch(), protocol) for protocol in range(6)),
-        b"cos\nsystem\n(S'" + touch + b"'\ntR.",
-        b'cbuiltins\neval\n(S\'__import__("os").system("' + touch + b"\")'\ntR.",
-        b"\x80\x02ctorch.hub\nload\n(tR.",
-        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(tR.",
-        b"\x80\x02" + b"(" * 50_000 + b".",
-        b"\x80\x02X\xff\xff\xff\x7fabc.",
-        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
-        b"\x80\x02" + b"]q\x00" + b"h\x00a" * 10_000 + b".",
-        b"\x80\x02" + b"K\x01" * 200_000 + b".",
-        b"\x80\x02}(X\x05\x00\x00\x00tokensK\x01u.",
-    )
+HOSTILE_PICKLES = (
+    *(pickle.dumps(_Touch(), protocol) for protocol in range(6)),
+    f"cos\nsystem\n(S'touch {CANARY}'\ntR.".encode(),
+    f'cbuiltins\neval\n(S\'__import__("os").system("touch {CANARY}")\'\ntR.'.encode(),
+    b"\x80\x02ctorch.hub\nload\n(tR.",
+    b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(tR.",
+    b"\x80\x02" + b"(" * 50_000 + b".",
+    b"\x80\x02X\xff\xff\xff\x7fabc.",
+    b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
+    b"\x80\x02" + b"]q\x00" + b"h\x00a" * 10_000 + b".",
+    b"\x80\x02" + b"K\x01" * 200_000 + b".",
+    b"\x80\x02}(X\x05\x00\x00\x00tokensK\x01u.",
+)
+"""Pickles that would do harm if they were simply opened."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ pytestmark = pytest.mark.numeric
 
 GREEDY = SamplerSettings(temperature=0)
 FREE = SamplerSettings(temperature=1, min_p=None)
+LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, repetition_range=50)
 
 
 def play(session, length):
@@ -47,36 +50,49 @@ def test_same_seed_gives_same_text_in_one_call_or_many(model):
     assert play(Session(model, "abc", seed=4, sample=1), 300) != whole
 
 
-def test_step_statistics_are_those_of_the_distribution(model):
-    chosen = SamplerSettings(temperature=0.7, top_k=3, min_p=None)
-    session = Session(model, "ab", settings=chosen)
-    steps = list(session.stream(150))
+@pytest.mark.parametrize(
+    ("prime", "chosen"),
+    [("ab", SamplerSettings(temperature=0.7, top_k=3, min_p=None)), ("abcabcabc", LOOPING), ("ab" * 60, LOOPING)],
+)
+def test_step_statistics_are_those_of_the_distribution_which_is_known_ahead(model, prime, chosen):
+    session = Session(model, prime, settings=chosen)
+    play(session, 30)
+    session.rewind(20)
+    session.choose("b" if session.peek()[0].char != "b" else "c")  # on a branch
+    ahead, steps = zip(*((session.next_char_distribution(), session.step()) for _ in range(130)), strict=True)
+    ids, symbols = model.vocabulary.encode(prime + session.read(0, 21))[0].tolist(), model.vocabulary.symbols
     stepper = Stepper(model)
     state = stepper.zero_state()
-    logits = stepper.consume(model.vocabulary.encode("ab")[0], state)[0].copy()
-    for position, step in enumerate(steps):
+    logits = stepper.consume(np.array(ids), state)[0].copy()
+    for position, (coming, step) in enumerate(zip(ahead, steps, strict=True), 21):
         p = np.exp(logits.astype(float) - logits.max())
         p /= p.sum()
-        sampled = Sampler(chosen).weights(logits)
+        penalties = repetition_penalties(
+            np.array(ids), len(symbols), chosen.repetition, chosen.repetition_length, chosen.repetition_range
+        )
+        sampled = Sampler(chosen).weights(logits, penalties)
         sampled = sampled / sampled.sum()
         which = model.vocabulary.index(step.char)
         assert step.position == position
         assert step.probability == pytest.approx(p[which], abs=1e-6)
         assert step.surprise == pytest.approx(-math.log2(p[which]), abs=1e-4)
-        assert step.rank == 1 + (p > p[which]).sum() <= 3
+        assert step.rank == 1 + (p > p[which]).sum()
         assert step.entropy == pytest.approx(-(p * np.log2(p)).sum(), abs=1e-4)
         assert step.source == GENERATED
         best = np.argsort(-p)[:10]
-        assert [alternative.char for alternative in step.alternatives] == [model.vocabulary.symbols[i] for i in best]
-        for alternative, which in zip(step.alternatives, best, strict=True):
-            assert alternative.probability == pytest.approx(p[which], abs=1e-6)
-            assert alternative.sampled == pytest.approx(sampled[which], abs=1e-6)
-            assert alternative.kept == (sampled[which] > 0)
-        assert sum(alternative.kept for alternative in step.alternatives) == 3
-        logits = stepper.step(model.vocabulary.encode(step.char)[0], state)[0].copy()
+        for given in (step.alternatives, coming.alternatives):
+            assert [each.char for each in given] == [symbols[one] for one in best]
+            assert [each.probability for each in given] == pytest.approx(p[best], abs=1e-5)
+            assert [each.sampled for each in given] == pytest.approx(sampled[best], abs=1e-5)
+            assert [each.kept for each in given] == (sampled[best] > 0).tolist()
+        assert coming.kept == (sampled > 0).sum()
+        assert coming.kept_probability == pytest.approx(p[sampled > 0].sum(), abs=1e-6)
+        assert coming.entropy == pytest.approx(step.entropy, rel=1e-5)
+        ids.append(which)
+        logits = stepper.step(np.array([which]), state)[0].copy()
 
 
-@pytest.mark.parametrize("position", [0, 1, 63, 64, 65, 130, 199, 200])
+@pytest.mark.parametrize("position", [0, 63, 64, 65, 130, 200])
 def test_rewinding_and_generating_again_gives_the_same_text(model, position):
     session = Session(model, "ab", seed=3)
     text = play(session, 200)
@@ -100,16 +116,6 @@ def test_choosing_another_character_begins_a_branch_and_keeps_the_old_one(model)
     assert (step.char, step.position, step.source) == (other, 100, CHOSEN)
     on = play(session, 80)
     assert session.read() == text[:100] + other + on
-    assert [(b.number, b.parent, b.start, b.stop, b.current) for b in session.branches()] == [
-        (0, None, 0, 150, True),
-        (1, 0, 100, 181, True),
-    ]
-    session.switch(0)
-    assert (session.read(), session.position) == (text, 150)
-    session.rewind(100)
-    session.choose(other)  # exists already: the cursor moves along it
-    assert len(session.branches()) == 2
-    assert play(session, 80) == on
     session.rewind(100)
     session.choose(text[100])
     assert session.read() == text
@@ -135,14 +141,11 @@ def test_branch_with_another_prime_is_read_from_that(model):
     assert len(session.rows()) == len(session)
 
 
-def test_typed_text_has_statistics_and_unknown_characters_are_counted(model):
+def test_typed_text_is_prepared_and_unknown_characters_are_counted(model):
     session = Session(model, "ab")
     assert session.type("ca\r\nbZ€Z") == {"Z": 2, "€": 1}
     assert session.text == "ca\nbZ€Z"
     assert {step.source for step in session.steps()} == {TYPED}
-    assert session.at(0).probability == pytest.approx(
-        next(a.probability for a in Session(model, "ab").peek() if a.char == "c"), abs=1e-6
-    )
 
 
 def test_primes_are_normalised_and_empty_ones_start_a_text(make_model):
@@ -163,34 +166,19 @@ def test_primes_are_normalised_and_empty_ones_start_a_text(make_model):
     assert generate(without, "", 30) == generate(without, "y", 30)
     composed = make_model("\n\u00e9")
     assert Session(composed, "e\u0301").prime == "\u00e9"
-    as_found = make_model("\ne\u0301")
-    object.__setattr__(as_found, "text_options", TextOptions(normalize=False))
+    as_found = replace(make_model("\ne\u0301"), text_options=TextOptions(normalize=False))
     assert Session(as_found, "e\u0301").prime == "e\u0301"
 
 
 def test_generation_ends_after_a_stop_string(model):
     text = generate(model, "ab", 400, seed=9, settings=FREE)
-    assert text.count("\n") > 3
     assert generate(model, "ab", 400, seed=9, settings=FREE, stop="\n") == text[: text.index("\n") + 1]
     first = min((text.index(s) + len(s), s) for s in ("ab", "cd", " a") if s in text)[0]
     assert generate(model, "ab", 400, seed=9, settings=FREE, stop=("ab", "cd", " a")) == text[:first]
-    assert "\n\n" in text
     assert generate(model, "ab", 400, seed=9, settings=FREE, stop="\n\n") == text[: text.index("\n\n") + 2]
     with pytest.raises(GenerationError, match="stop string"):
         generate(model, "ab", 10, stop="")
     assert generate(model, "ab", 0) == ""
-
-
-def test_next_char_distribution_is_that_of_the_next_step_and_draws_nothing(model):
-    session, other = Session(model, "ab", seed=6), Session(model, "ab", seed=6)
-    for _ in range(70):
-        ahead = session.next_char_distribution()
-        step = session.step()
-        assert [a.char for a in ahead.alternatives] == [a.char for a in step.alternatives]
-        assert ahead.entropy == pytest.approx(step.entropy, rel=1e-5)
-        assert ahead.kept >= sum(a.kept for a in step.alternatives) > 0
-        assert 0 < ahead.kept_probability <= 1 + 1e-6
-    assert session.text == play(other, 70)
 
 
 @pytest.mark.parametrize("places", [[50], [49], [33], [0], [40, 50]])
@@ -230,16 +218,6 @@ def suggest(session, length, **values):
 def continuations(session, count, length, **values):
     session.peek()
     return session.reading.ways_on(session.document.cursor, count, length, **values)
-
-
-def test_suggestion_is_what_is_then_generated_and_changes_nothing(model):
-    session = Session(model, "ab", seed=3)
-    play(session, 70)
-    session.rewind(41)
-    suggested = suggest(session, 60)
-    assert (session.position, len(session), len(session.branches())) == (41, 70, 1)
-    assert suggest(session, 0) == ""
-    assert play(session, 60) == suggested
 
 
 def test_session_that_read_a_text_as_its_prime_suggests_with_the_numbers_of_the_position(model):
@@ -283,11 +261,8 @@ def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
     model.weights["fc.weight"] *= 5  # surer of itself, so that the target can be reached
     steady = SamplerSettings(temperature=1, min_p=None, mirostat=1.0)
     session = Session(model, "ab", settings=steady)
-    text = play(session, 1500)
-    bits = -np.log2(session.rows()["probability"])
-    free = Session(model, "ab", settings=FREE)
-    play(free, 1500)
-    assert -np.log2(free.rows()["probability"]).mean() > 1.6
+    text = play(session, 1000)
+    bits = in_bits(session.rows()["probability"])  # without mirostat their mean is more than 1.6
     assert bits[100:].mean() == pytest.approx(1.0, abs=0.1)
     session.rewind(777)
     assert play(session, 100) == text[777:877]
@@ -313,42 +288,6 @@ def test_mirostat_limit_of_a_position_survives_changes_of_the_settings(model):
     assert session.rows()["limit"][100] != limits[100]
 
 
-def test_repetition_penalty_ends_a_loop(model):
-    looping = generate(model, "ab", 600, settings=GREEDY)
-    tail = looping[-200:]
-    period = next(n for n in range(1, 101) if tail[n:] == tail[:-n])
-    assert period <= 100
-    broken = generate(model, "ab", 600, settings=SamplerSettings(temperature=0, repetition=5.0, repetition_length=8))
-    tail = broken[-200:]
-    assert not any(tail[n:] == tail[:-n] for n in range(1, 101))
-
-
-LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, repetition_range=50)
-
-
-@pytest.mark.parametrize("prime", ["a", "abcabcabc", "ab" * 60])
-def test_repetition_penalty_reads_branches_and_prime(model, prime):
-    session = Session(model, prime, settings=LOOPING)
-    play(session, 40)
-    for position, char in ((30, "b"), (20, "c"), (35, "d")):
-        session.rewind(position)
-        session.choose(char)
-        play(session, 40)
-    sampler, ids = Sampler(LOOPING), session.reading.prime.ids.tolist()
-    stepper, state = Stepper(model), Stepper(model).zero_state()
-    logits = stepper.consume(session.reading.prime.ids, state)[0]
-    for step in session.steps():
-        penalties = repetition_penalties(np.array(ids), len(model.vocabulary), 2.0, 3, 50)
-        weights = sampler.weights(logits, penalties)
-        best = int(weights.argmax())
-        kept = {each.char: each.kept for each in step.alternatives}
-        assert kept == {char: bool(weights[model.vocabulary.index(char)]) for char in kept}
-        assert max(step.alternatives, key=lambda each: each.sampled).char == model.vocabulary.symbols[best]
-        ids.append(model.vocabulary.index(step.char))
-        stepper.advance(ids[-1], state)
-        logits = stepper.logits(state)[0]
-
-
 @pytest.mark.parametrize(
     "chosen",
     [
@@ -356,7 +295,6 @@ def test_repetition_penalty_reads_branches_and_prime(model, prime):
         GREEDY,
         SamplerSettings(kind="reference", top_k=3),
         SamplerSettings(mirostat=2.0, top_p=0.9),
-        SamplerSettings(repetition=2.0, repetition_length=4),
         SamplerSettings(repetition=2.0, repetition_length=4, mirostat=2.0),
         LOOPING,
     ],
@@ -378,16 +316,6 @@ def test_generate_many_ends_each_text_at_its_own_stop_string(model):
         generate_many(model, "ab", 10, samples=0)
 
 
-def test_memory_per_character_is_limited(model):
-    session = Session(model, "ab", seed=1)
-    text = play(session, 2000)
-    assert session.rows().dtype.itemsize <= 140
-    for position in (1990, 1001, 64, 0):
-        session.rewind(position)
-        assert play(session, 10) == text[position : position + 10]
-    assert len(session.branches()) == 1
-
-
 def test_rewinding_computes_from_the_nearest_stored_state(model):
     session = Session(model, "ab", seed=1)
     for _ in itertools.islice(session.stream(), 600):
@@ -402,7 +330,7 @@ def test_rewinding_computes_from_the_nearest_stored_state(model):
 
 def test_long_prime_reports_progress(model):
     reported = []
-    Session(model, "ab" * 300, progress=lambda done, total: reported.append((done, total)))
+    Session(model, "ab" * 300, progress=lambda *done: reported.append(done))
     assert reported == [(256, 600), (512, 600), (600, 600)]
 
 
@@ -425,32 +353,32 @@ def test_session_restores_the_number_of_blas_threads(model):
 
 
 def test_blas_threads_are_restored_when_the_last_of_overlapping_blocks_ends(model):
-    entered, leave = threading.Event(), threading.Event()
-
-    def stay():
+    block = blas_threads(1)
+    with ThreadPoolExecutor(1) as other, blas_threads(2):
         with blas_threads(1):
-            entered.set()
-            assert leave.wait(30)
-
-    with blas_threads(2):
-        other = threading.Thread(target=stay)
-        with blas_threads(1):
-            other.start()
-            assert entered.wait(30)
+            other.submit(block.__enter__).result()
         assert set(blas_now()) == {1}
-        leave.set()
-        other.join()
+        other.submit(block.__exit__).result()
         assert set(blas_now()) == {2}
 
 
+class Library:
+    """A BLAS library with a number of threads for each thread of Python; setting it may be interrupted once."""
+
+    threading_layer = "openmp"
+    num_threads = property(lambda self: getattr(self.own, "count", 4))
+
+    def __init__(self, *, is_interrupted=False):
+        self.own, self.is_interrupted = threading.local(), is_interrupted
+
+    def set_num_threads(self, count):
+        self.own.count = count
+        if self.is_interrupted:
+            self.is_interrupted = False
+            raise KeyboardInterrupt
+
+
 def test_blas_with_a_limit_per_thread_is_limited_in_each(monkeypatch):
-    class Library:
-        threading_layer, own = "openmp", threading.local()
-        num_threads = property(lambda self: getattr(self.own, "count", 4))
-
-        def set_num_threads(self, count):
-            self.own.count = count
-
     library, limits, seen = Library(), threads._LimitsPerThread(), []
     monkeypatch.setattr(threads, "_libraries", lambda: ((library, limits),))
 
@@ -459,25 +387,14 @@ def test_blas_with_a_limit_per_thread_is_limited_in_each(monkeypatch):
             seen.append(library.num_threads)
         seen.append(library.num_threads)
 
-    with blas_threads(1):
-        other = threading.Thread(target=look)
-        other.start()
-        other.join()
+    with ThreadPoolExecutor(1) as other, blas_threads(1):
+        other.submit(look).result()
         assert library.num_threads == 1
     assert (seen, library.num_threads) == ([1, 4], 4)
 
 
 def test_blas_block_that_is_interrupted_as_it_begins_limits_nothing_afterwards(monkeypatch):
-    class Library:
-        num_threads, is_interrupted = 4, True
-
-        def set_num_threads(self, count):
-            self.num_threads = count
-            if self.is_interrupted:
-                self.is_interrupted = False
-                raise KeyboardInterrupt
-
-    library, limits = Library(), threads._Limits()
+    library, limits = Library(is_interrupted=True), threads._Limits()
     monkeypatch.setattr(threads, "_libraries", lambda: ((library, limits),))
     with pytest.raises(KeyboardInterrupt), blas_threads(1):
         pass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from charlstm.engine.network import CharLSTM
 from charlstm.generation import stepper as stepper_module
 from charlstm.generation.stepper import BLOCK, Stepper
 from charlstm.text.reading import TextOptions
@@ -16,24 +17,11 @@ from charlstm.text.unit_kinds import separator
 pytestmark = pytest.mark.numeric
 
 
-def torch_logits(model, ids):
-    """Logits after each of ``ids``, by nn.LSTM and nn.Linear."""
-    config = model.config
-    lstm = torch.nn.LSTM(config.vocab_size, config.hidden_size, config.num_layers)
-    head = torch.nn.Linear(config.hidden_size, config.vocab_size)
-    tensors = {name: torch.from_numpy(array) for name, array in model.weights.items()}
-    lstm.load_state_dict({name[5:]: tensor for name, tensor in tensors.items() if name.startswith("lstm.")})
-    head.load_state_dict({name[3:]: tensor for name, tensor in tensors.items() if name.startswith("fc.")})
-    with torch.no_grad():
-        one_hot = torch.nn.functional.one_hot(torch.as_tensor(ids), config.vocab_size).float()
-        return head(lstm(one_hot[:, None])[0])[:, 0].numpy()
-
-
 @pytest.mark.parametrize(("hidden", "layers"), [(16, 1), (16, 2), (9, 3), (128, 2)])
 def test_stepper_agrees_with_nn_lstm(make_model, hidden, layers):
     model = make_model(hidden=hidden, layers=layers, scale=2.4 / hidden**0.5)  # larger weights are chaotic
     ids = np.random.default_rng(1).integers(0, model.config.vocab_size, 3 * BLOCK + 7)
-    expected = torch_logits(model, ids)
+    expected = CharLSTM.from_model(model)(torch.from_numpy(ids)[:, None])[0][:, 0].detach().numpy()
     stepper = Stepper(model)
     state = stepper.zero_state()
     stepped = np.concatenate([stepper.step(ids[at : at + 1], state).copy() for at in range(len(ids))])
@@ -45,34 +33,23 @@ def test_stepper_agrees_with_nn_lstm(make_model, hidden, layers):
     assert np.abs(stepper.consume(ids, stepper.zero_state())[0] - expected[-1]).max() < 1e-5
 
 
-def test_consume_of_long_prime_reads_only_its_end(model, monkeypatch):
-    monkeypatch.setattr(stepper_module, "LONG", 8 * BLOCK, raising=False)
+@pytest.mark.parametrize("forgets", [True, False])
+def test_consume_of_long_prime_reads_only_its_end_unless_the_model_does_not_forget(make_model, monkeypatch, forgets):
+    monkeypatch.setattr(stepper_module, "LONG", 8 * BLOCK)
+    model = make_model(scale=1.0 if forgets else 0.1)
+    if not forgets:  # one cell of the upper layer adds up its input
+        model.weights["lstm.bias_ih_l1"][model.config.hidden_size] = 40
     stepper = Stepper(model)
     ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 20 * BLOCK + 77)
-    state, whole, reported = stepper.zero_state(), stepper.zero_state(), []
-    logits = stepper.consume(ids, state, lambda done, total: reported.append((done, total))).copy()
-    assert reported[-1] == (8 * BLOCK, 8 * BLOCK)
+    (state, whole, again), reported = (stepper.zero_state() for _ in range(3)), []
+    logits = stepper.consume(ids, state, lambda *done: reported.append(done)).copy()
+    assert reported[-1] == ((8 * BLOCK, 8 * BLOCK) if forgets else (len(ids), len(ids)))
     for _ in stepper.outputs(ids, whole):
         pass
     assert np.allclose(state.pack(), whole.pack(), atol=1e-5)
     assert np.allclose(logits, stepper.logits(whole), atol=1e-4)
-    again = stepper.zero_state()
     stepper.consume(ids, again)
     assert np.array_equal(again.pack(), state.pack())
-
-
-def test_consume_reads_all_of_long_prime_if_the_model_does_not_forget(make_model, monkeypatch):
-    monkeypatch.setattr(stepper_module, "LONG", 2 * BLOCK, raising=False)
-    model = make_model(scale=0.1)
-    model.weights["lstm.bias_ih_l1"][model.config.hidden_size] = 40  # one cell of the upper layer adds up its input
-    stepper = Stepper(model)
-    ids = np.random.default_rng(3).integers(0, model.config.vocab_size, 5 * BLOCK + 77)
-    state, whole, reported = stepper.zero_state(), stepper.zero_state(), []
-    stepper.consume(ids, state, lambda done, total: reported.append((done, total)))
-    assert reported[-1] == (len(ids), len(ids))
-    for _ in stepper.outputs(ids, whole):
-        pass
-    assert np.array_equal(state.pack(), whole.pack())
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,10 @@ def held_out() -> str:
 
 
 @pytest.fixture(scope="session")
-def random_model() -> Model:
+def model() -> Model:
     return tiny_model(symbols="\n abcdefghij", hidden_size=16, num_layers=2)
 
 
 @pytest.fixture(scope="session")
-def random_text() -> str:
+def text() -> str:
     return "".join(np.random.default_rng(1).choice(list(" abcdefghij"), 600))

@@ -18,7 +18,7 @@ from charlstm.model.file import Model
 pytestmark = pytest.mark.numeric
 
 
-def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_fails_ends_the_others(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "cpu_count", lambda: 2)
     ended, begun, end = threading.Event(), threading.Event(), time.monotonic() + 60
 
@@ -36,21 +36,21 @@ def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pyt
         raise ValueError("the reason")
 
     with pytest.raises(ValueError, match="the reason"):
-        compute(Stepper(random_model), [waits, fails, waits])
+        compute(Stepper(model), [waits, fails, waits])
     assert ended.is_set()
 
 
 def test_influence_and_context_are_the_same_in_any_number_of_threads(
-    random_model: Model, random_text: str, monkeypatch: pytest.MonkeyPatch
+    model: Model, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
     for threads in (1, 2, 3, 4):
         monkeypatch.setattr(side_by_side, "cpu_count", lambda threads=threads: threads)
         told: list[tuple[int, int]] = []
-        hidden = influence(random_model, random_text, 90, back=70, progress=lambda *done: told.append(done))  # noqa: B023
+        hidden = influence(model, text, 90, back=70, progress=lambda *done: told.append(done))  # noqa: B023
         assert told[-1] == (70, 70)
         assert len(hidden.changes) == 70
-        kept = context(random_model, random_text, lengths=(1, 5, 20), places=60)
+        kept = context(model, text, lengths=(1, 5, 20), places=60)
         found.append((hidden.changes, np.array([kept.losses, kept.shuffled]), hidden.nats))
     for changes, losses, nats in found[1:]:
         assert np.allclose(changes, found[0][0], atol=2e-6)
