@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from charlstm.cli.main import run as run_command
 from charlstm.fields import plain
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, runs_dir
 from charlstm.runs.log import EventLog, lasting_events, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.tensorboard_format import FILE_NAME
@@ -24,10 +24,7 @@ from recorded_run import record, started, stepped, validated
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
-    with record(tmp_path / "runs", name="fox", sample="a\n\n*b*\n  é") as recorded:
-        return recorded.run
+    return record(runs_dir(), name="fox", sample="a\n\n*b*\n  é").run
 
 
 def resume(run: Run, step: int) -> None:
