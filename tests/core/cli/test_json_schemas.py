@@ -57,9 +57,7 @@ presets --settings | presets --settings
 queue list | queue list
 runs | runs
 tag | tag fox good
-tag | tag fox
 note | note fox 'a note'
-note | note fox
 generate | generate fox --length 5
 generate | generate fox --length 5 --samples 2
 generate | generate fox --length 5 --show-probs
@@ -78,7 +76,6 @@ export | export fox --to script --out fox.net --force
 import | import fox.net --out fox.safetensors --force
 compare | compare fox
 log | log fox --to tensorboard
-log | log fox --to csv
 log | log fox --to jsonl --out fox.jsonl
 sweep | sweep data/fox.txt --grid lr=1e-3,1e-2 --max-steps 4 --set hidden_size=4 --set threads=1 --set kernel=nn
 prune | prune fox
