@@ -42,36 +42,27 @@ def while_waiting(monkeypatch: pytest.MonkeyPatch) -> WhileWaiting:
     return do
 
 
-def obey(live: Recorded) -> object:
-    return live.obey()
-
-
-def end(state: RunState) -> Callable[[Recorded], object]:
-    return lambda live: live.end(state, "no memory")
-
-
 @pytest.mark.parametrize(
-    ("command", "happens", "done", "state"),
+    ("command", "obeys", "done", "state"),
     [
-        ("pause", obey, True, "paused"),
-        ("resume", obey, True, "running"),
-        ("set-lr 0.001", obey, True, "running"),
-        ("stop", obey, True, "stopped"),
-        ("finish", obey, True, "finished"),
-        ("stop", end("finished"), False, "finished"),  # it is over, so that is no failure
-        ("finish", end("finished"), False, "finished"),
-        ("stop", end("stopped"), True, "stopped"),  # while it reads its text there is no step yet to log the command at
-        ("finish", end("stopped"), None, "stopped"),
-        ("stop", end("crashed"), None, "crashed"),
-        *(("pause", end(state), None, state) for state in ("crashed", "failed", "stopped")),  # type: ignore[arg-type]
+        ("pause", True, True, "paused"),
+        ("resume", True, True, "running"),
+        ("set-lr 0.001", True, True, "running"),
+        ("stop", True, True, "stopped"),
+        ("finish", True, True, "finished"),
+        ("stop", False, False, "finished"),  # it is over, so that is no failure
+        ("finish", False, False, "finished"),
+        ("stop", False, True, "stopped"),  # while it reads its text there is no step yet to log the command at
+        ("finish", False, None, "stopped"),
+        ("stop", False, None, "crashed"),
+        *(("pause", False, None, state) for state in ("crashed", "failed", "stopped")),
     ],
 )
 def test_control_waits_until_the_command_acted_or_the_run_ended(
-    live: Recorded, cli: Cli, while_waiting: WhileWaiting,
-    command: str, happens: Callable[[Recorded], object], done: bool | None, state: str,
-) -> None:  # fmt: skip
-    """``done`` of None: the command fails."""
-    while_waiting(lambda: live.advance(10), lambda: happens(live))
+    live: Recorded, cli: Cli, while_waiting: WhileWaiting, command: str, obeys: bool, done: bool | None, state: RunState
+) -> None:
+    """Without that it ``obeys`` the run ends in ``state``. ``done`` of None: the command fails."""
+    while_waiting(lambda: live.advance(10), live.obey if obeys else lambda: live.end(state, "no memory"))
     out, err = cli("control", "live", *command.split(), "--wait", "--json", code=int(done is None))
     if done is None:
         assert f"live is {state}" in json.loads(err)["error"]["message"]

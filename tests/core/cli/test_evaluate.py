@@ -235,8 +235,8 @@ def test_novelty_finds_what_the_model_before_a_run_has_read(cli: Cli, tmp_path: 
 
 
 def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:
-    train(cli, "ab", "ab" * 4)  # too short for two characters to be held out
+    train(cli, "ab", "ab" * 4, "--max-steps", "2")  # too short for two characters to be held out
     assert "too short" in cli.error("eval", "ab")
     assert cli.json("eval", "ab", "--part", "train")["chars"] == 6
-    cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
+    cli("train", "data/fox.txt", *TINY, "--max-steps", "2", "--name", "all", "--set", "val_fraction=0")
     assert "val_fraction was 0" in cli.error("eval", "all")

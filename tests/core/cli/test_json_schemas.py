@@ -24,10 +24,8 @@ SESSION = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 def check(value: Any, schema: Any, where: str = "") -> None:
     """Assert that ``value`` is JSON of type ``schema``: no field is missing, unknown or of another type."""
     origin, args = typing.get_origin(schema), typing.get_args(schema)
-    if origin is typing.NotRequired:
-        check(value, args[0], where)
-    elif typing.is_typeddict(schema):
-        hints = typing.get_type_hints(schema, include_extras=True)
+    if typing.is_typeddict(schema):
+        hints = typing.get_type_hints(schema)
         assert schema.__required_keys__ <= value.keys() <= hints.keys(), where
         for name, each in value.items():
             check(each, hints[name], f"{where}.{name}")

@@ -65,14 +65,11 @@ def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
 
 
 def test_reference_and_settings_files_read_a_text_as_it_is(cli: Cli) -> None:
-    words = ("--hidden-size", "8", "--max-steps", "2")
-    assert "joined" not in cli("train", "house.txt", "--preset", "reference", *words, "--name", "scripted")[1]
-    assert "joined" in cli("train", "house.txt", "--preset", "reference", *words, "--lines", "auto")[1]
-    words = (*TINY, "--max-steps", "2", "--settings-file", "old.toml")
     Path("old.toml").write_text("lr = 0.01\n", encoding="utf-8")
-    assert "joined" not in cli("train", "house.txt", *words)[1]
-    Path("old.toml").write_text("lr = 0.01\n[text]\nlines = 'auto'\n", encoding="utf-8")
-    assert "joined" in cli("train", "house.txt", *words)[1]
+    for base in (("--preset", "reference"), ("--settings-file", "old.toml")):
+        words = ("train", "house.txt", *TINY, "--max-steps", "2", *base)
+        assert "joined" not in cli(*words)[1]
+        assert "joined" in cli(*words, "--lines", "auto")[1]
 
 
 def test_line_numbers_are_those_of_the_file(cli: Cli) -> None:

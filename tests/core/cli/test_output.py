@@ -136,7 +136,7 @@ GENERATE = "generate fox --length 100000"
         ('"$@" 2>&- | wc -c', "generate fox --length 2000", 0),
         ('"$@" >&- 2>&- <&-', GENERATE, 141),
         ('"$@" | true', "presets --settings", 141),  # which are written at once when it ends
-        ('"$@" | true', "export fox --to script --out -", 141),
+        ('"$@" | true', "compare fox --csv -", 141),
     ],
 )
 def test_command_with_closed_streams_exits_quietly(line: str, words: str, code: int) -> None:

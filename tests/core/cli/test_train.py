@@ -26,35 +26,19 @@ def record(name: str) -> Any:
     return json.loads((find_run(name).path / "run.json").read_text())
 
 
-SMALL = """
-preset = "standard"
-hidden_size = 12
-num_layers = 1
-batch_size = 4
-seq_length = 16
-max_steps = 3
-lr = 0.02
-kernel = "nn"
-threads = 1
-
-[text]
-max_chars = 1000
-clean = true
-"""
-
-
 def test_options_go_before_the_settings_file_and_that_before_the_preset(workspace: Path, cli: Cli) -> None:
-    (workspace / "small.toml").write_text(SMALL, encoding="utf-8")
-    ask = ["train", "data/fox.txt", "--settings-file", "small.toml", "--name", "file"]
-    cli(*ask, "--lr", "0.03", "--set", "seq_length=8")
+    file = 'preset = "standard"\nlr = 0.02\nbatch_size = 99\nseq_length = 99\n[text]\nmax_chars = 1000\nclean = true'
+    (workspace / "small.toml").write_text(file, encoding="utf-8")
+    ask = ["train", "data/fox.txt", "--settings-file", "small.toml", *TINY]
+    cli(*ask, "--name", "file")
     found = record("file")
     expected = preset("standard", 1000, len(set(TEXT[:1000]))).with_changes(
-        hidden_size=12, num_layers=1, batch_size=4, seq_length=8, max_steps=3, max_minutes=None, lr=0.03,
+        hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=40, max_minutes=None, lr=0.02,
         kernel="nn", threads=1,
     )  # fmt: skip
     assert (found["preset"], found["settings"]) == ("standard", expected.to_dict())
     assert (found["corpus"]["chars"], found["corpus"]["options"]["clean"]) == (1000, True)
-    cli(*ask[:-1], "options", "--preset", "reference", "--max-chars", "500", "--no-clean")
+    cli(*ask, "--name", "options", "--preset", "reference", "--max-chars", "500", "--no-clean")
     found = record("options")
     assert (found["preset"], found["settings"]["optimizer"], found["settings"]["lr"]) == ("reference", "adam", 0.02)
     assert (found["corpus"]["chars"], found["corpus"]["options"]["clean"]) == (500, False)
