@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import math
 import re
@@ -29,11 +28,11 @@ def test_eval_of_a_part_of_another_text_divides_it_as_the_run(workspace: Path, c
     cli("train", "data/fox.txt", *TINY, "--name", "fifth", "--val-fraction", "0.2", "--test-fraction", "0.1")
     (workspace / "other.txt").write_text("€€" + LINE * 20 + "€" + LINE[:-2], encoding="utf-8")
     chars = len("€€" + LINE * 20 + "€" + LINE[:-2])
-    found = {part: cli.json("eval", "fifth", "other.txt", "--part", part) for part in ("train", "validation", "test")}
-    cuts = [0, int(chars * 0.7), int(chars * 0.9), chars]
-    sizes = [stop - start - 1 for start, stop in itertools.pairwise(cuts)]
-    assert [each["chars"] for each in found.values()] == [sizes[0] - 1, sizes[1], sizes[2] - 1]
-    assert [each["unknown"] for each in found.values()] == [{"€": 2}, {}, {"€": 1}]
+    parts = ("train", "validation", "test", "all")
+    found = [cli.json("eval", "fifth", "other.txt", "--part", part) for part in parts]
+    train, rest = int(chars * 0.7), int(chars * 0.9)
+    assert [each["chars"] for each in found] == [train - 2, rest - train - 1, chars - rest - 2, chars - 3]
+    assert [each["unknown"] for each in found] == [{"€": 2}, {}, {"€": 1}, {"€": 3}]
     assert "of the held-out part of other.txt" in cli("eval", "fifth", "other.txt", "--part", "validation")[0]
     model = load_model(workspace / "runs/fifth/model.safetensors")
     save_model(workspace / "plain.safetensors", replace(model, info={}))

@@ -59,6 +59,7 @@ def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
     out = cli("compare", "kept", "joined")[0]
     assert "One text was read in different ways, so these losses cannot be compared." in out
     assert re.search(r"text\.lines +keep +auto", out)
+    assert {"name": "text.lines", "values": ["keep", "auto"]} in cli.json("compare", "kept", "joined")["differences"]
     assert "different ways" not in cli("compare", "joined", "same")[0]
     err = cli("train", "house.txt", *TINY, "--from", "kept", "--name", "further")[1]
     assert "It has learnt from texts with their lines, and this one is read as paragraphs" in err

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import re
+import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,12 +131,6 @@ def test_error_in_a_pipe_ends_play(played: Played, line: str, sentence: str) -> 
     assert err.count("\n") == 2
 
 
-def test_error_at_a_terminal_does_not_end_play(played: Played) -> None:
-    out, err = played("/fly", "the quick ", "/temperature", live=True)
-    assert (out.startswith("the quick "), len(out)) == (True, len("the quick ") + 20 + 1)
-    assert re.search(r"> There is no command /fly.*\n> > temperature 0.8\n> \n$", err)
-
-
 def test_ctrl_c_stops_after_a_complete_character(played: Played, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = cli.json("generate", "fox", "--prime", "the ", "--length", "25")["text"]
     before, handler, fed = Stepper.advance, signal.getsignal(signal.SIGINT), []
@@ -154,6 +149,24 @@ def test_ctrl_c_stops_after_a_complete_character(played: Played, cli: Cli, monke
     out, _ = played("the ", "", "/text", live=True)
     assert out == f"the {whole[:5]}\n{whole[5:]}\nthe {whole}\n"
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.terminal
+def test_neither_an_error_nor_ctrl_c_ends_play_at_a_terminal(workspace: Path) -> None:
+    import pexpect
+
+    words = ["-P", "-m", "charlstm", "play", "fox", "--length", "1000000"]
+    child = pexpect.spawn(sys.executable, words, timeout=60, encoding="utf-8", env=os.environ | {"TERM": "dumb"})
+    for line, answer in (("/fly", "There is no command /fly"), ("the quick ", r"\r\nthe quick .*[a-z]{2}")):
+        child.expect("> ")
+        child.sendline(line)
+        child.expect(answer)
+    child.sendintr()  # stops the generation, not the program
+    child.expect("> ")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 SAVED = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
