@@ -40,6 +40,8 @@ influence fox digits.txt | fewer than two characters that the model knows
 influence fox quick.txt --find cat | does not stand in
 cells fox digits.txt --show 1:1 | no characters that the model knows
 cells fox quick.txt --show 2:1 | no cell 2:1
+resume fox --detach | is finished: resume it with more than max_steps=40 in all
+cells fox quick.txt --probe quotes | no yes/no feature 'quotes'
 context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has
 context fox quick.txt --at 200 | too short for a context of 300
 report fox --out novel.txt | choose another name, so that it is not lost

@@ -59,6 +59,7 @@ def test_sweep_trains_every_combination_and_keeps_only_the_best_whole(
     config_path().parent.mkdir(parents=True, exist_ok=True)
     config_path().write_text(result["preset"])
     assert load_config()[1] == ()
+    assert "There is no file nowhere.txt" in cli.error("train", "nowhere.txt", "--preset", "all")  # but that preset
     best = find_run(next(row["path"] for row in result["runs"] if row["name"] == result["best"]))
     assert preset("all", 5000, 30).with_changes(val_fraction=0.1) == best.spec().settings.with_changes(val_fraction=0.1)
     config_path().unlink()
