@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.model.file import load_model, read_info
+from charlstm.model.file import load_model
 from charlstm.runs.models import find_model
 
 ROOT = Path(__file__).parents[1]
@@ -60,9 +60,6 @@ def test_description_of_a_wheel_has_neither_relative_links_nor_pictures(wheel: P
 def test_the_model_in_the_box_is_small_and_can_be_read() -> None:
     path = find_model("demo")
     assert path.stat().st_size <= 8 * 2**20
-    config, info = read_info(path)
-    assert (config.num_layers, config.hidden_size) == (2, 512)
-    assert info["corpus"] == "books"
     passages = load_model(path).passages
     assert passages is not None
     assert passages.nbytes <= 2**20

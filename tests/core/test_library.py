@@ -179,14 +179,13 @@ def test_models_and_arrays_have_a_short_repr() -> None:
     session = charlstm.Session(model, "The " * 500)
     list(session.stream(200))
     trainer = charlstm.Trainer(make_corpus(text), charlstm.Settings(max_steps=1))
-    shown: list[object] = [model, session, trainer, make_corpus(text), charlstm.score(model, text)]
+    corpus, spec = make_corpus(text), charlstm.find_run("run", RUNS).spec()
+    shown: list[object] = [model, session, trainer, corpus, spec, charlstm.score(model, text)]
     shown += [charlstm.activations(model, text), charlstm.lesions(model, text), charlstm.influence(model, text, 50)]
-    shown += [charlstm.multiverse(model, "The ", depth=8), charlstm.find_run("run", RUNS).spec()]
-    shown += [charlstm.novelty(text, make_corpus(text), min_length=5)]
-    for each in shown:
-        assert len(repr(each)) < 800, repr(each)
-        assert "array(" not in repr(each)
-        assert "\n" not in repr(each)
+    shown += [charlstm.multiverse(model, "The ", depth=8), charlstm.novelty(text, corpus, min_length=5)]
+    for each in map(repr, shown):
+        assert len(each) < 800
+        assert not re.search(r"array\(|\n", each), each
     about = f"Model(2 × 8, {len(model.vocabulary)} characters, "
     assert repr(model).startswith(f"{about}loss 1.5")
     unknown = dataclasses.replace(model, info={})

@@ -78,9 +78,7 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
     text = f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     out, err = cli("score", "fox", "-", "--top", "3")
-    assert "bits per character, perplexity" in out
     assert out.count(" bits  line ") == 3
-    assert "\nmost surprising; " in out
     assert "\x1b" not in out
     assert "Ω" in err
     assert "count in no mean" in err
@@ -90,12 +88,8 @@ def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Pat
     text = tmp_path / "sentences.txt"
     text.write_text("the quick fox\njumps. zzz xxx. the end.\n\nthe dog.\n", encoding="utf-8")
     rows = [line.split(None, 3) for line in cli("score", "fox", str(text), "--per-sentence")[0].splitlines()]
-    assert [row[1:] for row in rows] == [
-        ["line", "1", "the quick fox↵jumps."],
-        ["line", "2", "zzz xxx."],
-        ["line", "2", "the end."],
-        ["line", "4", "the dog."],
-    ]
+    shown = ["1 the quick fox↵jumps.", "2 zzz xxx.", "2 the end.", "4 the dog."]
+    assert [" ".join(row[2:]) for row in rows] == shown
     assert float(rows[1][0]) > float(rows[0][0])
     found = cli.json("score", "fox", str(text))["sentences"]
     assert [float(row[0]) for row in rows] == pytest.approx([each["bits_per_char"] for each in found], abs=1e-3)
@@ -154,15 +148,13 @@ def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
     source.write_text("".join(lines), encoding="utf-8")
     text = tmp_path / "text.txt"
     text.write_text(f"Nothing like it.\nNow {lines[123]}And nothing more.", encoding="utf-8")
-    found = cli.json("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    ask = ("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    found = cli.json(*ask)
     [stretch] = found["stretches"]
-    assert stretch["text"] == lines[123]
-    assert (stretch["line"], stretch["corpus_line"], stretch["start"]) == (2, 124, len("Nothing like it.\nNow "))
+    assert (stretch["text"], stretch["line"], stretch["corpus_line"]) == (lines[123], 2, 124)
+    assert stretch["start"] == len("Nothing like it.\nNow ")
     assert stretch["corpus_start"] == sum(map(len, lines[:123]))
-    assert found["copied"] == len(lines[123])
-    out, _ = cli("novelty", str(text), "--corpus", str(source), "--min-length", "20")
-    assert f"{percent(found['share'])} copied" in out
-    assert "from line     124" in out
+    assert re.search(f"^{percent(found['share'])} copied: {len(lines[123])} .*from line     124", cli(*ask)[0], re.S)
 
 
 def prose(seed: int, lines: int = 60) -> str:
@@ -180,12 +172,12 @@ def train(cli: Cli, name: str, text: str, *more: str) -> str:
 def test_novelty_searches_the_training_text_of_a_run_and_not_its_held_out_part(cli: Cli, tmp_path: Path) -> None:
     text = prose(1)
     train(cli, "prose", text)
-    beginning, end = tmp_path / "beginning.txt", tmp_path / "end.txt"
-    beginning.write_text(text[100:200], encoding="utf-8")
-    end.write_text(text[-100:], encoding="utf-8")
-    assert cli.json("novelty", str(beginning), "--model", "prose")["share"] == 1
-    assert cli.json("novelty", str(end), "--model", "prose")["share"] == 0
-    out, err = cli("novelty", str(end), "--model", "prose")
+    part = tmp_path / "part.txt"
+    part.write_text(text[100:200], encoding="utf-8")
+    assert cli.json("novelty", str(part), "--model", "prose")["share"] == 1
+    part.write_text(text[-100:], encoding="utf-8")
+    assert cli.json("novelty", str(part), "--model", "prose")["share"] == 0
+    out, err = cli("novelty", str(part), "--model", "prose")
     assert "Nothing is copied" in out
     assert "held-out characters of prose.txt are not searched" in err
 

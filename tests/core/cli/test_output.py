@@ -61,9 +61,9 @@ def test_events_show_control_characters_on_a_terminal(monkeypatch: pytest.Monkey
     assert "\x1b[2J" not in terminal.getvalue()
 
 
-def test_json_has_null_for_non_finite_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    print_json(to_json({"a": math.nan, "b": [1.5, {"c": math.inf}], "d": (-math.inf, "NaN")}))
-    assert capsys.readouterr().out == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}\n'
+def test_json_has_null_for_non_finite_numbers() -> None:
+    values = {"a": math.nan, "b": [1.5, {"c": math.inf}], "d": (-math.inf, "NaN")}
+    assert to_json(values) == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}'
 
 
 def test_result_in_a_pipe_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:

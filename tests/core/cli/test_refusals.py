@@ -37,6 +37,7 @@ export demo --to script --snapshot 0 | no snapshots
 export fox data/fox.txt/ | is a file and not a folder
 log fox --to tensorboard --out data/fox.txt | choose another folder with --out
 influence fox digits.txt | fewer than two characters that the model knows
+influence fox quick.txt --at 99999 | Position 99999 has no character
 influence fox quick.txt --find cat | does not stand in
 cells fox digits.txt --show 1:1 | no characters that the model knows
 cells fox quick.txt --show 2:1 | no cell 2:1
