@@ -63,7 +63,6 @@ def test_models_are_found_by_name_path_and_run_folder(
     finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = charlstm.load_model("run", runs_dir=RUNS)
-    assert best.weights.keys() == finished.model().weights.keys()
     assert np.array_equal(charlstm.load_model(finished.path).weights["fc.bias"], best.weights["fc.bias"])
     other = tmp_path / "any.name"
     charlstm.save_model(other, best)

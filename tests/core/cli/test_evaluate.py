@@ -134,9 +134,7 @@ def test_score_against_reads_the_text_as_the_first_model_does(cat: Path, cli: Cl
     words = " ".join(np.random.default_rng(0).choice(LINE.split()[:8], 600))
     wrapped = f"{textwrap.fill(words, 70)}\n\n" * 3
     (cat / "wrapped.txt").write_text(wrapped, encoding="utf-8")
-    found = cli.json("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")
-    assert found["text"] == wrapped
-    assert [each["bits"] for each in found["models"]] == pytest.approx([found["models"][0]["bits"]] * 2)
+    assert cli.json("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")["text"] == wrapped
     assert cli.json("score", "fox", "wrapped.txt", "--against", "keeps.safetensors")["text"] != wrapped
     note = "fox was trained with lines: auto, and reads this text as keeps.safetensors, with lines: keep"
     assert note in cli("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")[1]

@@ -85,9 +85,8 @@ def test_saved_session_is_opened(played: Played, tmp_path: Path) -> None:
 
 def test_new_begins_a_text_and_help_lists_commands(played: Played) -> None:
     assert last(played("the ", "/new dog ", "/text")[0], len("dog ") + 20).startswith("dog ")
-    _, err = played("/help", "/quit", "never")
-    for word in ("/again", "/back", "/save", "/temperature"):
-        assert word in err
+    out, err = played("/help", "/quit", "never")
+    assert (out, "/again" in err, "/temperature" in err) == ("", True, True)
 
 
 def test_reference_sampler_has_only_top_k(played: Played, tmp_path: Path) -> None:
