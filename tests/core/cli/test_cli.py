@@ -43,7 +43,7 @@ def known_speed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("known_speed")
-def test_presets_estimates_each_preset_for_a_text(workspace: Path, cli: Cli) -> None:
+def test_presets_estimates_each_preset_for_a_text(cli: Cli) -> None:
     rows = cli.json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
     for row in rows:
@@ -61,7 +61,7 @@ def test_presets_estimates_each_preset_for_a_text(workspace: Path, cli: Cli) -> 
 
 
 @pytest.mark.usefixtures("known_speed")
-def test_presets_count_the_characters_of_text_and_model(workspace: Path, cli: Cli) -> None:
+def test_presets_count_the_characters_of_text_and_model(cli: Cli) -> None:
     """A run that starts from a model knows the characters of both."""
     Path("greek.txt").write_text("αβγδ " * 400, encoding="utf-8")
     of_model = cli.json("info", "fox")

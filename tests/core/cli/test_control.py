@@ -71,9 +71,7 @@ def test_control_waits_until_the_command_acted_or_the_run_ended(
         assert (result["done"], result["step"], result["state"]) == (done, 110, state)
 
 
-def test_control_says_in_words_what_became_of_the_command(
-    live: Recorded, cli: Cli, while_waiting: WhileWaiting
-) -> None:
+def test_control_says_what_became_of_the_command(live: Recorded, cli: Cli, while_waiting: WhileWaiting) -> None:
     while_waiting(live.obey)
     out, err = cli("control", "live", "set-lr", "0.001", "--wait")
     assert (out, err.splitlines()[-1]) == ("", "Done at step 100; live is running")

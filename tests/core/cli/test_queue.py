@@ -51,9 +51,7 @@ def test_queue_add_puts_runs_behind_the_one_that_trains(cli: Cli, busy: Recorded
     assert launched == []
 
 
-def test_missing_device_is_said_by_the_command_and_not_by_the_worker(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_missing_device_is_said_by_the_command(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """``launch`` imports no torch for it, as the app calls that."""
     monkeypatch.setattr(launch, "sys", SimpleNamespace(modules={}, executable="python"))
     assert "This machine has no device cuda:99" in cli(*ADD, "--device", "cuda:99", code=ExitCode.WRONG_USAGE)[1]

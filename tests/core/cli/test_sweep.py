@@ -32,7 +32,7 @@ def files(run: Run) -> set[str]:
 
 
 def test_sweep_trains_every_combination_and_keeps_only_the_best_whole(
-    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[str] = []
     with monkeypatch.context() as patch:
@@ -120,7 +120,7 @@ def test_minutes_are_shared_by_the_runs(cli: Cli, monkeypatch: pytest.MonkeyPatc
         assert Sweep.named(name, None).spec.settings.max_minutes == minutes
 
 
-def test_prune_says_what_it_frees_and_frees_it_with_yes(workspace: Path, cli: Cli) -> None:
+def test_prune_says_what_it_frees_and_frees_it_with_yes(cli: Cli) -> None:
     cli("train", "data/fox.txt", *TINY, "--name", "pruned")
     run = find_run("pruned")
     before, model = files(run), run.model_path.read_bytes()

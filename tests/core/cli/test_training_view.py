@@ -27,7 +27,7 @@ SMALL = [*TINY[:-8], "--max-minutes", "none", "--threads", "1", "--kernel", "nn"
 """TINY without its limit of 40 steps."""
 
 
-def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, cli: Cli) -> None:
+def test_limit_of_the_preset_that_ends_a_run_is_shown(cli: Cli) -> None:
     err = cli("train", "data/fox.txt", *SMALL, "--preset", "reference", "--max-steps", "100000", "--name", "p")[1]
     assert "ends by epochs=3 (preset reference) at step " in err
     assert "\nother limits: max_steps=100000\n" in err

@@ -29,19 +29,12 @@ from recorded_run import tiny_model
 pytestmark = pytest.mark.usefixtures("workspace")
 
 
-@pytest.fixture
-def checkpoint(workspace: Path, cli: Cli, tmp_path: Path) -> Path:
-    """The run fox as a checkpoint of the reference script."""
-    out = tmp_path / "theirs.net"
-    assert cli("export", "fox", "--to", "script", "--out", str(out)) == (f"{out}\n", "")
-    return out
-
-
 def test_import_prints_the_path_of_a_usable_model(
-    workspace: Path, checkpoint: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    out, err = cli("import", str(checkpoint))
+    assert cli("export", "fox", "--to", "script", "--out", "theirs.net") == ("theirs.net\n", "")
+    out, err = cli("import", "theirs.net")
     assert out == "theirs.safetensors\n"
     assert "1 × 12 LSTM" in err
     assert cli.json("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
@@ -52,9 +45,7 @@ def test_import_prints_the_path_of_a_usable_model(
     assert cli.json("eval", "theirs.safetensors", text)["read_share"] is None, "its format has no word of its text"
 
 
-def test_export_is_named_after_run_and_snapshot(
-    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_export_is_named_after_run_and_snapshot(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.json("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
     assert cli("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
@@ -64,7 +55,7 @@ def test_export_is_named_after_run_and_snapshot(
 
 
 def test_exported_folder_is_loaded_by_plain_torch_as_its_card_says(
-    workspace: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "given"
     assert cli.json("export", "fox", f"{folder}/") == {"out": str(folder), "to": "folder"}
@@ -81,7 +72,7 @@ def test_exported_folder_is_loaded_by_plain_torch_as_its_card_says(
         assert probability == pytest.approx(each.probability, abs=1e-5)
 
 
-def test_export_writes_onnx(workspace: Path, cli: Cli, tmp_path: Path) -> None:
+def test_export_writes_onnx(cli: Cli, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     out = tmp_path / "fox.onnx"
     assert cli.json("export", "fox", str(out)) == {"out": str(out), "to": "onnx"}
