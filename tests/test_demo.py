@@ -45,25 +45,21 @@ def test_list_has_the_books_that_the_model_has_read() -> None:
 def test_books_are_gathered_without_header_and_compared_with_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepare, folder = script("prepare_books"), tmp_path / "folder"
-    out, both, held_out = places = [tmp_path / name for name in ("out", "both", "held out")]
-    listed = tmp_path / "books.csv"
-    same = sha256(b"A story.\n").hexdigest()
-    books = ("84,Frankenstein,{},train", "345,Dracula,{},train", "19,Hiawatha,{},held out")
-    listed.write_text("\n".join(["number,title,sha256,use", *(book.format(same) for book in books)]))
-    monkeypatch.setattr(prepare, "BOOKS", listed)
+    prepare = script("prepare_books")
+    folder, out, both, held_out = places = [tmp_path / name for name in ("folder", "out", "both", "held out")]
     folder.mkdir()
-    (folder / "00084-frankenstein.txt").write_bytes(
-        b"Frankenstein\r\n*** START OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN ***\r\n\r\nA story.\r\n"
-    )
-    with pytest.raises(SystemExit, match="lacks 1 of 2 books, by their numbers 345"):
-        prepare.main(str(folder), *map(str, places))
-    (folder / "pg345.txt").write_text("Another story.\n")
-    (folder / "19.txt").write_text("A song.\n")
-    prepare.main(str(folder), *map(str, places))
+    header = "Frankenstein\r\n*** START OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN ***\r\n\r\n"
+    texts = {"00084-frankenstein": f"{header}A story.\r\n", "pg345": "Another story.\n", "19": "A song.\n"}
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_bytes(text.encode())
+    same, listed = sha256(b"A story.\n").hexdigest(), tmp_path / "books.csv"
+    books = (f"84,Frankenstein,{same},train", f"345,Dracula,{same},train", f"19,Hiawatha,{same},held out")
+    listed.write_text("\n".join(("number,title,sha256,use", *books)))
+    monkeypatch.setattr(prepare, "BOOKS", listed)
+    prepare.main(*map(str, places))
     assert (out / "00084.txt").read_bytes() == b"A story.\n"
-    assert sorted(file.name for file in out.iterdir()) == ["00084.txt", "00345.txt"]
-    assert sorted(file.name for file in both.iterdir()) == ["00084.txt", "00345.txt"]
+    for place in (out, both):
+        assert sorted(file.name for file in place.iterdir()) == ["00084.txt", "00345.txt"]
     assert [file.read_text() for file in held_out.iterdir()] == ["A song.\n"]
     assert capsys.readouterr().err == "Dracula (345) is not the text that was used\n"
 
@@ -83,6 +79,5 @@ def test_packed_model_recognises_its_books_and_has_no_symbol_for_rare_characters
     assert packed.vocabulary.symbols == vocabulary.symbols[:-1]
     assert packed.vocabulary.replacement is None
     assert packed.loss == pytest.approx(math.log(len(vocabulary)), abs=0.5)  # it has learnt nothing
-    assert packed.info["prime"] == "It was a cold bright day, and "
     kept = trained.weights["fc.weight"][:-1]
     np.testing.assert_allclose(packed.weights["fc.weight"], kept, atol=1e-3)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charlstm.generation.clamp import parse_clamp
-from charlstm.generation.novelty import Novelty, NoveltyIndex
+from charlstm.generation.novelty import NoveltyReport, novelty
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import read_text
@@ -59,40 +58,21 @@ def test_lesson_is_small_and_leaves_runs_of_its_names_alone(tmp_path: Path, caps
     assert "left alone: lesson-words, lesson-recites" in Cli(capsys)("lesson", "--runs-dir", str(tmp_path))[1]
 
 
-def test_texts_of_the_lesson_are_those_that_the_script_writes(runs: dict[str, Run], tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "checkpoints"))
-        import lesson_texts
-
-        lesson_texts.main(str(tmp_path))
-    sys.modules.pop("lesson_texts")
-    for name, run in runs.items():
-        assert open_text(run).text() == (tmp_path / f"{name}.txt").read_text(encoding="utf-8")
-
-
 def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> None:
-    words, recites = runs["words"], runs["recites"]
-    first, last = figures(r"falls from ([\d.]+) nats per character to ([\d.]+)\.")
-    characters, blind = figures(r"has (\d+) different characters: .* ln 52 = ([\d.]+?)\. ")
     assert [run.status().state for run in runs.values()] == ["finished"] * 3
-    assert float(words.history()["val_loss"][0]) == pytest.approx(first, abs=0.006)
-    assert evaluate(words.model(), open_text(words), "validation").nats == pytest.approx(last, abs=0.006)
-    assert len(open_text(words).vocabulary) == characters
-    assert math.log(characters) == pytest.approx(blind, abs=0.006)
-    assert math.exp(last) == pytest.approx(*figures(r"e\^0.54 = ([\d.]+?)\. "), abs=0.06)
-    losses = {step.step: step.path for step in words.snapshots()}
+    words, recites = runs["words"], runs["recites"]
+    first, symbols = float(words.history()["val_loss"][0]), len(open_text(words).vocabulary)
+    last = evaluate(words.model(), open_text(words), "validation").nats
+    assert f"falls from {first:.2f} nats per character to {last:.2f}. " in PAGE
+    assert f"has {symbols} different characters: blind guesses cost ln {symbols} = {math.log(symbols):.2f}. " in PAGE
+    assert f"At {last:.2f} the next one is as uncertain as a choice among e^{last:.2f} = {math.exp(last):.1f}. " in PAGE
+    losses = {step.step: load_model(step.path).loss for step in words.snapshots()}
     assert len(losses) == 8
-    for step, loss in ((100, *figures(r"step 100 \(([\d.]+) nats")), (300, *figures(r"step 300 \(([\d.]+)\)"))):
-        assert load_model(losses[step]).loss == pytest.approx(loss, abs=0.006)
-    size, trained, best, step, worst = figures(
-        r"On ([\d,]+) characters .* to ([\d.]+)\. That of validation falls to ([\d.]+) at step (\d+), .* to ([\d.]+)\. "
-    )
-    history = recites.history()
-    assert open_text(recites).chars == size
-    assert float(history["train_loss"][-1]) == pytest.approx(trained, abs=0.0006)
-    assert float(history["val_loss"].min()) == pytest.approx(best, abs=0.006)
-    assert recites.model().info["step"] == step
-    assert float(history["val_loss"][-1]) == pytest.approx(worst, abs=0.006)
+    assert f"step 100 ({losses[100]:.2f} nats) something like words, step 300 ({losses[300]:.2f}) words" in PAGE
+    trained, validated = recites.history()["train_loss"], recites.history()["val_loss"]
+    assert f"On {open_text(recites).chars:,} characters the training loss falls to {trained[-1]:.3f}. " in PAGE
+    best = f"{validated.min():.2f} at step {recites.model().info['step']}"
+    assert f"That of validation falls to {best}, then rises to {validated[-1]:.2f}. " in PAGE
 
 
 def test_words_and_copies_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> None:
@@ -102,28 +82,23 @@ def test_words_and_copies_of_the_lesson_are_the_documented_ones(runs: dict[str, 
         text = "The " + generate(runs["words"].model(), "The ", 2000, temperature=temperature, min_p=min_p)
         written = re.findall(r"\w+", text)
         assert 100 * sum(word in known for word in written) / len(written) == pytest.approx(share, abs=5)
-    most, some, longest = figures(r"copies more than (\d+) %, in one stretch; .* ([\d.]+) %, at most (\d+) at")
-    for name, step, prime, length in (("recites", 1200, "The fisherman", 1000), ("words", None, "", 2000)):
+
+    def copied(name: str, step: int | None, prime: str, length: int) -> NoveltyReport:
         corpus = open_text(runs[name])
-        text = prime + generate(runs[name].model(step), prime, length)
-        settings = runs[name].spec().settings
-        spans = [(0, int(corpus.chars * (1 - settings.val_fraction)))]
-        report = Novelty(NoveltyIndex(corpus, spans=spans)).update(text)
-        if name == "recites":
-            assert 100 * report.share > most
-            assert len(report.matches) == 1
-        else:  # on another processor another text may be drawn
-            assert 100 * report.share == pytest.approx(some, abs=8)
-            assert max(match.stop - match.start for match in report.matches) <= 2 * longest
+        spans = [(0, int(corpus.chars * (1 - runs[name].spec().settings.val_fraction)))]
+        return novelty(prime + generate(runs[name].model(step), prime, length), corpus, spans=spans)
+
+    most, some, longest = figures(r"copies more than (\d+) %, in one stretch; .* ([\d.]+) %, at most (\d+) at")
+    recited, written_anew = copied("recites", 1200, "The fisherman", 1000), copied("words", None, "", 2000)
+    assert (100 * recited.share > most, len(recited.matches)) == (True, 1)
+    assert 100 * written_anew.share == pytest.approx(some, abs=8)  # on another processor another text may be drawn
+    assert max(match.length for match in written_anew.matches) <= 2 * longest
     assert re.findall(r"No: `([^`]*)`", PAGE)[0] in open_text(runs["words"]).text()
 
 
 def test_cells_of_the_lesson_are_the_documented_ones(runs: dict[str, Run], capsys: pytest.CaptureFixture[str]) -> None:
-    cli = Cli(capsys)
-
     def cells(name: str, *options: str) -> list[dict[str, Any]]:
-        found = cli.json("cells", str(runs[name].path), *options)
-        assert isinstance(found, list)
+        found: list[dict[str, Any]] = Cli(capsys).json("cells", str(runs[name].path), *options)
         return found
 
     words, brackets = ({row["feature"]: row for row in cells(name)} for name in ("words", "brackets"))
@@ -133,16 +108,14 @@ def test_cells_of_the_lesson_are_the_documented_ones(runs: dict[str, Run], capsy
         (brackets["bracket depth"], r"`(2):(6)` counts open brackets \(r (-[\d.]+) ±([\d.]+)\)", 1),
     )
     for row, pattern, sign in documented:
-        layer, cell, score, margin = figures(pattern)
-        assert row["cell"] == [layer, cell]
-        assert (row["score"] if sign > 0 else 1 - row["score"]) == pytest.approx(score, abs=0.01)
-        assert row["margin"] == pytest.approx(margin, abs=0.01)
+        score = row["score"] if sign > 0 else 1 - row["score"]
+        assert [*row["cell"], score, row["margin"]] == pytest.approx(figures(pattern), abs=0.01)
         assert row["verdict"] == "follows"
-    assert words["inside quotes"]["chance"] == pytest.approx(*figures(r"with chance at ([\d.]+?)\. "), abs=0.02)
+    assert [words["inside quotes"]["chance"]] == pytest.approx(figures(r"with chance at ([\d.]+?)\. "), abs=0.02)
     scores = {(row["feature"], row["step"]): row["score"] for row in cells("words", "--snapshots")}
-    blank, guess, later = figures(r"auc of ([\d.]+); .* guesses: ([\d.]+?)\. At step 600 it has ([\d.]+?)\. ")
     found = [scores["blank", 100], *(1 - scores["inside quotes", step] for step in (100, 600))]
-    assert found == pytest.approx([blank, guess, later], abs=0.02)
+    said = figures(r"auc of ([\d.]+); .* guesses: ([\d.]+?)\. At step 600 it has ([\d.]+?)\. ")
+    assert found == pytest.approx(said, abs=0.02)
 
 
 def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(

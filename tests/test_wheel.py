@@ -8,15 +8,12 @@ import email.policy
 import re
 import subprocess
 import sys
-import tomllib
 import zipfile
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
-from charlstm.model.file import load_model, read_info
+from charlstm.model.file import load_model
 from charlstm.runs.models import find_model
 
 ROOT = Path(__file__).parents[1]
@@ -60,26 +57,9 @@ def test_description_of_a_wheel_has_neither_relative_links_nor_pictures(wheel: P
     assert not re.search(r"^\[[^\]]+\]: (?!https?://)", description, re.M)
 
 
-def test_lowest_versions_of_dependencies_suit_one_another() -> None:
-    """Of a package that another one needs too, in a later version, the lowest version could never be installed."""
-    floors = {}
-    for line in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]:
-        requirement = Requirement(line)
-        [floors[requirement.name]] = [each.version for each in requirement.specifier if each.operator == ">="]
-    assert {"numpy", "rich", "textual", "torch"} <= floors.keys()
-    for package in floors:
-        for line in metadata.requires(package) or ():
-            needed = Requirement(line)
-            if needed.name in floors and (needed.marker is None or needed.marker.evaluate({"extra": ""})):
-                assert needed.specifier.contains(floors[needed.name]), f"{package} needs {line}"
-
-
 def test_the_model_in_the_box_is_small_and_can_be_read() -> None:
     path = find_model("demo")
     assert path.stat().st_size <= 8 * 2**20
-    config, info = read_info(path)
-    assert (config.num_layers, config.hidden_size) == (2, 512)
-    assert info["corpus"] == "books"
     passages = load_model(path).passages
     assert passages is not None
     assert passages.nbytes <= 2**20

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
-import math
 import re
 import shutil
 import subprocess
@@ -20,8 +20,7 @@ import charlstm
 from charlstm.display import visible
 from charlstm.engine.evaluation import evaluate as evaluate_spans
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
-from charlstm.runs.status import RunStatus
-from charlstm.training.events import Finished, Validated, from_line, to_line
+from charlstm.training.events import Finished, Stepped, Validated, to_line
 from recorded_run import tiny_model
 from small_training import make_corpus, words
 
@@ -33,22 +32,14 @@ def finished() -> charlstm.Run:
     return charlstm.find_run("run", RUNS)
 
 
-def test_each_public_name_is_there() -> None:
-    for name in charlstm.__all__:
-        assert getattr(charlstm, name) is not None
-    with pytest.raises(AttributeError, match="no_such_name"):
-        charlstm.no_such_name  # noqa: B018
-
-
 def test_numpy_torch_and_what_torch_could_load_too_are_imported_only_where_they_are_used() -> None:
     """The compiler of torch and sympy take 2 s together at the start of every run, and nothing here uses them."""
     code = """
 import json, sys
 watched = {"numpy", "torch", "sympy", "torch._dynamo", "torch._inductor"}
 import charlstm
-loaded = [watched & set(sys.modules)]
 charlstm.find_run, charlstm.Validated
-loaded.append(watched & set(sys.modules))
+loaded = [watched & set(sys.modules)]
 charlstm.generate("demo", length=3)
 loaded.append(watched & set(sys.modules))
 charlstm.Trainer
@@ -63,7 +54,7 @@ print(json.dumps([sorted(each) for each in loaded]))
 """
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     *before, training = json.loads(done.stdout)
-    assert before == [[], [], ["numpy"]]
+    assert before == [[], ["numpy"]]
     earlier = tuple(map(int, version("torch").split(".")[:2])) < (2, 13)  # 2.6 imports sympy for itself
     assert training == ["numpy", "torch"] or (earlier and training == ["numpy", "sympy", "torch"])
 
@@ -72,9 +63,7 @@ def test_models_are_found_by_name_path_and_run_folder(
     finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = charlstm.load_model("run", runs_dir=RUNS)
-    assert best.weights.keys() == finished.model().weights.keys()
     assert np.array_equal(charlstm.load_model(finished.path).weights["fc.bias"], best.weights["fc.bias"])
-    assert charlstm.load_model("demo").config.vocab_size == len(charlstm.load_model("demo").vocabulary)
     other = tmp_path / "any.name"
     charlstm.save_model(other, best)
     assert charlstm.load_model(other).vocabulary == best.vocabulary
@@ -154,17 +143,16 @@ def test_novelty_finds_what_is_copied_from_a_part_of_a_corpus() -> None:
 
 def test_history_of_a_run_is_its_log_as_arrays(finished: charlstm.Run) -> None:
     events, history = finished.events(), finished.history()
-    stepped = [event for event in events if event.name == "step"]
+    stepped = [event for event in events if isinstance(event, Stepped)]
     validated = [event for event in events if isinstance(event, Validated) and not event.whole]
-    assert history["step"].tolist() == [event.step for event in stepped]
-    assert history["train_loss"].tolist() == [event.train_loss for event in stepped]
-    assert history["val_step"].tolist() == [event.step for event in validated]
-    assert history["val_loss"].tolist() == [event.val_loss for event in validated]
+    figures = ("step", "train_loss", "lr", "grad_norm", "chars_per_second", "train_seconds")
+    assert {name: array.tolist() for name, array in history.items()} == {
+        **{name: [getattr(event, name) for event in stepped] for name in figures},
+        "val_step": [event.step for event in validated],
+        "val_loss": [event.val_loss for event in validated],
+        "val_train_seconds": [event.train_seconds for event in validated],
+    }
     assert history["step"].dtype == history["val_step"].dtype == np.int64
-    sizes = {name: len(array) for name, array in history.items()}
-    assert {sizes[name] for name in sizes if name.startswith("val_")} == {len(validated)}
-    assert {sizes[name] for name in sizes if not name.startswith("val_")} == {len(stepped)}
-    assert all(math.isfinite(array.sum()) for array in history.values())
 
 
 def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
@@ -178,9 +166,11 @@ def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
     assert run.history()["step"].tolist() == charlstm.find_run("run", RUNS).history()["step"].tolist()
 
 
-def test_version_is_that_of_the_installed_package() -> None:
+def test_names_are_the_public_ones_and_the_version_is_that_of_the_package() -> None:
     assert charlstm.__version__ == version("charlstm-tui")
     assert dir(charlstm) == sorted([*charlstm.__all__, "__version__"])
+    with pytest.raises(AttributeError, match="no_such_name"):
+        charlstm.no_such_name  # noqa: B018
 
 
 def test_models_and_arrays_have_a_short_repr() -> None:
@@ -188,14 +178,13 @@ def test_models_and_arrays_have_a_short_repr() -> None:
     session = charlstm.Session(model, "The " * 500)
     list(session.stream(200))
     trainer = charlstm.Trainer(make_corpus(text), charlstm.Settings(max_steps=1))
-    shown: list[object] = [model, session, trainer, make_corpus(text), charlstm.score(model, text)]
+    corpus, spec = make_corpus(text), charlstm.find_run("run", RUNS).spec()
+    shown: list[object] = [model, session, trainer, corpus, spec, charlstm.score(model, text)]
     shown += [charlstm.activations(model, text), charlstm.lesions(model, text), charlstm.influence(model, text, 50)]
-    shown += [charlstm.multiverse(model, "The ", depth=8), charlstm.find_run("run", RUNS).spec()]
-    shown += [charlstm.novelty(text, make_corpus(text), min_length=5)]
-    for each in shown:
-        assert len(repr(each)) < 800, repr(each)
-        assert "array(" not in repr(each)
-        assert "\n" not in repr(each)
+    shown += [charlstm.multiverse(model, "The ", depth=8), charlstm.novelty(text, corpus, min_length=5)]
+    for each in map(repr, shown):
+        assert len(each) < 800
+        assert not re.search(r"array\(|\n", each), each
     about = f"Model(2 × 8, {len(model.vocabulary)} characters, "
     assert repr(model).startswith(f"{about}loss 1.5")
     unknown = dataclasses.replace(model, info={})
@@ -214,47 +203,29 @@ def test_sampler_settings_are_keywords_of_what_generates() -> None:
     )
     session = charlstm.Session(charlstm.load_model("demo"), settings=cold, top_k=3)
     assert session.settings == SamplerSettings(temperature=0, min_p=None, top_k=3)
-    with pytest.raises(charlstm.CharLSTMError, match="did you mean temperature"):
-        charlstm.generate("demo", temperatur=0.5)  # type: ignore[call-arg]
-    with pytest.raises(charlstm.CharLSTMError, match="top_k takes"):
-        charlstm.generate("demo", top_k=0)
 
 
 def test_loss_is_the_name_of_the_loss_and_old_names_stay(finished: charlstm.Run) -> None:
-    demo, corpus = charlstm.load_model("demo"), make_corpus("The sea was calm that morning.\n" * 20)
-    evaluation = charlstm.evaluate(demo, corpus, "all", max_chars=100)
-    assert evaluation.loss == evaluation.nats == dataclasses.astuple(evaluation)[0]
-    scores = charlstm.score(demo, "The sea was calm")
-    assert scores.loss == scores.mean_nats
-    found = charlstm.influence(demo, "The sea was calm", 9)
-    assert found.loss == found.nats
-    assert finished.status().loss == finished.status().best_val
-    assert finished.model().loss == finished.model().info["val_loss"]
-    assert dataclasses.replace(finished.model(), info={}).loss is None
-    assert RunStatus(state="stopped", alive=False).loss is None
+    demo, text = charlstm.load_model("demo"), "The sea was calm that morning."
+    evaluation, scores = charlstm.evaluate(demo, make_corpus(text), "all"), charlstm.score(demo, text)
+    found, status, model = charlstm.influence(demo, text, 9), finished.status(), finished.model()
+    assert (evaluation.loss, scores.loss, found.loss) == (evaluation.nats, scores.mean_nats, found.nats)
+    assert (status.loss, model.loss) == (status.best_val, model.info["val_loss"])
     validated = Validated(step=3, val_loss=1.5, chars=9, best=True, train_seconds=1.0)
     ended = Finished(step=3, reason="done", best_val=1.25, best_step=3, train_seconds=1.0)
-    assert (validated.loss, ended.loss) == (1.5, 1.25)
     for event, old in ((validated, "val_loss"), (ended, "best_val")):
         line = json.loads(to_line(event))
-        assert line["loss"] == line[old] == event.loss
-        assert from_line(to_line(event)) == event
+        assert line["loss"] == line[old] == getattr(event, old) == event.loss
 
 
-def test_session_shows_its_text_coloured_by_surprise_in_a_notebook() -> None:
+def test_session_shows_its_text_coloured_by_surprise_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     session = charlstm.Session(charlstm.load_model("demo"), "<The & ", seed=1)
     list(session.stream(30))
     session.choose("Q")
     session.type("<b>\x1b")
     shown = session._repr_html_()
-    plain = re.sub("<[^>]*>", "", shown)
     text = visible(session.prime + session.text)
-    assert plain == text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    colours = re.findall(r"background-color:rgba\(214,110,30,([0-9.]+)\)", shown)
-    assert len(set(colours)) > 1
+    assert re.sub("<[^>]*>", "", shown) == html.escape(text, quote=False)
     assert "color:" not in shown.replace("background-color:", ""), "the text has the colour of the page"
-    assert max(map(float, colours)) < 0.7
-    long = charlstm.Session(tiny_model(), "The ", seed=1)
-    list(long.stream(6000))
-    assert len(re.sub("<[^>]*>", "", long._repr_html_())) < 6000
-    assert "…" in long._repr_html_()
+    monkeypatch.setattr("charlstm.generation.session.MOST_CHARS", 10)
+    assert re.sub("<[^>]*>", "", session._repr_html_()) == f"…{html.escape(text[-10:], quote=False)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import math
 import re
@@ -15,20 +14,13 @@ import numpy as np
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.cli.output import print_json, to_json
 from charlstm.display import percent
 from charlstm.model.file import load_model, save_model
-from command_line import TEXT, TINY, Cli
+from command_line import TINY, Cli
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
 
 LINE = "the quick brown fox jumps over the lazy dog.\n"
-
-
-def test_eval_without_text_uses_the_validation_part(cli: Cli) -> None:
-    assert cli.json("eval", "fox") == cli.json("eval", "fox", "--part", "validation")
-    assert cli.json("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
-    assert "the held-out part of fox.txt" in cli("eval", "fox")[0]
 
 
 def test_eval_of_a_part_of_another_text_divides_it_as_the_run(workspace: Path, cli: Cli) -> None:
@@ -36,11 +28,11 @@ def test_eval_of_a_part_of_another_text_divides_it_as_the_run(workspace: Path, c
     cli("train", "data/fox.txt", *TINY, "--name", "fifth", "--val-fraction", "0.2", "--test-fraction", "0.1")
     (workspace / "other.txt").write_text("€€" + LINE * 20 + "€" + LINE[:-2], encoding="utf-8")
     chars = len("€€" + LINE * 20 + "€" + LINE[:-2])
-    found = {part: cli.json("eval", "fifth", "other.txt", "--part", part) for part in ("train", "validation", "test")}
-    cuts = [0, int(chars * 0.7), int(chars * 0.9), chars]
-    sizes = [stop - start - 1 for start, stop in itertools.pairwise(cuts)]
-    assert [each["chars"] for each in found.values()] == [sizes[0] - 1, sizes[1], sizes[2] - 1]
-    assert [each["unknown"] for each in found.values()] == [{"€": 2}, {}, {"€": 1}]
+    parts = ("train", "validation", "test", "all")
+    found = [cli.json("eval", "fifth", "other.txt", "--part", part) for part in parts]
+    train, rest = int(chars * 0.7), int(chars * 0.9)
+    assert [each["chars"] for each in found] == [train - 2, rest - train - 1, chars - rest - 2, chars - 3]
+    assert [each["unknown"] for each in found] == [{"€": 2}, {}, {"€": 1}, {"€": 3}]
     assert "of the held-out part of other.txt" in cli("eval", "fifth", "other.txt", "--part", "validation")[0]
     model = load_model(workspace / "runs/fifth/model.safetensors")
     save_model(workspace / "plain.safetensors", replace(model, info={}))
@@ -50,8 +42,8 @@ def test_eval_of_a_part_of_another_text_divides_it_as_the_run(workspace: Path, c
 
 def test_eval_dynamic_shows_the_figures_with_and_without_learning(workspace: Path, cli: Cli) -> None:
     before = (workspace / "runs" / "fox" / "model.safetensors").read_bytes()
-    fixed = cli.json("eval", "fox")
-    found = cli.json("eval", "fox", "--dynamic", "--strength", "2")
+    fixed = cli.json("eval", "fox", "--part", "validation")
+    found = cli.json("eval", "fox", "--dynamic", "--strength", "2")  # of that part, where none is named
     learnt = found.pop("dynamic")
     assert found == fixed
     assert learnt["strength"] == 2
@@ -63,18 +55,22 @@ def test_eval_dynamic_shows_the_figures_with_and_without_learning(workspace: Pat
     assert (workspace / "runs" / "fox" / "model.safetensors").read_bytes() == before
 
 
-def test_score_has_the_figures_of_eval_and_of_each_character(cli: Cli, tmp_path: Path) -> None:
+def test_score_has_the_figures_of_eval_of_each_character_and_of_each_line(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "x.txt"
-    text.write_bytes(f"{LINE}the xylophone\r\n".encode())
+    text.write_bytes(f"\n{LINE}zzz xxx\r\n{LINE}".encode())
     found = cli.json("score", "fox", str(text))
     judged = cli.json("eval", "fox", str(text))
     for name in ("loss", "bits_per_char", "perplexity", "chars", "unknown"):
         assert found[name] == pytest.approx(judged[name], rel=1e-4)
-    assert found["text"] == f"{LINE}the xylophone\n"
+    assert found["text"] == f"\n{LINE}zzz xxx\n{LINE}"
     assert len(found["losses"]) == len(found["ranks"]) == len(found["entropy"]) == found["chars"] + 1
     assert found["losses"][0] is found["ranks"][0] is found["entropy"][0] is None
     assert sum(found["losses"][1:]) / found["chars"] == pytest.approx(found["loss"], abs=1e-3)
-    total = sum(line["bits_per_char"] * line["chars"] for line in found["lines"])
+    first, *rows = found["lines"]
+    assert first == {"line": 1, "chars": 0, "text": "", "loss": None, "bits_per_char": None}, "it is not predicted"
+    assert [row["text"] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
+    assert rows[1]["bits_per_char"] > rows[0]["bits_per_char"]
+    total = sum(row["bits_per_char"] * row["chars"] for row in rows)
     assert total / found["chars"] == pytest.approx(found["bits_per_char"])
 
 
@@ -82,34 +78,18 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
     text = f"{LINE}a\x1b[2Jfox Ω\n{LINE * 3}"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     out, err = cli("score", "fox", "-", "--top", "3")
-    assert "bits per character, perplexity" in out
     assert out.count(" bits  line ") == 3
-    assert "\nmost surprising; " in out
     assert "\x1b" not in out
     assert "Ω" in err
     assert "count in no mean" in err
-
-
-def test_score_gives_the_bits_of_each_line(cli: Cli, tmp_path: Path) -> None:
-    text = tmp_path / "lines.txt"
-    text.write_text(f"\n{LINE}zzz xxx\n{LINE}", encoding="utf-8")
-    first, *rows = cli.json("score", "fox", str(text))["lines"]
-    assert [row["text"] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
-    assert rows[1]["bits_per_char"] > rows[0]["bits_per_char"]
-    unknown = {"loss": None, "bits_per_char": None}
-    assert first == {"line": 1, "chars": 0, "text": "", **unknown}, "the first character is not predicted"
 
 
 def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "sentences.txt"
     text.write_text("the quick fox\njumps. zzz xxx. the end.\n\nthe dog.\n", encoding="utf-8")
     rows = [line.split(None, 3) for line in cli("score", "fox", str(text), "--per-sentence")[0].splitlines()]
-    assert [row[1:] for row in rows] == [
-        ["line", "1", "the quick fox↵jumps."],
-        ["line", "2", "zzz xxx."],
-        ["line", "2", "the end."],
-        ["line", "4", "the dog."],
-    ]
+    shown = ["1 the quick fox↵jumps.", "2 zzz xxx.", "2 the end.", "4 the dog."]
+    assert [" ".join(row[2:]) for row in rows] == shown
     assert float(rows[1][0]) > float(rows[0][0])
     found = cli.json("score", "fox", str(text))["sentences"]
     assert [float(row[0]) for row in rows] == pytest.approx([each["bits_per_char"] for each in found], abs=1e-3)
@@ -140,17 +120,9 @@ def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cl
     assert found["chars"] == len(found["text"]) - 1 - sum(found["unknown"].values())
 
     out, err = cli("score", "cat", "both.txt", "--against", "fox")
-    name, _, *rows, nearest, odds = out.splitlines()
-    assert name == f"both.txt: {found['chars']} characters in 4 sentences"
-    assert [row.split()[:2] for row in rows] == [
-        [each["model"], f"{each['bits_per_char']:.4f}"] for each in (fox, other)
-    ]
-    assert re.search(r" 0\.0 +1 : 1\.0 +3$", rows[0])
-    assert re.search(rf" {other['bits'] - fox['bits']:,.1f} +1 : 10\^{-other['log10_odds']:.0f} +1$", rows[1])
-    assert nearest.endswith("bits a character; nearest in 3 of 4 sentences.")
-    assert "each equally likely before" in odds
-    left_out, chars = sum(found["unknown"].values()), len(found["text"])
-    assert f"{left_out} of {chars} characters count for no model, since one does not know them: " in err
+    assert re.search(rf"^cat +{other['bits_per_char']:.4f} .* 1 : 10\^{-other['log10_odds']:.0f} +1$", out, re.M)
+    assert "nearest in 3 of 4 sentences" in out
+    assert f"{sum(found['unknown'].values())} of {len(found['text'])} characters count for no model" in err
     sentences = cli("score", "cat", "both.txt", "--against", "fox", "--per-sentence")[0].splitlines()
     assert [line.split()[1:4] for line in sentences][1] == ["cat", "line", "2"]
 
@@ -162,24 +134,10 @@ def test_score_against_reads_the_text_as_the_first_model_does(cat: Path, cli: Cl
     words = " ".join(np.random.default_rng(0).choice(LINE.split()[:8], 600))
     wrapped = f"{textwrap.fill(words, 70)}\n\n" * 3
     (cat / "wrapped.txt").write_text(wrapped, encoding="utf-8")
-    found = cli.json("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")
-    assert found["text"] == wrapped
-    assert [each["bits"] for each in found["models"]] == pytest.approx([found["models"][0]["bits"]] * 2)
+    assert cli.json("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")["text"] == wrapped
     assert cli.json("score", "fox", "wrapped.txt", "--against", "keeps.safetensors")["text"] != wrapped
     note = "fox was trained with lines: auto, and reads this text as keeps.safetensors, with lines: keep"
     assert note in cli("score", "keeps.safetensors", "wrapped.txt", "--against", "fox")[1]
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--against", "fox"), "The model fox is given twice"),
-        (("--against", "cat", "--top", "3"), "--top has no effect with --against"),
-        (("--against", "cat", "--dynamic"), "--dynamic has no effect with --against"),
-    ],
-)
-def test_score_against_refuses_what_has_no_effect(cat: Path, cli: Cli, words: tuple[str, ...], message: str) -> None:
-    assert message in cli("score", "fox", "cat.txt", *words, code=2)[1]
 
 
 def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
@@ -188,17 +146,13 @@ def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
     source.write_text("".join(lines), encoding="utf-8")
     text = tmp_path / "text.txt"
     text.write_text(f"Nothing like it.\nNow {lines[123]}And nothing more.", encoding="utf-8")
-    found = cli.json("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    ask = ("novelty", str(text), "--corpus", str(source), "--min-length", "20")
+    found = cli.json(*ask)
     [stretch] = found["stretches"]
-    assert stretch["text"] == lines[123]
-    assert (stretch["line"], stretch["corpus_line"], stretch["start"]) == (2, 124, len("Nothing like it.\nNow "))
+    assert (stretch["text"], stretch["line"], stretch["corpus_line"]) == (lines[123], 2, 124)
+    assert stretch["start"] == len("Nothing like it.\nNow ")
     assert stretch["corpus_start"] == sum(map(len, lines[:123]))
-    assert found["copied"] == len(lines[123])
-    assert found["share"] == pytest.approx(found["copied"] / found["chars"])
-    out, _ = cli("novelty", str(text), "--corpus", str(source), "--min-length", "20")
-    assert f"{percent(found['share'])} copied" in out
-    assert "in 1 stretch, the longest" in out
-    assert "from line     124" in out
+    assert re.search(f"^{percent(found['share'])} copied: {len(lines[123])} .*from line     124", cli(*ask)[0], re.S)
 
 
 def prose(seed: int, lines: int = 60) -> str:
@@ -216,12 +170,12 @@ def train(cli: Cli, name: str, text: str, *more: str) -> str:
 def test_novelty_searches_the_training_text_of_a_run_and_not_its_held_out_part(cli: Cli, tmp_path: Path) -> None:
     text = prose(1)
     train(cli, "prose", text)
-    beginning, end = tmp_path / "beginning.txt", tmp_path / "end.txt"
-    beginning.write_text(text[100:200], encoding="utf-8")
-    end.write_text(text[-100:], encoding="utf-8")
-    assert cli.json("novelty", str(beginning), "--model", "prose")["share"] == 1
-    assert cli.json("novelty", str(end), "--model", "prose")["share"] == 0
-    out, err = cli("novelty", str(end), "--model", "prose")
+    part = tmp_path / "part.txt"
+    part.write_text(text[100:200], encoding="utf-8")
+    assert cli.json("novelty", str(part), "--model", "prose")["share"] == 1
+    part.write_text(text[-100:], encoding="utf-8")
+    assert cli.json("novelty", str(part), "--model", "prose")["share"] == 0
+    out, err = cli("novelty", str(part), "--model", "prose")
     assert "Nothing is copied" in out
     assert "held-out characters of prose.txt are not searched" in err
 
@@ -246,14 +200,11 @@ def test_run_from_a_model_that_read_another_edition_says_so_everywhere(workspace
     err = train(cli, "second", re.sub(r"(\d) ", r"\1\n", book.replace("\n", " ")), "--from", "first", "--plain")
     assert "It has read 9" in err or "It has read 100 %" in err
     assert "note: first, from which training starts, has read" in err
-    row = next(row for row in cli.json("runs") if row["name"] == "second")
-    assert row["read_share"] > 0.9
-    known = {name: row[name] for name in ("read_share", "read_by")}
-    assert known["read_by"] == "first"
-    run = workspace / "runs" / "second"
-    *_, last = (json.loads(line) for line in (run / "events.jsonl").read_text().splitlines())
+    [row] = [row for row in cli.json("runs") if row["name"] == "second"]
+    assert (row["read_share"] > 0.9, row["read_by"]) == (True, "first")
+    last = json.loads((workspace / "runs" / "second" / "events.jsonl").read_text().splitlines()[-1])
     for found in (last, cli.json("info", "second"), cli.json("eval", "second")):
-        assert {name: found[name] for name in known} == known
+        assert (found["read_share"], found["read_by"]) == (row["read_share"], "first")
     assert re.search(r"read before +(9\d|>99|100) % of the held-out part, by first", cli("info", "second")[0])
     assert "through first, from which it started" in cli("eval", "second")[1]
 
@@ -273,14 +224,8 @@ def test_novelty_finds_what_the_model_before_a_run_has_read(cli: Cli, tmp_path: 
 
 
 def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:
-    train(cli, "ab", "ab" * 4)  # too short for two characters to be held out
+    train(cli, "ab", "ab" * 4, "--max-steps", "2")  # too short for two characters to be held out
     assert "too short" in cli.error("eval", "ab")
     assert cli.json("eval", "ab", "--part", "train")["chars"] == 6
-    cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
+    cli("train", "data/fox.txt", *TINY, "--max-steps", "2", "--name", "all", "--set", "val_fraction=0")
     assert "val_fraction was 0" in cli.error("eval", "all")
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_json_has_null_for_non_finite_numbers(capsys: pytest.CaptureFixture[str], value: float) -> None:
-    print_json(to_json({"a": value, "b": [1.5, {"c": value}], "d": (value, "NaN")}))
-    assert capsys.readouterr().out == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}\n'

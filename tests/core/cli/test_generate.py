@@ -21,9 +21,7 @@ def test_samples_generates_several_texts(cli: Cli) -> None:
     assert [len(text) for text in texts] == [40] * 5
     assert len(set(texts)) > 1
     assert cli.json(*ask)["texts"] == texts
-    out, _ = cli(*ask)
-    assert out == "\n--------\n".join(f"the {text}" for text in texts) + "\n"
-    assert len(cli.json("generate", "fox", "--samples", "1", "--length", "3")["texts"]) == 1
+    assert cli(*ask)[0] == "\n--------\n".join(f"the {text}" for text in texts) + "\n"
 
 
 @pytest.mark.parametrize("how", [["--stop", r"\n"], ["--until", "line"], ["--stop", "!!", "--stop", "\n"]])
@@ -46,19 +44,12 @@ def test_model_from_before_training_is_said_to_be_one(workspace: Path, cli: Cli)
     assert cli("generate", str(early.model_path), "--length", "3")[1] == ""
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        ("generate", "fox", "--length", "20"),
-        ("generate", "fox", "--length", "20", "--samples", "2"),
-        ("generate", "fox", "--length", "20", "--checkpoints"),
-        ("multiverse", "fox", "--depth", "3"),
-    ],
-)
-def test_letter_with_an_accent_that_the_model_does_not_know_is_read_plainly(cli: Cli, ask: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("ask", ["generate", "generate --samples 2", "generate --checkpoints", "multiverse"])
+def test_letter_with_an_accent_that_the_model_does_not_know_is_read_plainly(cli: Cli, ask: str) -> None:
     """As the app reads it; what has no plain form is read as a space."""
-    out, err = cli(*ask, "--prime", "thé 你")
-    assert out.replace("thé 你", "the  ") == cli(*ask, "--prime", "the  ")[0]
+    words = [*ask.split(), "fox", "--depth" if ask == "multiverse" else "--length", "3"]
+    out, err = cli(*words, "--prime", "thé 你")
+    assert out.replace("thé 你", "the  ") == cli(*words, "--prime", "the  ")[0]
     assert [word in err for word in ("é (", "read as e; 你", "read as a space")] == [True] * 3
 
 
@@ -70,15 +61,9 @@ def test_show_probs_lists_alternatives_of_each_character(cli: Cli) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--length", "6", "--show-probs")
     found = cli.json(*ask)
     assert "".join(step["char"] for step in found["steps"]) == found["text"]
-    for step in found["steps"]:
-        kept = {each["char"] for each in step["alternatives"] if each["kept"]}
-        assert step["rank"] > 10 or step["char"] in kept
-        assert sum(each["sampled"] for each in step["alternatives"]) <= 1.001
-    lines = cli(*ask)[0].splitlines()
+    lines = cli(*ask, "--top-k", "2", "--temperature", "0.5")[0].splitlines()
     assert len(lines) == 6
-    assert all("rank" in line for line in lines)
-    filtered = cli(*ask, "--top-k", "2", "--temperature", "0.5")[0].splitlines()[0]
-    first, second, *others = re.findall(r"\S (\d+)%(?: \((\d+)%\))?( cut)?", filtered.split("  rank ")[1])
+    first, second, *others = re.findall(r"\S (\d+)%(?: \((\d+)%\))?( cut)?", lines[0].split("  rank ")[1])
     assert sum(int(sampled or own) for own, sampled, _ in (first, second)) == pytest.approx(100, abs=1)
     assert all(cut for *_, cut in others)
 
@@ -88,24 +73,20 @@ def test_sampler_options_change_the_text(cli: Cli) -> None:
         found: str = cli.json("generate", "fox", "--prime", "the ", "--length", "80", *how)["text"]
         return found
 
-    greedy = text("--temperature", "0")
-    for how in (["--temperature", "0", "--seed", "7"], ["--top-k", "1"], ["--sampler", "reference", "--top-k", "1"]):
-        assert text(*how) == greedy
-    assert text("--temperature", "0", "--repetition", "50") != greedy  # the greedy text repeats itself
-    plain = text()
+    greedy, plain = text("--temperature", "0"), text()
+    assert text("--top-k", "1") == text("--sampler", "reference", "--top-k", "1") == greedy
+    assert text("--temperature", "0", "--repetition", "50") != greedy  # which repeats itself
     for how in (["--typical", "0.2"], ["--mirostat", "0.5"], ["--top-p", "0.1"], ["--seed", "1"]):
         assert text(*how) != plain
 
 
 def test_prime_is_read_from_a_file_and_a_pipe(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    (workspace / "prime.txt").write_text("the lazy\ndog ", encoding="utf-8")
-    ask = ("generate", "fox", "--length", "20", "--prime-file")
-    text = cli.json(*ask, "prime.txt")["text"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("the lazy\ndog "))
-    assert cli(*ask, "-")[0] == f"the lazy\ndog {text}\n"
-    (workspace / "prime.txt").write_text("\ufeffthe lazy\ndog ", encoding="utf-8")  # as editors on Windows write it
-    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffthe lazy\ndog "))
-    assert cli(*ask, "-") == cli(*ask, "prime.txt") == (f"the lazy\ndog {text}\n", "")
+    ask, prime = ("generate", "fox", "--length", "20", "--prime-file"), "the lazy\ndog "
+    written = cli("generate", "fox", "--length", "20", "--prime", prime)
+    for mark in ("", "\ufeff"):  # which editors on Windows write
+        (workspace / "prime.txt").write_text(mark + prime, encoding="utf-8")
+        monkeypatch.setattr("sys.stdin", io.StringIO(mark + prime))
+        assert cli(*ask, "-") == cli(*ask, "prime.txt") == written
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9 "), encoding="utf-8"))
     out, err = cli(*ask, "-")
     assert out.startswith("caf\ufffd ")

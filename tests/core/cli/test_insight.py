@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 import charlstm
 from charlstm.cli.influence import places_of
 from charlstm.display import symbol
-from charlstm.insight.cells import SAMPLED, NamedCell
+from charlstm.insight.cells import SAMPLED
 from charlstm.insight.context import PLACES
 from charlstm.insight.report import passage_start
 from charlstm.insight.sample import READ_CHARS
@@ -52,15 +51,6 @@ def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(cli: Cli, text: s
     assert "--max-chars changes that" in cli("cells", "fox", str(long), "--show", "1:1")[1]
 
 
-def test_a_probe_lists_its_cells_and_what_they_add(cli: Cli, text: str) -> None:
-    rows = cli.json("cells", "fox", text, "--probe", "blank")
-    printed = cli("cells", "fox", text, "--probe", "blank")[0]
-    assert re.search(
-        rf"“blank”, auc: cell 1:\d+ alone [01]\.\d+ ±0\.\d+; (these 8 .*; )?all {len(rows)} together", printed
-    )
-    assert printed.count("\n1:") + printed.count("\n 1:") <= 8
-
-
 def test_a_text_is_shown_by_the_states_of_a_cell(cli: Cli, text: str) -> None:
     plain = Path(text).with_name("plain.txt")
     plain.write_text("the quick brown fox\njumps over the lazy dog\n" * 9)
@@ -71,8 +61,6 @@ def test_a_text_is_shown_by_the_states_of_a_cell(cli: Cli, text: str) -> None:
     assert lines[0] == "the quick brown fox"
     highest = states.index(max(states[: len(lines[0])]))
     assert lines[1][highest] in "+#"
-    assert "below" in lines[-1]
-    assert "above" in lines[-1]
     wide = Path(text).with_name("wide.txt")  # its lines are as wide as what is printed
     wide.write_text(("the quick brown fox " * 4).rstrip().rjust(80, "x") + "\nthe dog\n")
     assert cli("cells", "fox", str(wide), "--show", "1:3")[0].splitlines()[::2][:2] == wide.read_text().splitlines()
@@ -81,26 +69,16 @@ def test_a_text_is_shown_by_the_states_of_a_cell(cli: Cli, text: str) -> None:
 def test_cells_are_followed_through_the_snapshots_of_a_run(cli: Cli, text: str) -> None:
     named = cli.json("cells", "fox", text)
     rows = cli.json("cells", "fox", text, "--snapshots")
-    last = max(row["step"] for row in rows)
-    assert 0 == min(row["step"] for row in rows) < last
-    assert {(row["feature"], *row["cell"], row["kind"]) for row in rows} == {
-        (row["feature"], *row["cell"], row["kind"]) for row in named
-    }
-    assert [row["score"] for row in rows if row["step"] == last] == pytest.approx([row["score"] for row in named])
+    steps = sorted({row["step"] for row in rows})
+    assert 0 == steps[0] < steps[-1]
+    found = [row for row in rows if row["step"] == steps[-1]]
+    assert [(row["feature"], row["cell"], row["chance"], row["named_at"]) for row in found] == [
+        (row["feature"], row["cell"], row["chance"], steps[-1]) for row in named
+    ]
+    assert [row["score"] for row in found] == pytest.approx([row["score"] for row in named])
     lines = cli("cells", "fox", text, "--snapshots")[0].splitlines()
     head = next(line for line in lines if line.startswith("feature")).split()
-    steps = sorted({row["step"] for row in rows})
     assert head[3:] == ["chance", *(f"{step:,}" for step in steps)], "all of them in a pipe"
-    chance = {row["feature"]: (row["chance"], row["named_at"]) for row in rows}
-    assert chance == {row["feature"]: (row["chance"], last) for row in named}
-
-
-def test_a_curve_within_chance_says_so(cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NamedCell, "better_than_chance", lambda named, score: named.feature != "vowel")
-    printed = cli.flat("cells", "fox", text, "--snapshots")
-    assert "vowel (chance)" in printed
-    assert "blank (chance)" not in printed
-    assert "(chance) stands where no step has a better one" in printed
 
 
 def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_report(cli: Cli, text: str) -> None:
@@ -110,32 +88,21 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
     content = path.read_text()
     assert len(content) > READ_CHARS
     rows = cli.json("cells", "fox", str(path))
-    for row, named in zip(rows, charlstm.name_cells("fox", content), strict=True):
-        own = {field.name: getattr(named, field.name) for field in fields(named)}
-        assert row == {key: value for key, value in own.items() if key in row} | {
-            "cell": list(named.cell), "verdict": named.verdict, "chars": READ_CHARS, "places": SAMPLED,
-        }  # fmt: skip
+    named = charlstm.name_cells("fox", content)
+    assert [(row["feature"], (*row["cell"],), row["score"], row["chars"], row["places"]) for row in rows] == [
+        (each.feature, each.cell, each.score, READ_CHARS, SAMPLED) for each in named
+    ]
     found = charlstm.context("fox", content)
     assert [row["loss"] for row in cli.json("context", "fox", str(path))] == pytest.approx(found.losses, abs=1e-6)
     page = cli("report", "fox", str(path), "--out", "-")[0]
-    better = [row for row in rows if row["verdict"] == "follows"]
+    better = [f"{each.feature}: cell {each.cell[0]}:{each.cell[1]} <" for each in named if each.verdict == "follows"]
     assert f"for {len(better)} of its {len(rows)} features there is one" in page
-    assert page.count(": cell ") == len(better)
-    for row in better:
-        assert f"{row['feature']}: cell {row['cell'][0]}:{row['cell'][1]} <" in page
+    assert all(cell in page for cell in better)
     assert f"over {PLACES} evenly spaced characters. It uses {found.used_words}" in page
     assert f"at {SAMPLED:,} evenly spaced characters of each, in the model at step" in page
 
 
-def test_context_without_a_text_measures_on_the_held_out_part(cli: Cli) -> None:
-    rows = cli.json("context", "fox")
-    assert [row["loss"] for row in rows] == pytest.approx(charlstm.context("fox", TEXT[-540:]).losses, abs=1e-6)
-    assert "characters of 540 characters of the held-out part of fox.txt" in cli.flat("context", "fox")
-
-
-def test_a_report_is_one_page_about_a_run_and_its_own_text_that_loads_nothing(
-    workspace: Path, cli: Cli, text: str, tmp_path: Path
-) -> None:
+def test_a_report_is_one_page_about_a_run_and_its_text_that_loads_nothing(cli: Cli, text: str, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     assert cli.json("report", "fox", "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
     assert cli("report", "fox", "--out", str(out)) == (f"{out}\n", "Open it in a browser\n")
@@ -150,17 +117,15 @@ def test_a_report_is_one_page_about_a_run_and_its_own_text_that_loads_nothing(
     loss = cli.json("info", "fox")["loss"]
     assert f"<th>validation loss, on all held-out text</th><td>{loss:.4f} nats or {loss / math.log(2):.4f} bits" in page
     assert f">all held-out text: {loss:.4f}</text>" in page
-    assert page.count("<circle ") == 2, "in the chart and in its legend"
-    assert ">validation (slices)</text>" in page
     for name, figures in cli.json("stats", "data/fox.txt")["baselines"].items():
         assert (f">{BASELINES[name]}</text>" in page) == (figures["loss"] > 0), "a text that repeats itself needs none"
-    assert ">loss in nats, by training steps</text>" in page
-    model = next((workspace / "runs").rglob("model.safetensors"))
-    assert "How it learnt" not in cli("report", str(model), text, "--out", "-")[0], "a model file has no curves"
+    page = cli("report", "runs/fox/model.safetensors", text, "--out", "-")[0]
+    assert "How it learnt" not in page, "a model file has no curves"
 
 
 def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, cli: Cli) -> None:
     last = int(Run(workspace / "runs" / "fox").history()["step"][-1])
+    assert "--json and --out -" in cli("report", "fox", "--out", "-", "--json", code=2)[1]
     page = cli("report", "fox", "--snapshot", "0", "--out", "-")[0]
     assert f"the model is that of step 0; its run went on to step {last:,}, where curves and samples end" in page
 
@@ -192,15 +157,11 @@ def test_influence_names_each_earlier_character(cli: Cli, tmp_path: Path) -> Non
     path = tmp_path / "line.txt"
     path.write_text("the quick brown\n")
     rows = cli.json("influence", "fox", str(path), "--at", "14")
-    assert [row["char"] for row in rows] == list("the quick brow")
-    assert [row["position"] for row in rows] == list(range(14))
+    assert [(row["position"], row["char"]) for row in rows] == list(enumerate("the quick brow"))
     assert cli.json("influence", "fox", str(path)) == rows, "the last character is explained by default"
     printed = cli.flat("influence", "fox", str(path))
     strongest = max(rows, key=lambda row: abs(row["change"]))
     assert f"most important is “{symbol(strongest['char'])}”, {14 - strongest['position']} character" in printed
-    assert "Hidden back" not in printed, "all of the text was"
-    printed = cli.flat("influence", "fox", str(path), "--back", "5")
-    assert "Hidden back to position 9; --back N goes further." in printed
 
 
 def test_influence_finds_a_string_and_ranks_its_places(cli: Cli, tmp_path: Path) -> None:
@@ -212,17 +173,13 @@ def test_influence_finds_a_string_and_ranks_its_places(cli: Cli, tmp_path: Path)
     assert rows == cli.json("influence", "fox", str(path), "--at", str(last))
     assert [row["position"] for row in rows] == list(range(last - 100, last))
     assert "stands at 40 places" in cli.flat("influence", "fox", str(path), "--find", r"dog\n")
-    words = ("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")
-    ranked = cli.json(*words)
+    ranked = cli.json("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")
     assert len(ranked) == 40
     assert all(10 < row["back"] <= 30 for row in ranked)
     assert [row["change"] for row in ranked] == sorted((row["change"] for row in ranked), reverse=True)
-    assert "Of 40 places, those" in cli(*words)[0]
 
 
-def test_context_has_a_row_for_each_length(cli: Cli, text: str) -> None:
-    rows = cli.json("context", "fox", text, "--places", "3")
-    assert [row["context"] for row in rows] == sorted(row["context"] for row in rows)
+def test_context_says_how_much_is_used_and_on_what_that_was_measured(cli: Cli, text: str) -> None:
     printed = cli.flat("context", "fox", text, "--places", "30")
     assert re.search(r"It uses about \d+ characters? \(\d+( to \d+)? with 95 % certainty\)", printed)
     assert "over 30 evenly spaced characters of 1,320 characters of x.txt, in the model at step" in printed
@@ -230,19 +187,20 @@ def test_context_has_a_row_for_each_length(cli: Cli, text: str) -> None:
     assert (last["error"], last["enough"]) == (None, None)
 
 
-def test_context_at_a_position_reads_all_of_the_runs_own_text(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_context_without_a_text_is_that_of_the_held_out_part(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def losses(*words: str) -> list[float]:
+        return [row["loss"] for row in cli.json("context", "fox", *words)]
+
+    assert losses() == pytest.approx(charlstm.context("fox", TEXT[-540:]).losses, abs=1e-6)
     for module in ("charlstm.cli.influence", "charlstm.runs.own_text"):
         monkeypatch.setattr(f"{module}.TEXT_CHARS", 400)
-    assert "the first 400 of 540 characters of the held-out part" in cli.flat("context", "fox")
-    rows = cli.json("context", "fox", "--at", "500")
-    expected = charlstm.context("fox", TEXT[-540:], at=500).losses
-    assert [row["loss"] for row in rows] == pytest.approx(expected, abs=1e-6)
+    assert "the first 400 of 540 characters of the held-out part of fox.txt" in cli.flat("context", "fox")
+    assert losses("--at", "500") == pytest.approx(charlstm.context("fox", TEXT[-540:], at=500).losses, abs=1e-6)
 
 
 def test_multiverse_is_a_tree(cli: Cli) -> None:
     root = cli.json("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")
-    tree, about = cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0].split("\n\n")
-    assert about.startswith("Joint probabilities")
+    tree, _ = cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0].split("\n\n")
     firsts = [line.split()[0] for line in tree.splitlines() if not line.startswith(" ")]
     assert firsts == [f"{child['probability']:.2%}" for child in root["children"]]
     words = cli.json("multiverse", "fox", "--prime", "the ", "--words", "3")
@@ -257,12 +215,8 @@ def test_multiverse_of_several_primes_with_a_held_cell(cli: Cli) -> None:
     assert both == [cli.json(*words, "--prime", prime, *held) for prime in ("the ", "a dog")]
     assert both[0] != cli.json(*words, "--prime", "the ")
     lines = cli(*words, "--prime", "the ", "--prime", "a dog", *held)[0].splitlines()
-    assert lines[0].split("  ")[0] == "after “the ”"
-    assert lines[0].endswith("after “a dog”")
-    assert len(lines[1].split("%")) >= 3
+    assert re.fullmatch("after “the ” +after “a dog”", lines[0])
     assert max(map(len, lines)) <= 80
-    two = cli.json("multiverse", "fox", "--prime", "the ", "--prime", "a ", "--words", "2")
-    assert [len(each) for each in two] == [2, 2]
 
 
 def test_a_clamped_cell_changes_what_is_generated(cli: Cli) -> None:
@@ -296,16 +250,10 @@ def test_a_passage_shows_the_feature_wherever_it_is(place: int) -> None:
 def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(cli: Cli, tmp_path: Path) -> None:
     words = ("generate", "fox", "--prime", "the ", "--length", "30", "--checkpoints")
     rows = cli.json(*words)["checkpoints"]
-    assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
-    assert rows[0]["step"] == 0
-    for row in rows[:-1]:
-        step = str(row["step"])
-        alone = cli.json("generate", "fox", "--prime", "the ", "--length", "30", "--snapshot", step)
-        assert alone["text"] == row["text"]
-    assert cli.json("generate", "fox", "--prime", "the ", "--length", "30")["text"] == rows[-1]["text"]
-    printed, _ = cli(*words)
-    assert printed.startswith("step 0")
-    assert printed.count("the ") >= len(rows)
+    assert [0, *(row["step"] for row in rows[1:])] == sorted({row["step"] for row in rows})
+    for row, snapshot in ((rows[0], ("--snapshot", "0")), (rows[-1], ())):
+        assert cli.json(*words[:-1], *snapshot)["text"] == row["text"]
+    assert cli(*words)[0].startswith("step 0")
     out = tmp_path / "learnt.html"
     assert cli.json(*words, "--out", str(out)) == {"out": str(out), "bytes": out.stat().st_size}
     content = out.read_text(encoding="utf-8")

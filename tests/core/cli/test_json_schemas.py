@@ -24,10 +24,8 @@ SESSION = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 def check(value: Any, schema: Any, where: str = "") -> None:
     """Assert that ``value`` is JSON of type ``schema``: no field is missing, unknown or of another type."""
     origin, args = typing.get_origin(schema), typing.get_args(schema)
-    if origin is typing.NotRequired:
-        check(value, args[0], where)
-    elif typing.is_typeddict(schema):
-        hints = typing.get_type_hints(schema, include_extras=True)
+    if typing.is_typeddict(schema):
+        hints = typing.get_type_hints(schema)
         assert schema.__required_keys__ <= value.keys() <= hints.keys(), where
         for name, each in value.items():
             check(each, hints[name], f"{where}.{name}")
@@ -57,9 +55,7 @@ presets --settings | presets --settings
 queue list | queue list
 runs | runs
 tag | tag fox good
-tag | tag fox
 note | note fox 'a note'
-note | note fox
 generate | generate fox --length 5
 generate | generate fox --length 5 --samples 2
 generate | generate fox --length 5 --show-probs
@@ -78,7 +74,6 @@ export | export fox --to script --out fox.net --force
 import | import fox.net --out fox.safetensors --force
 compare | compare fox
 log | log fox --to tensorboard
-log | log fox --to csv
 log | log fox --to jsonl --out fox.jsonl
 sweep | sweep data/fox.txt --grid lr=1e-3,1e-2 --max-steps 4 --set hidden_size=4 --set threads=1 --set kernel=nn
 prune | prune fox

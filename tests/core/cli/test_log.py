@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from charlstm.cli.main import run as run_command
 from charlstm.fields import plain
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, runs_dir
 from charlstm.runs.log import EventLog, lasting_events, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.tensorboard_format import FILE_NAME
@@ -24,10 +24,7 @@ from recorded_run import record, started, stepped, validated
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
-    with record(tmp_path / "runs", name="fox", sample="a\n\n*b*\n  é") as recorded:
-        return recorded.run
+    return record(runs_dir(), name="fox", sample="a\n\n*b*\n  é").run
 
 
 def resume(run: Run, step: int) -> None:
@@ -39,13 +36,14 @@ def resume(run: Run, step: int) -> None:
 
 
 def accumulated(tmp_path: Path) -> EventAccumulator:
+    """What TensorBoard reads of what the command writes."""
+    assert run_command(["log", "fox", "--to", "tensorboard"]) == 0
     found = EventAccumulator(str(tmp_path / "tensorboard" / "fox"), size_guidance={"scalars": 0, "tensors": 0})
     return found.Reload()
 
 
 def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: Run, tmp_path: Path) -> None:
     resume(run, 600)
-    assert run_command(["log", "fox", "--to", "tensorboard"]) == 0
     found, events = accumulated(tmp_path), lasting_events(run.events())
     series = RunSeries.of(run.events())
     curves = {"loss/train": "train", "lr": "lr", "grad_norm": "grad_norm", "chars_per_second": "speed"}
@@ -59,7 +57,6 @@ def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: R
 
 
 def test_tensorboard_reads_samples_as_text_and_settings_as_hyperparameters(run: Run, tmp_path: Path) -> None:
-    assert run_command(["log", "fox", "--to", "tensorboard"]) == 0
     found = accumulated(tmp_path)
     texts = [each.tensor_proto.string_val[0].decode() for each in found.Tensors("sample")]
     samples = [each for each in run.events() if isinstance(each, Sampled)]
@@ -76,11 +73,10 @@ def test_tensorboard_reads_samples_as_text_and_settings_as_hyperparameters(run: 
 
 
 def test_run_that_is_written_again_replaces_its_file(run: Run, tmp_path: Path, cli: Cli) -> None:
-    for _ in range(2):
-        assert cli("log", "fox", "--to", "tensorboard", "--out", "tensorboard")[0] == "tensorboard\n"
-    assert [each.name for each in (tmp_path / "tensorboard" / "fox").iterdir()] == [FILE_NAME]
+    assert cli("log", "fox", "--to", "tensorboard", "--out", "tensorboard")[0] == "tensorboard\n"
     final = [(each.step, each.time) for each in run.events() if isinstance(each, Validated) and each.whole]
     assert [(each.step, each.wall_time) for each in accumulated(tmp_path).Scalars("loss/final")] == final
+    assert [each.name for each in (tmp_path / "tensorboard" / "fox").iterdir()] == [FILE_NAME]
 
 
 def test_without_the_package_one_sentence_says_how_to_get_it(

@@ -1,21 +1,25 @@
-"""JSON contains no control characters, and printed text none on a terminal. In a pipe text is unchanged."""
+"""What is printed: JSON and text, without control characters on a terminal; progress; into streams that are closed."""
 
 from __future__ import annotations
 
 import json
-import re
+import math
+import subprocess
+import sys
 from pathlib import Path
 
+import pyte
 import pytest
 
 from charlstm.cli.output import print_json, print_note, print_result, to_json
 from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
-from charlstm.runs.folder import Run
-from charlstm.training.events import Resumed, Warned
-from charlstm.training.presets import preset
-from command_line import Terminal
-from recorded_run import record, started, stepped, validated
+from charlstm.runs.folder import Run, find_run
+from charlstm.training.events import Sampled, Warned
+from command_line import TINY, Cli, Terminal
+
+pytestmark = pytest.mark.usefixtures("workspace")
+
 
 FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\u2029\x85\v\f\x1c\r\U000e0001é\t\n\udcff"
 
@@ -46,49 +50,110 @@ def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: py
         assert stream.getvalue().replace("\n", "").isprintable()
 
 
-def test_divergence_is_printed_once_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    with EventView(Run(Path("x")), plain=True) as view:
-        view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
-        view.show([stepped(9, 99.0)])
-    err = capsys.readouterr().err
-    assert err.count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
-    assert "or lower it now: charlstm control x set-lr 0.0001\n" in err
-
-
-def test_resumed_run_is_judged_by_what_it_did_before(capsys: pytest.CaptureFixture[str]) -> None:
-    before = [started(symbols=98), validated(0, 4.5), *(stepped(number, 2.0) for number in range(1, 9))]
-    with EventView(Run(Path("x")), plain=True, before=before) as view:
-        view.show([Resumed(step=8), *(stepped(number, 1.4 * number) for number in range(9, 14))])
-    err = capsys.readouterr().err
-    assert err.count("note: Diverging: the training loss rose from 2.00") == 1
-    assert "step      0" not in err
-
-
-def test_progress_says_what_a_run_will_come_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with record(tmp_path, "running", settings=preset("quick")) as recorded:
-        for run in (recorded.run, Run(tmp_path / "gone")):
-            with EventView(run, plain=True) as view:
-                view.show(recorded.run.events())
-    [line] = {line for line in capsys.readouterr().err.splitlines() if " at the end · " in line}
-    assert re.search(r" · best ~[\d.]+ · [\d.]+ to [\d.]+ at the end · ", line)
-
-
-@pytest.mark.parametrize(("columns", "shown"), [(80, "at the end"), (60, "best ~"), (40, "loss ")])
-def test_progress_in_a_narrow_terminal_keeps_the_time_that_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int, shown: str
-) -> None:
-    stderr = Terminal()
-    monkeypatch.setattr("sys.stderr", stderr)
+def test_events_show_control_characters_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
-    monkeypatch.setenv("COLUMNS", str(columns))
-    with record(tmp_path, "running", settings=preset("quick")) as recorded, EventView(recorded.run) as view:
-        view.show(recorded.run.events())
-        last = stderr.getvalue().rsplit("\r\x1b[K", 1)[-1]
-    assert re.search(rf"{shown}.* · [\d:]+ left$", last)
-    assert "█░" in last  # the bar
-    assert len(last) < columns
+    with EventView(Run(Path("x"))) as view:
+        view.show([Warned(step=1, message="\x1b[2Jgone"), Sampled(step=1, prime="\x1b[2Jgone", text="")])
+        view.show_waiting("waiting: \x1b[2Jgone")
+    assert terminal.getvalue().count("␛[2Jgone") == 3
+    assert "\x1b[2J" not in terminal.getvalue()
+
+
+def test_json_has_null_for_non_finite_numbers() -> None:
+    values = {"a": math.nan, "b": [1.5, {"c": math.inf}], "d": (-math.inf, "NaN")}
+    assert to_json(values) == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}'
 
 
 def test_result_in_a_pipe_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     print_result(None, "a path\u202e")
     assert capsys.readouterr().out == "a path\u202e\n"
+
+
+def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = pyte.Screen(40, 5)
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("charlstm.line.terminal_width", lambda _: 40)
+    line = TerminalLine()
+    line.INTERVAL = 0.0
+    line.draw(0.5, "half of it")
+    pyte.Stream(screen).feed(terminal.getvalue())
+    assert screen.display[0].startswith("██████████░░░░░░░░░░  50%  half of it")
+    for words in ("far more than could ever fit on a line of forty cells", "红楼梦" * 20):
+        line.draw(0.9, words)
+    terminal.write("^C")  # printed by the terminal
+    line.clear()
+    terminal.write("done")
+    screen.reset()
+    pyte.Stream(screen).feed(terminal.getvalue())
+    assert [row.rstrip() for row in screen.display] == ["done", "", "", "", ""]
+
+
+def test_long_work_shows_progress(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, stage in (
+        ("multiverse fox --depth 3", "computing"),
+        ("multiverse fox --words 3", "computing"),
+        ("influence fox data/fox.txt --back 30", "explaining"),
+        ("generate fox --length 5 --json", "generating"),
+    ):
+        drawn: list[str] = []
+        monkeypatch.setattr(TerminalLine, "draw", lambda self, part, words, drawn=drawn: drawn.append(words))
+        cli(*words.split())
+        assert stage in drawn, words
+
+
+def test_lack_of_memory_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("charlstm.engine.evaluation.evaluate", fail)
+    out, err = cli("eval", "fox", "--json", code=1)
+    assert (out, json.loads(err.splitlines()[-1])["error"]["kind"]) == ("", "memory")
+    assert cli("eval", "fox", code=1)[1].splitlines()[-1].startswith("charlstm: There is not enough memory: ")
+    monkeypatch.setattr("charlstm.engine.evaluation.evaluate", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # a mistake in the program is not called something else
+        cli("eval", "fox")
+
+
+CHARLSTM = [sys.executable, "-P", "-m", "charlstm"]
+
+
+def shell(line: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``line`` in bash with ``"$@"`` as charlstm with ``words``."""
+    command = ["bash", "-c", f"set -o pipefail; {line}", "bash", *CHARLSTM, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+GENERATE = "generate fox --length 100000"
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "code"),
+    [
+        ('"$@" | head -c 5', GENERATE, 141),
+        ('"$@" 2>&- | wc -c', "generate fox --length 2000", 0),
+        ('"$@" >&- 2>&- <&-', GENERATE, 141),
+        ('"$@" | true', "presets --settings", 141),  # which are written at once when it ends
+        ('"$@" | true', "compare fox --csv -", 141),
+    ],
+)
+def test_command_with_closed_streams_exits_quietly(line: str, words: str, code: int) -> None:
+    done = shell(line, *words.split())
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_closed_stdin_is_empty_input() -> None:
+    done = shell('"$@" <&-', "eval", "fox", "-")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    done = shell('"$@" <&-', "generate", "fox", "--prime-file", "-", "--length", "3")
+    assert (done.returncode, len(done.stdout)) == (0, 4)
+
+
+def test_train_writes_a_checkpoint_when_its_pipe_closes() -> None:
+    done = shell('"$@" | head -1', "train", "data/fox.txt", *TINY, "--max-steps", "100000", "--name", "left", "--json")
+    assert (done.returncode, done.stderr) == (141, "")
+    assert json.loads(done.stdout)["event"] == "started"
+    status = find_run("left").status()
+    assert (status.state, find_run("left").state_path.exists()) == ("stopped", True)

@@ -42,6 +42,7 @@ def test_figures_are_over_whole_units(cli: Cli) -> None:
     assert cli.json("stats", "names.txt")["units"] is None
     assert cli.json("eval", "names")["chars"] == held_out["held_out_chars"]
     assert "whole units of the held-out part" in cli("eval", "names")[0]
+    assert "trained on units cannot learn" in cli.error("eval", "names", "--dynamic")
     assert "800 units, each line" in cli("stats", "names.txt", "--split-units", "lines")[0]
 
 
@@ -61,18 +62,3 @@ def test_that_no_unit_was_found_is_an_error(cli: Cli, monkeypatch: pytest.Monkey
 def test_cells_are_not_silenced_where_the_state_is_emptied_at_each_unit(cli: Cli) -> None:
     with pytest.raises(GenerationError, match="a model that was trained on units"):
         measure_lesions(load_model("names"), "".join(NAMES), [(1, 1)])
-
-
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        ("generate fox --until unit", "not trained on units"),
-        ("generate names --new", "--new needs --until unit"),
-        ("generate names --until unit --show-probs", "cannot be combined"),
-        ("eval names --dynamic", "trained on units cannot learn"),
-        ("stats names.txt --split-units lines --lines auto", "keeps its lines"),
-        ("stats names.txt --split-units X:", "no line of it begins with X:"),
-    ],
-)
-def test_what_does_not_fit_is_refused(cli: Cli, command: str, said: str) -> None:
-    assert said in cli.error(*command.split())

@@ -1,4 +1,5 @@
-"""Files that the user names for output: regular files are replaced, everything else is refused and left unchanged."""
+"""Files that the user names for output: regular files are replaced, everything else is refused and left unchanged; and
+what `import` and `export` write."""
 
 from __future__ import annotations
 
@@ -8,24 +9,78 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.engine.script_format import checkpoint_writer
+from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 from charlstm.errors import CharLSTMError
 from charlstm.generation.export import export_session, save_as
+from charlstm.generation.scoring import score
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
-from charlstm.model.file import Model, save_model
+from charlstm.model.file import Model, load_model, save_model
 from charlstm.runs.folder import find_run
 from charlstm.user_files import save
-from command_line import Cli
+from command_line import TEXT, Cli
 from recorded_run import tiny_model
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
+
+def test_import_prints_the_path_of_a_usable_model(
+    workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli("export", "fox", "--to", "script", "--out", "theirs.net") == ("theirs.net\n", "")
+    out, err = cli("import", "theirs.net")
+    assert out == "theirs.safetensors\n"
+    assert "1 × 12 LSTM" in err
+    assert cli.json("info", "theirs.safetensors")["info"] == {"imported_from": "theirs.net"}
+    assert "imported_from theirs.net" in cli.flat("info", "theirs.safetensors")
+    ask = ("--prime", "the ", "--length", "30")
+    assert cli.json("generate", "theirs.safetensors", *ask) == cli.json("generate", "fox", *ask)
+    text = str(workspace / "data/fox.txt")
+    assert cli.json("eval", "theirs.safetensors", text)["read_share"] is None, "its format has no word of its text"
+
+
+def test_export_is_named_after_run_and_snapshot(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.json("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
+    assert cli("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
+    assert sorted(path.name for path in tmp_path.glob("*.net")) == ["fox-0.net", "fox.net"]
+    young, grown = import_checkpoint("fox-0.net"), import_checkpoint("fox.net")
+    assert score(grown, TEXT).mean_nats < score(young, TEXT).mean_nats
+
+
+def test_exported_folder_is_loaded_by_plain_torch_as_its_card_says(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "given"
+    assert cli.json("export", "fox", f"{folder}/") == {"out": str(folder), "to": "folder"}
+    assert "already exists: replace it with --force" in cli.error("export", "fox", f"{folder}/")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "trained with charlstm on fox.txt" in card
+    assert "nats per character" in card
+    monkeypatch.chdir(folder)
+    found: dict[str, Any] = {}
+    exec(card.split("```python\n")[1].split("```")[0], found)
+    model = load_model("model.safetensors")
+    for each in Session(model, found["config"]["prime"]).next_char_distribution().alternatives:
+        probability = found["probabilities"][found["symbols"].index(each.char)].item()
+        assert probability == pytest.approx(each.probability, abs=1e-5)
+
+
+def test_export_writes_onnx(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    out = tmp_path / "fox.onnx"
+    assert cli.json("export", "fox", str(out)) == {"out": str(out), "to": "onnx"}
+    assert out.stat().st_size > 1000
+
+
 Save = Callable[[Path, Model], object]
+
 
 LIBRARY: dict[str, tuple[str, Save]] = {
     "save_model": (".safetensors", save_model),
@@ -34,11 +89,6 @@ LIBRARY: dict[str, tuple[str, Save]] = {
     "export_session": (".txt", lambda path, model: export_session(Session(model, "a"), path)),
     "save_as": (".html", lambda path, model: save_as(Session(model, "a"), path)),
 }
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return tiny_model()
 
 
 @pytest.fixture
@@ -63,11 +113,9 @@ def test_folder_that_is_not_there_is_said_before_the_work(
 
 
 @pytest.mark.parametrize("name", LIBRARY)
-def test_all_that_writes_a_file_for_the_user_follows_the_same_rules(
-    name: str, model: Model, tmp_path: Path, umask: None
-) -> None:
+def test_all_that_writes_a_file_for_the_user_follows_the_same_rules(name: str, tmp_path: Path, umask: None) -> None:
     """Those of what is no regular file, links, permissions, and folders of runs."""
-    ending, save = LIBRARY[name]
+    (ending, save), model = LIBRARY[name], tiny_model()
     path, link, pipe = tmp_path / f"real{ending}", tmp_path / f"link{ending}", tmp_path / f"pipe{ending}"
     os.mkfifo(pipe)
     for target, why in ((pipe, "is a pipe"), (tmp_path / "missing" / path.name, "There is no folder .+missing'?: ")):
@@ -94,25 +142,20 @@ def test_everything_in_a_run_folder_is_private(umask: None) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-@pytest.fixture
-def checkpoint(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The current folder has a checkpoint of the reference script, theirs.net."""
+@pytest.fixture(params=[("export fox --to script --out", ".net"), ("import theirs.net --out", ".safetensors")])
+def writing(
+    request: pytest.FixtureRequest, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], str]:
+    """A command that takes --out and writes no page, where there is a checkpoint for it; and the suffix of its file."""
     monkeypatch.chdir(tmp_path)
     cli("export", "fox", "--to", "script", "--out", "theirs.net")
+    words, ending = request.param
+    return words.split(), ending
 
 
-writing_commands = pytest.mark.parametrize(
-    ("words", "ending"),
-    [(("export", "fox", "--to", "script", "--out"), ".net"), (("import", "theirs.net", "--out"), ".safetensors")],
-)
-"""The two commands that take --out and write no page, with the suffixes of their files."""
-
-
-@writing_commands
-@pytest.mark.usefixtures("checkpoint")
-def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, words: tuple[str, ...], ending: str) -> None:
+def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, writing: tuple[list[str], str]) -> None:
+    words, ending = writing
     path, link = tmp_path / f"real{ending}", tmp_path / f"link{ending}"
-    path.write_bytes(b"mine")
     link.symlink_to(path.name)
     for name in (path.name, link.name):
         path.write_bytes(b"mine")
@@ -123,19 +166,17 @@ def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, words
     assert link.is_symlink()
 
 
-@writing_commands
-@pytest.mark.usefixtures("checkpoint")
 def test_dash_is_standard_output_unless_that_is_a_terminal(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], ending: str
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, writing: tuple[list[str], str]
 ) -> None:
+    words, ending = writing
     cli(*words, f"file{ending}")
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
         assert run([*words, "-"]) == 0
         sys.stdout.buffer.seek(0)
         assert sys.stdout.buffer.read() == (tmp_path / f"file{ending}").read_bytes()
-    cli(*words, "./-" if ending == ".net" else f"./-{ending}")
     assert "--json and --out -" in cli(*words, "-", "--json", code=2)[1]
-    assert [path.name for path in tmp_path.glob("-*")] == ["-" if ending == ".net" else "-.safetensors"]
+    assert not (tmp_path / "-").exists()
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert "terminal" in cli.error(*words, "-")

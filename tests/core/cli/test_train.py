@@ -1,0 +1,131 @@
+"""`charlstm train`: what settings are based on, which of them wins, and the parts of the text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import charlstm
+from charlstm.cli.main import run as run_command
+from charlstm.runs.folder import find_run
+from charlstm.runs.launch import NewRun, create_new_run
+from charlstm.runs.own_text import held_out_text
+from charlstm.runs.worker import run_foreground
+from charlstm.training.events import Finished
+from charlstm.training.presets import preset
+from charlstm.training.settings import Settings
+from command_line import TEXT, TINY, Cli
+from small_training import words
+
+
+def record(name: str) -> Any:
+    return json.loads((find_run(name).path / "run.json").read_text())
+
+
+def test_options_go_before_the_settings_file_and_that_before_the_preset(workspace: Path, cli: Cli) -> None:
+    file = 'preset = "standard"\nlr = 0.02\nbatch_size = 99\nseq_length = 99\n[text]\nmax_chars = 1000\nclean = true'
+    (workspace / "small.toml").write_text(file, encoding="utf-8")
+    ask = ["train", "data/fox.txt", "--settings-file", "small.toml", *TINY]
+    cli(*ask, "--name", "file")
+    found = record("file")
+    expected = preset("standard", 1000, len(set(TEXT[:1000]))).with_changes(
+        hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=40, max_minutes=None, lr=0.02,
+        kernel="nn", threads=1,
+    )  # fmt: skip
+    assert (found["preset"], found["settings"]) == ("standard", expected.to_dict())
+    assert (found["corpus"]["chars"], found["corpus"]["options"]["clean"]) == (1000, True)
+    cli(*ask, "--name", "options", "--preset", "reference", "--max-chars", "500", "--no-clean")
+    found = record("options")
+    assert (found["preset"], found["settings"]["optimizer"], found["settings"]["lr"]) == ("reference", "adam", 0.02)
+    assert (found["corpus"]["chars"], found["corpus"]["options"]["clean"]) == (500, False)
+
+
+def weights(name: str) -> dict[str, Any]:
+    return charlstm.load_model(find_run(name).model_path).weights
+
+
+def test_run_like_another_trains_to_the_same_weights(workspace: Path, cli: Cli) -> None:
+    cli("train", "--like", "fox", "--name", "again")
+    for name in ("settings", "corpus", "preset"):
+        assert record("again")[name] == record("fox")[name]
+    for name, array in weights("fox").items():
+        assert np.array_equal(array, weights("again")[name])
+
+
+def test_options_go_before_settings_file_and_that_before_the_run(workspace: Path, cli: Cli) -> None:
+    (workspace / "soft.txt").write_text("soft\u00adhyphens and spaces. " * 200, encoding="utf-8")
+    (workspace / "like.toml").write_text("lr = 0.02\nseed = 7\n[text]\nmax_chars = 2000", encoding="utf-8")
+    cli("train", "soft.txt", *TINY, "--clean", "--fold-rare", "3", "--name", "soft")
+    ask = ["train", "data/fox.txt", "--like", "soft", "--settings-file", "like.toml", "--name", "kept"]
+    cli(*ask, "--seed", "8", "--max-steps", "2")
+    assert record("kept")["settings"] == record("soft")["settings"] | {"lr": 0.02, "seed": 8, "max_steps": 2}
+    assert record("kept")["corpus"]["name"] == "fox.txt"
+    assert record("kept")["corpus"]["options"] == record("soft")["corpus"]["options"] | {"max_chars": 2000}
+    cli("train", "--like", "soft", "--max-steps", "2", "--no-clean", "--name", "changed")
+    assert record("changed")["corpus"]["options"] == record("soft")["corpus"]["options"] | {"clean": False}
+    assert "\u00ad" in record("changed")["corpus"]["vocabulary"]["symbols"]
+    assert "\u00ad" not in record("soft")["corpus"]["vocabulary"]["symbols"]
+
+
+def test_other_network_than_that_of_the_start_is_refused_with_what_helps(workspace: Path, cli: Cli) -> None:
+    cli("train", "data/fox.txt", *TINY[4:], "--from", "fox", "--name", "on")
+    for start in (["--like", "on"], ["data/fox.txt", *TINY[4:], "--from", "fox"]):  # `--like` names no start
+        message = cli.error("train", *start, "--hidden-size", "9")
+        assert "leave hidden_size out, or start from nothing with --from none" in message
+        assert "init has no effect where training starts" in cli.error("train", *start, "--set", "init=torch")
+    cli("train", "--like", "on", "--hidden-size", "9", "--set", "init=torch", "--from", "none", "--name", "own")
+    settings = record("own")["settings"]
+    assert (settings["hidden_size"], settings["init"], record("own")["lineage"]) == (9, "torch", None)
+
+
+@pytest.fixture(scope="module")
+def validated(workspace: Path) -> Path:
+    """The run `validated`, trained on words.txt and validated on other.txt."""
+    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
+    (workspace / "other.txt").write_text(words(200, seed=1) + " Ω", encoding="utf-8")
+    assert run_command(["train", "words.txt", *TINY, "--name", "validated", "--val-file", "other.txt"]) == 0
+    return workspace
+
+
+def test_run_is_validated_on_another_file(validated: Path, cli: Cli) -> None:
+    other = (validated / "other.txt").read_text(encoding="utf-8")
+    found = cli.json("eval", "validated", "--part", "validation")
+    assert found == cli.json("eval", "validated") == cli.json("eval", "validated", "other.txt")
+    assert (found["chars"], found["unknown"]) == (len(other) - 1, {})
+    assert found["loss"] == pytest.approx(find_run("validated").status().best_val)
+    assert cli.json("eval", "validated", "--part", "train")["chars"] == len(words(1000)) - 1
+    assert cli.json("eval", "validated", "--part", "all")["chars"] == len(words(1000)) + len(other) - 2
+    assert "of the validation text other.txt of words.txt" in cli("eval", "validated")[0]
+
+
+def test_held_out_text_is_named_as_the_validation_text(validated: Path) -> None:
+    own = held_out_text(find_run("validated"), 100)
+    assert own.words.startswith("the first 100 of ")
+    assert own.words.endswith(" characters of the validation text other.txt")
+
+
+def test_run_like_one_with_a_validation_text(validated: Path, cli: Cli) -> None:
+    def corpus(name: str, *words: str) -> Any:
+        cli("train", *words, "--like", "validated", "--name", name, "--max-steps", "2")
+        return record(name)["corpus"]
+
+    assert corpus("same") == record("validated")["corpus"]
+    short = corpus("short", "--max-chars", "900")
+    assert (short["chars"], short["validation"]["chars"]) == (1800, 900)
+    another = corpus("another", "--val-file", "data/fox.txt")
+    assert (another["name"], another["validation"]["name"]) == ("words.txt", "fox.txt")
+    assert "validation" not in corpus("text", "data/fox.txt")
+
+
+def test_worker_opens_a_validation_text_that_is_not_open_yet(workspace: Path) -> None:
+    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
+    settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_steps=3, threads=1, kernel="nn")
+    run = create_new_run(NewRun("words.txt", settings, validation="data/fox.txt", name="unopened"))
+    assert run.spec().validation_sources == (str(workspace / "data" / "fox.txt"),)
+    *_, last = run_foreground(run)
+    assert isinstance(last, Finished)
+    assert (run.spec().validation_name, run.spec().corpus["validation"]["chars"]) == ("fox.txt", len(TEXT))
