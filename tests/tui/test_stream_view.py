@@ -327,6 +327,10 @@ async def test_levels_and_own_text_are_told_apart_also_without_colour(theme: str
             assert (found[one].color, found[one].italic) != (found[own].color, found[own].italic), one
         marks = {(found[each].bgcolor, found[each].underline, found[each].bold, found[each].reverse) for each in "abcd"}
         assert len(marks) == 4
+        view.shows_levels = False
+        found = styles(view)
+        assert len({str(found[each]) for each in "abcd"}) == len({str(found[each]) for each in "efgh"}) == 1
+        assert str(found["a"]) != str(found["e"])
         view.scale = OFF
         assert len({str(styles(view)[each]) for each in "abcd"}) == 1
 

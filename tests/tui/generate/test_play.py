@@ -182,14 +182,12 @@ async def test_colours_change_what_the_legend_says_and_it_has_those_of_the_text_
             seen[0],
         ]
         await it.press("c", "c", "c")
-        screen, text, before = it.screen, it.screen.play.text_view, it.backgrounds(*labels)
+        text, before = it.screen.play.text_view, it.backgrounds(*labels)
         it.app.go("train")
-        await it.until(lambda: it.app.mode_screen is not None and it.app.mode_screen.MODE == "train")
+        await it.in_mode("train")
         it.app.theme = LIGHT.name
-        await it.pilot.pause()
         it.app.go("generate")
-        await it.until(lambda: it.app.screen is screen)
-        await it.pilot.pause()
+        await it.opens(GenerateScreen)
         levels = [text.level_style(level).rich_style.bgcolor for level in range(2, 5)]
         shown = it.backgrounds(*labels)
         assert shown[1:] == [color and color.name for color in levels]
@@ -202,9 +200,8 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
     monkeypatch.setattr("charlstm_tui.player.model_thread.PROGRESS_AFTER", 0.0)
     reading = HeldReading(monkeypatch)
     async with playing(model, paused=3) as it:
-        await it.press("e", *["backspace"] * 11, "enter")
+        await it.press("e", *["backspace"] * 11, "enter", shows="begins as a line does")
         await it.until(lambda: it.prime == "" and it.screen.play.playing)
-        await it.shows("begins as a line does")
         await it.press("e")
         it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
         reading.hold()
@@ -215,35 +212,13 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
         await it.until(lambda: it.state.is_current and "reading the prime" not in it.status())
 
 
-@pytest.mark.parametrize("colours", [True, False])
-async def test_focus_mode_shows_who_wrote_the_text_and_levels_when_they_are_asked_for(
-    model: Path, colours: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def looks(start: int) -> set[tuple[bool, bool, bool, bool]]:
-        """Bold, underlined, reversed or with a background, and italic: of the characters from ``start`` on."""
-        styles = [text._style(mark) for mark in text.marks()[start:]]
-        return {
-            (bool(each.bold), bool(each.underline), bool(each.reverse or each.bgcolor), bool(each.italic))
-            for each in styles
-        }
-
-    if not colours:
-        monkeypatch.setenv("NO_COLOR", "1")
+async def test_focus_mode_shows_levels_when_they_are_asked_for(model: Path) -> None:
     async with playing(model, (120, 36), paused=60) as it:
         text, play = it.screen.play.text_view, it.screen.play
-        generated, scale = len(it.text), play.scale
-        assert it.status().startswith("RANK  1 plain") is not colours
-        await it.press("w", *"ours")
-        await it.until(lambda: it.state.read_to == len(it.text) == generated + 4)
-        levels = looks(it.state.prime_length)
-        assert any(any(look[:3]) for look in levels)
-        await it.press("ctrl+d")
-        await it.until(lambda: looks(it.state.prime_length) == {(False,) * 4, (False, False, False, True)})
-        assert looks(generated) == {(False, False, False, True)}
-        await it.press("ctrl+d")
-        await it.until(lambda: looks(it.state.prime_length) == levels)
-        await it.go("play", "escape", "escape", "ctrl+d")
-        await it.until(lambda: play.text_only and not text.shows_levels)
+        scale = play.scale
+        for shows in (False, True, False):
+            await it.press("ctrl+d")
+            await it.until(lambda shows=shows: play.text_only is not shows and text.shows_levels is shows)
         await it.press("c")
         await it.until(lambda: text.shows_levels and play.scale is scale)
         await it.press("ctrl+d", "ctrl+d", "v")  # what Why explains is seen too
