@@ -16,8 +16,7 @@ from charlstm.generation.session_file import load_session, read_summary, state_o
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm_tui import formatting
-from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.choices import ModelChoice, StartOptions
+from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.screen import GenerateScreen
@@ -57,8 +56,8 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.shows("[ ─●─── ] 2 of 5")
         it.screen.play.offer(BetterModel(ModelChoice(str(run.path)), 400, 1.5))
         await it.pilot.click(GenerateBar, offset=(it.bar().index("●") + 2 + 1, 0))
-        await it.until(lambda: it.step == 200)
         await it.shows("[ ───●─ ] 4 of 5")
+        assert it.step == 200
 
 
 async def test_page_of_what_each_model_of_the_run_generates(home: Path) -> None:
@@ -302,14 +301,10 @@ async def test_esc_while_the_first_model_opens_leaves_a_pane_that_names_the_keys
 
 async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.generate.screen.demo_path", lambda: None)
-    app = CharLSTMApp(StartOptions())
-    async with app.run_test(size=(80, 24)) as pilot:
-        it = Session(app, pilot)
-        await pilot.press("3")
-        await it.until(lambda: isinstance(app.screen, GenerateScreen))
-        assert "Nothing to play yet" in it.screen_text()
+    async with driven(home / "runs") as app:
+        await app.press("3", mode="generate", shows="Nothing to play yet")
         record(home / "runs", "finished", steps=100)
-        await it.until(lambda: it.screen.play.playing)
+        await app.until(lambda: app.mode.play.playing)
 
 
 async def test_another_model_ends_the_other_views(model: Path, home: Path) -> None:
@@ -321,11 +316,10 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
             await it.until(lambda: it.screen.view_name != "play")
             wanted = other if it.prime == "The morning" else model
             it.app.go("runs")
-            await it.pilot.pause()
+            await it.in_mode("runs")
             it.app.play(str(wanted))
-            await it.pilot.pause()
+            await it.in_mode("generate")
             await it.until(lambda wanted=wanted: it.screen.view_name == "play" and it.state.facts.path == wanted)
-            await it.until(lambda: it.state.distribution is not None)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")

@@ -336,9 +336,6 @@ async def test_legend_says_how_own_text_looks_and_figures_count_the_prime_too(mo
         assert "your own" not in it.status()
         await it.write_in("x")
         await it.says("your own")
-        await it.press("ctrl+z")
-        await it.until(lambda: "your own" not in it.status())
-        await it.write_in("x")
         await it.resize(80, 24)
         await it.until(lambda: "surprising" not in it.status())  # words that give way to a figure
         await it.says("your own", "mean")

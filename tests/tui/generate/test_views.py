@@ -397,7 +397,6 @@ async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: P
             prime, generated = texts[number][: state.prime_length], texts[number][state.prime_length :]
             await it.shows(f"{bits_after(load_model(model), prime, generated):.2f} bits per character")
         words = str(duel.query_one("#duel-words", Static).content)
-        assert "certain" in words
         await it.shows("repeated from earlier", words[:40], "‖ ended")
         await it.until(lambda: duel.view(1).following and duel.view(2).following)
         await it.enter("ctrl+s", str(home / "duel.md"))
@@ -405,7 +404,6 @@ async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: P
         saved = (home / "duel.md").read_text()
         assert all(text in saved for text in texts.values())
         assert words.replace("left", "first").replace("right", "second") in saved
-        assert saved.count("- temperature: ") == saved.count("- bits per character: ") == 2
         await it.press("r")
         await it.until(lambda: duel.view(1).text() != texts[1], settle=False)
 
