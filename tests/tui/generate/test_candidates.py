@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import product
 
 import numpy as np
@@ -75,28 +74,6 @@ async def test_rows_fit_any_size() -> None:
             found = await rows(*shown, SamplerSettings(top_k=2), width, height)
             assert all(len(row) <= width for row in found)
             assert "  ␣" in found[1] or height < 3
-
-
-async def test_each_column_adds_up_with_what_is_cut() -> None:
-    def figures(row: str) -> list[float]:
-        return [float(each.strip("<>")) for each in re.findall(r"[<>\d.]+(?= %)", row)]
-
-    async with hosted(Candidates(), (80, 60)) as shown:
-        for settings in (
-            NO_FILTER,
-            SamplerSettings(),
-            SamplerSettings(temperature=0),
-            SamplerSettings(temperature=3, min_p=None),
-            SamplerSettings(temperature=0.3, top_p=0.9),
-            SamplerSettings(typical=0.5, min_p=None),
-            SamplerSettings(kind="reference", top_k=3),
-        ):
-            found = (await rows(*shown, settings, 53))[1:]
-            columns = [figures(row) for row in found if len(figures(row)) == 2]
-            cut = next((figures(row)[0] for row in found if "cut by" in row), 0.0)
-            assert len(columns) == 5 or cut
-            assert abs(sum(model for model, _ in columns) + cut - 100) < 1.5, settings
-            assert abs(sum(drawn for _, drawn in columns) - 100) < 1.5, settings
 
 
 async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:

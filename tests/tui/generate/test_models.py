@@ -19,7 +19,6 @@ from charlstm_tui import formatting
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate.awaited import BetterModel
-from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
@@ -385,11 +384,6 @@ async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, m
         await it.press("ctrl+q")
         await it.opens(ChoiceDialog)
         assert "cannot be saved" in it.screen_text()
-        await it.press("c")
-        await it.opens(GenerateScreen)
-        assert not app.exiting
-        await it.press("ctrl+q")
-        await it.opens(ChoiceDialog)
         await it.pilot.press("l")
         await it.until(lambda: app.exiting, settle=False)
     assert "It is kept elsewhere: charlstm-tui ~/" in app.farewell
