@@ -265,37 +265,30 @@ async def test_text_begins_again_with_each_better_model_which_is_offered_once_a_
 
 
 @pytest.mark.usefixtures("patient")
-async def test_page_with_own_words_stays_and_the_better_model_reads_it(runs: Path) -> None:
-    async with played(runs) as (worker, app):
-        await app.press("space", "w", *"and so")
-        play = app.screen.play
-        await app.until(lambda: app.text.endswith("and so"))
-        text = app.text
-        worker.advance(500)
-        await app.shows("A better model: step 900, loss", "in Play ] plays it")
-        await app.press("escape", "escape", "right_square_bracket")
-        await app.until(lambda: step_played(app) == 900 and play.state is not None and not play.state.busy)
-        assert app.text == text
-        await app.until(lambda: play.state is not None and play.state.read_to == len(text))
-        await app.press("left_square_bracket")
-        await app.until(lambda: step_played(app) not in (900, None))
-        assert app.text == text
-        await app.press("ctrl+z")
-        await app.until(lambda: app.text != text)
-
-
-@pytest.mark.usefixtures("patient")
-async def test_better_model_is_not_offered_to_a_text_that_goes_on_in_a_model_elsewhere(runs: Path, home: Path) -> None:
+async def test_page_with_own_words_stays_and_a_better_model_of_its_run_reads_it(runs: Path, home: Path) -> None:
     old = home / "old.safetensors"
     save_model(old, tiny_model(prime="The morning", step=77))
     async with played(runs) as (worker, app):
-        await app.press("space", "w", *"and so", "escape", "escape")
-        worker.advance(500)
-        await app.until(lambda: app.screen.play._offered is not None)
+        await app.press("space", "w", *"and so")
+        await app.until(lambda: app.text.endswith("and so"))
+        text, play = app.text, app.screen.play
+        worker.advance(200)
+        await app.shows("A better model: step 600, loss", "in Play ] plays it")
+        await app.press("escape", "escape", "right_square_bracket")
+        await app.until(lambda: step_played(app) == 600 and not app.state.busy)
+        assert app.text == text
+        await app.until(lambda: app.state.read_to == len(text))
+        await app.press("left_square_bracket")
+        await app.until(lambda: step_played(app) not in (600, None))
+        assert app.text == text
+        worker.advance(300)
+        await app.until(lambda: play._offered is not None)
         await app.enter("o", str(old), shows="go on with this text")
         await app.press("g")
         await app.until(lambda: step_played(app) == 77)
-        assert app.screen.play._offered is None
+        assert play._offered is None, "it is of another run"
+        await app.press("ctrl+z")
+        await app.until(lambda: app.text != text)
 
 
 async def test_text_that_did_not_begin_again_does_not_say_so_of_the_next_model(runs: Path) -> None:

@@ -141,12 +141,17 @@ def run(home: Path) -> Path:
 
 
 async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = HeldJob(monkeypatch, "through_training")
     async with cells(run) as (it, view):
         found = checkpoints(run)
         models = [(step, load_model(Run(run).model_file(request))) for step, request in found]
         assert len(models) > 2
         await it.press("h")
+        await it.until(lambda: job.begun == 1)
+        view.choose(view.cell_list.cells[-1].cell)  # before anything is known of the first model
+        job.free.set()
         await it.until(lambda: len(view.history) == len(models))
+        assert job.begun == 1, "choosing among those of the list does not begin anew"
         named, text = view.cell_list.cells[0], it.text
         for (number, model), each in zip(models, view.history, strict=True):
             assert each.step == number
@@ -168,28 +173,12 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         assert shown(view, CELL) == levels(view)
         # The best model of a run that trains was replaced after the models were listed.
         monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (found[-1][0] - 7, None)])
-        await it.press("h")
-        await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
-
-
-async def test_choosing_among_cells_does_not_begin_anew_to_read_the_models_of_a_run(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = HeldJob(monkeypatch, "through_training")
-    async with cells(run) as (it, view):
-        await it.press("h")
-        await it.until(lambda: job.begun == 1)
-        view.choose(view.cell_list.cells[-1].cell)  # before anything is known of the first model
-        job.free.set()
-        await it.until(lambda: len(view.history) == len(checkpoints(run)))
-        assert job.begun == 1
         job.free.clear()
-        await it.press("escape", "h")
-        await it.until(lambda: job.begun == 2)
-        other = unlisted(view)
-        view.choose(other)
+        await it.press("h")
+        view.choose(other)  # while the first model is read
         job.free.set()
-        await it.until(lambda: len(view.history) == len(checkpoints(run)) and other in view.history[0].values)
+        await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
+        assert other in view.history[0].values
 
 
 async def test_cells_that_are_named_while_one_is_followed_have_their_scores(

@@ -231,17 +231,6 @@ async def test_list_of_surprises_ends_where_nothing_is_surprising_and_strip_has_
         await it.press("enter")  # goes nowhere
 
 
-async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:
-    async with scored(model) as (it, _):
-        (home / "long.txt").write_text("The morning and the sea. " * 24_000)
-        it.screen.score.open(home / "long.txt")
-        await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
-        it.app.simulate_key("escape")
-        await it.shows("Stopped. These are the figures from before:")
-        assert it.screen.view_name == "score"
-        await it.go("play", "escape")
-
-
 async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Path) -> None:
     loaded, before = load_model(model), model.read_bytes()
     text = "The morning, the sea. Then the morning and the sea again! " * 20
@@ -278,8 +267,8 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
     assert model.read_bytes() == before
 
 
-async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_too(
-    model: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_copy_that_learns_and_scoring_can_be_stopped_and_the_copy_learns_from_the_next_text_too(
+    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
@@ -297,6 +286,11 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
         expected = score_dynamic(loaded, text, strength=2.0).nats[1:]
         await it.until(lambda: view.scores is not None and np.array_equal(view.scores.nats[1:], expected))
         await it.shows("749 characters of the text")
+        (home / "long.txt").write_text(text * 800)
+        view.open(home / "long.txt")
+        await it.until(lambda: "Esc stops" in it.screen_text(), settle=False)
+        it.app.simulate_key("escape")
+        await it.shows("Stopped. These are the figures from before:")
         await it.press("right", "v", says="Fixed weights: Why")
 
 
