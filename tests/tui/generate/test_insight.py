@@ -320,10 +320,10 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
     async with cells(model) as (it, view):
         named = view.cell_list.cells[0]
         view.choose(named.cell)
+        held = (Clamp(*named.cell, value=2.0),)
         await it.press("plus", "plus", "plus", "plus")
+        await it.until(lambda: it.state.clamps == held)
         it.desk.change_speed(lambda speed: FULL)
-        held = it.state.clamps
-        assert held[0].value == 2
         await it.press("d")
         duel = it.screen.duel
         await it.until(

@@ -57,7 +57,7 @@ async def test_write_together(model: Path) -> None:
         await it.press("backspace", gives=before + "q? 1" + suggestion[:-1])
         await it.until(lambda: bool(it.screen.play.suggested))
         await it.press("escape")
-        assert not it.screen.play.suggested
+        await it.until(lambda: not it.screen.play.suggested)
         assert "generate.write.suggestion" not in it.screen.view.scopes()
         await it.press("enter", "x")
         await it.until(lambda: "generate.write.suggestion" in it.screen.view.scopes())
@@ -76,7 +76,7 @@ async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> N
         assert it.screen.play.text_view.cursor == len(before) - 1
         assert not it.state.suggestion  # only at the end of the text
         await it.press("home", "up", "up", "ctrl+home", "Q", "end", "ctrl+end", "ctrl+w")
-        assert it.text.startswith("Q" + prime)
+        await it.until(lambda: it.text.startswith("Q" + prime))
         it.app.post_message(events.Paste("and\nthe sea"))
         await it.until(lambda: it.text.endswith("and\nthe sea") and bool(it.state.suggestion))
         written = it.text
@@ -316,7 +316,7 @@ async def test_duel_continues_the_text_at_the_cursor_with_two_settings_and_a_sid
         assert duel.view(1).text().startswith(before[:-4])
         assert temperatures() == [0.8, 1.2]
         await it.press("tab", "t")
-        assert (duel.chosen, temperatures()) == (2, [0.8, 1.15])
+        await it.until(lambda: (duel.chosen, temperatures()) == (2, [0.8, 1.15]))
         await it.press("space")
         await it.until(lambda: not duel.running)
         chosen = duel.view(2).text()
@@ -462,7 +462,7 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
         await it.until(lambda: not it.screen.query(FindBar))
         assert it.screen.maximized is not None
         await it.press("escape")
-        assert it.screen.maximized is None
+        await it.until(lambda: it.screen.maximized is None)
 
 
 async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:
