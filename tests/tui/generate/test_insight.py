@@ -300,9 +300,9 @@ async def test_a_held_cell_is_shown_and_what_it_changes_is_measured(
         await it.pilot.click(HoldDial, offset=(10, 2))
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=dial.value_at(10)),))
         await it.press("0", "plus", "plus")
+        await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         other = next(each.cell for each in view.cell_list.cells if each.cell != (layer, cell))
-        while view.cell != other:  # one cell may follow several features
-            await it.press("right_curly_bracket")
+        view.choose(other)
         await it.press("minus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0), Clamp(*other, value=-0.5)))
         await it.until(lambda: view.hold_words and "Measuring" not in view.hold_words)
