@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlstm_tui.generate.text_layout import TextLayout, cells, glyph
@@ -64,6 +64,7 @@ def test_wraps_as_the_obvious_way_does(text: str, width: int) -> None:
     assert list(wrapped(text, width).starts) == obvious_rows(text, width)
 
 
+@example(" b你a ", "", 2, 2, 4, 0)  # a row that goes makes space in the one above the row above
 @given(texts, texts, st.integers(2, 20), st.integers(0, 130), st.integers(0, 130), st.integers(0, 9))
 @examples(75)
 def test_edit_in_the_middle_wraps_as_the_whole_text(
