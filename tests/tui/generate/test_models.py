@@ -159,14 +159,17 @@ async def test_the_model_that_is_played_or_that_of_the_side_in_duel_is_in_view_i
         await it.press("o", shows="● novel-7 ")
 
 
-async def test_settings_are_remembered_for_each_model(model: Path) -> None:
+async def test_settings_are_remembered_for_each_model_and_no_empty_prime_where_it_was_edited(model: Path) -> None:
     async with playing(model, paused=3) as it:
-        await it.pilot.press("T", "minus", "c")  # from full
+        await it.press("T", "minus", "c")  # from full
         await it.until(lambda: (it.state.settings.temperature, it.state.speed) == (0.85, 1000))
+        await it.press("w", "ctrl+home", "delete")
+        await it.until(lambda: it.state.prime_length == 0)
     async with playing(model, speed=None) as it:
         await it.until(lambda: it.screen.play.playing)
         assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
         assert it.screen.play.scale.name == "rank"
+        assert it.prime == PRIME
 
 
 async def test_colours_that_suit_the_theme_are_not_remembered_as_chosen(model: Path, home: Path) -> None:
@@ -177,15 +180,6 @@ async def test_colours_that_suit_the_theme_are_not_remembered_as_chosen(model: P
         it.app.play(str(other))
         await it.until(lambda: it.screen.play.playing and it.screen.play.scale.name == "rank")
     assert preferences.recall(str(other)).colour is None
-
-
-async def test_a_prime_that_was_edited_is_not_remembered_as_an_empty_one(model: Path) -> None:
-    async with playing(model, paused=20) as it:
-        await it.pilot.press("w", "ctrl+home", "delete")
-        await it.until(lambda: it.state.prime_length == 0)
-    async with playing(model, speed=None) as it:
-        await it.until(lambda: it.screen.play.playing)
-        assert it.prime == PRIME
 
 
 async def test_preferences_of_a_newer_charlstm_are_left_alone_and_the_user_is_told(model: Path) -> None:

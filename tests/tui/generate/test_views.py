@@ -315,8 +315,9 @@ async def test_duel_continues_the_text_at_the_cursor_with_two_settings_and_a_sid
         duel = await both_stream(it)
         assert duel.view(1).text().startswith(before[:-4])
         assert temperatures() == [0.8, 1.2]
-        await it.press("tab", "t")
+        await it.press("tab", "t", "minus")
         await it.until(lambda: (duel.chosen, temperatures()) == (2, [0.8, 1.15]))
+        await it.until(lambda: {side.speed for side in duel.sides.values()} == {1000})
         await it.press("space")
         await it.until(lambda: not duel.running)
         chosen = duel.view(2).text()
