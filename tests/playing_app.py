@@ -8,16 +8,18 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
+from textual.screen import Screen
 
 from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.screen import GenerateScreen
-from charlstm_tui.generate.view_bar import StatusLine
+from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, remember
@@ -63,6 +65,25 @@ class Session(Driven):
     def text(self) -> str:
         return self.screen.play.text_view.text()
 
+    @property
+    def model_name(self) -> str:
+        """Of the model that is played; empty while there is none."""
+        return "" if self.state.facts is None else self.state.facts.name
+
+    @property
+    def step(self) -> int | None:
+        """After how many steps of training that model is."""
+        return None if self.state.facts is None else self.state.facts.step
+
+    async def file(self) -> Path:
+        """Wait until the text has a file."""
+        await self.until(lambda: self.state.file is not None)
+        assert self.state.file is not None
+        return self.state.file
+
+    async def opens(self, dialog: type[Screen[Any]]) -> None:
+        await self.until(lambda: isinstance(self.app.screen, dialog))
+
     async def until(self, condition: Callable[[], bool], seconds: float = 60, *, settle: bool = True) -> None:
         """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
         end = time.monotonic() + seconds
@@ -82,13 +103,10 @@ class Session(Driven):
         """Wait until all ``words`` are in the line of status."""
         await self.until(lambda: contains(self.status(), *words))
 
-    async def press(
-        self, *keys: str, shows: str | tuple[str, ...] = (), says: str | tuple[str, ...] = (), gives: str | None = None
-    ) -> None:
-        """Press ``keys``, and wait for what they show, say in the line of status, and make of the text."""
-        await self.pilot.press(*keys)
-        if shows:
-            await self.shows(*((shows,) if isinstance(shows, str) else shows))
+    async def press(self, *keys: str, says: str | tuple[str, ...] = (), gives: str | None = None, **waits: Any) -> None:
+        """Press ``keys``, and wait for what they say in the line of status and make of the text, and for what every
+        :class:`Driven` waits for."""
+        await super().press(*keys, **waits)
         if says:
             await self.says(*((says,) if isinstance(says, str) else says))
         if gives is not None:
@@ -129,6 +147,9 @@ class Session(Driven):
 
     def status(self) -> str:
         return self.screen.query_one(StatusLine).render().plain
+
+    def bar(self) -> str:
+        return self.screen.query_one(GenerateBar).render().plain
 
     def screen_text(self) -> str:
         return screen_text(self.app)

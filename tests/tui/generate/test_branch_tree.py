@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from textual.app import App, ComposeResult
-
 from charlstm.generation.document import BranchInfo
 from charlstm_tui.generate.branch_tree import BranchTree, words_at
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.model_thread import ModelThread
-from charlstm_tui.theme import DARK, own_variables
+from hosted_widget import drawn_rows, hosted, resize
 
 
-class Host(App[None]):
-    def __init__(self, theme: str) -> None:
-        super().__init__()
-        self.register_theme(DARK)
-        self.theme = theme
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return {**super().get_theme_variable_defaults(), **own_variables(self.current_theme)}
-
-    def compose(self) -> ComposeResult:
-        yield BranchTree(Desk(ModelThread(print), 0, StreamView(), print, spawn=print, post=print))
-
-    @property
-    def tree(self) -> BranchTree:
-        return self.query_one(BranchTree)
-
-    def rows(self) -> list[str]:
-        return [self.tree.render_line(y).text.rstrip() for y in range(self.tree.size.height)]
+def tree() -> BranchTree:
+    return BranchTree(Desk(ModelThread(print), 0, StreamView(), print, spawn=print, post=print))
 
 
 def branch(number: int) -> BranchInfo:
@@ -40,30 +22,29 @@ def branch(number: int) -> BranchInfo:
 
 
 async def test_every_branch_is_one_line_with_its_name_at_any_width() -> None:
-    app = Host(DARK.name)
-    async with app.run_test(size=(30, 20)) as pilot:
-        app.tree.show([branch(number) for number in range(35)])
-        app.tree.focus()
+    async with hosted(tree(), (30, 20)) as (shown, pilot):
+        shown.show([branch(number) for number in range(35)])
+        shown.focus()
         await pilot.pause()
-        assert all("the light" in row for row in app.rows())
-        await pilot.resize_terminal(100, 20)
-        await pilot.pause()
-        assert all("the light speaks" in row and "–1," in row for row in app.rows())
-        assert any(row.startswith("●") for row in app.rows())
-        assert not any("▸" in row for row in app.rows())  # which is where the cursor of a list is
-        assert {row.replace("●", " ").replace("└", " ").split()[0] for row in app.rows()} <= set(map(str, range(35)))
+        assert all("the light" in row for row in drawn_rows(shown))
+        await resize(pilot, 100, 20)
+        rows = drawn_rows(shown)
+        assert all("the light speaks" in row and "–1," in row for row in rows)
+        assert any(row.startswith("●") for row in rows)
+        assert not any("▸" in row for row in rows)  # which is where the cursor of a list is
+        assert {row.replace("●", " ").replace("└", " ").split()[0] for row in rows} <= set(map(str, range(35)))
 
 
 async def test_figure_gives_way_to_a_name_that_would_be_cut() -> None:
-    app = Host(DARK.name)
-    async with app.run_test(size=(27, 20)) as pilot:
-        branches = [
-            BranchInfo(0, None, 0, 900, "", "", True),
-            BranchInfo(1, 0, 1193, 1300, "the light speaks", "", True),
-        ]
-        app.tree.show([*branches, BranchInfo(2, 0, 1067, 1300, "brief", "", True)])
+    branches = [
+        BranchInfo(0, None, 0, 900, "", "", True),
+        BranchInfo(1, 0, 1193, 1300, "the light speaks", "", True),
+        BranchInfo(2, 0, 1067, 1300, "brief", "", True),
+    ]
+    async with hosted(tree(), (27, 20)) as (shown, pilot):
+        shown.show(branches)
         await pilot.pause()
-        assert [row.split() for row in app.rows()[1:3]] == [
+        assert [row.split() for row in drawn_rows(shown)[1:3]] == [
             ["└", "1", "the", "light", "speaks"], ["●", "└", "2", "brief", "1,067"],
         ]  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""The text as an editor: the cursor stays in view, and keys move it and act on what is selected."""
+"""The text as an editor: the cursor stays in view, keys move it and act on what is selected, and clicks hit the row and
+the character that are under the pointer."""
 
 from __future__ import annotations
 
@@ -9,9 +10,16 @@ import numpy as np
 import pytest
 from textual.geometry import Offset
 from textual.selection import Selection
+from textual.widget import Widget
 
+from charlstm.display import symbol
+from charlstm.generation.scoring import score
+from charlstm.model.file import load_model
+from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.player.model_thread import Batch, ModelThread
+from charlstm_tui.player.opening import PlayRequest
+from played_desk import PlayedDesk
 from playing_app import PRIME, Session, at, playing
 
 LINES = "a line of text\n" * 60
@@ -42,9 +50,7 @@ async def with_lines(it: Session) -> None:
 async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(model: Path) -> None:
     async with playing(model, size=(100, 30)) as it:
         await with_lines(it)
-        await it.press("up", "z")
-        await it.until(lambda: it.screen.maximized is not None)
-        await it.press("z")
+        await it.press("up", "z", "z")
         await it.until(lambda: it.screen.maximized is None and it.screen.play.text_view.size.width < 80)
         assert shows_cursor(it)
 
@@ -79,15 +85,12 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
         await it.burst("x", "y", gives=before.replace("four", "xy"))
         await it.press("ctrl+z", gives=before)
 
-        await it.press("ctrl+end", "ctrl+shift+left", "ctrl+shift+left", "shift+right", "ctrl+x")
-        await it.until(lambda: it.text == before.replace("hree four", ""))
+        keys = ("ctrl+end", "ctrl+shift+left", "ctrl+shift+left", "shift+right", "ctrl+x")
+        await it.press(*keys, gives=before.replace("hree four", ""))
         assert it.app.clipboard == "hree four"
-        await it.press("ctrl+left", "backspace", "ctrl+r")
-        await it.until(lambda: it.text.endswith("two"))
-        await it.says("Ctrl+Z brings them back")
-        await it.press("shift+home", "T")
-        await it.until(lambda: it.text == "T")  # a writer's text begins with the prime
-        await it.says("The prime is part of the text now")
+        await it.press("ctrl+left", "backspace", "ctrl+r", says="Ctrl+Z brings them back")
+        assert it.text.endswith("two")
+        await it.press("shift+home", "T", says="The prime is part of the text now", gives="T")
         await it.press("shift+left", "right", "x", gives="Tx")
 
 
@@ -107,13 +110,13 @@ async def test_keys_act_in_their_order_and_where_those_before_have_put_the_curso
         before, copied = await with_words(it), list[str]()
         monkeypatch.setattr(it.app, "copy_to_clipboard", copied.append)
         await it.burst("ctrl+end", *["shift+left"] * 4, "x", "y", gives=before.replace("four", "xy"))
-        await it.burst("ctrl+shift+left", "ctrl+c", "home", "end", "shift+left", "ctrl+x", "ctrl+z", "z")
-        await it.until(lambda: it.text == before.replace("four", "xzy"))
+        keys = ("ctrl+shift+left", "ctrl+c", "home", "end", "shift+left", "ctrl+x", "ctrl+z", "z")
+        await it.burst(*keys, gives=before.replace("four", "xzy"))
         assert copied == ["xy", "y"]
         await it.go("play", "escape", "escape")
         before = it.text
         await it.burst("ctrl+end", "left", "left", "left", "n")
-        await it.until(lambda: isinstance(it.app.screen, ContinuationsDialog))
+        await it.opens(ContinuationsDialog)
         await it.shows(f"{before[-6:-3]}”")
         await it.press("escape")
         for key in ("full_stop", "r"):
@@ -152,18 +155,67 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
         await it.until(lambda: it.state.position == it.state.size)
 
 
-async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
-    async with playing(model, size=(120, 30)) as it:
-        it.app.bits = True
-        await it.paused(1200)
-        reading, first = it.screen.model_thread._works[0].readings[0], len(PRIME)
+def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
+    desk, loaded = PlayedDesk(), load_model(model)
+    desk.open(PlayRequest(str(model)))
+    desk.stream(1200)
+    desk.finish()
+    for position in (1200, 100):
+        desk.move(at(position))
+        text = desk.document.text.read(0, at(position))
+        mean = score(loaded, text).nats[len(PRIME) :].mean() / np.log(2)
+        assert desk.finish().bits_per_char == pytest.approx(mean, rel=1e-4)
 
-        def mean(position: int) -> float:
-            probabilities = reading.rows(first, first + position)["probability"].astype(np.float64)
-            return float(-np.log2(probabilities).mean())
 
-        assert it.state.bits_per_char == pytest.approx(mean(1200))
-        await it.says(f"mean {mean(1200):.2f} bits")
-        it.desk.insert_at("own text", at(100))
-        await it.until(lambda: it.state.length == 108 and it.state.read_to == it.state.size)
-        assert it.state.bits_per_char == pytest.approx(mean(108))
+# ---- the mouse
+
+
+def place_of(it: Session, words: str, widget: Widget) -> tuple[int, int]:
+    """Where ``words`` stand on the screen, within ``widget``."""
+    region = widget.content_region
+    for y, line in enumerate(it.screen_text().splitlines()):
+        x = line.find(words, region.x, region.right)
+        if x >= 0 and region.contains(x, y):
+            return x, y
+    raise AssertionError(f"{words!r} is not in the widget:\n{it.screen_text()}")
+
+
+def row_of(it: Session, char: str) -> tuple[int, int]:
+    """Where the candidate ``char`` stands on the screen."""
+    left = it.screen.query_one(Candidates).content_region.x
+    rows = [line[left:] for line in it.screen_text().splitlines()]
+    return left + 4, next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
+
+
+async def test_click_in_the_text_puts_the_cursor_on_that_character(model: Path) -> None:
+    async with playing(model, paused=1500) as it:
+        line = it.text.replace("\n", " ")
+        words = next(line[at : at + 6] for at in range(len(line) - 12, 0, -1) if " " not in line[at : at + 6])
+        position = it.text.rindex(words)
+        for size in ((80, 24), (120, 36), (200, 60)):
+            await it.resize(*size)
+            await it.press("ctrl+end")
+            x, y = place_of(it, words, it.screen.play.text_view)
+            await it.pilot.click(offset=(x + 2, y))
+            await it.until(lambda: it.position == position + 2 - len(it.prime))
+            assert it.screen.play.text_view.cursor == position + 2
+
+
+async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(model: Path) -> None:
+    async with playing(model, paused=20) as it:
+        candidates = it.screen.query_one(Candidates)
+        for size in ((80, 24), (120, 36)):
+            await it.resize(*size)
+            for number in (1, len(candidates.shown[:9]), 3):
+                char = candidates.shown[number - 1].char
+                wanted = it.text + char
+                await it.pilot.click(offset=row_of(it, char))
+                await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
+        before, place = it.text, it.position - 5
+        await it.press("w", *["left"] * 5)
+        await it.until(lambda: it.position == place and len(candidates.shown) > 2)
+        char = candidates.shown[1].char
+        await it.pilot.click(offset=row_of(it, char))
+        await it.until(lambda: it.text == before[:-5] + char + before[-5:])
+        assert it.position == place + 1
+        await it.press("ctrl+z", gives=before)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -39,7 +38,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view_bar import Legend
 from charlstm_tui.player import cell_names, insight_jobs
 from charlstm_tui.player.cell_names import recall, remember
-from charlstm_tui.player.insight_jobs import InsightJobs, NamedCells
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, Scale, in_unit, level
 from charlstm_tui.player.opening import checkpoints
 from charlstm_tui.player.played import FULL
@@ -76,6 +75,25 @@ def shown(view: CellsView | ScoreView | PlayView, scale: Scale) -> list[int]:
     return [level(mark, scale) for mark in view.text_view.marks()]
 
 
+def unlisted(view: CellsView) -> tuple[int, int]:
+    """A cell that is not in the list."""
+    return next((1, cell) for cell in range(1, 9) if (1, cell) not in view.cell_list.listed)
+
+
+class HeldJob:
+    """A job of those that look inside the model, which goes on when it is ``free``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        job, self.free, self.begun = getattr(InsightJobs, name), asyncio.Event(), 0
+
+        async def held(*arguments: Any) -> Any:
+            self.begun += 1
+            await self.free.wait()
+            return await job(*arguments)
+
+        monkeypatch.setattr(InsightJobs, name, held)
+
+
 async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_stand_under_its_line(model: Path) -> None:
     loaded = load_model(model)
     async with cells(model) as (it, view):
@@ -87,13 +105,10 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
         words = f"named on {len(it.text)} chars from all over the played text, for lack of a held-out one"
         await it.shows(f"cell 1:{listed[0].cell[1]}", words)
         assert shown(view, CELL) == levels(view)
-        await it.press("right_curly_bracket")
-        await it.until(lambda: view.cell == listed[1].cell)
-        assert shown(view, CELL) == levels(view)
-        await it.press("left_curly_bracket", "left_curly_bracket")
-        await it.until(lambda: view.cell == listed[-1].cell)
-        await it.press("up")
-        await it.until(lambda: view.cell == listed[-2].cell)
+        for key, place in (("left_curly_bracket", -1), ("up", -2), ("right_curly_bracket", -1)):
+            await it.press(key)
+            await it.until(lambda place=place: view.cell == listed[place].cell)
+            assert shown(view, CELL) == levels(view)
 
         await it.press("tab", "up", "up", "up")
         start, stop = view.text_view.row_at(view.text_view.cursor)
@@ -104,9 +119,6 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
         assert rows[1:] == ["".join(symbol(each[place]) for each in chars) for place in range(5)]
         await it.press("E")
         assert not panel.display
-        await it.press("v", says="Why “")
-        await it.press("escape")
-        assert it.screen.view_name == "cells"
         await it.go("play", "escape")
         assert it.screen.play.text_view.scale is it.screen.play.scale
 
@@ -115,12 +127,11 @@ async def test_new_characters_are_coloured_while_text_streams(model: Path) -> No
     async with cells(model) as (it, view):
         it.desk.change_speed(lambda speed: 60)
         await it.press("space")
-        await it.until(lambda: view.activations is not None and len(view.activations.text) > 410, settle=False)
+        await it.until(lambda: len(view.activations.text) > 410, settle=False)
         assert any(shown(view, CELL)[400:410])
         await it.shows("The likeliest next, once the text")
         await it.press("space")
-        await it.until(lambda: not view.running and view.activations is not None and view.activations.text == it.text)
-        await it.until(lambda: shown(view, CELL) == levels(view))
+        await it.until(lambda: view.activations.text == it.text and shown(view, CELL) == levels(view))
 
 
 @pytest.fixture
@@ -130,20 +141,25 @@ def run(home: Path) -> Path:
 
 
 async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = HeldJob(monkeypatch, "through_training")
     async with cells(run) as (it, view):
         found = checkpoints(run)
         models = [(step, load_model(Run(run).model_file(request))) for step, request in found]
         assert len(models) > 2
         await it.press("h")
+        await it.until(lambda: job.begun == 1)
+        view.choose(view.cell_list.cells[-1].cell)  # before anything is known of the first model
+        job.free.set()
         await it.until(lambda: len(view.history) == len(models))
+        assert job.begun == 1, "choosing among those of the list does not begin anew"
         named, text = view.cell_list.cells[0], it.text
         for (number, model), each in zip(models, view.history, strict=True):
             assert each.step == number
             expected = activations(model, text).cells[:, named.cell[0] - 1, named.cell[1] - 1]
             assert np.allclose(each.values[named.cell], expected, atol=1e-5)
             assert np.allclose(each.scores, score_cells(sample_cells(model, text), view.cell_list.cells), atol=1e-4)
-        other = next((1, cell) for cell in range(1, 9) if (1, cell) not in {each.cell for each in view.cell_list.cells})
-        view.choose(other)  # which is not in the list
+        other = unlisted(view)
+        view.choose(other)
         await it.until(lambda: len(view.history) == len(models) and all(other in each.values for each in view.history))
         view.choose(named.cell)
 
@@ -151,55 +167,24 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         step = view.history[-2]
         assert shown(view, CELL) == levels_of(step.values[named.cell])
         history = str(view.query_one(CellHistory).render())
-        words = (named.feature, f"{named.strength(step.scores[0]):.2f}", str(step.step), f"┈ chance {named.chance:.2f}")
-        assert all(word in history for word in (*words, f"named at step {named.step}"))
-        why_steps_differ = f"colours of the model at step {step.step}; named at step {named.step} on"
-        await it.shows(why_steps_differ, "in the model that is played")
+        assert all(word in history for word in (named.feature, f"{named.strength(step.scores[0]):.2f}", str(step.step)))
+        await it.shows(f"colours of the model at step {step.step}; named at step {named.step} on")
         await it.press("escape")
         assert shown(view, CELL) == levels(view)
         # The best model of a run that trains was replaced after the models were listed.
         monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (found[-1][0] - 7, None)])
+        job.free.clear()
         await it.press("h")
+        view.choose(other)  # while the first model is read
+        job.free.set()
         await it.until(lambda: [each.step for each in view.history] == [step for step, _ in found])
-
-
-async def test_choosing_among_cells_does_not_begin_anew_to_read_the_models_of_a_run(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    through_training, free, begun = InsightJobs.through_training, asyncio.Event(), list[object]()
-
-    async def held(*arguments: Any) -> None:
-        begun.append(arguments)
-        await free.wait()
-        await through_training(*arguments)
-
-    monkeypatch.setattr(InsightJobs, "through_training", held)
-    async with cells(run) as (it, view):
-        await it.press("h")
-        await it.until(lambda: bool(begun))
-        view.choose(view.cell_list.cells[-1].cell)  # before anything is known of the first model
-        free.set()
-        await it.until(lambda: len(view.history) == len(checkpoints(run)))
-        assert len(begun) == 1
-        free.clear()
-        await it.press("escape", "h")
-        await it.until(lambda: len(begun) == 2)
-        other = next((1, cell) for cell in range(1, 9) if (1, cell) not in view.cell_list.listed)
-        view.choose(other)  # which is not in the list
-        free.set()
-        await it.until(lambda: len(view.history) == len(checkpoints(run)) and other in view.history[0].values)
+        assert other in view.history[0].values
 
 
 async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, free = InsightJobs.name, asyncio.Event()
-
-    async def held(*arguments: Any) -> NamedCells:
-        await free.wait()
-        return await name(*arguments)
-
-    monkeypatch.setattr(InsightJobs, "name", held)
+    naming = HeldJob(monkeypatch, "name")
     async with playing(run, paused=400) as it:
         await it.press("x")
         view = it.screen.cells
@@ -207,35 +192,32 @@ async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
         view.choose((1, 1))
         await it.press("h")
         await it.until(lambda: len(view.history) == len(checkpoints(run)))
-        free.set()
+        naming.free.set()
         await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run)))
         assert {len(found.scores) for found in view.history} == {len(view.cell_list.cells)}
 
 
-def bars_of(named: NamedCell, scores: list[float]) -> list[str]:
-    """The lines of a history, without its caption and its steps."""
-    history = CellHistory()
-    history.update = lambda content: shown.append(str(content))
-    shown: list[str] = []
-    history.show(named, [10 * n for n in range(len(scores))], scores, 0, "")
-    return shown[-1].split("\n")[1:-1]
-
-
 def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> None:
+    history = CellHistory()
+    shown: list[str] = []
+    history.update = lambda content: shown.append(str(content))
+
+    def bars(named: NamedCell, scores: list[float]) -> list[str]:
+        """The lines without the caption and the steps."""
+        history.show(named, [10 * n for n in range(len(scores))], scores, 0, "")
+        return shown[-1].split("\n")[1:-1]
+
     named = NamedCell("vowel", (1, 3), "auc", 0.1, 0.01, 90, 0.55, -1, 1, 0, -0.5, 0.5, 1000, 500, 30)
-    about, top, middle, bottom, figures = bars_of(named, [0.5, 0.6, 0.3, 0.0])
+    about, top, middle, bottom, figures = bars(named, [0.5, 0.6, 0.3, 0.0])
     assert about == "±0.01  ┈ chance 0.55  named at step 30"
     assert figures.split() == ["0.50", "0.40", "0.70", "1.00"], "turned around, as the cell is low"
     columns = ["".join(row[place] for row in (top, middle, bottom)) for place in (0, 8, 24)]
     assert columns == ["  ▁", "  ▁", "███"], "the other way round is no better than guessing"
     assert ["┈" in row for row in (top, middle, bottom)] == [False, False, True]
-    high = replace(named, chance=0.9)
-    assert bars_of(high, [0.5, 0.3])[0] == "±0.01  ┈ chance 0.90, no step is better  named at step 30"
-    few = replace(named, spans=19)
-    assert bars_of(few, [0.5, 0.3])[0] == "±0.01  ┈ chance 0.55, too few to tell  named at step 30"
+    assert "chance 0.90, no step is better  named" in bars(replace(named, chance=0.9), [0.5, 0.3])[0]
+    assert "chance 0.55, too few to tell  named" in bars(replace(named, spans=19), [0.5, 0.3])[0]
     falls = replace(named, kind="r", score=-0.8, chance=0.1)
-    *_, figures = bars_of(falls, [0.1, -0.8])
-    assert figures.split() == ["-0.10", "0.80"]
+    assert bars(falls, [0.1, -0.8])[-1].split() == ["-0.10", "0.80"]
 
 
 async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,8 +236,7 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
         await it.press("escape")
         await it.enter("slash", "nothing", shows="No feature and no cell")
         await it.press("escape")
-        await it.enter("slash", "1:8")
-        await it.until(lambda: view.cell == (1, 8))
+        await it.enter("slash", "1:8", shows="cell 1:8")
         values = view.activations.cells[:, 0, 7]
         places = most_active(values)
         assert all(second - first >= APART for first, second in itertools.pairwise(places))
@@ -263,8 +244,7 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
         after = [place for place in places if place > 0]
         view.text_view.cursor = 0
         await it.press("full_stop", "full_stop", says=f"{values[after[1]]:+.2f} after “")
-        await it.press("comma")
-        await it.until(lambda: view.text_view.cursor == after[0])
+        await it.press("comma", says=f"{values[after[0]]:+.2f} after “")
         await it.enter("slash", "vowel")
         await it.until(lambda: view.cell == next(c.cell for c in view.cell_list.cells if c.feature == "vowel"))
         await it.enter("slash", "1:8")
@@ -290,15 +270,12 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         await it.until(lambda: it.screen.play.playing)
         it.screen.play.load(replace(it.state.request, prime="", stream=False))
         await it.until(lambda: it.screen.play.playing and not it.state.size)
-        await it.press("x", says="The text is empty: Space generates some.")
-        await it.shows("is found out once there is text")
+        await it.press("x", says="The text is empty: Space generates some.", shows="is found out once there is text")
         await it.press("v", says="nothing to explain")
-        await it.press("v", "space")
+        await it.press("v", "space", shows="Space generates more.")
         view = it.screen.cells
-        await it.until(lambda: view.activations is not None)
         assert it.state.length == 1
         assert "once there is text" not in " ".join(it.screen_text().split())
-        await it.shows("Space generates more.")
         it.desk.change_speed(lambda speed: 250)
         await it.press("space")
         await it.until(lambda: it.state.length > 300, settle=False)
@@ -307,19 +284,17 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         assert view.text_view.text() == it.text
 
 
-async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
-    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_held_cell_is_shown_and_what_it_changes_is_measured(
+    model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(NamedCell, "verdict", "follows")
     async with cells(model) as (it, view):
         layer, cell = view.cell
-        await it.press("plus", "plus")
-        await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
-        await it.says(f"held: {layer}:{cell}=1")
+        await it.press("plus", "plus", says=f"held: {layer}:{cell}=1")
+        assert it.state.clamps == (Clamp(layer, cell, value=1.0),)
         features = view.features_of(it.state.clamps)
         effects = hold_effects(load_model(model), features, it.state.clamps, prime=it.text, recipe=it.state.recipe)
-        await it.until(lambda: view.hold_words == " ".join(each.sentence for each in effects))
-        await it.shows(effects[0].sentence)
+        await it.shows(" ".join(each.sentence for each in effects))
         dial = view.query_one(HoldDial)
         assert f"HOLD {layer}:{cell} at 1" in dial.render_line(0).text
         await it.pilot.click(HoldDial, offset=(10, 2))
@@ -327,25 +302,16 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
         await it.press("0", "plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         other = next(each.cell for each in view.cell_list.cells if each.cell != (layer, cell))
-        while view.cell != other:  # one cell may follow several features
-            await it.press("right_curly_bracket")
+        view.choose(other)
         await it.press("minus")
-        await it.until(lambda: it.state.clamps[1:] == (Clamp(*other, value=-0.5),))
+        await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0), Clamp(*other, value=-0.5)))
         await it.until(lambda: view.hold_words and "Measuring" not in view.hold_words)
         words = view.hold_words
         it.screen.show_view("play")
         assert view.hold_words == words  # it is not measured again
-        await it.says(f"held: {layer}:{cell}=1")
-        await it.press("ctrl+s")
-        await it.answer(str(home / "held.json"))
-        await it.until(lambda: (home / "held.json").exists())
-        shutil.copy(home / "held.json", home / "copy.json")  # in the file itself the text goes on
         await it.press("x", "0")
         await it.until(lambda: not it.state.clamps)
         assert "held:" not in it.status()
-        await it.press("escape")
-        it.screen.play.load_session(home / "copy.json")
-        await it.until(lambda: len(it.state.clamps) == 2)
 
 
 async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,16 +320,15 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
     async with cells(model) as (it, view):
         named = view.cell_list.cells[0]
         view.choose(named.cell)
+        held = (Clamp(*named.cell, value=2.0),)
         await it.press("plus", "plus", "plus", "plus")
-        await it.until(lambda: len(it.state.clamps) == 1 and it.state.clamps[0].value == 2)
+        await it.until(lambda: it.state.clamps == held)
         it.desk.change_speed(lambda speed: FULL)
-        await it.until(lambda: it.state.speed == FULL)
         await it.press("d")
         duel = it.screen.duel
         await it.until(
             lambda: set(duel.sides) == {1, 2} and all(side.ended for side in duel.sides.values()), settle=False
         )
-        held = it.state.clamps
         assert [side.clamps for side in duel.sides.values()] == [(), held]
         assert duel.sides[1].settings == duel.sides[2].settings
         for number, side in duel.sides.items():
@@ -376,20 +341,14 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         await it.shows(" ".join(each.sentence for each in effects), "no cell held")
         assert it.screen_text().count("min-p 0.05") == 2
 
-        measured = asyncio.Event()
-
-        async def measure_late(*arguments: object) -> object:
-            await measured.wait()
-            return effects
-
-        monkeypatch.setattr(it.screen.insight, "held", measure_late)
+        measuring = HeldJob(monkeypatch, "held")
         await it.press("r")
-        await it.until(lambda: bool(duel._figures) and all(side.ended for side in duel.sides.values()), settle=False)
+        await it.until(lambda: measuring.begun == 1, settle=False)  # once the figures are known
         for desk in duel.desks.values():
             desk.change_speed(lambda speed: 5)
         await it.press("r")
         await it.until(lambda: not duel._figures)
-        measured.set()
+        measuring.free.set()
         await it.until(lambda: not duel.works_at("default"))
         assert not duel._figures
 
@@ -408,15 +367,13 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
         await it.press(*["left"] * 5)
         await it.until(lambda: explains(len(it.text) - 5))
         found = influence(loaded, it.text, len(it.text) - 5)
-        assert found.strongest is not None
         assert play.text_view.scale == INFLUENCE
         for bits in (False, True, False):
             await it.says(in_words(found, it.text, bits=bits))
             assert play.legend() == Legend(in_unit(INFLUENCE, bits=bits), play.text_view, copied=None)
             await it.press("u")
         await it.press("u", "escape")
-        await it.until(lambda: play.text_view.scale is play.scale)
-        assert "Why “" not in it.status()
+        await it.until(lambda: play.text_view.scale is play.scale and "Why “" not in it.status())
 
 
 @pytest.mark.parametrize(
@@ -437,8 +394,10 @@ def test_why_quotes_characters_and_calls_nothing_important_that_is_shown_as_0(ch
 async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> None:
     loaded = load_model(model)
 
-    def rises(cell: tuple[int, int]) -> Floats:
-        return np.nan_to_num(measure_lesions(loaded, it.text, [cell])[0])
+    async def damages(cell: tuple[int, int]) -> Floats:
+        rises = np.nan_to_num(measure_lesions(loaded, it.text, [cell])[0])
+        await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(rises).tolist())
+        return rises
 
     async with cells(model) as (it, view):
         named = view.cell_list.cells
@@ -457,30 +416,24 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         assert view.cell == chosen, "which another key chose"
         for row, mean, error in zip(view.lesion_list.options, found.means, found.errors, strict=True):
             assert f"{mean:+.4f} ±{2 * error:.4f}" in str(row.prompt)
+        mean, error = found.means[place_of], found.errors[place_of]
+        way = "higher" if mean >= 0 else "lower"
+        chance = "" if found.tells[place_of] else ", which cannot be told from chance"
+        await it.shows(f"silenced: loss {abs(mean):.4f} ±{2 * error:.4f} nats {way}{chance}, at")
 
-        def silenced(unit: str, nats: float) -> str:
-            mean, error = found.means[place_of] / nats, found.errors[place_of] / nats
-            words = f"silenced: loss {abs(mean):.4f} ±{2 * error:.4f} {unit} {'higher' if mean >= 0 else 'lower'}"
-            return words + (", at" if found.tells[place_of] else ", which cannot be told from chance, at")
-
-        await it.shows(silenced("nats", 1))
-        damage = rises(chosen)
-        await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(damage).tolist())
+        damage = await damages(chosen)
         place = int(np.argmax(np.abs(damage - damage.mean())))
         view.text_view.cursor = place - 1
-        await it.press("full_stop")
+        await it.press("full_stop", says=f"{damage[place]:+.2f} nats at “")
         assert view.text_view.cursor == place
-        await it.says(f"{damage[place]:+.2f} nats at “")
         await it.press("u", says=f"{damage[place] / np.log(2):+.2f} bits at “")
+        await it.shows(f"silenced: loss {abs(mean) / np.log(2):.4f}", "CELLS THAT MATTER bits")
         view.text_view.cursor = 0
         view.moved()
         await it.until(lambda: "bits at “" not in it.status())  # the first character is not predicted
-        await it.shows(silenced("bits", np.log(2)), "CELLS THAT MATTER bits")
         assert view.cell == chosen, "which stays on its row"
         await it.press("right_curly_bracket")
-        other = found.cells[(place_of + 1) % len(found.cells)]
-        await it.until(lambda: shown(view, DAMAGE) == DAMAGE.levels(rises(other)).tolist())
-        assert view.cell == other
+        await damages(found.cells[(place_of + 1) % len(found.cells)])
         await it.press("u", "escape")
         await it.until(lambda: not view.lesions and view.cell_list.has_focus)
         assert view.text_view.scale.name == CELL.name
@@ -513,11 +466,9 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
         await it.press("enter", "v")
         position = view.text_view.cursor
         found = influence(loaded, it.text, position)
-        assert found.strongest is not None
         # The surprise is in the unit of the influence.
         await it.says(in_words(found, it.text, bits=False), f"{found.loss:.1f} nats")
         await it.press("escape")
-        assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
         await it.score_part(20, 40)
         view.put_cursor(0)
@@ -532,21 +483,16 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
 async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None:
     before, name = model.read_bytes(), "my [b]blanks[/b]"
     async with cells(model, (140, 45)) as (it, view):
-        first = view.cell_list.cells[0].cell
+        first, other = view.cell_list.cells[0].cell, unlisted(view)
         await it.enter("N", name)
-        await it.until(lambda: view.names == {first: name})
         full = f"{first[0]}:{first[1]} {name}"
         await it.shows(f"cell {full}")
         await it.says(f"CELL {full}")
         assert it.screen_text().count(full) >= 3, "and in the list"
-        other = next((1, n) for n in range(1, 9) if (1, n) not in {each.cell for each in view.cell_list.cells})
         view.choose(other)
         await it.enter("N", "follows nothing")
         await it.until(lambda: view.cell_list.listed[-1] == other)
-        await it.shows(f"1:{other[1]} follows nothing")
-    copy = model.with_name("copy.safetensors")
-    shutil.copy(model, copy)
-    async with cells(copy, (140, 45)) as (it, view):
+    async with cells(model) as (it, view):
         await it.until(lambda: view.names == {first: name, other: "follows nothing"})
         await it.enter("slash", "follows noth")
         await it.until(lambda: view.cell == other)

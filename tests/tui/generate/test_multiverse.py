@@ -88,9 +88,8 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         chosen = second.char + second.children[0].char
         await it.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
 
-        await it.press("plus", "right_curly_bracket", "comma")
-        await it.until(lambda: (view.depth, view.cutoff) == (30, 0.002) and view.root is not None)
         zoomed = multiverse(loaded, text[:start] + chosen, depth=30, cutoff=0.002)
+        await it.press("plus", "right_curly_bracket", "comma")
         await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
         assert view.chosen == view.zoomed == chosen
         await it.press("right")
@@ -105,15 +104,13 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.says("4 characters are on branch 0 now")
 
         await it.go("play", "escape")
-        it.desk.change_clamps(lambda clamps: (parse_clamp("1:2=0.5"),))
-        await it.until(lambda: bool(it.state.clamps))
-        await it.press("f")
         stepper = Stepper(loaded)
-        stepper.clamps = it.state.clamps
+        stepper.clamps = (parse_clamp("1:2=0.5"),)
+        it.desk.change_clamps(lambda clamps: stepper.clamps)
+        await it.press("f", shows="held: 1:2=0.5")
         held = multiverse(loaded, it.text, depth=30, cutoff=0.002, stepper=stepper)
         await it.until(lambda: view.root == held)
         await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text, stepper=stepper))
-        await it.shows("held: 1:2=0.5")
 
 
 async def test_colours_and_model_are_those_of_now(model: Path) -> None:
@@ -130,8 +127,7 @@ async def test_colours_and_model_are_those_of_now(model: Path) -> None:
         assert all(now != was for now, was in zip(shades, before, strict=True))
         root = view.root
         it.desk.open(PlayRequest(str(other), stream=False))  # of the same shape
-        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "other")
-        await it.until(lambda: view.root is not None and view.root is not root)
+        await it.until(lambda: it.model_name == "other" and view.root is not root and view.root is not None)
 
 
 async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:

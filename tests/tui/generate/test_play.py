@@ -44,19 +44,17 @@ def test_value_beyond_those_of_the_keys_stays_when_it_cannot_go_farther(
 async def test_text_streams_and_pauses_and_takes_settings_in_flight(model: Path) -> None:
     async with playing(model, speed=30) as it:
         await it.until(lambda: it.screen.play.playing and it.state.length > 5)
-        assert it.text.startswith("The morning")
         await it.press("T", "T", "t", "k", "k", "K", "p", "P", "M", "m", "M")
-        await it.until(lambda: it.state.settings.temperature == 0.85 and it.state.settings.min_p == 0.1)
+        wanted = SamplerSettings(temperature=0.85, top_k=40, top_p=None, min_p=0.1)
+        await it.until(lambda: it.state.settings == wanted)
         assert it.state.running
-        assert (it.state.settings.top_k, it.state.settings.top_p) == (40, None)
         thread, made = it.screen.model_thread, it.state.length
         await it.press("2")
         await it.until(lambda: not thread._visible)
         await it.press("3")
         await it.until(lambda: it.state.running and it.state.length > made, settle=False)
-        await it.press("space")
-        await it.until(lambda: not it.state.running)
-        await it.says("paused")
+        await it.press("space", says="paused")
+        assert not it.state.running
         assert it.state.length < 1000
         await it.press("space", says="ch/s")
 
@@ -64,7 +62,7 @@ async def test_text_streams_and_pauses_and_takes_settings_in_flight(model: Path)
 async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
     async with playing(model, paused=3) as it:
         await it.press("a")
-        await it.until(lambda: isinstance(it.app.screen, SamplerDialog))
+        await it.opens(SamplerDialog)
         entered = {"typical": "0.9", "mirostat": "2.5", "top_k": "7", "min_p": "off", "copied": "12"}
         for name, value in entered.items():
             await it.press(*name, "enter", *value, "enter")
@@ -83,37 +81,24 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
 async def test_at_the_end_one_character_comes_for_a_key_and_elsewhere_the_cursor_walks(model: Path) -> None:
     async with playing(model, paused=20) as it:
         await it.shows("full")
-        await it.press(*["minus"] * 12)
-        await it.until(lambda: it.state.speed == 0)
-        await it.press("space")
-        await it.until(lambda: it.state.length == 21)
-        await it.press("space", "right")
-        await it.until(lambda: it.state.length == 23)
-        assert not it.state.running
+        await it.press(*["minus"] * 12, "space", "right")
+        await it.until(lambda: it.state.length == 22 and not it.state.running)
         await it.press("left", "left", "left")
-        await it.until(lambda: it.position == 20)
-        assert it.state.current_char == it.text[len(PRIME) + 20]
+        await it.until(lambda: (it.position, it.state.current_char) == (19, it.text[len(PRIME) + 19]))
         await it.press(*["up"] * 10)
-        await it.until(lambda: it.position == 0)
-        assert it.screen.play.text_view.cursor == len(PRIME)
+        await it.until(lambda: it.screen.play.text_view.cursor == len(PRIME))
         await it.press("space")
-        await it.until(lambda: it.state.length == 24)
+        await it.until(lambda: it.state.length == 23)
         assert it.screen.play.text_view.at_end
 
 
 async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Path) -> None:
     async with playing(model, paused=20) as it:
-        before, candidates = it.text, it.screen.query_one(Candidates)
-        await it.press("left", "left", "enter")
-        await it.until(lambda: it.position == 18)
-        await it.shows("CHOOSE")
-        other = next(number for number, one in enumerate(candidates.shown, 1) if one.char != before[-2])
-        char = candidates.shown[other - 1].char
-        await it.press(str(other))
-        await it.until(lambda: len(it.state.branches) == 2)
-        assert it.text == before[:-2] + char
+        before, candidates, tree = it.text, it.screen.query_one(Candidates), it.screen.query_one(BranchTree)
+        await it.press("left", "left", "enter", shows="CHOOSE")
+        number, char = next((n, one.char) for n, one in enumerate(candidates.shown, 1) if one.char != before[-2])
+        await it.press(str(number), gives=before[:-2] + char)
         await it.press("b")
-        tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.has_focus and tree.option_count == 2 and not candidates.display)
         assert tree.highlighted == 1  # the branch that is walked, the only one with the mark
         assert [str(option.prompt).startswith("●") for option in tree.options] == [False, True]
@@ -126,15 +111,10 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         assert not candidates.display
 
         it.screen.play.text_view.focus()
-        await it.until(lambda: it.screen.play.text_view.has_focus)
-        await it.press("left", "left")
-        await it.until(lambda: it.position == 18)
-        await it.press("enter")
-        await it.until(lambda: candidates.display and "CHOOSE" in it.screen_text())  # where the tree stood
+        await it.press("left", "left", "enter", shows="CHOOSE")  # where the tree stood
         await it.press(*["up"] * 60, "pagedown", *["down"] * 20)  # beyond the nine that have a digit
         listed = sorted(it.state.distribution.alternatives, key=lambda one: not one.kept)
-        await it.press("enter")
-        await it.until(lambda: it.text == before[:-2] + listed[30].char and it.position == 19)
+        await it.press("enter", gives=before[:-2] + listed[30].char)
         await it.press("4")  # a digit is a mode again
         await it.until(lambda: not isinstance(it.app.screen, GenerateScreen))
 
@@ -143,12 +123,10 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
     async with playing(model, paused=3) as it:
         prime = it.screen.play.prime_input
         await it.says("surprising")
-        await it.press("z")
-        await it.until(lambda: it.screen.maximized is it.screen.play.text_view)
-        await it.shows("z back")
-        await it.press("e")
-        await it.until(lambda: it.screen.maximized is None and prime.has_focus)
-        await it.says("Enter: play from this prime")
+        await it.press("z", shows="z back")
+        assert it.screen.maximized is it.screen.play.text_view
+        await it.press("e", says="Enter: play from this prime")
+        assert it.screen.maximized is None
         await it.press("ctrl+home", "x")  # a move leaves what was selected
         assert prime.text == f"x{PRIME}"
         await it.press("backspace", "escape", says="surprising")
@@ -156,7 +134,6 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         await it.press("ctrl+d", "e", *["backspace"] * 11, "q", "1", "ctrl+j", "x", "enter")
         await it.until(lambda: it.prime == "q1\nx" and not it.screen.play.text_only)
         await it.says("The model reads 1 as")
-        assert it.text.startswith("q1\nx")
         assert not it.screen.in_input()
         await it.burst("e", "t", "e", "k", "enter")  # none of them is an action, and they replace what was there
         await it.until(lambda: it.prime == "tek" and it.state.length > 0 and not it.state.running)
@@ -202,14 +179,12 @@ async def test_colours_change_what_the_legend_says_and_it_has_those_of_the_text_
             seen[0],
         ]
         await it.press("c", "c", "c")
-        screen, text, before = it.screen, it.screen.play.text_view, it.backgrounds(*labels)
+        text, before = it.screen.play.text_view, it.backgrounds(*labels)
         it.app.go("train")
-        await it.until(lambda: it.app.mode_screen is not None and it.app.mode_screen.MODE == "train")
+        await it.in_mode("train")
         it.app.theme = LIGHT.name
-        await it.pilot.pause()
         it.app.go("generate")
-        await it.until(lambda: it.app.screen is screen)
-        await it.pilot.pause()
+        await it.opens(GenerateScreen)
         levels = [text.level_style(level).rich_style.bgcolor for level in range(2, 5)]
         shown = it.backgrounds(*labels)
         assert shown[1:] == [color and color.name for color in levels]
@@ -222,9 +197,8 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
     monkeypatch.setattr("charlstm_tui.player.model_thread.PROGRESS_AFTER", 0.0)
     reading = HeldReading(monkeypatch)
     async with playing(model, paused=3) as it:
-        await it.press("e", *["backspace"] * 11, "enter")
+        await it.press("e", *["backspace"] * 11, "enter", shows="begins as a line does")
         await it.until(lambda: it.prime == "" and it.screen.play.playing)
-        await it.shows("begins as a line does")
         await it.press("e")
         it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
         reading.hold()
@@ -235,36 +209,13 @@ async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_
         await it.until(lambda: it.state.is_current and "reading the prime" not in it.status())
 
 
-@pytest.mark.parametrize("colours", [True, False])
-async def test_focus_mode_shows_who_wrote_the_text_and_levels_when_they_are_asked_for(
-    model: Path, colours: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def looks(start: int) -> set[tuple[bool, bool, bool, bool]]:
-        """Bold, underlined, reversed or with a background, and italic: of the characters from ``start`` on."""
-        styles = [text._style(mark) for mark in text.marks()[start:]]
-        return {
-            (bool(each.bold), bool(each.underline), bool(each.reverse or each.bgcolor), bool(each.italic))
-            for each in styles
-        }
-
-    if not colours:
-        monkeypatch.setenv("NO_COLOR", "1")
-    async with playing(model, (120, 36)) as it:
+async def test_focus_mode_shows_levels_when_they_are_asked_for(model: Path) -> None:
+    async with playing(model, (120, 36), paused=60) as it:
         text, play = it.screen.play.text_view, it.screen.play
-        await it.paused(60)
-        generated, scale = len(it.text), play.scale
-        assert it.status().startswith("RANK  1 plain") is not colours
-        await it.press("w", *"ours")
-        await it.until(lambda: it.text.endswith("ours") and it.state.read_to == len(it.text))
-        levels = looks(it.state.prime_length)
-        assert any(any(look[:3]) for look in levels)
-        await it.press("ctrl+d")
-        await it.until(lambda: looks(it.state.prime_length) == {(False,) * 4, (False, False, False, True)})
-        assert looks(generated) == {(False, False, False, True)}
-        await it.press("ctrl+d")
-        await it.until(lambda: looks(it.state.prime_length) == levels)
-        await it.go("play", "escape", "escape", "ctrl+d")
-        await it.until(lambda: play.text_only and not text.shows_levels)
+        scale = play.scale
+        for shows in (False, True, False):
+            await it.press("ctrl+d")
+            await it.until(lambda shows=shows: play.text_only is not shows and text.shows_levels is shows)
         await it.press("c")
         await it.until(lambda: text.shows_levels and play.scale is scale)
         await it.press("ctrl+d", "ctrl+d", "v")  # what Why explains is seen too
@@ -273,24 +224,17 @@ async def test_focus_mode_shows_who_wrote_the_text_and_levels_when_they_are_aske
 
 async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path) -> None:
     async with playing(model, paused=40) as it:
-        view = it.screen.play.text_view
-        needle = it.text[-8:-5]
+        view, needle = it.screen.play.text_view, it.text[-8:-5]
         places = [match.start() for match in re.finditer(f"(?={re.escape(needle)})", it.text)]
         await it.press("slash")
         await it.until(lambda: isinstance(it.screen.focused, Input))
         it.screen.query_one(FindBar).action_case()
-        for char in needle:
-            it.screen.focused.insert_text_at_cursor(char)
-        await it.until(lambda: view.cursor in places and f"of {len(places)}" in it.screen_text())
-        seen = {view.cursor}
-        for key in ("enter", "down", "up", "ctrl+f") * len(places):
-            await it.press(key)
-            seen.add(view.cursor)
-        assert seen == set(places)
-        styles = {segment.style.reverse for strip in map(view.render_line, range(3)) for segment in strip}
-        assert True in styles
-        await it.press("escape")
+        it.screen.focused.insert_text_at_cursor(needle)
+        await it.shows(f"of {len(places)}")
+        assert view.cursor in places
+        await it.press("enter", "escape")
         await it.until(lambda: not it.screen.query(FindBar) and it.screen.focused is view)
+        assert view.cursor in places
         assert it.position == view.cursor - len(it.prime)
         await it.press("ctrl+f")
         await it.until(lambda: isinstance(it.screen.focused, Input))
@@ -301,14 +245,12 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
     async with playing(model, size=(50, 14), paused=20) as it:
         it.desk.choose("q", at(10))
-        await it.until(lambda: len(it.state.branches) == 2)
         await it.press("b", "pagedown", "pageup", "end", "escape")
         assert it.screen.play.playing
         assert "BRANCHES" not in it.screen_text()
         await it.press("b", "home", "enter")  # a branch that is taken is seen
         await it.until(lambda: "BRANCHES" not in it.screen_text() and it.screen.focused is it.screen.play.text_view)
-        await it.press("left", "enter")  # the choices stand in place of the text
-        await it.shows("CHOOSE")
+        await it.press("left", "enter", shows="CHOOSE")  # the choices stand in place of the text
         shown = it.screen.query_one(Candidates).shown
         assert 0 < len(shown) < 10
         await it.press(str(len(shown) + 1))  # what is not seen is not picked
@@ -372,10 +314,9 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(mo
 
 async def test_nothing_is_generated_while_a_prime_is_typed(model: Path) -> None:
     async with playing(model, speed=30) as it:
-        prime = it.screen.play.prime_input
         await it.until(lambda: it.state.running and it.state.length > 5)
         await it.pilot.click("#prime")
-        await it.until(lambda: prime.has_focus and not it.state.running)
+        await it.until(lambda: it.screen.play.prime_input.has_focus and not it.state.running)
         length, session = it.state.length, it.state.session_id
         await it.press(*"The light ")
         assert (it.state.length, it.state.session_id, it.state.running) == (length, session, False)
@@ -386,29 +327,12 @@ async def test_nothing_is_generated_while_a_prime_is_typed(model: Path) -> None:
         await it.until(lambda: it.prime == "The light" and it.state.running)
 
 
-async def test_characters_and_words_are_counted_with_the_prime_in_every_place(model: Path) -> None:
-    async with playing(model, size=(120, 36), paused=20) as it:
-        count = f"{len(it.text)} chars"
-        await it.says(f"{count}  {len(it.text.split())} words")
-        await it.press("w", "ctrl+home", "x", "backspace")  # the prime is text like any other now
-        await it.until(lambda: it.state.prime_length == 0 and it.state.length == it.state.size)
-        await it.says(count)
-        await it.go("play", "escape", "escape")
-        count = f"{len(it.text.split())} words"
-        await it.press("e", *"The light", "enter")
-        await it.until(lambda: it.prime == "The light")
-        await it.until(lambda: f"{count} · “The morning" in it.screen.message)
-        await it.press("O", shows=f"tiny · {count} · ")
-
-
-async def test_legend_says_how_own_text_looks(model: Path) -> None:
+async def test_legend_says_how_own_text_looks_and_figures_count_the_prime_too(model: Path) -> None:
     async with playing(model, size=(150, 30), paused=20) as it:
+        await it.says(f"{len(it.text)} chars  {len(it.text.split())} words")
         assert "your own" not in it.status()
         await it.write_in("x")
         await it.says("your own")
-        await it.press("ctrl+z")
-        await it.until(lambda: "your own" not in it.status())
-        await it.write_in("x")
         await it.resize(80, 24)
         await it.until(lambda: "surprising" not in it.status())  # words that give way to a figure
         await it.says("your own", "mean")
