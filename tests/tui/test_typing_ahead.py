@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from textual.events import Paste
 from textual.widgets import Input, Static
 
 from charlstm.runs.folder import list_runs
@@ -18,7 +17,7 @@ from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.ordered_keys import LONGEST_WAIT, KeyHandled
 from charlstm_tui.train import setup_pane
 from charlstm_tui.train.settings_dialog import SettingsDialog
-from driven_app import Driven, Held, driven
+from driven_app import Held, driven
 from recorded_run import record
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 300
@@ -29,11 +28,6 @@ def text() -> Path:
     path = Path("sea.txt")
     path.write_text(SENTENCES)
     return path.absolute()
-
-
-async def take(app: Driven, text: Path) -> None:
-    app.app.use_corpus(CorpusChoice(str(text), text.name))
-    await app.shows("▸ quick", "a all settings")
 
 
 async def test_three_enters_at_once_train_the_first_text_and_play_it(
@@ -51,14 +45,12 @@ async def test_three_enters_at_once_train_the_first_text_and_play_it(
     assert len(list_runs(places)) == 1
 
 
-@pytest.mark.parametrize("typed", [tuple("dropout"), (Paste("dropout"),)], ids=["typed", "pasted"])
-async def test_what_is_typed_for_the_settings_reaches_the_field_for_which_it_is_meant(
-    places: Path, text: Path, typed: tuple[str | Paste, ...]
-) -> None:
+async def test_what_is_typed_for_the_settings_reaches_the_field_for_which_it_is_meant(places: Path, text: Path) -> None:
     """What came before the form was drawn was dropped, and the rest stood in the field of hidden_size."""
     async with driven(places) as app:
-        await take(app, text)
-        app.burst("a", *typed)
+        app.app.use_corpus(CorpusChoice(str(text), text.name))
+        await app.shows("▸ quick", "a all settings")
+        app.burst("a", *"dropout")
         await app.until(lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
         await app.until(lambda: app.screen.query_one("#setting-line", Input).value == "dropout")
 
