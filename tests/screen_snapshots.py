@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, zip_longest
+from difflib import unified_diff
+from itertools import chain
 from pathlib import Path
 from string import ascii_letters, digits
 from typing import Any
@@ -53,13 +54,6 @@ class Snapshot:
         rows = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
         return cls(rows, [[style for part in strip for style in _styles(part, names)] for strip in strips])
 
-    @classmethod
-    def from_text(cls, text: str) -> Snapshot:
-        """What :meth:`to_text` wrote."""
-        rows, rest = text.split(STYLES)
-        letters = _letters(text)
-        return cls(rows.split("\n"), [[letters[each] for each in row] for row in rest.split(LETTERS)[0].split("\n")])
-
     def to_text(self, before: str) -> str:
         """The file; styles have the letters that they have in ``before``, an earlier one or nothing."""
         counts = Counter(chain.from_iterable(self.styles))
@@ -72,42 +66,20 @@ class Snapshot:
         meanings = sorted(f"{letter} {style}" for style, letter in letters.items())
         return "\n".join(self.rows) + STYLES + "\n".join(lines) + LETTERS + "\n".join(meanings) + "\n"
 
-    def differences(self, now: Snapshot) -> Iterator[str]:
-        """Lines that say what ``now`` has differently: characters, then styles; these of each cell in rows that have
-        the same characters, else of the row."""
-        for row, (old, new) in enumerate(zip_longest(self.rows, now.rows, fillvalue=""), 1):
-            if old != new:
-                yield from (f"row {row}", f"  - {old}", f"  + {new}")
-        for row, (before, after) in enumerate(zip_longest(self.styles, now.styles, fillvalue=()), 1):
-            if self.rows[row - 1 : row] != now.rows[row - 1 : row]:  # cells have moved
-                yield from (f"row {row}: nothing is {style} any more" for style in sorted({*before} - {*after}))
-                yield from (f"row {row}: {style} is new" for style in sorted({*after} - {*before}))
-                continue
-            column = 1
-            for (old, new), equal in groupby(zip_longest(before, after, fillvalue="nothing")):
-                end = column + len(list(equal))
-                if old != new:
-                    yield f"row {row}, columns {column} to {end - 1}: was {old}, is {new}"
-                column = end
-
 
 class SnapshotFolder:
     """The snapshots in ``folder``, compared with the screens of an app; or written, with the variable ``WRITE``.
 
-    As a context manager it raises at its end if a screen differed, so that one mistake does not hide the next.
+    :meth:`check` raises at the end if a screen differed, so that one mistake does not hide the next.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._problems: list[str] = []
 
-    def __enter__(self) -> SnapshotFolder:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._problems:
-            accepted = "If the screens are meant to look like this, accept them: make snapshots"
-            raise AssertionError("\n".join([*self._problems, accepted]))
+    def check(self) -> None:
+        accepted = "If the screens are meant to look like this, accept them: make snapshots"
+        assert not self._problems, "\n".join([*self._problems, accepted])
 
     async def compare(self, name: str, app: Driven) -> None:
         """Wait for the screen to be equal to the snapshot ``name``; what differs is noted once it does not change."""
@@ -122,11 +94,11 @@ class SnapshotFolder:
             found = Snapshot.of(app.app)
             still = still + 1 if found == now else 0
             now = found
+        after = now.to_text(before)
         if os.environ.get(WRITE):
-            path.write_text(now.to_text(before), encoding="utf-8")
-        elif now.to_text(before) != before:
-            differences = Snapshot.from_text(before).differences(now) if before else ["There is no such snapshot."]
-            self._problems += [f"The screen differs from {path}:", *differences]
+            path.write_text(after, encoding="utf-8")
+        else:
+            self._problems += unified_diff(before.splitlines(), after.splitlines(), str(path), "the screen", n=1)
 
 
 def _letters(text: str) -> dict[str, str]:
