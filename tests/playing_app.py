@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual import events
 
 from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
 from charlstm_tui.app import CharLSTMApp
@@ -21,7 +18,7 @@ from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, remember
-from driven_app import LOOK, Driven, contains, screen_text
+from driven_app import Driven, contains, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
@@ -47,7 +44,6 @@ class Session(Driven):
 
     @property
     def state(self) -> Played:
-        assert self.screen.play.state is not None
         return self.screen.play.state
 
     @property
@@ -63,21 +59,6 @@ class Session(Driven):
     def text(self) -> str:
         return self.screen.play.text_view.text()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 60, *, settle: bool = True) -> None:
-        """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if LOOK.ask(condition):
-                if settle:
-                    await self.pilot.pause()
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen.play.state}")
-
-    async def shows(self, *words: str) -> None:
-        """Wait until all ``words`` are on the screen, wherever its lines are broken."""
-        await self.until(lambda: contains(" ".join(self.screen_text().split()), *words))
-
     async def says(self, *words: str) -> None:
         """Wait until all ``words`` are in the line of status."""
         await self.until(lambda: contains(self.status(), *words))
@@ -86,9 +67,7 @@ class Session(Driven):
         self, *keys: str, shows: str | tuple[str, ...] = (), says: str | tuple[str, ...] = (), gives: str | None = None
     ) -> None:
         """Press ``keys``, and wait for what they show, say in the line of status, and make of the text."""
-        await self.pilot.press(*keys)
-        if shows:
-            await self.shows(*((shows,) if isinstance(shows, str) else shows))
+        await super().press(*keys, shows=shows)
         if says:
             await self.says(*((says,) if isinstance(says, str) else says))
         if gives is not None:
@@ -121,8 +100,7 @@ class Session(Driven):
 
     async def burst(self, *keys: str, gives: str | None = None) -> None:
         """Press keys so quickly that all have come before the app reads the first, and wait for the text."""
-        for key in keys:
-            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        super().burst(*keys)
         await self.pilot.pause()
         if gives is not None:
             await self.until(lambda: self.text == gives)
