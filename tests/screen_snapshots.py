@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from difflib import unified_diff
 from itertools import chain
 from pathlib import Path
@@ -27,8 +26,9 @@ from textual.app import App
 from textual.color import Color, ColorParseError
 
 from charlstm_tui.theme import ANSI_DARK, TEXT_COLOURS
-from driven_app import DEADLINE, Driven
+from driven_app import DEADLINE, Driven, screen_text
 
+FOLDER = Path(__file__).parent / "tui" / "snapshots"
 WRITE = "CHARLSTM_WRITE_SNAPSHOTS"
 """The variable with which snapshots are written instead of compared."""
 STYLES, LETTERS = "\n---- styles\n", "\n---- letters\n"
@@ -39,72 +39,52 @@ NAMED = ("foreground", "background", "panel", *TEXT_COLOURS, *ANSI_DARK)
 PAUSE, STILL = 0.05, 40
 """Seconds between two looks at a screen, and how many looks it has not changed when it counts as complete."""
 
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is on a screen: a string for each row, and the style of each of its cells in words."""
-
-    rows: Sequence[str]
-    styles: Sequence[Sequence[str]]
-
-    @classmethod
-    def of(cls, app: App[Any]) -> Snapshot:
-        names = _names(app)
-        strips = [list(strip) for strip in app.screen._compositor.render_strips()]
-        rows = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
-        return cls(rows, [[style for part in strip for style in _styles(part, names)] for strip in strips])
-
-    def to_text(self, before: str) -> str:
-        """The file; styles have the letters that they have in ``before``, an earlier one or nothing."""
-        counts = Counter(chain.from_iterable(self.styles))
-        letters = {style: letter for letter, style in _letters(before).items() if style in counts}
-        free = (letter for letter in "." + ascii_letters + digits if letter not in letters.values())
-        for style in sorted(counts, key=lambda each: (-counts[each], each)):
-            if style not in letters:
-                letters[style] = next(free)
-        lines = ("".join(letters[style] for style in row) for row in self.styles)
-        meanings = sorted(f"{letter} {style}" for style, letter in letters.items())
-        return "\n".join(self.rows) + STYLES + "\n".join(lines) + LETTERS + "\n".join(meanings) + "\n"
+Seen = tuple[list[str], list[list[str]]]
+"""What is on a screen: a string for each row, and the style of each of its cells in words."""
 
 
-class SnapshotFolder:
-    """The snapshots in ``folder``, compared with the screens of an app; or written, with the variable ``WRITE``.
-
-    :meth:`check` raises at the end if a screen differed, so that one mistake does not hide the next.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._problems: list[str] = []
-
-    def check(self) -> None:
-        accepted = "If the screens are meant to look like this, accept them: make snapshots"
-        assert not self._problems, "\n".join([*self._problems, accepted])
-
-    async def compare(self, name: str, app: Driven) -> None:
-        """Wait for the screen to be equal to the snapshot ``name``; what differs is noted once it does not change."""
-        path = self.folder / f"{name}.txt"
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        now = Snapshot.of(app.app)
-        still = 0
-        end = time.monotonic() + DEADLINE
-        while still < STILL and (os.environ.get(WRITE) or now.to_text(before) != before):
-            assert time.monotonic() < end, f"{name} never stopped changing; the screen was:\n{app.text()}"
-            await app.pilot.pause(PAUSE)
-            found = Snapshot.of(app.app)
-            still = still + 1 if found == now else 0
-            now = found
-        after = now.to_text(before)
-        if os.environ.get(WRITE):
-            path.write_text(after, encoding="utf-8")
-        else:
-            self._problems += unified_diff(before.splitlines(), after.splitlines(), str(path), "the screen", n=1)
+def _seen(app: App[Any]) -> Seen:
+    names = _names(app)
+    strips = [list(strip) for strip in app.screen._compositor.render_strips()]
+    rows = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+    return rows, [[style for part in strip for style in _styles(part, names)] for strip in strips]
 
 
-def _letters(text: str) -> dict[str, str]:
-    """What each letter stands for in a file."""
-    _, _, meanings = text.partition(LETTERS)
-    return {line[0]: line[2:] for line in meanings.splitlines()}
+def _to_text(seen: Seen, before: str) -> str:
+    """The file; styles have the letters that they have in ``before``, an earlier one or nothing."""
+    rows, styles = seen
+    counts = Counter(chain.from_iterable(styles))
+    known = (line.split(" ", 1) for line in before.partition(LETTERS)[2].splitlines())
+    letters = {style: letter for letter, style in known if style in counts}
+    free = (letter for letter in "." + ascii_letters + digits if letter not in letters.values())
+    for style in sorted(counts, key=lambda each: (-counts[each], each)):
+        if style not in letters:
+            letters[style] = next(free)
+    lines = ("".join(letters[style] for style in row) for row in styles)
+    meanings = sorted(f"{letter} {style}" for style, letter in letters.items())
+    return "\n".join(rows) + STYLES + "\n".join(lines) + LETTERS + "\n".join(meanings) + "\n"
+
+
+async def check_screen(name: str, app: Driven) -> None:
+    """Wait for the screen to be equal to the snapshot ``name``, or to change no more; or write it, with the variable
+    ``WRITE``."""
+    path = FOLDER / f"{name}.txt"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    now = _seen(app.app)
+    still, end = 0, time.monotonic() + DEADLINE
+    while still < STILL and (os.environ.get(WRITE) or _to_text(now, before) != before):
+        assert time.monotonic() < end, f"{name} never stopped changing; the screen was:\n{screen_text(app.app)}"
+        await app.pilot.pause(PAUSE)
+        found = _seen(app.app)
+        still = still + 1 if found == now else 0
+        now = found
+    after = _to_text(now, before)
+    if os.environ.get(WRITE):
+        path.write_text(after, encoding="utf-8")
+    else:
+        lines = unified_diff(before.splitlines(), after.splitlines(), str(path), "the screen", n=1, lineterm="")
+        difference = "\n".join(lines)
+        assert not difference, f"{difference}\nIf the screen is meant to look like this: make snapshots"
 
 
 def _names(app: App[Any]) -> dict[str, str]:

@@ -4,7 +4,6 @@ writes. Nothing in them depends on the time, the machine, its Python or the last
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from charlstm_tui.theme import DARK, LIGHT
 from driven_app import Driven, driven
 from playing_app import Session
 from recorded_run import record, stepped
-from screen_snapshots import SnapshotFolder
+from screen_snapshots import check_screen
 
 PROSE = "It was the best of times, it was the worst of times.\n" * 400
 NOW = time.time()
@@ -53,13 +52,6 @@ def home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("charlstm.system.memory_bytes", lambda: 123_456_789)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
     return own_home
-
-
-@pytest.fixture
-def screens() -> Iterator[SnapshotFolder]:
-    screens = SnapshotFolder(Path(__file__).parent / "snapshots")
-    yield screens
-    screens.check()
 
 
 def created(run: Run, minutes: float, **settings: Any) -> None:
@@ -90,17 +82,17 @@ def steady_model() -> Model:
     return Model(config, Vocabulary(symbols), weights, TextOptions(), {"prime": "The sand and", "val_loss": 0.75})
 
 
-async def test_corpus_and_help_look_as_in_their_snapshots(home: Path, screens: SnapshotFolder) -> None:
+async def test_corpus_and_help_look_as_in_their_snapshots(home: Path) -> None:
     Path("times.txt").write_text(PROSE)
     async with driven(home / "runs", text="times.txt") as app:
         await app.shows("Frequent")
-        await screens.compare("corpus", app)
+        await check_screen("corpus", app)
         await app.press("f1", shows="Corpus: keys")
-        await screens.compare("help", app)
+        await check_screen("help", app)
 
 
 async def test_train_before_a_start_and_the_settings_look_as_in_their_snapshots(
-    home: Path, screens: SnapshotFolder, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run_command(*argv: str) -> Any:
         costs = {"memory_bytes": 345e6, "chars_per_second": 23_456.0, "epochs": 73.8}
@@ -111,26 +103,26 @@ async def test_train_before_a_start_and_the_settings_look_as_in_their_snapshots(
     async with driven(home / "runs") as app:
         app.app.go("train")
         await app.shows("No text is chosen yet")
-        await screens.compare("train-empty", app)
+        await check_screen("train-empty", app)
         await app.go("runs")
-        await screens.compare("runs-empty", app)
+        await check_screen("runs-empty", app)
         app.app.use_corpus(CorpusChoice("times.txt", "times.txt"))
         await app.shows("345 MB", "compressor")
-        await screens.compare("train-before-a-start", app)
+        await check_screen("train-before-a-start", app)
         await app.press("a")
         await app.until(lambda: app.screen is not app.mode)
-        await screens.compare("settings", app)
+        await check_screen("settings", app)
 
 
-async def test_run_that_trains_looks_as_in_its_snapshot(home: Path, screens: SnapshotFolder) -> None:
+async def test_run_that_trains_looks_as_in_its_snapshot(home: Path) -> None:
     with record(home / "runs", "running", name="novel-quick") as recorded:
         created(recorded.run, 3)
         async with driven(home / "runs", run=recorded.run.name) as app:
             await app.shows("novel.txt", "left ")
-            await screens.compare("train-running", app)
+            await check_screen("train-running", app)
 
 
-async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Path, screens: SnapshotFolder) -> None:
+async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Path) -> None:
     with record(home / "runs", "stopped", name="novel-quick") as recorded:
         created(recorded.run, 60, lr=0.001)
     with record(home / "runs", "finished", name="poems-quick", text="poems.txt") as recorded:
@@ -145,18 +137,18 @@ async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Pa
         recorded.beat("failed", "the loss was no longer a number")
     async with driven(home / "runs", run="tunes-quick") as app:
         await app.shows("the loss ran away")
-        await screens.compare("train-diverged", app)
+        await check_screen("train-diverged", app)
         await app.go("runs")
         await app.shows("novel-quick", "poems-quick")
-        await screens.compare("runs", app)
+        await check_screen("runs", app)
         app.app.theme = LIGHT.name
-        await screens.compare("runs-light", app)
+        await check_screen("runs-light", app)
         app.app.theme = DARK.name
         await app.press("down", "space", "down", "space", "c", shows="what differs")
-        await screens.compare("runs-compared", app)
+        await check_screen("runs-compared", app)
 
 
-async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path, screens: SnapshotFolder) -> None:
+async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path) -> None:
     model = home / "texts" / "sand.safetensors"
     save_model(model, steady_model())
     remember(str(model), Preferences(speed=0.0))
@@ -166,18 +158,18 @@ async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path,
         await it.in_mode("generate")
         await played.paused(240)
         await it.press("left", "left")
-        await screens.compare("play", it)
+        await check_screen("play", it)
         app.theme = LIGHT.name
-        await screens.compare("play-light", it)
+        await check_screen("play-light", it)
         app.theme = DARK.name
         await it.press("s")
         await it.until(lambda: played.screen.score.scores is not None)
         await it.press("enter")
-        await screens.compare("score", it)
+        await check_screen("score", it)
         await it.press("escape")
         await it.press("x")
         await it.until(lambda: played.screen.cells.activations is not None)
-        await screens.compare("cells", it)
+        await check_screen("cells", it)
         await it.press("escape", "ctrl+end", "w", *" the")
         await it.until(lambda: bool(played.state.suggestion))
-        await screens.compare("write", it)
+        await check_screen("write", it)
