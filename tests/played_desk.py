@@ -125,11 +125,6 @@ class PlayedDesk(Desk):
         return self.document.text.read(0, self.document.prime_length)
 
     @property
-    def marks(self) -> list[int]:
-        """Of the text after the prime."""
-        return self.shown.marks.tolist()[self.document.prime_length :]
-
-    @property
     def line(self) -> str:
         """The text after the prime."""
         return self.document.text.read(self.document.prime_length)

@@ -104,17 +104,17 @@ def pause(chance: random.Random) -> float:
 @dataclass
 class Typist:
     """A forked process that types into a session until it is killed, or told by SIGUSR1 to quit. ``make_disk`` gives
-    its disk; ``quit`` is how many seconds it waits then."""
+    its disk."""
 
-    document: Document
     folder: Path
-    found: ReadSession | None
-    seed: int
+    found: ReadSession | None = None
     make_disk: Callable[[], storage.Disk] = storage.Disk
-    quit: float = 1.0
     start_at: float = 0.0
 
     def start(self) -> None:
+        self.seed, self.template = random.randrange(2**32), Document("abc")
+        if self.found is not None:
+            self.template = self.found.state.document
         receiver, sender = os.pipe()
         # A signal that comes before the process has a function for it waits.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
@@ -135,7 +135,7 @@ class Typist:
         signal.signal(signal.SIGUSR1, lambda *_: quits.set())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
         storage.disk = self.make_disk()
-        saver, document, chance = SessionSaver(), self.document, random.Random(self.seed)
+        saver, document, chance = SessionSaver(), self.template.copy(), random.Random(self.seed)
         time.sleep(max(0.0, self.start_at - time.monotonic()))
         if self.found is None:
             saver.begin(0, self.folder)
@@ -147,7 +147,7 @@ class Typist:
             os.write(sender, MOMENT.pack(time.monotonic()))
             saver.keep(0, state)
             time.sleep(pause(chance))
-        saver.close(self.quit)
+        saver.close(30.0)
 
     def calls(self) -> list[float]:
         """The times of the calls, after the process has ended."""
@@ -157,10 +157,10 @@ class Typist:
         return [moment for (moment,) in MOMENT.iter_unpack(content[:whole])]
 
 
-def last_saved(template: Document, seed: int, count: int, found: Document) -> int | None:
+def last_saved(typist: Typist, calls: int, found: Document) -> int | None:
     """After which call the document was as it is in a file: the last one; None if it never was."""
-    last, document, chance = None, template.copy(), random.Random(seed)
-    for number in range(count + 1):
+    last, document, chance = None, typist.template.copy(), random.Random(typist.seed)
+    for number in range(calls + 1):
         if number:
             do(document, chance)
             pause(chance)
@@ -200,13 +200,13 @@ NOTHING_TYPED = "nothing was typed"
 """It struck too early to prove anything."""
 
 
-def trouble(typist: Typist, template: Document, end: float, allowed: float) -> str:
+def trouble(typist: Typist, end: float, allowed: float) -> str:
     """What the file lacks of what was typed until ``end``, or has besides."""
     calls, path = typist.calls(), next(typist.folder.glob("*.json"), None)
     found = None if path is None else read(path)
     if found is not None and found.note:
         return found.note
-    last = last_saved(template, typist.seed, len(calls), template if found is None else found.state.document)
+    last = last_saved(typist, len(calls), typist.template if found is None else found.state.document)
     if last is None:
         return "the file has what never was"
     age = end - calls[last] if last < len(calls) else 0.0
@@ -217,48 +217,39 @@ def trouble(typist: Typist, template: Document, end: float, allowed: float) -> s
 
 def end_at_random(place: Path, *, quits: bool, new: bool = False) -> str:
     """Kill or quit at a random moment, with ``new`` one of the first second in a new session."""
-    found = None if new else read(made_file(place, random.choice((0.1, 1.0))))
-    document = Document("abc") if found is None else found.state.document
-    may_lack = allowed(len(document))
-    typist = Typist(document.copy(), place, found, random.randrange(2**32))
+    typist = Typist(place, None if new else read(made_file(place, random.choice((0.1, 1.0)))))
     with delays() as longest:
         typist.start()
+        may_lack = allowed(len(typist.template))
         time.sleep(random.uniform(0.0, may_lack + (may_lack if new else LONGEST_TRY)))
         end = time.monotonic()
         os.kill(typist.pid, signal.SIGUSR1 if quits else signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(typist.pid, 0)[1])
     if status != (0 if quits else -signal.SIGKILL):
         return f"it ended with {status}"
-    return trouble(typist, document, end, 0.0 if quits else may_lack + longest[0])
+    return trouble(typist, end, 0.0 if quits else may_lack + longest[0])
 
 
 def cut_power(place: Path, *, early: bool) -> str:
     """Cut the power before some change of the disk, with the names of files early or late."""
     path, at = made_file(place, 0.02), random.randrange(3, 60)
-    document = read(path).state.document
-    typist = Typist(
-        document.copy(), place, read(path), random.randrange(2**32),
-        make_disk=lambda: PowerLossDisk(place, at, names_first=early),
-    )  # fmt: skip
+    typist = Typist(place, read(path), lambda: PowerLossDisk(place, at, names_first=early))
     with delays() as longest:
         typist.start()
         while not os.waitpid(typist.pid, os.WNOHANG)[0]:
             time.sleep(0.002)
         end = time.monotonic()
-    return trouble(typist, document, end, allowed(0) + longest[0])
+    return trouble(typist, end, allowed(0) + longest[0])
 
 
 def write_together(place: Path, *, writers: int, one_file: bool) -> str:
     """So many processes begin sessions in one folder in the same second, or all go on in one file."""
-    document, start_at, found = Document("abc"), time.monotonic() + 0.1, None
+    start_at, found = time.monotonic() + 0.1, None
     if one_file:
         path = place / "auto-20260101-000000.json"
-        write(path, state_of(document), automatic=True)
+        write(path, state_of(Document("abc")), automatic=True)
         found = read(path)
-    typists = [
-        Typist(document.copy(), place, found, random.randrange(2**32), start_at=start_at, quit=30.0)
-        for _ in range(writers)
-    ]
+    typists = [Typist(place, found, start_at=start_at) for _ in range(writers)]
     for typist in typists:
         typist.start()
     time.sleep(random.uniform(0.3, 0.8))
@@ -271,7 +262,7 @@ def write_together(place: Path, *, writers: int, one_file: bool) -> str:
         return f"there are {len(files)} files"
     for typist in typists:
         count = len(typist.calls())
-        if not any(last_saved(document, typist.seed, count, each) == count for each in files):
+        if not any(last_saved(typist, count, each) == count for each in files):
             return "a text is in no file"
     return ""
 

@@ -133,7 +133,7 @@ def test_what_a_model_of_plain_letters_does_not_know_is_read_plainly(tmp_path: P
     assert (desk.prime, desk.line) == ("Œe né", "\nCafé, “quoth he” — and naïve ☃Ω")
     assert state.note == "The model reads é as e, “ as ', ” as ', — as -, ï as i, ☃ as a space …."
     assert state.read_as == "Ω, read as a space"
-    rows = [mark & 0b111 for mark in desk.marks]
+    rows = [mark & 0b111 for mark in desk.shown.marks[len(desk.prime) :]]
     unknown = [place for place, char in enumerate(desk.line) if char in "é“”—ï☃Ω"]
     assert [place for place, level in enumerate(rows) if not level] == unknown  # their figures are another's
     desk.move(9)
