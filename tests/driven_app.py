@@ -130,8 +130,8 @@ class Driven:
 
     async def answer(self, text: str) -> None:
         """Enter ``text`` in the line of the dialog that opens."""
-        await self.until(lambda: not isinstance(self.screen, ModeScreen) and self.screen.query(Input))
-        self.screen.query_one(Input).value = text
+        await self.until(lambda: not isinstance(self.app.screen, ModeScreen) and self.app.screen.query(Input))
+        self.app.screen.query_one(Input).value = text
         await self.pilot.press("enter")
 
     async def enter(self, key: str, text: str, *, shows: str = "") -> None:
