@@ -264,20 +264,14 @@ def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> 
         assert watcher.latest().series.step == 130
 
 
-async def test_run_command_returns_the_result_or_raises_the_message_of_the_command(places: Path) -> None:
-    record(places, "finished").close()
-    answer = await run_command("runs", "--runs-dir", str(places))
-    assert [run["name"] for run in answer] == ["novel-quick-1"]
+async def test_run_command_raises_the_message_of_the_command() -> None:
     with pytest.raises(CharLSTMError, match="nothing-here") as refusal:
         await run_command("info", "nothing-here")
     assert "\n" not in str(refusal.value)
     assert not str(refusal.value).startswith("charlstm")
 
 
-async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cancelled() -> None:
-    assert await in_thread(lambda check: threading.current_thread().name) == "charlstm-job"
-    with pytest.raises(ZeroDivisionError):
-        await in_thread(lambda check: 1 / 0)
+async def test_in_thread_stops_when_it_is_cancelled() -> None:
     stopped = threading.Event()
 
     def endless(check: Callable[[], None]) -> None:
@@ -394,6 +388,7 @@ def test_a_wrong_argument_or_no_terminal_is_one_sentence(
     arguments: list[str], words: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TEXTUAL_DRIVER", "none is opened" if arguments else "")
+    monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: None)
     assert run(arguments) == code
     said = capsys.readouterr()
     assert len(said.err.splitlines()) == 1
