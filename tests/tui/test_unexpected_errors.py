@@ -71,6 +71,7 @@ async def test_failing_reads_and_displays_of_the_runs_are_reported_once_and_the_
         run.advance(10)
         await app.shows("Showing the runs failed")
         run.advance(10)
+        await app.until(lambda: app.app.runs_state.series.step == 120)
         await app.go("runs")
         await app.shows("novel-quick-1")
     assert len(unexpected_errors) == 2
