@@ -61,37 +61,22 @@ LOOK = Look()
 screen_text = LOOK.text
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    """Wait for ``condition``, at most until the deadline, and then for the app to have nothing left to do. A screen
-    that has come has all of its parts then: where other programs take the processor, :meth:`Pilot.pause` takes an app
-    that still makes them for an idle one."""
-    end = time.monotonic() + DEADLINE
-    while not LOOK.ask(condition) or not _is_whole(pilot.app):
-        assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot.app)}"
-        await asyncio.sleep(0.02)  # pilot.pause() instead would ask each widget, which takes longer than the condition
-    await pilot.pause()
-
-
-def _is_whole(app: App[Any]) -> bool:
-    """Whether the screen has all of its parts, if there is one."""
-    return not app.screen_stack or app.screen.is_mounted
-
-
-async def shows(pilot: Pilot[Any], *words: str) -> str:
-    """Wait until all ``words`` are on the screen, and give all of it."""
-    await until(pilot, lambda: contains(screen_text(pilot.app), *words))
-    return screen_text(pilot.app)
-
-
-async def answer(pilot: Pilot[Any], text: str) -> None:
-    """Enter ``text`` in the line of the dialog that opens."""
-    await until(pilot, lambda: not isinstance(pilot.app.screen, ModeScreen) and bool(pilot.app.screen.query(Input)))
-    pilot.app.screen.query_one(Input).value = text
-    await pilot.press("enter")
+async def until(pilot: Pilot[Any], condition: Callable[[], object], *, settle: bool = True) -> None:
+    """Wait for ``condition``, at most until the deadline; with ``settle`` then for the app to have nothing left to do,
+    which a busy player keeps it from. A screen that has come has all of its parts then: where other programs take the
+    processor, :meth:`Pilot.pause` takes an app that still makes them for an idle one."""
+    app, end = pilot.app, time.monotonic() + DEADLINE
+    while not LOOK.ask(condition) or (app.screen_stack and not app.screen.is_mounted):
+        assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(app)}"
+        await asyncio.sleep(0.01)  # pilot.pause() instead would ask each widget, which takes longer than the condition
+    if settle:
+        await pilot.pause()
 
 
 def contains(text: str, *words: str) -> bool:
-    return all(word in text for word in words)
+    """Whether all ``words`` are in a text, wherever its lines are broken."""
+    joined = " ".join(text.split())
+    return all(word in text or word in joined for word in words)
 
 
 class Driven:
@@ -129,26 +114,25 @@ class Driven:
         for key in keys:
             self.app.post_message(Key(key, key if len(key) == 1 else None) if isinstance(key, str) else key)
 
-    async def until(self, condition: Callable[[], object]) -> None:
+    async def until(self, condition: Callable[[], object], *, settle: bool = True) -> None:
         """Wait for ``condition``, at most until the deadline."""
-        await until(self.pilot, condition)
+        await until(self.pilot, condition, settle=settle)
 
     async def shows(self, *words: str) -> str:
         """Wait until all ``words`` are on the screen, and give all of it."""
-        return await shows(self.pilot, *words)
+        await self.until(lambda: contains(screen_text(self.app), *words))
+        return screen_text(self.app)
 
     async def lacks(self, *words: str) -> None:
         """Wait until none of ``words`` is on the screen."""
 
-        def all_gone() -> bool:
-            text = screen_text(self.app)
-            return not any(word in text for word in words)
-
-        await self.until(all_gone)
+        await self.until(lambda: not any(word in screen_text(self.app) for word in words))
 
     async def answer(self, text: str) -> None:
         """Enter ``text`` in the line of the dialog that opens."""
-        await answer(self.pilot, text)
+        await self.until(lambda: not isinstance(self.app.screen, ModeScreen) and self.app.screen.query(Input))
+        self.app.screen.query_one(Input).value = text
+        await self.pilot.press("enter")
 
     async def enter(self, key: str, text: str, *, shows: str = "") -> None:
         """Press ``key``, which opens a dialog, enter ``text`` in its line, and wait for what that shows."""
@@ -202,9 +186,7 @@ async def on_run(folder: Path, run: str, size: tuple[int, int] = (80, 24)) -> As
 
 def seen(run: Run) -> RunView:
     """The run as the app sees it."""
-    view = RunsReader(run.path.parent).read(run.path, all_runs=True).attached_run
-    assert view is not None
-    return view
+    return RunsReader(run.path.parent).read(run.path, all_runs=True).attached_run
 
 
 class Held:

@@ -9,10 +9,11 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from charlstm_tui.player.desk import Desk
-from charlstm_tui.player.model_thread import Batch, ModelThread
+from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.session_saver import SessionSaver
 
@@ -21,7 +22,7 @@ class Shown:
     """What a desk shows, put together as a view does."""
 
     def __init__(self) -> None:
-        self.text, self.marks, self.read_to = "", array("H"), 0
+        self.text, self.marks = "", array("H")
 
     def clear(self) -> None:
         self.text, self.marks = "", array("H")
@@ -35,7 +36,6 @@ class Shown:
     def set_marks(self, start: int, marks: array[int], read_to: int | None) -> None:
         assert start + len(marks) <= len(self.text)
         self.marks[start : start + len(marks)] = marks
-        self.read_to = read_to or 0
 
 
 class SteppedThread(ModelThread):
@@ -55,7 +55,6 @@ class PlayedDesk(Desk):
     def __init__(self, *, saves: bool = False) -> None:
         self.shown, self.notes = Shown(), list[str]()
         self._last_said = "", ""
-        self.batches: list[Batch] = []
         self._posted: deque[Callable[[], object]] = deque()
         self.thread = SteppedThread(lambda number, batch: self.take(batch))
         super().__init__(
@@ -81,10 +80,6 @@ class PlayedDesk(Desk):
         super()._begin(counts=counts)
         self._last_said = "", ""
 
-    def take(self, batch: Batch) -> None:
-        self.batches.append(batch)
-        super().take(batch)
-
     def finish(self) -> Played:
         """Let the thread do all that is wanted. Returns how all is then, with what was said of the last thing done."""
         self.thread.finish()
@@ -102,12 +97,16 @@ class PlayedDesk(Desk):
             time.sleep(0.005)
         return played
 
-    def saved(self, length: int) -> Played:
-        """Wait until a text of so many characters is saved."""
+    def generate(self, count: int) -> Played:
+        """Let so many characters be generated."""
+        self.stream(count)
+        return self.finish()
+
+    def saved(self, length: int) -> Path:
+        """Wait until a text of so many characters is saved. Gives the file."""
         played = self.until(lambda p: p.length == length and p.file is not None)
-        assert self._saving is not None
         assert self._saving.saver.write_all(60)
-        return played
+        return played.file
 
     def close(self, timeout: float = 60, *, delete_unkept: bool = False) -> bool:
         self.thread.finish()
@@ -119,15 +118,11 @@ class PlayedDesk(Desk):
         deadline = time.monotonic() + 60
         while not self.close(0.1):
             assert time.monotonic() < deadline, "it does not end"
+        self._saving.saver._thread.join(60)  # else another call of close would let it try for longer
 
     @property
     def prime(self) -> str:
         return self.document.text.read(0, self.document.prime_length)
-
-    @property
-    def marks(self) -> list[int]:
-        """Of the text after the prime."""
-        return self.shown.marks.tolist()[self.document.prime_length :]
 
     @property
     def line(self) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual import events
 from textual.screen import Screen
 
 from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
@@ -23,7 +20,7 @@ from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences, remember
-from driven_app import LOOK, Driven, contains, screen_text
+from driven_app import Driven, contains, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
@@ -49,7 +46,6 @@ class Session(Driven):
 
     @property
     def state(self) -> Played:
-        assert self.screen.play.state is not None
         return self.screen.play.state
 
     @property
@@ -83,21 +79,6 @@ class Session(Driven):
 
     async def opens(self, dialog: type[Screen[Any]]) -> None:
         await self.until(lambda: isinstance(self.app.screen, dialog))
-
-    async def until(self, condition: Callable[[], bool], seconds: float = 60, *, settle: bool = True) -> None:
-        """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if LOOK.ask(condition):
-                if settle:
-                    await self.pilot.pause()
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen.play.state}")
-
-    async def shows(self, *words: str) -> None:
-        """Wait until all ``words`` are on the screen, wherever its lines are broken."""
-        await self.until(lambda: contains(" ".join(self.screen_text().split()), *words))
 
     async def says(self, *words: str) -> None:
         """Wait until all ``words`` are in the line of status."""
@@ -139,8 +120,7 @@ class Session(Driven):
 
     async def burst(self, *keys: str, gives: str | None = None) -> None:
         """Press keys so quickly that all have come before the app reads the first, and wait for the text."""
-        for key in keys:
-            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        super().burst(*keys)
         await self.pilot.pause()
         if gives is not None:
             await self.until(lambda: self.text == gives)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, groupby, zip_longest
+from collections.abc import Iterator
+from difflib import unified_diff
+from itertools import chain
 from pathlib import Path
 from string import ascii_letters, digits
 from typing import Any
@@ -26,8 +26,9 @@ from textual.app import App
 from textual.color import Color, ColorParseError
 
 from charlstm_tui.theme import ANSI_DARK, TEXT_COLOURS
-from driven_app import DEADLINE, Driven
+from driven_app import DEADLINE, Driven, screen_text
 
+FOLDER = Path(__file__).parent / "tui" / "snapshots"
 WRITE = "CHARLSTM_WRITE_SNAPSHOTS"
 """The variable with which snapshots are written instead of compared."""
 STYLES, LETTERS = "\n---- styles\n", "\n---- letters\n"
@@ -38,101 +39,52 @@ NAMED = ("foreground", "background", "panel", *TEXT_COLOURS, *ANSI_DARK)
 PAUSE, STILL = 0.05, 40
 """Seconds between two looks at a screen, and how many looks it has not changed when it counts as complete."""
 
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is on a screen: a string for each row, and the style of each of its cells in words."""
-
-    rows: Sequence[str]
-    styles: Sequence[Sequence[str]]
-
-    @classmethod
-    def of(cls, app: App[Any]) -> Snapshot:
-        names = _names(app)
-        strips = [list(strip) for strip in app.screen._compositor.render_strips()]
-        rows = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
-        return cls(rows, [[style for part in strip for style in _styles(part, names)] for strip in strips])
-
-    @classmethod
-    def from_text(cls, text: str) -> Snapshot:
-        """What :meth:`to_text` wrote."""
-        rows, rest = text.split(STYLES)
-        letters = _letters(text)
-        return cls(rows.split("\n"), [[letters[each] for each in row] for row in rest.split(LETTERS)[0].split("\n")])
-
-    def to_text(self, before: str) -> str:
-        """The file; styles have the letters that they have in ``before``, an earlier one or nothing."""
-        counts = Counter(chain.from_iterable(self.styles))
-        letters = {style: letter for letter, style in _letters(before).items() if style in counts}
-        free = (letter for letter in "." + ascii_letters + digits if letter not in letters.values())
-        for style in sorted(counts, key=lambda each: (-counts[each], each)):
-            if style not in letters:
-                letters[style] = next(free)
-        lines = ("".join(letters[style] for style in row) for row in self.styles)
-        meanings = sorted(f"{letter} {style}" for style, letter in letters.items())
-        return "\n".join(self.rows) + STYLES + "\n".join(lines) + LETTERS + "\n".join(meanings) + "\n"
-
-    def differences(self, now: Snapshot) -> Iterator[str]:
-        """Lines that say what ``now`` has differently: characters, then styles; these of each cell in rows that have
-        the same characters, else of the row."""
-        for row, (old, new) in enumerate(zip_longest(self.rows, now.rows, fillvalue=""), 1):
-            if old != new:
-                yield from (f"row {row}", f"  - {old}", f"  + {new}")
-        for row, (before, after) in enumerate(zip_longest(self.styles, now.styles, fillvalue=()), 1):
-            if self.rows[row - 1 : row] != now.rows[row - 1 : row]:  # cells have moved
-                yield from (f"row {row}: nothing is {style} any more" for style in sorted({*before} - {*after}))
-                yield from (f"row {row}: {style} is new" for style in sorted({*after} - {*before}))
-                continue
-            column = 1
-            for (old, new), equal in groupby(zip_longest(before, after, fillvalue="nothing")):
-                end = column + len(list(equal))
-                if old != new:
-                    yield f"row {row}, columns {column} to {end - 1}: was {old}, is {new}"
-                column = end
+Seen = tuple[list[str], list[list[str]]]
+"""What is on a screen: a string for each row, and the style of each of its cells in words."""
 
 
-class SnapshotFolder:
-    """The snapshots in ``folder``, compared with the screens of an app; or written, with the variable ``WRITE``.
-
-    As a context manager it raises at its end if a screen differed, so that one mistake does not hide the next.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._problems: list[str] = []
-
-    def __enter__(self) -> SnapshotFolder:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._problems:
-            accepted = "If the screens are meant to look like this, accept them: make snapshots"
-            raise AssertionError("\n".join([*self._problems, accepted]))
-
-    async def compare(self, name: str, app: Driven) -> None:
-        """Wait for the screen to be equal to the snapshot ``name``; what differs is noted once it does not change."""
-        path = self.folder / f"{name}.txt"
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        now = Snapshot.of(app.app)
-        still = 0
-        end = time.monotonic() + DEADLINE
-        while still < STILL and (os.environ.get(WRITE) or now.to_text(before) != before):
-            assert time.monotonic() < end, f"{name} never stopped changing; the screen was:\n{app.text()}"
-            await app.pilot.pause(PAUSE)
-            found = Snapshot.of(app.app)
-            still = still + 1 if found == now else 0
-            now = found
-        if os.environ.get(WRITE):
-            path.write_text(now.to_text(before), encoding="utf-8")
-        elif now.to_text(before) != before:
-            differences = Snapshot.from_text(before).differences(now) if before else ["There is no such snapshot."]
-            self._problems += [f"The screen differs from {path}:", *differences]
+def _seen(app: App[Any]) -> Seen:
+    names = _names(app)
+    strips = [list(strip) for strip in app.screen._compositor.render_strips()]
+    rows = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+    return rows, [[style for part in strip for style in _styles(part, names)] for strip in strips]
 
 
-def _letters(text: str) -> dict[str, str]:
-    """What each letter stands for in a file."""
-    _, _, meanings = text.partition(LETTERS)
-    return {line[0]: line[2:] for line in meanings.splitlines()}
+def _to_text(seen: Seen, before: str) -> str:
+    """The file; styles have the letters that they have in ``before``, an earlier one or nothing."""
+    rows, styles = seen
+    counts = Counter(chain.from_iterable(styles))
+    known = (line.split(" ", 1) for line in before.partition(LETTERS)[2].splitlines())
+    letters = {style: letter for letter, style in known if style in counts}
+    free = (letter for letter in "." + ascii_letters + digits if letter not in letters.values())
+    for style in sorted(counts, key=lambda each: (-counts[each], each)):
+        if style not in letters:
+            letters[style] = next(free)
+    lines = ("".join(letters[style] for style in row) for row in styles)
+    meanings = sorted(f"{letter} {style}" for style, letter in letters.items())
+    return "\n".join(rows) + STYLES + "\n".join(lines) + LETTERS + "\n".join(meanings) + "\n"
+
+
+async def check_screen(name: str, app: Driven) -> None:
+    """Wait for the screen to be equal to the snapshot ``name``, or to change no more; or write it, with the variable
+    ``WRITE``."""
+    path = FOLDER / f"{name}.txt"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    now = _seen(app.app)
+    still, end = 0, time.monotonic() + DEADLINE
+    while still < STILL and (os.environ.get(WRITE) or _to_text(now, before) != before):
+        assert time.monotonic() < end, f"{name} never stopped changing; the screen was:\n{screen_text(app.app)}"
+        await app.pilot.pause(PAUSE)
+        found = _seen(app.app)
+        still = still + 1 if found == now else 0
+        now = found
+    after = _to_text(now, before)
+    if os.environ.get(WRITE):
+        path.write_text(after, encoding="utf-8")
+    else:
+        lines = unified_diff(before.splitlines(), after.splitlines(), str(path), "the screen", n=1, lineterm="")
+        difference = "\n".join(lines)
+        assert not difference, f"{difference}\nIf the screen is meant to look like this: make snapshots"
 
 
 def _names(app: App[Any]) -> dict[str, str]:

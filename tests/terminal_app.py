@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,12 @@ DRAWING_BEGINS, DRAWING_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
 class Terminal:
     """A program in a pty, and the screen that it draws."""
 
-    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
-        program = shutil.which("charlstm-tui", path=str(Path(sys.executable).parent))
-        assert program, "charlstm-tui is not installed beside this Python"
+    def __init__(
+        self, arguments: list[str], folder: Path, environment: dict[str, str], command: Sequence[str] = ()
+    ) -> None:
+        installed = shutil.which("charlstm-tui", path=str(Path(sys.executable).parent))
+        assert installed, "charlstm-tui is not installed beside this Python"
+        program, *arguments = *(command or [installed]), *arguments
         self.raw = b""
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
@@ -134,5 +137,7 @@ def workers(folder: Path) -> list[psutil.Process]:
 
 
 def restored(raw: bytes) -> bool:
-    """Whether the alternate screen was left and the cursor shown again, last of all."""
-    return raw.rfind(b"\x1b[?1049l") > raw.rfind(b"\x1b[?1049h") and raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l")
+    """Whether, last of all, the alternate screen, two ways to track the mouse and bracketed pastes were left, and the
+    cursor shown again."""
+    is_left = [raw.rfind(b"\x1b[?%dl" % mode) > raw.rfind(b"\x1b[?%dh" % mode) for mode in (1049, 1000, 1003, 2004)]
+    return all(is_left) and raw.rfind(b"\x1b[?25h") > raw.rfind(b"\x1b[?25l")

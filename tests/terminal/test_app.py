@@ -24,52 +24,6 @@ TRAINING = 5 * TIMEOUT
 """Seconds that a training of some seconds may take beside many other programs."""
 
 
-def waits_or_plays(app: Terminal) -> bool:
-    """Whether the app waits for a model, or has one already, as when a busy machine has shown the run late."""
-    return "takes over as soon as" in app.text or "█ model" in app.text
-
-
-def set_up(app: Terminal, network: str, **settings: str) -> None:
-    """Choose the text under the cursor and change ``settings``, without a limit in minutes, until Train shows
-    ``network``."""
-    app.key("enter")
-    app.until("a all settings")
-    app.key("a")
-    app.until("ALL SETTINGS")
-    for name, value in {**settings, "max_minutes": "none"}.items():
-        app.key(name, "enter", value, "enter")
-    app.key("ctrl+s")
-    app.until(network)
-
-
-def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict[str, str]]) -> None:
-    """The third one played the model of step 0, and that stayed after training had ended."""
-    home, environment = machine
-    (home / "text.txt").write_text(BOTTLES, encoding="utf-8")
-    know_speeds(home, BOTTLES, hidden_size=48)
-    app = Terminal([], home, environment)
-    app.until("text.txt")
-    set_up(app, "2×48", hidden_size="48", max_steps="150")  # it needs as many however slow this machine is
-    app.key("enter")
-    app.until("Enter play")
-    app.key("enter")
-    app.until(lambda: waits_or_plays(app))
-    steps: set[int] = set()
-
-    def shows(words: str) -> bool:
-        found = re.search(r"(?<!demo) @ (?:step )?([\d,]+)", app.text)
-        steps.update([int(found[1].replace(",", ""))] if found else [])
-        return words in app.text
-
-    app.until(lambda: shows("█ model"), TRAINING)
-    app.until(lambda: shows("not training") and "takes over" not in app.text, TRAINING)
-    app.until(lambda: shows(" bottles "))  # not only in the prime: text of real words
-    assert steps
-    assert min(steps) > 0
-    app.key("q")
-    assert app.end() == 0
-
-
 # As when Textual's queue of writes is full, and the terminal takes no output.
 BLOCKED = """
 import pathlib, time
@@ -134,20 +88,41 @@ def test_signal_restores_the_terminal(machine: tuple[Path, dict[str, str]]) -> N
     assert app.end() == 128 + signal.SIGTERM
 
 
-def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Path, dict[str, str]]) -> None:
+def test_newcomer_trains_and_plays_and_finds_the_run_again_after_the_app_was_killed(
+    machine: tuple[Path, dict[str, str]],
+) -> None:
+    """The third Enter played the model of step 0, and that stayed."""
     home, environment = machine
     (home / "text.txt").write_text(BOTTLES, encoding="utf-8")
-    know_speeds(home, BOTTLES, hidden_size=16)
-    app = Terminal(["text.txt"], home, environment)
+    know_speeds(home, BOTTLES, hidden_size=32)
+    app = Terminal([], home, environment)
     app.until("text.txt")
-    set_up(app, "2×16", hidden_size="16", threads="1", max_steps="1000000")  # it trains while the next app starts
     app.key("enter")
-    app.until("chars/s")
+    app.until("a all settings")
+    app.key("a")
+    app.until("ALL SETTINGS")
+    # It trains while the next app starts.
+    settings = {"hidden_size": "32", "threads": "1", "warmup": "0", "max_steps": "1000000", "max_minutes": "none"}
+    for name, value in settings.items():
+        app.key(name, "enter", value, "enter")
+    app.key("ctrl+s")
+    app.until("2×32")
+    app.key("enter")
+    app.until("Enter play")
+    app.key("enter")
+    steps: set[int] = set()
+
+    def shows(words: str) -> bool:
+        found = re.search(r"(?<!demo) @ (?:step )?([\d,]+)", app.text)
+        steps.update([int(found[1].replace(",", ""))] if found else [])
+        return words in app.text
+
+    app.until(lambda: shows(" bottles ") and bool(steps), TRAINING)  # text of real words
+    assert min(steps) > 0
     app.child.kill(signal.SIGKILL)
     app.child.close(force=True)
     assert workers(home)
     again = Terminal([], home, environment)
-    again.until("text-quick-1")
     again.until("Space pause")  # on a busy machine a note stands where the samples would be
     again.key("x")
     again.until("leave it as it is")

@@ -5,8 +5,8 @@ million characters), and no file may have anything else than what the document w
 from the call, and the longest delay of a sleeping thread during the try is added: on a busy machine no thread can do
 better.
 
-The typing process is forked for each try, from one that has the session in memory. It writes the number and the time of
-each call of ``keep`` to a pipe. What it does is decided by a seed, so that this process can do it again and compare.
+The typing process is forked for each try, from one that has the session in memory. It writes the time of each call of
+``keep`` to a pipe. What it does is decided by a seed, so that this process can do it again and compare.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ from charlstm import storage
 from charlstm.generation.document import Document
 from charlstm.generation.rows import CHOSEN
 from charlstm.generation.session_file import ReadSession, SessionState, read, write
-from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.session_saver import SessionSaver
 from faulty_disk import PowerLossDisk
 from played_documents import about
 
 LONGEST_TRY = 1.5
 """Seconds for which a process types, at most."""
-CALL = struct.Struct("<id")
+MOMENT = struct.Struct("<d")
 SYMBOLS = tuple(" abcdefghijklmnopqrstuvwxyz,.\n")
 
 
@@ -105,32 +104,28 @@ def pause(chance: random.Random) -> float:
 @dataclass
 class Typist:
     """A forked process that types into a session until it is killed, or told by SIGUSR1 to quit. ``make_disk`` gives
-    its disk; ``quit`` is how many seconds it waits then; with ``leaves`` it leaves the session first."""
+    its disk."""
 
-    document: Document
     folder: Path
-    found: ReadSession | None
-    seed: int
+    found: ReadSession | None = None
     make_disk: Callable[[], storage.Disk] = storage.Disk
-    quit: float = 1.0
-    leaves: bool = False
     start_at: float = 0.0
 
     def start(self) -> None:
+        self.seed, self.template = random.randrange(2**32), Document("abc")
+        if self.found is not None:
+            self.template = self.found.state.document
         receiver, sender = os.pipe()
         # A signal that comes before the process has a function for it waits.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(receiver)
-            status = 1
             try:
                 self._type(sender)
-                status = 0
             except BaseException as error:
                 print(f"the typing process: {error!r}", file=sys.stderr)
-            finally:
-                os._exit(status)
+                os._exit(1)
+            os._exit(0)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(sender)
         self._receiver = receiver
@@ -140,48 +135,35 @@ class Typist:
         signal.signal(signal.SIGUSR1, lambda *_: quits.set())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
         storage.disk = self.make_disk()
-        saver, document, chance = SessionSaver(), self.document, random.Random(self.seed)
+        saver, document, chance = SessionSaver(), self.template.copy(), random.Random(self.seed)
         time.sleep(max(0.0, self.start_at - time.monotonic()))
         if self.found is None:
             saver.begin(0, self.folder)
         else:
             saver.go_on(0, self.folder, self.found)
-        number = 0
         while not quits.is_set():
             do(document, chance)
-            number += 1
             state = state_of(document)
-            os.write(sender, CALL.pack(number, time.monotonic()))
+            os.write(sender, MOMENT.pack(time.monotonic()))
             saver.keep(0, state)
             time.sleep(pause(chance))
-        if self.leaves:
-            saver.leave(0)
-        began = time.monotonic()
-        left = saver.close(self.quit)
-        os.write(sender, CALL.pack(-1 - len(left), time.monotonic() - began))
+        saver.close(30.0)
 
-    def calls(self) -> list[tuple[int, float]]:
-        """The numbers and times of the calls, after the process has ended; a negative number is that of the end."""
+    def calls(self) -> list[float]:
+        """The times of the calls, after the process has ended."""
         with open(self._receiver, "rb") as file:
             content = file.read()
-        whole = len(content) - len(content) % CALL.size
-        return list(CALL.iter_unpack(content[:whole]))
+        whole = len(content) - len(content) % MOMENT.size
+        return [moment for (moment,) in MOMENT.iter_unpack(content[:whole])]
 
 
-def states(document: Document, seed: int, count: int) -> Iterator[Document]:
-    """The document before the first call, and as it is after each."""
-    chance = random.Random(seed)
-    yield document
-    for _ in range(count):
-        do(document, chance)
-        pause(chance)
-        yield document
-
-
-def last_saved(template: Document, seed: int, count: int, found: Document) -> int | None:
+def last_saved(typist: Typist, calls: int, found: Document) -> int | None:
     """After which call the document was as it is in a file: the last one; None if it never was."""
-    last = None
-    for number, document in enumerate(states(template.copy(), seed, count)):
+    last, document, chance = None, typist.template.copy(), random.Random(typist.seed)
+    for number in range(calls + 1):
+        if number:
+            do(document, chance)
+            pause(chance)
         same = (
             len(document) == len(found)
             and (document.cursor, document.branch) == (found.cursor, found.branch)
@@ -218,83 +200,56 @@ NOTHING_TYPED = "nothing was typed"
 """It struck too early to prove anything."""
 
 
-def trouble(typist: Typist, template: Document, path: Path, end: float, allowed: float) -> str:
+def trouble(typist: Typist, end: float, allowed: float) -> str:
     """What the file lacks of what was typed until ``end``, or has besides."""
-    calls = [call for call in typist.calls() if call[0] > 0]
-    found = read(path)
-    if found.note:
+    calls, path = typist.calls(), next(typist.folder.glob("*.json"), None)
+    found = None if path is None else read(path)
+    if found is not None and found.note:
         return found.note
-    last = last_saved(template, typist.seed, len(calls), found.state.document)
+    last = last_saved(typist, len(calls), typist.template if found is None else found.state.document)
     if last is None:
         return "the file has what never was"
-    age = end - calls[last][1] if last < len(calls) else 0.0
+    age = end - calls[last] if last < len(calls) else 0.0
     if age > allowed:
         return f"{len(calls) - last} of {len(calls)} changes are missing, the oldest {age:.3f} s old"
     return "" if calls else NOTHING_TYPED
 
 
-def end_at_random(place: Path, *, quits: bool, leaves: bool = False) -> str:
-    """Kill or quit at a random moment."""
-    path = made_file(place, random.choice((0.1, 1.0)))
-    document = read(path).state.document
-    typist = Typist(document.copy(), place, read(path), random.randrange(2**32), leaves=leaves)
+def end_at_random(place: Path, *, quits: bool, new: bool = False) -> str:
+    """Kill or quit at a random moment, with ``new`` one of the first second in a new session."""
+    typist = Typist(place, None if new else read(made_file(place, random.choice((0.1, 1.0)))))
     with delays() as longest:
         typist.start()
-        time.sleep(random.uniform(0.02, LONGEST_TRY + allowed(len(document))))
+        may_lack = allowed(len(typist.template))
+        time.sleep(random.uniform(0.0, may_lack + (may_lack if new else LONGEST_TRY)))
         end = time.monotonic()
         os.kill(typist.pid, signal.SIGUSR1 if quits else signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(typist.pid, 0)[1])
     if status != (0 if quits else -signal.SIGKILL):
         return f"it ended with {status}"
-    return trouble(typist, document, path, end, 0.0 if quits else allowed(len(document)) + longest[0])
-
-
-def kill_new_session(place: Path) -> str:
-    """Kill a process at a random moment of its first second in a new session."""
-    document = Document("abc")
-    typist = Typist(document.copy(), place, None, random.randrange(2**32))
-    with delays() as longest:
-        typist.start()
-        time.sleep(random.uniform(0.0, 2 * allowed(0)))  # longer than what may be lost
-        end = time.monotonic()
-        os.kill(typist.pid, signal.SIGKILL)
-        os.waitpid(typist.pid, 0)
-    path = next(place.glob("*.json"), None)
-    if path is not None:
-        return trouble(typist, document, path, end, allowed(0) + longest[0])
-    calls = typist.calls()
-    if not calls:
-        return NOTHING_TYPED
-    return "there is no file" if end - calls[0][1] > allowed(0) + longest[0] else ""
+    return trouble(typist, end, 0.0 if quits else may_lack + longest[0])
 
 
 def cut_power(place: Path, *, early: bool) -> str:
     """Cut the power before some change of the disk, with the names of files early or late."""
     path, at = made_file(place, 0.02), random.randrange(3, 60)
-    document = read(path).state.document
-    typist = Typist(
-        document.copy(), place, read(path), random.randrange(2**32),
-        make_disk=lambda: PowerLossDisk(place, at, names_first=early),
-    )  # fmt: skip
+    typist = Typist(place, read(path), lambda: PowerLossDisk(place, at, names_first=early))
     with delays() as longest:
         typist.start()
         while not os.waitpid(typist.pid, os.WNOHANG)[0]:
             time.sleep(0.002)
         end = time.monotonic()
-    return trouble(typist, document, path, end, allowed(0) + longest[0])
+    return trouble(typist, end, allowed(0) + longest[0])
 
 
 def write_together(place: Path, *, writers: int, one_file: bool) -> str:
     """So many processes begin sessions in one folder in the same second, or all go on in one file."""
-    document, start_at, found = Document("abc"), time.monotonic() + 0.1, None
+    start_at, found = time.monotonic() + 0.1, None
     if one_file:
         path = place / "auto-20260101-000000.json"
-        write(path, state_of(document), automatic=True)
+        write(path, state_of(Document("abc")), automatic=True)
         found = read(path)
-    typists = [
-        Typist(document.copy(), place, found, random.randrange(2**32), start_at=start_at, quit=30.0)
-        for _ in range(writers)
-    ]
+    typists = [Typist(place, found, start_at=start_at) for _ in range(writers)]
     for typist in typists:
         typist.start()
     time.sleep(random.uniform(0.3, 0.8))
@@ -306,46 +261,20 @@ def write_together(place: Path, *, writers: int, one_file: bool) -> str:
     if len(files) != writers:
         return f"there are {len(files)} files"
     for typist in typists:
-        count = max((call[0] for call in typist.calls()), default=0)
-        if not any(last_saved(document, typist.seed, count, each) == count for each in files):
+        count = len(typist.calls())
+        if not any(last_saved(typist, count, each) == count for each in files):
             return "a text is in no file"
-    return ""
-
-
-def set_clock_back(place: Path) -> str:
-    """A session is begun while all that are there, more than are kept, are dated later than now."""
-    saved_sessions.MOST_AUTO = 20
-    document = Document("abc")
-    document.insert("work ")
-    for old in range(25):
-        path = place / f"auto-20990101-0000{old:02d}.json"
-        write(path, state_of(document), automatic=True)
-        os.utime(path, (4e9 + old, 4e9 + old))
-    saver, played = SessionSaver(), document.copy()
-    saver.begin(0, place)
-    for char in "ab cd":
-        played.insert(char)
-        saver.keep(0, state_of(played))
-        time.sleep(random.choice((0.0, 0.05)))
-        saved_sessions.forget_old(place)  # as another program does it
-    left = saver.close(30.0)
-    mine = saver.status(0).path
-    saved_sessions.forget_old(place)
-    if left or mine is None or not mine.exists() or read(mine).state.document.text != played.text:
-        return "the session that was played is gone"
     return ""
 
 
 TRIED: dict[str, Callable[[Path], str]] = {
     "kill": partial(end_at_random, quits=False),
     "quit": partial(end_at_random, quits=True),
-    "quit when the session is left": partial(end_at_random, quits=True, leaves=True),
-    "kill in a new session": kill_new_session,
+    "kill in a new session": partial(end_at_random, quits=False, new=True),
     "power cut, names late": partial(cut_power, early=False),
     "power cut, names early": partial(cut_power, early=True),
     "two programs in one folder": partial(write_together, writers=2, one_file=False),
     "three programs in one file": partial(write_together, writers=3, one_file=True),
-    "clock set back": set_clock_back,
 }
 
 

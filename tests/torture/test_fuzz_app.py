@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import fcntl
 import os
 import random
 import re
 import select
-import shutil
 import signal
-import struct
-import subprocess
 import sys
 import termios
 import time
@@ -37,8 +33,7 @@ from charlstm.training.settings import Settings
 from charlstm_tui.error_log import log_path
 from killed_runs import BOTTLES
 from recorded_run import NASTY, record
-
-pyte = pytest.importorskip("pyte", reason="draws the screen of a failure")
+from terminal_app import COLUMNS, ROWS, UNKNOWN, Terminal, pyte, restored
 
 pytestmark = [
     pytest.mark.terminal,
@@ -144,41 +139,35 @@ class Failure(AssertionError):
     """What must not happen."""
 
 
-class App:
+class App(Terminal):
     """The app in a pty of its own whose other end stays open, so that it can be looked at when the app has gone."""
 
     def __init__(self, arguments: list[str], folder: Path, *, late: bool = False) -> None:
-        program = shutil.which("charlstm-tui", path=str(Path(sys.executable).parent))
-        assert program, "charlstm-tui is not installed beside this Python"
-        self.late, command = late, [sys.executable, "-c", LATE] if late else [program]
-        self._master, self._slave = os.openpty()
-        self.resize((80, 24))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CHARLSTM_")}
+        environment |= {"PYTHONFAULTHANDLER": "1", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        command = [sys.executable, "-c", LATE] if late else []
+        super().__init__(arguments, folder, environment | {"LANG": "C.UTF-8"}, command)
+        self._how = arguments, folder, late
+        self.raw, self.size, self.drawn = bytearray(), (COLUMNS, ROWS), 0
+        self._master = self.child.child_fd
+        self._slave = os.open(f"/proc/{self.child.pid}/fd/0", os.O_RDWR | os.O_NOCTTY)
         quiet = termios.tcgetattr(self._slave)
         quiet[0] &= ~termios.IXON
         quiet[3] &= ~termios.ISIG  # keys that come after the end are to stop nothing
         termios.tcsetattr(self._slave, termios.TCSANOW, quiet)
         self._before = termios.tcgetattr(self._slave)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CHARLSTM_")}
-        environment |= {
-            "PYTHONFAULTHANDLER": "1",
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-            "LANG": "C.UTF-8",
-        }
-        self.process = subprocess.Popen(
-            [*command, *arguments], stdin=self._slave, stdout=self._slave, stderr=self._slave, cwd=folder,
-            env=environment, start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
-        self.drawn = 0
-        self.raw = bytearray()
         self.answered(lambda: b"\x1b[?2004h" in self.raw and self.drawn > 3000, "its first picture")
 
+    @property
+    def is_alive(self) -> bool:
+        return bool(self.child.isalive())
+
     def resize(self, size: tuple[int, int]) -> None:
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self.child.setwinsize(size[1], size[0])
         self.size = size
 
     def read(self, patience: float = 0.0) -> bool:
-        """Take what was drawn; whether there was anything."""
+        """Take what was drawn. Whether there was anything."""
         found = False
         while select.select([self._master], [], [], 0 if found else patience)[0]:
             data = os.read(self._master, 65536)
@@ -206,7 +195,7 @@ class App:
                 written = os.write(self._master, data[:512])
                 data = data[written:]
                 deadline = time.monotonic() + TIMEOUT
-            if self.process.poll() is not None:
+            if not self.is_alive:
                 return
             if time.monotonic() > deadline:
                 raise Failure("it does not take its input")
@@ -214,7 +203,7 @@ class App:
     def answered(self, condition: Callable[[], bool], what: str) -> None:
         """Read until ``condition`` or the end of the app; a failure when neither comes."""
         deadline = time.monotonic() + TIMEOUT
-        while not condition() and self.process.poll() is None:
+        while not condition() and self.is_alive:
             self.read(0.05)
             if time.monotonic() > deadline:
                 raise Failure(f"waited in vain for {what}")
@@ -233,7 +222,7 @@ class App:
         self.resize((101, 31) if self.size != (101, 31) else (100, 30))
         self.answered(lambda: self.drawn > before + 500, "a picture in a new size")
 
-    def text(self, since: int = 0) -> str:
+    def text_since(self, since: int) -> str:
         """What is on the screen, by what was drawn since so many bytes (a whole picture)."""
         screen = pyte.Screen(*self.size)
         stream = pyte.ByteStream(screen)
@@ -244,33 +233,28 @@ class App:
         """It ended in order, and the terminal is as it was."""
         self.read(0.2)
         self.check_log()
-        if b"Traceback" in self.raw or self.process.returncode != 0:
-            raise Failure(f"it ended with {self.process.returncode}")
-        for name, left, entered in MODES:
-            if self.raw.rfind(left) <= self.raw.rfind(entered):
-                raise Failure(f"the terminal was left with {name}")
+        if b"Traceback" in self.raw or self.child.exitstatus != 0:
+            raise Failure(f"it ended with {self.child.exitstatus}")
+        if not restored(self.raw):
+            raise Failure("the terminal was left in another mode")
         if termios.tcgetattr(self._slave) != self._before:
             raise Failure("the terminal's settings are not what they were")
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._master)
+        self.child.close(force=True)
         os.close(self._slave)
+
+    def again(self) -> App:
+        """A new app after this one, which was told to quit."""
+        self.check_end()
+        self.close()
+        arguments, folder, late = self._how
+        return App(arguments, folder, late=late)
 
 
 PASTED = (b"\x1b]0;FUZZED", b"\x1b]52;c;RlVaWkVE")
 """Parts of :data:`HOSTILE` that must never come out as they went in."""
-MODES = (
-    ("its alternate screen", b"\x1b[?1049l", b"\x1b[?1049h"),
-    ("its mouse tracked", b"\x1b[?1000l", b"\x1b[?1000h"),
-    ("its mouse tracked all over", b"\x1b[?1003l", b"\x1b[?1003h"),
-    ("bracketed pastes", b"\x1b[?2004l", b"\x1b[?2004h"),
-    ("a hidden cursor", b"\x1b[?25h", b"\x1b[?25l"),
-)
 COLOURS = re.compile(r"\x1b\[[\d;]*m|\r")
-UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u|\x1b\[\?\d+\$p|\x1b\[>[\d;]*[qm]|\x1bP.*?\x1b\\")
 
 
 def look_after(run: Run, begin: Callable[[], Run]) -> Run:
@@ -316,8 +300,7 @@ def test_app_and_worker_outlive_random_keys(seed: int, times: int, tmp_path: Pat
 
     run = begin()
     history = collections.deque[str](maxlen=KEPT)
-    arguments = ["--runs-dir", str(runs)]
-    app = App(arguments, tmp_path, late=bool(seed % 2))
+    app = App(["--runs-dir", str(runs)], tmp_path, late=bool(seed % 2))
     try:
         for number, event in zip(range(EVENTS * times), events(seed), strict=False):
             history.append(f"{number}: {event}")
@@ -329,10 +312,10 @@ def test_app_and_worker_outlive_random_keys(seed: int, times: int, tmp_path: Pat
             if number % LOOK_EVERY == LOOK_EVERY - 1:
                 app.redraws()
                 run = look_after(run, begin)
-            if app.process.poll() is not None:  # it was told to quit
-                app = again(app, arguments, tmp_path)
+            if not app.is_alive:  # it was told to quit
+                app = app.again()
         while not escapes(app):
-            app = again(app, arguments, tmp_path)
+            app = app.again()
         finish(app)
         look_after(run, begin)
     except Failure:
@@ -350,23 +333,15 @@ def test_app_and_worker_outlive_random_keys(seed: int, times: int, tmp_path: Pat
 
 def show(app: App) -> None:
     """Print the screen, where each thread of the app is, and its traceback."""
-    print(f"\nthe screen, {app.size[0]}×{app.size[1]}:\n{app.text()}")
-    if app.process.poll() is None:
-        app.process.send_signal(signal.SIGABRT)  # says where each of its threads is
+    print(f"\nthe screen, {app.size[0]}×{app.size[1]}:\n{app.text_since(0)}")
+    if app.is_alive:
+        app.child.kill(signal.SIGABRT)  # says where each of its threads is
         app.pause(0.5)
         stacks = app.raw[app.raw.rfind(b"Fatal Python error") :].decode("utf-8", "replace")
         print(COLOURS.sub("", stacks)[:10_000])
     if (at := app.raw.rfind(b"Traceback")) >= 0:
         traceback = COLOURS.sub("", bytes(app.raw[at:]).decode("utf-8", "replace"))
-        cut = "\n…\n" if len(traceback) > 24_000 else ""  # where it begins tells more than where it ends
-        print(traceback[:12_000] + cut + traceback[12_000:][-12_000:])
-
-
-def again(app: App, arguments: list[str], folder: Path) -> App:
-    """A new app after one that was told to quit."""
-    app.check_end()
-    app.close()
-    return App(arguments, folder, late=app.late)
+        print(traceback[:12_000])  # where it begins tells more than where it ends
 
 
 def escapes(app: App) -> bool:
@@ -377,7 +352,7 @@ def escapes(app: App) -> bool:
     before = app.drawn
     app.redraws()
     deadline = time.monotonic() + TIMEOUT
-    while ": keys" not in app.text(before) and app.process.poll() is None:
+    while ": keys" not in app.text_since(before) and app.is_alive:
         if time.monotonic() > deadline:
             raise Failure("Escapes do not lead to where a key helps")
         for _ in range(10):
@@ -388,14 +363,14 @@ def escapes(app: App) -> bool:
         app.pause(1.0)
     app.type(b"\x1b")
     app.pause(1.0)
-    return app.process.poll() is None
+    return app.is_alive
 
 
 def finish(app: App) -> None:
     """A key quits; while a run trains, after a question."""
     before = app.drawn
     app.type(QUIT.encode())
-    app.answered(lambda: "Quit while" in app.text(before), "the question before the end")
+    app.answered(lambda: "Quit while" in app.text_since(before), "the question before the end")
     app.type(b"l")
     app.answered(lambda: False, "its end")
     app.check_end()

@@ -53,12 +53,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What else this machine does is not measured by a run: the processor is free."""
-    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
-
-
 def _draws_later(app: App[Any]) -> bool:
     """Whether what was changed has yet to be laid out, or something is called after that. A timer does it, up to a
     frame later."""
@@ -92,14 +86,22 @@ async def wait_until_read(least: float = 0) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs are looked at often; no text is read as a whole for its statistics; garbage is searched for as in all
+    """The runs are looked at often. What takes seconds is left out, and the tests of it have answers of their own: a
+    text is not read as a whole for its statistics, the model in the box is not tried on a text, and what the presets
+    cost is not measured, nor what else this machine does: the processor is free. Garbage is searched for as in all
     tests; a message of Generate stays until another one, however slow this machine is; a test waits until a key was
     read."""
+
+    async def refuse(*argv: str) -> Any:
+        raise CommandError("not measured in this test")
+
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
     monkeypatch.setattr(generate_screen, "INFO_SECONDS", 600.0)
-    monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
-    monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
-    monkeypatch.setattr(Watcher, "FIGURES_EVERY", 1)
+    for name, value in (("INTERVAL", 0.05), ("LIST_EVERY", 1), ("FIGURES_EVERY", 1)):
+        monkeypatch.setattr(Watcher, name, value)
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
     monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
     for module in ("app", "pilot"):
@@ -123,23 +125,6 @@ def _late(method: Callable[..., Any]) -> Callable[..., Any]:
         return method(*arguments)
 
     return begin_late
-
-
-@pytest.fixture(autouse=True)
-def _empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trying the model in the box on a text takes a second: the tests of that have a model of their own."""
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
-
-
-@pytest.fixture(autouse=True)
-def _costs_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the presets cost is measured by a command that trains for ten seconds: the tests of that have answers of
-    their own, and a terminal test has the command."""
-
-    async def refuse(*argv: str) -> Any:
-        raise CommandError("not measured in this test")
-
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.cells import cell_len
 from textual.events import AppBlur, AppFocus
 from textual.message import Message
-from textual.widgets import Input, OptionList
+from textual.widgets import Input
 
 from charlstm.config import load_config
 from charlstm.errors import CharLSTMError
 from charlstm.paths import config_path
+from charlstm.runs.status import RunState
 from charlstm_tui import process, run_watcher, terminal
 from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
@@ -32,9 +32,8 @@ from charlstm_tui.formatting import clock, count, home, loss, shorten, size, sta
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
-from charlstm_tui.run_watcher import RunsState, RunView, Watcher
+from charlstm_tui.run_watcher import RunsReader, RunsState, RunView, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
-from charlstm_tui.widgets.textual_repairs import SteadyPalette
 from driven_app import Held, driven, training
 from recorded_run import NASTY, record
 
@@ -83,12 +82,10 @@ async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_
         await app.shows("Runs: keys", "Everywhere", "F1 ?")
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
-        await app.go("generate")
-        await app.press("f1", shows="Play: keys")
+        await app.press("2", "f1", shows="Train: keys")
         await app.press("f1")
         await app.until(lambda: not isinstance(app.app.screen, HelpScreen))
-        await app.press("f1", shows="Play: keys")
-        await app.press("escape", "1", "slash")
+        await app.press("1", "slash")
         await app.until(lambda: isinstance(app.app.focused, Input))
         await app.press("4", "q", "question_mark")
         assert app.mode.MODE == "corpus"
@@ -100,23 +97,11 @@ async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_
         await app.in_mode("runs")
 
 
-async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_should(places: Path) -> None:
+async def test_the_palette_closes_when_it_should_and_takes_no_dialog_along(places: Path) -> None:
     async with driven(places) as app:
-
-        async def opened() -> SteadyPalette:
-            await app.press("ctrl+p")
-            await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Ctrl+F" in app.text())
-            return app.screen
-
-        async def closed() -> None:
-            await app.until(lambda: app.screen is app.mode)
-
         await app.in_mode("corpus")
-        await app.press("slash")  # in an input
-        await app.until(lambda: isinstance(app.app.focused, Input) and app.screen is app.mode)
-        palette = await opened()
-        await app.shows("Open path", "Filter")
-        dialog = ChoiceDialog("Stop?", "", [Choice("y", "yes", True)])
+        await app.press("ctrl+p", shows="What would you like to do?")
+        palette, dialog = app.screen, ChoiceDialog("Stop?", "", [Choice("y", "yes", True)])
         app.app.push_screen(dialog)
         await app.until(lambda: app.screen is dialog)
         palette.dismiss()  # by a late click: Textual would take away the dialog
@@ -125,13 +110,10 @@ async def test_the_palette_finds_actions_carries_them_out_and_closes_when_it_sho
         await app.press("escape")
         await app.until(lambda: app.screen is palette)
         await app.press("ctrl+p")
-        await closed()
-        await app.press("escape", "colon")
-        await app.shows("What would you like to do?", "Open path", "Type the path of a file or folder")
-        await app.press(*"go to runs")
-        options = app.screen.query_one(OptionList)
-        await app.until(lambda: options.option_count and "Go to Runs" in str(options.get_option_at_index(0).prompt))
-        await app.press("enter", mode="runs")
+        await app.until(lambda: app.screen is app.mode)
+        await app.press("colon", shows=("Ctrl+F", "Open path", "Type the path of a file or folder"))
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
 
 
 async def test_escape_never_quits_and_q_asks_only_when_a_session_is_not_saved(places: Path) -> None:
@@ -168,43 +150,29 @@ async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -
 
 
 @pytest.mark.parametrize(
-    ("key", "asked", "farewell"),
+    ("state", "key", "asked", "farewell"),
     [
-        ("l", [], "novel-quick-1"),
-        ("s", ["stop"], "Stopping novel-quick-1: a checkpoint is on its way"),
+        ("running", "l", [], "novel-quick-1 trains on."),
+        ("running", "s", ["stop"], "The next run of the queue begins then."),
+        ("paused", "l", [], "novel-quick-1 is paused and stays so."),
     ],
 )
 async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
-    places: Path, key: str, asked: list[str], farewell: str
+    places: Path, state: RunState, key: str, asked: list[str], farewell: str
 ) -> None:
-    async with training(places, size=(120, 30)) as (run, app):
-        await app.press("ctrl+q", shows="Quit while training continues?")
+    record(places, "queued", name="half").close()
+    question = f"Quit while training {'is paused' if state == 'paused' else 'continues'}?"
+    async with training(places, state, size=(120, 30)) as (run, app):
+        await app.until(lambda: app.app.runs_state.queued)
+        await app.press("ctrl+q", shows=question)
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
-        await app.press("ctrl+q", shows="Quit while training continues?")
+        await app.press("q", shows=question)
         await app.press(key)
         await app.until(lambda: not app.app.is_running)
-        assert farewell in app.app.farewell
+        assert app.app.farewell.endswith(farewell)
+        assert ("Stopping novel-quick-1: a checkpoint is on its way" in app.app.farewell) is (key == "s")
         assert [command.command for command in run.commands()] == asked
-
-
-async def test_a_paused_run_is_not_said_to_train_on(places: Path) -> None:
-    async with training(places, "paused") as (run, app):
-        run.run.state_path.touch()
-        await app.press("q", shows="Quit while training is paused?")
-        await app.press("l")
-        await app.until(lambda: not app.app.is_running)
-        assert app.app.farewell == f"{run.run.name} is paused and stays so."
-
-
-async def test_stopping_the_run_that_trains_tells_that_the_queue_goes_on(places: Path) -> None:
-    record(places, "queued", name="half").close()
-    async with training(places) as (_, app):
-        await app.until(lambda: app.app.runs_state.queued)
-        await app.press("q", shows="Quit while training continues?")
-        await app.press("s")
-        await app.until(lambda: not app.app.is_running)
-        assert app.app.farewell.endswith("The next run of the queue begins then.")
 
 
 def test_of_two_runs_of_one_name_the_one_that_is_not_paused_trains_on(places: Path, tmp_path: Path) -> None:
@@ -267,16 +235,6 @@ async def test_ctrl_c_from_outside_says_that_the_run_trains_on(places: Path, mon
         assert app.app.farewell == "novel-quick-1 trains on."
 
 
-async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) -> None:
-    record(places, "finished").close()
-    async with driven(places) as app:
-        for mode in ("corpus", "runs"):
-            await app.go(mode)
-            for width, height in ((20, 5), (141, 41), (61, 20)):
-                await app.pilot.resize_terminal(width, height)
-                await app.until(lambda w=width, h=height: [*map(cell_len, app.text().splitlines())] == [w] * h)
-
-
 async def test_hostile_names_are_shown_literally(places: Path) -> None:
     record(places, "crashed", text=NASTY, last_words=NASTY, sample=NASTY, name="[red] run").close()
     async with driven(places, (120, 40)) as app:
@@ -306,20 +264,14 @@ def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> 
         assert watcher.latest().series.step == 130
 
 
-async def test_run_command_returns_the_result_or_raises_the_message_of_the_command(places: Path) -> None:
-    record(places, "finished").close()
-    answer = await run_command("runs", "--runs-dir", str(places))
-    assert [run["name"] for run in answer] == ["novel-quick-1"]
+async def test_run_command_raises_the_message_of_the_command() -> None:
     with pytest.raises(CharLSTMError, match="nothing-here") as refusal:
         await run_command("info", "nothing-here")
     assert "\n" not in str(refusal.value)
     assert not str(refusal.value).startswith("charlstm")
 
 
-async def test_in_thread_returns_the_result_raises_the_error_or_stops_when_cancelled() -> None:
-    assert await in_thread(lambda check: threading.current_thread().name) == "charlstm-job"
-    with pytest.raises(ZeroDivisionError):
-        await in_thread(lambda check: 1 / 0)
+async def test_in_thread_stops_when_it_is_cancelled() -> None:
     stopped = threading.Event()
 
     def endless(check: Callable[[], None]) -> None:
@@ -351,25 +303,26 @@ def test_figures_are_worded_for_narrow_columns() -> None:
 def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
     assert status_words(RunsState()) == ("not training",)
     with record(places, "paused", name="a-run-with-quite-a-long-name"):
-        watcher = Watcher(lambda: None, places)
-        watcher.read()
-        words = status_words(watcher.latest())
-        assert words[0] == "‖ a-run-with-quite-a-long-name 40% paused"
-        assert [len(text) for text in words] == sorted((len(text) for text in words), reverse=True)
-        assert words[-1] == "‖ 40%"
+        words = status_words(RunsReader(places).read(None, all_runs=True))
+        assert (words[0], words[-1]) == ("‖ a-run-with-quite-a-long-name 40% paused", "‖ 40%")
+        assert [*map(len, words)] == sorted(map(len, words), reverse=True)
 
 
 @pytest.mark.parametrize(
-    ("environment", "rate"), [({}, 500), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, 60), ({"SSH_TTY": ""}, 500)]
+    ("environment", "rate"),
+    [
+        ({}, "500"),
+        ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "60"),
+        ({"SSH_TTY": ""}, "500"),
+        ({"TEXTUAL_FPS": "30"}, "30"),
+    ],
 )
-def test_frame_rate_suits_the_connection(environment: dict[str, str], rate: int) -> None:
-    assert process.frame_rate(environment) == rate
-
-
-def test_a_frame_rate_that_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEXTUAL_FPS", "30")
+def test_frame_rate_suits_the_connection_unless_the_user_set_it(
+    environment: dict[str, str], rate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", environment)
     process.set_frame_rate()
-    assert os.environ["TEXTUAL_FPS"] == "30"
+    assert environment["TEXTUAL_FPS"] == rate
 
 
 def test_the_frame_rate_is_chosen_before_textual_reads_it() -> None:
@@ -388,57 +341,55 @@ async def test_leaving_does_not_wait_for_a_slow_disk(places: Path, monkeypatch: 
     read.release()
 
 
-@pytest.mark.parametrize(("driver", "kept"), [("some.web:Driver", True), ("", False)])
-def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEXTUAL_DRIVER", driver)
-    monkeypatch.setenv("COLUMNS", "132")
+@pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """What ``run`` has told the app, which ends at once, of the columns of its terminal."""
+    columns: list[str | None] = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    seen: list[str | None] = []
-    monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: seen.append(os.environ.get("COLUMNS")))
+    monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: columns.append(os.environ.get("COLUMNS")))
     monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda question: None)
     monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
+    return columns
+
+
+@pytest.mark.parametrize(("driver", "kept"), [("some.web:Driver", True), ("", False)])
+def test_only_a_web_driver_keeps_columns_and_lines(
+    driver: str, kept: bool, columns: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", driver)
+    monkeypatch.setenv("COLUMNS", "132")
     assert run([]) == 0
-    assert seen == ["132" if kept else None]
+    assert columns == ["132" if kept else None]
 
 
-def test_processes_that_the_app_starts_have_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("TEXTUAL_DRIVER", "some.web:Driver"), ("CHARLSTM_CONFIG", "")):
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: None)
-    monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda question: None)
-    monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.toml").write_text('on_end = ["say", "done"]\n')
+@pytest.mark.usefixtures("columns")
+def test_processes_that_the_app_starts_have_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", "some.web:Driver")
+    monkeypatch.setenv("CHARLSTM_CONFIG", "")
+    mine = Path("mine.toml").absolute()
+    mine.write_text('on_end = ["say", "done"]\n')
     assert run(["--config", "mine.toml"]) == 0
-    assert (config_path(), load_config()[0].on_end) == (tmp_path / "mine.toml", ("say", "done"))
-
-
-def test_without_a_terminal_it_says_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TEXTUAL_DRIVER", raising=False)
-    command = [sys.executable, "-m", "charlstm_tui"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    assert ended.returncode == 1
-    assert len(ended.stderr.splitlines()) == 1
-    assert "needs a terminal" in ended.stderr
-    assert not ended.stdout
+    assert (config_path(), load_config()[0].on_end) == (mine, ("say", "done"))
 
 
 @pytest.mark.parametrize(
-    ("argument", "words", "code"),
+    ("arguments", "words", "code"),
     [
-        ("--nonsense", "see charlstm-tui --help", 2),
-        ("demo", "charlstm-tui --model demo", 1),
-        ("--serve=./novel.txt", "charlstm-tui ./novel.txt --serve", 2),
-        ("--serve=localhost:99999", "write HOST:PORT", 2),
-        ("--log=/no/folder/my.log", "cannot be written: No such file", 1),
+        ([], "needs a terminal", 1),
+        (["--nonsense"], "see charlstm-tui --help", 2),
+        (["demo"], "charlstm-tui --model demo", 1),
+        (["--serve=./novel.txt"], "charlstm-tui ./novel.txt --serve", 2),
+        (["--serve=localhost:99999"], "write HOST:PORT", 2),
+        (["--log=/no/folder/my.log"], "cannot be written: No such file", 1),
     ],
 )
-def test_a_wrong_argument_is_one_sentence(
-    argument: str, words: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_argument_or_no_terminal_is_one_sentence(
+    arguments: list[str], words: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TEXTUAL_DRIVER", "none is opened")
-    assert run([argument]) == code
+    monkeypatch.setenv("TEXTUAL_DRIVER", "none is opened" if arguments else "")
+    monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: None)
+    assert run(arguments) == code
     said = capsys.readouterr()
     assert len(said.err.splitlines()) == 1
     assert words in said.err

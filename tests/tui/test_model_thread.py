@@ -24,9 +24,7 @@ from charlstm_tui.player import model_thread
 from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Question, Stream, Work
 from charlstm_tui.player.opening import LoadedModel
 from charlstm_tui.player.played import FULL
-from recorded_run import tiny_model
-
-PRIME = "The morning"
+from recorded_run import PRIME, tiny_model
 
 
 class Running:
@@ -127,15 +125,14 @@ def test_question_is_answered_once_the_text_is_read_and_goes_with_its_order(runn
     assert not any(batch.answered for batch in running.batches[count:])
 
 
-@pytest.mark.parametrize("method", ["draw", "distribution", "follow"])
 def test_unexpected_error_ends_the_order_alone(
-    method: str, running: Running, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+    running: Running, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("bad luck")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Reading, method, fail)
+        patch.setattr(Reading, "draw", fail)
         running.order(stream=Stream(FULL, 20))
         assert "ValueError: bad luck" in running.until(lambda batch: bool(batch.failure)).failure
     assert "ValueError: bad luck" in unexpected_errors[0]
@@ -162,9 +159,7 @@ def test_thread_survives_an_error_outside_all_texts(unexpected_errors: deque[str
     assert running.thread.close(60)
 
 
-def test_closing_ends_a_stream_at_once() -> None:
-    running = Running()
-    running.thread.start()
+def test_closing_ends_a_stream_at_once(running: Running) -> None:
     running.order(stream=Stream(FULL, 10**9))
     running.until(lambda batch: bool(batch.added))
     assert running.thread.close(60)

@@ -27,9 +27,8 @@ from charlstm_tui.theme import DARK, LIGHT
 from driven_app import Driven, driven
 from playing_app import Session
 from recorded_run import record, stepped
-from screen_snapshots import SnapshotFolder
+from screen_snapshots import check_screen
 
-FOLDER = Path(__file__).parent / "snapshots"
 PROSE = "It was the best of times, it was the worst of times.\n" * 400
 NOW = time.time()
 """When the tests take place. The screens show ages only, and files have the time of the real clock."""
@@ -64,19 +63,9 @@ def created(run: Run, minutes: float, **settings: Any) -> None:
 def steady_model() -> Model:
     """A model that knows which character follows which. Its gates are fully open or shut, and its probabilities are
     far from where a figure would be rounded the other way."""
-    follow = {
-        "T": "h",
-        "t": "h",
-        "h": "ea",
-        "e": " an",
-        "a": "nt ",
-        "n": "d ",
-        "d": " .",
-        " ": "tas",
-        "s": "eat",
-        ".": "\n",
-    }
-    symbols = tuple(sorted({*follow, "\n"}))
+    follow = {"T": "h", "t": "h", "h": "ea", "e": " an", "a": "nt ", "n": "d ", "d": " .", " ": "tas", "s": "eat"}
+    follow |= {".": "\n", "\n": "T"}
+    symbols = tuple(sorted(follow))
     size = len(symbols)
     config = ModelConfig(size, size, 1)
     weights = {name: np.zeros(shape, np.float32) for name, shape in config.shapes.items()}
@@ -87,7 +76,7 @@ def steady_model() -> Model:
     weights["lstm.weight_ih_l0"][cell] = 40.0 * np.eye(size)  # cell i is 1 after character i, else 0
     output = float(np.tanh(1.0))
     weights["fc.weight"][:] = (-16.0 - np.arange(size)[:, None]) / output  # no two are equally unlikely
-    for before, after in {**follow, "\n": "T"}.items():
+    for before, after in follow.items():
         for character, share in zip(after, (0.72, 0.17, 0.11), strict=False):
             weights["fc.weight"][symbols.index(character), symbols.index(before)] = np.log(share) / output
     return Model(config, Vocabulary(symbols), weights, TextOptions(), {"prime": "The sand and", "val_loss": 0.75})
@@ -95,12 +84,11 @@ def steady_model() -> Model:
 
 async def test_corpus_and_help_look_as_in_their_snapshots(home: Path) -> None:
     Path("times.txt").write_text(PROSE)
-    with SnapshotFolder(FOLDER) as screens:
-        async with driven(home / "runs", text="times.txt") as app:
-            await app.shows("Frequent")
-            await screens.compare("corpus", app)
-            await app.press("f1", shows="Corpus: keys")
-            await screens.compare("help", app)
+    async with driven(home / "runs", text="times.txt") as app:
+        await app.shows("Frequent")
+        await check_screen("corpus", app)
+        await app.press("f1", shows="Corpus: keys")
+        await check_screen("help", app)
 
 
 async def test_train_before_a_start_and_the_settings_look_as_in_their_snapshots(
@@ -112,27 +100,26 @@ async def test_train_before_a_start_and_the_settings_look_as_in_their_snapshots(
 
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
     Path("times.txt").write_text(PROSE)
-    with SnapshotFolder(FOLDER) as screens:
-        async with driven(home / "runs") as app:
-            app.app.go("train")
-            await app.shows("No text is chosen yet")
-            await screens.compare("train-empty", app)
-            await app.go("runs")
-            await screens.compare("runs-empty", app)
-            app.app.use_corpus(CorpusChoice("times.txt", "times.txt"))
-            await app.shows("345 MB", "compressor")
-            await screens.compare("train-before-a-start", app)
-            await app.press("a")
-            await app.until(lambda: app.screen is not app.mode)
-            await screens.compare("settings", app)
+    async with driven(home / "runs") as app:
+        app.app.go("train")
+        await app.shows("No text is chosen yet")
+        await check_screen("train-empty", app)
+        await app.go("runs")
+        await check_screen("runs-empty", app)
+        app.app.use_corpus(CorpusChoice("times.txt", "times.txt"))
+        await app.shows("345 MB", "compressor")
+        await check_screen("train-before-a-start", app)
+        await app.press("a")
+        await app.until(lambda: app.screen is not app.mode)
+        await check_screen("settings", app)
 
 
 async def test_run_that_trains_looks_as_in_its_snapshot(home: Path) -> None:
-    with record(home / "runs", "running", name="novel-quick") as recorded, SnapshotFolder(FOLDER) as screens:
+    with record(home / "runs", "running", name="novel-quick") as recorded:
         created(recorded.run, 3)
         async with driven(home / "runs", run=recorded.run.name) as app:
             await app.shows("novel.txt", "left ")
-            await screens.compare("train-running", app)
+            await check_screen("train-running", app)
 
 
 async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Path) -> None:
@@ -148,18 +135,17 @@ async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Pa
         )
         recorded.append(stepped(405, nan, time=NOW), ended)
         recorded.beat("failed", "the loss was no longer a number")
-    with SnapshotFolder(FOLDER) as screens:
-        async with driven(home / "runs", run="tunes-quick") as app:
-            await app.shows("the loss ran away")
-            await screens.compare("train-diverged", app)
-            await app.go("runs")
-            await app.shows("novel-quick", "poems-quick")
-            await screens.compare("runs", app)
-            app.app.theme = LIGHT.name
-            await screens.compare("runs-light", app)
-            app.app.theme = DARK.name
-            await app.press("down", "space", "down", "space", "c", shows="what differs")
-            await screens.compare("runs-compared", app)
+    async with driven(home / "runs", run="tunes-quick") as app:
+        await app.shows("the loss ran away")
+        await check_screen("train-diverged", app)
+        await app.go("runs")
+        await app.shows("novel-quick", "poems-quick")
+        await check_screen("runs", app)
+        app.app.theme = LIGHT.name
+        await check_screen("runs-light", app)
+        app.app.theme = DARK.name
+        await app.press("down", "space", "down", "space", "c", shows="what differs")
+        await check_screen("runs-compared", app)
 
 
 async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path) -> None:
@@ -167,24 +153,23 @@ async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path)
     save_model(model, steady_model())
     remember(str(model), Preferences(speed=0.0))
     app = CharLSTMApp(StartOptions(model=str(model), runs_dir=home / "runs"))
-    with SnapshotFolder(FOLDER) as screens:
-        async with app.run_test(size=(80, 24)) as pilot:
-            it, played = Driven(app, pilot), Session(app, pilot)
-            await it.in_mode("generate")
-            await played.paused(240)
-            await it.press("left", "left")
-            await screens.compare("play", it)
-            app.theme = LIGHT.name
-            await screens.compare("play-light", it)
-            app.theme = DARK.name
-            await it.press("s")
-            await it.until(lambda: played.screen.score.scores is not None)
-            await it.press("enter")
-            await screens.compare("score", it)
-            await it.press("escape")
-            await it.press("x")
-            await it.until(lambda: played.screen.cells.activations is not None)
-            await screens.compare("cells", it)
-            await it.press("escape", "ctrl+end", "w", *" the")
-            await it.until(lambda: bool(played.state.suggestion))
-            await screens.compare("write", it)
+    async with app.run_test(size=(80, 24)) as pilot:
+        it, played = Driven(app, pilot), Session(app, pilot)
+        await it.in_mode("generate")
+        await played.paused(240)
+        await it.press("left", "left")
+        await check_screen("play", it)
+        app.theme = LIGHT.name
+        await check_screen("play-light", it)
+        app.theme = DARK.name
+        await it.press("s")
+        await it.until(lambda: played.screen.score.scores is not None)
+        await it.press("enter")
+        await check_screen("score", it)
+        await it.press("escape")
+        await it.press("x")
+        await it.until(lambda: played.screen.cells.activations is not None)
+        await check_screen("cells", it)
+        await it.press("escape", "ctrl+end", "w", *" the")
+        await it.until(lambda: bool(played.state.suggestion))
+        await check_screen("write", it)

@@ -68,7 +68,6 @@ class Played:
     def check(self) -> Path:
         """Wait until all is saved: what is in the file is what was done. Gives the file."""
         wait(lambda: not self.status.unsaved, f"{self.status}")
-        assert self.status.path is not None
         found = read(self.status.path)
         assert everything(found.state.document) == everything(self.document)
         assert (found.note, found.state.summary) == ("", replace(about(self.document), words=self.document.words))
@@ -112,6 +111,11 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def played(saver: SessionSaver, place: Path) -> Played:
+    return Played(saver, place)
+
+
+@pytest.fixture
 def run(tmp_path: Path) -> Run:
     return record(tmp_path / "runs", steps=10, name="mine").run
 
@@ -125,21 +129,32 @@ def ended(place: Path) -> Path:
     return played.check()
 
 
+def mine(folder: Path, name: str = "page.json") -> Path:
+    """A session that the user saved, which their group may read."""
+    path = folder / name
+    write(path, state_of(Document("abc")))
+    path.chmod(0o640)
+    return path
+
+
 # ---- when it is saved
 
 
-def test_newest_of_many_changes_is_written_with_settings_and_clamps(saver: SessionSaver, place: Path) -> None:
-    played = Played(saver, place)
-    played.type("abc def " * 20)
+def test_newest_of_many_changes_is_written_at_once_if_asked_for(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_saver, "BYTES_PER_SECOND", 1)  # so that it is written again after some minutes
+    played.type("a")
+    played.check()
+    played.type("bc def " * 20)
     clamps = (Clamp(1, 2, value=0.1 + 0.2),)
-    saver.keep(0, state_of(played.document, settings=SamplerSettings(top_k=4), clamps=clamps))
+    played.saver.keep(0, state_of(played.document, settings=SamplerSettings(top_k=4), clamps=clamps))
+    assert played.saver.write_all(TIMEOUT)
     state = read(played.check()).state
     assert (state.settings, state.clamps) == (SamplerSettings(top_k=4), clamps)
 
 
-def test_what_is_kept_during_a_write_is_written_afterwards(
-    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_kept_during_a_write_is_written_afterwards(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     writing, go_on, write_file = threading.Event(), threading.Event(), OwnFile.write
 
     def slow(file: OwnFile, state: SessionState) -> None:
@@ -148,26 +163,12 @@ def test_what_is_kept_during_a_write_is_written_afterwards(
         write_file(file, state)
 
     monkeypatch.setattr(OwnFile, "write", slow)
-    played = Played(saver, place)
     played.type("a")
     assert writing.wait(TIMEOUT)
     played.type("b")
-    saver.leave(0)
+    played.saver.leave(0)
     go_on.set()
-    assert read(played.check()).text == "abcab"
-    wait(lambda: saver._savings[0].file is None, "the end")
-
-
-def test_all_that_waits_is_written_at_once_when_that_is_asked_for(
-    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session_saver, "BYTES_PER_SECOND", 1)  # so that it is written again after some minutes
-    played = Played(saver, place)
-    played.type("a")
-    played.check()
-    played.type("b")
-    assert saver.write_all(TIMEOUT)
-    assert read(played.check()).text == "abcab"
+    assert read(played.leave()).text == "abcab"
 
 
 # ---- failures
@@ -196,15 +197,13 @@ def test_failed_write_is_made_again_and_said_until_it_succeeds(
 
 @pytest.mark.usefixtures("unexpected_errors")
 def test_unexpected_error_is_logged_and_said_and_the_thread_lives(
-    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    played: Played, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(session_saver, "RETRY_AFTER", 0.01)
-    played = Played(saver, place)
     with monkeypatch.context() as patch:
         patch.setattr(OwnFile, "write", lambda *_: 1 / 0)
         played.type("a")
-        wait(lambda: played.status.failure, "the failure")
-        assert "ZeroDivisionError" in played.status.failure
+        wait(lambda: "ZeroDivisionError" in played.status.failure, "the failure")
         assert not played.status.failure.endswith("..")
         assert "ZeroDivisionError" in caplog.text
     played.check()
@@ -260,14 +259,6 @@ def test_session_that_another_program_has_open_or_continued_goes_on_in_a_new_fil
     assert third.status.note == "Another program has this session open: here it goes on in a file of its own."
     assert theirs.check() == path
     program.close(TIMEOUT)
-
-
-def mine(folder: Path, name: str = "page.json") -> Path:
-    """A session that the user saved, which their group may read."""
-    path = folder / name
-    write(path, state_of(Document("abc")))
-    path.chmod(0o640)
-    return path
 
 
 @pytest.mark.parametrize("how", ["elsewhere", "through a link", "beside the others"])
@@ -349,10 +340,8 @@ class Told:
         wait(lambda: self.saved or self.failed, "a word")
 
 
-def test_text_that_is_saved_by_name_goes_on_there_and_has_no_other_file(
-    saver: SessionSaver, place: Path, tmp_path: Path
-) -> None:
-    played, folder = Played(saver, place), tmp_path / "new"
+def test_text_that_is_saved_by_name_goes_on_there_and_has_no_other_file(played: Played, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
     played.type("d")
     own, path = played.check(), folder / "page.json"
     told = Told(played, folder / "page")
@@ -368,13 +357,13 @@ def test_text_that_is_saved_by_name_goes_on_there_and_has_no_other_file(
     assert played.leave() == other
     assert (read(path).text, read(other).text) == ("abcde", "abcdef")
     assert saved_sessions.own_files() == [other, path]
-    assert [each.path for each in saved_sessions.everywhere(place)] == [other, path]
+    assert [each.path for each in saved_sessions.everywhere(own.parent)] == [other, path]
 
 
 def test_text_that_cannot_be_saved_by_name_stays_where_it_is(
-    saver: SessionSaver, place: Path, tmp_path: Path, disk: FailingDisk
+    played: Played, place: Path, tmp_path: Path, disk: FailingDisk
 ) -> None:
-    played, program = Played(saver, place), SessionSaver()
+    program = SessionSaver()
     played.type("d")
     own, full, used = played.check(), tmp_path / "full", mine(tmp_path)
     disk.full.add(str(full))
@@ -393,8 +382,7 @@ def test_text_that_cannot_be_saved_by_name_stays_where_it_is(
     program.close(TIMEOUT)
 
 
-def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, place: Path) -> None:
-    played = Played(saver, place)
+def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, played: Played) -> None:
     played.type("ab ")
     path = played.leave()
     played.type("c")  # undo has gone back to it
@@ -409,36 +397,25 @@ def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, place: P
 # ---- runs
 
 
-def test_session_follows_its_run_through_a_rename(saver: SessionSaver, run: Run, tmp_path: Path) -> None:
-    opened = ended(run.sessions_dir)
+def test_sessions_follow_their_run_through_a_rename(saver: SessionSaver, run: Run, place: Path, tmp_path: Path) -> None:
+    opened, own = ended(run.sessions_dir), mine(run.sessions_dir)
     played, later = Played(saver, run.sessions_dir, 0, run.path), Played(saver, run.sessions_dir, 1, run.path)
-    again = Played.again(opened, saver, 2, run.path)
-    played.type("ab ")
+    again, another = Played.again(opened, saver, 2, run.path), Played.again(own, saver, 3, place=place)
+    for each in (played, another):
+        each.type("ab ")
     path = played.check()
+    assert another.check() == own
     renamed = rename_run(run, "other")
     saver.rename_run(run.path, renamed.path)
     record(tmp_path / "runs", steps=10, name="mine")  # another one, which has its name now
     before = sorted(each.name for each in run.path.rglob("*"))
-    for each in (played, later, again):
+    for each, name in ((played, path.name), (later, None), (again, opened.name), (another, own.name)):
         each.type("cd")
-        assert each.check().parent == renamed.sessions_dir
-        assert each.status.note == ""
-    assert played.status.path == renamed.sessions_dir / path.name
-    assert again.status.path == renamed.sessions_dir / opened.name
+        file = each.leave()
+        assert (file.parent, each.status.note) == (renamed.sessions_dir, "")
+        assert name in (None, file.name)
     assert sorted(each.name for each in run.path.rglob("*")) == before
-
-
-def test_file_beside_another_run_follows_that_through_a_rename(saver: SessionSaver, run: Run, place: Path) -> None:
-    run.sessions_dir.mkdir(exist_ok=True)
-    path = mine(run.sessions_dir)
-    played = Played.again(path, saver, place=place)
-    played.type("d")
-    assert played.check() == path
-    renamed = rename_run(run, "other")
-    saver.rename_run(run.path, renamed.path)
-    played.type("e")
-    assert played.leave() == renamed.sessions_dir / path.name
-    assert not list(renamed.sessions_dir.glob(".*"))
+    assert not storage.lock_path(renamed.sessions_dir / own.name).exists()
 
 
 def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: SessionSaver, run: Run) -> None:
@@ -457,37 +434,40 @@ def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: Sessio
 # ---- names and old sessions
 
 
-def test_session_that_is_open_stays_whatever_the_clock_says(
-    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
+def test_newest_sessions_with_work_stay_and_all_that_are_open_or_named_whatever_the_clock_says(
+    played: Played, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 2)
+    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
     monkeypatch.setattr(saved_sessions, "MOST_OTHERS", 2)
-    played = Played(saver, place)
-    played.type("ab ")
-    path, ago = played.check(), time.time() - 1e4
-    others = [place / f"auto-20990101-00000{number}.json" for number in range(4)]
-    for number, other in enumerate([*others, future := place / "auto-20990101-000050.json"]):
-        write(other, state_of(played.document), automatic=True)
-        os.utime(other, (ago + number, ago + number))
-    os.utime(future, (time.time() + 1e6, time.time() + 1e6))
-    write(place / "auto-mine.json", state_of(played.document))
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now - 2e4)  # so that it is the oldest
+        played.type("ab ")
+        path = played.check()
+
+    def saved(name: str, moment: float, *, edited: bool = True, automatic: bool = True) -> Path:
+        summary = replace(about(played.document), edited=edited)
+        write(place / name, SessionState(played.document.copy(), summary), automatic=automatic)
+        os.utime(place / name, (moment, moment))
+        return place / name
+
+    stories = [saved(f"auto-20990101-00000{age}.json", now - 1e4 - age) for age in range(4)]
+    grown = [saved(f"auto-20990102-00000{age}.json", now - age, edited=False) for age in range(4)]
+    named = [saved(name, now - 1e6, automatic=False) for name in ("auto-20260101-000000.json", "mine.json")]
+    future = saved("auto-20990101-000050.json", now + 1e6)
     saved_sessions.forget_old(place)  # as another program does it, without knowing of this one
-    assert set(place.glob("*.json")) == {path, others[3], future, place / "auto-mine.json"}
-    assert not storage.lock_path(others[0]).exists()
+    assert set(place.glob("*.json")) == {path, *stories[:3], *grown[:2], *named, future}
+    assert not storage.lock_path(stories[3]).exists()
     played.type("cd")
     assert played.check() == path
 
 
-def test_session_is_as_old_as_its_last_change_of_the_text(saver: SessionSaver, place: Path) -> None:
-    played = Played(saver, place)
+def test_session_is_as_old_as_its_last_change_of_the_text(played: Played) -> None:
     played.type("x")
     path = played.check()
     before = saved_sessions.session_at(path)
-    assert before is not None
     played.document.move(1)
     settings = SamplerSettings(temperature=0.5)
-    saver.keep(played.key, state_of(played.document, settings=settings))
+    played.saver.keep(played.key, state_of(played.document, settings=settings))
     wait(lambda: read(path).state.settings == settings, "the settings")
-    session = saved_sessions.session_at(path)
-    assert session is not None
-    assert session.saved == before.saved
+    assert saved_sessions.session_at(path).saved == before.saved

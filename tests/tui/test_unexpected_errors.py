@@ -8,6 +8,7 @@ import logging
 import pkgutil
 import re
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
@@ -17,19 +18,20 @@ import charlstm_tui
 from charlstm.errors import CharLSTMError
 from charlstm_tui import run_watcher
 from charlstm_tui.error_log import LOG, RECENT, LogFile, log_path, log_to, log_uncaught, sentence
-from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import Watcher
 from charlstm_tui.safe_workers import SafeWorkers
-from charlstm_tui.widgets.top_bar import TopBar
 from driven_app import driven, training
 from recorded_run import record
 
 
-async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
+async def test_a_failing_worker_or_action_is_shown_and_logged_and_copied_if_it_is_unexpected(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused() -> None:
         raise CharLSTMError("The disk is full")
+
+    async def fails() -> None:
+        raise OSError(5, "Input/output error", "novel.txt")
 
     async with driven(places, (120, 30)) as app:
         await app.in_mode("corpus")
@@ -38,17 +40,7 @@ async def test_what_a_user_can_cause_is_said_and_not_logged_as_unexpected(
         await app.press("up", lacks="The disk is full")
         monkeypatch.setattr(app.mode.view, "do_open_path", refused)
         await app.press("o", shows="✗ The disk is full")
-    assert not unexpected_errors
-
-
-async def test_a_failing_worker_or_action_is_shown_logged_and_copied(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fails() -> None:
-        raise OSError(5, "Input/output error", "novel.txt")
-
-    async with driven(places, (120, 30)) as app:
-        await app.in_mode("corpus")
+        assert not unexpected_errors  # a user can cause it
         await app.press("exclamation_mark", shows=("There are none", "app.log"))
         await app.press("escape")
         await app.until(lambda: app.screen is app.mode)
@@ -67,70 +59,48 @@ async def test_a_failing_worker_or_action_is_shown_logged_and_copied(
     assert len(unexpected_errors) == 3
 
 
-async def test_a_failing_display_of_the_runs_is_reported_once(
+async def test_failing_reads_and_displays_of_the_runs_are_reported_once_and_the_app_goes_on(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with training(places, size=(120, 30), steps=100) as (run, app):
+        with monkeypatch.context() as patch:
+            patch.setattr(run_watcher.folder, "list_runs", lambda *_, **__: 1 / 0)
+            await app.shows("Reading the runs failed", "✗ the runs cannot be read")
+        await app.lacks("✗ the runs cannot be read")
         monkeypatch.setattr(app.mode.view, "watch_runs_state", lambda before, state: 1 / 0)
         run.advance(10)
         await app.shows("Showing the runs failed")
         run.advance(10)
+        await app.until(lambda: app.app.runs_state.series.step == 120)
         await app.go("runs")
         await app.shows("novel-quick-1")
-    assert len(unexpected_errors) == 1
-
-
-async def test_the_watcher_shows_a_failing_read_and_recovers(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise ValueError("not a run")
-
-    async with driven(places, (120, 30)) as app:
-        await app.in_mode("corpus")
-        with monkeypatch.context() as patch:
-            patch.setattr(run_watcher.folder, "list_runs", fails)
-            await app.shows("Reading the runs failed")
-            assert status_words(app.mode.query_one(TopBar).runs_state)[0] == "✗ the runs cannot be read"
-        record(places, "finished").close()
-        await app.shows("not training")
-        await app.press("4", shows="novel-quick-1")
-    assert len(unexpected_errors) == 1
+    assert len(unexpected_errors) == 2
 
 
 def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: deque[str]) -> None:
-    seen: list[int] = []
-
     def report() -> None:
-        seen.append(1)
-        if len(seen) == 1:
-            raise RuntimeError("the app has gone")
+        raise RuntimeError("the app has gone")
 
-    record(places, "finished").close()
     watcher = Watcher(report, places)
     watcher.start()
-    watcher.latest()
-    try:
-        while not unexpected_errors:
-            watcher.read_soon()
+    for count, name in enumerate(("first", "second"), 1):
+        record(places, "finished", name=name).close()
         watcher.latest()
-        record(places, "finished", name="second").close()
-        while len(seen) < 2 and watcher.is_alive():
+        while len(unexpected_errors) < count and watcher.is_alive():
             watcher.read_soon()
+            time.sleep(0.01)
         assert watcher.is_alive()
-    finally:
-        watcher.close()
+    watcher.close()
 
 
 def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
     tmp_path: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LOG, "handlers", list(LOG.handlers))
+    tasks, log = logging.getLogger("asyncio"), tmp_path / "my.log"
+    for logger in (LOG, tasks):
+        monkeypatch.setattr(logger, "handlers", [*logger.handlers])
     monkeypatch.setattr(LOG, "level", LOG.level)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    tasks = logging.getLogger("asyncio")
-    monkeypatch.setattr(tasks, "handlers", list(tasks.handlers))
-    log = tmp_path / "my.log"
     log_to(log)
     log_uncaught()
     LOG.info("action app.units")
@@ -169,10 +139,12 @@ def test_the_log_stays_in_memory_when_it_cannot_be_written(
 
 def test_every_class_with_workers_has_safe_ones() -> None:
     modules = [each.name for each in pkgutil.walk_packages(charlstm_tui.__path__, "charlstm_tui.")]
-    found = 0
+    found, uses = 0, re.compile(r"@work\b|self\.run_worker\(")
     for module in (importlib.import_module(name) for name in modules if not name.endswith("__main__")):
+        if not uses.search(inspect.getsource(module)):
+            continue
         for name, each in inspect.getmembers(module, inspect.isclass):
-            if each.__module__ == module.__name__ and re.search(r"@work\b|self\.run_worker\(", inspect.getsource(each)):
+            if each.__module__ == module.__name__ and uses.search(inspect.getsource(each)):
                 found += 1
                 assert issubclass(each, SafeWorkers), f"{module.__name__}.{name}"
     assert found > 10
