@@ -30,6 +30,12 @@ async def until_shown(page: Any, words: bytes) -> None:
             drawn += message.data
 
 
+async def until_closed(page: Any) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while (await page.receive()).type == aiohttp.WSMsgType.BINARY:
+            pass
+
+
 def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[Path, dict[str, str]]) -> None:  # noqa: F811
     home, environment = machine
     command = [sys.executable, "-m", "charlstm_tui", "--serve", "127.0.0.1:0", "--model", "demo"]
@@ -48,9 +54,7 @@ def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[P
                 await page.send_json(["stdin", "1"])
                 await until_shown(page, b"[1 Corpus]")
                 await page.send_json(["stdin", "q"])
-                async with asyncio.timeout(DEADLINE):
-                    while (await page.receive()).type == aiohttp.WSMsgType.BINARY:
-                        pass
+                await until_closed(page)
             async with session.ws_connect(f"{address[0]}ws?width=100&height=30") as page:
                 await until_shown(page, b"[Play]")
                 killed = psutil.Process(server.pid).children(recursive=True)
@@ -58,9 +62,7 @@ def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[P
                 await until_shown(other, b"[Play]")
                 for process in killed:
                     process.kill()  # as the system does when memory is short
-                async with asyncio.timeout(DEADLINE):
-                    while (await page.receive()).type == aiohttp.WSMsgType.BINARY:
-                        pass
+                await until_closed(page)
             apps = [each for each in psutil.Process(server.pid).children(recursive=True) if each not in killed]
             server.kill()
             return apps
@@ -70,6 +72,6 @@ def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[P
     server.stderr.close()
     assert apps
     deadline = time.monotonic() + DEADLINE
-    while any(app.is_running() and app.status() != psutil.STATUS_ZOMBIE for app in apps):
+    while [each for each in psutil.process_iter(["status"]) if each in apps and each.info["status"] != "zombie"]:
         assert time.monotonic() < deadline, apps
         time.sleep(0.05)
