@@ -30,12 +30,6 @@ async def until_shown(page: Any, words: bytes) -> None:
             drawn += message.data
 
 
-async def until_closed(page: Any) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while (await page.receive()).type == aiohttp.WSMsgType.BINARY:
-            pass
-
-
 def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[Path, dict[str, str]]) -> None:  # noqa: F811
     home, environment = machine
     command = [sys.executable, "-m", "charlstm_tui", "--serve", "127.0.0.1:0", "--model", "demo"]
@@ -53,16 +47,14 @@ def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[P
                 await until_shown(page, b"[Play]")
                 await page.send_json(["stdin", "1"])
                 await until_shown(page, b"[1 Corpus]")
-                await page.send_json(["stdin", "q"])
-                await until_closed(page)
-            async with session.ws_connect(f"{address[0]}ws?width=100&height=30") as page:
-                await until_shown(page, b"[Play]")
                 killed = psutil.Process(server.pid).children(recursive=True)
                 other = await session.ws_connect(f"{address[0]}ws?width=100&height=30")
                 await until_shown(other, b"[Play]")
                 for process in killed:
                     process.kill()  # as the system does when memory is short
-                await until_closed(page)
+                async with asyncio.timeout(DEADLINE):
+                    while (await page.receive()).type == aiohttp.WSMsgType.BINARY:
+                        pass
             apps = [each for each in psutil.Process(server.pid).children(recursive=True) if each not in killed]
             server.kill()
             return apps
