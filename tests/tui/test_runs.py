@@ -128,7 +128,13 @@ def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_t
     assert " quick (demo) " in of("finished", started_from="demo", width=160).plain
 
 
-async def test_table_and_details_follow_the_runs(three: list[Recorded], places: Path, tmp_path: Path) -> None:
+async def test_table_and_details_follow_the_runs_and_the_theme(
+    three: list[Recorded], places: Path, tmp_path: Path
+) -> None:
+    def colours() -> set[str]:
+        strip = app.mode.query_one(RowList).render_line(1)
+        return {str(segment.style.color) for segment in strip if segment.text.strip() and segment.style}
+
     index.remember_run(record(tmp_path / "other", "finished", name="away").run.path)
     async with listed(places, "tunes-quick-1", (160, 45)) as app:
         await app.shows("SAMPLE at step 400", "▶ running 40%", "4 runs, 1 of them in other folders")
@@ -146,6 +152,9 @@ async def test_table_and_details_follow_the_runs(three: list[Recorded], places: 
         shutil.rmtree(places / "tunes-quick-1")  # by another hand
         await app.shows("3 runs")
         assert current(app)
+        dark = colours()
+        app.app.theme = "charlstm-light"
+        await app.until(lambda: not colours() & dark)
 
 
 def test_a_key_goes_round_the_orders_and_a_click_sorts_by_a_column_and_reverses(three: list[Recorded]) -> None:
