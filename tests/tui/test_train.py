@@ -148,16 +148,6 @@ async def test_r_takes_a_rate_refuses_what_is_none_and_asks_about_one_far_above_
         assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4), ("set-lr", 1.8)]
 
 
-async def test_what_a_run_that_ended_before_its_first_step_cannot_do_is_not_offered(tmp_path: Path) -> None:
-    async with training(tmp_path, "stopped", steps=0) as (_, app):
-        await app.lacks(" play")
-        footer = app.text().splitlines()[-1]
-        assert footer.startswith(" Space resume  n new run ")
-        assert "more minutes" not in footer
-        await app.press("enter")
-        assert app.mode.MODE == "train"
-
-
 async def test_3_plays_the_run_that_was_turned_to_last_and_o_shows_all_on_the_same_text(tmp_path: Path) -> None:
     one, two = (record(tmp_path, "finished", name=name).run for name in ("one", "two"))
     record(tmp_path, "finished", name="anna-1", text="anna.txt")
@@ -360,16 +350,20 @@ def test_run_that_trains_on_another_host_is_offered_no_keys(elsewhere: bool) -> 
     assert (bool(keys_for(shown)), view.live) == (not elsewhere, not elsewhere)
 
 
-async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None:
-    names = [record(tmp_path, "finished", steps=100 * n, planned=300).run.name for n in (1, 2, 3)]
-    async with on_run(tmp_path, names[2]) as app:
-        await app.shows(names[2])
-        for key, name in (("comma", names[1]), ("comma", names[0]), ("full_stop", names[1])):
+async def test_comma_and_full_stop_walk_through_the_runs_which_offer_what_can_be_done(tmp_path: Path) -> None:
+    record(tmp_path, "stopped", name="early", steps=0)
+    one, two = (record(tmp_path, "finished", name=name, steps=200, planned=200).run.name for name in ("one", "two"))
+    async with on_run(tmp_path, two) as app:
+        await app.shows(two)
+        for key, name in (("comma", one), ("comma", "early")):
             await app.press(key)
             await app.until(lambda name=name: app.app.run_path == tmp_path / name)
-            text = await app.shows(f"Finished · {name}")
-            assert ("previous run" in text) == (name != names[0])
-        await app.lacks("more minutes")  # a run without a state cannot be resumed
+            text = await app.shows(f" · {name}")
+            assert ("previous run" in text) == (name == one)
+        await app.lacks(" play", "more minutes")  # it ended before its first step
+        assert app.text().splitlines()[-1].startswith(" Space resume  n new run ")
+        await app.press("enter", "full_stop", shows=f"Finished · {one}")
+        await app.lacks("more minutes")  # there is no state to continue from
         # the app ended with IndexError where the list was emptied before it had told which sample was chosen
         samples = app.screen.query_one(Samples)
         samples.highlighted = 0
