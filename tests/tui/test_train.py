@@ -91,21 +91,16 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
             assert size[1] < 20 or any(0x2800 < ord(char) <= 0x28FF for char in text)
 
 
-async def test_run_that_another_program_deleted_is_said_to_be_gone_and_keys_go_on(tmp_path: Path) -> None:
-    async with training(tmp_path) as (recorded, app):
-        await app.shows("Space pause")
-        recorded.run.spec_path.unlink()
-        await app.shows(f"{recorded.run.name} is not there any more: it was deleted or renamed elsewhere.")
-        await app.press("space", "4", mode="runs")
-
-
-async def test_hostile_samples_and_names_are_literal(tmp_path: Path) -> None:
+async def test_hostile_samples_and_names_are_literal_and_a_deleted_run_is_said_to_be_gone(tmp_path: Path) -> None:
     hostile = {"sample": NASTY + "\x1b[2J\0", "text": "[red]no\x1b[2J.txt", "lineage": {"run": "[/x]\x07"}}
     async with training(tmp_path, "running", (160, 50), **hostile) as (recorded, app):
         text = await app.shows("[/red] [bold]␛[2J", "␀NUL", "[red]no␛[2J.txt", "from [/x]␇")
         assert not any(char in text for char in "\x1b\0\x07\u202e\u200b")
         recorded.end("crashed")
         await app.shows("[/red] [bold]␛[2J", "crashed")
+        recorded.run.spec_path.unlink()  # by another program
+        await app.shows(f"{recorded.run.name} is not there any more: it was deleted or renamed elsewhere.")
+        await app.press("space", "4", mode="runs")
 
 
 async def test_keys_send_commands_and_play_the_run(tmp_path: Path) -> None:
@@ -388,24 +383,9 @@ async def test_what_is_refused_stays_until_escape_which_takes_nothing_else_away(
         await app.shows("SAMPLES", "Crashed:")
 
 
-async def test_a_run_takes_no_commands_but_stop_during_its_final_validation(tmp_path: Path) -> None:
-    async with training(tmp_path, steps=1000) as (recorded, app):
-        await app.press("x", shows=("rate to zero", "stop at a checkpoint now", "It saves its exact state and ends."))
-        await app.press("escape", "m", shows="Train novel-quick-1 further")
-        recorded.beat("running", validated=0.2)
-        await app.until(lambda: app.app.runs_state.live[0].status.validated)
-        await app.answer("2")
-        await app.shows("Training has ended. Now the best model is validated", "press m when that is over")
-        available = {action.id for action in app.mode.available()}
-        assert not available.intersection(f"train.{name}" for name in ("pause", "rate", "finish", "more"))
-        assert not recorded.run.control_path.exists()
-        await app.press("x", shows="stop at a checkpoint now")
-        assert "rate to zero" not in app.text()
-
-
 async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path: Path) -> None:
     """It was stopped and resumed, and stayed stopped when the app was left meanwhile. The run is the one that was
-    shown, even if another is before the answer."""
+    shown, even if another is before the answer. During its final validation a run takes no commands but stop."""
     other = record(tmp_path, "finished", name="other").run
     async with training(tmp_path, name="live") as (recorded, app):
         await app.press("m", shows="Train live further")
@@ -413,9 +393,21 @@ async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path:
         await app.answer("1")
         commands: list[Command] = []
         await app.until(lambda: bool(commands.extend(recorded.obey()) or commands))
+        assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
         app.app.attach(recorded.run.path)
         await app.until(lambda: app.app.runs_state.series.planned_steps == 2_200)
-    assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
+
+        await app.press("x", shows=("rate to zero", "stop at a checkpoint now", "It saves its exact state and ends."))
+        await app.press("escape", "m", shows="Train live further")
+        recorded.beat("running", validated=0.2)
+        await app.until(lambda: app.app.runs_state.live[0].status.validated)
+        await app.answer("2")
+        await app.shows("Training has ended. Now the best model is validated", "press m when that is over")
+        available = {action.id for action in app.mode.available()}
+        assert not available.intersection(f"train.{name}" for name in ("pause", "rate", "finish", "more"))
+        assert not recorded.commands()
+        await app.press("x", shows="stop at a checkpoint now")
+        assert "rate to zero" not in app.text()
 
 
 async def test_m_resumes_a_run_that_has_finished_and_asks_for_a_lower_rate_after_a_divergence(
