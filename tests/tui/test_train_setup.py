@@ -205,21 +205,6 @@ async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(tmp_path: Pa
         assert pane_of(app).state.choices.start_from.path == run.model_path
 
 
-async def test_text_that_is_read_while_another_mode_is_shown_asks_nothing_there(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = Held(monkeypatch, setup_pane, "read_text_facts")
-    with record(tmp_path, "running", name="first"):
-        async with setup_for(tmp_path, text, (100, 30)) as app:
-            await app.press("enter", shows="Starting as soon as the text is read")
-            pane = pane_of(app)
-            await app.press("4", mode="runs")
-            read.release()
-            await app.until(lambda: pane.state.ready)
-            assert app.screen is app.mode
-            await app.press("2", shows="The text is read: Enter starts.")
-
-
 async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, answers: Answers
 ) -> None:
@@ -368,10 +353,19 @@ async def test_nothing_is_measured_while_a_run_is_shown(
             await app.until(lambda: len(answers) == 2)
 
 
-async def test_a_second_run_beside_a_live_one_asks_first(tmp_path: Path, text: Path, refused: list[NewRun]) -> None:
+async def test_a_second_run_beside_a_live_one_asks_first_and_not_while_another_mode_is_shown(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, refused: list[NewRun]
+) -> None:
+    read = Held(monkeypatch, setup_pane, "read_text_facts")
     with record(tmp_path, "running", name="first") as recorded:
         async with setup_for(tmp_path, text, (100, 30)) as app:
-            await app.shows("first is training", "23,456")
+            await app.press("enter", shows="Starting as soon as the text is read")
+            pane = pane_of(app)
+            await app.press("4", mode="runs")
+            read.release()
+            await app.until(lambda: pane.state.ready)
+            assert app.screen is app.mode
+            await app.press("2", shows=("The text is read: Enter starts.", "first is training", "23,456"))
             for answer, starts in (("escape", 0), ("s", 1), ("enter", 1)):  # the default is the harmless answer
                 await app.press("enter", shows=("Train beside first?", "each takes longer"))
                 await app.press(answer)
