@@ -29,11 +29,7 @@ psutil = pytest.importorskip("psutil", reason="looks for processes that are left
 
 TIMEOUT = 60.0
 COLUMNS, ROWS = 80, 24
-KEYS = {
-    "enter": "\r", "escape": "\x1b", "left": "\x1b[D", "right": "\x1b[C", "up": "\x1b[A", "down": "\x1b[B",
-    "space": " ", "tab": "\t", "backspace": "\x7f",
-    "ctrl+j": "\n", "ctrl+q": "\x11", "ctrl+s": "\x13", "ctrl+u": "\x15",
-}  # fmt: skip
+KEYS = {"enter": "\r", "ctrl+s": "\x13"}
 # pyte knows neither the keyboard protocol nor the queries that Textual sends
 UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u|\x1b\[\?\d+\$p|\x1b\[>[\d;]*[qm]|\x1bP.*?\x1b\\")
 # synchronized output: what stands between its beginning and its end is drawn at once

@@ -23,47 +23,31 @@ ON_LIGHT = b"48;2;251;250;247"
 
 
 class AnsweringTerminal(Terminal):
-    """A terminal that answers the question for its background."""
+    """A terminal that answers the question for its background once ``after`` was drawn or asked."""
 
-    answer = b""
-    late = False
-    """Whether it answers only once the app has drawn."""
+    answer, after = b"", QUESTIONS
 
     def read(self) -> bool:
         going = super().read()
-        if self.answer and QUESTIONS in self.raw and (not self.late or b"Welcome" in self.raw):
+        if self.answer and self.after in self.raw:
             self.child.send(self.answer)
             self.answer = b""
         return going
 
 
-def start(
-    machine: tuple[Path, dict[str, str]], answer: bytes, *arguments: str, late: bool = False, **variables: str
-) -> AnsweringTerminal:
-    home, environment = machine
-    app = AnsweringTerminal(list(arguments), home, environment | variables)
-    app.answer, app.late = answer, late
-    return app
-
-
-def test_late_answer_is_no_key_press(machine: tuple[Path, dict[str, str]]) -> None:
-    app = start(machine, WHITE + DEVICE, late=True)
-    app.until("Welcome")
-    app.until(lambda: not app.answer)
-    app.key("2")  # goes to Train, if it is the first key
-    app.until("No text is chosen yet")
-    assert "rgb" not in app.text
-    app.key("q")
-    assert app.end() == 0
-
-
-def test_first_start_suits_the_background_and_keeps_a_key_that_comes_before_the_answer(
-    machine: tuple[Path, dict[str, str]],
+@pytest.mark.parametrize("late", [False, True])
+def test_first_start_suits_the_background_and_keys_count_before_and_after_the_answer_which_is_none(
+    late: bool, machine: tuple[Path, dict[str, str]]
 ) -> None:
-    app = start(machine, b"2" + WHITE + DEVICE)
+    app = AnsweringTerminal([], *machine)
+    app.answer, app.after = (WHITE + DEVICE, b"Welcome") if late else (b"2" + WHITE + DEVICE, QUESTIONS)
+    app.until(lambda: not app.answer)
+    if late:
+        app.key("2")  # goes to Train, if it is the first key
     app.until("No text is chosen yet")
-    app.until(lambda: ON_LIGHT in app.raw)
+    app.until(lambda: late or ON_LIGHT in app.raw)
     assert app.raw.count(QUESTIONS) == 1
+    assert "rgb" not in app.text
     app.key("q")
     assert app.end() == 0
 
@@ -78,19 +62,20 @@ def test_terminal_that_cannot_answer_is_not_asked(variable: str, monkeypatch: py
 
 @pytest.fixture
 def ask() -> Iterator[Callable[[], tuple[int, BackgroundQuestion]]]:
-    """A new pty with a question: the descriptor of its other end, and the question."""
-    ends = []
+    """A new pty with a question: the descriptor of its other end, and the question. In the end each is as it was."""
+    made = []
 
     def make() -> tuple[int, BackgroundQuestion]:
         outer, inner = pty.openpty()
-        ends.append(outer)
+        made.append((outer, termios.tcgetattr(outer)))
         question = BackgroundQuestion(inner)
         assert os.read(outer, 100) == QUESTIONS
         return outer, question
 
     yield make
-    for end in ends:
-        os.close(end)
+    for outer, before in made:
+        assert termios.tcgetattr(outer) == before
+        os.close(outer)
 
 
 Ask = Callable[[], tuple[int, BackgroundQuestion]]
@@ -113,14 +98,6 @@ def test_answer_is_read(ask: Ask, reply: bytes, rgb: tuple[int, int, int] | None
     begun = time.monotonic()
     assert question.answer() == rgb
     assert time.monotonic() - begun < LIMIT  # the second answer ends it
-
-
-def test_terminal_is_given_back_as_it_was(ask: Ask) -> None:
-    outer, question = ask()
-    before = question._before
-    os.write(outer, DEVICE)
-    question.answer()
-    assert termios.tcgetattr(outer) == before
 
 
 def test_answers_are_cut_out_wherever_they_are_split(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from textual.app import App, ComposeResult
 from textual.content import Content
 
@@ -17,18 +16,15 @@ class Host(App[None]):
             yield ChangingText("one", id=name)
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "size"),
-    [
-        ("wide", "one line and another", (20, 1)),
-        ("wide", "one line and then another", (20, 2)),
-        ("auto", "longer", (6, 1)),
-        ("fixed", "one line\nand more\nand more", (80, 2)),
-    ],
-)
-async def test_it_gets_the_size_that_another_text_takes(name: str, text: str, size: tuple[int, int]) -> None:
+async def test_it_gets_the_size_that_another_text_takes() -> None:
     async with Host().run_test(size=(80, 24)) as pilot:
-        shown = pilot.app.query_one(f"#{name}", ChangingText)
-        shown.update(Content(text))
-        await pilot.pause()
-        assert tuple(shown.size) == size
+        for name, text, size in (
+            ("wide", "one line and another", (20, 1)),
+            ("wide", "one line and then another", (20, 2)),
+            ("auto", "longer", (6, 1)),
+            ("fixed", "one line\nand more\nand more", (80, 2)),
+        ):
+            shown = pilot.app.query_one(f"#{name}", ChangingText)
+            shown.update(Content(text))
+            await pilot.pause()
+            assert tuple(shown.size) == size, text

@@ -130,7 +130,7 @@ def test_log_axes_space_decades_evenly_and_time_is_written_as_time() -> None:
         zoom=st.integers(-1, 8),
     ),
 )
-@examples(150)
+@examples(60)
 def test_any_curve_in_any_size_is_painted(width: int, height: int, values: list[float], view: ChartView) -> None:
     curve = Curve(np.arange(len(values), dtype=float), np.array(values, dtype=float))
     data = ChartData(curve, curve, curve, (1.0, 2.0), (("order 0", 3.0), ("xz", 0.0)), 100.0)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import threading
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,6 @@ from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
 from charlstm.training.settings import Settings
 from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
 from charlstm_tui.runs.run_details import RunDetails, read_details
@@ -29,15 +25,11 @@ from recorded_run import Recorded, record
 
 
 @pytest.fixture
-def runs(places: Path) -> Iterator[list[Recorded]]:
+def runs(places: Path) -> list[Recorded]:
     """Two finished runs; the rate of the first was changed."""
-    with ExitStack() as stack:
-        found = [
-            stack.enter_context(record(places, "finished", name="one", text="novel.txt", steps=400)),
-            stack.enter_context(record(places, "finished", name="two", text="anna.txt", overfits=True)),
-        ]
-        found[0].append(Controlled(step=200, id="rate", command="set-lr", value=1e-3))
-        yield found
+    one = record(places, "finished", name="one", text="novel.txt", steps=400)
+    one.append(Controlled(step=200, id="rate", command="set-lr", value=1e-3))
+    return [one, record(places, "finished", name="two", text="anna.txt", overfits=True)]
 
 
 def falling(number: int, points: int = 200) -> ChartRun:
@@ -56,15 +48,14 @@ def test_runs_are_told_apart_by_letter_and_colour() -> None:
     assert {f"run-train-{number}" for number in range(RUN_COLOURS)} & roles
 
 
-@pytest.mark.parametrize("size", [(80, 20), (61, 33)])
-def test_marks_are_on_the_line_of_the_run(size: tuple[int, int]) -> None:
+def test_marks_are_on_the_line_of_the_run() -> None:
     """A mark stood a row below a line that is near the border of two rows."""
     x = np.arange(1.0, 101.0)
     for loss in np.linspace(1.1, 3.9, 40):
         flat = Curve(x, np.full(100, loss))
         run = ChartRun("a", 0, flat, best=(50.0, float(loss)))
         scale = ChartRun("b", 1, Curve(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
-        rows = paint(ChartData(runs=(scale, run)), ChartView(), *size).text().splitlines()
+        rows = paint(ChartData(runs=(scale, run)), ChartView(), 61, 33).text().splitlines()
         assert sum("a" in row.partition("│")[2] or "◆" in row for row in rows) == 1, loss
 
 
@@ -94,26 +85,25 @@ async def overlaid(app: Driven, *names: str) -> OverlayPane:
     return app.mode.query_one(OverlayPane)
 
 
-async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(runs: list[Recorded], places: Path) -> None:
+async def test_v_shows_the_curves_of_marked_runs_escape_the_table_and_d_compares_what_is_drawn(
+    runs: list[Recorded], places: Path
+) -> None:
+    """After ``o`` in Train it compared what was marked in the table, or asked for marks."""
+    third = record(places, "finished", name="three")
     async with driven(places) as app:
-        pane = await overlaid(app)
-        assert [run.letter for run in pane.chart.data.runs] == ["a", "b"]
+        pane = await overlaid(app, "one", "three", "two")
+        assert [run.letter for run in pane.chart.data.runs] == ["a", "b", "c"]
         values = pane.query_one("#overlay-list")
         assert values.region.y >= pane.chart.region.bottom
         await app.resize(200, 60)
         await app.until(lambda: values.region.x >= pane.chart.region.right)
+        await app.enter("ctrl+s", "runs.csv", shows="Saved")
         await app.press("escape")
         await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)
-
-
-async def test_d_compares_the_runs_that_are_drawn(runs: list[Recorded], places: Path) -> None:
-    """After ``o`` in Train it compared what was marked in the table, or asked for marks."""
-    third = record(places, "finished", name="three")
-    async with driven(places, (120, 36)) as app:
-        await overlaid(app, "one", "three", "two")
         await app.mode.show_curves((runs[0].run.path, runs[1].run.path))
         await app.press("d", shows="2 MARKED: what differs")
         assert third.run.path not in app.mode.table.marked
+    assert {row["run"] for row in csv.DictReader(Path("runs.csv").read_text().splitlines())} == {"one", "two", "three"}
 
 
 async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[Recorded], places: Path) -> None:
@@ -168,27 +158,6 @@ async def test_runs_are_drawn_over_a_setting_in_which_they_differ(places: Path, 
         await app.press("o", shows="schedule: 0 cosine, 1 linear")
         await app.press("o", shows="over steps")
         assert not pane.chart.view.log_x
-
-
-async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(
-    runs: list[Recorded], places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    async with driven(places, (120, 36)) as app:
-        await overlaid(app)
-        for name in ("runs.svg", "runs.csv"):
-            await app.press("ctrl+s", shows="In /")
-            await app.answer("runs.pdf")
-            await app.shows("Let the name end in .svg")
-            await app.answer(name)
-            await app.shows("Saved")
-        await app.press("ctrl+s")
-        await app.answer("runs.csv")
-        await app.until(lambda: isinstance(app.screen, ChoiceDialog))
-        await app.press("escape")
-    words = [element.text for element in ET.parse(tmp_path / "runs.svg").iter()]
-    assert {"one", "two"} <= set(words)
-    assert {row["run"] for row in csv.DictReader((tmp_path / "runs.csv").open())} == {"one", "two"}
 
 
 async def test_curves_appear_as_their_logs_are_read(

@@ -26,16 +26,11 @@ class Host(App[None]):
         yield Lines()
 
 
-async def test_what_is_transparent_in_a_part_shows_the_background_of_the_widget() -> None:
-    async with Host().run_test() as pilot:
-        style = pilot.app.query_one(Lines).part_style("faint")
-        assert style.bgcolor == Color.parse("#7f7f7f")
-        assert style.color == Color.parse("#bfbfbf")
-
-
-async def test_a_part_may_look_otherwise_in_the_colours_of_the_terminal() -> None:
+async def test_what_is_transparent_shows_the_background_and_the_colours_of_the_terminal_may_have_another_look() -> None:
     async with Host().run_test() as pilot:
         lines = pilot.app.query_one(Lines)
+        faint = lines.part_style("faint")
+        assert (faint.bgcolor, faint.color) == (Color.parse("#7f7f7f"), Color.parse("#bfbfbf"))
         assert (lines.part_style("loud").bold, lines.part_style("loud").dim) == (True, None)
         pilot.app.theme = "ansi-dark"
         await pilot.pause()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from charlstm.runs import queue
 from charlstm.runs.folder import Run
-from charlstm.runs.status import RunState
 from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsReader
 from charlstm_tui.runs.table import state_words
 from charlstm_tui.train.run_plan import busy_words
@@ -45,41 +46,43 @@ def test_reader_says_of_a_run_that_is_put_into_the_queue_when_it_will_begin(plac
         assert words.endswith("l lets it begin when the runs before it have ended.")
 
 
-@pytest.mark.parametrize(("state", "time"), [("paused", "at a time not known"), ("running", "in about")])
-async def test_l_in_train_puts_the_run_into_the_queue(
-    state: RunState, time: str, places: Path, launched: list[str]
-) -> None:
+async def test_l_in_train_puts_the_run_into_the_queue(places: Path, launched: list[str]) -> None:
     text = Path("sea.txt").absolute()
     text.write_text(TEXT)
-    with record(places, state, name="first", steps=500):
+    with record(places, "running", name="first", steps=500):
         async with driven(places, (100, 30)) as app:
             await app.go("corpus")
             app.app.use_corpus(CorpusChoice(str(text), text.name))
             await app.shows("l later")
-            if state == "running":
-                await app.press("enter", shows="l  begin later, when the runs before it have ended")
-            await app.press("l", shows=f"sea-quick-1 is 1st in the queue, begins {time}")
-            await app.shows(f": first is {state}.")
-            assert waiting() == ["sea-quick-1"]
+            await app.press("enter", shows="l  begin later, when the runs before it have ended")
+            await app.press("l", shows=("sea-quick-1 is 1st in the queue, begins in about", ": first is running."))
+            await app.press("l", shows="sea-quick-2 is 2nd in the queue")  # without the dialog
+            assert waiting() == ["sea-quick-1", "sea-quick-2"]
             text.unlink()
             assert Run(places / "sea-quick-1").text_path.exists()
             assert launched == []
 
 
 async def test_l_in_runs_takes_a_run_out_of_the_queue_and_puts_it_in(places: Path, launched: list[str]) -> None:
-    record(places, "queued", name="half").close()
+    record(places, "queued", name="new", steps=0).close()
     with record(places, "running", name="busy"):
         async with driven(places, (100, 30)) as app:
             await app.go("runs")
             await app.press("down", shows=("◌ queued 1st", "busy is running", "l leave queue"))
-            await app.press("l", shows=("half has left the queue.", "□ stopped"))
+            await app.press("p", shows="it waits in the queue and has not begun")  # which is not to end too early
+            await app.press("l", shows=("new has left the queue.", "□ stopped"))
             assert waiting() == []
-            await app.press("l", shows=("half is 1st in the queue", "◌ queued 1st"))
-            assert waiting() == ["half"]
+            await app.press("l", shows=("new is 1st in the queue", "◌ queued 1st"))
+            assert waiting() == ["new"]
             assert launched == []
 
 
-async def test_run_that_diverged_is_not_put_into_the_queue(places: Path, launched: list[str]) -> None:
+async def test_run_that_diverged_is_resumed_with_a_lower_rate_and_not_put_into_the_queue(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was resumed exactly as it was, and so diverged again."""
+    resumed: list[dict[str, object]] = []
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: resumed.append(changes))
     with record(places, "running", name="risky", steps=100) as risky:
         end = Finished(step=100, reason="diverged", best_val=1.8, best_step=50, train_seconds=5.0, best_whole=True)
         risky.append(end)
@@ -90,20 +93,15 @@ async def test_run_that_diverged_is_not_put_into_the_queue(places: Path, launche
             await app.press("down", shows="diverged")
             await app.press("l", shows="risky has diverged and would again: r resumes it with a lower rate.")
             assert waiting() == []
+            await app.press("r", shows="Resume with a lower rate")
+            assert not resumed
+            rate = learning_rate(risky.run.spec().settings.lr / 10)
+            assert app.screen.query_one(Input).value == rate
+            await app.press("enter", shows="risky continues from its last checkpoint")
+            assert resumed == [{"lr": float(rate)}]
 
 
-async def test_a_run_that_waits_for_its_first_step_did_not_end_too_early(places: Path, launched: list[str]) -> None:
-    record(places, "queued", name="new", steps=0).close()
-    with record(places, "running", name="busy"):
-        async with driven(places, (100, 30)) as app:
-            await app.go("runs")
-            await app.press("down", shows="◌ queued 1st")
-            await app.press("p", shows="it waits in the queue and has not begun")
-
-
-async def test_app_continues_a_queue_that_stands_and_says_so(
-    places: Path, launched: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_app_continues_a_queue_that_stands_and_says_so(places: Path, launched: list[str]) -> None:
     record(places, "queued", name="half").close()
     async with driven(places, (100, 30)) as app:
         await app.shows("The queue goes on: half trains now.")

@@ -80,7 +80,7 @@ async def test_page_loads_everything_from_the_server_itself() -> None:
             assert (await client.get(f"/{server.token}/{name}")).status == 200, name
 
 
-async def test_what_the_page_sends_reaches_the_app() -> None:
+async def test_what_the_page_sends_reaches_the_app_and_the_page_is_closed_when_the_server_ends() -> None:
     async with served() as (server, client, origin):
         page = await client.ws_connect(f"/{server.token}/ws?width=80&height=9", headers={"Origin": origin})
         for message in (["stdin", "hé\ud800"], ["resize", {"width": 132, "height": 24}], ["focus"], ["blur"]):
@@ -92,7 +92,9 @@ async def test_what_the_page_sends_reaches_the_app() -> None:
         assert b'"width": 132, "height": 24' in got
         await page.send_str('["ping", "1"]')
         assert json.loads(await page.receive_str(timeout=60)) == ["pong", "1"]
-        await page.close()
+        await client.app.shutdown()
+        message = await page.receive(timeout=60)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
 
 
 async def test_malformed_requests_are_refused_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
@@ -106,13 +108,10 @@ async def test_malformed_requests_are_refused_without_a_traceback(caplog: pytest
         for request, status in (
             ("OPTIONS * HTTP/1.1|Host: x", 404),
             ("CONNECT x:1 HTTP/1.1|Host: x:1", 404),
-            ("CONNECT [ HTTP/1.1|Host: [", 400),
             ("GET http://[ HTTP/1.1|Host: x", 400),
-            ("GET / HTTP/1.1|Host: [", 404),
             ("no HTTP at all", 400),
             (f"GET /{server.token}/ HTTP/1.1|Host: [", 403),
             (f"GET /{server.token}/ HTTP/1.1|Host: {own}|Origin: http://[", 403),
-            (f"GET /{server.token}/ HTTP/1.1|Host: {own}|Origin: http://a]b", 403),
             (f"GET /{server.token}/static/{'a' * 5000} HTTP/1.1|Host: {own}", 404),
             (f"GET /{server.token}/ HTTP/1.1|Host: {own}|Origin: http://{own}", 200),
         ):
@@ -140,16 +139,6 @@ def test_unexpected_failure_of_a_request_is_logged_and_said_in_one_sentence(unex
     assert re.fullmatch(r"A request failed \(ValueError\): .*app\.log has the details", said[0])
 
 
-async def test_pages_are_closed_when_the_server_ends() -> None:
-    async with served() as (server, client, origin):
-        page = await client.ws_connect(f"/{server.token}/ws", headers={"Origin": origin})
-        await page.send_str('["focus"]')
-        await page.receive_bytes(timeout=60)
-        await client.app.shutdown()
-        message = await page.receive(timeout=60)
-        assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
-
-
 @pytest.mark.parametrize(
     ("written", "address"),
     [
@@ -162,7 +151,7 @@ def test_address_is_a_host_and_a_port(written: str, address: Address) -> None:
     assert parse_address(str(address)) == address
 
 
-@pytest.mark.parametrize("written", ["novel.txt:x", "a:b:c", "host:99999", "http://host", "a b"])
+@pytest.mark.parametrize("written", ["novel.txt:x", "host:99999", "http://host", "a b"])
 def test_what_is_no_address_is_refused(written: str) -> None:
     with pytest.raises(CharLSTMError, match=r"write HOST:PORT, such as 127\.0\.0\.1:8000"):
         parse_address(written)

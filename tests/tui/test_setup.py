@@ -1,4 +1,5 @@
-"""What Train offers before a run, as a value: what follows from the text and the choices, and what stays measured."""
+"""What Train offers before a run, as a value and in words: what follows from the text and the choices, what stays
+measured, the plan, the losses to beat and what is said of a busy processor."""
 
 from __future__ import annotations
 
@@ -10,21 +11,37 @@ import pytest
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
-from charlstm.runs.start_models import StartModel
+from charlstm.runs.start_models import StartModel, expected_losses, no_gain
 from charlstm.runs.status import RunStatus
+from charlstm.training.plan import fit_batch
 from charlstm.training.presets import DEFAULT, PRESETS, preset
+from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.formatting import count
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.train.run_plan import origin_words, preset_rows, warnings, without_effect_words
-from charlstm_tui.train.setup import RunChoices, Setup, TextFacts
+from charlstm_tui.train.run_plan import (
+    LossToBeat,
+    beats_all,
+    busy_words,
+    checkpoint_words,
+    ends_words,
+    losses_to_beat,
+    origin_words,
+    plan_lines,
+    preset_rows,
+    start_words,
+    text_words,
+    unit_words,
+    warnings,
+    without_effect_words,
+)
+from charlstm_tui.train.setup import RunChoices, Setup, TextFacts, longer_minutes
 from charlstm_tui.train.setup_pane import head_line, loss_bars
 
 TEXT = CorpusChoice("/texts/sea.txt", "sea.txt")
 BOX = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95)
 OLDER = replace(BOX, name="older", path=Path("/runs/older/model.safetensors"), config=ModelConfig(90, 8, 1))
 SETUP = Setup(TEXT, TextFacts(27_000, 25, {}), references=(("order 0", 3.1),))
-QUICK = list(PRESETS).index("quick")
 BOXED = replace(SETUP, facts=TextFacts(27_000, 25, {}, BOX))
 
 
@@ -33,6 +50,11 @@ def with_costs(setup: Setup, slowdown: float = 1.0) -> Setup:
     figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "slowdown": slowdown}
     costs: dict[str, dict[str, Any]] = {name: {"name": name, **figures} for name in PRESETS}
     return replace(setup, measured={setup.costs_key({}): costs})
+
+
+def with_own_costs(setup: Setup, **costs: float | None) -> Setup:
+    """What the chosen settings cost is measured."""
+    return replace(setup, measured={setup.costs_key(setup.differences): {setup.choices.preset: costs}})
 
 
 def test_text_can_be_started_before_it_is_read_and_not_when_it_cannot_be() -> None:
@@ -112,8 +134,10 @@ def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     assert "about 2 times slower. m gives it 2:00; 3 plays the model in the box" in words
     longer = busy.choose(busy.lengthen())
     assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
-    assert not with_costs(SETUP).can_train_longer
-    assert warnings(with_costs(SETUP), {}) == []
+    assert not with_costs(SETUP, 1.3).can_train_longer
+    assert warnings(with_costs(SETUP, 1.3), {}) == []
+    words = busy_words(3.0, (), preset("reference"), {"more_time": "m", "generate": "3"})  # which has no limit
+    assert words.endswith("times slower. 3 plays the model in the box meanwhile.")
     live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
@@ -124,24 +148,24 @@ def test_risks_are_named_before_the_start() -> None:
     read = replace(BOXED, facts=TextFacts(27_000, 25, {}, replace(BOX, read=0.87)))
     assert warnings(read, {})[0].startswith("Losses will be too low: the model in the box has read 87 %")
     assert warnings(read.choose(RunChoices(from_nothing=True)), {}) == []
-    fast = SETUP.choose(RunChoices(changes={"lr": 40 * preset(DEFAULT).lr}))
-    assert "times the preset's" in warnings(fast, {})[0]
+    slow, fast = (SETUP.choose(RunChoices(changes={"lr": times * preset(DEFAULT).lr})) for times in (3, 8))
+    assert warnings(slow, {}) == []
+    assert warnings(fast, {}) == ["The learning rate is 8 times the preset's: training may diverge."]
 
 
-def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
-    row = preset_rows(SETUP.choose(RunChoices(changes={"epochs": 3.0})))[QUICK]
+def test_table_of_presets_has_what_is_measured_and_marks_what_is_rough_or_not_known() -> None:
+    def quick(setup: Setup) -> dict[str, str]:
+        return preset_rows(setup)[list(PRESETS).index("quick")]
+
+    row = quick(SETUP.choose(RunChoices(changes={"epochs": 3.0})))  # not measured yet, so at most the limit
     assert (row["TIME"], row["CHARS/S"]) == ("≤ 1:00", "…")
-    rough = preset_rows(with_costs(SETUP, 1.4))[QUICK]
-    assert (rough["TIME"], rough["CHARS/S"]) == ("~1:00", "~23,456")
-
-
-@pytest.mark.parametrize("measuring", [True, False])
-def test_preset_shows_what_is_measured(measuring: bool) -> None:
-    setup = replace(with_costs(SETUP), references=None if measuring else ())
-    row = preset_rows(setup)[QUICK]
+    row = quick(with_costs(SETUP))
     assert (row["TIME"], row["MEMORY"], row["CHARS/S"]) == ("1:00", "345 MB", "23,456")
-    unmeasured = preset_rows(replace(setup, measured={setup.costs_key({}): {}}))[QUICK]
-    assert unmeasured["CHARS/S"] == ("…" if measuring else "–")
+    row = quick(with_costs(SETUP, 1.4))
+    assert (row["TIME"], row["CHARS/S"]) == ("~1:00", "~23,456")
+    in_vain = replace(SETUP, measured={SETUP.costs_key({}): {}})
+    assert quick(in_vain)["CHARS/S"] == "–"
+    assert quick(replace(in_vain, references=None))["CHARS/S"] == "…"
 
 
 def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:
@@ -176,3 +200,170 @@ def test_run_has_the_text_as_it_was_chosen_the_settings_and_the_weights() -> Non
 
 def test_what_presets_are_for_is_not_cut_at_120_columns() -> None:
     assert max(len(each.about) for each in PRESETS.values()) <= 50
+
+
+def test_more_time_is_a_whole_multiple_and_not_without_end() -> None:
+    assert [longer_minutes(10.0, slowdown) for slowdown in (1.5, 2.1, 2.9, 20.0)] == [20.0, 20.0, 30.0, 50.0]
+
+
+def test_the_end_and_the_checkpoints_of_a_run_in_words() -> None:
+    assert ends_words(Settings(max_minutes=10, max_steps=300)) == "after 10:00 or 300 steps"
+    assert ends_words(Settings(epochs=1)) == "after 1 pass over the text"
+    assert ends_words(Settings(max_minutes=120, epochs=5)) == "after 2:00:00 or 5 passes"
+    assert ends_words(Settings()).startswith("never")
+    assert checkpoint_words(Settings(max_minutes=1, checkpoint_minutes=2)) == "at the end"
+    assert checkpoint_words(Settings(max_minutes=10, checkpoint_minutes=2)) == "every 2 minutes"
+
+
+@pytest.mark.parametrize(
+    ("limits", "passes", "words"),
+    [
+        ({"max_minutes": 1}, 73.8, "73.8 × the text, 66 M"),
+        ({"max_minutes": 1}, None, None),  # not measured yet
+        ({"max_minutes": 1, "epochs": 5}, 2.1, "2.1 × the text, 1.9 M"),  # the minutes end it
+        ({"max_minutes": 1, "epochs": 5}, 5.0, None),  # its end says so already
+        ({"epochs": 5}, 5.0, None),
+    ],
+)
+def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
+    limits: dict[str, float], passes: float | None, words: str | None
+) -> None:
+    choices = RunChoices(changes={"max_minutes": None, **limits})
+    setup = with_own_costs(Setup(facts=TextFacts(1_000_000, 90, {}), choices=choices), epochs=passes)
+    assert {line.label: line.text for line, _ in plan_lines(setup)}.get("reads") == words
+
+
+def test_plan_says_how_the_text_is_read() -> None:
+    novel = CorpusChoice("/texts/novel.txt", "novel.txt")
+    assert text_words(None) == ""
+    assert text_words(novel) == "lines auto, no licence"
+    assert text_words(novel, "reference") == "as it is"
+    assert text_words(replace(novel, strip_boilerplate=False, clean=True)) == "lines auto, licence kept, cleaned"
+    assert text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "as it is"
+
+
+def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:
+    def batches(chars: int) -> str:
+        lines = plan_lines(Setup(facts=TextFacts(chars, 90, {})))
+        return next(line.text for line, _ in lines if line.label == "batches")
+
+    assert batches(1_000_000) == f"{preset('quick').batch_size} rows × {preset('quick').seq_length} characters"
+    rows, length = fit_batch(preset("quick"), 2_580)
+    assert rows < preset("quick").batch_size
+    assert batches(2_868) == f"{rows} rows × {length} characters"
+
+
+def test_every_change_is_marked_in_the_plan_once() -> None:
+    usual = preset("quick")
+    choices = RunChoices(changes={"max_steps": 300, "seed": 5, "lr": usual.lr})
+    lines = plan_lines(Setup(choices=choices))
+    assert [(line.label, line.text) for line, changed in lines if changed] == [
+        ("ends", "after 1:00 or 300 steps"),
+        ("seed", "5"),
+    ]
+    assert Setup(choices=choices).changes == 2  # a value that is the preset's own is no change
+
+
+def test_until_the_text_is_read_the_plan_claims_nothing_that_a_model_to_start_from_would_change() -> None:
+    def shown(choices: RunChoices, facts: TextFacts | None = None) -> dict[str, str]:
+        return {line.label: line.text for line, _ in plan_lines(Setup(facts=facts, choices=choices))}
+
+    assert {shown(RunChoices())[label] for label in ("weights", "network", "rate")} == {"…"}
+    assert shown(RunChoices(), TextFacts(2_000, 30, {}))["weights"] == "random"
+    for decided in (RunChoices("reference"), RunChoices(from_nothing=True), RunChoices(changes={"hidden_size": 64})):
+        assert shown(decided)["weights"] == "random"
+        assert "…" not in shown(decided).values()
+
+
+def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
+    def ended(name: str, best: float) -> RunView:
+        return RunView(
+            Run(Path("/runs") / name), RunStatus(state="finished", alive=False, best_val=best), text="novel.txt"
+        )
+
+    baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4), ("too little text", float("inf")))
+    runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]
+    losses = losses_to_beat(baselines, runs)
+    assert [each.label for each in losses] == ["order 0", "xz", "poor", "order 2", "good"]
+    assert [each.label for each in losses if beats_all(each, losses)] == ["good"]
+    assert unit_words("nats", losses) == "nats per character; ~ estimate"
+
+
+def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_from_nothing() -> None:
+    losses = [LossToBeat("anew", 1.3, is_run=True), LossToBeat("on", 1.1, is_run=True, started_from="demo")]
+    assert [each.name(30, short=True) for each in losses] == ["anew", "on (demo)"]
+    names = [LossToBeat(f"novel-quick-{number}", 1.5, is_run=True, started_from="demo") for number in (1, 2)]
+    assert [each.name(16, short=True) for each in names] == ["novel…k-1 (demo)", "novel…k-2 (demo)"]
+    assert unit_words("nats", losses[:1]) == "nats per character, less is better"
+    assert unit_words("nats", losses).endswith("; (started from)")
+    assert all(len(unit_words("nats", losses[:count])) <= 35 for count in range(len(losses) + 1))
+
+
+def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are_set() -> None:
+    usual = preset("quick")
+
+    def edit(choices: RunChoices, **typed: object) -> tuple[RunChoices, bool]:
+        before = usual.with_changes(**choices.changes)
+        return choices.edited(before, before.with_changes(**typed), usual)
+
+    one, lifted = edit(RunChoices(), epochs=3.0)
+    assert lifted
+    assert one.changes == {"epochs": 3.0, "max_minutes": None}
+    both, lifted = edit(one, max_minutes=usual.max_minutes)
+    assert not lifted
+    assert both.changes == {"epochs": 3.0}
+    assert "or 3 passes" in ends_words(usual.with_changes(**both.changes))
+    other, lifted = edit(both, max_steps=70, max_minutes=2.0)
+    assert not lifted
+    assert other.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}
+    assert edit(other, epochs=None, max_steps=None, max_minutes=usual.max_minutes) == (RunChoices(), False)
+
+
+def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
+    facts = TextFacts(1_000_000, 90, {}, BOX)
+    from_model, from_nothing = (
+        start_words(with_own_costs(Setup(facts=facts, choices=choices), seconds=45.0, chars_per_second=1e6), False)
+        for choices in (RunChoices(), RunChoices(from_nothing=True))
+    )
+    assert from_model.endswith(
+        "~1.30 nats on this text now, about 1.10 in the end. 0 starts from nothing, to watch it learn: about 1.43."
+    )
+    assert from_nothing == (
+        "Starts from nothing, to watch it learn: about 1.43 nats in the end. "
+        "0 starts from the model in the box: about 1.10."
+    )
+    assert "in the end" not in start_words(Setup(facts=facts), False)
+    other_lines = replace(facts, box=replace(BOX, reading="It has learnt from texts with their lines"))
+    words = "~1.30 nats on this text now. It has learnt from texts with their lines. 0 starts from nothing"
+    assert words in start_words(Setup(facts=other_lines), False)
+    longer = RunChoices(preset="standard")
+    short = replace(facts, chars=400_000)
+    words = "now. On so short a text the loss will be about that of quick. 0 starts"
+    assert words in start_words(Setup(facts=short, choices=longer), False)
+    longer = replace(longer, changes={"epochs": 9.0})
+    assert "quick" not in start_words(Setup(facts=short, choices=longer), False)
+    words = "now. The loss will be about that of standard: both read the text 4 times. 0 starts"
+    assert words in start_words(Setup(facts=facts, choices=RunChoices(preset="best")), False)
+
+
+@pytest.mark.parametrize(
+    ("change", "preset", "text_chars", "chars"),
+    [
+        ({}, "reference", 400_000, 450_000),
+        ({}, "standard", 600_000, 5_000_000),
+        ({}, "best", 6_000_000, 5_000_000),
+        ({"loss": 2.1}, "best", 400_000, 5_000_000),
+        ({"loss": 1.7}, "standard", 400_000, 5_000_000),
+        ({"loss": 1.7}, "quick", 1_000_000, 450_000),
+        ({"name": "mine"}, "quick", 1_000_000, 450_000),
+        ({"read": 0.9}, "quick", 1_000_000, 450_000),
+        ({}, "quick", 1_000_000, 200_000),
+        ({}, "quick", 50_000, 450_000),
+    ],
+)
+def test_nothing_is_said_of_the_loss_in_the_end_or_of_a_longer_preset_where_nothing_was_measured(
+    change: dict[str, Any], preset: str, text_chars: int, chars: float
+) -> None:
+    model = replace(BOX, **change)
+    assert expected_losses(model, preset, text_chars, chars, False) is None
+    assert no_gain(model, preset, text_chars) == ""

@@ -38,23 +38,18 @@ async def test_dialogs_above_each_other_are_drawn_when_one_of_them_changes(tmp_p
             assert background.screen is below
 
 
-async def test_a_click_on_an_option_that_is_gone_does_nothing(tmp_path: Path) -> None:
+async def test_a_click_on_an_option_that_is_gone_and_a_page_down_before_the_layout_do_nothing(tmp_path: Path) -> None:
     async with driven(tmp_path) as app:
         await app.in_mode("corpus")
-        await app.pilot.press("colon")
-        await app.until(lambda: app.app.screen.query(OptionList) and app.app.screen.query_one(OptionList).option_count)
-        options = app.app.screen.query_one(OptionList)
+        await app.press("colon")
+        await app.until(lambda: app.screen.query(OptionList) and app.screen.query_one(OptionList).option_count)
+        options = app.screen.query_one(OptionList)
         stale = Style.from_meta({"option": options.option_count + 3})
         options.post_message(
             Click(options, 0, 0, 0, 0, 1, False, False, False, screen_x=0, screen_y=0, style=stale, chain=1)
         )
-        await app.pilot.press("escape")
-        await app.until(lambda: app.app.screen is app.mode)
-
-
-async def test_a_page_down_before_the_list_is_laid_out_does_nothing(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
+        await app.press("escape")
+        await app.until(lambda: app.screen is app.mode)
         dialog = question("first")
         await app.app.push_screen(dialog)
         options = dialog.query_one(OptionList)

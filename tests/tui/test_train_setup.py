@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel
-from charlstm.training.presets import PRESETS, preset
+from charlstm.training.presets import PRESETS
 from charlstm.training.settings import setting_names
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.train import setup_pane
@@ -28,8 +28,6 @@ from driven_app import DEADLINE, Driven, Held, driven
 from recorded_run import record
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said. [/red]\n" * 300
-
-
 NICE = ("--set", "niceness=10")
 """Of the runs that the app starts."""
 
@@ -47,20 +45,32 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> list[NewRun]:
     return asked
 
 
+class Answers(list[tuple[str, ...]]):
+    """Fixed results in place of the command that measures, and the arguments of its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slowdown = 1.0
+        self.ended = 0
+        """How many calls have been answered, or are no longer waited for."""
+        self.never: Callable[..., bool] = lambda *argv: False
+        """Whether a call is not answered."""
+
+    async def __call__(self, *argv: str) -> Any:
+        self.append(argv)
+        try:
+            if self.never(*argv):
+                await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "slowdown": self.slowdown}
+        return [{"name": name, **figures} for name in PRESETS]
+
+
 @pytest.fixture(autouse=True)
-def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Replace the command that measures by fixed results; returns the arguments of its calls."""
-    asked: list[tuple[str, ...]] = []
-
-    async def run_command(*argv: str) -> Any:
-        asked.append(argv)
-        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "kernel": "nn"}
-        return [
-            {"name": name, **figures, "slowdown": 1.0, "settings": preset(name, 2000, 30).to_dict()} for name in PRESETS
-        ]
-
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
-    return asked
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    monkeypatch.setattr(setup_pane, "run_command", found := Answers())
+    return found
 
 
 @pytest.fixture
@@ -71,20 +81,17 @@ def text(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def setup_for(folder: Path, text: Path | None, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
+async def setup_for(folder: Path, text: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
     """The app on Train with this text."""
     async with driven(folder, size) as app:
         await take(app, text)
         yield app
 
 
-async def take(app: Driven, text: Path | None) -> None:
+async def take(app: Driven, text: Path) -> None:
     """Go to Train, by way of Corpus with this text."""
-    if text is None:
-        app.app.go("train")
-    else:
-        await app.go("corpus")
-        app.app.use_corpus(CorpusChoice(str(text), text.name))
+    await app.go("corpus")
+    app.app.use_corpus(CorpusChoice(str(text), text.name))
     await app.until(lambda: isinstance(app.screen, TrainScreen) and app.screen.ready)
 
 
@@ -93,7 +100,7 @@ def pane_of(app: Driven) -> setup_pane.SetupPane:
 
 
 async def test_arrows_and_clicks_choose_a_preset_and_a_key_goes_back_to_it_as_it_is(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
+    tmp_path: Path, text: Path, answers: Answers
 ) -> None:
     async def click(words: str) -> None:
         row = next(number for number, line in enumerate(app.text().splitlines()) if words in line)
@@ -129,7 +136,7 @@ async def open_settings(app: Driven) -> SettingsDialog:
 
 
 async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
+    tmp_path: Path, text: Path, answers: Answers
 ) -> None:
     async with setup_for(tmp_path, text, (100, 30)) as app:
         form = await open_settings(app)
@@ -183,47 +190,23 @@ async def test_weights_may_start_from_a_run_that_is_chosen_or_typed(tmp_path: Pa
     """It was "from model.safetensors", and a name was looked for in the usual folder of runs alone."""
     run = record(tmp_path, "finished", name="older").run
     assert setup_pane.model_name(run.model_path) == "older"
-
-    def start() -> Path | None:
-        chosen = pane_of(app).state.choices.start_from
-        return None if chosen is None else chosen.path
-
     async with setup_for(tmp_path, text) as app:
         await app.shows("weights", "random", "23,456")
         await app.press("f", shows="a model file: type its path")
         await app.press("p", shows="A .safetensors file, or the name or folder of a run.")
         await app.press(*"older", "enter", shows=("from older", "of older"))
-        assert start() == run.model_path
         await app.press("d", lacks="from older")
         await app.press("f", shows="older")
-        await app.press("1")
-        await app.shows("from older", "1 layer of 8", "quick *", "1 change")  # a model keeps its size
-        assert start() == run.model_path
+        await app.press("1", shows=("from older", "1 layer of 8", "quick *", "1 change"))  # a model keeps its size
         pane_of(app).start_from("a text", text)
         await app.until(lambda: "[red]sea.txtisnotamodelfile" in "".join(app.text().split()))
         await app.press("f", "enter")  # on what is chosen now, so that Enter changes nothing
         await app.until(lambda: app.screen is app.mode)
-        assert start() == run.model_path
-
-
-async def test_text_that_is_read_while_another_mode_is_shown_asks_nothing_there(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read, go_on = setup_pane.read_text_facts, threading.Event()
-    monkeypatch.setattr(setup_pane, "read_text_facts", lambda *given: go_on.wait(20) and read(*given))
-    with record(tmp_path, "running", name="first"):
-        async with setup_for(tmp_path, text, (100, 30)) as app:
-            await app.press("enter", shows="Starting as soon as the text is read")
-            pane = pane_of(app)
-            await app.press("4", mode="runs")
-            go_on.set()
-            await app.until(lambda: pane.state.ready)
-            assert app.screen is app.mode
-            await app.press("2", shows="The text is read: Enter starts.")
+        assert pane_of(app).state.choices.start_from.path == run.model_path
 
 
 async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, answers: list[tuple[str, ...]]
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, answers: Answers
 ) -> None:
     config = ModelConfig(90, 512, 2)
     box = StartModel("demo", Path("demo.safetensors"), config, loss=1.3, pairs=2.4, read=0.0, symbols=95)
@@ -272,20 +255,7 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
         await app.until(lambda: app.app.run_path == tmp_path / "fresh")
 
 
-async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
-    tmp_path: Path, text: Path, refused: list[NewRun]
-) -> None:
-    async with setup_for(tmp_path, text) as app:
-        await app.shows("▸ quick", "23,456")
-        await app.press("enter", shows="✗ not now: the disk is full [/red]")
-        await app.press("enter")
-        await app.until(lambda: len(refused) == 2)
-        assert app.app.run_path is None
-        pane_of(app).choose(RunChoices(changes={"max_minutes": None}))
-        await app.shows("never: set epochs")
-
-
-async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
+async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next_which_may_be_started_again(
     tmp_path: Path, text: Path, refused: list[NewRun]
 ) -> None:
     other = tmp_path / "other.txt"
@@ -298,51 +268,38 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
         shown = await app.shows("other.txt", "▸ quick ", "23,456")
         assert "300 steps" not in shown
         assert "change" not in shown
-        await app.press("enter", shows="not now")
-        assert [new.settings.max_steps for new in refused] == [None]
+        await app.press("enter", shows="✗ not now: the disk is full [/red]")
+        await app.press("enter")
+        await app.until(lambda: [new.settings.max_steps for new in refused] == [None, None])
+        assert app.app.run_path is None
         await take(app, text)  # what was chosen for it is there again
         await app.shows("▸ standard *", "300 steps", "1 change")
 
 
 async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: Path, answers: Answers
 ) -> None:
-    slowdown, asked = [2.1], []
-
-    async def answer(*argv: str) -> Any:
-        asked.append(argv)
-        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 11_170.0, "slowdown": slowdown[0]}
-        return [{"name": name, **figures} for name in PRESETS]
-
-    monkeypatch.setattr(setup_pane, "run_command", answer)
+    answers.slowdown = 2.1
     async with setup_for(tmp_path, text, (100, 30)) as app:
-        await app.shows("The processor has other work too", "~11,170")
+        await app.shows("The processor has other work too", "~23,456")
         await app.press("m", shows=("* ends", "after 2:00", "1 change"))
-        slowdown[0], before = 1.0, len(asked)
+        answers.slowdown, before = 1.0, len(answers)
         await app.press("question_mark", "escape", lacks="Train: keys")
-        assert len(asked) == before  # a dialog that was closed is no new entry
+        assert len(answers) == before  # a dialog that was closed is no new entry
         await app.press("1", "2")  # Train is entered again
         await app.lacks("The processor has other work")
 
 
 async def test_a_measurement_of_what_is_no_longer_chosen_is_not_waited_for(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: Path, answers: Answers
 ) -> None:
     """The next one waited for it, up to ten seconds."""
-    asked: list[str] = []
-
-    async def answer(*argv: str) -> Any:
-        asked.append(" ".join(argv[-2:]))
-        if argv[-2:] != ("--from", "none"):
-            await asyncio.Event().wait()
-        return [{"name": name, "chars_per_second": 23_456.0} for name in PRESETS]
-
-    monkeypatch.setattr(setup_pane, "run_command", answer)
+    answers.never = lambda *argv: argv[-2:] != ("--from", "none")
     async with setup_for(tmp_path, text) as app:
-        await app.until(lambda: bool(asked))
+        await app.until(lambda: bool(answers))
         pane_of(app).choose(RunChoices("best"))  # whose figures are on their way
         await app.pilot.pause()
-        assert len(asked) == 1
+        assert len(answers) == 1
         pane_of(app).choose(RunChoices("best", from_nothing=True))
         await app.shows("23,456")
 
@@ -374,20 +331,11 @@ async def test_text_is_read_again_after_an_unexpected_error_or_a_change(
 
 
 async def test_nothing_is_measured_while_a_run_is_shown(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would slow the run down, which measures its own speed first. The costs are measured when the settings are
     shown again."""
-    measure, asked, ended = setup_pane.run_command, [], []
-
-    async def endless_at_first(*argv: str) -> Any:
-        asked.append(argv)
-        try:
-            return await (asyncio.Event().wait() if len(asked) == 1 else measure(*argv))
-        finally:
-            ended.append(argv)
-
-    monkeypatch.setattr(setup_pane, "run_command", endless_at_first)
+    answers.never = lambda *argv: len(answers) == 1
     with ExitStack() as runs:
 
         def start_run(new: NewRun) -> Any:
@@ -395,20 +343,29 @@ async def test_nothing_is_measured_while_a_run_is_shown(
 
         monkeypatch.setattr(setup_pane, "start_run", start_run)
         async with setup_for(tmp_path, text, (100, 30)) as app:
-            await app.until(lambda: asked)
+            await app.until(lambda: answers)
             await app.press("enter", shows="Still learning")
             await app.press("r", shows="The rate now is")
             await app.press("escape")
             await app.until(lambda: app.screen is app.mode)
-            assert len(asked) == len(ended) == 1
+            assert len(answers) == answers.ended == 1
             await app.press("full_stop", shows="fresh is training")
-            await app.until(lambda: answers == [("presets", str(text), *NICE)])
+            await app.until(lambda: len(answers) == 2)
 
 
-async def test_a_second_run_beside_a_live_one_asks_first(tmp_path: Path, text: Path, refused: list[NewRun]) -> None:
+async def test_a_second_run_beside_a_live_one_asks_first_and_not_while_another_mode_is_shown(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, refused: list[NewRun]
+) -> None:
+    read = Held(monkeypatch, setup_pane, "read_text_facts")
     with record(tmp_path, "running", name="first") as recorded:
         async with setup_for(tmp_path, text, (100, 30)) as app:
-            await app.shows("first is training", "23,456")
+            await app.press("enter", shows="Starting as soon as the text is read")
+            pane = pane_of(app)
+            await app.press("4", mode="runs")
+            read.release()
+            await app.until(lambda: pane.state.ready)
+            assert app.screen is app.mode
+            await app.press("2", shows=("The text is read: Enter starts.", "first is training", "23,456"))
             for answer, starts in (("escape", 0), ("s", 1), ("enter", 1)):  # the default is the harmless answer
                 await app.press("enter", shows=("Train beside first?", "each takes longer"))
                 await app.press(answer)
