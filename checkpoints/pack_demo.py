@@ -20,6 +20,7 @@ from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
+from charlstm.training.settings import Settings
 
 PRIME = "It was a cold bright day, and "
 """What the app suggests to begin with."""
@@ -43,9 +44,8 @@ def main(run: str, books: str, held_out: str, out: str) -> None:
         "val_whole": True,
     }
     info |= {"lineage": None, "read_by": "", "read_share": 0.0}
-    # of another text `eval` holds out as much as the model says, and the hundredth of the books says nothing of that
-    settings = model.info.get("settings", {})
-    info["settings"] = {name: value for name, value in settings.items() if name != "val_fraction"}
+    # what `eval` holds out of another text; of the books it was a hundredth
+    info["settings"] = model.info.get("settings", {}) | {"val_fraction": Settings().val_fraction}
     save_model(out, dataclasses.replace(model, info=info, text_options=reading, passages=passages_of(texts)), half=True)
     print(f"{out}: {model}, {Path(out).stat().st_size:,} bytes")
 

@@ -429,7 +429,7 @@ async def test_session_gets_a_title_that_stands_above_the_text_and_by_which_it_i
         assert saved_sessions.session_at(first).has_work
         await it.go("write", "w")
         await it.press("f2", "end", *" at", "enter")
-        await it.until(lambda: "“a storm at” ·" in it.bar())
+        await it.until(lambda: "“a storm at” ·" in it.bar() and read_summary(first).title == "a storm at")
         await it.go("play", "escape", "escape")
         await it.press("O", "f2", "end", *" sea", "enter", shows="● a storm at sea")  # of what is played
         await it.press("escape", "e", "end", "x", "enter")

@@ -97,7 +97,7 @@ def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_last(home
     run, desk = record(home / "runs", "finished", name="novel-quick-1", steps=400).run, PlayedDesk(saves=True)
     desk.open(PlayRequest(str(run.path)))
     desk.insert("words")
-    file = desk.saved(5).file
+    file = desk.saved(5)
     desk.load_checkpoint(-1)
     desk.until(lambda p: p.facts.step == 200)
     desk.close_whole()
