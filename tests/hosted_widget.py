@@ -22,7 +22,7 @@ class Host(App[None]):
     def __init__(self, widget: Widget, theme: str = DARK.name, colors: str | None = "truecolor") -> None:
         super().__init__()
         self._hosted = widget
-        self.console = Console(color_system=colors, force_terminal=True)  # type: ignore[arg-type]
+        self.console = Console(color_system=colors, force_terminal=True)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = theme

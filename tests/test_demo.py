@@ -24,8 +24,6 @@ DEMO = CHECKPOINTS / "demo.safetensors"
 
 def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, CHECKPOINTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

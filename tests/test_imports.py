@@ -13,7 +13,7 @@ import charlstm_tui
 
 
 def _modules(package: object) -> list[str]:
-    found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")  # type: ignore[attr-defined]
+    found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")
     return [module.name for module in found if not module.name.endswith("__main__")]
 
 

@@ -48,7 +48,6 @@ def likely(model: Model, prime: str, char: str, clamp: str | None = None) -> flo
 
 def test_lesson_is_small_and_leaves_runs_of_its_names_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = lesson_path()
-    assert path is not None
     assert path.stat().st_size <= 2_000_000
     (tmp_path / RUNS[1]).mkdir()
     rows = Cli(capsys).json("lesson", "--runs-dir", str(tmp_path))

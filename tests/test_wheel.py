@@ -61,5 +61,4 @@ def test_the_model_in_the_box_is_small_and_can_be_read() -> None:
     path = find_model("demo")
     assert path.stat().st_size <= 8 * 2**20
     passages = load_model(path).passages
-    assert passages is not None
     assert passages.nbytes <= 2**20

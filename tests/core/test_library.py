@@ -131,7 +131,7 @@ def test_evaluate_divides_a_text_with_unknown_characters_where_they_stand() -> N
     model = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1).to_model(corpus.vocabulary)
     whole = "€" * 100 + text[:100] + "€" + text[100:300]
     for part, start, stop, known in (("train", 0, 360, 259), ("validation", 360, 401, 40), ("all", 0, 401, 300)):
-        expected, found = charlstm.score(model, whole[start:stop]), charlstm.evaluate(model, make_corpus(whole), part)  # type: ignore[arg-type]
+        expected, found = charlstm.score(model, whole[start:stop]), charlstm.evaluate(model, make_corpus(whole), part)
         assert (found.chars, found.loss) == (known, pytest.approx(expected.loss, rel=1e-5))
 
 

@@ -36,12 +36,11 @@ def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[P
     server = subprocess.Popen(
         command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    assert server.stderr is not None
     address = re.search(r"http://\S+/", server.stderr.readline())
     assert address is not None
 
     async def visit() -> list[psutil.Process]:
-        origin = {"Origin": re.match(r"http://[^/]+", address[0])[0]}  # type: ignore[index]
+        origin = {"Origin": re.match(r"http://[^/]+", address[0])[0]}
         async with aiohttp.ClientSession(headers=origin) as session:
             async with session.ws_connect(f"{address[0]}ws?width=100&height=30") as page:
                 await until_shown(page, b"[Play]")

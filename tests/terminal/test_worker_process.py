@@ -72,7 +72,6 @@ def test_closed_terminal_stops_the_run_with_a_checkpoint(run: Run) -> None:
     assert events[-2].step == events[-1].step
     assert len([event for event in events if isinstance(event, Controlled)]) == 1
     state = load_state(run)[0]
-    assert state is not None
     assert state.step == events[-1].step
 
 
@@ -130,5 +129,4 @@ def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: Run) -> None:
     assert list(handled) == [*(each.id for each in asked), "SIGTERM"]
     assert [event.name for event in events].count("started") == 1
     state = load_state(run)[0]
-    assert state is not None
     assert state.step == events[-1].step

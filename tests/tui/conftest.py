@@ -69,11 +69,11 @@ async def wait_until_read(least: float = 0) -> None:
     may come too early."""
     app, loop, end, quiet = active_app.get(), asyncio.get_running_loop(), time.monotonic() + LONGEST_WAIT, 0
     while quiet < 2 and time.monotonic() < end:
-        await asyncio.sleep(0 if loop._ready or quiet else 0.002)  # type: ignore[attr-defined]
-        if loop._ready:  # type: ignore[attr-defined]
+        await asyncio.sleep(0 if loop._ready or quiet else 0.002)
+        if loop._ready:
             quiet = 0
         elif getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
-            end = end if app._waits_since else time.monotonic() + LONGEST_WAIT  # type: ignore[attr-defined]
+            end = end if app._waits_since else time.monotonic() + LONGEST_WAIT
             quiet = 0
         elif _draws_later(app):
             quiet = 0

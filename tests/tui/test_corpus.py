@@ -204,7 +204,7 @@ def read(name: str, text: str, preset: str = "quick", **chosen: Any) -> TextStat
     """What is known of a file with this text when all of it has been read in the way that was chosen."""
     Path(name).write_text(text)
     choice = CorpusChoice(str(Path(name).absolute()), name, **chosen)
-    return TextState(choice, **read_whole(choice, preset, lambda progress: None))  # type: ignore[arg-type]
+    return TextState(choice, **read_whole(choice, preset, lambda progress: None))
 
 
 def test_wrapped_prose_is_joined_unless_its_lines_are_kept() -> None:

@@ -36,7 +36,6 @@ def test_reader_says_of_a_run_that_is_put_into_the_queue_when_it_will_begin(plac
         queue.add_run(Run(places / "half"))
         state = reader.read(places / "half", True)
         found = state.attached_run
-        assert found is not None
         assert state_words(found).plain == "◌ queued 1st"
         assert found.status.message.startswith("1st in the queue, begins in about ")
         assert found.status.message.endswith(": busy is running")

@@ -85,7 +85,7 @@ async def test_arrow_and_enter_choose_in_the_list_of_models_however_early_they_c
     async with driven(places) as app:
         await app.press("3")
         await app.until(lambda: isinstance(app.mode, GenerateScreen) and app.mode.play.playing)
-        Path("other.safetensors").write_bytes(demo_path().read_bytes())  # type: ignore[union-attr]
+        Path("other.safetensors").write_bytes(demo_path().read_bytes())
         app.burst("o", *"other", "enter")
         await app.shows("other")
         await app.until(lambda: app.app.model is not None and app.app.model.model.endswith("other.safetensors"))

@@ -104,7 +104,7 @@ def test_stats_says_what_was_done_with_unusual_characters_and_a_licence(workspac
 
 def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, cli: Cli) -> None:
     for state in ("crashed", "finished", "stopped"):
-        record(tmp_path, state, name=state)  # type: ignore[arg-type]
+        record(tmp_path, state, name=state)
     rows = cli.json("runs", "--runs-dir", str(tmp_path))
     assert [row["best_kind"] for row in rows] == ["estimate", "whole", "estimate"]
     out, err = cli("runs", "--runs-dir", str(tmp_path))
@@ -133,7 +133,7 @@ def test_terminal_rings_at_the_end_of_a_run_that_was_watched(monkeypatch: pytest
     def rung(*words: str) -> str:
         monkeypatch.setattr(sys, "stderr", Terminal())
         assert run(words) == 0
-        return "".join(re.findall("(?:\x1b]9;[^\a]*)?\a", sys.stderr.getvalue()))  # type: ignore[attr-defined]
+        return "".join(re.findall("(?:\x1b]9;[^\a]*)?\a", sys.stderr.getvalue()))
 
     (tmp_path / "config.toml").write_text('notify = "bell"\n')
     place = ("--runs-dir", str(tmp_path))

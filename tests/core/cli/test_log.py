@@ -48,7 +48,7 @@ def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: R
     series = RunSeries.of(run.events())
     curves = {"loss/train": "train", "lr": "lr", "grad_norm": "grad_norm", "chars_per_second": "speed"}
     for tag, name in {**curves, "loss/validation": "validation"}.items():
-        read, curve = found.Scalars(tag), series.points(name)  # type: ignore[arg-type]
+        read, curve = found.Scalars(tag), series.points(name)
         assert [each.step for each in read] == curve.x.tolist()
         np.testing.assert_array_equal(np.float32([each.value for each in read]), np.float32(curve.y))
         kind = Validated if name == "validation" else Stepped

@@ -21,7 +21,7 @@ def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Run]:
     monkeypatch.chdir(tmp_path)
     found = {}
     for age, (name, state) in enumerate((("b", "failed"), ("c", "stopped"), ("a", "finished"), ("d", "stopped"))):
-        found[name] = record(runs_dir(), state, name=name).run  # type: ignore[arg-type]
+        found[name] = record(runs_dir(), state, name=name).run
         values = json.loads(found[name].spec_path.read_text())
         found[name].spec_path.write_text(json.dumps({**values, "created": 1000.0 + age}))
     for path in (found["d"].events_path, found["d"].heartbeat_path):

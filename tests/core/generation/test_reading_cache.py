@@ -37,7 +37,6 @@ def session(model: Model) -> Session:
 def test_text_that_was_kept_is_not_read_again(session: Session) -> None:
     document = session.document
     found = recalled(session, document)
-    assert found is not None
     assert found.follow(document.text) == len(document)
     assert found.rows(0, 500).tobytes() == session.rows().tobytes()
     again = Session.of_document(Document.of(document.state, {}), found)
@@ -51,13 +50,12 @@ def test_text_that_was_changed_since_is_read_from_there_on(session: Session) -> 
     document = session.document
     document.replace(200, 201, "j")
     found = recalled(session, document)
-    assert found is not None
     assert found.follow(document.text) == 200
 
 
 def test_other_weights_primes_and_damaged_entries_are_read_anew(session: Session, make_model: object) -> None:
     document = session.document
-    assert recalled(session, document, make_model(seed=1)) is None  # type: ignore[operator]
+    assert recalled(session, document, make_model(seed=1)) is None
     assert recalled(session, Document("abd")) is None
     (entry,) = (cache_dir() / "readings").glob("*.npz")
     content = entry.read_bytes()

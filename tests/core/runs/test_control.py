@@ -49,7 +49,7 @@ def test_command_is_pending_until_its_worker_has_handled_it_or_ended(tmp_path: P
 
 @pytest.mark.parametrize("state", ["finished", "crashed"])
 def test_send_command_refuses_a_run_without_a_worker(tmp_path: Path, state: str) -> None:
-    run = record(tmp_path, state).run  # type: ignore[arg-type]
+    run = record(tmp_path, state).run
     with pytest.raises(RunError, match="takes no commands") as caught:
         send_command(run, "pause")
     assert "\n" not in str(caught.value)

@@ -93,7 +93,7 @@ def test_wrong_configuration_is_said_at_the_end(run: Run, tmp_path: Path, value:
 
 def test_words_for_the_end_of_a_run_of_a_minute() -> None:
     def words(seconds: float = 60.0, **values: object) -> str:
-        status = RunStatus(alive=False, work_seconds=seconds, **values)  # type: ignore[arg-type]
+        status = RunStatus(alive=False, work_seconds=seconds, **values)
         return end_words("fox", status)
 
     assert words(state="finished", best_val=1.23456, best_whole=True) == "fox has finished: loss 1.2346"

@@ -36,7 +36,7 @@ def series_of(run: Run) -> RunSeries:
 
 def found(recorded: Recorded, **status: object) -> PlayableModel | None:
     run = recorded.run
-    return playable_model(run, replace(run.status(), **status), series_of(run))  # type: ignore[arg-type]
+    return playable_model(run, replace(run.status(), **status), series_of(run))
 
 
 def without_snapshots(recorded: Recorded) -> Recorded:
@@ -128,7 +128,7 @@ def test_after_the_end_the_best_trained_model_is_playable(
         save_model(recorded.run.snapshots_dir / f"{step}.safetensors", tiny_model(step=step))
     recorded.run.model_path.unlink()
     if best is not None:
-        save_model(recorded.run.model_path, tiny_model(**best))  # type: ignore[arg-type]
+        save_model(recorded.run.model_path, tiny_model(**best))
         assert is_untrained(best) == (playable is None or playable.snapshot is not None)
     assert found(recorded) == playable_at_end(recorded.run) == playable
 

@@ -42,8 +42,6 @@ def test_nothing_is_said_in_the_first_tenth_nor_after_the_end_nor_of_a_much_shor
 def test_loss_will_fall_and_the_range_gets_narrower() -> None:
     early = predict(log(), NOTHING)
     late = predict(log(*(validated(step, 1.9 - step / 3200) for step in range(300, 1500, 100))), NOTHING)
-    assert early is not None
-    assert late is not None
     assert early.low < early.loss < early.high < 1.8
     assert 1.2 < late.low < late.high < 1.5
     assert late.high / late.low < early.high / early.low
@@ -51,7 +49,6 @@ def test_loss_will_fall_and_the_range_gets_narrower() -> None:
 
 def test_from_a_model_little_will_change_unless_it_knew_little() -> None:
     found = predict(RunSeries.of([BEGIN, validated(0, 1.25), validated(200, 1.16)]), MODEL)
-    assert found is not None
     assert 1.0 < found.low < found.loss < found.high < 1.25
     assert predict(RunSeries.of([BEGIN, validated(0, 1.7), validated(200, 1.47)]), MODEL) is None
 

@@ -108,7 +108,7 @@ def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(
     runs: list[Run], launched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm.runs.sweep.LOCK_TIMEOUT", 0.05)
-    sweep = Sweep(runs[0].path.parent, SimpleNamespace(name="s"))  # type: ignore[arg-type]
+    sweep = Sweep(runs[0].path.parent, SimpleNamespace(name="s"))
     lock = sweep._take_lock()
     assert lock is not None
     assert queue.start_next() is None

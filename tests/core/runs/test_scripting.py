@@ -68,7 +68,7 @@ def test_wait_shows_progress_and_gives_up_with_an_error_of_the_library(
 def test_list_of_runs_is_a_table(tmp_path: Path) -> None:
     assert repr(charlstm.list_runs(tmp_path)) == "No runs"
     for name, state in (("first", "finished"), ("second", "stopped")):
-        record(tmp_path, state, name=name, text="<b>&.txt")  # type: ignore[arg-type]
+        record(tmp_path, state, name=name, text="<b>&.txt")
     (tmp_path / "second" / "run.json").write_text("{")
     runs = charlstm.list_runs(tmp_path)
     head, first, second = repr(runs).splitlines()

@@ -32,7 +32,7 @@ def picture(series: RunSeries) -> Any:
     lines = [
         (name, axis) for name in ("train", "validation", "lr", "grad_norm", "speed") for axis in ("step", "seconds")
     ]
-    curves = [series.points(name, axis) for name, axis in lines]  # type: ignore[arg-type]
+    curves = [series.points(name, axis) for name, axis in lines]
     return (
         [(curve.x.tolist(), curve.y.tolist()) for curve in curves],
         [sample.text for sample in series.samples],

@@ -115,7 +115,6 @@ def test_best_start_is_the_model_with_the_lowest_loss_and_skips_what_cannot_be_r
     done: list[tuple[int, int]] = []
     best = best_start(list(models.items()), corpus, whole(corpus), lambda *found: done.append(found))
     assert done == [(number + 1, len(models)) for number in range(len(models))]
-    assert best is not None
     assert best.name == "good"
     assert best_start([(name, models[name]) for name in ("blank", "damaged")], corpus, whole(corpus)) is None
     with pytest.raises(ModelError):
@@ -139,10 +138,9 @@ def test_best_start_leaves_out_a_model_that_has_read_what_is_held_out(
         models.append((name, path))
     left_out: list[StartModel] = []
     best = best_start(models, corpus, split, left_out=left_out.append)
-    assert best is not None
     assert (best.name, best.read) == ("earlier", 0.0), "it has read the training part alone"
     assert [(each.name, each.read) for each in left_out] == [("reader", 1.0)]
-    assert best_start(models, corpus, split).name == "reader"  # type: ignore[union-attr]
+    assert best_start(models, corpus, split).name == "reader"
     assert try_model("other", models[0][1], corpus, split).read is None
 
 

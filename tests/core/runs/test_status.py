@@ -23,7 +23,7 @@ STARTING = HeartbeatRecord(state="starting")
 
 
 def say(folder: Path, **changes: object) -> HeartbeatRecord:
-    beat = replace(HeartbeatRecord(state="running", step=7, planned_steps=10), **changes)  # type: ignore[arg-type]
+    beat = replace(HeartbeatRecord(state="running", step=7, planned_steps=10), **changes)
     liveness.write_heartbeat(folder / "heartbeat", beat)
     return beat
 
@@ -77,7 +77,7 @@ def test_heartbeat_returns_after_its_folder_was_gone_and_after_disk_errors(tmp_p
 
 @pytest.mark.parametrize("state", STATES)
 def test_read_status_of_every_state(tmp_path: Path, state: str) -> None:
-    with record(tmp_path, state) as recorded:  # type: ignore[arg-type]
+    with record(tmp_path, state) as recorded:
         status = recorded.run.status()
         assert (status.state, status.alive) == (state, state in LIVE)
         assert status.elsewhere is False
@@ -91,7 +91,7 @@ def test_read_status_of_every_state(tmp_path: Path, state: str) -> None:
 
 @pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
 def test_read_status_without_a_heartbeat_uses_the_log(tmp_path: Path, state: str) -> None:
-    run = record(tmp_path, state).run  # type: ignore[arg-type]
+    run = record(tmp_path, state).run
     before = run.status()
     run.heartbeat_path.unlink()
     status = run.status()

@@ -227,7 +227,6 @@ def test_run_from_a_model_is_judged_by_its_own_first_loss(
     """It was praised for being better than a compressor, as the model was that it began with."""
     judged = judge(from_model(after, epochs), references={"xz": 2.0})
     assert (None if judged.flaw is None else judged.flaw.more_minutes) == more_minutes
-    assert judged.from_model is not None
     assert judged.flaw is None or (judged.flaw.reads_well and judged.flaw.words == judged.from_model.describe(False))
 
 
@@ -268,13 +267,11 @@ def test_flaw_names_the_simplest_model_that_is_better() -> None:
     series = ended([4.5, 3.0, 2.5, 2.2, *[2.0] * 10], 1.5)
     assert judge(series, references={"order 1": 3.0, "xz": 2.0}).flaw is None
     flaw = judge(series, references={"order 2": 1.4, "xz": 1.3}).flaw
-    assert flaw is not None
     assert flaw.words.endswith(
         "no better than a model of the last two letters alone (1.40 nats), so that it writes few real words"
     )
     assert (flaw.lower_rate, flaw.more_minutes) == (False, True)
     risky = judge(series, references={"xz": 1.3}, risky_rate=True).flaw
-    assert risky is not None
     assert (risky.lower_rate, risky.more_minutes) == (True, False)
 
 

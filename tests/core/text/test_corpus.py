@@ -82,10 +82,10 @@ def test_corpus_of_a_string_reopens_only_from_the_cache() -> None:
 def test_open_corpus_takes_exactly_one_source_or_string() -> None:
     for arguments in ({}, {"source": "story.txt", "text": "x"}):
         with pytest.raises(TextError, match="exactly one"):
-            open_corpus(**arguments)  # type: ignore[arg-type]
+            open_corpus(**arguments)
     for text, message in ((b"bytes", "takes a string, not bytes"), ("", "The text is empty")):
         with pytest.raises(TextError, match=message):
-            open_corpus(text=text)  # type: ignore[arg-type]
+            open_corpus(text=text)
 
 
 @pytest.mark.usefixtures("trust_stamps")

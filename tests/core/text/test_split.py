@@ -21,7 +21,7 @@ Mode = Literal["tail", "blocks"]
 
 
 def corpus_of(chars: int) -> Corpus:
-    return Corpus("x", (), TextOptions(), None, None, None, np.zeros(chars, np.uint8), "")  # type: ignore[arg-type]
+    return Corpus("x", (), TextOptions(), None, None, None, np.zeros(chars, np.uint8), "")
 
 
 @examples(40)

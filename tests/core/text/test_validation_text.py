@@ -48,7 +48,7 @@ def test_validation_text_follows_the_training_text(corpus: Corpus, tmp_path: Pat
 
 @pytest.mark.parametrize("mode", ["tail", "blocks"])
 def test_nothing_of_the_training_text_is_held_out_for_validation(corpus: Corpus, mode: str) -> None:
-    split = corpus.split(0.5, mode)  # type: ignore[arg-type]
+    split = corpus.split(0.5, mode)
     assert split.train == (Span(0, len(TRAIN)),)
     assert split.held_out == (Span(len(TRAIN), corpus.chars),)
     assert split.test == ()
