@@ -292,7 +292,7 @@ class Watcher(threading.Thread):
     """Seconds between two reads of the attached run's log."""
     FIGURES_EVERY = 4
     """When only figures have changed, the app is told after four reads. To draw them is most of what it costs a run to
-    be watched (tests/benchmarks/watching.py)."""
+    be watched, some 2 %."""
     LIST_EVERY = 5
     """Every fifth of these reads, all runs are read."""
 
