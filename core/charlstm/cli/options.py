@@ -342,8 +342,10 @@ def refuse_unused(option: str, *names: str) -> None:
     its parameters, on which the result does not depend with ``option``."""
     context = click.get_current_context()
     for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if parameter.name in names and given:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        is_absent = context.params.get(name) == ()  # with click 8.2, an argument that is absent is given too
+        if name in names and given and not is_absent:
             raise click.UsageError(f"{parameter.opts[0]} has no effect with {option}: remove one of them")
 
 
