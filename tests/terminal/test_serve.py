@@ -6,7 +6,6 @@ import asyncio
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from terminal_app import machine  # noqa: F401
+from waiting import wait_until
 
 DEADLINE = 60
 
@@ -62,7 +62,6 @@ def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[P
     server.wait()
     server.stderr.close()
     assert apps
-    deadline = time.monotonic() + DEADLINE
-    while [each for each in psutil.process_iter(["status"]) if each in apps and each.info["status"] != "zombie"]:
-        assert time.monotonic() < deadline, apps
-        time.sleep(0.05)
+    wait_until(
+        lambda: all(each not in apps or each.info["status"] == "zombie" for each in psutil.process_iter(["status"]))
+    )

@@ -26,7 +26,7 @@ from charlstm.training.events import Controlled
 from killed_runs import BOTTLES, PLAN, SETTINGS
 from waiting import wait_until
 
-pytestmark = [pytest.mark.terminal, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
+pytestmark = pytest.mark.terminal
 
 TIMEOUT = 60.0
 STEPS, NICENESS = 1_000_000, 3

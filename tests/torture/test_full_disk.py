@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from charlstm.runs.launch import NewRun, create_new_run, launch
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
 from killed_runs import BOTTLES, PLAN, SETTINGS
+from waiting import wait_until
 
-TIMEOUT = 60.0
 STEPS = 1_000_000
 
 
@@ -35,15 +34,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def wait(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-
-
 def fill(path: Path) -> None:
-    """Take all room that is left, by pages of the file system."""
+    """Take all space that is left, by pages of the file system."""
     with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
@@ -62,21 +54,21 @@ def test_worker_on_a_full_disk_waits_and_loses_nothing(small_disk: Path, tmp_pat
     run.write_spec(replace(run.spec(), plan=plain(plan)))
     pid = launch(run)
     try:
-        wait(lambda: last_step(run) >= 300, "the first steps")
+        wait_until(lambda: last_step(run) >= 300, "the first steps")
         ballast = small_disk / "ballast"
         fill(ballast)
-        wait(lambda: run.status().state == "waiting", f"the worker to wait; it is {run.status()}")
+        wait_until(lambda: run.status().state == "waiting", f"the worker to wait; it is {run.status()}")
         status = run.status()
         assert "No space left" in status.message
         assert status.alive
         kept = load_state(run)[0]
         assert kept.step > 0
         ballast.unlink()
-        wait(lambda: run.status().state == "running", "the worker to go on")
-        wait(lambda: (load_state(run)[0] or kept).step > kept.step, "the next checkpoint")
+        wait_until(lambda: run.status().state == "running", "the worker to go on")
+        wait_until(lambda: (load_state(run)[0] or kept).step > kept.step, "the next checkpoint")
     finally:
         os.kill(pid, 15)
-    wait(lambda: run.status().state == "stopped", "the end")
+    wait_until(lambda: run.status().state == "stopped", "the end")
     steps = [event.step for event in read_events(run.events_path) if event.name == "step"]
     assert steps == sorted(set(steps))  # each once, none torn
     assert steps == list(range(50, steps[-1] + 1, 50))

@@ -25,6 +25,7 @@ from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Question
 from charlstm_tui.player.opening import LoadedModel
 from charlstm_tui.player.played import FULL
 from recorded_run import PRIME, tiny_model
+from waiting import wait_until
 
 
 class Running:
@@ -151,9 +152,7 @@ def test_thread_survives_an_error_outside_all_texts(unexpected_errors: deque[str
     running.thread = ModelThread(deliver)
     running.thread.start()
     running.order()
-    deadline = time.monotonic() + 60
-    while not unexpected_errors and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: unexpected_errors)
     order = running.order(stream=Stream(FULL, 10))
     running.until(lambda batch: batch.order is order and bool(batch.stopped))
     assert running.thread.close(60)

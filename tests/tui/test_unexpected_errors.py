@@ -8,7 +8,6 @@ import logging
 import pkgutil
 import re
 import threading
-import time
 from collections import deque
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from charlstm_tui.run_watcher import Watcher
 from charlstm_tui.safe_workers import SafeWorkers
 from driven_app import driven, training
 from recorded_run import record
+from waiting import wait_until
 
 
 async def test_a_failing_worker_or_action_is_shown_and_logged_and_copied_if_it_is_unexpected(
@@ -86,9 +86,7 @@ def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: 
     for count, name in enumerate(("first", "second"), 1):
         record(places, "finished", name=name).close()
         watcher.latest()
-        while len(unexpected_errors) < count and watcher.is_alive():
-            watcher.read_soon()
-            time.sleep(0.01)
+        wait_until(lambda count=count: watcher.read_soon() or len(unexpected_errors) >= count)
         assert watcher.is_alive()
     watcher.close()
 

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from charlstm.runs.notes import read_notes
 from charlstm.runs.sweep import Sweep, Trial
 from charlstm.training.presets import preset
 from command_line import TINY, Cli
+from waiting import wait_until
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
 GRID = ("data/fox.txt", "--grid", "lr=1e-3,1e-2", "hidden_size=4,8")
@@ -82,11 +82,8 @@ def test_sweep_that_was_killed_continues_where_it_was(workspace: Path, cli: Cli)
     words += ["--set", "checkpoint_steps=50", "--name", "killed"]
     worker = subprocess.Popen([sys.executable, "-m", "charlstm.cli.main", *words], stderr=subprocess.DEVNULL)
     first, second = (Run(workspace / "runs" / "killed" / f"killed-{number}") for number in (1, 2))
-    deadline = time.monotonic() + 120
-    while not second.state_path.exists():
-        assert worker.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: second.state_path.exists() or worker.poll() is not None)
+    assert worker.poll() is None
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     before, began = first.events_path.read_bytes(), second.path.stat().st_ino

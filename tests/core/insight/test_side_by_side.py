@@ -47,7 +47,7 @@ def test_influence_and_context_are_the_same_in_any_number_of_threads(
     for threads in (1, 2, 3, 4):
         monkeypatch.setattr(side_by_side, "cpu_count", lambda threads=threads: threads)
         told: list[tuple[int, int]] = []
-        hidden = influence(model, text, 90, back=70, progress=lambda *done: told.append(done))  # noqa: B023
+        hidden = influence(model, text, 90, back=70, progress=lambda *done, told=told: told.append(done))
         assert told[-1] == (70, 70)
         assert len(hidden.changes) == 70
         kept = context(model, text, lengths=(1, 5, 20), places=60)

@@ -264,7 +264,7 @@ def make_room(run: Run) -> None:
         (lambda run: signal.raise_signal(signal.SIGTERM), ["started"]),
         (lambda run: command(run, "stop"), ["started"]),
     ],
-    ids=["room", "signal", "command"],
+    ids=["space", "signal", "command"],
 )
 def test_worker_waits_while_the_disk_is_full_and_takes_commands_meanwhile(
     run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, act: Callable[[Run], object], names: list[str]

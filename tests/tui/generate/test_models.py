@@ -315,7 +315,6 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
             await it.until(lambda wanted=wanted: it.screen.view_name == "play" and it.state.facts.path == wanted)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
