@@ -1,8 +1,8 @@
 """Faulty disks for ``storage.use_disk``: one that fails at the nth change, and one that loses power. And a file system
 without locks.
 
-Every write, truncation, sync, rename, link and unlink of the program is a method of these classes, so that a test can
-fail or kill the program before each of them in turn.
+Every write, truncation, sync, rename, link, unlink and rmdir of the program is a method of these classes, so that a
+test can fail or kill the program before each of them in turn.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _counted(name: str) -> Callable[..., None]:
     return change
 
 
-for _name in ("truncate", "sync", "rename", "link", "unlink", "sync_folder"):
+for _name in ("truncate", "sync", "rename", "link", "unlink", "rmdir", "sync_folder"):
     setattr(FaultyDisk, _name, _counted(_name))
 
 

@@ -101,6 +101,16 @@ class Disk:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
 
+    def rmdir(self, path: Path) -> None:
+        """Remove the folder ``path`` if it exists and is empty. A link to a folder stays."""
+        name, folder = _at(path)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                os.rmdir(name, dir_fd=folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+
     def sync_folder(self, folder: Path) -> None:
         """Flush the names in ``folder`` to the disk."""
         system.sync_folder(*_at(folder))
@@ -213,7 +223,7 @@ def make_folder(path: Path) -> None:
         disk.sync_folder(path.parent)
     except OSError:
         with contextlib.suppress(OSError):  # the first error matters more
-            os.rmdir(name, dir_fd=folder)
+            disk.rmdir(path)
         raise
 
 

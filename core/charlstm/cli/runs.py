@@ -580,18 +580,22 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
     With --json: a list of {"name", "path", "files", "bytes", "pruned"}.
     """
     named = [find_run(name) for name in dict.fromkeys(runs)]
-    found = named or [run for run in folder.list_runs(given_runs_dir()) if run.status().state == "finished"]
+    here = (run for run in folder.list_runs(given_runs_dir()) if not run.path.is_symlink())  # a link may be to others'
+    found = named or [run for run in here if run.status().state == "finished"]
     rows: list[PrunedRun] = []
     failures: list[RunError] = []
     for run in found:
-        files = run.prunable()
+        try:
+            files = run.prunable()
+            links = [path for path in files if path.is_symlink()]
+            size = folder.prune_run(run, dry_run=not yes)
+        except RunError as error:
+            failures.append(error)
+            continue
         if files or named:
-            try:
-                size = folder.prune_run(run, dry_run=not yes)
-            except RunError as error:
-                failures.append(error)
-                continue
             rows.append({"name": run.name, "path": str(run.path), "files": len(files), "bytes": size, "pruned": yes})
+            for link in links:
+                print_remark(f"What the link {link} leads to stays")
     cells = [(row["name"], str(row["files"]), format_size(row["bytes"])) for row in rows]
     lines = table(("RUN", "FILES", "SIZE"), cells, right=("FILES", "SIZE"))
     total = format_size(sum(row["bytes"] for row in rows))

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import functools
 import json
 import os
 import re
-import shutil
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.display import short_repr, visible
-from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
+from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness, queue_file
@@ -194,31 +195,57 @@ class Run:
         """Whether the folder exists and is a run: by the keys of its ``run.json``, or, when that is damaged, by its
         worker's heartbeat. False for a folder that cannot be read."""
         try:
-            own = _has_own_keys(self.spec_path, storage.FileStamp.of(os.stat(self.spec_path)))
-        except OSError:  # one folder on a disk or server that is gone must not hide the others of a list
+            return self.is_run()
+        except RunError:  # one folder on a disk or server that is gone must not hide the others of a list
             return False
+
+    def is_run(self) -> bool:
+        """As :meth:`exists`, but raises :class:`RunError` when ``run.json`` is there and cannot be read now: for what
+        would change the folder."""
+        try:
+            own = _has_own_keys(self.spec_path, storage.FileStamp.of(os.stat(self.spec_path)))
+        except (FileNotFoundError, NotADirectoryError, storage.NotAFileError):
+            return False
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return False
+            raise self._unreadable(error) from None
         return own or liveness.read_heartbeat(self.heartbeat_path) is not None
+
+    def _unreadable(self, error: OSError) -> RunError:
+        return RunError(f"The run {self.name} cannot be read now: {error.strerror} ({error.filename})")
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files that a killed worker left. Only for the worker of the run. Temporary files of
         others stay: notes, sessions and whatever a user saves here are written by other programs, perhaps now."""
-        states = (self.state_path, self.previous_state_path)
-        own = (self.spec_path, self.text_path, self.events_path, self.model_path, *states)
-        names = {path.name for path in own}
-        storage.remove_leftovers(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
-        storage.remove_leftovers(self.snapshots_dir, _is_snapshot)
+
+        def is_own(path: Path) -> bool:
+            return storage.replaced_by(path.name) not in ("", self.notes_path.name) and path.parent != self.sessions_dir
+
+        _remove(self, is_own)
 
     def parts(self) -> Iterator[Path]:
-        """The files of the run. Other files in its folder belong to the user."""
+        """The files of the run, and links in their places. What else is in its folder belongs to the user."""
         names = {*_FILES, storage.lock_path(self.notes_path).name}
-        yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
+        yield from (folder for folder in (self.snapshots_dir, self.sessions_dir) if folder.is_symlink())
         yield from _own_files(self.snapshots_dir, _is_snapshot)
+        yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
         yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))
 
     def prunable(self) -> list[Path]:
-        """The files without which its log and its best model can still be used: states and snapshots."""
-        states = [path for path in (self.state_path, self.previous_state_path) if _is_file(path)]
-        return [*states, *(each.path for each in self.snapshots())]
+        """The files without which its log and its best model can still be used: states and snapshots. Raises
+        :class:`RunError` when its folder cannot be read."""
+        try:
+            return [path for path in self.parts() if self._is_state(path) or self._is_of_snapshots(path)]
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+    def _is_state(self, path: Path) -> bool:
+        states = (self.state_path.name, self.previous_state_path.name)
+        return path.parent == self.path and (storage.replaced_by(path.name) or path.name) in states
+
+    def _is_of_snapshots(self, path: Path) -> bool:
+        return self.snapshots_dir in (path, path.parent)
 
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
@@ -235,7 +262,7 @@ class Run:
         except FileNotFoundError:
             raise RunError(f"There is no run in {self.path}: it has no run.json") from None
         except OSError as error:
-            raise RunError(f"The run {self.name} cannot be read: {error.strerror}") from None
+            raise self._unreadable(error) from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError):
             what = "it has a damaged run.json; delete the run or restore the file"
             raise RunError(f"The run {self.name} cannot be read: {what}") from None
@@ -394,13 +421,13 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     text = os.fspath(word)
     if text and not _is_path(text):
         for name in (text, composed(text)):
-            if (inside := Run(runs_dir(folder) / name)).exists():
+            if (inside := Run(runs_dir(folder) / name)).is_run():
                 return inside
     as_path = Path(os.path.expanduser(text))
     if text and as_path.is_dir():
         # the last part of the path is the name of the run
         run = Run(Path(os.path.realpath(as_path)) if as_path.name == ".." else as_path.absolute())
-        if run.exists():
+        if run.is_run():
             return run
         why = "its run.json is not from this program" if run.spec_path.exists() else "it has no run.json"
         raise RunError(f"{text} is a folder but not a run: {why}")
@@ -458,7 +485,8 @@ def create_run(
         try:
             run.write_spec(spec if keep_text is None else replace(spec, corpus=keep_text(run)))
         except BaseException:
-            shutil.rmtree(run.path, ignore_errors=True)  # else its name would be taken
+            with contextlib.suppress(OSError):  # the first error matters more
+                _remove(run, folders=(run.path,))  # else its name would be taken
             raise
     except OSError as error:
         raise RunError(
@@ -488,66 +516,78 @@ def rename_run(run: Run, name: str) -> Run:
     return target
 
 
+def remove_unfinished(run: Run) -> None:
+    """Remove the text that is left in the folder of ``run`` where a process was killed while it created the run. Raises
+    :class:`RunError` when there is anything else in the folder, and removes nothing then."""
+
+    def is_left(path: Path) -> bool:
+        name = storage.replaced_by(path.name) or path.name
+        return name in (run.text_path.name, run.spec_path.name, run.lock_path.name) or bool(_LINES.fullmatch(name))
+
+    try:
+        others = {path.name for path in _entries(run.path)} - {path.name for path in run.parts() if is_left(path)}
+        if others or os.path.lexists(run.spec_path):
+            raise RunError(f"No run can be created in {run.path}, where other files are: {_some(sorted(others))}")
+        _remove(run, is_left, (run.path,))
+    except OSError as error:
+        raise RunError(f"{run.path} cannot be removed: {error.strerror}") from None
+
+
 def delete_run(run: Run) -> list[str]:
     """Delete the files of ``run``, but no others in its folder. Returns the names of those; without any, the folder is
     deleted too, and after the last run of a sweep that of the sweep. Raises :class:`RunError` while the run has a
-    worker."""
+    worker, and when not all could be deleted; what is left is still a run, unless the disk failed at the very end."""
     _need_run(run)
-    if run.path.is_symlink():
-        raise RunError(f"{run.path} is a link to a run elsewhere: delete {run.path.resolve()} instead")
+    _need_own_folder(run, "delete")
     _need_idle_sweep(run, "deleted")
     with _without_worker(run, "deleted"):
         try:
-            storage.disk.unlink(run.spec_path)  # first, so that half a run is never found
+            # run.json last: a run of which a part is left can be found, and deleted again
+            _remove(run, lambda path: path not in (run.spec_path, run.lock_path), (run.snapshots_dir, run.sessions_dir))
+            storage.disk.unlink(run.spec_path)
         except OSError as error:
-            raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
+            raise RunError(
+                f"Not all of the run {run.name} could be deleted: {error.strerror}; what is left is in {run.path}"
+            ) from None
     gone = index.located(run.path)
     index.rewrite_index(lambda paths: [path for path in paths if path != gone])
     with contextlib.suppress(RunError):  # the disk is full: a folder without a run does not count there
         queue_file.remove_from_queue(run.path)
     try:
-        for path in run.parts():  # after the lock was closed: NFS keeps an open file under another name
-            storage.disk.unlink(path)
-        for folder in (run.snapshots_dir, run.sessions_dir, run.path):
-            if folder.is_symlink():
-                storage.disk.unlink(folder)
-            elif folder.is_dir() and not _entries(folder):
-                folder.rmdir()
+        _remove(run, folders=(run.path,))  # the lock, now that it is closed: NFS keeps an open file under another name
         sweep = run.path.parent
-        if os.path.isfile(sweep / SWEEP) and not sweep_runs(sweep):
+        if os.path.isfile(sweep / SWEEP) and not any(os.path.lexists(Run(path).spec_path) for path in _entries(sweep)):
             for path in (sweep / SWEEP, storage.lock_path(sweep / SWEEP)):
                 storage.disk.unlink(path)
-            if not _entries(sweep):
-                sweep.rmdir()
+            storage.disk.rmdir(sweep)
     except OSError as error:
         raise RunError(
-            f"The run {run.name} is gone from the list, but not all of it could be removed: {error.strerror}; "
-            f"what is left is in {run.path}"
+            f"The run {run.name} is deleted, but not its folder: {error.strerror}; what is left is in {run.path}"
         ) from None
     return sorted(path.name for path in _entries(run.path))
 
 
 def prune_run(run: Run, *, dry_run: bool = False) -> int:
     """Delete the states and snapshots of ``run``, which then can be played but not continued; a ``dry_run`` deletes
-    nothing. Returns the bytes that this frees. Raises :class:`RunError` while it has a worker, or when it has no model
-    to keep."""
+    nothing. Returns the bytes that this frees. Raises :class:`RunError` while it has a worker, or when it has no intact
+    model to keep."""
     _need_run(run)
+    _need_own_folder(run, "prune")
     if not (files := run.prunable()):
         return 0
-    if not run.model_path.is_file():
-        raise RunError(f"The run {run.name} has no model yet, so it is not pruned: delete it instead")
+    _need_intact_model(run, files)
     with _without_worker(run, "pruned"):
+        freed = sum(map(_size, files))
+        if dry_run:
+            return freed
         try:
-            freed = sum(path.lstat().st_size for path in files)
-            if dry_run:
-                return freed
+            _remove(run, run._is_of_snapshots, (run.snapshots_dir,))
             storage.replace_bytes(run.pruned_path, b"")  # first: else half of it would be resumed from its start
-            for path in files:
-                storage.disk.unlink(path)
-            if run.snapshots_dir.is_dir() and not _entries(run.snapshots_dir):
-                run.snapshots_dir.rmdir()
+            _remove(run, run._is_state)
         except OSError as error:
-            raise RunError(f"The run {run.name} cannot be pruned: {error.strerror}") from None
+            raise RunError(
+                f"Not all states and snapshots of the run {run.name} could be removed: {error.strerror}; prune it again"
+            ) from None
     return freed
 
 
@@ -555,8 +595,7 @@ def left_over(run: Run, names: Sequence[str]) -> str:
     """A sentence about the files that :func:`delete_run` left; empty without any."""
     if not names:
         return ""
-    some = ", ".join(names[:5]) + ", …" * (len(names) > 5)
-    return visible(f"These files do not belong to the run and are still in {run.path}: {some}", keep="")
+    return visible(f"These files do not belong to the run and are still in {run.path}: {_some(names)}", keep="")
 
 
 def known_runs() -> list[Run]:
@@ -582,6 +621,10 @@ def _make(parent: Path, name: str | None, spec: RunSpec) -> Run:
         if name is not None:
             raise RunError(f"There is {_taken(run)} already: choose another name")
         # another process took this number first
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + ", …" * (len(names) > 5)
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -619,6 +662,15 @@ def _own_files(folder: Path, is_own: Callable[[str], bool]) -> Iterator[Path]:
             yield path
 
 
+def _size(path: Path) -> int:
+    """The size in bytes of a file; 0 for a link, and for a file that is gone by now."""
+    try:
+        info = os.lstat(path)
+    except FileNotFoundError:
+        return 0
+    return info.st_size if stat.S_ISREG(info.st_mode) else 0
+
+
 def _is_file(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
 
@@ -635,9 +687,46 @@ def _is_path(text: str) -> bool:
     return text in ("", ".", "..") or any(mark in text for mark in ("/", os.sep, "\0"))
 
 
+def _remove(run: Run, is_wanted: Callable[[Path], bool] = lambda path: True, folders: Sequence[Path] = ()) -> None:
+    """Remove those parts of ``run`` for which ``is_wanted`` is true, then those of ``folders`` that are empty. Nothing
+    else removes anything in the folder of a run, but a session by itself.
+
+    What is no part of a run stays. Where a part is a link, the link is removed and what it leads to stays. Raises
+    :class:`OSError`.
+    """
+    for path in list(run.parts()):
+        if is_wanted(path):
+            storage.disk.unlink(path)
+    for folder in folders:
+        storage.disk.rmdir(folder)
+
+
 def _need_run(run: Run) -> None:
-    if not run.exists():
+    if not run.is_run():
         raise RunError(f"There is no run in {run.path} any more")
+
+
+def _need_own_folder(run: Run, do: str) -> None:
+    if run.path.is_symlink():
+        raise RunError(f"{run.path} is a link to a run elsewhere: {do} {run.path.resolve()} instead")
+
+
+def _need_intact_model(run: Run, files: Sequence[Path]) -> None:
+    """Raises :class:`RunError` unless the model of ``run`` can be loaded, and would be there without ``files``."""
+    from charlstm.model.file import load_model  # numpy, which listing runs does not need
+
+    try:
+        load_model(run.model_path)
+    except UnreadableFileError as error:
+        raise RunError(f"The run {run.name} is not pruned: {error}") from None
+    except ModelError:
+        raise RunError(
+            f"The run {run.name} is not pruned, because it has no intact {run.model_path.name} and its states and "
+            "snapshots may hold the only good model: resume it, or copy a snapshot to this name, or delete the run"
+        ) from None
+    if os.path.realpath(run.model_path) in map(os.path.realpath, files):
+        link = f"its {run.model_path.name} is a link to a file that would go: replace the link by a copy of the file"
+        raise RunError(f"The run {run.name} is not pruned, because {link}")
 
 
 @contextlib.contextmanager
@@ -654,6 +743,7 @@ def _without_worker(run: Run, what: str) -> Iterator[None]:
     except liveness.LockHeldError:
         raise has_worker from None
     try:
+        _need_run(run)  # another program may have deleted it while this one waited
         yield
     finally:
         held.release()

@@ -81,7 +81,7 @@ class FolderStore(_Store):
             folder = Path(os.path.expanduser(path)).absolute()
             folder.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         super().__init__(Run(folder))
-        if self._run.exists():
+        if self._run.is_run():
             raise RunError(f"{folder} is the folder of a run: choose another one, or continue the run with resume_run")
 
     def __repr__(self) -> str:

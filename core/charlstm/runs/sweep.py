@@ -16,7 +16,6 @@ import itertools
 import json
 import math
 import os
-import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -261,7 +260,9 @@ class Sweep:
             try:
                 storage.replace_bytes(made.path / SWEEP, text.encode("utf-8", errors="surrogatepass"))
             except BaseException:
-                shutil.rmtree(made.path, ignore_errors=True)  # else its name would be taken
+                with contextlib.suppress(OSError):  # the first error matters more
+                    storage.disk.unlink(made.path / SWEEP)
+                    storage.disk.rmdir(made.path)  # else its name would be taken
                 raise
         except OSError as error:
             raise RunError(f"No sweep can be created in {parent}: {error.strerror}") from None
@@ -351,8 +352,8 @@ class Sweep:
     def _prepared(self, number: int, corpus: Corpus | None) -> Run:
         """The run with this number, created if need be."""
         run, spec, tag = self.run(number), self.spec, f"sweep:{self.spec.name}"
-        if not run.exists():
-            shutil.rmtree(run.path, ignore_errors=True)  # a kill may have left half of a folder
+        if not run.is_run():
+            folder.remove_unfinished(run)
             before = next((each for each in self.runs() if each.exists()), None)
             corpus = corpus or (reopen_corpus(spec.corpus) if before is None else open_text(before))
             new = launch.NewRun(
@@ -374,8 +375,12 @@ class Sweep:
         best = min(ended, key=lambda number: trials[number].best, default=None)
         for number, trial in enumerate(trials):
             out = number not in now.left or trial.failed or (trial.ended and number != best)
-            if out and self.run(number).model_path.is_file():
-                prune_run(self.run(number))
+            run = self.run(number)
+            if out and run.model_path.is_file():
+                try:
+                    prune_run(run)
+                except RunError as error:  # its files take space, but the sweep can go on
+                    append_to_worker_log(run, str(error))
 
 
 def check_trials(spec: SweepSpec, corpus: Corpus) -> None:

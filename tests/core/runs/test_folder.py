@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import stat
 import sys
 import unicodedata
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from charlstm.runs.folder import (
     left_over,
     list_runs,
     prune_run,
+    remove_unfinished,
     rename_run,
     run_of_model,
     run_of_session,
@@ -286,6 +290,112 @@ def test_delete_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is a link"):
         delete_run(Run(tmp_path / "link"))
     assert run.exists()
+
+
+def test_prune_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
+    run = record(tmp_path / "a").run
+    (tmp_path / "link").symlink_to(run.path)
+    with pytest.raises(RunError, match=r"is a link to a run elsewhere: prune .* instead"):
+        prune_run(Run(tmp_path / "link"))
+    assert run.snapshots()
+
+
+def test_prune_run_follows_no_link_and_leaves_what_is_no_part(tmp_path: Path) -> None:
+    run = record(tmp_path / "runs").run
+    elsewhere = tmp_path / "elsewhere"
+    run.snapshots_dir.rename(elsewhere)
+    run.snapshots_dir.symlink_to(elsewhere)
+    (elsewhere / "state").write_text("precious")
+    run.state_path.symlink_to(elsewhere / "state")
+    run.previous_state_path.mkdir()
+    before = sorted(os.listdir(elsewhere))
+    assert prune_run(run) == 0
+    assert sorted(os.listdir(elsewhere)) == before
+    assert not os.path.lexists(run.snapshots_dir)
+    assert not os.path.lexists(run.state_path)
+    assert run.previous_state_path.is_dir()
+
+
+def test_prune_run_leaves_a_folder_that_is_named_like_a_snapshot(tmp_path: Path) -> None:
+    run = record(tmp_path).run
+    (run.snapshots_dir / "99.safetensors").mkdir()
+    assert prune_run(run) > 0
+    assert os.listdir(run.snapshots_dir) == ["99.safetensors"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "one bit", "gone", "link to a snapshot"])
+def test_prune_run_refuses_a_run_without_an_intact_model_of_its_own(tmp_path: Path, damage: str) -> None:
+    run = record(tmp_path).run
+    content = bytearray(run.model_path.read_bytes())
+    content[-1] ^= 1
+    run.model_path.unlink()
+    if damage == "link to a snapshot":
+        run.model_path.symlink_to(Path("snapshots", run.snapshots()[-1].path.name))
+    elif damage != "gone":
+        run.model_path.write_bytes(content if damage == "one bit" else content[:-9])
+    before = run.prunable()
+    for dry_run in (True, False):
+        with pytest.raises(RunError, match=r"is not pruned, because .*: (resume it, or copy|replace the link)"):
+            prune_run(run, dry_run=dry_run)
+    assert run.prunable() == before
+    assert not run.pruned_path.exists()
+
+
+def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_gone(tmp_path: Path) -> None:
+    run = record(tmp_path, name="mine").run
+    before = sorted(run.path.rglob("*"))
+    run.spec_path.unlink()
+    run.spec_path.symlink_to("run.json")  # the superuser, too, gets an error at it
+    attempts = (delete_run, prune_run, remove_unfinished, partial(rename_run, name="other"))
+    for attempt in (*attempts, lambda run: find_run("mine", tmp_path), lambda run: find_run(run.path)):
+        with pytest.raises(RunError, match=r"cannot be read now: Too many levels|where other files are"):
+            attempt(run)
+    assert sorted(run.path.rglob("*")) == before
+    assert list_runs(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "model.safetensors", "sessions"])
+def test_remove_unfinished_removes_the_text_of_a_run_and_nothing_from_a_folder_with_other_files(
+    tmp_path: Path, name: str
+) -> None:
+    run = Run(tmp_path / "half")
+    remove_unfinished(run)  # where nothing is
+    texts = ("text.bin", "lines-0123456789abcdef.bin", ".text.bin.12.tmp", ".run.json.12.345.tmp")
+    run.path.mkdir()
+    for each in (*texts, name):
+        (run.path / each).touch()
+    with pytest.raises(RunError, match=rf"No run can be created in .*half, where other files are: {name}"):
+        remove_unfinished(run)
+    assert len(os.listdir(run.path)) == 5
+    (run.path / name).unlink()
+    remove_unfinished(run)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", [delete_run, prune_run])
+def test_run_of_which_a_part_could_be_removed_is_found_and_the_rest_removed_again(
+    tmp_path: Path, command: Callable[[Run], object]
+) -> None:
+    made = record(tmp_path / "whole").run
+    made.state_path.touch()
+    with storage.use_disk(counting := FaultyDisk()):
+        command(Run(shutil.copytree(made.path, tmp_path / "counted")))
+    refused = 0
+    for at in range(counting.calls):
+        run = Run(shutil.copytree(made.path, tmp_path / f"run-{at}"))
+        with storage.use_disk(FaultyDisk(at, again=True)), contextlib.suppress(RunError):
+            command(run)
+            continue
+        if not run.exists():  # at the end of delete_run
+            assert set(os.listdir(run.path)) <= {"lock"}
+            continue
+        if command is prune_run:
+            assert run.model()
+            assert run.state_path.exists() or run.pruned_path.exists()
+        command(run)
+        assert run.prunable() == []
+        refused += 1
+    assert refused >= 7
 
 
 def test_run_with_a_worker_is_not_renamed_deleted_or_pruned(tmp_path: Path) -> None:

@@ -173,3 +173,17 @@ def test_points_of_a_run_stay_where_they_were_while_its_end_moves() -> None:
     series = RunSeries.of([started(planned_steps=80), validated(10, 2.0), Decided(step=10, steps_left=10)])
     assert series.planned_steps == 20
     assert Trial.of(series).points == ((1 / 8, 2.0),)
+
+
+def test_sweep_keeps_a_persons_files_and_a_run_that_cannot_be_read_now(tmp_path: Path) -> None:
+    made = sweep.Sweep.create(spec({"lr": 0.1}, {"lr": 0.2}), "s", TEXT, tmp_path)
+    thesis, model = made.run(0).path / "thesis.txt", made.run(1).model_path
+    for file in (thesis, model):
+        file.parent.mkdir()
+        file.touch()
+    made.run(1).spec_path.symlink_to("run.json")  # an error for who reads it, but it is there
+    for number, says in enumerate(("where other files are: thesis.txt", "cannot be read now")):
+        with pytest.raises(RunError, match=says):
+            made._prepared(number, TEXT)
+    assert thesis.exists()
+    assert model.exists()
