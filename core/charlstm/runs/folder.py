@@ -544,15 +544,15 @@ def delete_run(run: Run) -> list[str]:
         try:
             # run.json last: a run of which a part is left can be found, and deleted again
             _remove(run, lambda path: path not in (run.spec_path, run.lock_path), (run.snapshots_dir, run.sessions_dir))
+            gone = index.located(run.path)
+            index.rewrite_index(lambda paths: [path for path in paths if path != gone])
+            with contextlib.suppress(RunError):  # the disk is full: a folder without a run does not count there
+                queue_file.remove_from_queue(run.path)
             storage.disk.unlink(run.spec_path)
         except OSError as error:
             raise RunError(
                 f"Not all of the run {run.name} could be deleted: {error.strerror}; what is left is in {run.path}"
             ) from None
-    gone = index.located(run.path)
-    index.rewrite_index(lambda paths: [path for path in paths if path != gone])
-    with contextlib.suppress(RunError):  # the disk is full: a folder without a run does not count there
-        queue_file.remove_from_queue(run.path)
     try:
         _remove(run, folders=(run.path,))  # the lock, now that it is closed: NFS keeps an open file under another name
         sweep = run.path.parent
@@ -564,7 +564,7 @@ def delete_run(run: Run) -> list[str]:
         raise RunError(
             f"The run {run.name} is deleted, but not its folder: {error.strerror}; what is left is in {run.path}"
         ) from None
-    return sorted(path.name for path in _entries(run.path))
+    return sorted(path.name for path in {*_entries(run.path)} - {*run.parts()})
 
 
 def prune_run(run: Run, *, dry_run: bool = False) -> int:
@@ -575,8 +575,8 @@ def prune_run(run: Run, *, dry_run: bool = False) -> int:
     _need_own_folder(run, "prune")
     if not (files := run.prunable()):
         return 0
-    _need_intact_model(run, files)
     with _without_worker(run, "pruned"):
+        _need_intact_model(run, files)
         freed = sum(map(_size, files))
         if dry_run:
             return freed
@@ -703,7 +703,11 @@ def _remove(run: Run, is_wanted: Callable[[Path], bool] = lambda path: True, fol
 
 def _need_run(run: Run) -> None:
     if not run.is_run():
-        raise RunError(f"There is no run in {run.path} any more")
+        raise _gone(run)
+
+
+def _gone(run: Run) -> RunError:
+    return RunError(f"There is no run in {run.path} any more")
 
 
 def _need_own_folder(run: Run, do: str) -> None:
@@ -743,7 +747,10 @@ def _without_worker(run: Run, what: str) -> Iterator[None]:
     except liveness.LockHeldError:
         raise has_worker from None
     try:
-        _need_run(run)  # another program may have deleted it while this one waited
+        if not run.is_run():  # another program has deleted or renamed it meanwhile, and the lock was made anew
+            with contextlib.suppress(OSError):
+                _remove(run, run.lock_path.__eq__, (run.path,))
+            raise _gone(run)
         yield
     finally:
         held.release()

@@ -33,7 +33,7 @@ from charlstm.runs.folder import (
     run_of_session,
     runs_dir,
 )
-from charlstm.runs.liveness import HeartbeatRecord
+from charlstm.runs.liveness import HeartbeatRecord, RunLock, acquire_lock
 from charlstm.runs.names import check_name, next_name
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk
@@ -396,6 +396,23 @@ def test_run_of_which_a_part_could_be_removed_is_found_and_the_rest_removed_agai
         assert run.prunable() == []
         refused += 1
     assert refused >= 7
+
+
+@pytest.mark.parametrize("command", [delete_run, prune_run, partial(rename_run, name="other")])
+def test_command_that_waits_for_a_run_while_another_deletes_it_leaves_no_folder(
+    tmp_path: Path, command: Callable[[Run], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record(tmp_path).run
+
+    def delete_and_acquire(path: Path, patience: float) -> RunLock:
+        shutil.rmtree(run.path)
+        run.path.mkdir()  # as filelock does
+        return acquire_lock(path, patience=patience)
+
+    monkeypatch.setattr(liveness, "acquire_lock", delete_and_acquire)
+    with pytest.raises(RunError, match=r"There is no run in .* any more"):
+        command(run)
+    assert os.listdir(tmp_path) == []
 
 
 def test_run_with_a_worker_is_not_renamed_deleted_or_pruned(tmp_path: Path) -> None:
