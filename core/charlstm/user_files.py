@@ -9,10 +9,11 @@ Files that the program itself names are written with ``charlstm.storage`` alone.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,6 +80,15 @@ def destination(path: str | Path, *, overwrite: bool = True) -> Path:
     if not overwrite:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     return path.resolve(strict=True) if path.is_symlink() else path
+
+
+def refuse_sources(path: str | Path, sources: Iterable[str | Path]) -> None:
+    """Raises :class:`CharLSTMError` if ``path`` is, or leads to, one of the files ``sources``: those that the result is
+    made of, which it would replace."""
+    for source in sources:
+        with contextlib.suppress(OSError, ValueError):  # one of them is not there, so they are not the same
+            if os.path.samefile(path, source):
+                raise CharLSTMError(f"{path} is what is read here: choose another name, so that it is not lost")
 
 
 def is_private(path: Path) -> bool:

@@ -15,6 +15,7 @@ from charlstm.cli.options import (
     MODEL_HELP,
     MOST_CHARS,
     F,
+    check_page_file,
     clamp_option,
     common_options,
     examples,
@@ -31,7 +32,6 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     as_read,
-    check_output_file,
     check_stdout,
     print_note,
     print_result,
@@ -307,7 +307,7 @@ def _generate_at_checkpoints(
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
     from charlstm.model.file import load_model
 
-    check_output_file(out, ".html")
+    check_page_file(out, model)
     prime = as_read(load_model(models[0][1]), prime)
     with TerminalLine() as bar:
         progress = bar.stage("generating")

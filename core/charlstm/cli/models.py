@@ -33,8 +33,9 @@ from charlstm.cli.output import (
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.model.file import load_model, model_writer
+from charlstm.runs.folder import Run
 from charlstm.runs.models import find_model
-from charlstm.user_files import STDOUT, check_destination, save
+from charlstm.user_files import STDOUT, check_destination, refuse_sources, save
 
 _SUFFIXES = {"script": ".net", "onnx": ".onnx", "folder": "/"}
 
@@ -124,7 +125,7 @@ def import_(file: Path, out: str | None, force: bool) -> None:
     from charlstm.engine.script_format import import_checkpoint
 
     out = out or f"{file.stem}.safetensors"
-    _check_target(out, force=force)
+    _check_target(out, file, force=force)
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
         corrected = shell_word(str(Path(out).with_suffix(".safetensors")))
@@ -180,10 +181,12 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
 
         if out == STDOUT:
             raise click.UsageError("A folder cannot be written to standard output: name one that ends in /")
+        if Run(Path(out)).is_run():
+            raise ModelError(f"{out} is the folder of a run, whose model would be replaced: choose another one")
         with output_errors(out, ModelError):
             write_folder(load_model(path), out, name, overwrite=force)
     else:
-        _check_target(out, force=force)
+        _check_target(out, path, force=force)
         if Path(out).suffix == ".safetensors":
             raise click.UsageError(
                 f"{out} is the name of a model of this program: use {_SUFFIXES[kind]} for the export"
@@ -203,13 +206,14 @@ def _export_name(model: str, path: Path, snapshot: int | None) -> str:
     return path.stem if run is None else run.name + ("" if snapshot is None else f"-{snapshot}")
 
 
-def _check_target(out: str, *, force: bool) -> None:
-    """Raise before the work is done what :func:`_write` would raise after it."""
+def _check_target(out: str, source: Path, *, force: bool) -> None:
+    """Raise before the work is done what :func:`_write` would raise after it, and if ``out`` is the ``source``."""
     check_stdout(out=out)
     if out == STDOUT:
         return
     with output_errors(out, ModelError):
         check_destination(out, overwrite=force)
+    refuse_sources(out, [source])
 
 
 def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,7 +16,8 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import JSON, print_note
+from charlstm import user_files
+from charlstm.cli.output import JSON, check_output_file, print_note
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine
@@ -25,6 +27,7 @@ from charlstm.runs.models import MOST_MODELS, find_model
 from charlstm.runs.names import check_name, composed
 from charlstm.runs.playable import is_untrained
 from charlstm.setting_fields import SettingField, setting_fields
+from charlstm.text import sources
 from charlstm.text.builtin import builtins
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.text.remote import configured_catalogue
@@ -395,6 +398,20 @@ def run_of(model: str) -> Run | None:
     if model == "demo" or model.endswith(".safetensors"):
         return None
     return find_run(model)
+
+
+def check_page_file(name: str | None, model: str, text: Sequence[str] = ()) -> None:
+    """Raise before the work what :func:`write_page` would raise after it, and if the file is one of the text, or of the
+    text of the run MODEL without one: a text may be a web page, too."""
+    check_output_file(name, ".html")
+    if name is None or not os.path.exists(name):
+        return
+    run = run_of(model)
+    named = text or (() if run is None else [*run.spec().corpus.get("sources", ()), *run.spec().validation_sources])
+    for each in named:
+        with contextlib.suppress(TextError):  # it is gone
+            found = sources.resolve(each, TextOptions())
+            user_files.refuse_sources(name, (item.path for item in found.items if item.path is not None))
 
 
 def models_of_run(model: str, most: int = MOST_MODELS) -> list[tuple[int, Path]]:

@@ -12,13 +12,14 @@ import numpy as np
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
+    check_page_file,
     examples,
     model_and_text_options,
     model_argument,
     optional_text_argument,
     run_of,
 )
-from charlstm.cli.output import check_output_file, check_stdout, write_page
+from charlstm.cli.output import check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.insight.report import Sample
@@ -62,7 +63,7 @@ def report(given: ModelAndText, out: str, primes: tuple[str, ...]) -> None:
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
     check_stdout(out=out)
-    check_output_file(out, ".html")
+    check_page_file(out, given.model, given.text)
     loaded = given.open_model()
     run = run_of(given.model)
     content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)

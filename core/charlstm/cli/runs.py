@@ -344,6 +344,7 @@ def log(run: str, kind: str, out: str | None) -> None:
     else:
         out = out or f"{found.name}.{kind}"
         check_output_file(out, f".{kind}")
+        user_files.refuse_sources(out, [found.events_path])
         if kind == "csv":
             text = comparison.comparison_csv([comparison.read_run(found)])
         else:

@@ -13,7 +13,7 @@ from charlstm.cli.output import output_errors, print_note, print_result, result_
 from charlstm.errors import GenerationError
 from charlstm.generation.export import export_text
 from charlstm.generation.session_file import read
-from charlstm.user_files import STDOUT
+from charlstm.user_files import STDOUT, refuse_sources
 
 
 @click.command(epilog=examples("charlstm session poem.json", "charlstm session poem.json --out poem.html"))
@@ -41,6 +41,7 @@ def session(file: Path, out: str | None, prose: bool, force: bool) -> None:
     if found.note:
         print_note(found.note)
     if out is not None:
+        refuse_sources(out, [file])
         with output_errors(out, GenerationError):
             export_text(found.text, Path(out), found.title, prose=prose, overwrite=force)
     document = found.state.document

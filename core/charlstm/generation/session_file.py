@@ -279,8 +279,8 @@ class OwnFile:
         self.stamp = FileStamp.of(os.stat(self.path))
 
     def close(self) -> None:
-        """Release the lock, which leaves nothing beside a file of the user's."""
-        if not self.automatic and self._lock is not None:
+        """Release the lock, which leaves nothing beside a file of the user's, or where no file could be written."""
+        if (not self.automatic or self.stamp is None) and self._lock is not None:
             with contextlib.suppress(OSError):
                 storage.disk.unlink(storage.lock_path(self.path))
         _release(self._lock)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from charlstm.generation.scoring import score
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
 from charlstm.model.file import Model, load_model, save_model
-from charlstm.runs.folder import find_run
+from charlstm.runs.folder import create_run, find_run
 from charlstm.user_files import save
 from command_line import TEXT, Cli
 from recorded_run import tiny_model
@@ -164,6 +166,43 @@ def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, writi
         cli(*words, name, "--force")
         assert path.stat().st_size > 1000
     assert link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        ("session poem.txt --force --out poem.txt", "poem.txt"),
+        ("session poem.txt --force --out link.html", "poem.txt"),
+        ("report fox page.html --out page.html", "page.html"),
+        ("report fox page.html --out link.html", "page.html"),
+        ("report pages --out page.html", "page.html"),
+        ("generate pages --checkpoints --out page.html", "page.html"),
+        ("log fox --to jsonl --out runs/fox/events.jsonl", "runs/fox/events.jsonl"),
+        ("log fox --to jsonl --out link.jsonl", "runs/fox/events.jsonl"),
+        ("export fox runs/fox/ --force --snapshot 0", "runs/fox/model.safetensors"),
+        ("export fox --to script --force --out link.net", "runs/fox/model.safetensors"),
+        ("import theirs.safetensors --force", "theirs.safetensors"),
+        ("import theirs.safetensors --force --out link.safetensors", "theirs.safetensors"),
+    ],
+)
+def test_nothing_is_written_onto_what_it_is_made_of(
+    cli: Cli, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARLSTM_RUNS", "runs")
+    shutil.copytree(workspace / "runs" / "fox", "runs/fox")
+    fox = find_run("fox")
+    save_session(Session(fox.model(), "A poem"), "poem.txt")
+    save("theirs.safetensors", checkpoint_writer(fox.model()))
+    Path("page.html").write_text(TEXT)
+    corpus = {"name": "page", "sources": [str(tmp_path / "page.html")]}
+    shutil.copy(fox.model_path, create_run(replace(fox.spec(), corpus=corpus), name="pages").path)
+    link = Path(words.split()[-1])
+    if link.name.startswith("link"):
+        link.symlink_to(file)
+    before = Path(file).read_bytes()
+    assert "choose another" in cli.error(*words.split())
+    assert Path(file).read_bytes() == before
 
 
 def test_dash_is_standard_output_unless_that_is_a_terminal(

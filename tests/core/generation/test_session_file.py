@@ -307,6 +307,15 @@ def test_new_file_replaces_none_that_is_there(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
+def test_new_file_that_cannot_be_written_leaves_no_lock(tmp_path: Path) -> None:
+    """While the disk was full, each attempt took another name and left its lock."""
+    file = OwnFile(tmp_path / "a.json", None)
+    with storage.use_disk(FaultyDisk(0)), pytest.raises(OSError, match="No space"):
+        file.write(state_of(played()))
+    file.close()
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("fault", [None, lambda: (_ for _ in ()).throw(KeyboardInterrupt)])
 def test_old_file_is_whole_whatever_change_of_the_disk_fails(file: OwnFile, fault: Any) -> None:
     path, document = file.path, played()
