@@ -527,7 +527,7 @@ def remove_unfinished(run: Run) -> None:
     try:
         others = {path.name for path in _entries(run.path)} - {path.name for path in run.parts() if is_left(path)}
         if others or os.path.lexists(run.spec_path):
-            raise RunError(f"No run can be created in {run.path}, where other files are: {_some(sorted(others))}")
+            raise RunError(f"No run can be created in {run.path}: move away what is there ({_some(sorted(others))})")
         _remove(run, is_left, (run.path,))
     except OSError as error:
         raise RunError(f"{run.path} cannot be removed: {error.strerror}") from None

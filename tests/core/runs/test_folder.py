@@ -348,7 +348,7 @@ def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_go
     run.spec_path.symlink_to("run.json")  # the superuser, too, gets an error at it
     attempts = (delete_run, prune_run, remove_unfinished, partial(rename_run, name="other"))
     for attempt in (*attempts, lambda run: find_run("mine", tmp_path), lambda run: find_run(run.path)):
-        with pytest.raises(RunError, match=r"cannot be read now: Too many levels|where other files are"):
+        with pytest.raises(RunError, match=r"cannot be read now: Too many levels|move away what is there"):
             attempt(run)
     assert sorted(run.path.rglob("*")) == before
     assert list_runs(tmp_path) == []
@@ -364,7 +364,7 @@ def test_remove_unfinished_removes_the_text_of_a_run_and_nothing_from_a_folder_w
     run.path.mkdir()
     for each in (*texts, name):
         (run.path / each).touch()
-    with pytest.raises(RunError, match=rf"No run can be created in .*half, where other files are: {name}"):
+    with pytest.raises(RunError, match=rf"No run can be created in .*half: move away what is there \({name}\)"):
         remove_unfinished(run)
     assert len(os.listdir(run.path)) == 5
     (run.path / name).unlink()

@@ -182,7 +182,7 @@ def test_sweep_keeps_a_persons_files_and_a_run_that_cannot_be_read_now(tmp_path:
         file.parent.mkdir()
         file.touch()
     made.run(1).spec_path.symlink_to("run.json")  # an error for who reads it, but it is there
-    for number, says in enumerate(("where other files are: thesis.txt", "cannot be read now")):
+    for number, says in enumerate((r"move away what is there \(thesis.txt\)", "cannot be read now")):
         with pytest.raises(RunError, match=says):
             made._prepared(number, TEXT)
     assert thesis.exists()
