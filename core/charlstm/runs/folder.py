@@ -226,8 +226,9 @@ class Run:
 
     def parts(self) -> Iterator[Path]:
         """The files of the run, and links in their places. What else is in its folder belongs to the user."""
-        names = {*_FILES, storage.lock_path(self.notes_path).name}
-        yield from (folder for folder in (self.snapshots_dir, self.sessions_dir) if folder.is_symlink())
+        folders = (self.snapshots_dir, self.sessions_dir)
+        names = {*_FILES, storage.lock_path(self.notes_path).name} - {folder.name for folder in folders}
+        yield from filter(Path.is_symlink, folders)
         yield from _own_files(self.snapshots_dir, _is_snapshot)
         yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
         yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))

@@ -309,11 +309,14 @@ def test_prune_run_follows_no_link_and_leaves_what_is_no_part(tmp_path: Path) ->
     run.state_path.symlink_to(elsewhere / "state")
     run.previous_state_path.mkdir()
     before = sorted(os.listdir(elsewhere))
+    assert sorted(run.prunable()) == [run.snapshots_dir, run.state_path]
     assert prune_run(run) == 0
     assert sorted(os.listdir(elsewhere)) == before
     assert not os.path.lexists(run.snapshots_dir)
     assert not os.path.lexists(run.state_path)
     assert run.previous_state_path.is_dir()
+    run.sessions_dir.write_text("precious")  # no folder
+    assert delete_run(run) == ["sessions", "state.prev.safetensors"]
 
 
 def test_prune_run_leaves_a_folder_that_is_named_like_a_snapshot(tmp_path: Path) -> None:
