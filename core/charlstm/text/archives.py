@@ -27,8 +27,9 @@ ZIP, GZIP, XZ = b"PK\x03\x04", b"\x1f\x8b", b"\xfd7zXZ\x00"
 Kind = Literal["epub", "docx", "odt", "html"]
 """The documents whose text is extracted."""
 _UNPACK = "unpack it and use the text inside"
+# The atomic group: 20 comments took 27 s while each could also end where a later one does.
 _HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*>\s*+)?(?>(?:<!--.*?-->\s*)*)<(?:!doctype\s+html|html)\b", re.I | re.S
 )
 _HTML_NAME = re.compile(r"\.x?html?(?:\.gz|\.xz)?$", re.IGNORECASE)
 

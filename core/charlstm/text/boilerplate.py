@@ -18,7 +18,7 @@ _HEADER_END = re.compile(
     r"\*{1,3}[ \t]*START[ \t]+OF[ \t]+(?:(?:THIS|THE)[ \t]+)?PROJECT[ \t]+GUTENBERG.*(?:\n.*\*\*\*[ \t]*$)?"
     r"|\*END[ \t*]*THE[ \t]+SMALL[ \t]+PRINT!.*(?:\n.*\*END\*?[ \t]*$)?"
     r")\n(?:[ \t]*\n)*"
-    r"(?:(?:Produced|E-?text prepared|Transcribed|This etext was (?:prepared|produced))\b.*\n(?:.*\S.*\n)*"
+    r"(?:(?:Produced|E-?text prepared|Transcribed|This etext was (?:prepared|produced))\b.*\n(?:[^\S\n]*+\S.*\n)*"
     r"(?:[ \t]*\n)*)?",
     re.MULTILINE | re.IGNORECASE,
 )

@@ -672,7 +672,7 @@ class CellsView(ReadingView):
 
     def _find(self, answer: str) -> Cell | str:
         """The cell that is meant, or why there is none."""
-        numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", answer)
+        numbers = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", answer)
         if numbers is None:
             wanted = answer.strip().lower()
             named = [(name.lower(), cell) for cell, name in self.names.items()]
