@@ -16,4 +16,4 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def waiting() -> list[str]:
-    return [path.name for path in queue_file.waiting_paths()]
+    return [each.path.name for each in queue_file.waiting_runs()]

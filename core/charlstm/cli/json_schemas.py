@@ -215,7 +215,7 @@ class QueueRow(RunPlace):
     ends: float | None
     """Seconds from now, estimated; ``null`` if not known."""
     why: str
-    """Why it does not train yet; empty if it does."""
+    """Why it does not train yet, or why it could not be started when it was its turn; empty if it trains."""
 
 
 class LessonRow(RunPlace):

@@ -23,7 +23,7 @@ from charlstm.display import duration, shell_command, table
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
 from charlstm.runs.queue import QueuedRun, add_new_run, add_run, begin_or_wait, read_queue
-from charlstm.runs.queue_file import place_in_queue, remove_from_queue
+from charlstm.runs.queue_file import remove_from_queue, waiting_runs
 from charlstm.runs.table import state_words
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def list_() -> None:
 
     With --json: a list with these figures in seconds. `place` is 0 for a run that trains.
     """
+    waiting_runs()  # raises where the queue cannot be read
     continue_queue()
 
     found = read_queue()
@@ -119,10 +120,7 @@ def remove(runs: tuple[str, ...]) -> None:
 
     With --json: as `queue list`, of the queue that is left.
     """
-    found = [find_run(name) for name in runs]
-    for run in found:
-        if place_in_queue(run.path) is None:
-            raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
+    found = [_find_waiting(name) for name in runs]
 
     for run in found:
         remove_from_queue(run.path)
@@ -130,3 +128,17 @@ def remove(runs: tuple[str, ...]) -> None:
     continue_queue()
     if wants_json():
         print_result([_row(each) for each in read_queue()])
+
+
+def _find_waiting(name: str) -> Run:
+    """The run of the queue that ``name`` names; its folder may be gone. Raises :class:`RunError`."""
+    named = [Run(each.path) for each in waiting_runs() if name in (each.path.name, str(each.path))]
+    try:
+        run = find_run(name)
+    except RunError:
+        if len(named) == 1:
+            return named[0]
+        raise
+    if run.status().place is None:
+        raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
+    return run

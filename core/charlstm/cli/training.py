@@ -36,7 +36,7 @@ from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, prob
 from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.index import located
 from charlstm.runs.notifications import end_words
-from charlstm.runs.queue_file import waiting_paths
+from charlstm.runs.queue_file import waiting_runs
 from charlstm.setting_fields import setting_fields
 from charlstm.system import prepare_for_torch
 from charlstm.text.reading import USUAL, TextOptions
@@ -566,8 +566,13 @@ def print_start(start: StartModel, about_preset: str) -> None:
 
 def _print_waiting(run: Run) -> None:
     """Say how many runs of the queue begin only when ``run`` has ended."""
-    if waiting := [path for path in waiting_paths() if path != located(run.path)]:
-        print_remark(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
+    try:
+        waiting = [each for each in waiting_runs() if each.path != located(run.path)]
+    except RunError as error:
+        print_note(str(error))
+    else:
+        if waiting:
+            print_remark(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
 
 
 def _print_detached(run: Run, limits: Limits) -> None:

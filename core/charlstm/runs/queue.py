@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charlstm.errors import RunError, SettingsError
+from charlstm.errors import Advice, CharLSTMError, RunError, SettingsError
 from charlstm.runs import folder, launch, queue_file
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.index import located, remember_run
 from charlstm.runs.launch import NewRun
-from charlstm.runs.status import RunStatus, ago, ordinal
+from charlstm.runs.queue_file import Waiting
+from charlstm.runs.series import RunSeries
+from charlstm.runs.status import RunStatus, ago, ordinal, status_of_worker
 from charlstm.text.corpus import open_corpus
 from charlstm.training.estimate import batch_shape, estimate, find_speed
 
@@ -41,6 +43,8 @@ class QueuedRun:
         """Its place, when it will begin, and why it waits: ``2nd in the queue, begins in about 8 min: …``."""
         if not self.place:
             return self.status.state
+        if self.status.start_problem:
+            return self.status.message
         begins = f"begins in about {ago(self.begins)}" if self.begins is not None else "begins at a time not known"
         return f"{ordinal(self.place)} in the queue, {begins}: {self.why}"
 
@@ -62,33 +66,57 @@ def add_new_run(new: NewRun) -> Run:
 
 def add_run(run: Run) -> None:
     """Put a run that is not trained now at the end of the queue. Raises :class:`RunError` or :class:`SettingsError` if
-    it cannot be resumed, or the queue cannot be changed."""
+    it cannot be resumed or would diverge again, or the queue cannot be changed."""
     launch.check_resume(run, {})
+    finished = RunSeries.of(run.events()).finished
+    if finished is not None and finished.reason == "diverged":
+        raise RunError(
+            f"The run {run.name} has diverged and would again: resume it with a lower learning rate",
+            Advice("resume", run.name, setting="lr"),
+        )
     remember_run(run.path)  # the queue waits for runs that the index has, and the folder may be a copy
-    with queue_file.changing_queue() as paths:
-        paths[:] = [path for path in queue_file.waiting_paths() if path != located(run.path)] + [located(run.path)]
+    with queue_file.changing_queue() as waiting:
+        path = located(run.path)
+        waiting[:] = [*(each for each in waiting if each.path != path), Waiting(path)]
 
 
 def start_next() -> Run | None:
     """Start the next run of the queue unless a run trains on this machine; returns the one that was started. Its worker
-    takes it out of the queue: if that is killed before, the run is started again. Runs that have been pruned or
-    finished since they were put into it are taken out.
+    takes it out of the queue: if that is killed before, the run is started again. Where a run cannot be started, its
+    entry says why from now on, and the one after it is tried. Runs that have been finished since they were put into the
+    queue are taken out.
 
-    Raises :class:`RunError` when the queue cannot be changed, or the system starts no worker.
+    Raises :class:`RunError` when the queue cannot be read or changed.
     """
-    if queue_file.waiting_paths():
-        with queue_file.changing_queue() as paths:
-            if live_runs() or folder.any_live_sweep():
-                return None
-            for run in map(Run, queue_file.waiting_paths()):
-                try:
-                    launch.check_resume(run, {})
-                except (RunError, SettingsError):
-                    paths.remove(run.path)
-                    continue
-                launch.launch(run)
+    if not queue_file.waiting_runs() or _must_wait():
+        return None
+    with queue_file.changing_queue() as waiting:
+        if _must_wait():  # another process was first
+            return None
+        for each in tuple(waiting):
+            run = Run(each.path)
+            if status_of_worker(run.path).state == "finished":
+                waiting.remove(each)
+                continue
+            problem = _start(run)
+            waiting[waiting.index(each)] = Waiting(each.path, problem)
+            if not problem:
                 return run
     return None
+
+
+def _must_wait() -> bool:
+    return bool(live_runs()) or folder.any_live_sweep()
+
+
+def _start(run: Run) -> str:
+    """Start the worker of ``run``. Returns why it cannot be started; empty if it was."""
+    try:
+        launch.check_resume(run, {})
+        launch.launch(run)
+    except (CharLSTMError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def begin_or_wait(run: Run) -> QueuedRun:
@@ -108,9 +136,8 @@ def live_runs() -> list[tuple[Run, RunStatus]]:
 def read_queue() -> list[QueuedRun]:
     """The runs that train, and those that wait in their order. Raises :class:`RunError` when the queue cannot be
     read."""
-    queue_file.check_queue()
-    waiting = [(run, run.status()) for run in map(Run, queue_file.waiting_paths())]
-    return arrange(live_runs(), [(run, status) for run, status in waiting if not status.alive], folder.any_live_sweep())
+    waiting = [(run, run.status()) for run in (Run(each.path) for each in queue_file.waiting_runs())]
+    return arrange(live_runs(), [each for each in waiting if each[1].place is not None], folder.any_live_sweep())
 
 
 def arrange(
@@ -129,6 +156,9 @@ def arrange(
     if in_sweep:
         why, free = "a sweep trains", None
     for place, (run, status) in enumerate(waiting, 1):
+        if status.start_problem:  # the others do not wait for it
+            found.append(QueuedRun(run, status, place, None, None, status.start_problem))
+            continue
         needed = seconds_needed(run, status)
         ends = None if free is None or needed is None else free + needed
         found.append(QueuedRun(run, status, place, free, ends, why))

@@ -1,7 +1,8 @@
 """The order of the queue: which runs wait to be trained, and which of them is the next.
 
-``queue.json`` in the user's state folder has the folders of these runs and nothing else: the state of a run is in its
-own files. A run is in the queue until its worker has begun.
+``queue.json`` in the user's state folder has the folders of these runs, and why a run could not be started when it was
+its turn. The state of a run is in its own files. A run is in the queue until its worker has begun or a person takes it
+out; one that could not be started keeps its place.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from charlstm import storage
+from charlstm.display import plural
 from charlstm.errors import RunError
 from charlstm.paths import state_dir
 from charlstm.runs.index import located
@@ -26,33 +28,56 @@ def queue_path() -> Path:
     return state_dir(make=False) / "queue.json"
 
 
-def waiting_paths() -> tuple[Path, ...]:
-    """The folders of the runs that wait, the next one first; none when the file cannot be read."""
-    with contextlib.suppress(OSError, ValueError):
-        return tuple(path for path in _read() if _is_run(path))
-    return ()
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that waits in the queue: its folder ``path``, which may be gone.
+
+    ``problem``: why it could not be started when it was its turn, in a sentence; else empty.
+    """
+
+    path: Path
+    problem: str = ""
 
 
-def check_queue() -> None:
-    """Raises :class:`RunError` when the file is damaged, in which case the others take the queue for empty."""
+def waiting_runs() -> tuple[Waiting, ...]:
+    """The runs that wait, the next one first. Raises :class:`RunError` when the file cannot be read."""
+    path = queue_path()
     try:
-        _read()
+        return _parse(path, storage.FileStamp.of(path.stat()))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise RunError(f"The queue cannot be read: {error.strerror} ({path})") from None
     except ValueError:
-        raise _damaged() from None
+        raise RunError(f"The queue cannot be read: {path} is damaged or from a newer charlstm; remove it") from None
 
 
-def place_in_queue(path: Path) -> int | None:
-    """The place of the run in folder ``path``, 1 for the next one; ``None`` if it does not wait."""
-    with contextlib.suppress(OSError, ValueError):
-        if (paths := _read()) and (here := located(path)) in paths:
-            return 1 + sum(map(_is_run, paths[: paths.index(here)]))
+def place_in_queue(path: Path) -> tuple[int, Waiting] | None:
+    """The place of the run in folder ``path``, 1 for the next one, and its entry; ``None`` if it does not wait, or the
+    file cannot be read."""
+    with contextlib.suppress(RunError):
+        if waiting := waiting_runs():
+            here = located(path)
+            return next(((place, each) for place, each in enumerate(waiting, 1) if each.path == here), None)
     return None
 
 
+def queue_problem() -> str:
+    """A sentence about what keeps runs of the queue from being trained: the file cannot be read, or some could not be
+    started; empty if nothing is known of that."""
+    try:
+        found = [each for each in waiting_runs() if each.problem]
+    except RunError as error:
+        return str(error)
+    if not found:
+        return ""
+    more = f", as {plural(len(found) - 1, 'other run')}" if found[1:] else ""
+    return f"{found[0].path.name} could not be started and keeps its place in the queue{more}: {found[0].problem}"
+
+
 @contextlib.contextmanager
-def changing_queue() -> Iterator[list[Path]]:
-    """Inside the block nobody else changes the queue; at its end the list is written if it was changed. It may have
-    folders that are gone.
+def changing_queue() -> Iterator[list[Waiting]]:
+    """Inside the block nobody else changes the queue; at its end the list is written if it was changed.
 
     Raises :class:`RunError` when the file cannot be read or written, or another process keeps it for seconds.
     """
@@ -60,55 +85,45 @@ def changing_queue() -> Iterator[list[Path]]:
     try:
         file.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         with storage.changing(file):
-            before = list(_read())
-            yield (paths := list(before))
-            if paths != before:
-                values = {"format": FORMAT, "runs": [str(path) for path in paths]}
-                storage.replace_bytes(file, json.dumps(values).encode())
+            before = list(waiting_runs())
+            yield (waiting := list(before))
+            if waiting != before:
+                runs = [asdict(each) | {"path": str(each.path)} for each in waiting]
+                storage.replace_bytes(file, json.dumps({"format": FORMAT, "runs": runs}).encode())
     except OSError as error:
         raise RunError(f"The queue cannot be changed: {error.strerror} ({file})") from None
-    except ValueError:
-        raise _damaged() from None
 
 
 def rename_in_queue(before: Path, after: Path) -> None:
     """Let the run that was in folder ``before`` and is in ``after`` now keep its place. Raises as
     :func:`changing_queue` does."""
-    with contextlib.suppress(OSError, ValueError):
-        if located(before) in _read():
-            with changing_queue() as paths:
-                paths[:] = [located(after) if path == located(before) else path for path in paths]
+    if place_in_queue(before) is not None:
+        with changing_queue() as waiting:
+            here = located(before)
+            waiting[:] = [replace(each, path=located(after)) if each.path == here else each for each in waiting]
 
 
 def remove_from_queue(run: Path) -> None:
     """Take the run in folder ``run`` out of the queue, if it is there. Raises as :func:`changing_queue` does."""
     if place_in_queue(run) is not None:
-        with changing_queue() as paths:
-            paths[:] = [path for path in paths if path != located(run)]
-
-
-def _damaged() -> RunError:
-    return RunError(f"The queue cannot be read: {queue_path()} is damaged or from a newer charlstm; remove it")
-
-
-def _is_run(path: Path) -> bool:
-    return os.path.exists(path / "run.json")
-
-
-def _read() -> tuple[Path, ...]:
-    """Raises :class:`OSError`, or :class:`ValueError` for a file that is no queue."""
-    path = queue_path()
-    try:
-        return _parse(path, storage.FileStamp.of(path.stat()))
-    except FileNotFoundError:
-        return ()
+        with changing_queue() as waiting:
+            waiting[:] = [each for each in waiting if each.path != located(run)]
 
 
 @functools.lru_cache(1)
-def _parse(path: Path, _: storage.FileStamp) -> tuple[Path, ...]:
+def _parse(path: Path, _: storage.FileStamp) -> tuple[Waiting, ...]:
     """Cached for as long as the file is unchanged, since the app asks for each run several times a second."""
     values = storage.read_json(path)
-    runs = values.get("runs") if isinstance(values, dict) and values.get("format") == FORMAT else None
-    if not isinstance(runs, list) or not all(isinstance(each, str) and Path(each).is_absolute() for each in runs):
-        raise ValueError(f"{path} is no queue")
-    return tuple(map(Path, runs))
+    try:
+        if values["format"] != FORMAT:
+            raise ValueError(f"{path} has another format")
+        found: dict[Path, Waiting] = {}
+        for each in values["runs"]:
+            run, problem = Path(each["path"]), each["problem"]
+            if not run.is_absolute() or not isinstance(problem, str):
+                raise ValueError(f"{path} has an entry that is none")
+            run = located(run)  # a folder of runs that was moved may have left a link in its place
+            found.setdefault(run, Waiting(run, problem))
+        return tuple(found.values())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no queue") from error

@@ -47,7 +47,8 @@ class RunStatus(RunFigures):
     """The status of a run, with the figures that :class:`~charlstm.runs.liveness.RunFigures` describes.
 
     ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``place``: of a run that
-    waits in the queue, 1 for the next one. ``memory``: bytes.
+    waits in the queue, 1 for the next one. ``start_problem``: why it could not be started when it was its turn, or
+    empty. ``memory``: bytes.
     ``slowdown``: how many times as long training takes now because other programs use the processor, ``None`` if not
     known. ``updated``: Unix seconds of
     the last heartbeat. ``message``: one sentence for a person, or empty.
@@ -59,6 +60,7 @@ class RunStatus(RunFigures):
     host: str = ""
     elsewhere: bool = False
     place: int | None = None
+    start_problem: str = ""
     pid: int | None = None
     memory: int | None = None
     slowdown: float | None = None
@@ -94,10 +96,13 @@ def read_status(path: Path, *, now: float | None = None) -> RunStatus:
 
 def with_place(path: Path, status: RunStatus) -> RunStatus:
     """``status`` of the run in folder ``path``; as ``queued`` if it has no worker and waits in the queue."""
-    place = None if status.alive else queue_file.place_in_queue(path)
-    if place is None:
+    if status.alive or status.state == "finished" or (found := queue_file.place_in_queue(path)) is None:
         return status
-    return replace(status, state="queued", place=place, message=f"{ordinal(place)} in the queue")
+    place, waiting = found
+    message = f"{ordinal(place)} in the queue"
+    if waiting.problem:
+        message += f", but it could not be started: {waiting.problem}"
+    return replace(status, state="queued", place=place, start_problem=waiting.problem, message=message)
 
 
 def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:

@@ -92,6 +92,27 @@ def test_queue_that_cannot_be_continued_is_said_and_ends_no_command(cli: Cli, tm
     assert err.startswith("The queue cannot be changed: Is a directory")
 
 
+def test_run_that_is_gone_is_said_and_can_be_taken_out(cli: Cli, tmp_path: Path, launched: list[str]) -> None:
+    record(tmp_path / "runs", "queued", name="one").close()
+    record(tmp_path / "runs", "queued", name="two").close()
+    (tmp_path / "runs" / "one").rename(tmp_path / "elsewhere")
+    said = "one could not be started and keeps its place in the queue: There is no run in"
+    assert said in cli("runs")[1]
+    assert launched == ["two"]
+    first, second = cli.json("queue", "list")
+    assert (first["name"], first["why"].partition(" in ")[0], second["name"]) == ("one", "There is no run", "two")
+    assert [row["name"] for row in cli.json("queue", "remove", "one")] == ["two"]
+
+
+def test_damaged_queue_is_said_by_runs(cli: Cli, tmp_path: Path) -> None:
+    record(tmp_path / "runs", "queued", name="one").close()
+    queue_file.queue_path().write_text('{"format": 1, "runs": [')
+    out, err = cli("runs")
+    assert "stopped" in out
+    assert err.startswith("The queue cannot be read: ")
+    assert "damaged" in cli("queue", "list", code=1)[1]
+
+
 def test_train_says_that_the_queue_waits_for_it(cli: Cli, busy: Recorded) -> None:
     cli(*ADD, "--name", "one")
     out, err = cli("train", *ADD[2:], "--name", "now", "--detach")

@@ -486,7 +486,7 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
     queue.add_run(following)
 
     def script(trainer: Any) -> Iterator[Event]:
-        assert queue_file.waiting_paths() == (following.path,)
+        assert [each.path for each in queue_file.waiting_runs()] == [following.path]
         signal.raise_signal(getattr(signal, why))
         yield started()
         yield ended(1, "stopped")
