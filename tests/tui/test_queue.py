@@ -90,7 +90,7 @@ async def test_run_that_diverged_is_resumed_with_a_lower_rate_and_not_put_into_t
         async with driven(places, (100, 30)) as app:
             await app.go("runs")
             await app.press("down", shows="diverged")
-            await app.press("l", shows="risky has diverged and would again: r resumes it with a lower rate.")
+            await app.press("l", shows="risky has diverged and would again: resume it with a lower learning rate")
             assert waiting() == []
             await app.press("r", shows="Resume with a lower rate")
             assert not resumed
@@ -105,3 +105,12 @@ async def test_app_continues_a_queue_that_stands_and_says_so(places: Path, launc
     async with driven(places, (100, 30)) as app:
         await app.shows("The queue goes on: half trains now.")
         assert launched == ["half"]  # once, although it still waits
+
+
+async def test_app_says_which_run_of_the_queue_could_not_be_started(places: Path, launched: list[str]) -> None:
+    record(places, "queued", name="gone").close()
+    record(places, "queued", name="half").close()
+    (places / "gone").rename(places.parent / "elsewhere")
+    async with driven(places, (100, 30)) as app:
+        await app.shows("gone could not be started and keeps its place in the queue: There is no run in")
+        assert launched == ["half"]

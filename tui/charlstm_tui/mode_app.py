@@ -228,8 +228,9 @@ class ModeApp(SafeWorkers, OrderedKeys):
             self.runs_state = self.watcher.latest()
 
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
-        if state.failure not in ("", before.failure):
-            self.show_error(state.failure)
+        for problem, known in ((state.failure, before.failure), (state.queue_problem, before.queue_problem)):
+            if problem not in ("", known):
+                self.show_error(problem)
         for was in before.live:
             now = state.find(was.path)
             if now is not None and not now.live:

@@ -21,6 +21,7 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import ENDED_STATES
 from charlstm.runs.log import EventTail
 from charlstm.runs.notes import Notes, notes_if_readable
+from charlstm.runs.queue_file import queue_problem
 from charlstm.runs.status import RunStatus, status_of_worker, with_place
 from charlstm.storage import FileStamp
 from charlstm.training.commands import Command
@@ -93,9 +94,9 @@ class RunsState:
 
     ``series`` holds the events that were logged until this state was read; a later state has another ``RunSeries``.
     ``pending`` are the commands, from wherever they were sent, that the attached run's worker has not handled yet.
-    ``other_events`` counts those events that are no figures of steps. ``error`` is a message if the log of the attached
-    run cannot be read, else empty. ``failure`` is one if the last reading failed altogether: then the rest of the state
-    is that of the reading before.
+    ``other_events`` counts those events that are no figures of steps. ``queue_problem`` is a message if runs of the
+    queue could not be started, else empty. ``error`` is one if the log of the attached run cannot be read. ``failure``
+    is one if the last reading failed altogether: then the rest of the state is that of the reading before.
     """
 
     runs: tuple[RunView, ...] = ()
@@ -103,6 +104,7 @@ class RunsState:
     series: RunSeries | None = None
     pending: tuple[Command, ...] = ()
     other_events: int = 0
+    queue_problem: str = ""
     error: str = ""
     failure: str = ""
 
@@ -118,7 +120,7 @@ class RunsState:
             (run.path, run.status.state, run.status.alive, run.status.message, run.notes, run.problem)
             for run in self.runs
         )
-        return runs, self.attached, self.pending, self.other_events, self.error, self.failure
+        return runs, self.attached, self.pending, self.other_events, self.queue_problem, self.error, self.failure
 
     @property
     def queued(self) -> tuple[Path, ...]:
@@ -200,14 +202,15 @@ class RunsReader:
                 else view
                 for view in self._runs
             )
+        problem = queue_problem()
         if attached is None:
             self._log = None
-            return RunsState(self._runs)
+            return RunsState(self._runs, queue_problem=problem)
         if self._log is None or self._log.path != attached:
             self._log = _Log(folder.Run(attached))
         log = self._log
         error = log.read()
-        state = RunsState(self._runs, attached, log.series, (), log.other_events, error)
+        state = RunsState(self._runs, attached, log.series, (), log.other_events, problem, error)
         run = state.attached_run
         return replace(state, pending=log.pending()) if run is not None and run.status.alive else state
 

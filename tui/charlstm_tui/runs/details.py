@@ -114,7 +114,7 @@ def run_lines(
     if details is not None and details.problem:
         lines.append(_problem(details.problem))
     if status.remark:
-        style = "$error" if status.state in ("failed", "crashed") else "$foreground"
+        style = "$error" if status.start_problem or status.state in ("failed", "crashed") else "$foreground"
         lines.append(Content.styled(visible(status.remark, keep=""), style))
     if status.best_val is not None:
         figure = f"{best_loss(status, bits)} {unit(bits)} per character"

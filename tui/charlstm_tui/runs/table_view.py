@@ -25,10 +25,10 @@ from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm.runs.queue_file import remove_from_queue
 from charlstm_tui.actions import Action, key_of
-from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.background import run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, ask
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
-from charlstm_tui.run_actions import RunActions, rate_to_resume
+from charlstm_tui.run_actions import RunActions
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
@@ -298,10 +298,6 @@ class TableView(RunActions):
         if run.status.place is not None:
             left = f"{run.name} has left the queue. Its folder stays."
             await self.attempt(lambda: remove_from_queue(run.path), left)
-            return
-        if await in_thread(lambda check: rate_to_resume(run.run)) is not None:
-            key = key_of("runs.resume")
-            self.say(f"{run.name} has diverged and would again: {key} resumes it with a lower rate.", error=True)
             return
 
         def add() -> QueuedRun:

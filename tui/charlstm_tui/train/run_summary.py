@@ -213,6 +213,8 @@ def run_result(shown: ShownRun) -> RunResult | None:
         lines.append(f"better than {_and(beaten)}" + ("" if best is None or best.whole else ", by this estimate"))
     if flaw is None:
         lines.append(judged.overfitted)
+    if judged.kind == "finished":
+        lines.append(as_sentence(visible(judged.remark)))
     if judged.kind == "finished" and best is not None and not best.whole:
         lines.append(f"an estimate: {shell_command('eval', view.name)} reads all of the held-out text")
     before, sample = _samples(series, judged)
