@@ -29,7 +29,7 @@ from charlstm.cli.options import (
     text_options,
 )
 from charlstm.cli.output import print_note, print_remark, print_result, result_of, wants_json
-from charlstm.display import duration, percent, plural, shell_command, shell_word, table, visible
+from charlstm.display import as_sentence, duration, percent, plural, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, DivergedError, ExitCode, RunError, SettingsError, TextError
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
@@ -419,12 +419,16 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
             if isinstance(event, Controlled) and event.id.startswith("SIG"):
                 ended_by = event.id
             view.show([event])
-    ring(end_words(run.name, run.status()))
+    status = run.status()
+    ring(end_words(run.name, status))
     if isinstance(last, Failed):
-        raise RunError(last.message)
+        raise RunError(status.message or last.message)
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
-        raise RunError(run.status().message or f"The run {run.name} has not begun")
-    judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
+        raise RunError(status.message or f"The run {run.name} has not begun")
+    # of the whole run, whose first part another process may have trained
+    judged = judge(RunSeries.of(run.events()), status)
+    if judged.remark:  # such as what went wrong with the program of on_end
+        print_note(as_sentence(judged.remark))
     rate = f"{lower_rate(run.spec().settings.lr):.1g}"
     if judged.kind == "diverged":
         raise DivergedError(

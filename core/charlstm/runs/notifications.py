@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 
 from charlstm import storage
@@ -59,21 +60,31 @@ def call_on_end(run: Run) -> str:
     try:
         output = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            done = subprocess.run(
+            program = subprocess.Popen(
                 words,
-                input=json.dumps(values).encode(),
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 cwd=os.path.expanduser("~"),
                 start_new_session=True,  # so that Ctrl-C is not for it
-                timeout=TIME_LIMIT,
-                check=False,
             )
         finally:
             os.close(output)
-        problem = f"ended with exit code {done.returncode}" if done.returncode else ""
-    except subprocess.TimeoutExpired:
-        problem = f"did not end within {TIME_LIMIT:g} seconds and was killed"
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
         problem = f"could not be started: {getattr(error, 'strerror', None) or error}"
+    else:
+        problem = _wait_for(program, json.dumps(values).encode())
     return problem and f"The program of on_end, {command[0]}, {problem}"
+
+
+def _wait_for(program: subprocess.Popen[bytes], given: bytes) -> str:
+    """Write ``given`` to the standard input of ``program`` and wait for its end. Returns what went wrong."""
+    try:
+        program.communicate(given, timeout=TIME_LIMIT)
+        return f"ended with exit code {program.returncode}" if program.returncode else ""
+    except subprocess.TimeoutExpired:
+        return f"did not end within {TIME_LIMIT:g} seconds and was killed"
+    finally:
+        if program.poll() is None:  # Ctrl-C, too, ends the waiting
+            os.killpg(program.pid, signal.SIGKILL)  # with the processes that it has started
+            program.wait()

@@ -26,7 +26,7 @@ import numpy as np
 from charlstm import storage
 from charlstm.errors import NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
-from charlstm.runs import folder, launch, notifications
+from charlstm.runs import folder, launch
 from charlstm.runs.comparison import setting_chart
 from charlstm.runs.folder import SWEEP, Run, prune_run
 from charlstm.runs.liveness import LOCK_TIMEOUT
@@ -34,7 +34,7 @@ from charlstm.runs.names import check_name, next_name
 from charlstm.runs.notes import Notes, change_notes, read_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.text import open_text
-from charlstm.runs.worker import append_to_worker_log, begin_next, run_foreground
+from charlstm.runs.worker import append_to_worker_log, begin_next, call_on_end, run_foreground
 from charlstm.setting_fields import setting_fields
 from charlstm.svg import stacked
 from charlstm.text.corpus import reopen_corpus
@@ -311,8 +311,8 @@ class Sweep:
         finally:
             if lock is not None:
                 lock.release()
-            if best is not None and (problem := notifications.call_on_end(best)):
-                append_to_worker_log(best, problem)
+            if best is not None:
+                call_on_end(best)
             begin_next(best or self.run(0), signal)
 
     def _take_lock(self) -> BaseFileLock | None:

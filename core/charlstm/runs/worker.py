@@ -35,7 +35,7 @@ from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import CommandInbox, EventRecorder, ShowValidation, StoppedEarlyError
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import WORKER_LINE, RunState, state_in_log, status_of_worker
+from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
 from charlstm.runs.text import keep_text, open_text
 from charlstm.system import StopSignals
@@ -118,19 +118,20 @@ def main(arguments: list[str] | None = None) -> int:
 @contextlib.contextmanager
 def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
     """Take ``run`` out of the queue for the block, in which it is trained, and then call the program of ``on_end`` if
-    it has ended, and start the next run. What is wrong with that is said in ``worker.log``, and ends no run."""
+    it has ended, and start the next run. What is wrong with the queue is said in ``worker.log``, and ends no run."""
     try:
         queue_file.remove_from_queue(run.path)
     except RunError as error:
         append_to_worker_log(run, str(error))
-    before = _log_size(run)
+    log_size, beat = _log_size(run), liveness.read_heartbeat(run.heartbeat_path)
     try:
         yield
     finally:
-        state = status_of_worker(run.path).state  # even if it could not be taken out of the queue
-        ended = state == "failed" or (state == "finished" and _log_size(run) != before)
-        if ended and (problem := notifications.call_on_end(run)):
-            append_to_worker_log(run, problem)
+        last = liveness.read_heartbeat(run.heartbeat_path)
+        ended = {"failed": True, "finished": _log_size(run) != log_size}
+        # A worker that ends before its first heartbeat leaves that of an earlier one.
+        if last is not None and last != beat and last.pid == os.getpid() and ended.get(last.state):
+            call_on_end(run)
         begin_next(run, signals.requested)
 
 
@@ -138,6 +139,22 @@ def _log_size(run: Run) -> int:
     with contextlib.suppress(OSError):
         return run.events_path.stat().st_size
     return 0
+
+
+def call_on_end(run: Run) -> None:
+    """Call the program of ``on_end`` with ``run``, which has ended. What is wrong with that is said in ``worker.log``
+    and in the status of the run."""
+    if not (problem := notifications.call_on_end(run)):
+        return
+    append_to_worker_log(run, problem)
+    with contextlib.suppress(OSError, RunError):  # RunError: the run has another worker by now
+        lock = liveness.acquire_lock(run.lock_path, patience=0)
+        try:
+            if (last := liveness.read_heartbeat(run.heartbeat_path)) is not None:
+                message = "; ".join(filter(None, (last.message, problem)))
+                liveness.write_heartbeat(run.heartbeat_path, replace(last, message=message))
+        finally:
+            lock.release()
 
 
 def begin_next(ended: Run, signal: str | None) -> None:

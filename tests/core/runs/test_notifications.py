@@ -16,6 +16,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.notifications import call_on_end, end_words, terminal_sequence
 from charlstm.runs.status import RunStatus
 from recorded_run import record
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -46,10 +47,24 @@ def test_program_gets_the_run_as_json_without_a_shell(
     assert run.log_path.read_text() == "seen\n"
 
 
-def test_program_that_hangs_is_killed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifications, "TIME_LIMIT", 0.1)
-    configure(tmp_path, "sleep", "600")
-    assert call_on_end(run) == "The program of on_end, sleep, did not end within 0.1 seconds and was killed"
+def test_program_that_hangs_is_killed_with_the_processes_that_it_started(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "TIME_LIMIT", 0.5)
+    os.mkfifo(tmp_path / "held")
+    reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    configure(tmp_path, "sh", "-c", f"exec 3>{tmp_path / 'held'}; echo begun >&3; sleep 600 & wait")
+    assert call_on_end(run) == "The program of on_end, sh, did not end within 0.5 seconds and was killed"
+    assert os.read(reader, 100) == b"begun\n"
+    wait_until(lambda: _has_no_writer(reader))
+    os.close(reader)
+
+
+def _has_no_writer(pipe: int) -> bool:
+    try:
+        return os.read(pipe, 100) == b""
+    except BlockingIOError:
+        return False
 
 
 @pytest.mark.parametrize(

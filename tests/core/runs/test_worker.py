@@ -244,6 +244,19 @@ def test_program_of_on_end_is_called_without_the_lock(
     finish(run, train, reason)
     assert told == ([] if state is None else [state])
     assert run.log_path.read_text().endswith("The program ended with exit code 3\n") == (state is not None)
+    assert run.status().message.endswith("The program ended with exit code 3") == (state is not None)
+
+
+def test_program_of_on_end_is_not_called_again_by_a_resume_that_ends_before_it_began(
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(notifications, "call_on_end", lambda run: told.append(run.name) or "")
+    finish(run, train, "diverged")
+    monkeypatch.setattr(liveness, "acquire_lock", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        list(worker.run_foreground(run))
+    assert told == [run.name]
 
 
 def command(run: Run, word: str) -> None:
