@@ -136,14 +136,21 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], ranks: Ra
         val_every=settings.val_every or plan.val_every,
         log_every=settings.log_every or plan.log_every,
     )
+    if fits_machine(plan):
+        return plan
     try:
         device = choose_device(plan.device)
     except SettingsError:
         device = choose_device("auto")
-    else:
-        if runs_well(plan.kernel, device):
-            return plan
     return replace(plan, device=str(device), kernel=candidates(settings, device)[0])
+
+
+def fits_machine(plan: Plan) -> bool:
+    """Whether this machine has the device of ``plan`` and what its kernel needs."""
+    try:
+        return runs_well(plan.kernel, choose_device(plan.device))
+    except SettingsError:
+        return False
 
 
 def environment(plan: Plan, ranks: Ranks) -> dict[str, str]:

@@ -511,9 +511,10 @@ class Trainer:
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _make_plan(self, start_from: Model | None, warnings: list[str]) -> list[AnyEvent]:
-        """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
+        """Measure and plan, and save that; unless there is a stored plan that fits this machine. Training waits until
+        the plan is on disk."""
         settings, plan = self.settings, self._course.plan
-        if plan is None:
+        if plan is None or not resume.fits_machine(plan):
             plan = measure_and_plan(settings, self._text, self._ranks, worked=self._count_start)
             self._checkpoint_writer.queue_plan(plan)
             self._checkpoint_writer.hold_training()

@@ -164,6 +164,11 @@ def test_run_without_a_state_starts_again_with_its_stored_plan() -> None:
     assert log_of(first.events) == log_of(trained(settings, first.store.plans[0]).events)
 
 
+def test_run_without_a_state_is_planned_anew_where_the_device_of_its_plan_is_gone() -> None:
+    run = trained(plan=replace(PLAN, device="cuda:99"), steps=1)
+    assert run.trainer.plan.device == run.only("started")[0].device == "cpu"
+
+
 def test_resume_with_more_steps_and_another_rate_names_the_changes(whole: Trained) -> None:
     again = trained(SETTINGS.with_changes(max_steps=90, lr=1e-3), state=whole.store.states[-1])
     [resumed] = again.only("resumed")
