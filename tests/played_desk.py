@@ -22,10 +22,10 @@ class Shown:
     """What a desk shows, put together as a view does."""
 
     def __init__(self) -> None:
-        self.text, self.marks = "", array("H")
+        self.text, self.marks, self.cursor = "", array("H"), 0
 
     def clear(self) -> None:
-        self.text, self.marks = "", array("H")
+        self.text, self.marks, self.cursor = "", array("H"), 0
 
     def replace(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None:
         assert 0 <= start <= stop <= len(self.text)

@@ -201,6 +201,7 @@ class CharLSTMApp(ModeApp):
 
     def exit(self, result: None = None, return_code: int = 0, message: object = None) -> None:
         """Leave; keys that come after do nothing any more."""
+        self.bring_up_to_date()
         self.exiting = True
         super().exit(result, return_code, message)  # type: ignore[arg-type]
 

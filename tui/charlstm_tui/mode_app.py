@@ -324,6 +324,13 @@ class ModeApp(SafeWorkers, OrderedKeys):
         except Exception as error:
             self.report_error(error, action.label)
 
+    def bring_up_to_date(self) -> None:
+        """See :class:`OrderedKeys`. An exception is shown, as for an action."""
+        try:
+            super().bring_up_to_date()
+        except Exception as error:
+            self.report_error(error, "showing what the keys did")
+
     def report_error(self, error: Exception, doing: str = "") -> None:
         """Show an exception in one sentence, and log it if it was not expected. ``doing`` is what failed.
 

@@ -233,6 +233,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
 
     def available(self) -> tuple[Action, ...]:
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
+        self.charlstm.bring_up_to_date()
         typing = self.in_input()
         outside = (DIGITS, OUTSIDE) if typing else ()
         return self._acting([scope for scope in self.view.scopes() if scope not in outside], typing)

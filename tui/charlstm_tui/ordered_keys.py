@@ -3,17 +3,23 @@
 Textual sends a key to the widget that has the focus when the app reads it. A key that opens a dialog, an input or a
 view does so only when it has come back to the app from the focused widget and its parents. By then the app has read the
 next keys of a quick typist, or a paste, and sent them to the widget that had the focus before.
+
+Keys that wait are handled without a picture between them: a picture takes longer than most keys, so a held key would go
+on after it was released. Work whose result only a picture shows is put off until then (:meth:`OrderedKeys.before_draw`).
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
-from textual.events import Event, Key, Paste
+from textual.events import Event, Idle, Key, Paste
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
@@ -24,20 +30,35 @@ a busy machine; a key that does not wait for it acts on what stands below, where
 CHECK_INTERVAL = 0.02
 """Seconds between two looks, while keys wait, at whether what they wait for is there or has gone."""
 
+DRAW_INTERVAL = 0.1
+"""Seconds between two pictures while keys wait."""
+
 FOLLOW_AFTER = 0.05
 """Seconds until a message follows a key behind which no other waits: first the screen shows what the key did."""
+
+
+if TYPE_CHECKING:
+    _Base = Screen[Any]
+else:
+    _Base = object  # Textual looks for styles in the first base that is a widget
 
 
 class KeyHandled(Message, verbose=True):
     """Follows a key from the focused widget through its parents to the app: when it arrives, the key was handled."""
 
 
-class TakesKeys:
-    """A screen that may have keys wait once it is there."""
+class TakesKeys(_Base):
+    """A base of screens that get keys in their order. Goes before ``Screen`` among the bases."""
 
     def keys_wait(self, event: Key | Paste) -> bool:
         """Whether the key waits for what is being opened here."""
         return False
+
+    def on_idle(self, event: Idle) -> None:
+        """Put off the picture while keys wait. A new layout is not put off: the next key may depend on it."""
+        app = self.app
+        if isinstance(app, OrderedKeys) and app.puts_off_drawing and not self._layout_required:
+            event.prevent_default()
 
 
 class OrderedKeys(App[None]):
@@ -53,6 +74,10 @@ class OrderedKeys(App[None]):
         self._sent_at = 0.0
         self._check: Timer | None = None  # while keys wait
         self._waits_since = 0.0  # for what is being opened; 0 while no key waits for that
+        self.puts_off_drawing = False
+        """Whether the screen is not drawn now, because keys wait."""
+        self._draw_at = 0.0  # the earliest time of the next picture while keys wait
+        self._before_draw: dict[Callable[[], object], None] = {}  # in the order in which they were asked for
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Key | Paste) and not self.screen_stack:
@@ -68,8 +93,38 @@ class OrderedKeys(App[None]):
         if self._keys and self._check is None:
             self._check = self.set_interval(CHECK_INTERVAL, self._check_target)
 
+    # ---- pictures
+
+    def before_draw(self, act: Callable[[], object]) -> None:
+        """Call ``act`` before the next picture: now, or while keys wait once for all of them."""
+        if self.puts_off_drawing:
+            self._before_draw[act] = None
+        else:
+            self._before_draw.pop(act, None)
+            act()
+
+    def bring_up_to_date(self) -> None:
+        """Do now what was put off until the next picture, for what depends on it."""
+        while self._before_draw:
+            act = next(iter(self._before_draw))
+            del self._before_draw[act]
+            act()
+
+    def _put_off_drawing(self) -> None:
+        """Put off pictures while more than one key waits, but for one every :data:`DRAW_INTERVAL` seconds."""
+        now, before = time.monotonic(), self.puts_off_drawing
+        self.puts_off_drawing = len(self._keys) > 1 and now < self._draw_at
+        if not self.puts_off_drawing:
+            self._draw_at = now + DRAW_INTERVAL
+            self.bring_up_to_date()
+            if before:
+                self.screen.check_idle()
+
+    # ---- keys
+
     async def _handle_keys(self) -> None:
         self._following = None
+        self._put_off_drawing()
         while self._keys and self._following is None:
             event = self._keys[0]
             if self._must_wait(event):

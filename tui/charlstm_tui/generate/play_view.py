@@ -160,7 +160,7 @@ class PlayView(ExplainingView):
     @property
     def prime(self) -> str:
         """The beginning of the text that is its prime."""
-        return self.text_view.text(0, self.desk.played.prime_length)
+        return self.text_view.text(0, self.desk.document.prime_length)
 
     @property
     def playing(self) -> bool:
@@ -275,7 +275,7 @@ class PlayView(ExplainingView):
             return f"A better model: {self._offered.sentence(self.bits)}.   {where}{key} {does}"
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
-        match = self.overlap.match_at(self.text_view.cursor - self.desk.played.prime_length)
+        match = self.overlap.match_at(self.text_view.cursor - self.desk.document.prime_length)
         return "" if match is None else self.overlap.source(match)
 
     def legend(self) -> Legend | None:

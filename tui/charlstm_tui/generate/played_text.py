@@ -21,10 +21,8 @@ class PlayedText:
         self.desk, self.view = desk, view
 
     def follow(self, before: Played | None, played: Played) -> None:
-        """Show where the cursor is."""
+        """Scroll to the cursor, if it has moved."""
         view, splice = self.view, played.splice
-        if (not view.at_end or played.position < played.size) and view.cursor != played.position:
-            view.cursor = played.position
         if moves_cursor(before, played):
             is_new = before is None or before.session_id != played.session_id
             if not is_new and splice.start < played.position <= splice.start + splice.added:
@@ -34,7 +32,7 @@ class PlayedText:
     @property
     def _first(self) -> int:
         """The first position that the cursor can have."""
-        return 0 if self.desk.writing else self.desk.played.prime_length
+        return 0 if self.desk.writing else self.desk.document.prime_length
 
     # ---- moving
 

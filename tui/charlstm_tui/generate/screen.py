@@ -244,6 +244,11 @@ class GenerateScreen(ModeScreen):
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
 
     def _draw_status(self) -> None:
+        self.charlstm.before_draw(self._draw_status_now)
+
+    def _draw_status_now(self) -> None:
+        if self.detached:
+            return
         self._figures_at = time.monotonic()
         view = self.view
         note, line = visible(self._message) or self._not_saved or view.hint(), self._status
@@ -284,7 +289,7 @@ class GenerateScreen(ModeScreen):
         desk = self._desks[number] = Desk(
             self.model_thread, number, display, partial(self._changed, changed), saver=saver, known=self._loaded_models,
             spawn=lambda job: self.run_worker(job, group=f"open {number}"),
-            post=self._do_later,
+            post=self._do_later, before_draw=self.charlstm.before_draw,
         )  # fmt: skip
         return desk
 
@@ -322,6 +327,8 @@ class GenerateScreen(ModeScreen):
     def keys_wait(self, event: events.Key | events.Paste) -> bool:
         """See :class:`ModeScreen`. Keys for a text wait, too, while the model is asked for a change of it, or for the
         candidates that are picked."""
+        if self.play.choosing:
+            self.desk.bring_up_to_date()
         is_choosing = self.play.choosing and not self.desk.played.is_current
         if self.view is self.play and (self.desk.keys_wait or is_choosing):
             return isinstance(event, events.Paste) or event.key != "escape"

@@ -27,8 +27,7 @@ class Writing:
     @property
     def suggested(self) -> str:
         """The suggestion, while it is shown."""
-        state = self._view.state
-        return "" if state is None or self._is_hidden else state.suggestion
+        return "" if self._is_hidden else self._text.desk.suggestion
 
     def follow(self, state: Played) -> None:
         """Show the suggestion of this state in the text."""

@@ -70,8 +70,12 @@ SUGGESTIONS_TRIED = 16
 
 
 class Display(Protocol):
-    """Where a text is shown."""
+    """Where a text is shown, with a cursor before the character at a position or at the end."""
 
+    @property
+    def cursor(self) -> int: ...
+    @cursor.setter
+    def cursor(self, position: int | None) -> None: ...
     def clear(self) -> None: ...
     def replace(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None: ...
     def set_marks(self, start: int, marks: array[int], read_to: int | None) -> None: ...
@@ -119,6 +123,7 @@ class Desk:
         display: shows the text.
         changed: called with each new :class:`Played`.
         spawn: runs a coroutine; ``post`` calls something on the loop, from any thread.
+        before_draw: calls something on the loop before the next picture, once for several keys that come together.
         saver: writes the text; ``None``: it is not saved.
         known: models that are loaded already.
 
@@ -137,11 +142,12 @@ class Desk:
         *,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         post: Callable[[Callable[[], object]], object],
+        before_draw: Callable[[Callable[[], object]], object] = lambda act: act(),
         saver: SessionSaver | None = None,
         known: Callable[[], Iterable[LoadedModel]] = tuple,
     ) -> None:
         self._thread, self._number, self._display, self._changed_to = thread, number, display, changed
-        self._spawn, self._known = spawn, known
+        self._spawn, self._before_draw, self._known = spawn, before_draw, known
         self._saving = None if saver is None else TextSaving(saver, lambda: post(self._publish))
         self.document = Document()
         self.about: OpenText | None = None
@@ -165,6 +171,7 @@ class Desk:
         self._branches: tuple[State | None, tuple[BranchInfo, ...]] = (None, ())
         self._said, self._error, self._reading = _Said(), "", ""
         self._keys = itertools.count(1)
+        self._is_behind = False  # whether orders, saving and ``played`` lack the last changes
 
     # ---- what views ask
 
@@ -192,6 +199,7 @@ class Desk:
 
     def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
         """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
+        self.bring_up_to_date()
         about, document = self.about, self.document.copy()
         held = request.clamps if clamps is None else clamps
         self._look_for(
@@ -839,9 +847,11 @@ class Desk:
         if self.about is not None:
             self._question = Question(reads, ask, then, changes_text)
         self._changed()
+        self.bring_up_to_date()  # the next key may wait for the answer
 
     def take(self, batch: Batch) -> None:
         """Take what was computed, unless something else is wanted by now."""
+        self.bring_up_to_date()
         document = self.document
         if batch.order is not self._order:
             return
@@ -877,36 +887,52 @@ class Desk:
         self._changed()
 
     def _changed(self) -> None:
-        """Something has changed: show it, order what is wanted, save and publish."""
+        """Something has changed: show the text at once; what else follows from it comes before the next picture."""
         self._show_text()
-        self._order_what_is_wanted()
-        self._keep()
-        self._publish()
+        self._is_behind = True
+        self._before_draw(self.bring_up_to_date)
+
+    def bring_up_to_date(self) -> None:
+        """After changes: order what is wanted of the model, save and publish."""
+        if self._is_behind:
+            self._is_behind = False
+            self._order_what_is_wanted()
+            self._keep()
+            self._publish()
 
     # ---- showing
 
     def _show_text(self) -> None:
+        """Show what has changed of the text, and the cursor where it is, which a view may have moved beyond its limits."""
+        if self.about is None:
+            return
+        state = self.document.state
+        if state is not self._shown:
+            self._show_change(self._shown, state)
+        if self._display.cursor != state.cursor:
+            self._display.cursor = state.cursor
+
+    def _show_change(self, before: State | None, after: State) -> None:
         """Show what has changed of the text. The prime looks different from the text: where it was edited, all of it is
         another."""
-        if self.about is None or (after := self.document.state) is self._shown:
-            return
-        before, self._shown = self._shown, after
+        self._shown = after
         text, prime, known = after.text, after.prime_length, Text() if before is None else before.text
-        if text is not known or before is None:
-            is_same_prime = before is not None and before.prime_length == prime
-            start = known.same_start(text) if is_same_prime else 0
-            end = known.same_end(text, min(len(known), len(text)) - start)
-            if before is not None and not is_same_prime:
-                end = max(0, min(end, len(known) - before.prime_length, len(text) - prime))
-            added = text.part(start, len(text) - end)
-            splice = Splice(start, len(known) - end - start, len(added))
-            self._splice = self._splice.then(splice)
-            if prime == self._figures.start:
-                self._figures.cut(start)
-            else:
-                self._figures = Figures(prime)
-            self._display.replace(start, start + splice.removed, added.read(), marks_of(added, start, prime))
-            self._display.set_marks(start, array("H"), self._figures.read_to)
+        if text is known and before is not None:
+            return
+        is_same_prime = before is not None and before.prime_length == prime
+        start = known.same_start(text) if is_same_prime else 0
+        end = known.same_end(text, min(len(known), len(text)) - start)
+        if before is not None and not is_same_prime:
+            end = max(0, min(end, len(known) - before.prime_length, len(text) - prime))
+        added = text.part(start, len(text) - end)
+        splice = Splice(start, len(known) - end - start, len(added))
+        self._splice = self._splice.then(splice)
+        if prime == self._figures.start:
+            self._figures.cut(start)
+        else:
+            self._figures = Figures(prime)
+        self._display.replace(start, start + splice.removed, added.read(), marks_of(added, start, prime))
+        self._display.set_marks(start, array("H"), self._figures.read_to)
 
     def _publish(self) -> None:
         """Tell how all is now. What is said, is said once."""
