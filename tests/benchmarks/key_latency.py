@@ -50,11 +50,13 @@ main()
 class App:
     """The app in a pty. Its output is searched but not drawn, because drawing would take longer than the app itself."""
 
-    def __init__(self, arguments: Sequence[str], size: tuple[int, int], program: str = PROGRAM) -> None:
+    def __init__(
+        self, arguments: Sequence[str], size: tuple[int, int], program: str = PROGRAM, python: str = sys.executable
+    ) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-            os.execv(sys.executable, [sys.executable, "-c", program, *arguments])
+            os.execv(python, [python, "-c", program, *arguments])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.seen = b""
 

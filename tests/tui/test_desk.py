@@ -122,6 +122,38 @@ def test_every_change_of_the_text_is_undone_and_done_again(page: PlayedDesk) -> 
     assert page.line == last != first
 
 
+def test_between_two_pictures_changes_are_shown_at_once_and_published_once_and_no_older_answer_is_taken(
+    page: PlayedDesk,
+) -> None:
+    put_off = dict[Callable[[], object], None]()
+    page.generate(20)
+    before = page.line
+    page.regenerate(at(10))  # the answer comes late
+    published = page.played
+    page._before_draw = lambda act: put_off.setdefault(act)
+    for character in "abc":
+        page.insert(character)
+    assert (page.shown.text, page.shown.cursor) == (PRIME + before + "abc", at(23))
+    assert page.played is published
+    page.finish()  # with the answer to what was asked before
+    assert page.line == before + "abc"
+    assert page.played.undoable == "typing"
+    page.move(at(5))
+    (act,) = put_off
+    act()
+    assert page.played.position == at(5)
+    page.finish()
+    act()
+    assert page.played.is_current
+
+
+def test_what_needs_the_model_is_asked_at_once_also_between_two_pictures(page: PlayedDesk) -> None:
+    page._before_draw = lambda act: None
+    page.generate_one()
+    page.finish()
+    assert len(page.line) == 1
+
+
 def test_what_a_model_of_plain_letters_does_not_know_is_read_plainly(tmp_path: Path, desk: PlayedDesk) -> None:
     path = tmp_path / "plain.safetensors"
     save_model(path, tiny_model(symbols=tuple("\n abcdefghijklmnopqrstuvwxyzC,'-")))

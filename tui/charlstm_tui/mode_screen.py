@@ -233,7 +233,6 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
 
     def available(self) -> tuple[Action, ...]:
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
-        self.charlstm.bring_up_to_date()
         typing = self.in_input()
         outside = (DIGITS, OUTSIDE) if typing else ()
         return self._acting([scope for scope in self.view.scopes() if scope not in outside], typing)
@@ -256,6 +255,12 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         if self.charlstm.exiting or self.detached or (self.ready and not self.opens):
             return False
         return isinstance(event, Paste) or not any(event.key in action.keys for action in self.available())
+
+    def needs_newest(self, event: Key | Paste) -> bool:
+        typing, scopes = self.in_input(), (*COMMON, *self.view.scopes())
+        return isinstance(event, Key) and any(
+            event.key in action.keys and (action.acts_in_inputs or not typing) for action in active(scopes)
+        )
 
     def _acting(self, scopes: Sequence[str], typing: bool) -> tuple[Action, ...]:
         if not self.ready:

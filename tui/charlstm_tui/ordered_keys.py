@@ -4,8 +4,8 @@ Textual sends a key to the widget that has the focus when the app reads it. A ke
 view does so only when it has come back to the app from the focused widget and its parents. By then the app has read the
 next keys of a quick typist, or a paste, and sent them to the widget that had the focus before.
 
-Keys that wait are handled without a picture between them: a picture takes longer than most keys, so a held key would go
-on after it was released. Work whose result only a picture shows is put off until then (:meth:`OrderedKeys.before_draw`).
+Keys that wait are handled without a picture between them: a picture takes longer than most keys, so a held key would
+go on after it was released. What only a picture shows is put off until then (:meth:`OrderedKeys.before_draw`).
 """
 
 from __future__ import annotations
@@ -53,6 +53,15 @@ class TakesKeys(_Base):
     def keys_wait(self, event: Key | Paste) -> bool:
         """Whether the key waits for what is being opened here."""
         return False
+
+    def needs_newest(self, event: Key | Paste) -> bool:
+        """Whether the key may depend on what was put off until the next picture."""
+        return False
+
+    def before_draw(self, act: Callable[[], object]) -> None:
+        """See :meth:`OrderedKeys.before_draw`."""
+        app = self.app
+        app.before_draw(act) if isinstance(app, OrderedKeys) else act()
 
     def on_idle(self, event: Idle) -> None:
         """Put off the picture while keys wait. A new layout is not put off: the next key may depend on it."""
@@ -134,6 +143,8 @@ class OrderedKeys(App[None]):
                 self._waits_since = 0.0
                 self._follow(self.screen)
                 return
+            if self._before_draw and isinstance(self.screen, TakesKeys) and self.screen.needs_newest(event):
+                self.bring_up_to_date()
             self._keys.popleft()
             await super().on_event(event)
             target = self.focused or self.screen

@@ -138,7 +138,7 @@ class SettingForm(Dialog):
         """Accept what is typed when another setting is clicked; a wrong value keeps the cursor."""
         if self.editing not in (None, self._rows.cursor) and not self._accept():
             self._rows.move_to(self.editing or "")
-        self._explain()
+        self.before_draw(self._explain)
 
     def _explain(self) -> None:
         name = self._rows.cursor

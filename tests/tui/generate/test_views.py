@@ -16,6 +16,7 @@ from textual.widgets import Static
 from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
 from charlstm.generation.novelty import Match, Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
+from charlstm.generation.session_file import load_session
 from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
@@ -26,11 +27,12 @@ from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.duel_view import LENGTH, DuelView
 from charlstm_tui.generate.score_view import ScoredText
 from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.edits import LONGEST_SENTENCE
 from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.overlap import Overlap, OverlapSearch
-from charlstm_tui.player.played import FULL
+from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
 from playing_app import Session, playing, scored
@@ -96,6 +98,21 @@ async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(mo
         await it.burst(*"two three", *keys, gives=before + " one  three")
         await it.burst("end", *" ab", "end", "c", "ctrl+end", "d", gives=before + " one  three abcd")
         await it.burst("alt+left", "alt+d", "alt+backspace", gives=before + " one  ")
+
+
+async def test_many_edits_are_drawn_a_few_times_and_a_quit_behind_them_keeps_every_letter(model: Path) -> None:
+    async with playing(model, paused=5) as it:
+        before, app, drawn, published = it.text, it.app, list[None](), list[Played]()
+        await it.press("w")
+        it.screen.watch(it.screen.play, "state", lambda state: published.append(state), init=False)
+        it.screen.screen_layout_refresh_signal.subscribe(it.screen, lambda screen: drawn.append(None))
+        await it.burst(*["ctrl+home", "right", "a"] * 100, "ctrl+q")
+        await it.until(lambda: app.exiting, settle=False)
+        assert len(published) < 100
+        assert len(drawn) < 100
+    (saved,) = saved_sessions.folder(None, model).glob("*.json")
+    whole = before[0] + "a" * 100 + before[1:]
+    assert load_session(saved, load_model(model)).read() == whole
 
 
 async def test_key_with_alt_acts_and_is_not_typed(model: Path, config: Path) -> None:

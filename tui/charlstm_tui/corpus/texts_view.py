@@ -148,7 +148,7 @@ class TextsView(View):
 
     @on(RowList.Moved)
     def _cursor_moved(self) -> None:
-        self.show_current()
+        self.charlstm.before_draw(self.show_current)
 
     # ---- the text under the cursor
     def _choice(self) -> CorpusChoice | None:

@@ -903,7 +903,7 @@ class Desk:
     # ---- showing
 
     def _show_text(self) -> None:
-        """Show what has changed of the text, and the cursor where it is, which a view may have moved beyond its limits."""
+        """Show what has changed of the text, and the cursor where it is: a view may have moved it beyond its limits."""
         if self.about is None:
             return
         state = self.document.state

@@ -213,7 +213,10 @@ class TableView(RunActions):
         return self._by_key.get(self._rows.cursor or "")
 
     @on(RowList.Moved)
-    def _moved(self) -> None:
+    def _cursor_moved(self) -> None:
+        self.charlstm.before_draw(self._show_other_run)
+
+    def _show_other_run(self) -> None:
         if not self.comparing:
             self._update_details()
         self.post_message(self.Changed())
