@@ -10,7 +10,7 @@ from textual.binding import BindingsMap
 from textual.widgets import Input, OptionList
 
 from charlstm.config import load_config
-from charlstm_tui.actions import ACTIONS, BY_ID, bindings, key_of, use_keys
+from charlstm_tui.actions import ACTIONS, BY_ID, active, bindings, key_of, use_keys
 from charlstm_tui.keymap import checked_keys, key_code, textual_keymap
 from charlstm_tui.main import command
 from charlstm_tui.palette import relevance
@@ -90,6 +90,7 @@ def test_two_actions_with_the_same_key_by_default_are_named(monkeypatch: pytest.
     """A KeyError ended the app."""
     double = replace(BY_ID["train.smoothing"], id="train.double")
     monkeypatch.setattr("charlstm_tui.actions.ACTIONS", (*ACTIONS, double))
+    monkeypatch.setattr("charlstm_tui.keymap.active", active.__wrapped__)
     message = "s is the key of both train.smoothing and train.double, which act at the same time: give one of them"
     with pytest.raises(ValueError, match=message):
         checked()

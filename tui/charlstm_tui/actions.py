@@ -6,8 +6,9 @@ key has two meanings in one. This module knows no widgets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from textual.binding import Binding, BindingType
@@ -540,6 +541,7 @@ def key_of(action_id: str) -> str:
     return BY_ID[action_id].key_label
 
 
-def active(scopes: Sequence[str]) -> tuple[Action, ...]:
+@cache
+def active(scopes: tuple[str, ...]) -> tuple[Action, ...]:
     """The actions of these scopes, in the table's order."""
     return tuple(action for action in ACTIONS if any(scope in scopes for scope in action.scopes))

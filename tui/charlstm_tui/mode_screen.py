@@ -235,7 +235,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
         typing = self.in_input()
         outside = (DIGITS, OUTSIDE) if typing else ()
-        return self._acting([scope for scope in self.view.scopes() if scope not in outside], typing)
+        return self._acting(tuple(scope for scope in self.view.scopes() if scope not in outside), typing)
 
     def palette_actions(self) -> tuple[Action, ...]:
         """All actions that the palette offers: also those that would act if no text field had the focus."""
@@ -256,13 +256,16 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
             return False
         return isinstance(event, Paste) or not any(event.key in action.keys for action in self.available())
 
-    def needs_newest(self, event: Key | Paste) -> bool:
+    def starts_action(self, event: Key | Paste) -> bool:
         typing, scopes = self.in_input(), (*COMMON, *self.view.scopes())
         return isinstance(event, Key) and any(
             event.key in action.keys and (action.acts_in_inputs or not typing) for action in active(scopes)
         )
 
-    def _acting(self, scopes: Sequence[str], typing: bool) -> tuple[Action, ...]:
+    def take_key(self, event: Key | Paste) -> bool:
+        return isinstance(event, Key) and self.ready and self.view.take_key(event)
+
+    def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         if not self.ready:
             return ()
         busy, has = self.busy, self.has()

@@ -54,8 +54,12 @@ class TakesKeys(_Base):
         """Whether the key waits for what is being opened here."""
         return False
 
-    def needs_newest(self, event: Key | Paste) -> bool:
-        """Whether the key may depend on what was put off until the next picture."""
+    def starts_action(self, event: Key | Paste) -> bool:
+        """Whether this may be the key of an action, which may depend on what was put off until the next picture."""
+        return False
+
+    def take_key(self, event: Key | Paste) -> bool:
+        """Handle a key now, if that opens nothing. Returns whether it was handled; else Textual sends it."""
         return False
 
     def before_draw(self, act: Callable[[], object]) -> None:
@@ -120,32 +124,47 @@ class OrderedKeys(App[None]):
             act()
 
     def _put_off_drawing(self) -> None:
-        """Put off pictures while more than one key waits, but for one every :data:`DRAW_INTERVAL` seconds."""
-        now, before = time.monotonic(), self.puts_off_drawing
-        self.puts_off_drawing = len(self._keys) > 1 and now < self._draw_at
-        if not self.puts_off_drawing:
-            self._draw_at = now + DRAW_INTERVAL
-            self.bring_up_to_date()
-            if before:
-                self.screen.check_idle()
+        """Put off pictures while more keys wait than the next one, but for one every :data:`DRAW_INTERVAL` seconds."""
+        if (len(self._keys) > 1 or self.message_queue_size) and time.monotonic() < self._draw_at:
+            self.puts_off_drawing = True
+        else:
+            self._draw()
+
+    def _draw(self) -> None:
+        """Let the screen be drawn, with all that was put off."""
+        self._draw_at = time.monotonic() + DRAW_INTERVAL
+        before, self.puts_off_drawing = self.puts_off_drawing, False
+        self.bring_up_to_date()
+        if before and self.screen_stack:
+            self.screen.check_idle()
+
+    def _draw_after_keys(self) -> None:
+        if self.puts_off_drawing and not self._keys:
+            self._draw()
 
     # ---- keys
 
     async def _handle_keys(self) -> None:
         self._following = None
-        self._put_off_drawing()
         while self._keys and self._following is None:
-            event = self._keys[0]
+            event, screen = self._keys[0], self.screen
             if self._must_wait(event):
                 self._waits_since = self._waits_since or time.monotonic()
+                self._draw()
                 return
             if self._waits_since:  # first what the screen still has to do, such as setting the focus
                 self._waits_since = 0.0
-                self._follow(self.screen)
+                self._follow(screen)
                 return
-            if self._before_draw and isinstance(self.screen, TakesKeys) and self.screen.needs_newest(event):
-                self.bring_up_to_date()
+            self._put_off_drawing()
             self._keys.popleft()
+            if isinstance(screen, TakesKeys):
+                if screen.starts_action(event):
+                    self.bring_up_to_date()
+                elif screen.take_key(event):
+                    if self._keys and not self.puts_off_drawing:
+                        self._follow(screen)  # which is drawn meanwhile
+                    continue
             await super().on_event(event)
             target = self.focused or self.screen
             if not event.is_forwarded:  # an action was carried out
@@ -153,6 +172,8 @@ class OrderedKeys(App[None]):
             elif not _is_typed(event, target):
                 self._again = isinstance(event, Key) and event.key == "enter"
                 self._follow(target)
+        if not self._keys and self.puts_off_drawing:
+            self.call_later(self._draw_after_keys)
         if not self._keys and self._check is not None:
             self._check.stop()
             self._check = None

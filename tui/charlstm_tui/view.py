@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import getters
+from textual.events import Key
 from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
@@ -85,6 +86,11 @@ class View(SafeWorkers, Widget):
     def scopes_key(self) -> str:
         """Which of :data:`~charlstm_tui.actions.SCOPES` are active now: by default those with the id of the view."""
         return self.id or ""
+
+    def take_key(self, event: Key) -> bool:
+        """Handle a key of no action now, if that opens nothing; whether it was handled. It need not be: what is not
+        handled comes as Textual sends keys. For keys that a person holds or types quickly."""
+        return False
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes of the action table that are active while no text field has the focus."""

@@ -814,11 +814,12 @@ class PlayView(ExplainingView):
         actions = [action for action in active(self.scopes()) if event.key in action.keys]
         if any(self.screen.check_action("do", (action.id,)) for action in actions):
             return
-        if not self.writing or self.screen.focused is not self.text_view:
-            return
-        if self._writing.handle(event):
+        if self.take_key(event):
             event.stop()
             event.prevent_default()
+
+    def take_key(self, event: events.Key) -> bool:
+        return self.writing and self.screen.focused is self.text_view and self._writing.handle(event)
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
