@@ -12,7 +12,7 @@ tolerance: other processors round differently. Where a random number lies within
 characters, another processor could draw the other one; among these sequences none was found.
 
 What a person does is the name of a method of ``Today`` and its arguments, with positions from the first character of
-the prime on. ``record_played_texts.py`` invented the sequences.
+the prime on. A script invented the sequences, which is in commit 4535445e.
 """
 
 from __future__ import annotations
