@@ -102,7 +102,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     texts = {"novel.txt": TEXT, "letter.txt": LETTER, "names.txt": "anna\nbo\ncy\ndora\n" * 100, "poems/one.txt": TEXT}
     for name, text in texts.items():
         (place / name).write_text(text, encoding="utf-8")
-    shutil.copy(ROOT / "tests" / "data" / "version_0_1" / "script.net", place / "rnn_20_epoch.net")
+    shutil.copy(ROOT / "tests" / "data" / "script.net", place / "rnn_20_epoch.net")
     yield place
     for left in list_runs():
         status = left.status()

@@ -21,15 +21,13 @@ from charlstm.display import visible
 from charlstm.engine.evaluation import evaluate as evaluate_spans
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
 from charlstm.training.events import Finished, Stepped, Validated, to_line
-from recorded_run import tiny_model
+from recorded_run import record, tiny_model
 from small_training import make_corpus, words
-
-RUNS = Path(__file__).parents[1] / "data" / "version_0_2"
 
 
 @pytest.fixture(scope="module")
-def finished() -> charlstm.Run:
-    return charlstm.find_run("run", RUNS)
+def finished(tmp_path_factory: pytest.TempPathFactory) -> charlstm.Run:
+    return record(tmp_path_factory.mktemp("runs"), steps=60, name="run").run
 
 
 def test_numpy_torch_and_what_torch_could_load_too_are_imported_only_where_they_are_used() -> None:
@@ -62,7 +60,8 @@ print(json.dumps([sorted(each) for each in loaded]))
 def test_models_are_found_by_name_path_and_run_folder(
     finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    best = charlstm.load_model("run", runs_dir=RUNS)
+    runs = finished.path.parent
+    best = charlstm.load_model("run", runs_dir=runs)
     assert np.array_equal(charlstm.load_model(finished.path).weights["fc.bias"], best.weights["fc.bias"])
     other = tmp_path / "any.name"
     charlstm.save_model(other, best)
@@ -70,7 +69,8 @@ def test_models_are_found_by_name_path_and_run_folder(
     run = charlstm.Run(Path(shutil.copytree(finished.path, tmp_path / "copy")))
     monkeypatch.chdir(tmp_path)
     Path("run").write_text("as find_model and the commands, it takes the run")
-    assert charlstm.load_model("run", runs_dir=RUNS).vocabulary == best.vocabulary
+    assert charlstm.load_model("run", runs_dir=runs).vocabulary == best.vocabulary
+    shutil.rmtree(run.snapshots_dir)
     run.snapshots_dir.mkdir()
     early = charlstm.load_model("demo")
     charlstm.save_model(run.snapshots_dir / "5.safetensors", early)
@@ -83,11 +83,13 @@ def test_models_are_found_by_name_path_and_run_folder(
         charlstm.load_model("nothing", runs_dir=tmp_path)
 
 
-def test_classes_and_presets_take_a_model_by_its_name_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLSTM_RUNS", str(RUNS))
+def test_classes_and_presets_take_a_model_by_its_name_or_file(
+    finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARLSTM_RUNS", str(finished.path.parent))
     run, corpus, file = charlstm.load_model("run"), make_corpus(words(100)), tmp_path / "copy.safetensors"
     charlstm.save_model(file, "run")
-    for given in ("run", file, str(file), RUNS / "run"):
+    for given in ("run", file, str(file), finished.path):
         assert charlstm.Session(given).model.vocabulary == run.vocabulary
         assert charlstm.CharLSTM.from_model(given).config == run.config
         assert charlstm.preset("quick", start_from=given) == charlstm.preset("quick", start_from=run.config)
@@ -155,15 +157,15 @@ def test_history_of_a_run_is_its_log_as_arrays(finished: charlstm.Run) -> None:
     assert history["step"].dtype == history["val_step"].dtype == np.int64
 
 
-def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
+def test_history_leaves_out_what_a_resume_replaced(finished: charlstm.Run, tmp_path: Path) -> None:
     run = charlstm.Run(tmp_path)
     assert run.events() == []
     assert {len(array) for array in run.history().values()} == {0}
-    lines = (RUNS / "run" / "events.jsonl").read_text().splitlines()
+    lines = finished.events_path.read_text().splitlines()
     resumed = {"event": "resumed", "step": 0, "time": 1.0}
     (tmp_path / "events.jsonl").write_text("\n".join([*lines, json.dumps(resumed), *lines[1:]]) + "\n")
     assert len(run.events()) == 2 * len(lines)
-    assert run.history()["step"].tolist() == charlstm.find_run("run", RUNS).history()["step"].tolist()
+    assert run.history()["step"].tolist() == finished.history()["step"].tolist()
 
 
 def test_names_are_the_public_ones_and_the_version_is_that_of_the_package() -> None:
@@ -173,12 +175,12 @@ def test_names_are_the_public_ones_and_the_version_is_that_of_the_package() -> N
         charlstm.no_such_name  # noqa: B018
 
 
-def test_models_and_arrays_have_a_short_repr() -> None:
+def test_models_and_arrays_have_a_short_repr(finished: charlstm.Run) -> None:
     model, text = tiny_model(num_layers=2, val_loss=1.5), "The value of the function is not a number. " * 10
     session = charlstm.Session(model, "The " * 500)
     list(session.stream(200))
     trainer = charlstm.Trainer(make_corpus(text), charlstm.Settings(max_steps=1))
-    corpus, spec = make_corpus(text), charlstm.find_run("run", RUNS).spec()
+    corpus, spec = make_corpus(text), finished.spec()
     shown: list[object] = [model, session, trainer, corpus, spec, charlstm.score(model, text)]
     shown += [charlstm.activations(model, text), charlstm.lesions(model, text), charlstm.influence(model, text, 50)]
     shown += [charlstm.multiverse(model, "The ", depth=8), charlstm.novelty(text, corpus, min_length=5)]

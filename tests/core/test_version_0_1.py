@@ -17,7 +17,7 @@ WRITTEN = Path(__file__).parents[1] / "data" / "version_0_1"
 
 def test_model_of_0_1_has_the_weights_of_its_script_checkpoint() -> None:
     model = charlstm.load_model(WRITTEN / "model.safetensors")
-    imported = import_checkpoint(WRITTEN / "script.net")
+    imported = import_checkpoint(WRITTEN.parent / "script.net")
     assert imported.vocabulary.symbols == model.vocabulary.symbols
     for name, array in model.weights.items():
         assert np.array_equal(imported.weights[name], array)

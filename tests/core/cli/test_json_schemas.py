@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import shutil
 import types
 import typing
 from pathlib import Path
@@ -15,10 +14,11 @@ import pytest
 
 from charlstm.cli.json_schemas import SCHEMAS, ErrorResult
 from charlstm.errors import ExitCode
+from charlstm.generation.session_file import SessionState, write
 from command_line import Cli
+from played_documents import about, played, work_on
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
-SESSION = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 
 
 def check(value: Any, schema: Any, where: str = "") -> None:
@@ -103,7 +103,9 @@ def test_json_output_has_its_schema(line: str, cli: Cli) -> None:
     name, _, words = line.partition(" | ")
     if name == "import":
         cli("export", "fox", "--to", "script", "--out", "fox.net", "--force")
-    shutil.copy(SESSION, "../session.json")
+    if name == "session":
+        document = work_on(played(), 30)
+        write(Path("../session.json"), SessionState(document, about(document)))
     check(cli.json(*shlex.split(words)), SCHEMAS[name])
 
 

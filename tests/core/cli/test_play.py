@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from charlstm.generation.document import Document
+from charlstm.generation.session_file import SessionState, write
 from charlstm.generation.stepper import Stepper
 from command_line import Cli
+from played_documents import about, work_on
 
 Played = Callable[..., tuple[str, str]]
 
@@ -168,19 +171,11 @@ def test_neither_an_error_nor_ctrl_c_ends_play_at_a_terminal(workspace: Path) ->
     assert child.exitstatus == 0
 
 
-SAVED = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
-
-
-EXPECTED = json.loads(SAVED.with_name("expected.json").read_text())["branches"]
-
-
-TEXT = EXPECTED["prime"] + EXPECTED["text"]
-
-
 def test_session_is_printed_or_exported_and_replaces_a_file_only_when_forced(tmp_path: Path, cli: Cli) -> None:
-    saved, out = str(SAVED), tmp_path / "poem.txt"
-    assert cli("session", saved) == (f"{TEXT}\n", "")
+    document, saved, out = work_on(Document("abc"), 30), str(tmp_path / "saved.json"), tmp_path / "poem.txt"
+    write(Path(saved), SessionState(document, about(document)))
+    assert cli("session", saved) == (f"{document.text.read()}\n", "")
     assert cli("session", saved, "--out", str(out)) == (f"{out}\n", "")
-    assert out.read_text() == TEXT
+    assert out.read_text() == document.text.read()
     assert "already exists: replace it with --force" in cli.error("session", saved, "--out", str(out))
     cli("session", saved, "--out", str(out), "--force")

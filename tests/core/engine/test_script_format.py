@@ -96,6 +96,12 @@ def test_import_gives_the_probabilities_of_the_saved_network(
     assert again.info == {"imported_from": "x.net"}
 
 
+def test_import_gives_the_weights_of_a_checkpoint_of_the_script() -> None:
+    model = import_checkpoint(Path(__file__).parents[2] / "data" / "script.net")
+    assert model.digest() == "d2257df6f4da57bebaa8db13b88ad6f088c6336301e4013184af2456ae873b5b"
+    assert "".join(model.vocabulary.symbols) == "\n '.AMNTabcdefghiklmnoprstuvwy"
+
+
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_import_reads_a_checkpoint_from_a_gpu(tmp_path: Path, legacy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
