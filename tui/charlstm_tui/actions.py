@@ -534,6 +534,7 @@ def use_keys(configured: Mapping[str, tuple[str, ...]]) -> None:
     """From now on these actions have other keys than their own, in Textual's names. The app calls it when it starts."""
     _configured_keys.clear()
     _configured_keys.update(configured)
+    keys_in.cache_clear()
 
 
 def key_of(action_id: str) -> str:
@@ -545,3 +546,9 @@ def key_of(action_id: str) -> str:
 def active(scopes: tuple[str, ...]) -> tuple[Action, ...]:
     """The actions of these scopes, in the table's order."""
     return tuple(action for action in ACTIONS if any(scope in scopes for scope in action.scopes))
+
+
+@cache
+def keys_in(scopes: tuple[str, ...], typing: bool) -> frozenset[str]:
+    """The keys of the actions of these scopes, in Textual's names; while something is typed, of those that act then."""
+    return frozenset(key for action in active(scopes) if action.acts_in_inputs or not typing for key in action.keys)

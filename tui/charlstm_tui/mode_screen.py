@@ -13,7 +13,7 @@ from textual.reactive import var
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, TextArea
 
-from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, Action, active
+from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, Action, active, keys_in
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.mode_app import Mode, ModeApp
 from charlstm_tui.ordered_keys import TakesKeys
@@ -257,10 +257,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         return isinstance(event, Paste) or not any(event.key in action.keys for action in self.available())
 
     def starts_action(self, event: Key | Paste) -> bool:
-        typing, scopes = self.in_input(), (*COMMON, *self.view.scopes())
-        return isinstance(event, Key) and any(
-            event.key in action.keys and (action.acts_in_inputs or not typing) for action in active(scopes)
-        )
+        return isinstance(event, Key) and event.key in keys_in((*COMMON, *self.view.scopes()), self.in_input())
 
     def take_key(self, event: Key | Paste) -> bool:
         return isinstance(event, Key) and self.ready and self.view.take_key(event)

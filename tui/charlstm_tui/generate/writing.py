@@ -62,8 +62,11 @@ class Writing:
         self._text.type(text)
 
     def _begin(self) -> None:
-        self._view.say("")
+        self._view.charlstm.before_draw(self._say_nothing)
         self.expect_suggestion()
+
+    def _say_nothing(self) -> None:
+        self._view.say("")
 
     def do_cut(self) -> None:
         if not self._text.cut_selected():
