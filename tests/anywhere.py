@@ -1,7 +1,7 @@
 """``make anywhere``: run the tests that matter under other conditions than those of this machine.
 
 Python 3.13; the lowest versions that ``pyproject.toml`` allows; other kernels of OpenBLAS and oneDNN; the locale C;
-folders whose names have spaces and letters beyond ASCII; a player that answers Generate late; and beside other
+folders whose names have spaces and letters beyond ASCII; an app whose threads are late; and beside other
 processes that keep the processor busy. What a condition needs and this machine lacks is said in a line.
 
 Virtual environments and the whole output of each condition are in ``build/anywhere``. Exits with 1 if something failed.
@@ -31,7 +31,6 @@ ODD = FOLDER / "Größe und Maß 文"
 WHOLE = "tests/core tests/tui tests/test_wheel.py tests/terminal/test_app.py"
 FILES = "tests/core/cli tests/core/text tests/core/runs tests/core/model tests/core/test_storage.py"
 FILES += " tests/tui/test_app.py tests/tui/test_corpus.py tests/tui/test_save_dialog.py tests/terminal/test_app.py"
-GENERATE = "tests/tui/generate tests/tui/test_find.py tests/tui/test_stream_view.py"
 TRAINING = "tests/core/engine tests/core/runs tests/core/cli"
 
 OWN_PLUGINS = {
@@ -53,7 +52,7 @@ CONDITIONS: dict[str, tuple[str, dict[str, str]]] = {
     "oneDNN with SSE 4": ("-m numeric", SSE4),
     "the locale C": (FILES, {"LANG": "C", "LC_ALL": "C"}),
     "folders with spaces and other letters": (FILES, {"HOME": str(ODD), "TMPDIR": str(ODD)}),
-    "a player that answers late": (GENERATE, {"CHARLSTM_LATE_PLAYER": "1"}),
+    "threads that are late": ("tests/tui", {"CHARLSTM_LATE_THREADS": "1"}),
     "beside busy processes": (TRAINING, {}),
 }
 """What pytest is given, and the environment."""

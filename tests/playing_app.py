@@ -167,15 +167,23 @@ class HeldReading:
 
 @asynccontextmanager
 async def playing(
-    model: Path | str, size: tuple[int, int] = (80, 24), speed: float | None = 0, *, paused: int | None = None
+    model: Path | str,
+    size: tuple[int, int] = (80, 24),
+    speed: float | None = 0,
+    *,
+    paused: int | None = None,
+    opens: bool = True,
 ) -> AsyncIterator[Session]:
-    """The app on Generate with this model, which stands still after so many characters if that is said."""
+    """The app on Generate with this model, once that is played, unless the test is about what ``opens`` or does not.
+    It stands still after so many characters if that is said."""
     if speed is not None:
         remember(str(model), Preferences(speed=speed))
     app = CharLSTMApp(StartOptions(model=str(model)))
     async with app.run_test(size=size) as pilot:
         session = Session(app, pilot)
         await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+        if opens:
+            await session.until(lambda: session.screen.play.playing)
         if paused is not None:
             await session.paused(paused)
         yield session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,11 +28,13 @@ from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate import screen as generate_screen
 from charlstm_tui.player.model_thread import ModelThread
+from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.run_watcher import Watcher
-from driven_app import LOOK
+from driven_app import DEADLINE, LOOK
 
-LONGEST_WAIT = 0.1
-"""Seconds after which a test goes on although messages wait to be read, as they do while text streams."""
+MOST_LOOKS = 50
+"""Looks, 2 ms apart, after which a test goes on although the app waits for a thread, which the test may hold. They are
+counted and not timed, as other programs may take the processor."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,33 +56,31 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def _draws_later(app: App[Any]) -> bool:
-    """Whether what was changed has yet to be laid out, or something is called after that. A timer does it, up to a
-    frame later."""
+def _waits(app: App[Any]) -> bool:
+    """Whether keys or messages wait to be read, or what was changed has yet to be laid out, or something is called
+    after that. A timer of Textual does it, up to a frame later; here it is done at once."""
     if not app._screen_stack:  # it ends
         return False
     screen = app.screen
     pending = screen._layout_required or screen._scroll_required or screen._recompose_required or screen._callbacks
-    return app._resize_event is not None or bool(pending and screen.is_current)
+    if app._resize_event is not None or (pending and screen.is_current):
+        screen._on_timer_update()
+        return True
+    return bool(getattr(app, "_keys", ())) or any(node.message_queue_size for node in (app, *app._registry))
 
 
 async def wait_until_read(least: float = 0) -> None:
-    """Wait until the app has read every key and every message, and has laid out what they changed. Where text streams
-    at full speed this never comes, and a test goes on. Textual waits until the process is idle, which on a busy machine
-    may come too early."""
-    app, loop, end, quiet = active_app.get(), asyncio.get_running_loop(), time.monotonic() + LONGEST_WAIT, 0
-    while quiet < 2 and time.monotonic() < end:
+    """Wait until the app has read every key and every message, and has laid out what they changed. Textual waits until
+    the process is idle, which on a busy machine may come too early."""
+    app, loop, end, quiet, looks = active_app.get(), asyncio.get_running_loop(), time.monotonic() + DEADLINE, 0, 0
+    while quiet < 2 and looks < MOST_LOOKS and not app._exit and time.monotonic() < end:
         await asyncio.sleep(0 if loop._ready or quiet else 0.002)
         if loop._ready:
             quiet = 0
-        elif getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
-            end = end if app._waits_since else time.monotonic() + LONGEST_WAIT
-            quiet = 0
-        elif _draws_later(app):
-            quiet = 0
-            app.screen._on_timer_update()  # as Textual's own timer, which would do it up to a frame later
-        elif any(node.message_queue_size for node in (app, *app._registry)):
-            quiet = 0
+        elif getattr(app, "_keys", ()) and not app._waits_since:  # the first of them may open something
+            quiet = looks = 0
+        elif _waits(app):
+            quiet, looks = 0, looks + 1
         else:
             quiet += 1
 
@@ -109,20 +110,31 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _late_player(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``CHARLSTM_LATE_PLAYER`` set, the thread that generates takes orders and answers up to 50 ms late, as on a
-    machine with other work: ``make anywhere`` runs the tests of Generate so, too."""
-    if "CHARLSTM_LATE_PLAYER" in os.environ:
-        for name in ("_turn", "_post"):
-            monkeypatch.setattr(ModelThread, name, _late(getattr(ModelThread, name)))
+def _late_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``CHARLSTM_LATE_THREADS`` set, what the app's threads do comes late, as on a machine with other work: ``make
+    anywhere`` runs the tests of the app so, too."""
+    if "CHARLSTM_LATE_THREADS" in os.environ:
+        for owner, name, most in LATE:
+            monkeypatch.setattr(owner, name, _late(getattr(owner, name), most))
 
 
-def _late(method: Callable[..., Any]) -> Callable[..., Any]:
-    """``method``, begun up to 25 ms late."""
+LATE = (
+    (threading.Thread, "run", 0.3),
+    (Watcher, "read", 0.1),
+    (SessionSaver, "_attend", 0.4),
+    (ModelThread, "_turn", 0.025),
+    (ModelThread, "_post", 0.025),
+)
+"""Methods that threads call, and the seconds that each begins late at most."""
 
-    def begin_late(*arguments: Any) -> Any:
-        time.sleep(0.025 * random.random())
-        return method(*arguments)
+
+def _late(method: Callable[..., Any], most: float) -> Callable[..., Any]:
+    """``method``, begun up to ``most`` seconds late in threads."""
+
+    def begin_late(*arguments: Any, **options: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(most * random.random())
+        return method(*arguments, **options)
 
     return begin_late
 

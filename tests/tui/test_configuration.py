@@ -56,7 +56,6 @@ async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts
 async def test_colouring_and_speed_are_those_of_models_without_their_own(places: Path, config: Path) -> None:
     config.write_text('colouring = "entropy"\nspeed = 15\n')
     async with playing("demo", speed=None) as session:
-        await session.until(lambda: session.screen.play.playing)
         assert session.state.speed == 15
         assert session.screen.play.scale.name == "entropy"
 

@@ -267,7 +267,6 @@ async def test_cells_are_named_on_the_text_of_the_run(home: Path, run: Path) -> 
 
 async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(model: Path) -> None:
     async with playing(model) as it:
-        await it.until(lambda: it.screen.play.playing)
         it.screen.play.load(replace(it.state.request, prime="", stream=False))
         await it.until(lambda: it.screen.play.playing and not it.state.size)
         await it.press("x", says="The text is empty: Space generates some.", shows="is found out once there is text")

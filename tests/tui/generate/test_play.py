@@ -43,7 +43,7 @@ def test_value_beyond_those_of_the_keys_stays_when_it_cannot_go_farther(
 
 async def test_text_streams_and_pauses_and_takes_settings_in_flight(model: Path) -> None:
     async with playing(model, speed=30) as it:
-        await it.until(lambda: it.screen.play.playing and it.state.length > 5)
+        await it.until(lambda: it.state.length > 5)
         await it.press("T", "T", "t", "k", "k", "K", "p", "P", "M", "m", "M")
         wanted = SamplerSettings(temperature=0.85, top_k=40, top_p=None, min_p=0.1)
         await it.until(lambda: it.state.settings == wanted)
@@ -345,7 +345,7 @@ async def test_text_streams_on_after_a_dialog_closed_with_a_callback_of_the_scre
     generated where that was a dialog which was closed before it came to it."""
     monkeypatch.setattr(HelpScreen, "_invoke_later", lambda self, callback, sender: None)
     async with playing(model, speed=60) as it:
-        await it.until(lambda: it.screen.play.running and it.state.length > 5)
+        await it.until(lambda: it.state.running and it.state.length > 5)
         await it.pilot.press("f1")
         await it.until(lambda: isinstance(it.app.screen, HelpScreen) and it.screen._draws)
         await it.pilot.press("escape")
