@@ -298,6 +298,22 @@ async def test_with_nothing_to_play_the_pane_names_the_keys(home: Path, monkeypa
         await app.until(lambda: app.mode.play.playing)
 
 
+async def test_run_that_ends_while_generate_finds_nothing_to_play_is_played(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate_screen, "demo_path", lambda: None)
+    choosing = Held(monkeypatch, generate_screen, "first_choice")
+    ended = record(home / "elsewhere", "finished", steps=100).run.path
+    (home / "runs").mkdir()
+    async with driven(home / "runs") as app:
+        await app.press("3", mode="generate")
+        await app.until(choosing.called.is_set)
+        ended.rename(home / "runs" / ended.name)  # at once, so that the runs do not change again
+        await app.until(lambda: app.mode.runs_state.runs)
+        choosing.release()
+        await app.until(lambda: app.mode.play.playing)
+
+
 async def test_another_model_ends_the_other_views(model: Path, home: Path) -> None:
     other = home / "other.safetensors"
     save_model(other, tiny_model(seed=1, prime="The other"))

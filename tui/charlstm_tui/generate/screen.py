@@ -418,7 +418,7 @@ class GenerateScreen(ModeScreen):
             model = await in_thread(lambda check: model_of_session(session, runs_dir))
             if model is not None:
                 self.charlstm.model = ModelChoice(model[0])
-        choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
+        choice = self.charlstm.model or await self._first_choice()
         if session is not None:
             choice = choice or ModelChoice(DEMO)
             self.charlstm.model, self.charlstm.session_to_open = choice, None
@@ -440,6 +440,12 @@ class GenerateScreen(ModeScreen):
             self._follow(choice)
         else:
             self._open(choice, found)
+
+    async def _first_choice(self) -> ModelChoice | None:
+        """What to play without a choice. The runs may change while it is found out, without which it is asked again."""
+        state = self.charlstm.runs_state
+        choice = await in_thread(lambda check: first_choice(state))
+        return choice if choice is not None or state is self.charlstm.runs_state else await self._first_choice()
 
     async def _wait_for_model(self, choice: ModelChoice) -> ModelChoice | None:
         """The choice with the model that is to be played, once there is one; until then the view says what is awaited.
