@@ -27,7 +27,7 @@ from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.duel_view import LENGTH, DuelView
 from charlstm_tui.generate.score_view import ScoredText
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.player import saved_sessions
+from charlstm_tui.player import overlap, saved_sessions
 from charlstm_tui.player.edits import LONGEST_SENTENCE
 from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.opening import PlayRequest
@@ -35,6 +35,7 @@ from charlstm_tui.player.overlap import Overlap, OverlapSearch
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
+from driven_app import Held
 from playing_app import Session, playing, scored
 from recorded_run import record, tiny_model
 from wrapped_prose import prose
@@ -446,6 +447,23 @@ async def test_what_is_copied_of_what_the_model_has_read_is_marked_and_says_wher
         assert not underlined(it)
 
 
+async def test_copied_passages_that_were_looked_for_too_early_are_told_when_the_comparison_ends(
+    novel: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = Held(monkeypatch, overlap, "open_search")
+    async with playing(novel, paused=3) as it:
+        it.desk.insert(COPIED)
+        await it.press("y", says="The text is still being compared")
+        opening.release()
+        await it.says("1 copied passage: y goes there.")
+        opening = Held(monkeypatch, overlap, "open_search")
+        it.desk.go_on_with(str(model), None, None)
+        await it.until(opening.called.is_set)
+        await it.press("y", says="The text is still being compared")
+        opening.release()
+        await it.says("It is not known what this model has read")
+
+
 def underlined(it: Session) -> bool:
     """Whether something of the text is."""
     strips = [it.screen.play.text_view.render_line(y) for y in range(10)]
@@ -499,8 +517,10 @@ async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) 
 async def test_the_views_that_explain_are_chosen_in_one_list_and_lead_to_each_other(model: Path) -> None:
     async with playing(model, paused=60) as it:
         await it.press("I", shows="how far it looks back")
-        for view, keys in (("cells", ("down", "enter")), ("context", "g"), ("score", "Is"), ("play", ("escape",))):
+        for view, keys in (("cells", ("down", "enter")), ("context", "g"), ("score", "Is")):
             await it.go(view, *keys)
+        await it.until(lambda: it.screen.score.scores is not None)  # until then Escape stops that
+        await it.go("play", "escape")
 
 
 def test_next_copied_passage_is_the_one_after_the_cursor_and_after_the_last_the_first() -> None:

@@ -19,6 +19,8 @@ class CopiedPassages:
         self._view = view
         self.found: Overlap | None = None
         """``None`` while that is not known."""
+        self.asked = False
+        """Whether a passage was looked for before it was known whether there is one."""
         self._check: OverlapCheck | None = None
         self._model: ModelFacts | None = None  # with what it has read the text is compared
         self._base = 0  # characters of the prime, which is not searched
@@ -27,6 +29,7 @@ class CopiedPassages:
         """Begin anew, with passages of ``min_length`` characters or more after the prime of the ``current`` text. The
         check that is returned is to be watched, and what it finds shown."""
         self.found = self._check = None
+        self.asked = False
         self._model = model
         self._view.mark_copied(())
         if model is not None:
@@ -58,13 +61,18 @@ class CopiedPassages:
         self._view.mark_copied((self._base + match.start, self._base + match.stop) for match in found.matches)
 
     @property
+    def comparing(self) -> bool:
+        """Whether it is not known yet what of the text is copied."""
+        return self.found is None and self._check is not None and not self._check.ended
+
+    @property
     def nothing_found(self) -> str:
         """Why there is no passage to go to."""
-        if self.found is not None:
-            return self.found.search.nothing_found
-        if self._check is None or self._check.ended:
+        if self.comparing:
+            return "The text is still being compared with what the model has read."
+        if self.found is None:
             return "It is not known what this model has read, so nothing can be said of copied passages."
-        return "The text is still being compared with what the model has read."
+        return self.found.search.nothing_found
 
     def after(self, position: int) -> int | None:
         """Where the next passage after ``position`` of the view begins, or the first if there is no further one."""

@@ -548,10 +548,20 @@ class PlayView(ExplainingView):
     @work(exclusive=True, group="overlap")
     async def _watch_overlap(self, check: OverlapCheck) -> None:
         await check.watch(self._show_overlap)
+        self._answer_next_copied()  # it is not known what the model has read
 
     def _show_overlap(self, overlap: Overlap) -> None:
         self._copied.show(overlap)
+        self._answer_next_copied()
         self.post_message(self.Changed())
+
+    def _answer_next_copied(self) -> None:
+        """The comparison has ended: if a copied passage was looked for before, say whether there is one."""
+        if self._copied.asked:
+            self._copied.asked = False
+            found = () if self.overlap is None else self.overlap.matches
+            there = f"{plural(len(found), 'copied passage')}: {key_of('generate.next_copied')} goes there."
+            self.say(there if found else self._copied.nothing_found)
 
     # ---- actions: streaming and settings
 
@@ -599,6 +609,7 @@ class PlayView(ExplainingView):
         """Put the cursor on the next copied passage, after the last on the first: the status line says where from."""
         place = self._copied.after(self.text_view.cursor)
         if place is None:
+            self._copied.asked = self._copied.comparing
             self.say(self._copied.nothing_found)
             return
         self.say("")
