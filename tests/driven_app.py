@@ -19,6 +19,7 @@ from textual.widgets import Input
 
 from charlstm.runs.folder import Run
 from charlstm.runs.status import RunState
+from charlstm.training.commands import Command
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.mode_screen import ModeScreen
@@ -140,10 +141,22 @@ class Driven:
         await self.answer(text)
         await self.shows(shows)
 
+    async def obeys(self, recorded: Recorded, *commands: str) -> list[float | None]:
+        """Wait until the run has obeyed so many commands, which have to be these, and give their values."""
+        found: list[Command] = []
+
+        def obeyed() -> bool:
+            found.extend(recorded.obey())
+            return len(found) >= len(commands)
+
+        await self.until(obeyed)
+        assert [each.command for each in found] == [*commands]
+        return [each.value for each in found]
+
     async def resize(self, width: int, height: int) -> None:
-        """Give the terminal another size, and wait until the screen has it."""
+        """Give the terminal another size, and wait until the screen is laid out for it."""
         await self.pilot.resize_terminal(width, height)
-        await self.until(lambda: self.app.screen.size == (width, height))
+        await self.until(lambda: self.app.screen._compositor.size == (width, height))
 
     async def go(self, mode: str) -> None:
         """Go to ``mode``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,20 @@ async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, mo
             app.app.post_message(MouseDown(None, int(at[0]), int(at[1]), 0, 0, 1, False, False, False))
             await app.pilot.pause()
         await app.press("4", mode="runs")
+
+
+async def test_timer_of_the_app_calls_although_the_processor_came_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terminal got another size, and the app stayed as it was for good: the timer that draws it anew never
+    called."""
+
+    def late() -> float:
+        if sys._getframe(1).f_locals.get("_repeat") == 0:  # a timer that calls once
+            time.sleep(0.02)
+        return time.monotonic()
+
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        monkeypatch.setattr("textual._time.get_time", late)
+        await app.resize(100, 30)

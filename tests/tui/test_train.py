@@ -16,7 +16,6 @@ from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.runs.verdict import NextStep
-from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled, Warned
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
@@ -107,17 +106,17 @@ async def test_keys_send_commands_and_play_the_run(tmp_path: Path) -> None:
     async with training(tmp_path) as (recorded, app):
         await app.shows("Space pause")
         await app.press("space")
-        await app.until(lambda: [each.command for each in recorded.obey()] == ["pause"])
+        await app.obeys(recorded, "pause")
         await app.shows("‖ paused", "Space continue", "Paused at step 400")
         recorded.append(Controlled(step=recorded.step, id="a", command="set-lr", value=0.0005))
         await app.shows("The learning rate is 0.0005 from the next step on")
         await app.press("r", shows="The rate now is 5.0e-4")
         assert app.screen.query_one(Input).value == "5.0e-4"
         await app.press("escape", "space")
-        await app.until(lambda: [each.command for each in recorded.obey()] == ["resume"])
+        await app.obeys(recorded, "resume")
         await app.shows("Space pause", "left ")
         await app.press("ctrl+s", "F")
-        await app.until(lambda: [each.command for each in recorded.obey()] == ["checkpoint", "finish"])
+        await app.obeys(recorded, "checkpoint", "finish")
         await app.shows("Finished")
         await app.press("enter", mode="generate")
         assert app.app.model == ModelChoice(str(recorded.run.path))
@@ -131,16 +130,14 @@ async def test_r_takes_a_rate_refuses_what_is_none_and_asks_about_one_far_above_
         await app.shows("A learning rate is a number above zero")
         await app.answer("5e-4")
         await app.shows("Asked to set the rate to 0.0005")
-        found: list[Command] = []
-        await app.until(lambda: bool(found.extend(recorded.obey()) or found))
+        assert await app.obeys(recorded, "set-lr") == [5e-4]
         await app.lacks("Asked to")  # the worker said that it did
         for answer in ("n", "y"):
             await app.enter("r", "1.8")
             await app.shows("Set a rate of 1.8?", "the loss may run away")
             assert recorded.obey() == []
             await app.press(answer)
-        await app.until(lambda: len(found) == 2 or bool(found.extend(recorded.obey())))
-        assert [(each.command, each.value) for each in found] == [("set-lr", 5e-4), ("set-lr", 1.8)]
+        assert await app.obeys(recorded, "set-lr") == [1.8]
 
 
 async def test_3_plays_the_run_that_was_turned_to_last_and_o_shows_all_on_the_same_text(tmp_path: Path) -> None:
@@ -391,9 +388,7 @@ async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path:
         await app.press("m", shows="Train live further")
         app.app.attach(other.path)
         await app.answer("1")
-        commands: list[Command] = []
-        await app.until(lambda: bool(commands.extend(recorded.obey()) or commands))
-        assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
+        assert await app.obeys(recorded, "more") == [1.0]
         app.app.attach(recorded.run.path)
         await app.until(lambda: app.app.runs_state.series.planned_steps == 2_200)
 

@@ -46,7 +46,7 @@ from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 from charlstm_tui.widgets.split import split_of
-from charlstm_tui.widgets.textual_repairs import SteadyPalette, is_on_what_goes
+from charlstm_tui.widgets.textual_repairs import SteadyPalette, SteadyTimers, is_on_what_goes
 
 PROBLEMS_SHOWN = 3
 """Wrong entries of the configuration that are shown at the start."""
@@ -63,7 +63,7 @@ def _screen(mode: str) -> Callable[[], Screen[None]]:
     return load
 
 
-class CharLSTMApp(ModeApp):
+class CharLSTMApp(SteadyTimers, ModeApp):
     """The charlstm app."""
 
     CSS_PATH = "app.tcss"

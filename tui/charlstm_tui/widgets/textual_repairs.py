@@ -17,10 +17,12 @@ from textual.command import CommandList, CommandPalette
 from textual.errors import NoWidget
 from textual.events import Click, Mount, MouseDown
 from textual.geometry import Offset
+from textual.message_pump import MessagePump
 from textual.renderables.background_screen import BackgroundScreen
 from textual.renderables.blank import Blank
 from textual.screen import Screen
 from textual.style import Style
+from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
 if TYPE_CHECKING:
@@ -51,6 +53,18 @@ class SteadyScreen(_Base):
             return None
         place = screens.index(self) if self in screens else 0
         return screens[place - 1] if place else None
+
+
+class SteadyTimers(MessagePump):
+    """A base of the app. Goes before ``App`` among the bases."""
+
+    def set_timer(self, delay: float, *args: Any, **options: Any) -> Timer:
+        """As of Textual, whose timer never calls if it gets the processor more than ``delay`` too late. For the timer
+        of 8 ms after which a new size of the terminal is drawn that happens on a busy machine, and then no later size
+        is drawn either."""
+        timer = super().set_timer(delay, *args, **options)
+        timer._skip = False
+        return timer
 
 
 class SteadyOptionList(OptionList):
