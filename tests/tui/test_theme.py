@@ -69,7 +69,7 @@ async def test_help_and_palette_open_in_a_theme_of_the_terminals_colours(places:
         await app.in_mode("corpus")
         app.app.theme = "ansi-dark"
         await app.press("f1", shows="Corpus: keys")
-        await app.press("escape", "ctrl+p", shows="Open path")
+        await app.press("escape", "ctrl+p", shows="What would you like to do?")
         options = app.screen.query_one(OptionList)
         await app.until(lambda: options.highlighted == 0)
         name, other = (next(iter(options.render_line(row))).style for row in (0, 2))
