@@ -59,14 +59,14 @@ ONE_THREAD = ["--threads", "1"]
 SMALL_BATCHES = ["--kernel", "nn", "--batch-size", "4", "--seq-length", "16"]
 """Other kernels are compiled in each process."""
 SMALL_NETWORK = ["--hidden-size", "16", "--num-layers", "1"]
-"""With the size of the presets, ``context`` alone takes 16 seconds of CPU time."""
+"""With the size of the presets, the context of the report alone takes 16 seconds of CPU time."""
 STRICT = (
     *("disallow-any-generics", "disallow-subclassing-any", "disallow-untyped-calls", "disallow-untyped-defs"),
     *("disallow-incomplete-defs", "check-untyped-defs", "disallow-untyped-decorators", "warn-return-any"),
     *("no-implicit-reexport", "strict-equality", "extra-checks"),
 )
 """The options of mypy's ``--strict`` that ``pyproject.toml`` does not set for all modules, each for one module."""
-RUN_BY_TEST_LESSON = ("cells lesson-", "context lesson-")
+RUN_BY_TEST_LESSON = ("cells lesson-", "report lesson-")
 """Commands that take seconds: ``tests/test_lesson.py`` runs them, and here they are only parsed."""
 CTRL_C_AFTER = 60.0
 """Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""

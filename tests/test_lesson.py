@@ -13,11 +13,13 @@ from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.novelty import NoveltyReport, novelty
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
+from charlstm.insight.cells import name_cells, sample_cells, score_cells
 from charlstm.insight.multiverse import read_text
 from charlstm.library import evaluate, generate, influence
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.lesson import RUNS, add_lesson, lesson_path
+from charlstm.runs.own_text import text_for_cells
 from charlstm.runs.text import open_text
 from command_line import Cli
 
@@ -111,8 +113,13 @@ def test_cells_of_the_lesson_are_the_documented_ones(runs: dict[str, Run], capsy
         assert [*row["cell"], score, row["margin"]] == pytest.approx(figures(pattern), abs=0.01)
         assert row["verdict"] == "follows"
     assert [words["inside quotes"]["chance"]] == pytest.approx(figures(r"with chance at ([\d.]+?)\. "), abs=0.02)
-    scores = {(row["feature"], row["step"]): row["score"] for row in cells("words", "--snapshots")}
-    found = [scores["blank", 100], *(1 - scores["inside quotes", step] for step in (100, 600))]
+    text = text_for_cells(runs["words"]).text
+    named = name_cells(sample_cells(runs["words"].model(), text))
+    scores: dict[tuple[str, int], float] = {}
+    for step in (100, 600):
+        at_step = score_cells(sample_cells(runs["words"].model(step), text), named)
+        scores |= {(each.feature, step): each.turned(score) for each, score in zip(named, at_step, strict=True)}
+    found = [scores["blank", 100], scores["inside quotes", 100], scores["inside quotes", 600]]
     said = figures(r"auc of ([\d.]+); .* guesses: ([\d.]+?)\. At step 600 it has ([\d.]+?)\. ")
     assert found == pytest.approx(said, abs=0.02)
 
@@ -137,4 +144,4 @@ def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(
     assert share == pytest.approx(before, abs=0.6)
     assert share * math.exp(-float(why.changes[why.strongest])) == pytest.approx(after, abs=0.06)
     uses = re.findall(r"It uses about [^.]*certainty\)", PAGE)[0]
-    assert uses in Cli(capsys).flat("context", str(runs["words"].path))
+    assert uses in Cli(capsys)("report", str(runs["words"].path), "--out", "-")[0]

@@ -656,106 +656,11 @@ class NamedCellRow(TypedDict):
     """``null`` where the file does not say."""
 
 
-class CellScoreRow(TypedDict):
-    """How well a cell followed its feature at a step of the training, from ``cells --snapshots``."""
-
-    feature: str
-    cell: list[int]
-    """Layer and index, both counted from 1: the cell that follows the feature best in the best model."""
-    kind: Literal["auc", "r"]
-    step: int
-    """Training steps of the model in which the cell was scored."""
-    score: float
-    """As in ``cells``."""
-    chance: float
-    """As in ``cells``, in the best model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
-    named_at: int
-    """Training steps of the best model, in which the cell was named; snapshots may be of later steps."""
-
-
-class ProbeCellRow(TypedDict):
-    """A cell that helps to follow a feature, from ``cells --probe``."""
-
-    cell: list[int]
-    weight: float
-    """Of its cell state, in the sum that is above zero where the feature is likely true."""
-
-
-class CellStateRow(TypedDict):
-    """The state of a cell after a character of a text, from ``cells --show``."""
-
-    char: str
-    state: float
-
-
-class InfluenceRow(TypedDict):
-    """The influence of one earlier character, from ``influence``."""
-
-    position: int
-    """In the text, counted from 0."""
-    char: str
-    change: float
-    """How much the loss of the explained character rises, in nats, when this one is hidden."""
-
-
-class RankedPlaceRow(TypedDict):
-    """A place of a string and the far character that counts most for it, from ``influence --rank``."""
-
-    position: int
-    """Of the last character of the string, in the text, counted from 0."""
-    loss: float
-    """The loss of that character, in nats."""
-    nats: float
-    """The same."""
-    back: int
-    """How many characters before it the far one stands."""
-    char: str
-    """The far character."""
-    change: float
-    """How much the loss rises, in nats, when the far character is hidden."""
-
-
-class ContextRow(TypedDict):
-    """The loss with a limited context, from ``context``."""
-
-    context: int
-    """Characters that the model has read."""
-    loss: float
-    shuffled: float
-    """The loss when the characters of the longest context come before them, in random order."""
-    error: float | None
-    """The standard error of ``loss`` minus the loss with the longest context; ``null`` for a single place."""
-    enough: float | None
-    """The share of draws of the places, with repetition, in which the model used so many characters or fewer: a margin
-    of 95 % reaches from the first length with at least 0.025 to the first with at least 0.975; ``null`` for a single
-    place."""
-
-
-class MultiverseBranch(TypedDict):
-    """One character of the tree of continuations, from ``multiverse``; with several ``--prime`` there is a list."""
-
-    char: str
-    """Empty at the root."""
-    probability: float
-    """The joint one of the whole continuation, from the prime up to and with this character."""
-    children: list[Any]
-    """Branches that continue this one, most likely first."""
-
-
 class PageResult(TypedDict):
     """The page that ``report``, or ``generate --checkpoints --out``, wrote."""
 
     out: str
     bytes: int
-
-
-class NextWordRow(TypedDict):
-    """A word that may come next, from ``multiverse --words``: :class:`~charlstm.insight.multiverse.NextWord` says what
-    the fields mean."""
-
-    word: str
-    probability: float
-    missed: float
 
 
 # -- configuration -----------------------------------------------------------------------------------------------
@@ -837,14 +742,6 @@ SCHEMAS: dict[str, Any] = {
     "compare": CompareResult,
     "log": ExportResult,
     "cells": list[NamedCellRow],
-    "cells --probe": list[ProbeCellRow],
-    "cells --snapshots": list[CellScoreRow],
-    "cells --show": list[CellStateRow],
-    "influence": list[InfluenceRow],
-    "influence --rank": list[RankedPlaceRow],
-    "context": list[ContextRow],
-    "multiverse": MultiverseBranch,
-    "multiverse --words": list[NextWordRow],
     "report": PageResult,
     "info": InfoResult,
     "import": ImportResult,

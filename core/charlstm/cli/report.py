@@ -57,8 +57,8 @@ SAMPLES = 6
 def report(given: ModelAndText, out: str, primes: tuple[str, ...]) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
-    Cells are named on 50,000 characters from all over TEXT and the context is measured at places all over it, as by
-    `cells` and `context`. Without TEXT that is the run's held-out part. The page needs no network.
+    Cells are named on 50,000 characters from all over TEXT, as by `cells`, and the context is measured at places all
+    over it. Without TEXT that is the run's held-out part. The page needs no network.
 
     Prints the path of the page. With --json: {"out", "bytes"}.
     """

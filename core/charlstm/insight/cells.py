@@ -14,9 +14,8 @@ Radiology 7:413, for the AUC; Efron and Tibshirani 1993).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,9 +27,7 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import EXACT, iterate_activations
 from charlstm.insight.features import Feature, text_features, unit_features
-from charlstm.insight.logistic import fit_sparse_logistic
 from charlstm.insight.sample import READ_CHARS, model_step, spread_blocks
-from charlstm.model.file import load_model
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -68,13 +65,6 @@ SHORTEST = 200
 
 RANGE = (1, 99)
 """Percentiles of a cell's states that are called its range."""
-
-LEVEL_LIMITS = (-1.5, -0.5, 0.5, 1.5)
-"""Standard deviations from its mean at which the next of five levels of a cell's state begins."""
-
-PENALTY = 0.003
-"""Strength of the L1 penalty of the probe: of 512 cells of a model of a novel it keeps 2 (inside quotes) to 93
-(vowel)."""
 
 CONSTANT = 1e-5
 """A cell whose states deviate by less than this, or by this part of their mean, is constant: the rest is rounding."""
@@ -186,37 +176,6 @@ class NamedCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """A weighted sum of some cells that follows a yes/no feature better than one cell alone.
-
-    It has no cells where none helps enough for the penalty, as for a feature that is very rare.
-
-    Attributes:
-        feature: the name of the feature.
-        cells: layer and cell of each term, both counted from 1, the largest effect first.
-        weights: ``(K,)`` float32, in the same order, for the cell states c.
-        bias: the feature is more likely true than not where the weighted sum plus ``bias`` is above zero.
-        scores: ``(K,)`` float32, the AUC on the second half of the text of the first term alone, the first two, and
-            so on to all.
-        margin: two standard errors of the last of them.
-    """
-
-    feature: str
-    cells: tuple[tuple[int, int], ...]
-    weights: Floats
-    bias: float
-    scores: Floats
-    margin: float
-
-    __repr__ = short_repr
-
-    @property
-    def score(self) -> float:
-        """AUC of the whole sum on the second half of the text."""
-        return float(self.scores[-1]) if len(self.scores) else 0.5
-
-
-@dataclass(frozen=True, slots=True)
 class CellSample:
     """Cell states and features at evenly spaced characters of both halves of a text: every second block, and others.
 
@@ -238,19 +197,6 @@ class CellSample:
     step: int | None
 
     __repr__ = short_repr
-
-    def feature(self, name: str) -> Feature:
-        """The yes/no feature of this name. Raises :class:`GenerationError` if the text does not have it often enough
-        in both halves, or if it is graded."""
-        for each in self.features:
-            if each.name == name and each.kind == "yes/no":
-                return each
-        known = ", ".join(each.name for each in self.features if each.kind == "yes/no") or "none"
-        raise GenerationError(f"This text has no yes/no feature {name!r} in both of its halves. It has: {known}")
-
-    def only(self, name: str) -> CellSample:
-        """The sample with one yes/no feature. Raises :class:`GenerationError` as :meth:`feature` does."""
-        return replace(self, features=(self.feature(name),))
 
     def states(self, cell: tuple[int, int]) -> Floats:
         """``(n₁ + n₂,)``: the states of one cell, given as layer and index from 1."""
@@ -389,60 +335,6 @@ def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
     return scores
 
 
-def score_in_models(
-    models: Sequence[tuple[int, Path]],
-    cells: Sequence[NamedCell],
-    text: str,
-    features: Callable[[str], Sequence[Feature]] = text_features,
-    *,
-    max_chars: int = READ_CHARS,
-    progress: Callable[[int, int, int], None] | None = None,
-) -> Iterator[tuple[int, list[float]]]:
-    """How well cells follow the features that they were named for in other models of their run, on the text on which
-    they were named: the step of each model and the scores of all cells.
-
-    Args:
-        models: steps and files. A run that trains may have replaced a file meanwhile; the step that it says counts.
-        max_chars: how many characters to read, as the cells were named on.
-        progress: called with ``(step, done, total)`` characters that a model has read; an exception ends the work.
-    """
-    for listed, path in models:
-        model = load_model(path)
-        own = model_step(model)
-        step = listed if own is None else own
-
-        def report(done: int, total: int, step: int = step) -> None:
-            if progress is not None:
-                progress(step, done, total)
-
-        yield step, score_cells(sample_cells(model, text, features, max_chars=max_chars, progress=report), cells)
-
-
-def probe(sample: CellSample, name: str) -> Probe:
-    """Fit a sparse logistic regression from all cell states to a yes/no feature, on the first half of the text.
-
-    The L1 penalty leaves few cells. :mod:`charlstm.insight.logistic` fits it until the duality gap proves that no other
-    weights are better by more than 1e-5 of the loss without any cell.
-
-    Raises:
-        GenerationError: the feature is graded, or the text does not have it in both halves.
-    """
-    feature = sample.feature(name)
-    cut = len(sample.first)
-    mean, spread = sample.first.mean(0), sample.first.std(0) + np.float32(1e-6)
-    inputs, targets = (sample.first - mean) / spread, feature.values[:cut]
-    fit = fit_sparse_logistic(inputs, targets, PENALTY)
-    used = np.flatnonzero(fit.weights)
-    used = used[np.argsort(-np.abs(fit.weights[used]), kind="stable")]
-    raw = (fit.weights / spread)[used]
-    offset = float(fit.bias - (fit.weights * mean / spread).sum())
-    sums = np.cumsum(sample.second[:, used] * raw, axis=1)
-    scores = (_Scorer(sums).signed(feature.values[None, cut:], graded=False)[0] + 1) / 2
-    margin = _margin(sums[:, -1], feature.values[cut:], graded=False) if len(used) else 0.0
-    cells = tuple(_cell(int(which), sample.shape) for which in used)
-    return Probe(name, cells, raw.astype(np.float32), offset, scores, margin)
-
-
 class _Scorer:
     """Scores all cells at once for several features of a kind; the ranks of the states are computed once."""
 
@@ -524,14 +416,6 @@ def _ranks(states: Floats) -> npt.NDArray[np.float64]:
         stops = np.append(starts[1:], count)
         ranks[order, cell] = np.repeat((starts + stops + 1) / 2, stops - starts)
     return ranks
-
-
-def levels(states: Floats) -> npt.NDArray[np.intp]:
-    """``(n,)``: the level of each of a cell's states ``(n,)``, from 0 for far below their mean over 2 for near it to 4
-    for far above it (:data:`LEVEL_LIMITS`). All states of a constant cell are near it."""
-    mean, deviation = mean_and_deviation(states)
-    found: npt.NDArray[np.intp] = np.searchsorted(LEVEL_LIMITS, (states - mean) / deviation, "right")
-    return found
 
 
 def mean_and_deviation(states: Floats) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""`charlstm cells`, `influence`, `context`, `multiverse`, `report`, and `generate --clamp`."""
+"""`charlstm cells`, `report`, and `generate --clamp`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 import charlstm
-from charlstm.cli.influence import places_of
-from charlstm.display import symbol
 from charlstm.insight.cells import SAMPLED
 from charlstm.insight.context import PLACES
 from charlstm.insight.report import passage_start
@@ -44,41 +42,13 @@ def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(cli: Cli, t
     assert max(map(len, printed.splitlines())) <= 80
 
 
-def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(cli: Cli, text: str) -> None:
+def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(
+    cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "1,000 characters from all over 1,320 characters" in cli.flat("cells", "fox", text, "--max-chars", "1000")
-    long = Path(text).with_name("long.txt")
-    long.write_text(Path(text).read_text() * 2)
-    assert "--max-chars changes that" in cli("cells", "fox", str(long), "--show", "1:1")[1]
-
-
-def test_a_text_is_shown_by_the_states_of_a_cell(cli: Cli, text: str) -> None:
-    plain = Path(text).with_name("plain.txt")
-    plain.write_text("the quick brown fox\njumps over the lazy dog\n" * 9)
-    rows = cli.json("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")
-    states = [row["state"] for row in rows]
-    assert "".join(row["char"] for row in rows) == plain.read_text()[:300]
-    lines = cli("cells", "fox", str(plain), "--show", "1:3", "--max-chars", "300")[0].splitlines()
-    assert lines[0] == "the quick brown fox"
-    highest = states.index(max(states[: len(lines[0])]))
-    assert lines[1][highest] in "+#"
-    wide = Path(text).with_name("wide.txt")  # its lines are as wide as what is printed
-    wide.write_text(("the quick brown fox " * 4).rstrip().rjust(80, "x") + "\nthe dog\n")
-    assert cli("cells", "fox", str(wide), "--show", "1:3")[0].splitlines()[::2][:2] == wide.read_text().splitlines()
-
-
-def test_cells_are_followed_through_the_snapshots_of_a_run(cli: Cli, text: str) -> None:
-    named = cli.json("cells", "fox", text)
-    rows = cli.json("cells", "fox", text, "--snapshots")
-    steps = sorted({row["step"] for row in rows})
-    assert 0 == steps[0] < steps[-1]
-    found = [row for row in rows if row["step"] == steps[-1]]
-    assert [(row["feature"], row["cell"], row["chance"], row["named_at"]) for row in found] == [
-        (row["feature"], row["cell"], row["chance"], steps[-1]) for row in named
-    ]
-    assert [row["score"] for row in found] == pytest.approx([row["score"] for row in named])
-    lines = cli("cells", "fox", text, "--snapshots")[0].splitlines()
-    head = next(line for line in lines if line.startswith("feature")).split()
-    assert head[3:] == ["chance", *(f"{step:,}" for step in steps)], "all of them in a pipe"
+    monkeypatch.setattr("charlstm.cli.report.TEXT_CHARS", 1_000)
+    remarks = cli("report", "fox", text, "--out", "-")[1]
+    assert "Only the first 1,000 of 1,320 characters are read: --max-chars" in remarks
 
 
 def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_report(cli: Cli, text: str) -> None:
@@ -93,7 +63,6 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
         (each.feature, each.cell, each.score, READ_CHARS, SAMPLED) for each in named
     ]
     found = charlstm.context("fox", content)
-    assert [row["loss"] for row in cli.json("context", "fox", str(path))] == pytest.approx(found.losses, abs=1e-6)
     page = cli("report", "fox", str(path), "--out", "-")[0]
     better = [f"{each.feature}: cell {each.cell[0]}:{each.cell[1]} <" for each in named if each.verdict == "follows"]
     assert f"for {len(better)} of its {len(rows)} features there is one" in page
@@ -140,85 +109,6 @@ def test_cells_without_a_text_are_those_of_what_the_run_held_out_where_that_is_l
     assert {row["chars"] for row in cli.json("cells", "fox")} == {540}
 
 
-def test_influence_is_drawn_in_both_directions(cli: Cli, text: str) -> None:
-    """A bar did not say which way a character counts."""
-    lines = cli("influence", "fox", text)[0].splitlines()
-    axis = next(line for line in lines if line.endswith("against it│for it")).index("│")
-    changes = {row["position"]: row["change"] for row in cli.json("influence", "fox", text)}
-    drawn = [line for line in lines if "█" in line]
-    assert {changes[int(line.split()[0].replace(",", ""))] > 0 for line in drawn} == {True, False}
-    for line in drawn:
-        assert line[axis] == "│"
-        assert (line.index("█") > axis) == (changes[int(line.split()[0].replace(",", ""))] > 0)
-    assert max(map(len, lines)) <= 80
-
-
-def test_influence_names_each_earlier_character(cli: Cli, tmp_path: Path) -> None:
-    path = tmp_path / "line.txt"
-    path.write_text("the quick brown\n")
-    rows = cli.json("influence", "fox", str(path), "--at", "14")
-    assert [(row["position"], row["char"]) for row in rows] == list(enumerate("the quick brow"))
-    assert cli.json("influence", "fox", str(path)) == rows, "the last character is explained by default"
-    printed = cli.flat("influence", "fox", str(path))
-    strongest = max(rows, key=lambda row: abs(row["change"]))
-    assert f"most important is “{symbol(strongest['char'])}”, {14 - strongest['position']} character" in printed
-
-
-def test_influence_finds_a_string_and_ranks_its_places(cli: Cli, tmp_path: Path) -> None:
-    path = tmp_path / "lines.txt"
-    path.write_text("the quick brown fox jumps over the lazy dog\nthe dog sleeps on\n" * 40)
-    content = path.read_text()
-    last = content.rindex("dog s") + 4
-    rows = cli.json("influence", "fox", str(path), "--find", "dog s")
-    assert rows == cli.json("influence", "fox", str(path), "--at", str(last))
-    assert [row["position"] for row in rows] == list(range(last - 100, last))
-    assert "stands at 40 places" in cli.flat("influence", "fox", str(path), "--find", r"dog\n")
-    ranked = cli.json("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")
-    assert len(ranked) == 40
-    assert all(10 < row["back"] <= 30 for row in ranked)
-    assert [row["change"] for row in ranked] == sorted((row["change"] for row in ranked), reverse=True)
-
-
-def test_context_says_how_much_is_used_and_on_what_that_was_measured(cli: Cli, text: str) -> None:
-    printed = cli.flat("context", "fox", text, "--places", "30")
-    assert re.search(r"It uses about \d+ characters? \(\d+( to \d+)? with 95 % certainty\)", printed)
-    assert "over 30 evenly spaced characters of 1,320 characters of x.txt, in the model at step" in printed
-    [*_, last] = cli.json("context", "fox", text, "--at", "500")
-    assert (last["error"], last["enough"]) == (None, None)
-
-
-def test_context_without_a_text_is_that_of_the_held_out_part(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def losses(*words: str) -> list[float]:
-        return [row["loss"] for row in cli.json("context", "fox", *words)]
-
-    assert losses() == pytest.approx(charlstm.context("fox", TEXT[-540:]).losses, abs=1e-6)
-    for module in ("charlstm.cli.influence", "charlstm.runs.own_text"):
-        monkeypatch.setattr(f"{module}.TEXT_CHARS", 400)
-    assert "the first 400 of 540 characters of the held-out part of fox.txt" in cli.flat("context", "fox")
-    assert losses("--at", "500") == pytest.approx(charlstm.context("fox", TEXT[-540:], at=500).losses, abs=1e-6)
-
-
-def test_multiverse_is_a_tree(cli: Cli) -> None:
-    root = cli.json("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")
-    tree, _ = cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0].split("\n\n")
-    firsts = [line.split()[0] for line in tree.splitlines() if not line.startswith(" ")]
-    assert firsts == [f"{child['probability']:.2%}" for child in root["children"]]
-    words = cli.json("multiverse", "fox", "--prime", "the ", "--words", "3")
-    said = f"It is too low by at most {max(word['missed'] for word in words):.4%}."
-    assert said in cli.flat("multiverse", "fox", "--prime", "the ", "--words", "3")
-
-
-def test_multiverse_of_several_primes_with_a_held_cell(cli: Cli) -> None:
-    words = ("multiverse", "fox", "--depth", "2", "--cutoff", "0.05")
-    held = ("--clamp", "1:3=2")
-    both = cli.json(*words, "--prime", "the ", "--prime", "a dog", *held)
-    assert both == [cli.json(*words, "--prime", prime, *held) for prime in ("the ", "a dog")]
-    assert both[0] != cli.json(*words, "--prime", "the ")
-    lines = cli(*words, "--prime", "the ", "--prime", "a dog", *held)[0].splitlines()
-    assert re.fullmatch("after “the ” +after “a dog”", lines[0])
-    assert max(map(len, lines)) <= 80
-
-
 def test_a_clamped_cell_changes_what_is_generated(cli: Cli) -> None:
     free = cli.json("generate", "fox", "--length", "60", "--temperature", "0")["text"]
     clamps = [word for cell in range(1, 13) for word in ("--clamp", f"1:{cell}=2")]
@@ -259,9 +149,3 @@ def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(cli: Cli, tmp
     content = out.read_text(encoding="utf-8")
     assert not LOADED.search(content)
     assert re.findall(r"<h3>step ([\d,]+)", content) == [f"{row['step']:,}" for row in rows]
-
-
-def test_places_are_the_last_characters_of_what_is_sought_without_the_first_of_the_text() -> None:
-    model = charlstm.load_model("demo")
-    assert places_of("abab", "a", model, "it") == [2]
-    assert places_of("aaab", "aa", model, "it") == [1, 2]

@@ -93,9 +93,7 @@ def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_long_work_shows_progress(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for words, stage in (
-        ("multiverse fox --depth 3", "computing"),
-        ("multiverse fox --words 3", "computing"),
-        ("influence fox data/fox.txt --back 30", "explaining"),
+        ("cells fox data/fox.txt", "reading the text"),
         ("generate fox --length 5 --json", "generating"),
     ):
         drawn: list[str] = []

@@ -36,15 +36,7 @@ export fox --to script --out new/ | new/ is a folder
 export demo --to script --snapshot 0 | no snapshots
 export fox data/fox.txt/ | is a file and not a folder
 log fox --to tensorboard --out data/fox.txt | choose another folder with --out
-influence fox digits.txt | fewer than two characters that the model knows
-influence fox quick.txt --at 99999 | Position 99999 has no character
-influence fox quick.txt --find cat | does not stand in
-cells fox digits.txt --show 1:1 | no characters that the model knows
-cells fox quick.txt --show 2:1 | no cell 2:1
 resume fox --detach | is finished: resume it with more than max_steps=40 in all
-cells fox quick.txt --probe quotes | no yes/no feature 'quotes'
-context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has
-context fox quick.txt --at 200 | too short for a context of 300
 report fox --out novel.txt | choose another name, so that it is not lost
 generate fox --checkpoints --length 5 --out novel.txt | choose another name, so that it is not lost
 report lone.safetensors --out page.html | Give a TEXT
@@ -100,20 +92,10 @@ export fox --to script --out x.safetensors | use .net for the export
 export fox | ends in .net, .onnx or /
 export fox - --to folder | cannot be written to standard output
 export fox x.net --out y.net | Name the file once
-influence fox data/fox.txt --rank | --rank needs --find
-influence fox data/fox.txt --rank --find dog --back 10 | give --back of more
 cells fox data/fox.txt --feature x=a --feature x=b | the same name
 session no-such.json --out - --force | --prose and --force are for the file of --out
-influence fox data/fox.txt --find dog --at 5 | not both
-context fox --encoding utf-8 | needs a TEXT
 presets --set lr=1 | Name a TEXT
 cells fox data/fox.txt --feature the | NAME=REGEX
-cells fox quick.txt --show quotes | LAYER:CELL
-cells fox data/fox.txt --show 1:1 --snapshots | --snapshots has no effect with --show: remove one of them
-cells fox data/fox.txt --snapshots --snapshot 0 | --snapshot has no effect with --snapshots: remove one of them
-multiverse fox --words 3 --depth 5 | --depth has no effect with --words: remove one of them
-context fox data/fox.txt --at 500 --places 3 | --places has no effect with --at: remove one of them
-cells fox data/fox.txt --probe blank --per-feature 2 | --per-feature has no effect with --probe: remove one of them
 compare no-such-run --axis epochs | --axis needs --svg
 compare fox --csv - --svg - | --csv - and --svg - would both write to standard output
 """

@@ -8,7 +8,7 @@ import pytest
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.generate import generate_many
 from charlstm.generation.recipe import DEFAULT
-from charlstm.insight.cells import CellSample, name_cells, probe, sample_cells
+from charlstm.insight.cells import CellSample, name_cells, sample_cells
 from charlstm.insight.features import feature_starts
 from charlstm.insight.holding import LENGTH, PAIRS, HoldEffect, hold_effects
 from charlstm.insight.influence import influence
@@ -24,12 +24,10 @@ def sample(nested_model: Model, held_out: str) -> CellSample:
     return sample_cells(nested_model, held_out)
 
 
-def test_a_cell_or_a_probe_finds_inside_quotes(sample: CellSample) -> None:
+def test_a_cell_finds_inside_quotes(sample: CellSample) -> None:
     named = next(each for each in name_cells(sample) if each.feature == QUOTES)
-    found = probe(sample, QUOTES)
-    assert max(named.score, 1 - named.score, found.score) > 0.95
     assert named.above_chance
-    assert named.chance < 0.8
+    assert named.strength() > 0.75
 
 
 def test_a_distant_opening_bracket_is_the_strongest_influence_on_the_closing_one(nested_model: Model) -> None:

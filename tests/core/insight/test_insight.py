@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,12 +22,10 @@ from charlstm.insight.cells import (
     FEWEST_SPANS,
     SEGMENTS,
     CellSample,
-    levels,
+    mean_and_deviation,
     name_cells,
-    probe,
     sample_cells,
     score_cells,
-    score_in_models,
 )
 from charlstm.insight.context import CERTAIN, ENOUGH, context
 from charlstm.insight.features import (
@@ -43,7 +40,7 @@ from charlstm.insight.influence import influence
 from charlstm.insight.lesions import BLOCKS, COUNTED, SETTLING, estimate_lesions, measure_lesions, most_important
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words, read_text
 from charlstm.insight.sample import spread_blocks
-from charlstm.model.file import Model, save_model
+from charlstm.model.file import Model
 from plain_numpy import PlainLSTM
 
 pytestmark = pytest.mark.numeric
@@ -283,20 +280,6 @@ def test_cells_have_no_score_on_a_sample_without_their_feature(sample: CellSampl
     assert np.isnan(score_cells(without, found)).tolist() == missing
 
 
-def test_cells_are_scored_in_other_models_by_the_step_that_these_say(model: Model, text: str, tmp_path: Path) -> None:
-    found = name_cells(sample_cells(model, text, max_chars=400))
-    for name, info in (("old", {}), ("best", {"step": 40})):
-        save_model(tmp_path / name, replace(model, info=info))
-    told: list[tuple[int, int, int]] = []
-    listed = [(10, tmp_path / "old"), (20, tmp_path / "best")]  # 20: before it was replaced
-    scores = dict(score_in_models(listed, found, text, max_chars=400, progress=lambda *each: told.append(each)))
-    assert list(scores) == [10, 40]
-    for each in scores.values():
-        assert each == pytest.approx([named.score for named in found], abs=1e-5)
-    assert told[0][0] == 10
-    assert told[-1] == (40, 600, 600)
-
-
 def test_the_strength_of_a_score_is_more_in_the_direction_of_the_named_cell(
     sample: CellSample,
 ) -> None:
@@ -314,9 +297,7 @@ def test_the_strength_of_a_score_is_more_in_the_direction_of_the_named_cell(
         assert not named.better_than_chance(float("nan"))
 
 
-def test_a_probe_of_another_feature_is_refused(model: Model, sample: CellSample) -> None:
-    with pytest.raises(GenerationError, match="yes/no"):
-        probe(sample, "position in word")
+def test_cells_of_a_text_that_is_too_short_are_refused(model: Model) -> None:
     with pytest.raises(GenerationError, match="are needed"):
         sample_cells(model, "abc")
 
@@ -371,6 +352,8 @@ def test_influence_is_that_of_reading_what_the_model_expected_in_its_place(model
 def test_influence_on_no_character_is_refused(model: Model, position: int) -> None:
     with pytest.raises(GenerationError, match="Position"):
         influence(model, "abc def abc ", position)
+    with pytest.raises(GenerationError, match="fewer than two characters that the model knows"):
+        influence(model, "0123456789", position)
 
 
 def test_context_equals_reading_the_last_characters_alone(model: Model, text: str) -> None:
@@ -383,8 +366,9 @@ def test_context_equals_reading_the_last_characters_alone(model: Model, text: st
     assert found.shuffled[-1] == found.losses[-1], "nothing is left to shuffle"
     assert (found.errors, found.enough, found.used_range) == ((), (), None), "of one place there is no margin"
     assert found.used_words == f"about {found.used} character{'s' * (found.used > 1)}"
-    with pytest.raises(GenerationError, match="context"):
-        context(model, text[:50])
+    for at, said in ((None, "too short for a context"), (20, "too short for a context"), (99, "Position 99 has no")):
+        with pytest.raises(GenerationError, match=said):
+            context(model, text[:50], at=at)
 
 
 def test_margin_of_context_comes_from_drawing_the_places_again(model: Model, text: str) -> None:
@@ -568,9 +552,10 @@ def test_next_words_follow_what_the_model_reads_of_the_prime(model: Model, prime
 
 
 @pytest.mark.parametrize("state", [0.0, 0.1, 0.3, -1.7, 1e-9])
-def test_all_states_of_a_constant_cell_have_the_middle_level(state: float) -> None:
+def test_states_of_a_constant_cell_do_not_deviate(state: float) -> None:
     states = np.full(777, state, np.float32)
     states[::2] = np.nextafter(states[::2], np.float32(9))
-    assert set(levels(states).tolist()) == {2}
+    assert mean_and_deviation(states) == (pytest.approx(state), 1)
     states[5] += 0.1
-    assert levels(states)[5] == 4
+    mean, deviation = mean_and_deviation(states)
+    assert (states[5] - mean) / deviation > 20
