@@ -303,12 +303,12 @@ async def test_run_that_ends_while_generate_finds_nothing_to_play_is_played(
 ) -> None:
     monkeypatch.setattr(generate_screen, "demo_path", lambda: None)
     choosing = Held(monkeypatch, generate_screen, "first_choice")
-    ended = record(home / "elsewhere", "finished", steps=100).run.path
-    (home / "runs").mkdir()
+    ended = record(home / "runs", "finished", steps=100).run.path
+    ended.rename(elsewhere := home / "elsewhere")
     async with driven(home / "runs") as app:
         await app.press("3", mode="generate")
         await app.until(choosing.called.is_set)
-        ended.rename(home / "runs" / ended.name)  # at once, so that the runs do not change again
+        elsewhere.rename(ended)  # at once, so that the runs do not change again
         await app.until(lambda: app.mode.runs_state.runs)
         choosing.release()
         await app.until(lambda: app.mode.play.playing)
