@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from charlstm.generation.document import Document
-from charlstm.generation.session_file import SessionSummary
+from charlstm.generation.session import Session
+from charlstm.generation.session_file import (
+    SessionState,
+    SessionSummary,
+    begin_reading,
+    read,
+    session_of,
+    summary_of,
+    write,
+)
+from charlstm.model.file import Model
 
 
 def played(length: int = 40, prime: str = "abc") -> Document:
@@ -84,3 +96,23 @@ def everything(document: Document) -> tuple[Any, ...]:
 def about(document: Document) -> SessionSummary:
     """What the file of a document says about it."""
     return SessionSummary(len(document) - document.prime_length, document.text.read(0, 80), document.is_edited)
+
+
+def text_of(path: Path) -> str:
+    """The text in a session's file."""
+    return read(path).state.document.text.read()
+
+
+def state_of(session: Session) -> SessionState:
+    """All of a session, to be written."""
+    document = Document.of(replace(session.document.state, seed=session.seed), session.document.names)
+    return SessionState(document, summary_of(document), session.settings, session.clamps, session.sample)
+
+
+def save_session(session: Session, path: Path) -> None:
+    write(path, state_of(session))
+
+
+def load_session(path: Path, model: Model) -> Session:
+    state = read(path).state
+    return session_of(state, begin_reading(state, model))

@@ -147,9 +147,9 @@ class SettingField:
         if self.kind is int and self.high is None and value is not None and value >= MAX_INTEGER:
             raise error(f"{self.name} takes whole numbers up to {MAX_INTEGER - 1:,}, not {value!r}")
 
-    def parse(self, text: str, error: type[CharLSTMError] = SettingsError) -> Any:
-        """Read a value as people write it (``3e-3``, ``none``, ``true``, ``tail``). Raises ``error`` as :meth:`check`
-        does."""
+    def parse(self, text: str) -> Any:
+        """Read a value as people write it (``3e-3``, ``none``, ``true``, ``tail``). Raises :class:`SettingsError` as
+        :meth:`check` does."""
         word = text.strip()
         if self.can_be_off and word.lower() in OFF_WORDS:
             return self.off
@@ -162,8 +162,8 @@ class SettingField:
             elif self.kind is float:
                 value = float(word.replace("_", ""))
         except (ValueError, KeyError):
-            raise error(f"{self.name} takes {self.takes}, not {word!r}") from None
-        self.check(value, error)
+            raise SettingsError(f"{self.name} takes {self.takes}, not {word!r}") from None
+        self.check(value)
         return value
 
     def write(self, value: Any, off: str = "off") -> str:

@@ -11,7 +11,8 @@ import pytest
 
 import charlstm
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session_file import load_session, read, read_summary
+from charlstm.generation.session_file import read, read_summary
+from played_documents import load_session
 
 pytestmark = pytest.mark.numeric
 

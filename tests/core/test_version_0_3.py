@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 import charlstm
-from charlstm.cli.main import cli
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session_file import load_session
+from charlstm.generation.session_file import read
 from charlstm.runs.log import read_events
 from charlstm.runs.worker import run_foreground
+from played_documents import load_session
 
 pytestmark = pytest.mark.numeric
 
@@ -28,7 +27,6 @@ WRITTEN = DATA / "version_0_3"
 MODEL = WRITTEN / "run" / "model.safetensors"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((WRITTEN / "expected.json").read_text())
 SESSIONS = ["edited", "edited-closed", "in-prime", "in-prime-closed", "library"]
-SHOWN = ("text", "title", "branches")
 VERSIONS = ["version_0_2", "version_0_3"]
 
 
@@ -67,8 +65,13 @@ def test_killed_run_is_read_and_resumes_to_the_losses_of_its_version(killed: tup
 @pytest.mark.parametrize("name", SESSIONS)
 def test_session_of_0_3_has_its_text_branches_and_sources_and_continues_alike(name: str) -> None:
     expected, path = EXPECTED[name.removesuffix("-closed")], WRITTEN / f"{name}.json"
-    found = json.loads(CliRunner().invoke(cli, ["session", str(path), "--json"], catch_exceptions=False).output)
-    assert {key: found[key] for key in SHOWN} == {key: expected[key] for key in SHOWN}
+    state = read(path).state
+    names, branches = state.document.names, state.document.branches
+    assert state.summary.title == expected["title"]
+    assert [
+        {"number": number, "name": names.get(number, ""), "text": branch.text.read()}
+        for number, branch in branches.items()
+    ] == expected["branches"]
     session = load_session(path, charlstm.load_model(MODEL))
     prime = expected["prime_length"]
     rows = session.rows()

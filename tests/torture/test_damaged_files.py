@@ -39,7 +39,7 @@ from charlstm.fields import plain
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import load_session, read, read_summary, save_session, state_of, write
+from charlstm.generation.session_file import read, read_summary, write
 from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
@@ -56,7 +56,7 @@ from charlstm.training import estimate
 from charlstm.training.plan import MeasuredSpeed, read_plan
 from charlstm.training.settings import Settings
 from charlstm.user_files import save
-from played_documents import work_on
+from played_documents import load_session, save_session, state_of, text_of, work_on
 from recorded_run import NASTY, record, tiny_model
 from small_training import MemoryStore, make_plan
 
@@ -267,7 +267,7 @@ def known_runs(place: Path) -> Kind:
 
 
 def use_session(path: Path) -> None:
-    """Do with a session file what the app and the library do, as far as it can be read."""
+    """Do with a session file what the app does, as far as it can be read."""
     with contextlib.suppress(OSError):  # of a pipe or a device, which a list of sessions leaves out
         tried(lambda: read_summary(path))
     found = read(path)
@@ -285,7 +285,7 @@ def use_session(path: Path) -> None:
     document.undo()
     work_on(document, 10)
     write(again, found.state, automatic=True)
-    assert read(again).text == document.text.read()
+    assert text_of(again) == document.text.read()
     session = load_session(path, MODEL)
     session.step()
     session.rewind(0)
@@ -295,7 +295,7 @@ def use_session(path: Path) -> None:
 
 @kind
 def session(place: Path) -> Kind:
-    """As the library writes it, and as the app does, with a history."""
+    """Without a history, and with one."""
     path, goods = place / "session.json", []
     for prime, length in (("abc", 60), ("", 3)):
         made = Session(MODEL, prime, seed=3)

@@ -41,6 +41,7 @@ from charlstm_tui.player.overlap import LineIndex
 from charlstm_tui.player.played import PAUSE_AFTER, Continuations
 from charlstm_tui.player.saved_sessions import SavedSession
 from played_desk import PlayedDesk
+from played_documents import text_of
 from playing_app import PRIME, at
 from recorded_run import record, tiny_model
 from wrapped_prose import prose
@@ -399,7 +400,7 @@ def test_a_cursor_that_is_moved_writes_no_file_of_the_users(page: PlayedDesk, tm
     assert path.read_bytes() == content
     page.insert("x")
     page.saved(4)
-    assert session_file.read(path).text == f"{PRIME}oxwn"
+    assert text_of(path) == f"{PRIME}oxwn"
 
 
 def test_failure_of_a_text_that_was_played_before_is_said_while_another_is_played(
@@ -416,7 +417,7 @@ def test_failure_of_a_text_that_was_played_before_is_said_while_another_is_playe
     (sentence,) = desk.rescue()
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     assert home(kept) in sentence
-    assert session_file.read(kept).text == "Afirst"
+    assert text_of(kept) == "Afirst"
 
 
 def test_title_of_a_text_that_was_played_before_is_in_its_file(model: Path, page: PlayedDesk) -> None:
@@ -424,7 +425,7 @@ def test_title_of_a_text_that_was_played_before_is_in_its_file(model: Path, page
     path = page.saved(3)
     page.open(PlayRequest(str(model), prime="The"))
     page.give_title("The bell", path)
-    assert (page.prime, session_file.read(path).title) == ("The", "The bell")
+    assert (page.prime, session_file.read(path).state.summary.title) == ("The", "The bell")
 
 
 def test_what_can_be_saved_nowhere_is_said_at_the_end(own_home: Path, page: PlayedDesk) -> None:
@@ -447,7 +448,7 @@ def test_session_follows_its_run_through_a_rename(tmp_path: Path, desk: PlayedDe
     file, facts = desk.saved(12), desk.played.facts
     assert (facts.run, facts.name) == (renamed.path, "renamed")
     assert list(renamed.sessions_dir.glob("*.json")) == [file]
-    assert session_file.read(file).text.endswith("first second")
+    assert text_of(file).endswith("first second")
 
 
 def test_a_name_of_the_users_is_not_one_of_the_apps(tmp_path: Path) -> None:
@@ -535,7 +536,7 @@ def test_closing_waits_for_a_slow_disk_if_it_may(page: PlayedDesk, monkeypatch: 
     assert not page.close(0.3)
     release.set()
     assert page.close(60)
-    assert session_file.read(page.file).text == f"{PRIME}onetwothree"
+    assert text_of(page.file) == f"{PRIME}onetwothree"
 
 
 def interrupted() -> str:
@@ -609,7 +610,7 @@ def test_text_that_is_written_in_while_another_is_opened_keeps_its_file(
     page.open(PlayRequest(str(model), prime="The"))
     page.insert("!")
     assert page.saved(1) != file
-    assert "own" in session_file.read(file).text
+    assert "own" in text_of(file)
 
 
 @pytest.mark.parametrize(
@@ -636,7 +637,7 @@ def test_file_of_text_becomes_a_text_of_the_apps_own(
     file = desk.saved(len(text) + 1)
     assert saved_sessions.AUTO_NAME.fullmatch(file.name)
     assert desk.close(60, delete_unkept=True)
-    assert (session_file.read(file).text, session_file.read(file).title) == (f"{text}x", "page one")
+    assert (text_of(file), session_file.read(file).state.summary.title) == (f"{text}x", "page one")
     assert path.read_bytes() == content
 
 

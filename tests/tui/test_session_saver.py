@@ -21,7 +21,7 @@ from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
-from played_documents import about, everything
+from played_documents import about, everything, text_of
 from recorded_run import record
 
 TIMEOUT = 60.0
@@ -168,7 +168,7 @@ def test_what_is_kept_during_a_write_is_written_afterwards(played: Played, monke
     played.type("b")
     played.saver.leave(0)
     go_on.set()
-    assert read(played.leave()).text == "abcab"
+    assert text_of(played.leave()) == "abcab"
 
 
 # ---- failures
@@ -364,7 +364,7 @@ def test_text_that_is_saved_by_name_goes_on_there_and_has_no_other_file(played: 
     assert Told(played, other).saved
     played.type("f")
     assert played.leave() == other
-    assert (read(path).text, read(other).text) == ("abcde", "abcdef")
+    assert (text_of(path), text_of(other)) == ("abcde", "abcdef")
     assert saved_sessions.own_files() == [other, path]
     assert [each.path for each in saved_sessions.everywhere(own.parent)] == [other, path]
 

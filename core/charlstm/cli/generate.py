@@ -1,4 +1,4 @@
-"""The command ``generate``, and what it shares with ``play``: sampler options and the output of characters."""
+"""The command ``generate``."""
 
 from __future__ import annotations
 

@@ -399,29 +399,6 @@ class ExportResult(TypedDict):
     to: str
 
 
-class SessionBranch(TypedDict):
-    """A branch of a saved session."""
-
-    number: int
-    name: str
-    text: str
-    """All of it, from the beginning of the prime on."""
-
-
-class SessionResult(TypedDict):
-    """From ``session``."""
-
-    path: str
-    out: str | None
-    """The file that was written; ``null`` without --out."""
-    title: str
-    model: str
-    """The model that wrote it, as the file names it; empty if it does not."""
-    text: str
-    """The current text with its prime."""
-    branches: list[SessionBranch]
-
-
 class StepAlternative(TypedDict):
     """A character that might have come instead: :class:`~charlstm.generation.rows.Alternative` says what the fields
     mean."""
@@ -734,7 +711,6 @@ SCHEMAS: dict[str, Any] = {
     "prune": list[PrunedRun],
     "sweep": SweepResult,
     "generate": GenerateResult,
-    "session": SessionResult,
     "eval": EvalResult,
     "score": ScoreResult,
     "score --against": ScoreAgainstResult,

@@ -63,8 +63,6 @@ _COMMANDS = {
     "delete": ("runs", "Delete runs"),
     "prune": ("runs", "Remove what finished runs can do without"),
     "generate": ("generate", "Generate text with a model"),
-    "play": ("play", "Write together with a model, line by line"),
-    "session": ("session", "Print or export the text of a saved session, without its model"),
     "eval": ("evaluate", "Measure how well a model predicts a text"),
     "score": ("evaluate", "Measure how surprising each character of a text is to a model"),
     "novelty": ("evaluate", "Find what a text copies word for word, and from where"),

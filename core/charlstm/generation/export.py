@@ -18,7 +18,6 @@ from charlstm.generation.colouring import STYLES, Colour, levels
 from charlstm.generation.document import Document
 from charlstm.generation.rows import GENERATED, in_bits, read_as_themselves
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import save_session
 from charlstm.generation.text_pieces import Text
 
 _LEGENDS: dict[Colour, tuple[str, ...]] = {
@@ -236,26 +235,15 @@ def to_tree_html(session: Session, title: str = "") -> str:
     )
 
 
-def export_session(session: Session, path: str | Path, *, title: str = "", prose: bool = False) -> None:
-    """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` with the settings or
-    ``.html`` in the colours of its ranks, or all branches as ``.tree.html``. With ``prose`` it is the text alone, with
-    the lines of a paragraph joined. What is not plain text has ``title`` as its heading, if there is one.
+def export_text(text: str, path: str | Path, title: str = "", *, prose: bool = False) -> None:
+    """Write the text of a session whose model is not needed to the file ``path``, in the format of its suffix:
+    ``.txt``, ``.md`` or ``.html``, with its lines kept, or for ``prose`` joined to paragraphs.
 
     An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
     :class:`OSError` if it cannot be written.
     """
-    user_files.save_bytes(path, exported(session, Path(path), title=title, prose=prose))
-
-
-def export_text(text: str, path: str | Path, title: str = "", *, prose: bool = False, overwrite: bool = True) -> None:
-    """Write the text of a session whose model is not needed to the file ``path``, in the format of its suffix:
-    ``.txt``, ``.md`` or ``.html``, with its lines kept, or for ``prose`` joined to paragraphs.
-
-    Raises as :func:`export_session` does, and :class:`FileExistsError` for an existing file that is not to be
-    overwritten.
-    """
     content = _text_alone(text, Path(path), title, prose=prose)
-    user_files.save_bytes(path, content.encode("utf-8", "replace"), overwrite=overwrite)
+    user_files.save_bytes(path, content.encode("utf-8", "replace"))
 
 
 def _text_alone(text: str, path: Path, title: str, otherwise: str = "A text", *, prose: bool) -> str:
@@ -271,7 +259,10 @@ def _text_alone(text: str, path: Path, title: str, otherwise: str = "A text", *,
 
 
 def exported(session: Session, path: Path, colour: Colour = "rank", title: str = "", *, prose: bool = False) -> bytes:
-    """What :func:`export_session` writes."""
+    """The content of a file with the current text, in the format of its suffix: ``.txt``, ``.md`` with the settings or
+    ``.html`` in the colours of ``colour``, or all branches as ``.tree.html``. With ``prose`` it is the text alone, with
+    the lines of a paragraph joined. What is not plain text has ``title`` as its heading, if there is one. Raises
+    :class:`GenerationError` for another suffix."""
     kind = path.suffix.lower()
     if path.name.lower().endswith((".tree.html", ".tree.htm")):
         content = to_tree_html(session, title)
@@ -285,24 +276,11 @@ def exported(session: Session, path: Path, colour: Colour = "rank", title: str =
 
 
 def target(path: Path) -> Path:
-    """The file that :func:`save_as` writes for ``path``. Raises :class:`CharLSTMError` for a folder, a device and the
-    like."""
+    """The file in which a session is saved that the user calls ``path``: ``.json`` where it has no suffix. Raises
+    :class:`CharLSTMError` for a folder, a device and the like."""
     user_files.destination(path)
     path = path.with_suffix(".json") if path.suffix.lower() in ("", ".json") else path
     user_files.destination(path)
-    return path
-
-
-def save_as(session: Session, path: Path, *, overwrite: bool = True) -> Path:
-    """Save all of a session (suffix ``.json`` or none), or its current text as :func:`export_session` does.
-
-    Returns the file's path. Raises the same errors, and :class:`FileExistsError` when there is a file and ``overwrite``
-    is false."""
-    path = target(path)
-    if path.suffix == ".json":
-        save_session(session, path, overwrite=overwrite)
-    else:
-        user_files.save_bytes(path, exported(session, path), overwrite=overwrite)
     return path
 
 

@@ -1,7 +1,6 @@
 """A session: generate text one character at a time, rewind, branch, and read what the model predicted.
 
-``for step in session.stream()`` generates. A session is not thread-safe. Saving and loading are in
-:mod:`charlstm.generation.session_file`, exporting in :mod:`charlstm.generation.export`.
+``for step in session.stream()`` generates. A session is not thread-safe.
 """
 
 from __future__ import annotations

@@ -74,21 +74,6 @@ class ReadSession:
         """Whether a program may write to this file: it is of this format and not damaged."""
         return self.format == FORMAT and not self.note
 
-    @property
-    def text(self) -> str:
-        """The current text with its prime."""
-        return self.state.document.text.read()
-
-    @property
-    def title(self) -> str:
-        """What the user calls it; empty if it has no title."""
-        return self.state.summary.title
-
-    @property
-    def model(self) -> str:
-        """The model that wrote it, as the file names it; empty if it does not."""
-        return self.state.summary.model or self.state.run
-
 
 # ---- reading
 
@@ -356,43 +341,7 @@ def delete(path: Path) -> bool:
     return True
 
 
-# ---- sessions of the library
-
-
-def state_of(session: Session) -> SessionState:
-    """All of a session, to be written."""
-    info, document = session.model.info, session.document
-    document = Document.of(replace(document.state, seed=session.seed), document.names)
-    run, step = info.get("run"), info.get("step")
-    run = run if isinstance(run, str) else ""
-    summary = replace(summary_of(document), model=run, step=step if type(step) is int else -1)
-    weights = session.reading.weights_digest
-    return SessionState(document, summary, session.settings, session.clamps, session.sample, weights, run)
-
-
-def to_bytes(session: Session) -> bytes:
-    """The content of a session file."""
-    state = state_of(session)
-    return content_of(replace(state, summary=replace(state.summary, saved=time.time())))
-
-
-def save_session(session: Session, path: str | Path, *, overwrite: bool = True) -> None:
-    """Save all branches of a session: create or replace the file ``path``, atomically.
-
-    Raises :class:`CharLSTMError` if ``path`` is not a regular file, :class:`FileExistsError` for an existing one that
-    is not to be overwritten, :class:`OSError` if it cannot be written.
-    """
-    write_as(Path(path), state_of(session), overwrite=overwrite)
-
-
-def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:
-    """Load a session that :func:`save_session`, ``charlstm play`` or the app wrote, to be continued by ``model``, which
-    reads its text. It need not be the model that wrote it.
-
-    Raises :class:`GenerationError` if the file is missing, damaged or of a newer format.
-    """
-    state = read(Path(path)).state
-    return session_of(state, begin_reading(state, model, stepper))
+# ---- a session again
 
 
 def begin_reading(state: SessionState, model: Model, stepper: Stepper | None = None) -> Reading:

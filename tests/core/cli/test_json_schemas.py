@@ -7,16 +7,13 @@ import math
 import shlex
 import types
 import typing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charlstm.cli.json_schemas import SCHEMAS, ErrorResult
 from charlstm.errors import ExitCode
-from charlstm.generation.session_file import SessionState, write
 from command_line import Cli
-from played_documents import about, played, work_on
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
 
@@ -60,7 +57,6 @@ generate | generate fox --length 5
 generate | generate fox --length 5 --samples 2
 generate | generate fox --length 5 --show-probs
 generate | generate fox --length 5 --checkpoints
-session | session ../session.json
 eval | eval fox
 eval | eval fox data/fox.txt --max-chars 99
 eval | eval fox data/fox.txt --max-chars 99 --dynamic
@@ -94,9 +90,6 @@ def test_json_output_has_its_schema(line: str, cli: Cli) -> None:
     name, _, words = line.partition(" | ")
     if name == "import":
         cli("export", "fox", "--to", "script", "--out", "fox.net", "--force")
-    if name == "session":
-        document = work_on(played(), 30)
-        write(Path("../session.json"), SessionState(document, about(document)))
     check(cli.json(*shlex.split(words)), SCHEMAS[name])
 
 

@@ -42,7 +42,6 @@ generate fox --checkpoints --length 5 --out novel.txt | choose another name, so 
 report lone.safetensors --out page.html | Give a TEXT
 generate huge.safetensors | so large that its predictions are not finite
 eval huge.safetensors line.txt | so large that its predictions are not finite
-session novel.txt | novel.txt cannot be read: it is damaged, or no session
 """
 """Commands, and a part of what they say."""
 
@@ -93,7 +92,6 @@ export fox | ends in .net, .onnx or /
 export fox - --to folder | cannot be written to standard output
 export fox x.net --out y.net | Name the file once
 cells fox data/fox.txt --feature x=a --feature x=b | the same name
-session no-such.json --out - --force | --prose and --force are for the file of --out
 presets --set lr=1 | Name a TEXT
 cells fox data/fox.txt --feature the | NAME=REGEX
 compare no-such-run --axis epochs | --axis needs --svg

@@ -18,14 +18,15 @@ import pytest
 from charlstm.cli.main import run
 from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 from charlstm.errors import CharLSTMError
-from charlstm.generation.export import export_session, save_as
+from charlstm.generation.export import export_text
 from charlstm.generation.scoring import score
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import save_session
+from charlstm.generation.session_file import SessionState, write_as
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.runs.folder import create_run, find_run
 from charlstm.user_files import save
 from command_line import TEXT, Cli
+from played_documents import about, played
 from recorded_run import tiny_model
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -87,9 +88,8 @@ Save = Callable[[Path, Model], object]
 LIBRARY: dict[str, tuple[str, Save]] = {
     "save_model": (".safetensors", save_model),
     "checkpoint_writer": (".net", lambda path, model: save(path, checkpoint_writer(model))),
-    "save_session": (".json", lambda path, model: save_session(Session(model, "a"), path)),
-    "export_session": (".txt", lambda path, model: export_session(Session(model, "a"), path)),
-    "save_as": (".html", lambda path, model: save_as(Session(model, "a"), path)),
+    "write_as": (".json", lambda path, _: write_as(path, SessionState(played(), about(played())))),
+    "export_text": (".txt", lambda path, _: export_text("a", path)),
 }
 
 
@@ -171,8 +171,6 @@ def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, writi
 @pytest.mark.parametrize(
     ("words", "file"),
     [
-        ("session poem.txt --force --out poem.txt", "poem.txt"),
-        ("session poem.txt --force --out link.html", "poem.txt"),
         ("report fox page.html --out page.html", "page.html"),
         ("report fox page.html --out link.html", "page.html"),
         ("report pages --out page.html", "page.html"),
@@ -192,7 +190,6 @@ def test_nothing_is_written_onto_what_it_is_made_of(
     monkeypatch.setenv("CHARLSTM_RUNS", "runs")
     shutil.copytree(workspace / "runs" / "fox", "runs/fox")
     fox = find_run("fox")
-    save_session(Session(fox.model(), "A poem"), "poem.txt")
     save("theirs.safetensors", checkpoint_writer(fox.model()))
     Path("page.html").write_text(TEXT)
     corpus = {"name": "page", "sources": [str(tmp_path / "page.html")]}

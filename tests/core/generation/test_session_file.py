@@ -25,15 +25,13 @@ from charlstm.generation.session_file import (
     SessionState,
     delete,
     give_title,
-    load_session,
     read,
     read_summary,
-    save_session,
     write,
 )
 from charlstm.model.file import Model
 from faulty_disk import FaultyDisk, have_no_locks
-from played_documents import about, everything, played, work_on
+from played_documents import about, everything, load_session, played, save_session, text_of, work_on
 
 DATA = Path(__file__).parents[2] / "data"
 FORMAT_3 = DATA / "version_0_3" / "edited.json"
@@ -83,7 +81,7 @@ def test_history_of_a_file_is_bounded_and_has_the_last_change(tmp_path: Path, mo
         assert undone == (11 if size == 9 else 1)
 
 
-def test_session_of_the_library_continues_alike(model: Model, tmp_path: Path) -> None:
+def test_saved_session_continues_alike(model: Model, tmp_path: Path) -> None:
     session = Session(model, "abZ", seed=5, sample=2, settings=SamplerSettings(mirostat=2.0), clamps=[Clamp(1, 2, 0.5)])
     list(session.stream(150))
     session.rewind(130)
@@ -139,12 +137,13 @@ def test_title_is_given_and_the_time_of_the_last_change_stays(tmp_path: Path) ->
     write(path, state_of(played()), automatic=True)
     os.utime(path, (5, 5))
     give_title(path, "The bell")
-    assert (read(path).title, path.stat().st_mtime, read(path).automatic) == ("The bell", 5, True)
+    assert (read(path).state.summary.title, path.stat().st_mtime, read(path).automatic) == ("The bell", 5, True)
     mine = tmp_path / "mine.json"
     write(mine, state_of(played()))
     mine.chmod(0o640)
     give_title(mine, "My bell")
-    assert (read(mine).title, read(mine).automatic, mine.stat().st_mode & 0o777) == ("My bell", False, 0o640)
+    found = read(mine)
+    assert (found.state.summary.title, found.automatic, mine.stat().st_mode & 0o777) == ("My bell", False, 0o640)
     holder = OwnFile(path, read(path).stamp)
     with pytest.raises(FileLostError, match="another program has it open"):
         give_title(path, "Another")
@@ -204,7 +203,7 @@ def test_branches_of_format_2_may_stand_behind_those_with_higher_numbers(tmp_pat
     values["branches"][2]["number"] = values["cursor"]["branch"] = 9  # it parts from the one before, and began last
     (tmp_path / "a.json").write_text(json.dumps(values))
     found, before = read(tmp_path / "a.json"), read(DATA / "version_0_2" / "branches.json")
-    assert found.text == before.text
+    assert found.state.document.text.read() == before.state.document.text.read()
     write(tmp_path / "b.json", found.state)
     assert sorted(each.text.read() for each in read(tmp_path / "b.json").state.document.state.branches) == sorted(
         each.text.read() for each in before.state.document.state.branches
@@ -213,9 +212,9 @@ def test_branches_of_format_2_may_stand_behind_those_with_higher_numbers(tmp_pat
 
 def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Path) -> None:
     content, path = FORMAT_3.read_bytes(), tmp_path / "a.json"
-    text = read(FORMAT_3).text
+    text = text_of(FORMAT_3)
     path.write_bytes(content + b'0123abcd {"entr')
-    assert (read(path).text, read(path).note) == (text, "")
+    assert (text_of(path), read(path).note) == (text, "")
     *lines, last = content.splitlines(keepends=True)
     path.write_bytes(b"".join(lines) + last.replace(b"e", b"f", 1))
     assert "is damaged" in read(path).note
@@ -294,7 +293,7 @@ def test_own_file_goes_on_beside_a_hard_link_and_through_a_rename(file: OwnFile,
     file.write(state)
     file.path = file.path.rename(tmp_path / "b.json")
     file.write(state)
-    assert read(tmp_path / "b.json").text == read(tmp_path / "backup.json").text
+    assert text_of(tmp_path / "b.json") == text_of(tmp_path / "backup.json")
 
 
 def test_new_file_replaces_none_that_is_there(tmp_path: Path) -> None:
@@ -321,12 +320,12 @@ def test_old_file_is_whole_whatever_change_of_the_disk_fails(file: OwnFile, faul
     path, document = file.path, played()
     for at in range(3):
         document.insert("word ")
-        before = read(path).text
+        before = text_of(path)
         with storage.use_disk(FaultyDisk(at, fault, half=True)), pytest.raises((OSError, KeyboardInterrupt)):
             file.write(state_of(document))
-        assert read(path).text == before
+        assert text_of(path) == before
     file.write(state_of(document))
-    assert read(path).text == document.text.read()
+    assert text_of(path) == document.text.read()
 
 
 def test_leftovers_of_a_killed_program_are_removed_by_the_next_writer(tmp_path: Path) -> None:
@@ -350,4 +349,4 @@ def test_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.M
     file = OwnFile(tmp_path / "a.json", None)
     file.write(state_of(played()))
     file.close()
-    assert read(tmp_path / "a.json").text == played().text.read()
+    assert text_of(tmp_path / "a.json") == played().text.read()

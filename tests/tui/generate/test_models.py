@@ -12,7 +12,7 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from charlstm.generation.session import Session as Played
-from charlstm.generation.session_file import load_session, read_summary, state_of
+from charlstm.generation.session_file import read_summary
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm_tui import formatting
@@ -27,6 +27,7 @@ from charlstm_tui.player import desk, preferences, saved_sessions, session_saver
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import Held, driven
+from played_documents import state_of, text_of
 from playing_app import PRIME, Session, playing
 from recorded_run import record, tiny_model
 
@@ -395,7 +396,7 @@ async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, m
         await it.until(lambda: app.exiting, settle=False)
     assert "It is kept elsewhere: charlstm-tui ~/" in app.farewell
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
-    assert text.endswith(load_session(kept, load_model(model)).read())
+    assert text_of(kept).endswith(text)
     assert f"/{kept.name} continues it." in app.farewell
 
 

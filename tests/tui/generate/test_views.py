@@ -16,7 +16,6 @@ from textual.widgets import Static
 from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
 from charlstm.generation.novelty import Match, Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
-from charlstm.generation.session_file import load_session
 from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
@@ -36,6 +35,7 @@ from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Held
+from played_documents import text_of
 from playing_app import Session, playing, scored
 from recorded_run import record, tiny_model
 from wrapped_prose import prose
@@ -113,7 +113,7 @@ async def test_many_edits_are_drawn_a_few_times_and_a_quit_behind_them_keeps_eve
         assert len(drawn) < 100
     (saved,) = saved_sessions.folder(None, model).glob("*.json")
     whole = before[0] + "a" * 100 + before[1:]
-    assert load_session(saved, load_model(model)).read() == whole
+    assert text_of(saved) == whole
 
 
 async def test_key_with_alt_acts_and_is_not_typed(model: Path, config: Path) -> None:
