@@ -74,16 +74,16 @@ class TextError(CharLSTMError):
 
 
 class ModelError(CharLSTMError):
-    """A model or state file is missing, damaged, of another kind or of a newer format."""
+    """A model or state file is missing, damaged, of another kind or of another format."""
 
 
 class UnreadableFileError(ModelError):
     """A model or state file may be intact, but this process cannot read it.
 
-    ``reason``: the ``disk`` failed, there is too little ``memory``, or the file has a ``newer_format``.
+    ``reason``: the ``disk`` failed, there is too little ``memory``, or the file has an ``other_format``.
     """
 
-    def __init__(self, sentence: str, reason: Literal["disk", "memory", "newer_format"]) -> None:
+    def __init__(self, sentence: str, reason: Literal["disk", "memory", "other_format"]) -> None:
         super().__init__(sentence)
         self.reason = reason
 
@@ -104,8 +104,8 @@ class RunTimeoutError(RunError, TimeoutError):
     """Something that was waited for has not happened within the time that was given."""
 
 
-class NewerFormatError(RunError):
-    """A run was written by a newer version of the program."""
+class OtherFormatError(RunError):
+    """A run was written by another version of the program, in a format that this one does not read."""
 
 
 class GenerationError(CharLSTMError):

@@ -69,7 +69,6 @@ CASES = 24
 """So many times --times."""
 SECONDS = 10.0
 MEMORY = 300 * MB
-DATA = Path(__file__).parents[1] / "data"
 TEXT = "".join(f"{n} green bottles hanging on the wall, and if one falls — é\n" for n in range(80))
 MODEL = tiny_model(symbols=tuple(" abcdefgh\n"), hidden_size=4)
 PLAN = make_plan(batch_size=2, seq_length=8, steps_per_epoch=4, planned_steps=6, warmup_steps=2, val_every=3,
@@ -307,19 +306,6 @@ def session(place: Path) -> Kind:
         write(path, replace(state_of(made), document=document, clamps=(Clamp(1, 1, 0.1),)), automatic=True)
         goods.append(path.read_bytes())
     return Kind(path, tuple(goods), damage_session, lambda: use_session(path))
-
-
-def old_session(place: Path, damage: Mutation, version: str, *names: str) -> Kind:
-    path, goods = place / "session.json", tuple((DATA / version / f"{name}.json").read_bytes() for name in names)
-    return Kind(path, goods, damage, lambda: use_session(path))
-
-
-KINDS |= {
-    "session of 0.3": lambda place: old_session(place, damage_lines, "version_0_3", "edited", "in-prime-closed"),
-    "session of 0.2": lambda place: old_session(
-        place, damage_json_or_bytes, "version_0_2", "branches", "edited", "mirostat"
-    ),
-}
 
 
 # ── texts and what is remembered ────────────────────────────────────────────────────────────────────────────────────

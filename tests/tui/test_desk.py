@@ -278,11 +278,11 @@ def test_continuation_in_one_sentence_goes_on_to_its_end(
     assert (list(sentence_ends(f"{page.line} "))[:1] == [len(page.line)]) is ends
 
 
-def saved(path: Path, ago: float, length: int, *, edited: bool = False, continues: str = "") -> Path:
+def saved(path: Path, ago: float, length: int, *, edited: bool = False) -> Path:
     """The beginning of a session file, saved so many seconds ago."""
     path.parent.mkdir(exist_ok=True)
-    summary = {"length": length, "begins": "The", "edited": edited, "continues": continues}
-    path.write_text(json.dumps({"format": 2, "kind": "charlstm session", "summary": summary}))
+    summary = {"length": length, "begins": "The", "edited": edited, "size": length}
+    path.write_text(json.dumps({"format": 4, "kind": "charlstm session", "summary": summary}))
     os.utime(path, (time.time() - ago, time.time() - ago))
     return path
 
@@ -314,14 +314,13 @@ def test_list_has_files_of_ones_own_wherever_they_are_and_texts_that_only_grew_c
     grew = saved(place / "auto-20261127-200001.json", 10, 2000)
     beside = saved(place / "beside.json", 50, 70, edited=True)
     mine = saved(texts / "mine.json", 40, 80, edited=True)
-    named = saved(texts / "named.json", 60, 80, edited=True)
-    old = saved(place / "auto-20261127-200002.json", 70, 110, edited=True, continues=str(named))  # as 0.3 wrote it
+    old = saved(place / "auto-20261127-200002.json", 70, 110, edited=True)
     for path in (mine, beside, tmp_path / "gone.json"):
         saved_sessions.remember(path)
     rows = text_picker.texts(place)
-    assert [Path(path) for path, _, _ in rows] == [mine, beside, named, old, grew]
+    assert [Path(path) for path, _, _ in rows] == [mine, beside, old, grew]
     flags = [about.split(" · ")[0] for _, _, about in rows]
-    assert flags == ["your file mine.json", "your file beside.json", "your file named.json", "110 chars", "not kept"]
+    assert flags == ["your file mine.json", "your file beside.json", "110 chars", "not kept"]
     assert [each.path for each in saved_sessions.everywhere(place, since=time.time() - 45)] == [grew, mine]
 
 

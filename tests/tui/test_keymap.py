@@ -97,9 +97,7 @@ def test_two_actions_with_the_same_key_by_default_are_named(monkeypatch: pytest.
 
 
 def test_action_and_key_that_do_not_exist_are_sentences() -> None:
-    """Also the ids of 0.2 in whose place is one action for several views."""
-    wrong = "There is no action 'generate.undo_written': did you mean generate.undo?"
-    assert checked(generate__undo_written="f5") == ({}, [wrong])
+    assert checked(generate__undoo="f5") == ({}, ["There is no action 'generate.undoo': did you mean generate.undo?"])
     assert checked(app__back="esc") == ({}, ["There is no key 'esc': did you mean escape?"])
     misplaced = "theme is an entry of its own, not the key of an action: put its line above [keys]"
     assert checked(theme="nord") == ({}, [misplaced])

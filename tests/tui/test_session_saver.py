@@ -25,7 +25,6 @@ from played_documents import about, everything, text_of
 from recorded_run import record
 
 TIMEOUT = 60.0
-FORMAT_2 = Path(__file__).parents[1] / "data" / "version_0_2" / "auto-20261127-203000.json"
 
 
 def wait(condition: Callable[[], object], what: str) -> None:
@@ -292,14 +291,12 @@ def test_file_of_the_users_is_gone_on_in_and_stays_theirs(
     assert not list(path.parent.glob(".*"))  # no lock is left
 
 
-@pytest.mark.parametrize("how", ["older", "damaged", "linked", "file is read-only", "folder is read-only"])
+@pytest.mark.parametrize("how", ["damaged", "linked", "file is read-only", "folder is read-only"])
 def test_file_that_may_not_be_written_stays_as_it_is(
     saver: SessionSaver, place: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = mine(tmp_path)
-    if how == "older":
-        path.write_bytes(FORMAT_2.read_bytes())
-    elif how == "damaged":
+    if how == "damaged":
         path.write_bytes(path.read_bytes()[:-20])
     elif how == "linked":
         os.link(path, tmp_path / "other.json")
@@ -312,7 +309,7 @@ def test_file_that_may_not_be_written_stays_as_it_is(
     saver.keep(played.key, state_of(played.document))
     assert played.check().parent == place
     assert path.read_bytes() == content
-    said = {"older": "older version", "damaged": "", "linked": "hard links"}.get(how, "cannot be written")
+    said = {"damaged": "", "linked": "hard links"}.get(how, "cannot be written")
     assert said in played.status.note
     assert bool(played.status.note or note)
     assert not storage.lock_path(path).exists()

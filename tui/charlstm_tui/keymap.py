@@ -63,8 +63,7 @@ def checked_keys(
             problem(name, f"{name} is an entry of its own, not the key of an action: put its line above [keys]")
             continue
         if action is None:
-            begun = [each for each in BY_ID if name.startswith(each)]  # of 0.2: "generate.undo_written"
-            near = begun or difflib.get_close_matches(name, BY_ID, n=1)
+            near = difflib.get_close_matches(name, BY_ID, n=1)
             problem(name, f"There is no action {name!r}{f': did you mean {near[0]}?' if near else ''}")
             continue
         codes = tuple(dict.fromkeys(code for key in written if (code := key_code(key)) is not None))

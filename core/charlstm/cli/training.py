@@ -294,7 +294,7 @@ def train(
     spec = None
     if like is None:
         preset_name = preset_name or file.preset or DEFAULT
-        # the reference, and a settings file of version 0.3, are for a text as it is
+        # the reference, and a settings file, are for a text as it is
         corpus = open_text(
             text, USUAL if settings_file is None and preset_name != "reference" else file.text_options, val_files
         )

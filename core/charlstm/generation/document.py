@@ -620,7 +620,7 @@ class Document:
             if place and size > most:
                 return
             yield {
-                "kind": step.kind, "start": start, "removed": removed, **text_to_dict(text),
+                "kind": step.kind, "start": start, "removed": removed, **_text_to_dict(text),
                 "place": _place_to_list(there), **({"branches": branches} if branches else {}),
                 **({"without": list(known)} if known else {}),
             }  # fmt: skip
@@ -647,7 +647,7 @@ class Document:
                 raise ValueError("its branches do not form a tree")
             branches[branch.number] = branch
         names = {int(number): str(name) for number, name in dict(values["names"]).items()}
-        return cls.of(state_from_list(values["place"], branches[values["place"][3]].text, branches), names)
+        return cls.of(_state_from_list(values["place"], branches[values["place"][3]].text, branches), names)
 
     def read_history(self, history: Mapping[str, Any]) -> None:
         """Let what :meth:`history` says be undone and redone. Raises as :meth:`from_dict` does; then nothing is."""
@@ -655,7 +655,7 @@ class Document:
         for name, steps in found.items():
             here = self.state.with_own_text()
             for values in history[name]:
-                start, text = whole_number(values["start"], 0, len(here.text)), text_from_dict(values)
+                start, text = whole_number(values["start"], 0, len(here.text)), _text_from_dict(values)
                 removed = whole_number(values["removed"], 0, len(here.text) - start)
                 without = values.get("without", ())
                 branches = {branch.number: branch for branch in here.branches if branch.number not in without}
@@ -664,19 +664,19 @@ class Document:
                     branch = _branch_from_dict(saved, Text() if known is None else known.text)
                     branches[branch.number] = branch
                 whole = here.text.replaced(start, start + removed, text)
-                here = state_from_list(values["place"], whole, dict(sorted(branches.items()))).with_own_text()
+                here = _state_from_list(values["place"], whole, dict(sorted(branches.items()))).with_own_text()
                 splice = Splice(start, removed, len(text)) if name == "redo" else Splice(start, len(text), removed)
                 steps.append(Done(str(values["kind"]), here, splice))
                 self._last_number = max(self._last_number, *branches)
         self.done, self.undone = deque(found["undo"][::-1], MOST_STEPS), found["redo"][::-1]
 
 
-def text_to_dict(text: Text) -> dict[str, Any]:
+def _text_to_dict(text: Text) -> dict[str, Any]:
     """A text, JSON-ready."""
     return {"text": text.read(), "by": _sources_to_json(text.sources())}
 
 
-def text_from_dict(values: Mapping[str, Any]) -> Text:
+def _text_from_dict(values: Mapping[str, Any]) -> Text:
     """The inverse. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no text."""
     text = values["text"]
     if not isinstance(text, str):
@@ -688,7 +688,7 @@ def _place_to_list(state: State) -> list[int]:
     return [state.cursor, state.seed, state.prime_length, state.branch]
 
 
-def state_from_list(place: Any, text: Text, branches: Mapping[int, Branch]) -> State:
+def _state_from_list(place: Any, text: Text, branches: Mapping[int, Branch]) -> State:
     """A state from its cursor, seed, length of the prime and branch. Raises :class:`KeyError`, :class:`TypeError`,
     :class:`ValueError` or :class:`GenerationError` if these are not in the text."""
     cursor, seed, prime_length, branch = place
@@ -703,12 +703,12 @@ def _branch_to_dict(branch: Branch, known: Text) -> dict[str, Any]:
     same = branch.text.same_start(known)
     return {
         "number": branch.number, "parent": branch.parent, "parted": branch.parted, "same": same,
-        **text_to_dict(branch.text.part(same)),
+        **_text_to_dict(branch.text.part(same)),
     }  # fmt: skip
 
 
 def _branch_from_dict(values: Mapping[str, Any], known: Text) -> Branch:
-    text = known.part(0, whole_number(values["same"], 0, len(known))) + text_from_dict(values)
+    text = known.part(0, whole_number(values["same"], 0, len(known))) + _text_from_dict(values)
     parent = None if values["parent"] is None else whole_number(values["parent"], 0, 2**31)
     return Branch(whole_number(values["number"], 0, 2**31), parent, text, whole_number(values["parted"], 0, 2**62))
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from charlstm import storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import old_session_files
 from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document
 from charlstm.generation.prime import read_prime
@@ -48,7 +47,8 @@ MAX_BYTES = 2**30
 MOST_HISTORY = 200_000
 """Characters of the changes that a file has for undo and redo."""
 
-LONGEST_HEAD = 65_536
+LONGEST_HEAD, LONGEST_BEGINNING = 65_536, 200
+"""Bytes in which a file has its summary, and its kind and format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class ReadSession:
 
     Attributes:
         stamp: the file has not changed as long as it has this stamp.
-        format: that of the file.
+        is_session: whether it is a session; else its text alone was read from a file of text.
         automatic: whether the app saved it by itself.
         note: a sentence about what is damaged in it, if anything is.
     """
@@ -65,29 +65,28 @@ class ReadSession:
     path: Path
     state: SessionState
     stamp: FileStamp
-    format: int
+    is_session: bool = True
     automatic: bool = False
     note: str = ""
 
     @property
     def can_go_on(self) -> bool:
-        """Whether a program may write to this file: it is of this format and not damaged."""
-        return self.format == FORMAT and not self.note
+        """Whether a program may write to this file: it is a session and not damaged."""
+        return self.is_session and not self.note
 
 
 # ---- reading
 
 
 def read(path: Path) -> ReadSession:
-    """Read a session file of any format. Raises :class:`GenerationError` if it is missing, damaged or of a newer
-    format."""
+    """Read a session file. Raises :class:`GenerationError` if it is missing, damaged or of another format."""
     try:
         return _read(path)
     except FileNotFoundError:
         raise GenerationError(f"There is no session file {path}") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise GenerationError(f"The session file {path} cannot be read: it is damaged, or no session") from None
-    except (OSError, *old_session_files.ERRORS) as error:
+    except (OSError, *ERRORS) as error:
         reason = getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__
         raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
 
@@ -98,22 +97,27 @@ def _read(path: Path) -> ReadSession:
         if stamp.size > MAX_BYTES:
             raise ValueError(f"it is longer than {MAX_BYTES:,} bytes")
         content = file.read(stamp.size + 1)
-    if old_session_files.is_log(content):
-        state, automatic, note = old_session_files.read_log(content, path)
-        return ReadSession(path, state, stamp, 3, automatic, note)
+    _check_format(content)
     values, is_whole = _parsed(content)
-    if not isinstance(values, dict) or values.get("kind") != KIND:
+    if not isinstance(values, dict) or (values.get("kind"), values.get("format")) != (KIND, FORMAT):
         raise ValueError("it is not a saved session")
-    if type(values.get("format")) is not int or values["format"] > FORMAT:
-        raise ValueError("it was written by a newer charlstm; update charlstm to read it")
-    if values["format"] < FORMAT:
-        return ReadSession(path, old_session_files.state_of_tree(values), stamp, values["format"])
     state = state_from_dict(values, Document.from_dict(values["document"]))
     has_history = _read_history(state.document, values.get("history"))
     with contextlib.suppress(*ERRORS):  # the text matters more
         state = replace(state, summary=SessionSummary.from_dict(values["summary"]))
     note = "" if is_whole and has_history else damage(path)
-    return ReadSession(path, state, stamp, FORMAT, values.get("automatic") is True, note)
+    return ReadSession(path, state, stamp, automatic=values.get("automatic") is True, note=note)
+
+
+def _check_format(content: bytes) -> None:
+    """Raise :class:`ValueError` for a file that begins as a session of another format."""
+    beginning = content[:LONGEST_BEGINNING]
+    found = re.search(rb'"format": (\d{1,9})\b', beginning)
+    if found is None or f'"kind": "{KIND}"'.encode() not in beginning or int(found[1]) == FORMAT:
+        return
+    if int(found[1]) > FORMAT:
+        raise ValueError("it was written by a newer charlstm; update charlstm to read it")
+    raise ValueError("it is of a version before 1.0, whose sessions are not read; begin a new one")
 
 
 def _read_history(document: Document, history: Any) -> bool:
@@ -142,16 +146,14 @@ SUMMARY = '"summary": '
 
 
 def read_summary(path: Path) -> SessionSummary:
-    """The summary of the session file ``path``, which stands in its beginning; one without, as those of version 0.1, is
-    read as a whole.
+    """The summary of the session file ``path``, which stands in its beginning.
 
     Raises :class:`GenerationError` for what is no session file, :class:`OSError`.
     """
     try:
         with storage.open_file(path) as file:
             content = file.read(LONGEST_HEAD)
-            if old_session_files.is_log(content):
-                return old_session_files.read_log_summary(file)
+        _check_format(content)
         beginning = content.decode("utf-8", "replace")
         if f'"kind": "{KIND}"' not in beginning:
             raise ValueError("it is another file")
@@ -163,12 +165,10 @@ def read_summary(path: Path) -> SessionSummary:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
 
-def says_automatic(path: Path) -> bool | None:
-    """Whether a session file says that the app saved it by itself; None for formats 1 and 2, which do not say it.
-    Raises :class:`OSError`."""
+def says_automatic(path: Path) -> bool:
+    """Whether a session file says that the app saved it by itself. Raises :class:`OSError`."""
     with storage.open_file(path) as file:
-        found = re.search(rb'"automatic": (true|false)', file.readline(LONGEST_HEAD))
-    return None if found is None else found[1] == b"true"
+        return b'"automatic": true' in file.readline(LONGEST_HEAD)
 
 
 # ---- writing
@@ -295,12 +295,12 @@ def is_as_left(path: Path, stamp: FileStamp) -> bool:
 def give_title(path: Path, title: str) -> None:
     """Give the session in a file a title; the time of its last change stays.
 
-    Raises :class:`GenerationError` for an older format or a damaged file, :class:`FileLostError` if it cannot be
-    written as it is, :class:`OSError`.
+    Raises :class:`GenerationError` for a damaged file, :class:`FileLostError` if it cannot be written as it is,
+    :class:`OSError`.
     """
     found = read(path)
     if not found.can_go_on:
-        raise GenerationError(f"{path} is of an older version or damaged")
+        raise GenerationError(f"{path} is damaged")
     file = OwnFile(path, found.stamp, automatic=found.automatic)
     try:
         file.write(replace(found.state, summary=replace(found.state.summary, title=title)))

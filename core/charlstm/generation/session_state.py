@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,10 @@ class SessionSummary:
         length: characters after the prime.
         begins: the first characters, with the prime.
         edited: whether the user had a part in it: typed, chose, or made a branch.
-        continues: in sessions of 0.3, the path of the file of the user's that had this text before, if any.
         model: the model, as it is named on the command line; empty if it is not known.
         title: what the user calls it; empty if it has no title.
         words: stretches between spaces, with those of the prime; 0 if they were not counted.
-        size: all characters, with the prime; 0 if that is not known, as in files of version 0.2.
+        size: all characters, with the prime.
         step: after how many steps of its training the model was; -1 if that is not known.
         saved: when it was changed last, in Unix seconds, which a copy of the file keeps; 0 if that is not known.
     """
@@ -43,7 +42,6 @@ class SessionSummary:
     length: int
     begins: str
     edited: bool
-    continues: str = ""
     model: str = ""
     title: str = ""
     words: int = 0
@@ -53,9 +51,10 @@ class SessionSummary:
 
     @classmethod
     def from_dict(cls, values: Any) -> SessionSummary:
-        """The inverse of ``asdict``. Raises :class:`TypeError` for values that are no summary."""
-        known = cls(**values)
-        types = (int, str, bool, str, str, str, int, int, int, float)
+        """The inverse of ``asdict``; other names are ignored. Raises one of :data:`ERRORS` for values that are no
+        summary."""
+        known = cls(**{each.name: values[each.name] for each in fields(cls) if each.name in values})
+        types = (int, str, bool, str, str, int, int, int, float)
         if tuple(type(value) for value in asdict(known).values()) != types or not math.isfinite(known.saved):
             raise TypeError("its summary is not one")
         return known

@@ -26,7 +26,7 @@ from charlstm.text.vocabulary import Vocabulary
 
 FORMAT = 2
 PLAIN_FORMAT = 1
-"""The format of a file with float32 weights and no passages, which all versions read."""
+"""The format of a file with float32 weights and no passages."""
 PASSAGES = "passages"
 """The tensor with :attr:`Model.passages`."""
 MAX_PARAMETERS = 2**31
@@ -185,13 +185,12 @@ def load_model(path: str | Path) -> Model:
     _check_finite(weights, str(path))
     try:
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
-        text_options = TextOptions.from_dict(about.get("text_options", {}))
+        text_options = TextOptions.from_dict(about["text_options"])
     except CharLSTMError as error:
         raise ModelError(f"The model file {path} has an invalid vocabulary or invalid text options: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ModelError(
-            f"The model file {path} has no vocabulary or text options that this charlstm can read: train it again, or "
-            "use the version that wrote it"
+            f"The model file {path} has no vocabulary or text options that this charlstm can read: train it again"
         ) from None
     _check_vocabulary(config, vocabulary, str(path))
     return Model(config, vocabulary, weights, text_options, about["info"], passages)
@@ -212,12 +211,12 @@ def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]
         raise ModelError(f"{path} is a safetensors file but not a charlstm model")
     if len(version) > 9 or int(version) > FORMAT:  # int() of a very long number would take long
         raise UnreadableFileError(
-            f"{path} was written by a newer charlstm (format {version[:9]}); update charlstm to read it", "newer_format"
+            f"{path} was written by a newer charlstm (format {version[:9]}); update charlstm to read it", "other_format"
         )
     try:
         about = json.loads(header.metadata["charlstm"])
         config = ModelConfig(**about["config"])
-        if not isinstance(about.setdefault("info", {}), dict):
+        if not isinstance(about["info"], dict):
             raise TypeError
     except (ModelError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"The model file {path} is damaged: the shape of its network cannot be read") from None

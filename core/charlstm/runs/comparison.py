@@ -74,7 +74,7 @@ def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
     facts: list[dict[str, object]] = []
     texts = text_names([each.spec for each in runs])
     fingerprints = [each.spec.corpus.get("fingerprint") for each in runs]
-    # where names do not tell the texts apart; it is not known of a run of 0.1
+    # where names do not tell the texts apart; it is not known before the text was read
     tells = len({*texts}) == 1 and None not in fingerprints and len({*fingerprints}) > 1
     validated = len({each.spec.validation_name for each in runs}) > 1
     for each, text, fingerprint in zip(runs, texts, fingerprints, strict=True):

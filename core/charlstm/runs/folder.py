@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.display import short_repr, visible
-from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError, UnreadableFileError
+from charlstm.errors import Advice, ModelError, OtherFormatError, RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness, queue_file
@@ -249,14 +249,15 @@ class Run:
         return self.snapshots_dir in (path, path.parent)
 
     def spec(self) -> RunSpec:
-        """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
+        """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of another format."""
         try:
             values = storage.read_json(self.spec_path)
-            newer = [f"format {values['format']}"] if int(values["format"]) > FORMAT else []
-            newer = newer or [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
-            if newer:
-                raise NewerFormatError(
-                    f"The run {self.name} was written by a newer charlstm ({newer[0]}); update charlstm to read it"
+            other = [f"format {number}"] if (number := int(values["format"])) != FORMAT else []
+            other = other or [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
+            if other:
+                raise OtherFormatError(
+                    f"The run {self.name} was written by a newer charlstm or one before 1.0 ({other[0]}): update "
+                    "charlstm to read it, or train it again"
                 )
             settings = Settings.from_dict(values["settings"])
             return read(RunSpec, {**values, "created": values["created"], "settings": settings})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlstm import storage
-from charlstm.errors import NewerFormatError, RunError
+from charlstm.errors import OtherFormatError, RunError
 from charlstm.training.events import AnyEvent, Event, Paused, Resumed, Started, from_line, to_line
 
 MAX_LINE = 4_000_000
@@ -97,7 +97,7 @@ class EventTail:
     def _parse(self, line: bytes, events: list[AnyEvent]) -> None:
         try:
             events.append(from_line(line))
-        except NewerFormatError:
+        except OtherFormatError:
             raise
         except RunError:  # not an event
             return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from charlstm import storage
 from charlstm.display import visible
-from charlstm.errors import NewerFormatError, RunError
+from charlstm.errors import OtherFormatError, RunError
 from charlstm.fields import plain, read
 from charlstm.runs.folder import Run
 
@@ -40,7 +40,7 @@ def read_notes(run: Run) -> Notes:
     try:
         values = storage.read_json(run.notes_path)
         if values["format"] > FORMAT:
-            raise NewerFormatError(
+            raise OtherFormatError(
                 f"The notes of the run {run.name} are from a newer charlstm; update charlstm to read them"
             )
         found = read(Notes, values)

@@ -181,6 +181,6 @@ def last_checkpoint(run: Run) -> CheckpointRecord | None:
                 read(Progress, record["progress"]),
                 Settings.from_dict(record["asked"]),
                 Settings.from_dict(record["settings"]),
-                frozenset(each.get("id", "") for each in record.get("schedule", {}).get("amendments", ())),
+                frozenset(each["id"] for each in record["schedule"]["amendments"]),
             )
     return None

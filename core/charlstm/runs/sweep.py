@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from charlstm import storage
-from charlstm.errors import NewerFormatError, RunError, SettingsError
+from charlstm.errors import OtherFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.runs import folder, launch
 from charlstm.runs.comparison import setting_chart
@@ -275,7 +275,7 @@ class Sweep:
         try:
             values = storage.read_json(path / SWEEP)
             if values["format"] > FORMAT:
-                raise NewerFormatError(f"The sweep {name} is from a newer charlstm: update charlstm to read it")
+                raise OtherFormatError(f"The sweep {name} is from a newer charlstm: update charlstm to read it")
             return cls(path, read(SweepSpec, {**values, "settings": Settings.from_dict(values["settings"])}))
         except OSError as error:
             raise RunError(f"There is no sweep {name} in {path.parent} ({error.strerror})") from None

@@ -1,7 +1,7 @@
 """The text of a run: ``text.bin`` in its folder, so that nothing else is needed to resume it.
 
 The file has the ids of the text in the text's own vocabulary, which is in ``run.json``, and is a hard link to the file
-in the cache where that is possible. A run of version 0.2 or 0.3 gets it when it is next resumed.
+in the cache where that is possible.
 """
 
 from __future__ import annotations

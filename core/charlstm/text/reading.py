@@ -100,10 +100,8 @@ class TextOptions:
         return replace(self, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=type(self)().pattern)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object for :meth:`from_dict`. Without ``units`` where there are none: older versions refuse what they
-        do not know."""
-        values = asdict(self)
-        return values if self.units is not None else {name: values[name] for name in values if name != "units"}
+        """A JSON object for :meth:`from_dict`."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -117,8 +115,7 @@ class TextOptions:
 
 
 USUAL = TextOptions(lines="auto", strip_boilerplate=True)
-"""How command and app read a text where nothing else is asked for. ``TextOptions()`` reads it as it is, as all versions
-until 0.3 did."""
+"""How command and app read a text where nothing else is asked for. ``TextOptions()`` reads it as it is."""
 
 
 @dataclass(frozen=True, slots=True)

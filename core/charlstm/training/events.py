@@ -11,7 +11,7 @@ import time as clock
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
-from charlstm.errors import NewerFormatError, RunError
+from charlstm.errors import OtherFormatError, RunError
 from charlstm.fields import read
 
 FORMAT = 1
@@ -53,10 +53,10 @@ class Started(Event):
     limit: str = ""
     """The setting that will end the run, as planned: ``epochs``, ``max_steps`` or ``max_minutes``."""
     max_minutes: float | None = None
-    """The time limit; ``None`` without one (and in logs of 0.2)."""
+    """The time limit; ``None`` without one."""
     read_share: float | None = None
     """The share of the held-out part, 0 to 1, that the model has read before it is validated on it; ``None`` where that
-    is not known, as in logs of 0.3."""
+    is not known."""
     read_by: str | None = None
     """Which model has read it: that which training starts from; empty where the training part has the same words."""
 
@@ -137,8 +137,7 @@ class Controlled(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided(Event):
     """The trainer itself changes the course of the run: to keep to ``max_minutes`` it ends after ``steps_left`` more
-    steps, or it takes the steps from here on with so many ``threads``. (Versions 0.2 and 0.3 logged a ``control`` with
-    the command ``replan`` or ``threads``.)"""
+    steps, or it takes the steps from here on with so many ``threads``."""
 
     name: ClassVar[Literal["decision"]] = "decision"
     steps_left: int | None = None
@@ -263,13 +262,11 @@ def from_line(line: str | bytes) -> AnyEvent:
     """Read one line of a log. Unknown fields are ignored, and numbers that are ``null`` become not-a-number.
 
     Raises :class:`~charlstm.errors.RunError` if the line is not an event with fields of the right types, since the file
-    may come from anywhere, and :class:`~charlstm.errors.NewerFormatError` for a newer format.
+    may come from anywhere, and :class:`~charlstm.errors.OtherFormatError` for a newer format.
     """
     unknown: dict[str, Any] = {}
     try:
         values = json.loads(line)
-        if values["event"] == "control" and (field := _DECISIONS.get(values["command"])):
-            values = {"event": "decision", "step": values["step"], "time": values["time"], field: int(values["value"])}
         kind = _KINDS[values["event"]]
         for name in _MAY_BE_UNKNOWN & values.keys():
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
@@ -281,14 +278,11 @@ def from_line(line: str | bytes) -> AnyEvent:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError("A line of the run's event log cannot be read") from error
     if isinstance(event, Started) and event.format > FORMAT:
-        raise NewerFormatError(
+        raise OtherFormatError(
             f"The run was written by a newer charlstm (format {event.format}); update charlstm to read it"
         )
     return event
 
-
-_DECISIONS = {"replan": "steps_left", "threads": "threads"}
-"""Fields of ``decision`` for what versions 0.2 and 0.3 logged as commands."""
 
 _MAY_BE_UNKNOWN = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars_per_second"))
 """Numbers that are unknown when training diverges."""

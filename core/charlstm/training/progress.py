@@ -30,13 +30,11 @@ class Progress:
     whole_val: float | None = None
     """The best model's loss on all held-out text, once the run has ended."""
     final_val: float | None = None
-    """The same where all of it would take too long: estimated from as much of it as there is time for. States of 0.2
-    lack it."""
+    """The same where all of it would take too long: estimated from as much of it as there is time for."""
     ended: str | None = None
     """Why the run ended: a reason of ``events.Finished``."""
     attended: bool = True
-    """Whether what is due after the last step was done: its log line, validation, sample and snapshot. States of 0.3
-    lack it; they were saved when it was."""
+    """Whether what is due after the last step was done: its log line, validation, sample and snapshot."""
 
     @property
     def loss(self) -> float | None:

@@ -55,7 +55,7 @@ def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) ->
 
 
 def load_state(path: Path) -> TrainingState:
-    """Read and verify a state. Raises :class:`~charlstm.errors.ModelError` when it is missing, damaged, of a newer
+    """Read and verify a state. Raises :class:`~charlstm.errors.ModelError` when it is missing, damaged, of another
     format or something else."""
     tensors, header = read_tensors(path, _KIND)
     return _state(path, header.metadata, tensors)
@@ -70,10 +70,10 @@ def load_record(path: Path) -> dict[str, Any]:
 def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> TrainingState:
     try:
         version = int(metadata["format"])
-        if version > FORMAT:
-            raise UnreadableFileError(
-                f"{path} was written by a newer charlstm (format {version}): update charlstm to resume", "newer_format"
-            )
+        if version != FORMAT:
+            newer, older = "written by a newer charlstm; update charlstm", "of a version before 1.0; start a new run"
+            which = newer if version > FORMAT else older
+            raise UnreadableFileError(f"{path} cannot be resumed (format {version}): it is {which}", "other_format")
         values = json.loads(metadata["charlstm-state"])
         step = operator.index(values["step"])
         if step < 0:

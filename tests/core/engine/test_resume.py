@@ -97,8 +97,6 @@ def test_resumed_model_still_says_what_the_model_it_started_from_had_learnt() ->
         again = trained(state=state, info=info, steps=2)
         assert again.trainer.best.info["lineage"] == again.store.states[-1].record["lineage"] == lineage
     assert trained(state=state, info={"lineage": None}, steps=2).trainer.best.info["lineage"] is None
-    del state.record["lineage"]  # as in states of 0.2
-    assert "lineage" not in trained(state=state, steps=2).trainer.best.info
 
 
 def test_resume_may_change_how_often_losses_are_logged(whole: Trained) -> None:

@@ -16,7 +16,6 @@ from charlstm.errors import GenerationError
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.old_session_files import LoggedText
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import (
@@ -32,9 +31,6 @@ from charlstm.generation.session_file import (
 from charlstm.model.file import Model
 from faulty_disk import FaultyDisk, have_no_locks
 from played_documents import about, everything, load_session, played, save_session, text_of, work_on
-
-DATA = Path(__file__).parents[2] / "data"
-FORMAT_3 = DATA / "version_0_3" / "edited.json"
 
 
 def state_of(document: Document, **values: Any) -> SessionState:
@@ -59,7 +55,7 @@ def test_what_is_written_is_read_with_its_branches_and_its_history(seed: int, tm
     found = read(path)
     again = found.state.document
     assert everything(again) == everything(document)
-    assert (found.note, found.format, found.can_go_on) == ("", 4, True)
+    assert (found.note, found.is_session, found.can_go_on) == ("", True, True)
     assert replace(found.state, document=document, summary=state.summary) == replace(state, document=document)
     for _ in range(30):
         assert again.undo() == document.undo()
@@ -124,7 +120,7 @@ def test_session_goes_on_with_a_model_that_has_other_characters_and_fewer_cells(
 def test_summary_is_read_from_the_first_line(tmp_path: Path) -> None:
     document, path = played(), tmp_path / "a.json"
     document.insert("two words")
-    summary = replace(about(document), title="The bell", continues="x" * 40_000, saved=5.0)
+    summary = replace(about(document), title="The bell", model="x" * 40_000, saved=5.0)
     write(path, replace(state_of(document), summary=summary), automatic=True)
     path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
     found = read_summary(path)
@@ -148,8 +144,9 @@ def test_title_is_given_and_the_time_of_the_last_change_stays(tmp_path: Path) ->
     with pytest.raises(FileLostError, match="another program has it open"):
         give_title(path, "Another")
     holder.close()
-    with pytest.raises(GenerationError, match="older version"):
-        give_title(FORMAT_3, "Another")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(GenerationError, match="damaged"):
+        give_title(path, "Another")
 
 
 # ---- what is damaged
@@ -198,51 +195,6 @@ def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_
         read(path)
 
 
-def test_branches_of_format_2_may_stand_behind_those_with_higher_numbers(tmp_path: Path) -> None:
-    values = json.loads((DATA / "version_0_2" / "branches.json").read_text())
-    values["branches"][2]["number"] = values["cursor"]["branch"] = 9  # it parts from the one before, and began last
-    (tmp_path / "a.json").write_text(json.dumps(values))
-    found, before = read(tmp_path / "a.json"), read(DATA / "version_0_2" / "branches.json")
-    assert found.state.document.text.read() == before.state.document.text.read()
-    write(tmp_path / "b.json", found.state)
-    assert sorted(each.text.read() for each in read(tmp_path / "b.json").state.document.state.branches) == sorted(
-        each.text.read() for each in before.state.document.state.branches
-    )
-
-
-def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Path) -> None:
-    content, path = FORMAT_3.read_bytes(), tmp_path / "a.json"
-    text = text_of(FORMAT_3)
-    path.write_bytes(content + b'0123abcd {"entr')
-    assert (text_of(path), read(path).note) == (text, "")
-    *lines, last = content.splitlines(keepends=True)
-    path.write_bytes(b"".join(lines) + last.replace(b"e", b"f", 1))
-    assert "is damaged" in read(path).note
-    path.write_bytes(b"no head\n" + content.split(b"\n", 1)[1])
-    with pytest.raises(GenerationError):
-        read(path)
-
-
-def test_log_of_format_3_goes_along_what_was_undone_and_cut() -> None:
-    values: dict[str, Any] = {
-        "branches": [{"number": 0, "parent": None, "name": "", "same": 0, "text": "abcdefz", "by": 0, "undone": 1}],
-        "length": 6, "place": [6, 3, 3, 0], "history": "{",
-    }  # fmt: skip
-    log = LoggedText(values)
-    assert not log.has_history
-    assert log.document().text.read() == "abcdef"
-    log.do({"do": "grow", "text": "z", "recorded": False})
-    assert log.document().branch == 0
-    log.do({"do": "go", "kind": "switching branches", "number": 0, "cursor": 3, "length": 5})
-    assert log.document().text.read() == "abcde"
-    log.do({"do": "edit", "kind": "typing", "start": 5, "text": "!"})
-    log.do({"do": "undo"})
-    log.do({"do": "grow", "text": "xy", "recorded": False})
-    assert log.document().text.read() == "abcdexy"
-    with pytest.raises(AttributeError):
-        log.do({"do": "shout"})
-
-
 def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
     for content in (b"", b"[" * 100_000, b"null", b"\xff\xfe", b"{}"):
         (tmp_path / "x.json").write_bytes(content)
@@ -251,9 +203,27 @@ def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
                 reads(tmp_path / "x.json")
     with pytest.raises(GenerationError, match="no session file"):
         read(tmp_path / "none.json")
-    (tmp_path / "new.json").write_text('{"kind": "charlstm session", "format": 9}')
-    with pytest.raises(GenerationError, match="newer charlstm"):
-        read(tmp_path / "new.json")
+
+
+def test_session_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    log = '{"format": 3, "kind": "charlstm session", "automatic": true, "summary": {}}\n0123abcd {"state": {}}\n'
+    for content, why in (
+        ('{"kind": "charlstm session", "format": 9}', "newer charlstm; update charlstm"),
+        ('{"format": 2, "kind": "charlstm session", "branches": []}', "before 1.0, .*; begin a new one"),
+        (log, "before 1.0, .*; begin a new one"),
+    ):
+        path.write_text(content)
+        for reads in (read, read_summary):
+            with pytest.raises(GenerationError, match=rf"\A.*{why}.*\Z"):
+                reads(path)
+
+
+def test_names_in_a_summary_that_are_not_known_are_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write(path, state_of(played()))
+    path.write_text(path.read_text().replace('"summary": {', '"summary": {"continues": "", ', 1))
+    assert read_summary(path) == read(path).state.summary == replace(about(played()), words=played().words)
 
 
 # ---- one writer

@@ -78,8 +78,8 @@ def test_weights_in_half_precision_take_half_the_file_and_are_read_as_float32(tm
     assert_same(load_model(half).weights, rounded)
     assert read_info(half) == (model.config, model.info)
     assert half.stat().st_size < 0.55 * whole.stat().st_size
-    assert read_header(whole).metadata["format"] == "1"  # which charlstm 0.1 reads
-    assert read_header(half).metadata["format"] == "2"  # which it refuses as newer
+    assert read_header(whole).metadata["format"] == "1"
+    assert read_header(half).metadata["format"] == "2"
 
 
 def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path: Path) -> None:

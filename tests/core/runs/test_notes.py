@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.errors import NewerFormatError, RunError
+from charlstm.errors import OtherFormatError, RunError
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.runs.notes import Notes, change_notes, parse_tags, read_notes
 from recorded_run import record
@@ -40,5 +40,5 @@ def test_a_damaged_file_is_said_and_never_replaced(tmp_path: Path, content: byte
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.notes_path.write_text(json.dumps({"format": 2}))
-    with pytest.raises(NewerFormatError, match="update charlstm"):
+    with pytest.raises(OtherFormatError, match="update charlstm"):
         read_notes(run)

@@ -122,7 +122,7 @@ def test_seconds_left_is_at_most_what_the_time_limit_leaves() -> None:
     assert series.seconds_left() == 0
     series.feed([Resumed(step=800, max_minutes=15.0), stepped(801), stepped(802)])
     assert series.seconds_left() == pytest.approx(98)
-    series.feed([Resumed(step=802), stepped(803), stepped(804)])  # the limit is lifted, or not in an older log
+    series.feed([Resumed(step=802), stepped(803), stepped(804)])  # the limit is lifted
     assert series.seconds_left() == pytest.approx(10_050 - 804)
 
 

@@ -554,7 +554,10 @@ def test_load_state_skips_only_a_damaged_checkpoint(run: Run, monkeypatch: pytes
     def fail(*_: Any) -> None:
         raise UnreadableFileError("The state cannot be read now", "disk")
 
-    for name, value, says in (("FORMAT", 0, "newer charlstm"), ("read_tensors", fail, "move the file away")):
+    for name, value, says in (
+        ("FORMAT", 0, "newer charlstm; update"), ("FORMAT", 9, "before 1.0; start a new run"),
+        ("read_tensors", fail, "move the file away"),
+    ):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(exact, name, value)
             with pytest.raises(RunError, match=says):

@@ -50,11 +50,6 @@ def test_text_without_units_is_refused_with_a_way_out_and_lines_cannot_be_joined
         TextOptions(units="lines", lines="auto")
 
 
-def test_options_without_units_are_written_as_older_versions_know_them() -> None:
-    assert "units" not in TextOptions().to_dict()
-    assert TextOptions.from_dict(TextOptions(units="X:").to_dict()).units == "X:"
-
-
 def test_files_are_units_of_their_own(tmp_path: Path) -> None:
     for name, text in (("a.txt", "one\n"), ("b.txt", "two"), ("c.txt", "three\n\n")):
         (tmp_path / name).write_text(text)

@@ -9,11 +9,10 @@ from typing import Any, get_args
 import pytest
 
 import charlstm
-from charlstm.errors import NewerFormatError, RunError
+from charlstm.errors import OtherFormatError, RunError
 from charlstm.training import events
 from charlstm.training.events import (
     AnyEvent,
-    Decided,
     Event,
     Finished,
     Stepped,
@@ -65,17 +64,9 @@ def test_from_line_accepts_integers_for_floats_and_unknown_fields() -> None:
 def test_from_line_refuses_values_of_the_wrong_type(values: dict[str, Any]) -> None:
     with pytest.raises(RunError, match="cannot be read") as caught:
         from_line(changed(**values))
-    assert not isinstance(caught.value, NewerFormatError)
+    assert not isinstance(caught.value, OtherFormatError)
 
 
 def test_from_line_refuses_a_newer_format() -> None:
-    with pytest.raises(NewerFormatError, match="newer charlstm"):
+    with pytest.raises(OtherFormatError, match="newer charlstm"):
         from_line(json.dumps(json.loads(to_line(started())) | {"format": 2}))
-
-
-@pytest.mark.parametrize(
-    ("command", "decision"), [("replan", {"steps_left": 40}), ("threads", {"threads": 40})], ids=["end", "threads"]
-)
-def test_decisions_that_0_3_logged_as_commands_are_read(command: str, decision: dict[str, Any]) -> None:
-    line = {"event": "control", "step": 7, "time": 1.5, "id": "x", "command": command, "value": 40.0, "minutes": None}
-    assert from_line(json.dumps(line)) == Decided(step=7, time=1.5, **decision)

@@ -373,7 +373,7 @@ class PlayView(ExplainingView):
     @property
     def _usual_scale(self) -> Scale:
         """What colours the text of a model for which nothing else was chosen."""
-        return next((scale for scale in SCALES if scale.name == self._usual.colour), default_scale(self.app))
+        return next((scale for scale in SCALES if scale.name == self._usual.colouring), default_scale(self.app))
 
     def _begins_with(self, before: Played | None, state: Played) -> Preferences | None:
         """How the model that was asked for is played, where that begins now; else ``None``."""
@@ -386,7 +386,7 @@ class PlayView(ExplainingView):
         preferences = self._begins_with(before, state)
         if preferences is None:
             return
-        self.scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
+        self.scale = next((scale for scale in SCALES if scale.name == preferences.colouring), self._usual_scale)
         self.min_copied = preferences.copied
         settle_garbage()
         self.check_overlap()

@@ -102,7 +102,7 @@ class GenerateScreen(ModeScreen):
         config = self.charlstm.config
         # "surprise" is left to the view, which has marks instead where the terminal has no colours for it
         colouring = None if config.colouring == "surprise" else config.colouring
-        usual = Preferences(speed=config.speed, colour=colouring)
+        usual = Preferences(speed=config.speed, colouring=colouring)
         self._text = StreamView(keys_scroll=False, can_replace=True, id="stream")
         self.desk = self._make_desk(0, self._text, self._show_played, saver=self.saver)
         self.play = PlayView(self.desk, self._text, self.insight, usual, id="play")

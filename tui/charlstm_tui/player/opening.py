@@ -120,14 +120,12 @@ def read(path: Path) -> tuple[ReadSession, SavedSession | None]:
         text = _read_text(path)
         return text, SavedSession(path, time.time(), text.state.summary)
     found, listed = session_file.read(path), saved_sessions.session_at(path)
-    for file in (found.state.summary.continues, path):  # the first one in sessions of 0.3
-        if file:
-            saved_sessions.remember(Path(file))
+    saved_sessions.remember(path)
     return found, listed
 
 
 def _read_text(path: Path) -> ReadSession:
-    """A file of text as a session of format 0, which no program may write to."""
+    """A file of text as a session, without a file of its own."""
     tally = Tally()
     item = Item(visible(path.name, keep=""), path)
     there = "".join(item_text(item, TextOptions(), tally, Joined()))
@@ -139,7 +137,8 @@ def _read_text(path: Path) -> ReadSession:
     damage = f"{plural(tally.invalid_bytes, 'byte')} could not be read." if tally.invalid_bytes else ""
     left_out = len(there) - len(text)
     controls = f"{plural(left_out, 'control character')} left out." if left_out else ""
-    return ReadSession(path, SessionState(document, summary), stamp, 0, note=" ".join(filter(None, (damage, controls))))
+    note = " ".join(filter(None, (damage, controls)))
+    return ReadSession(path, SessionState(document, summary), stamp, is_session=False, note=note)
 
 
 def other_model_words(opened: SavedSession | None, facts: ModelFacts) -> str:

@@ -27,7 +27,7 @@ class Preferences:
 
     settings: SamplerSettings = SamplerSettings()
     speed: float = 60.0
-    colour: str | None = setting(None, "the scale that colours the text; none: the one that suits the terminal")
+    colouring: str | None = setting(None, "the scale that colours the text; none: the one that suits the terminal")
     prime: str | None = setting(None, "the text that generation starts from")
     copied: int = setting(MIN_LENGTH, "shortest passage shown as copied", low=2, high=1000)
 
@@ -40,9 +40,8 @@ def recall(model: str) -> Preferences | None:
         return None
     try:
         speed = float(entry["speed"])
-        stored = {**entry, "colour": entry.get("colouring")}
         fields = setting_fields(Preferences).items()
-        known: dict[str, Any] = {name: stored.get(name) for name, each in fields if each.fits(stored.get(name))}
+        known: dict[str, Any] = {name: entry.get(name) for name, each in fields if each.fits(entry.get(name))}
         return Preferences(
             SamplerSettings.from_dict(entry["settings"]),
             math.inf if speed < 0 else speed if speed == 0 or 0.1 <= speed <= 1e6 else 60.0,
@@ -57,7 +56,7 @@ def remember(model: str, memory: Preferences) -> None:
     entry = {
         "settings": memory.settings.to_dict(),
         "speed": -1 if math.isinf(memory.speed) else memory.speed,
-        "colouring": memory.colour,  # 0.1 stored "colour", and its default too
+        "colouring": memory.colouring,
         "copied": memory.copied,
         "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
     }

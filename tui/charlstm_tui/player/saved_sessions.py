@@ -66,8 +66,8 @@ class SavedSession:
 
     @property
     def size(self) -> int:
-        """All characters, with the prime; without it where the file does not say how long that is."""
-        return 0 if self.summary is None else self.summary.size or self.summary.length
+        """All characters, with the prime."""
+        return 0 if self.summary is None else self.summary.size
 
     @property
     def edited(self) -> bool:
@@ -164,9 +164,8 @@ def is_in_own_folder(path: Path) -> bool:
 
 
 def elsewhere(sessions: Iterable[SavedSession]) -> list[SavedSession]:
-    """The files of the user's elsewhere that are remembered, and those which sessions of 0.3 say they continue."""
-    named = {Path(each.summary.continues).resolve() for each in sessions if each.summary and each.summary.continues}
-    paths = {*own_files(), *named} - {session.path.resolve() for session in sessions}
+    """The files of the user's that are remembered and are not among ``sessions``."""
+    paths = set(own_files()) - {session.path.resolve() for session in sessions}
     return [session for path in paths if (session := session_at(path)) is not None]
 
 
@@ -283,9 +282,9 @@ def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
 
 
 def _says_automatic(path: Path) -> bool:
-    """Whether a file with a name of the app's own does not say that the user saved it. Older ones do not say it."""
+    """Whether a file with a name of the app's own says that the app saved it by itself."""
     try:
-        return session_file.says_automatic(path) is not False
+        return session_file.says_automatic(path)
     except OSError:
         return False
 

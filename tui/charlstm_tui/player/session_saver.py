@@ -40,7 +40,6 @@ _LOST = {
     "gone": "The file of this session was deleted: it goes on in a new one.",
     "read-only": "The file of this session cannot be written: here it goes on in a file of its own.",
     "linked": "The file of this session has other names (hard links): here it goes on in a file of its own.",
-    "older": "The file of this session is of an older version and stays as it is: here it goes on in a new one.",
 }
 
 
@@ -153,16 +152,14 @@ class SessionSaver:
 
     def go_on(self, key: Hashable, folder: Path, found: ReadSession, *, run: Path | None = None) -> None:
         """A session that was read from a file. The first :meth:`keep` goes on in that file; or in a new one in
-        ``folder``, if the file is damaged or of an older format, if another program has it open or has written to it
-        since, and if it is the user's and cannot be written or has several names (hard links)."""
+        ``folder``, if the file is damaged, if another program has it open or has written to it since, and if it is the
+        user's and cannot be written or has several names (hard links)."""
         state = replace(found.state, document=found.state.document.copy())
         moment = state.summary.saved or found.stamp.mtime_ns / 1e9
         saving = _Saving(folder, run, state, state, moment)
         if found.can_go_on:
             path = found.path.resolve()  # it may have been opened by another path, such as a link
             saving.lies_at(path, found.stamp, automatic=found.automatic)
-        elif not found.note:  # which says it
-            saving.note = _LOST["older"]
         self._forget_file(saving.path)
         self._add(key, saving)
 

@@ -41,7 +41,7 @@ class TextSaving:
 
     def begin(self, about: OpenText, work: SavedWork, saved: ReadSession | None) -> None:
         """Another text is played, which was read from a file or has none."""
-        if saved is not None and saved.format:
+        if saved is not None and saved.is_session:
             self.saver.go_on(about.key, about.facts.sessions, saved, run=about.facts.run)
         self._kept = work
 
