@@ -34,7 +34,7 @@ def main(run: str, books: str, held_out: str, out: str) -> None:
     model = extend_vocabulary(model, Vocabulary(symbols))
     texts = (file.read_text(encoding="utf-8") for file in sorted(Path(books).glob("*.txt")))
     reading = dataclasses.replace(model.text_options, lines="auto")
-    loss = evaluate(model, open_corpus(held_out, reading), "all").nats
+    loss = evaluate(model, open_corpus(held_out, reading), "all").loss
     info = model.info | {
         "run": "demo",
         "corpus": "books",

@@ -40,7 +40,7 @@ def story(events: Iterable[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
             case Stepped():
                 told["step", event.step] = (event.train_loss, event.lr, event.grad_norm, event.epoch)
             case Validated():
-                told["validation", event.step, event.whole] = (event.val_loss, event.best, event.chars)
+                told["validation", event.step, event.whole] = (event.loss, event.best, event.chars)
             case Sampled():
                 told["sample", event.step] = (event.prime, event.text)
     return told

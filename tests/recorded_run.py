@@ -172,9 +172,9 @@ class Recorded:
             best = None if math.isinf(self._best) else self._best
             self._whole = state == "finished" and best is not None
             if self._whole:
-                whole: dict[str, Any] = {"val_loss": self._best, "whole": True, "chars": 44_999, "best": False}
+                whole: dict[str, Any] = {"loss": self._best, "whole": True, "chars": 44_999, "best": False}
                 self.append(Validated(**self._at, **whole, train_seconds=self._seconds))
-            model: dict[str, Any] = {"best_val": best, "best_step": self._best_step, "best_whole": self._whole}
+            model: dict[str, Any] = {"loss": best, "best_step": self._best_step, "best_whole": self._whole}
             self.append(
                 Checkpointed(**self._at, seconds=0.01),
                 Finished(**self._at, **model, **self._worked, **self.read, reason=reason),
@@ -212,7 +212,7 @@ class Recorded:
         return {
             "step": self.step,
             "planned_steps": self.planned,
-            "best_val": best,
+            "loss": best,
             "best_whole": self._whole,
             "best_step": None if best is None else self._best_step,
             "progress": min(1.0, self.step / self.planned),
@@ -251,7 +251,7 @@ class Recorded:
             self._best, self._best_step, self._best_is_saved = loss, self.step, False
         text = TEXTS[min(len(TEXTS) - 1, self.step * len(TEXTS) // max(1, self.planned))]
         self.append(
-            Validated(**self._at, val_loss=loss, chars=45_000, best=best, train_seconds=self._seconds),
+            Validated(**self._at, loss=loss, chars=45_000, best=best, train_seconds=self._seconds),
             Sampled(**self._at, prime=PRIME, text=text if self._sample is None else self._sample),
         )
         if self.step in (0, 50, 100, 200, 400, 700, 1000):
@@ -348,9 +348,7 @@ def stepped(step: int, loss: float = 1.0, *, time: float | None = None, worked: 
 
 def validated(step: int, loss: float, *, best: bool = True, whole: bool = False) -> Validated:
     """A ``validation`` event in the same time."""
-    return Validated(
-        step=step, time=float(step), val_loss=loss, chars=9, best=best, whole=whole, train_seconds=step * 0.5
-    )
+    return Validated(step=step, time=float(step), loss=loss, chars=9, best=best, whole=whole, train_seconds=step * 0.5)
 
 
 def with_settings(run: Run, **changes: Any) -> None:

@@ -63,7 +63,7 @@ def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> N
     assert [run.status().state for run in runs.values()] == ["finished"] * 3
     words, recites = runs["words"], runs["recites"]
     first, symbols = float(words.history()["val_loss"][0]), len(open_text(words).vocabulary)
-    last = evaluate(words.model(), open_text(words), "validation").nats
+    last = evaluate(words.model(), open_text(words), "validation").loss
     assert f"falls from {first:.2f} nats per character to {last:.2f}. " in PAGE
     assert f"has {symbols} different characters: blind guesses cost ln {symbols} = {math.log(symbols):.2f}. " in PAGE
     assert f"At {last:.2f} the next one is as uncertain as a choice among e^{last:.2f} = {math.exp(last):.1f}. " in PAGE

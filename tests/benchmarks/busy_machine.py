@@ -83,7 +83,7 @@ class Version:
         finished = events[-1]
         plan = json.loads((self._folder / "runs" / f"run-{number}" / "run.json").read_text())["plan"]
         chars = finished["step"] * plan["batch_size"] * plan["seq_length"]
-        loss = finished["best_val"]
+        loss = finished["loss"]
         return Trained(
             chars / max(finished["train_seconds"], 1e-9), seconds, finished["step"], loss, bool(finished["best_whole"])
         )

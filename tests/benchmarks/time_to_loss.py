@@ -78,7 +78,7 @@ def estimated_reference(corpus: Corpus, goal: Goal, settings: Settings, seconds:
 
 def first_at(series: RunSeries, loss: float) -> Validated | None:
     """The first validation with at most ``loss``."""
-    return next((each for each in series.validations if each.val_loss <= loss), None)
+    return next((each for each in series.validations if each.loss <= loss), None)
 
 
 def follow(run: Run, loss: float) -> RunSeries:
@@ -110,7 +110,7 @@ def result_of(run: Run, series: RunSeries, loss: float) -> dict[str, Any]:
         "settings": spec.settings.to_dict(),
         "kernel": series.started.kernel,
         "reached": counts is not None,
-        "val_loss": None if last is None else last.val_loss,
+        "val_loss": None if last is None else last.loss,
         "val_chars": None if last is None else last.chars,
         "step": step,
         "planned_steps": series.planned_steps,

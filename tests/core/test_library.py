@@ -20,7 +20,7 @@ import charlstm
 from charlstm.display import visible
 from charlstm.engine.evaluation import evaluate as evaluate_spans
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
-from charlstm.training.events import Finished, Stepped, Validated, to_line
+from charlstm.training.events import Stepped, Validated
 from recorded_run import record, tiny_model
 from small_training import make_corpus, words
 
@@ -151,7 +151,7 @@ def test_history_of_a_run_is_its_log_as_arrays(finished: charlstm.Run) -> None:
     assert {name: array.tolist() for name, array in history.items()} == {
         **{name: [getattr(event, name) for event in stepped] for name in figures},
         "val_step": [event.step for event in validated],
-        "val_loss": [event.val_loss for event in validated],
+        "val_loss": [event.loss for event in validated],
         "val_train_seconds": [event.train_seconds for event in validated],
     }
     assert history["step"].dtype == history["val_step"].dtype == np.int64
@@ -205,19 +205,6 @@ def test_sampler_settings_are_keywords_of_what_generates() -> None:
     )
     session = charlstm.Session(charlstm.load_model("demo"), settings=cold, top_k=3)
     assert session.settings == SamplerSettings(temperature=0, min_p=None, top_k=3)
-
-
-def test_loss_is_the_name_of_the_loss_and_old_names_stay(finished: charlstm.Run) -> None:
-    demo, text = charlstm.load_model("demo"), "The sea was calm that morning."
-    evaluation, scores = charlstm.evaluate(demo, make_corpus(text), "all"), charlstm.score(demo, text)
-    found, status, model = charlstm.influence(demo, text, 9), finished.status(), finished.model()
-    assert (evaluation.loss, scores.loss, found.loss) == (evaluation.nats, scores.mean_nats, found.nats)
-    assert (status.loss, model.loss) == (status.best_val, model.info["val_loss"])
-    validated = Validated(step=3, val_loss=1.5, chars=9, best=True, train_seconds=1.0)
-    ended = Finished(step=3, reason="done", best_val=1.25, best_step=3, train_seconds=1.0)
-    for event, old in ((validated, "val_loss"), (ended, "best_val")):
-        line = json.loads(to_line(event))
-        assert line["loss"] == line[old] == getattr(event, old) == event.loss
 
 
 def test_session_shows_its_text_coloured_by_surprise_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ async def test_run_that_diverged_is_resumed_with_a_lower_rate_and_not_put_into_t
     resumed: list[dict[str, object]] = []
     monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: resumed.append(changes))
     with record(places, "running", name="risky", steps=100) as risky:
-        end = Finished(step=100, reason="diverged", best_val=1.8, best_step=50, train_seconds=5.0, best_whole=True)
+        end = Finished(step=100, reason="diverged", loss=1.8, best_step=50, train_seconds=5.0, best_whole=True)
         risky.append(end)
         risky.beat("failed", "the loss was no longer a number")
     with record(places, "running", name="busy"):

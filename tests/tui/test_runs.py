@@ -118,7 +118,7 @@ def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, pres
 
 def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_that_it_started_from() -> None:
     def of(state: RunState, text: str = "novel.txt", started_from: str = "", width: int = 100) -> Content:
-        status = RunStatus(state=state, alive=False, step=950, best_val=1.5, best_whole=state == "finished")
+        status = RunStatus(state=state, alive=False, step=950, loss=1.5, best_whole=state == "finished")
         run = RunView(Run(Path("r")), status, text=text, preset="quick", started_from=started_from)
         return line(run, False, width, False, longest_entries([run]) if started_from else Longest())
 
@@ -204,7 +204,7 @@ def test_a_run_that_ended_is_read_again_when_its_worker_writes(places: Path, mon
 def test_details_say_of_which_step_the_best_loss_is_and_why_it_is_marked(
     places: Path, status: dict[str, object], loss: str, why: str
 ) -> None:
-    shown = details_of(record(places, "finished", name="sea").run, best_val=1.5, **status)
+    shown = details_of(record(places, "finished", name="sea").run, loss=1.5, **status)
     assert loss in shown
     assert why in shown
     assert why or not set("~†") & set(shown)
@@ -504,7 +504,7 @@ async def test_the_filter_knows_tags_notes_and_settings_and_says_what_it_does_no
         await app.press("escape")
         await app.until(lambda: len(names(app)) == 3)
         await app.lacks("nothing called")
-        best = three[1].run.status().best_val
+        best = three[1].run.status().loss
         await app.press("slash", *f"best<{best * 1.2:.2f}")  # above the loss in nats, below the one in bits
         await app.shows("best in nats ", "novel-quick-1")
         app.app.bits = True

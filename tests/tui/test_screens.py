@@ -131,7 +131,7 @@ async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Pa
         created(recorded.run, 3)
         nan = float("nan")
         ended = Finished(
-            step=405, time=NOW, reason="diverged", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True
+            step=405, time=NOW, reason="diverged", loss=1.8, best_step=400, train_seconds=21.0, best_whole=True
         )
         recorded.append(stepped(405, nan, time=NOW), ended)
         recorded.beat("failed", "the loss was no longer a number")

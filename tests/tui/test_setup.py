@@ -173,7 +173,7 @@ def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:
     assert loss_bars(replace(SETUP, references=None), (), False, 60).plain == "  counting …"
     assert loss_bars(replace(SETUP, references=()), (), False, 60).plain == "  Too little text for figures."
     assert "3.10" in loss_bars(SETUP, (), False, 60).plain
-    status = RunStatus(state="finished", alive=False, best_val=1.9)
+    status = RunStatus(state="finished", alive=False, loss=1.9)
     ours, others = (
         RunView(Run(Path("/runs") / name), status, text=TEXT.name, sources=(source,))
         for name, source in (("ours", TEXT.source), ("others", "/elsewhere/sea.txt"))
@@ -277,9 +277,7 @@ def test_until_the_text_is_read_the_plan_claims_nothing_that_a_model_to_start_fr
 
 def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
     def ended(name: str, best: float) -> RunView:
-        return RunView(
-            Run(Path("/runs") / name), RunStatus(state="finished", alive=False, best_val=best), text="novel.txt"
-        )
+        return RunView(Run(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt")
 
     baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4), ("too little text", float("inf")))
     runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]

@@ -48,7 +48,7 @@ RUN = Run(Path("/runs/novel-quick-1"))
 def ended(step: int, best: float, best_step: int, *, whole: bool = True, reason: str = "done") -> Finished:
     """The event of the end of a run."""
     end: Any = {"reason": reason, "train_seconds": step * 0.05, "best_whole": whole}
-    return Finished(step=step, best_val=best, best_step=best_step, **end)
+    return Finished(step=step, loss=best, best_step=best_step, **end)
 
 
 async def test_a_run_that_starts_says_so_at_once_and_a_pause_that_has_not_begun_is_taken_back(tmp_path: Path) -> None:

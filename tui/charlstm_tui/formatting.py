@@ -115,7 +115,7 @@ def from_bits(value: float, bits: bool) -> float:
 def best_loss(status: RunStatus, bits: bool, *, decimals: int = 2) -> str:
     """The best loss of a run, with its mark: ``†`` where its model had read the held-out part, else ``~`` before an
     estimate."""
-    figure = loss(status.best_val, bits, decimals=decimals)
+    figure = loss(status.loss, bits, decimals=decimals)
     return f"{status.mark}{figure}" if figure[0].isdigit() else figure
 
 

@@ -239,8 +239,6 @@ class RunRow(RunPlace):
     """``null`` until the run is planned."""
     loss: float | None
     """The lowest validation loss, in nats per character; ``null`` before the first validation."""
-    best_loss: float | None
-    """The same; ``null`` before the first validation."""
     best_kind: Literal["whole", "estimate"] | None
     """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains; ``null`` before
     the first validation."""

@@ -129,7 +129,7 @@ SORTS: dict[str, Callable[[ListedRun], Any]] = {
     "state": lambda each: (not each.status.alive, each.status.state),
     "text": lambda each: each.row["text"].casefold(),
     "preset": lambda each: each.row["preset"].casefold(),
-    "best": lambda each: math.inf if each.row["best_loss"] is None else each.row["best_loss"],
+    "best": lambda each: math.inf if each.row["loss"] is None else each.row["loss"],
     "step": lambda each: each.row["step"],
     "time": lambda each: each.row["work_seconds"],
     "size": lambda each: each.row["bytes"],
@@ -214,7 +214,7 @@ def runs(
     found.sort(key=SORTS[sort], reverse=sort in FALLING)
     if reverse:
         found.reverse()
-    found.sort(key=lambda each: sort == "best" and each.status.best_val is None)  # which are last in both orders
+    found.sort(key=lambda each: sort == "best" and each.status.loss is None)  # which are last in both orders
     found = found[:limit]
     texts = iter(folder.text_names([each.spec for each in found if each.spec is not None]))
     rows = [each.cells("" if each.spec is None else next(texts)) for each in found]
@@ -230,14 +230,14 @@ def runs(
         place = folder.runs_dir(given_runs_dir())
         start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
         print_remark(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
-    if any(each.status.best_val is not None and not each.status.best_whole for each in found):
+    if any(each.status.loss is not None and not each.status.best_whole for each in found):
         print_remark("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
     _explain_mark([each.status for each in found])
 
 
 def _explain_mark(statuses: Sequence[RunStatus]) -> None:
     """Say what the mark of a loss on text that was read means, if one has it."""
-    if any(status.best_val is not None and is_much(status.read_share) for status in statuses):
+    if any(status.loss is not None and is_much(status.read_share) for status in statuses):
         print_remark(f"{LEGEND}; `charlstm info RUN` says how much")
 
 

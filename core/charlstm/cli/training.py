@@ -445,7 +445,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
             if judged.from_model.hardly_changed and last.limit == "max_minutes":
                 minutes = f"{LONGER * (run.spec().settings.max_minutes or 1.0):g}"
                 print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
-        if judged.kind == "finished" and last.best_val is not None and not last.is_whole:
+        if judged.kind == "finished" and last.loss is not None and not last.is_whole:
             print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)

@@ -204,7 +204,7 @@ class EventView:
         ends = planned is not None and event.step >= planned
         figures = {
             "loss": f"loss {loss_figure(event.train_loss, 3)}",
-            "best": "" if best is None else f"best {ESTIMATE}{best.val_loss:.3f}",
+            "best": "" if best is None else f"best {ESTIMATE}{best.loss:.3f}",
             "end": "" if ending is None else f"{ending.low:.2f} to {ending.high:.2f} at the end",
             "speed": f"{event.chars_per_second:,.0f} characters/s",
             "left": "final validation" if ends else "" if left is None else f"{duration(left)} left",
@@ -245,7 +245,7 @@ def milestone(event: Event) -> str | None:
         case Validated():
             name = "validation loss on all held-out characters " if event.whole else f"validation loss {ESTIMATE}"
             star = "  best so far" if event.best and not event.whole else ""
-            nats, bits = loss_figure(event.val_loss, 4), loss_figure(event.val_loss * BITS_PER_NAT, 3)
+            nats, bits = loss_figure(event.loss, 4), loss_figure(event.loss * BITS_PER_NAT, 3)
             return f"{at}{name}{nats} nats, {bits} bits per character{star}"
         case Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
@@ -263,9 +263,9 @@ def milestone(event: Event) -> str | None:
             return f"{at}note: {event.message}"
         case Finished():
             best = ""
-            if event.best_val is not None:
+            if event.loss is not None:
                 mark = read_before.mark(event.read_share) or ("" if event.is_whole else ESTIMATE)
-                best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
+                best = f"; best {mark}{event.loss:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             busy = slowdown_words(event.slowdown, "was")

@@ -86,11 +86,6 @@ class Evaluation:
     read_by: str | None = None
 
     @property
-    def nats(self) -> float:
-        """The loss, under its name of earlier versions."""
-        return self.loss
-
-    @property
     def bits(self) -> float:
         """Bits per character."""
         return self.loss / math.log(2)

@@ -631,7 +631,7 @@ class Trainer:
                 improved = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
                 yield Validated(
                     step=progress.step,
-                    val_loss=loss,
+                    loss=loss,
                     chars=figure.chars,
                     best=improved,
                     train_seconds=progress.train_seconds,
@@ -884,7 +884,7 @@ class Trainer:
         self._finished = Finished(
             step=progress.step,
             reason=self._end_reason,
-            best_val=progress.loss,
+            loss=progress.loss,
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
             best_whole=progress.whole_val is not None,
@@ -938,7 +938,7 @@ class Trainer:
             progress.whole_val = found.figure.loss
             validated = Validated(
                 step=progress.step,
-                val_loss=found.figure.loss,
+                loss=found.figure.loss,
                 chars=found.figure.chars,
                 best=False,
                 whole=True,

@@ -136,11 +136,6 @@ class Scores:
         return float(self.nats[self.counted].mean(dtype=np.float64))
 
     @property
-    def mean_nats(self) -> float:
-        """The loss, under its name of earlier versions."""
-        return self.loss
-
-    @property
     def bits_per_char(self) -> float:
         """Mean bits per predicted character."""
         return self.loss / math.log(2)

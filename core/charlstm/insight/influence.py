@@ -69,11 +69,6 @@ class Influence:
     __repr__ = short_repr
 
     @property
-    def nats(self) -> float:
-        """The loss, under its name of earlier versions."""
-        return self.loss
-
-    @property
     def strongest(self) -> int | None:
         """The position of the character with the largest influence; None at the start of a text."""
         return self.start + int(np.argmax(np.abs(self.changes))) if len(self.changes) else None

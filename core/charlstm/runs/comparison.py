@@ -198,7 +198,7 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, 
     """All runs on one chart, as SVG: validation bold, training faint; over a setting :func:`setting_chart`. Empty when
     there is no curve yet."""
     if axis not in AXES:
-        losses = [math.inf if each.status.best_val is None else each.status.best_val for each in runs]
+        losses = [math.inf if each.status.loss is None else each.status.loss for each in runs]
         settings = [each.spec.settings.to_dict() for each in runs]
         return setting_chart(axis, {"a run": list(zip(settings, losses, strict=True))})
     drawn = []

@@ -127,7 +127,7 @@ def run_facts(
     bits: bool = False,
 ) -> dict[str, object]:
     """What a filter can ask of a run, by name. ``best`` is in nats per character, or in ``bits``."""
-    best = status.best_val
+    best = status.loss
     return {
         "name": run.name,
         "text": text,

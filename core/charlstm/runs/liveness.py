@@ -117,6 +117,9 @@ FRESH_SECONDS = 10.0
 """Age in seconds up to which a heartbeat of another host counts as alive. On this host the lock decides, and an older
 heartbeat changes only the message."""
 
+_WRITTEN_AS = {"planned_steps": "planned", "loss": "best_val"}
+"""Figures that have another name in the file."""
+
 ENDED_STATES = ("stopped", "finished", "failed")
 """States in which the run has no worker."""
 
@@ -125,8 +128,8 @@ ENDED_STATES = ("stopped", "finished", "failed")
 class RunFigures:
     """How far a run is and how good its model is: what the heartbeat and the status of a run share.
 
-    ``best_val``: nats per character, on the whole held-out part if ``best_whole`` (only of runs that ended by
-    themselves), else estimated from slices of it. ``work_seconds``: time of the run so far, without pauses;
+    ``loss``: of the best model in nats per character, on the whole held-out part if ``best_whole`` (only of runs that
+    ended by themselves), else estimated from slices of it. ``work_seconds``: time of the run so far, without pauses;
     ``train_seconds`` counts its steps alone. ``progress``: the fraction of the whole run that is done, 0 to 1, the
     final validation included; ``validated``: of the final validation, ``None`` before it. ``seconds_left``: until the
     end of the run. ``read_share`` of the held-out part, 0 to 1, had been read by the model ``read_by`` (see the event
@@ -135,7 +138,7 @@ class RunFigures:
 
     step: int = 0
     planned_steps: int | None = None
-    best_val: float | None = None
+    loss: float | None = None
     best_whole: bool = False
     best_step: int | None = None
     train_seconds: float = 0.0
@@ -178,8 +181,8 @@ class HeartbeatRecord(RunFigures):
         """JSON of exactly ``HEARTBEAT_BYTES`` bytes. A message that is too long is cut."""
         message, read_by = self.message, self.read_by and self.read_by[:100]  # which may come from any model file
         while True:
-            values = {"format": 1, **plain(self), "planned": self.planned_steps, "message": message, "read_by": read_by}
-            del values["planned_steps"]  # its name in the file is another
+            values = {"format": 1, **plain(self), "message": message, "read_by": read_by}
+            values |= {written: values.pop(name) for name, written in _WRITTEN_AS.items()}
             words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             # file names in messages may contain lone surrogates, for which JSON and Python have the same escape
             line = words.encode("utf-8", errors="backslashreplace")
@@ -210,7 +213,8 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
             with storage.open_file(path) as file:
                 values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
             unknown = {"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0}
-            return read(HeartbeatRecord, {**unknown, **values, "planned_steps": values.get("planned")})
+            figures = {name: values.get(written) for name, written in _WRITTEN_AS.items()}
+            return read(HeartbeatRecord, {**unknown, **values, **figures})
         except OSError:
             return None
         except (ValueError, TypeError, RecursionError):

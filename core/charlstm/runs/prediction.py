@@ -83,17 +83,17 @@ def predict(series: RunSeries, spec: RunSpec) -> Prediction | None:
     if series.comparable_from or {"set-lr", "finish", "more"} & commands:
         return None
     rule = _rule(spec)
-    losses = [each for each in series.validations if not each.whole and math.isfinite(each.val_loss)]
+    losses = [each for each in series.validations if not each.whole and math.isfinite(each.loss)]
     done = losses[-1].step / planned if losses else 0.0
     if rule is None or planned < rule.least_steps or not rule.done[0] <= done < 1:
         return None
-    if rule is FROM_MODEL and losses[-1].val_loss < KNEW_LITTLE * losses[0].val_loss:
+    if rule is FROM_MODEL and losses[-1].loss < KNEW_LITTLE * losses[0].loss:
         return None
     change, doubling, spread = (
         float(np.interp(done, rule.done, each)) for each in (rule.change, rule.doubling, rule.spread)
     )
     change += doubling * math.log2(max(1.0, planned / max(1, started.steps_per_epoch)))
-    loss, width = losses[-1].val_loss * math.exp(change), math.exp(WIDTH * spread)
+    loss, width = losses[-1].loss * math.exp(change), math.exp(WIDTH * spread)
     return Prediction(loss, loss / width, loss * width)
 
 

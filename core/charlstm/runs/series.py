@@ -139,7 +139,7 @@ class RunSeries:
     def first_val(self) -> float | None:
         """The validation loss from before the first step, nats per character."""
         first = next(iter(self.validations), None)
-        return None if first is None or first.step else _number(first.val_loss)
+        return None if first is None or first.step else _number(first.loss)
 
     def epochs(self, step: int) -> float | None:
         """The number of passes over the training text in so many steps."""
@@ -157,17 +157,17 @@ class RunSeries:
     @property
     def best_val(self) -> float | None:
         """The best validation loss, nats per character; at the end, the best model's on the whole held-out part."""
-        if self.finished is not None and self.finished.best_val is not None:
-            return _number(self.finished.best_val)
-        return None if self.best is None else _number(self.best.val_loss)
+        if self.finished is not None and self.finished.loss is not None:
+            return _number(self.finished.loss)
+        return None if self.best is None else _number(self.best.loss)
 
     @property
     def whole(self) -> tuple[int, float] | None:
         """The step of the best model and its loss on the whole held-out part, measured after training."""
         found = self.finished
-        if found is None or not found.is_whole or found.best_val is None:
+        if found is None or not found.is_whole or found.loss is None:
             return None
-        return found.best_step, found.best_val
+        return found.best_step, found.loss
 
     @property
     def best_whole(self) -> bool:
@@ -205,7 +205,7 @@ class RunSeries:
         last = self._last_validation
         if last is None:
             return None
-        return self.best_val if self._best_is_last else _number(last.val_loss)
+        return self.best_val if self._best_is_last else _number(last.loss)
 
     @property
     def val_whole(self) -> bool:
@@ -220,7 +220,7 @@ class RunSeries:
     @property
     def _best_is_last(self) -> bool:
         ended, last = self.finished, self._last_validation
-        return last is not None and ended is not None and ended.best_val is not None and ended.best_step == last.step
+        return last is not None and ended is not None and ended.loss is not None and ended.best_step == last.step
 
     @property
     def chars_per_second(self) -> float | None:
@@ -262,7 +262,7 @@ class RunSeries:
         return RunFigures(
             step=self.step,
             planned_steps=self.planned_steps,
-            best_val=self.best_val,
+            loss=self.best_val,
             best_whole=self.best_whole,
             best_step=self.best_step,
             train_seconds=self.train_seconds,
@@ -290,7 +290,7 @@ class RunSeries:
             return Curve(np.array(self._logged[axis]), np.array(self._logged[line]))
         found = [each for each in self.validations if not each.whole]  # a loss on more text is not of the curve
         x = [each.step if axis == "step" else _number(each.train_seconds, 0.0) for each in found]
-        losses = [_number(each.val_loss) for each in found]
+        losses = [_number(each.loss) for each in found]
         return Curve(np.maximum.accumulate(np.array(x, np.float64)), np.array(losses))
 
     def curve(self, line: CurveName, axis: XAxis = "step", *, smoothing: float = 0.0) -> Curve:

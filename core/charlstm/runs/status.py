@@ -75,13 +75,8 @@ class RunStatus(RunFigures):
 
     @property
     def mark(self) -> str:
-        """What stands before ``best_val``: that its model has read the held-out part, or that it is an estimate."""
+        """What stands before ``loss``: that its model has read the held-out part, or that it is an estimate."""
         return read_before.mark(self.read_share) or ("" if self.best_whole else ESTIMATE)
-
-    @property
-    def loss(self) -> float | None:
-        """``best_val`` under the name that a loss has everywhere."""
-        return self.best_val
 
     @property
     def percent(self) -> int | None:

@@ -172,9 +172,7 @@ class Trial:
     def of(cls, series: RunSeries, *, pruned: bool = False) -> Self:
         # as planned at the start: with a limit in minutes the end moves, and what was decided must not change
         planned = 0 if series.started is None else series.started.planned_steps
-        points = tuple(
-            (each.step / planned, each.val_loss) for each in series.validations if planned and not each.whole
-        )
+        points = tuple((each.step / planned, each.loss) for each in series.validations if planned and not each.whole)
         reason = "" if series.finished is None else series.finished.reason
         failed = series.failed is not None or reason == "diverged"
         best = math.inf if series.best_val is None else series.best_val

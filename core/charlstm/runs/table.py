@@ -42,8 +42,7 @@ def run_values(run: Run, status: RunStatus, spec: RunSpec | None, notes: Notes) 
     return {
         "name": run.name,
         **{name: getattr(status, name) for name in REPORTED},
-        "best_loss": status.best_val,
-        "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
+        "best_kind": None if status.loss is None else "whole" if status.best_whole else "estimate",
         "text": "" if spec is None else spec.corpus_name,
         "preset": "" if spec is None else spec.preset,
         "started_from": None if spec is None else spec.started_from or None,
@@ -90,4 +89,4 @@ def state_words(status: RunStatus) -> str:
 
 def best_words(status: RunStatus) -> str:
     """The best validation loss in nats per character, with its mark; empty before there is one."""
-    return "" if status.best_val is None else f"{status.mark}{status.best_val:.4f}"
+    return "" if status.loss is None else f"{status.mark}{status.loss:.4f}"

@@ -66,5 +66,5 @@ def _scalars(event: Event) -> dict[str, float]:
             figures = {name: getattr(event, name) for name in ("lr", "grad_norm", "chars_per_second")}
             return {"loss/train": event.train_loss, **figures}
         case Validated():
-            return {"loss/final" if event.whole else "loss/validation": event.val_loss}
+            return {"loss/final" if event.whole else "loss/validation": event.loss}
     return {}

@@ -314,9 +314,9 @@ def overfitting_since(series: RunSeries) -> Validated | None:
     points = _comparable_validations(series)
     if len(points) < 3:
         return None
-    best = min(points, key=lambda each: each.val_loss)
+    best = min(points, key=lambda each: each.loss)
     later = [each for each in points if each.step > best.step]
-    if len(later) < 2 or later[-1].val_loss <= best.val_loss * (1 + OVERFIT_RISE):
+    if len(later) < 2 or later[-1].loss <= best.loss * (1 + OVERFIT_RISE):
         return None
     if _train_change(series, best.step) > 0:
         return None  # both losses rise: the learning rate is too high, which is another problem
@@ -444,16 +444,16 @@ def _from_model(series: RunSeries) -> FromModel | None:
     epochs = series.epochs(series.step)
     if first is None or guessing is None or best is None or epochs is None or not first <= (1 - STUCK_NEAR) * guessing:
         return None
-    return FromModel(Losses(first, best.val_loss), epochs)
+    return FromModel(Losses(first, best.loss), epochs)
 
 
 def _best(series: RunSeries, status: RunStatus | None) -> Best | None:
     """The best model by the log, else by the status: the app shows a run before it has read its log."""
     if series.best_val is not None:
         return Best(series.best_val, series.best_whole, series.best_step)
-    if status is None or status.best_val is None:
+    if status is None or status.loss is None:
         return None
-    return Best(status.best_val, status.best_whole, series.best_step)
+    return Best(status.loss, status.best_whole, series.best_step)
 
 
 def _no_better_than(series: RunSeries, loss: float, order0: float | None) -> Beaten | None:
@@ -504,23 +504,23 @@ def _live(series: RunSeries, order0: float | None, bits: bool) -> Verdict:
         return Verdict("climbing", f"{text}the loss may rise until then.")
     if (risen := _risen_from(series)) is not None:
         return _diverging(risen, guessing, bits)
-    lowest = min((each.val_loss for each in series.validations if math.isfinite(each.val_loss)), default=math.inf)
+    lowest = min((each.loss for each in series.validations if math.isfinite(each.loss)), default=math.inf)
     if order0 is not None and series.step >= STUCK_AFTER and _is_stuck(series, lowest, order0):
         text = f"Stuck at letter frequencies ({_loss(order0, bits)} {unit}): the model knows only how "
         return Verdict("stuck", f"{text}frequent each character is.")
     if (since := overfitting_since(series)) is not None:
-        rise = _percent(_change(since.val_loss, _comparable_validations(series)[-1].val_loss))
+        rise = _percent(_change(since.loss, _comparable_validations(series)[-1].loss))
         which = "best model" if since.step else "model from before training"
-        best = f"{ESTIMATE}{_loss((series.best or since).val_loss, bits)} {unit}"
+        best = f"{ESTIMATE}{_loss((series.best or since).loss, bits)} {unit}"
         text = f"Overfitting since step {since.step:,}: validation rose {rise} while training fell."
         return Verdict("overfitting", f"{text} The {which} ({best}) is kept.")
     points = _comparable_validations(series)
     if len(points) < 2:
         return _first_steps(_train_losses(series), guessing, bits)
     since = points[max(0, len(points) - max(2, len(points) // 3 + 1))]
-    change = _change(since.val_loss, points[-1].val_loss)
+    change = _change(since.loss, points[-1].loss)
     moved, span = _percent(abs(change)), _span(points[-1].train_seconds - since.train_seconds)
-    validation = Losses(min(each.val_loss for each in points), points[-1].val_loss)
+    validation = Losses(min(each.loss for each in points), points[-1].loss)
     best, last = validation.words(bits)
     lost, rest = validation.after > validation.before * (1 + ABOVE_BEST), "No overfitting."
     if lost:
@@ -590,7 +590,7 @@ def _risen_from(series: RunSeries) -> Losses | None:
 def _comparable_validations(series: RunSeries) -> list[Validated]:
     """Those that can be compared with the last one: on slices of the held-out part, not on the whole of it."""
     found = [each for each in series.validations if each.step >= series.comparable_from]
-    return [each for each in found if not each.whole and math.isfinite(each.val_loss)]
+    return [each for each in found if not each.whole and math.isfinite(each.loss)]
 
 
 def _comparable_losses(series: RunSeries) -> Floats:

@@ -89,16 +89,11 @@ class Validated(Event):
     """
 
     name: ClassVar[Literal["validation"]] = "validation"
-    val_loss: float
+    loss: float
     chars: int
     best: bool
     whole: bool = False
     train_seconds: float
-
-    @property
-    def loss(self) -> float:
-        """``val_loss`` under the name that a loss has everywhere."""
-        return self.val_loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +181,7 @@ class Finished(Event):
     """The run is complete or was stopped. ``reason``: ``done``, ``stopped``, ``time`` (max_minutes), ``patience`` or
     ``diverged``.
 
-    ``best_val`` is the validation loss of the best model, ``None`` without one. ``best_whole``: it is over the whole
+    ``loss`` is the validation loss of the best model, ``None`` without one. ``best_whole``: it is over the whole
     held-out part, not an estimate from slices. ``work_seconds`` counts the final validation too. ``slowdown``: how many
     times as long the process that ended the run took because other programs used the processor; ``None`` where nothing
     is known.
@@ -194,7 +189,7 @@ class Finished(Event):
 
     name: ClassVar[Literal["finished"]] = "finished"
     reason: str
-    best_val: float | None
+    loss: float | None
     best_step: int
     train_seconds: float
     best_whole: bool = False
@@ -212,14 +207,9 @@ class Finished(Event):
     """Both as of ``started``."""
 
     @property
-    def loss(self) -> float | None:
-        """``best_val`` under the name that a loss has everywhere."""
-        return self.best_val
-
-    @property
     def is_whole(self) -> bool:
-        """Whether ``best_val`` is over the whole held-out part."""
-        return self.best_whole and self.best_val is not None
+        """Whether ``loss`` is over the whole held-out part."""
+        return self.best_whole and self.loss is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,8 +243,6 @@ def to_line(event: Event, **more: str) -> str:
     """The event as one line of JSON with the fields ``more``, without a newline. Numbers that are not finite become
     ``null``."""
     values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)} | more
-    if isinstance(event, (Validated, Finished)):
-        values["loss"] = _finite(event.loss)
     return json.dumps({"event": event.name, **values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -268,7 +256,7 @@ def from_line(line: str | bytes) -> AnyEvent:
     try:
         values = json.loads(line)
         kind = _KINDS[values["event"]]
-        for name in _MAY_BE_UNKNOWN & values.keys():
+        for name in _MAY_BE_UNKNOWN & values.keys() if kind in (Stepped, Validated) else ():
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
                 values[name] = 0
                 unknown[name] = math.nan
@@ -284,7 +272,7 @@ def from_line(line: str | bytes) -> AnyEvent:
     return event
 
 
-_MAY_BE_UNKNOWN = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars_per_second"))
+_MAY_BE_UNKNOWN = frozenset(("train_loss", "loss", "grad_norm", "lr", "chars_per_second"))
 """Numbers that are unknown when training diverges."""
 
 MOST_FIGURE = 1e18

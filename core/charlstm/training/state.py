@@ -69,12 +69,12 @@ def load_record(path: Path) -> dict[str, Any]:
 
 def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> TrainingState:
     try:
-        version = int(metadata["format"])
+        version, written = int(metadata["format"]), metadata["charlstm-state"]
         if version != FORMAT:
             newer, older = "written by a newer charlstm; update charlstm", "of a version before 1.0; start a new run"
             which = newer if version > FORMAT else older
             raise UnreadableFileError(f"{path} cannot be resumed (format {version}): it is {which}", "other_format")
-        values = json.loads(metadata["charlstm-state"])
+        values = json.loads(written)
         step = operator.index(values["step"])
         if step < 0:
             raise ValueError

@@ -109,7 +109,7 @@ def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, cli:
     assert [row["best_kind"] for row in rows] == ["estimate", "whole", "estimate"]
     out, err = cli("runs", "--runs-dir", str(tmp_path))
     for row, mark, line in zip(rows, ("~", "", "~"), out.splitlines()[1:], strict=True):
-        assert f" {mark}{row['best_loss']:.4f} " in line
+        assert f" {mark}{row['loss']:.4f} " in line
     assert err.startswith("~ is an estimate from slices")
     for state, said in (("stopped", ("validation loss ~", "; best ~", "Best ~")), ("finished", ("; best 1", "Best 1"))):
         err = cli("watch", state, "--plain", "--runs-dir", str(tmp_path))[1]
@@ -149,7 +149,7 @@ def test_terminal_rings_at_the_end_of_a_run_that_was_watched(monkeypatch: pytest
 def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, cli: Cli) -> None:
     place = ("--runs-dir", str(tmp_path))
     with record(tmp_path, "running", name="away", steps=40) as recorded:
-        recorded.append(Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0))
+        recorded.append(Finished(step=40, reason="diverged", loss=1.8, best_step=20, train_seconds=2.0))
         recorded.beat("failed", divergence_message(40))
         assert cli("watch", "away", "--plain", *place)[1].splitlines()[-1].startswith("Diverged at step 40: ")
         recorded.beat("failed", "the disk is full")

@@ -73,7 +73,7 @@ def test_run_that_halving_leaves_ends_like_one_that_is_trained_at_once(cli: Cli)
     assert sorted(row["step"] for row in halved["runs"]) == [5, 5, 10, 40]
     [best] = [row for row in halved["runs"] if row["name"] == halved["best"]]
     cli("train", "--like", best["path"], "--name", "whole")
-    assert best["best_loss"] == find_run("whole").status().best_val
+    assert best["best_loss"] == find_run("whole").status().loss
 
 
 def test_sweep_that_was_killed_continues_where_it_was(workspace: Path, cli: Cli) -> None:

@@ -96,7 +96,7 @@ def test_run_is_validated_on_another_file(validated: Path, cli: Cli) -> None:
     found = cli.json("eval", "validated", "--part", "validation")
     assert found == cli.json("eval", "validated") == cli.json("eval", "validated", "other.txt")
     assert (found["chars"], found["unknown"]) == (len(other) - 1, {})
-    assert found["loss"] == pytest.approx(find_run("validated").status().best_val)
+    assert found["loss"] == pytest.approx(find_run("validated").status().loss)
     assert cli.json("eval", "validated", "--part", "train")["chars"] == len(words(1000)) - 1
     assert cli.json("eval", "validated", "--part", "all")["chars"] == len(words(1000)) + len(other) - 2
     assert "of the validation text other.txt of words.txt" in cli("eval", "validated")[0]

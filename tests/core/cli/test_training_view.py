@@ -136,7 +136,7 @@ def log_instead_of_training(monkeypatch: pytest.MonkeyPatch, *events: Event) -> 
 
 def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = (stepped(5 * n, loss) for n, loss in enumerate([2.0] * 20 + [9.0] * 20, 1))
-    last = Finished(step=200, reason="done", best_val=2.0, best_step=100, train_seconds=9.0, best_whole=True)
+    last = Finished(step=200, reason="done", loss=2.0, best_step=100, train_seconds=9.0, best_whole=True)
     log_instead_of_training(monkeypatch, started(), *steps, last)
     err = cli(*TRAIN, "--lr", "0.02", "--name", "rose")[1]
     assert "It diverged: the training loss rose from 2.00 to 9.00 nats" in err
@@ -147,6 +147,6 @@ def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, monkeypat
 def test_training_ends_with_the_number_of_the_signal(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str, code: int
 ) -> None:
-    last = Finished(step=5, reason="stopped", best_val=None, best_step=0, train_seconds=1.0)
+    last = Finished(step=5, reason="stopped", loss=None, best_step=0, train_seconds=1.0)
     log_instead_of_training(monkeypatch, started(), stepped(5), Controlled(step=5, id=name, command="stop"), last)
     assert cli(*TRAIN, "--name", name, code=code)[1].endswith(f"Next: charlstm resume {name}\n")

@@ -54,7 +54,7 @@ def test_export_is_named_after_run_and_snapshot(cli: Cli, monkeypatch: pytest.Mo
     assert cli("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
     assert sorted(path.name for path in tmp_path.glob("*.net")) == ["fox-0.net", "fox.net"]
     young, grown = import_checkpoint("fox-0.net"), import_checkpoint("fox.net")
-    assert score(grown, TEXT).mean_nats < score(young, TEXT).mean_nats
+    assert score(grown, TEXT).loss < score(young, TEXT).loss
 
 
 def test_exported_folder_is_loaded_by_plain_torch_as_its_card_says(

@@ -87,9 +87,9 @@ def test_exact_loss_equals_that_of_reading_in_order(forget: float | None, spans:
     network = network_that_remembers(forget)
     expected, found = read_in_order(network, ids, spans), evaluate(network, ids, spans)
     assert found.chars == expected.chars
-    assert found.nats == pytest.approx(expected.nats, abs=1e-5)
-    assert found.bits == pytest.approx(found.nats / math.log(2))
-    assert found.perplexity == pytest.approx(math.exp(found.nats))
+    assert found.loss == pytest.approx(expected.loss, abs=1e-5)
+    assert found.bits == pytest.approx(found.loss / math.log(2))
+    assert found.perplexity == pytest.approx(math.exp(found.loss))
 
 
 def test_exact_loss_over_several_batches(network: CharLSTM, ids: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,13 +98,13 @@ def test_exact_loss_over_several_batches(network: CharLSTM, ids: np.ndarray, mon
     calls: list[tuple[int, int]] = []
     spans = [(0, 5000), (5100, 5900)]
     found = evaluate(network, ids, spans, progress=lambda done, total: calls.append((done, total)))
-    assert found.nats == pytest.approx(read_in_order(network, ids, spans).nats, abs=1e-5)
+    assert found.loss == pytest.approx(read_in_order(network, ids, spans).loss, abs=1e-5)
     assert calls[-1] == (5798, 5798)
     assert calls == sorted(calls)
 
 
 def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: np.ndarray) -> None:
-    assert math.isnan(evaluate(scaled(network, math.nan), ids, [(0, 6000)]).nats)
+    assert math.isnan(evaluate(scaled(network, math.nan), ids, [(0, 6000)]).loss)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -112,7 +112,7 @@ def test_looked_up_weights_give_the_same_loss(layers: int, ids: np.ndarray, monk
     network = CharLSTM(SYMBOLS, 8, layers)
     plain = evaluate(network, ids, [(0, 3000)])
     monkeypatch.setattr(evaluation, "LOOKUP_ABOVE", 2)
-    assert evaluate(network, ids, [(0, 3000)]).nats == pytest.approx(plain.nats, rel=1e-5)
+    assert evaluate(network, ids, [(0, 3000)]).loss == pytest.approx(plain.loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.0, 1.25])

@@ -77,7 +77,7 @@ def test_training_reads_all_of_the_text_beside_a_validation_text_and_resumes_exa
     [started] = runs[0].only("started")
     assert (started.train_chars, started.val_chars) == (len(text), len(words(150, 1)))
     train = [[event.train_loss for event in run.only("step")] for run in runs]
-    validation = [[event.val_loss for event in run.only("validation")] for run in runs]
+    validation = [[event.loss for event in run.only("validation")] for run in runs]
     assert train[0] == train[1]
     assert validation[0] != validation[1]
     assert_resumes_exactly(runs[0], corpora[0])

@@ -81,10 +81,10 @@ def test_trainer_ends_with_the_loss_of_its_best_model_on_all_held_out_text(whole
     assert last.best_step == step == model.info["step"]
     held_out = CORPUS.split(SETTINGS.val_fraction, SETTINGS.split).held_out
     figure = evaluate(CharLSTM.from_model(model), CORPUS.ids, held_out)
-    assert figure.nats == last.best_val == val_loss == model.info["val_loss"]
+    assert figure.loss == last.loss == val_loss == model.info["val_loss"]
     measured = whole.only("validation")[-1]
-    assert (measured.whole, measured.val_loss, measured.chars) == (True, figure.nats, figure.chars)
-    assert min(whole.on_the_way, key=lambda event: event.val_loss).step == step
+    assert (measured.whole, measured.loss, measured.chars) == (True, figure.loss, figure.chars)
+    assert min(whole.on_the_way, key=lambda event: event.loss).step == step
 
 
 def test_trainer_saves_the_measured_plan_first_and_waits_for_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +253,7 @@ def test_finish_ends_a_pause_and_does_not_count_it(monkeypatch: pytest.MonkeyPat
 def test_trainer_stops_at_a_loss_that_is_not_a_number_and_keeps_its_best_model() -> None:
     run = trained(SETTINGS.with_changes(lr=1e30, clip=None, ema_decay=None))
     assert (run.last.reason, run.last.best_step) == ("diverged", 0)
-    assert run.last.best_val is not None
+    assert run.last.loss is not None
     assert "no longer a number" in run.warnings
     assert all(np.isfinite(array).all() for array in run.store.models[-1][2].weights.values())
     assert [state.step for state in run.store.states] == [0]
@@ -308,12 +308,12 @@ def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(whole
         trained(other_size, corpus=text, start_from=parent),
         trained(corpus=text, until=lambda event: event.name == "validation"),
     )
-    assert child.on_the_way[0].val_loss < nothing.on_the_way[0].val_loss - 0.2
+    assert child.on_the_way[0].loss < nothing.on_the_way[0].loss - 0.2
     model = child.store.models[-1][2]
     assert model.vocabulary.symbols[: len(parent.vocabulary)] == parent.vocabulary.symbols
     assert "Ä" in model.vocabulary
     assert model.config.hidden_size == parent.config.hidden_size
-    assert trained(other_size, corpus=text, state=child.store.states[0]).last.best_val == child.last.best_val
+    assert trained(other_size, corpus=text, state=child.store.states[0]).last.loss == child.last.loss
 
 
 def slow_evaluation(clock: Time, seconds_per_char: float) -> Any:
@@ -348,7 +348,7 @@ def test_final_validation_takes_a_tenth_of_the_time_unless_each_validation_reads
     assert run.last.best_whole is reads_all
     assert ("The loss is an estimate from" in run.warnings) is not reads_all
     if val_chars == 200:
-        assert run.last.best_val not in [event.val_loss for event in run.on_the_way], "it was measured on more text"
+        assert run.last.loss not in [event.loss for event in run.on_the_way], "it was measured on more text"
         assert clock.now <= 60 * 1.025, "the end is not moved for less than a fiftieth"
 
 
@@ -375,7 +375,7 @@ def test_run_whose_best_model_is_from_before_training_ends_like_any_other(whole:
     settings = SETTINGS.with_changes(lr=9.0, schedule="constant")
     run = trained(settings, start_from=whole.trainer.best)
     assert (run.last.best_step, run.last.best_whole) == (0, True)
-    assert run.only("validation")[-1].val_loss == run.last.best_val
+    assert run.only("validation")[-1].loss == run.last.loss
     (*_, before), *_, (*_, after) = run.store.models
     assert_scaled(after.weights, before.weights)
 

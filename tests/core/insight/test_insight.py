@@ -336,7 +336,7 @@ def test_the_likeliest_next_characters(model: Model, text: str) -> None:
 def test_influence_is_that_of_reading_what_the_model_expected_in_its_place(model: Model, text: str) -> None:
     text = text[:40]
     found, ids = influence(model, text, 39, back=25), prepare_prime(model, text).ids
-    assert found.nats == pytest.approx(loss_of(model, text), abs=1e-4)
+    assert found.loss == pytest.approx(loss_of(model, text), abs=1e-4)
     assert found.start == 14
     plain = PlainLSTM(model.weights)
     for at, change in enumerate(found.changes, found.start):
@@ -345,7 +345,7 @@ def test_influence_is_that_of_reading_what_the_model_expected_in_its_place(model
         outputs, cells = np.zeros((2, 1, 16)), np.zeros((2, 1, 16))
         for each in shown:
             logits = plain.step(each[None], outputs, cells)
-        assert change == pytest.approx(-np.log(softmax(logits)[0, ids[-1]]) - found.nats, abs=1e-4)
+        assert change == pytest.approx(-np.log(softmax(logits)[0, ids[-1]]) - found.loss, abs=1e-4)
 
 
 @pytest.mark.parametrize("position", [0, 12, -1])

@@ -51,7 +51,7 @@ def test_influence_and_context_are_the_same_in_any_number_of_threads(
         assert told[-1] == (70, 70)
         assert len(hidden.changes) == 70
         kept = context(model, text, lengths=(1, 5, 20), places=60)
-        found.append((hidden.changes, np.array([kept.losses, kept.shuffled]), hidden.nats))
+        found.append((hidden.changes, np.array([kept.losses, kept.shuffled]), hidden.loss))
     for changes, losses, nats in found[1:]:
         assert np.allclose(changes, found[0][0], atol=2e-6)
         assert np.allclose(losses, found[0][1], atol=1e-6)

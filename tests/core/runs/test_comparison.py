@@ -110,7 +110,7 @@ def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: P
     assert logged == runs[0].series.points("validation").y.tolist()
     [last] = [row for row in rows if (row["run"], row["curve"]) == ("one", "final")]
     finished = runs[0].series.finished
-    assert (int(last["step"]), float(last["loss"])) == (finished.best_step, finished.best_val)
+    assert (int(last["step"]), float(last["loss"])) == (finished.best_step, finished.loss)
 
 
 def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:

@@ -14,7 +14,7 @@ from charlstm.training.settings import Settings
 
 FACTS = run_facts(
     Run(Path("/runs/anna-quick-1")),
-    RunStatus(state="finished", alive=False, step=500, best_val=1.25, work_seconds=90.0),
+    RunStatus(state="finished", alive=False, step=500, loss=1.25, work_seconds=90.0),
     "anna.txt",
     "quick",
     Settings(lr=0.002),
@@ -54,7 +54,7 @@ def test_what_is_not_known_passes_no_comparison() -> None:
 
 
 def test_filter_compares_best_in_the_unit_of_the_facts() -> None:
-    run, status = Run(Path("/r")), RunStatus(state="finished", alive=False, best_val=1.8)  # 2.6 bits
+    run, status = Run(Path("/r")), RunStatus(state="finished", alive=False, loss=1.8)  # 2.6 bits
     nats, bits = (run_facts(run, status, "", "", None, Notes(), 0, bits=bits) for bits in (False, True))
     assert parse_filter("best<2.5").matches(nats)
     assert not parse_filter("best<2.5").matches(bits)

@@ -50,6 +50,7 @@ def begun(
         "progress": plain(progress),
         "asked": asked.to_dict(),
         "settings": (asked.with_changes(max_minutes=raised_to) if raised_to else asked).to_dict(),
+        "schedule": {"amendments": []},
     }
     RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, kept, {}))
     return run

@@ -61,7 +61,7 @@ def test_model_of_a_run_that_trains_is_playable_once_its_held_out_loss_has_falle
         assert found(recorded, progress=0.0) is None
         recorded.advance(50)
         assert found(without_snapshots(recorded), progress=0.0) == BEST
-        before, at = (each.val_loss for each in series_of(recorded.run).validations[-2:])
+        before, at = (each.loss for each in series_of(recorded.run).validations[-2:])
         assert at <= GOAL < before
 
 

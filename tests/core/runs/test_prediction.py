@@ -33,7 +33,7 @@ def test_nothing_is_said_in_the_first_tenth_nor_after_the_end_nor_of_a_much_shor
     assert predict(early, NOTHING) is None
     assert predict(RunSeries(), NOTHING) is None
     assert predict(log(), NOTHING) is not None
-    ended = Finished(step=1600, reason="done", best_val=1.4, best_step=1600, train_seconds=50.0)
+    ended = Finished(step=1600, reason="done", loss=1.4, best_step=1600, train_seconds=50.0)
     assert predict(log(ended), NOTHING) is None
     short = started(planned_steps=400, steps_per_epoch=1000)
     assert predict(RunSeries.of([short, validated(0, 4.4), validated(200, 1.8)]), NOTHING) is None

@@ -89,7 +89,7 @@ EVENTS: list[charlstm.AnyEvent] = [
     Warned(step=10, message="the text is\x1b[2J short"),
     stepped(15, 2.0),
     Resumed(step=15),
-    Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=75.0, work_seconds=75.0),
+    Finished(step=20, reason="done", loss=2.0, best_step=20, train_seconds=75.0, work_seconds=75.0),
 ]
 
 

@@ -36,7 +36,7 @@ def picture(series: RunSeries) -> Any:
     return (
         [(curve.x.tolist(), curve.y.tolist()) for curve in curves],
         [sample.text for sample in series.samples],
-        [(each.step, each.val_loss) for each in series.validations],
+        [(each.step, each.loss) for each in series.validations],
         series.step,
         series.best_val,
         series.planned_steps,
@@ -68,7 +68,7 @@ def test_copy_is_not_changed_by_later_events() -> None:
 
 
 def test_resume_removes_the_end() -> None:
-    end = Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=10.0, best_whole=True)
+    end = Finished(step=20, reason="done", loss=2.0, best_step=20, train_seconds=10.0, best_whole=True)
     warned = Warned(step=20, message="The loss is an estimate")
     series = RunSeries.of([started(), *life(range(21))])
     assert not series.best_whole
@@ -142,7 +142,7 @@ def test_progress_and_time_left_include_the_final_validation() -> None:
     assert series.progress() == pytest.approx(100 / 105)
     assert series.seconds_left() == pytest.approx(5)
     assert series.progress(0.4) == pytest.approx(102 / 105)
-    end = Finished(step=100, reason="done", best_val=1.0, best_step=100, train_seconds=50.0, work_seconds=107.0)
+    end = Finished(step=100, reason="done", loss=1.0, best_step=100, train_seconds=50.0, work_seconds=107.0)
     series.feed([end])
     assert (series.progress(), series.seconds_left(), series.work_seconds) == (1.0, None, 107.0)
     # of a run of 100 steps that ends by the clock ten may be spent on it: where it would take eleven, eight are
@@ -153,13 +153,13 @@ def test_progress_and_time_left_include_the_final_validation() -> None:
 def test_last_validation_is_the_best_one_where_the_end_measured_that_again() -> None:
     series = RunSeries.of([started(), validated(0, 4.0), stepped(10, 1.2), validated(10, 0.997)])
     assert series.val_loss == 0.997
-    ended = Finished(step=10, reason="done", best_val=1.039, best_step=10, train_seconds=60.0, best_whole=False)
+    ended = Finished(step=10, reason="done", loss=1.039, best_step=10, train_seconds=60.0, best_whole=False)
     series.feed([ended])
     assert (series.val_loss, series.best_val) == (1.039, 1.039)
     other = RunSeries.of([started(), validated(5, 1.0), stepped(10, 1.2), validated(10, 1.2), ended])
-    other.feed([Finished(step=10, reason="done", best_val=1.01, best_step=5, train_seconds=60.0, best_whole=False)])
+    other.feed([Finished(step=10, reason="done", loss=1.01, best_step=5, train_seconds=60.0, best_whole=False)])
     assert other.val_loss == 1.2
     # what the end measured on the whole part is of the best model, here that of step 0
     none = RunSeries.of([started(), validated(0, 1.155), validated(5, 1.212), validated(5, 1.154, whole=True)])
-    none.feed([Finished(step=5, reason="done", best_val=1.154, best_step=0, train_seconds=60.0, best_whole=True)])
+    none.feed([Finished(step=5, reason="done", loss=1.154, best_step=0, train_seconds=60.0, best_whole=True)])
     assert (none.val_loss, none.val_whole, none.best_val) == (1.212, False, 1.154)

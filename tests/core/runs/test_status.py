@@ -83,7 +83,7 @@ def test_read_status_of_every_state(tmp_path: Path, state: str) -> None:
         assert status.elsewhere is False
         if state != "starting":
             assert status.step > 0
-            assert status.best_val is not None
+            assert status.loss is not None
     if state in LIVE:  # and when its worker vanishes; a new one is given a little time to take the lock
         later = read_status(recorded.run.path, now=time.time() + 180)
         assert later.state == "crashed"
@@ -95,7 +95,7 @@ def test_read_status_without_a_heartbeat_uses_the_log(tmp_path: Path, state: str
     before = run.status()
     run.heartbeat_path.unlink()
     status = run.status()
-    assert (status.state, status.step, status.best_val) == (state, before.step, pytest.approx(before.best_val))
+    assert (status.state, status.step, status.loss) == (state, before.step, pytest.approx(before.loss))
     assert status.train_seconds == pytest.approx(before.train_seconds)
 
 

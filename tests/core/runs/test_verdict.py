@@ -97,9 +97,7 @@ def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
     series = run([4.5, 3.0, 2.5])
     series.feed([stepped(120, math.nan)])
     assert judge(series).text == "Diverging: the training loss is not a number any more."
-    series.feed(
-        [Finished(step=120, reason="diverged", best_val=2.5, best_step=100, train_seconds=60.0, best_whole=True)]
-    )
+    series.feed([Finished(step=120, reason="diverged", loss=2.5, best_step=100, train_seconds=60.0, best_whole=True)])
     found = judge(series)
     assert found.kind == "diverged"
     assert "Diverged at step 120" in found.text
@@ -108,7 +106,7 @@ def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
 
 def test_finished_has_the_best_loss_and_the_time() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
-    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0, best_whole=True)])
+    series.feed([Finished(step=200, reason="done", loss=1.74, best_step=200, train_seconds=125.0, best_whole=True)])
     assert judge(series).text == "Finished after 3:20. Best 1.74 nats (2.51 bits) at step 200, kept."
     assert judge(series, bits=True).text == "Finished after 3:20. Best 2.51 bits (1.74 nats) at step 200, kept."
 
@@ -122,15 +120,15 @@ def test_the_model_from_before_training_is_not_called_the_best() -> None:
     series = run([4.2, 4.3, 4.4, 4.5])
     found = judge(series)
     assert found.kind != "overfitting" or "best model" not in found.text
-    series.feed([Finished(step=150, reason="done", best_val=4.2, best_step=0, train_seconds=75.0, best_whole=True)])
+    series.feed([Finished(step=150, reason="done", loss=4.2, best_step=0, train_seconds=75.0, best_whole=True)])
     text = judge(series).text
     assert "The model that is kept is the one from before training: 4.20 nats (6.06 bits)." in text.replace("~", "")
     assert "Best" not in text
 
 
 BEGUN = [started(), validated(0, 4.5), stepped(100, 3.0)]
-DONE = Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0, best_whole=True)
-DIVERGED = Finished(step=9, reason="diverged", best_val=None, best_step=0, train_seconds=1.0)
+DONE = Finished(step=100, reason="done", loss=2.2, best_step=100, train_seconds=50.0, best_whole=True)
+DIVERGED = Finished(step=9, reason="diverged", loss=None, best_step=0, train_seconds=1.0)
 FROM_MODEL = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34)]
 
 
@@ -170,7 +168,7 @@ def ended(train: list[float], best: float) -> RunSeries:
     """A run that took ten steps for each of these training losses."""
     series = RunSeries.of([started(symbols=98), validated(0, 4.6)])
     series.feed([stepped(10 * number, loss) for number, loss in enumerate(train, 1)])
-    series.feed([Finished(step=10 * len(train), reason="done", best_val=best, best_step=5, train_seconds=60.0)])
+    series.feed([Finished(step=10 * len(train), reason="done", loss=best, best_step=5, train_seconds=60.0)])
     series.feed([validated(10 * len(train), best, whole=True)])
     return series
 
@@ -198,7 +196,7 @@ def from_model(after: float, epochs: float, whole: float | None = None) -> RunSe
     series = RunSeries.of([*events, validated(round(1000 * epochs), after, best=after < 1.108)])
     step = round(1000 * epochs) if after < 1.108 else 0
     best = min(after, 1.108) if whole is None else whole
-    series.feed([Finished(step=step, reason="time", best_val=best, best_step=step, train_seconds=60.0)])
+    series.feed([Finished(step=step, reason="time", loss=best, best_step=step, train_seconds=60.0)])
     return series
 
 
@@ -241,7 +239,7 @@ def test_training_loss_of_a_run_from_a_model_that_has_read_the_text_may_rise_to_
 
 
 def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> None:
-    finished = Finished(step=150, reason="done", best_val=2.0, best_step=5, train_seconds=60.0, slowdown=3.0)
+    finished = Finished(step=150, reason="done", loss=2.0, best_step=5, train_seconds=60.0, slowdown=3.0)
     rose = ended([2.0] * 5 + [9.0] * 10, 2.0)
     rose.feed([finished])
     assert "It diverged: the training loss rose from 2.00 to 9.00 nats. The processor" in judge(rose).text
@@ -251,7 +249,7 @@ def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> No
         "learnt nothing of use yet. The learning rate was too high: train anew with a lower one."
     )
     overfits = run(*OVERFITS)
-    overfits.feed([replace(finished, best_val=1.74, best_step=200)])
+    overfits.feed([replace(finished, loss=1.74, best_step=200)])
     assert "It overfitted after step 200; more text or dropout would help. The processor" in judge(overfits).text
 
 
@@ -333,7 +331,7 @@ def extended(train: list[float]) -> RunSeries:
     series = RunSeries.of([started(symbols=98), validated(0, 4.5), *FALLING, validated(100, 1.8)])
     series.feed([
         validated(100, 1.8, whole=True, best=False),
-        Finished(step=100, reason="done", best_val=1.8, best_step=100, train_seconds=50.0, best_whole=True),
+        Finished(step=100, reason="done", loss=1.8, best_step=100, train_seconds=50.0, best_whole=True),
         Resumed(step=100, planned_steps=200, changes="max_steps 100 → 200", changed=("max_steps",)),
     ])  # fmt: skip
     for step, loss in enumerate(train, 101):
@@ -361,7 +359,7 @@ def test_verdict_does_not_blame_the_climb_of_a_run_that_more_lengthened_at_its_l
 
 def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
     series = extended([2.0] * 10 + [2.2 - 0.004 * number for number in range(90)])
-    series.feed([Finished(step=200, reason="done", best_val=1.8, best_step=100, train_seconds=100.0, best_whole=True)])
+    series.feed([Finished(step=200, reason="done", loss=1.8, best_step=100, train_seconds=100.0, best_whole=True)])
     found = judge(series)
     assert found.overfitted == ""
     assert found.text.endswith("The steps that were added did not improve it.")

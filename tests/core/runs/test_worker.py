@@ -46,7 +46,7 @@ INTERRUPTED = "it was interrupted; a resume continues from its last checkpoint"
 
 
 def ended(step: int, reason: str = "done") -> Finished:
-    return Finished(step=step, reason=reason, best_val=2.0, best_step=step, train_seconds=step * 0.5)
+    return Finished(step=step, reason=reason, loss=2.0, best_step=step, train_seconds=step * 0.5)
 
 
 def state(step: int) -> TrainingState:
@@ -122,7 +122,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Train) -> None:
     assert isinstance(last, Finished)
     assert (last.first_val, last.epochs) == (4.5, 1.0)
     status = run.status()
-    assert (status.state, status.alive, status.best_val, status.step) == ("finished", False, 2.0, 10)
+    assert (status.state, status.alive, status.loss, status.step) == ("finished", False, 2.0, 10)
     spec = run.spec()
     assert spec.plan == plain(PLAN)
     assert spec.corpus["fingerprint"]

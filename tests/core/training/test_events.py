@@ -33,7 +33,7 @@ def changed(**values: Any) -> str:
 
 def test_event_line_is_read_again() -> None:
     assert from_line(to_line(STEP)) == STEP
-    over = Finished(step=5, time=2.0, reason="done", best_val=None, best_step=0, train_seconds=1.0)
+    over = Finished(step=5, time=2.0, reason="done", loss=None, best_step=0, train_seconds=1.0)
     assert from_line(to_line(over)) == over
 
 
@@ -44,9 +44,9 @@ def test_every_event_is_in_the_union_and_public() -> None:
 
 
 def test_numbers_that_are_not_finite_are_null_in_a_line() -> None:
-    line = to_line(Validated(step=1, val_loss=math.inf, chars=9, best=False, train_seconds=1.0))
-    assert '"val_loss":null' in line
-    assert math.isnan(from_line(line).val_loss)
+    line = to_line(Validated(step=1, loss=math.inf, chars=9, best=False, train_seconds=1.0))
+    assert '"loss":null' in line
+    assert math.isnan(from_line(line).loss)
 
 
 def test_from_line_accepts_integers_for_floats_and_unknown_fields() -> None:

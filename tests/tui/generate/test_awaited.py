@@ -45,7 +45,7 @@ async def plays(app: Session, step: int) -> None:
 
 
 def diverged(step: int, best_step: int) -> Finished:
-    return Finished(step=step, reason="diverged", best_val=1.8, best_step=best_step, train_seconds=3.0, best_whole=True)
+    return Finished(step=step, reason="diverged", loss=1.8, best_step=best_step, train_seconds=3.0, best_whole=True)
 
 
 @asynccontextmanager

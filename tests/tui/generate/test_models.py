@@ -102,7 +102,7 @@ async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one
 ) -> None:
     names = ("novel-1", "novel-10", "[b]anna-1", "the-complete-works-of-a-poet-standard-2")
     runs = [record(home / "runs", "finished", name=name, steps=100).run for name in names]
-    best = runs[0].status().best_val
+    best = runs[0].status().loss
     async with playing("runs/novel-1/model.safetensors") as it:
         await it.until(lambda: len(it.app.runs_state.runs) == len(names))
         await it.press("o", shows=("● novel-1 ", *names, f"best {best:.2f} nats"))

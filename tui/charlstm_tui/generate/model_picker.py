@@ -181,6 +181,6 @@ def clean(entry: Entry) -> Entry:
 
 def _about(view: RunView, bits: bool) -> str:
     parts = [view.status.state, f"step {view.status.step:,}", view.text]  # the last is cut off where space is short
-    if view.status.best_val is not None:
+    if view.status.loss is not None:
         parts.insert(1, f"best {best_loss(view.status, bits)} {unit(bits)}")
     return " · ".join(part for part in parts if part)

@@ -116,7 +116,7 @@ def run_lines(
     if status.remark:
         style = "$error" if status.start_problem or status.state in ("failed", "crashed") else "$foreground"
         lines.append(Content.styled(visible(status.remark, keep=""), style))
-    if status.best_val is not None:
+    if status.loss is not None:
         figure = f"{best_loss(status, bits)} {unit(bits)} per character"
         snapshots = "" if details is None else f" · {plural(details.snapshots, 'snapshot')}"
         where = "" if status.best_step is None else f" at step {status.best_step:,}"

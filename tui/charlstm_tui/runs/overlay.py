@@ -180,7 +180,7 @@ class OverlayPane(View):
         """The setting that the chart is drawn over, if it is one."""
         if self.axis in AXES or not self.runs:
             return None
-        values = [self._value(run) for run in self.runs if run.status.best_val is not None]
+        values = [self._value(run) for run in self.runs if run.status.loss is not None]
         return SettingAxis.of(self.axis, values) if values else None
 
     def _value(self, run: ComparedRun) -> Any:
@@ -201,7 +201,7 @@ class OverlayPane(View):
         self.chart.set_view(x_name=self._axis_name)  # which has the values of these runs
         points, drawn = [], []
         for number, run in enumerate(self._drawn):
-            if (best := run.status.best_val) is None:
+            if (best := run.status.loss) is None:
                 continue
             value = self._value(run)
             points += [(value, best)] * (run.status.state == "finished")
@@ -283,7 +283,7 @@ class OverlayPane(View):
                 for curve in (curves.train, curves.validation)
             )
             status, chosen = run.status, number == self.selected
-            best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
+            best = (math.nan if curves.best is None else curves.best[1]) if status.loss is None else status.loss
             losses = figures(
                 _figure(train, self.bits),
                 _figure(validation, self.bits, mark=ESTIMATE),  # its points are estimates from slices

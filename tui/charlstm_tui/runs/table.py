@@ -149,7 +149,7 @@ COLUMNS = (
         "preset", "preset, reversed", most=24,
     ),
     Column(
-        "BEST", 5, 2, _best, lambda run: math.inf if run.status.best_val is None else run.status.best_val,
+        "BEST", 5, 2, _best, lambda run: math.inf if run.status.loss is None else run.status.loss,
         "best first", "best last", right=True,
     ),
     Column(

@@ -200,7 +200,7 @@ class RunPane(Vertical):
         best_x = None
         validation = series.curve("validation", axis)
         if best is not None and not best.whole:
-            best_x = (best.train_seconds if seconds else float(best.step), best.val_loss)
+            best_x = (best.train_seconds if seconds else float(best.step), best.loss)
         planned = float(series.planned_steps or 0) or None
         if planned and seconds:
             planned = series.train_seconds * planned / series.step if series.step else None

@@ -296,13 +296,13 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
     """The simple models' losses and those of the best of ``runs``, which are of the same text, the worst first. Runs
     that are no better than the letter frequencies are left out: every run beats them."""
     useless = dict(baselines).get("order 0", math.inf)
-    earlier = [view for view in runs if (view.status.best_val or math.inf) < useless]
-    earlier.sort(key=lambda view: view.status.best_val or 0)
+    earlier = [view for view in runs if (view.status.loss or math.inf) < useless]
+    earlier.sort(key=lambda view: view.status.loss or 0)
     found = [LossToBeat(label, nats) for label, nats in baselines]
     found += [
         LossToBeat(
             view.name,
-            view.status.best_val or 0,
+            view.status.loss or 0,
             is_run=True,
             mark=view.status.mark,
             started_from=view.started_from,
