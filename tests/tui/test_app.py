@@ -46,7 +46,7 @@ async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(
     written = (run.sessions_dir if beside_run else places.parent) / "page.json"
     written.parent.mkdir(exist_ok=True)
     summary = {"length": 3, "begins": "The", "edited": True, "model": str(run.path)}
-    written.write_text(json.dumps({"format": 2, "kind": "charlstm session", "summary": summary}))
+    written.write_text(json.dumps({"format": 4, "kind": "charlstm session", "summary": summary}))
     remember(written)
     moment = time.time() - age
     os.utime(written, (moment, moment))

@@ -179,7 +179,7 @@ async def test_colours_that_suit_the_theme_are_not_remembered_as_chosen(model: P
         it.app.theme = "ansi-dark"
         it.app.play(str(other))
         await it.until(lambda: it.screen.play.playing and it.screen.play.scale.name == "rank")
-    assert preferences.recall(str(other)).colour is None
+    assert preferences.recall(str(other)).colouring is None
 
 
 async def test_preferences_of_a_newer_charlstm_are_left_alone_and_the_user_is_told(model: Path) -> None:
