@@ -351,7 +351,7 @@ class _Training:
         record = self._spec.corpus
         if record.get("fingerprint"):
             return open_text(self._run, progress=self._show_reading)
-        sources, options = record["sources"], TextOptions.from_dict(record.get("options", {}))
+        sources, options = record["sources"], TextOptions.from_dict(record["options"])
         validation = self._spec.validation_sources or None
         return open_corpus(sources, options, validation=validation, progress=self._show_reading)
 

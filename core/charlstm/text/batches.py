@@ -200,7 +200,7 @@ def trained_texts(info: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _is_text(text: dict[str, Any]) -> bool:
-    fractions = [text.get("val_fraction"), text.get("test_fraction", 0.0)]
+    fractions: list[Any] = [text.get("val_fraction"), text.get("test_fraction")]
     return (
         isinstance(text.get("fingerprint"), str)
         and isinstance(text.get("units", ""), str)
@@ -224,7 +224,7 @@ def trained_share(
             # the fingerprint is that of the text as it was read; units are refused with joined lines
             options = replace(corpus.options, units=text.get("units"), lines="keep")
             as_read = replace(corpus, options=options)
-            train = as_read.split(text["val_fraction"], text["split"], text.get("test_fraction", 0.0)).train
+            train = as_read.split(text["val_fraction"], text["split"], text["test_fraction"]).train
             edges = np.array([(0, 0), *train], np.int64).ravel()
             lengths = np.diff(edges)
             lengths[1::2] = 0  # between the spans that were trained on

@@ -56,7 +56,7 @@ def examine(
         if start_from is not None:
             share, learnt_text = _read_with(start_from, text.corpus, spans, found)
         if learnt_text is not None:
-            test = f", test_fraction={learnt_text['test_fraction']:g}" if learnt_text.get("test_fraction") else ""
+            test = f", test_fraction={learnt_text['test_fraction']:g}" if learnt_text["test_fraction"] else ""
             warnings.append(
                 f"The model that training starts from has learnt {percent(share or 0)} of the {part}, since it was "
                 "trained on this text with another split, so the loss there is too low: hold out the same part with "

@@ -70,7 +70,3 @@ def test_trained_share_leaves_out_test_part() -> None:
     known = trained_texts({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
     assert trained_share(known, corpus, [(70, 100)]) == (0.0, None)
     assert trained_share(known, corpus, [(60, 80)])[0] == 0.5
-    # models of version 0.1 have no test part
-    del settings["test_fraction"]
-    known = trained_texts({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
-    assert trained_share(known, corpus, [(80, 100)])[0] == 0.5

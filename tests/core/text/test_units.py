@@ -106,7 +106,7 @@ def test_split_of_equal_units_leaves_something_to_train_on() -> None:
 def test_share_that_was_trained_on_is_that_of_the_units_of_the_model() -> None:
     corpus, long = corpus_of(NAMES, "lines"), corpus_of(NAMES, None)
     assert corpus.fingerprint == long.fingerprint
-    by_tail = {"fingerprint": long.fingerprint, "val_fraction": 0.2, "split": "tail"}
+    by_tail = {"fingerprint": long.fingerprint, "val_fraction": 0.2, "split": "tail", "test_fraction": 0.0}
     by_units = {**by_tail, "units": "lines"}
     for one, same, other in ((corpus, by_units, by_tail), (long, by_tail, by_units)):
         held_out = one.split(0.2).held_out
