@@ -101,7 +101,7 @@ def run(name: str, tests: str, environment: dict[str, str]) -> bool:
     if python is None:
         print(f"not tried  {name}: there is no python3.13 with torch (on Debian: python3-torch)", flush=True)
         return True
-    environment = {**os.environ, **environment, "COLUMNS": "120"}
+    environment = {**os.environ, **environment}
     if subprocess.run([python, "-c", "import numpy, torch"], env=environment, check=False).returncode < 0:
         print(f"not tried  {name}: this processor lacks instructions", flush=True)
         return True

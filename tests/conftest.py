@@ -1,12 +1,13 @@
 """What all tests share: Hypothesis has no deadline, since a slow disk or a busy neighbour is no fault of the code; and
 signals are not ignored, as they are for what nohup or a shell's ``&`` starts. torch and numpy use one thread unless a
 test sets more: two test processes with two threads each wait for each other on two cores. The user's own folders are
-neither read nor written."""
+neither read nor written, and the terminal and the language are the same everywhere."""
 
 from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -62,6 +63,17 @@ HOMES = {
 OWN = ("CHARLSTM_CACHE", "CHARLSTM_CONFIG", "CHARLSTM_DATA", "CHARLSTM_RUNS", "CHARLSTM_STATE")
 """The variables of charlstm that a user may have set."""
 
+TERMINAL = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+"""The terminal of every test, wherever the tests are started."""
+
+NOT_OF_TESTS = re.compile(
+    "COLUMNS|LINES|NO_COLOR|FORCE_COLOR|TTY_.*|ESCDELAY|TEXTUAL.*|TERM_PROGRAM|SSH_.*|DISPLAY|WAYLAND_DISPLAY|BROWSER"
+    "|(LOCAL_)?(RANK|WORLD_SIZE)"
+)
+"""Variables that change what programs show or do."""
+
+LOCALE = re.compile("LC_.*|LANG|LANGUAGE")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--times", type=int, default=1, help="try so many times as many accidents and random examples")
@@ -82,8 +94,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(home.cleanup)
     config.add_cleanup(patch.undo)
     _live_in(Path(home.name), patch)
-    for name in OWN:
-        patch.delenv(name, raising=False)
+    for name in [*os.environ]:
+        if name in OWN or NOT_OF_TESTS.fullmatch(name):
+            patch.delenv(name)
+    for name, value in TERMINAL.items():
+        patch.setenv(name, value)
+    if os.environ.get("LC_ALL") != "C":  # with which make anywhere runs them
+        for name in filter(LOCALE.fullmatch, [*os.environ]):
+            patch.delenv(name)
+        patch.setenv("LANG", "C.UTF-8")
 
 
 def _live_in(home: Path, patch: pytest.MonkeyPatch) -> None:

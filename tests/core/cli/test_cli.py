@@ -197,9 +197,6 @@ def test_doctor_shows_every_section_and_a_busy_moment_as_a_note(cli: Cli, monkey
 
 def test_doctor_names_the_colours_of_the_terminal_also_in_a_pipe(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.cli.doctor._training", lambda problems: {})
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.delenv("NO_COLOR", raising=False)
     assert cli.json("doctor")["sections"]["terminal"]["colours"] == "truecolor"
     monkeypatch.setenv("NO_COLOR", "1")
     assert cli.json("doctor")["sections"]["terminal"]["colours"] == "none"
