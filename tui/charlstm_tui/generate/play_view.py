@@ -170,7 +170,11 @@ class PlayView(ExplainingView):
 
     @property
     def opens(self) -> bool:
-        return self.state is not None and bool(self.state.busy)
+        return self.busy or (self.state is not None and bool(self.state.busy))
+
+    @property
+    def busy(self) -> bool:
+        return self.works_at("open")
 
     @property
     def takes_letters(self) -> bool:
