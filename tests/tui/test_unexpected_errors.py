@@ -89,6 +89,7 @@ def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: 
         wait_until(lambda count=count: watcher.read_soon() or len(unexpected_errors) >= count)
         assert watcher.is_alive()
     watcher.close()
+    watcher.join(60)  # else it reports during the next test
 
 
 def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
