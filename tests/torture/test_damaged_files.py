@@ -393,9 +393,8 @@ def state_of_the_app(place: Path) -> Kind:
     def use() -> None:
         found = app_state.load_state()
         f"{found.theme} {found.runs_sort} {found.smoothing} {found.folder}"
-        sum(found.pane_shares.values())
 
-    content = json.dumps({"theme": "nord", "runs_sort_reverse": True, "pane_shares": {"a": 0.5}}).encode()
+    content = json.dumps({"theme": "nord", "runs_sort_reverse": True}).encode()
     return Kind(app_state.state_file(), (content,), damage_json_or_bytes, use)
 
 

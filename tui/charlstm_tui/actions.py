@@ -115,7 +115,7 @@ _NAMES = {
     "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{", "right_curly_bracket": "}",
     "escape": "Esc", "enter": "Enter", "space": "Space",
     "tab": "Tab", "left": "←", "right": "→", "up": "↑", "down": "↓", "equals_sign": "=",
-    "exclamation_mark": "!", "less_than_sign": "<", "greater_than_sign": ">", "asterisk": "*",
+    "exclamation_mark": "!",
     "home": "Home", "end": "End", "pageup": "PageUp", "pagedown": "PageDown",
 }  # fmt: skip
 
@@ -156,12 +156,6 @@ ACTIONS: tuple[Action, ...] = (
       words="log traceback problem bug"),
     A(OUTSIDE, "zoom", "z", "zoom", "Show this pane alone, or all panes again.", footer=60,
       words="maximize full screen"),
-    A(OUTSIDE, "border_back", "less_than_sign", "border back", "Move the border between two panes to the left or up.",
-      -1, handler="border", words="resize split divider wider narrower"),
-    A(OUTSIDE, "border_on", "greater_than_sign", "border on", "Move the border between two panes to the right or down.",
-      1, handler="border", words="resize split divider wider narrower"),
-    A(OUTSIDE, "border_reset", "asterisk", "usual border", "Give the panes of all modes their usual sizes again.",
-      words="resize split divider reset"),
     A(OUTSIDE, "units", "u", "nats/bits", "Show losses in nats or in bits per character."),
     # ---- Corpus
     A("corpus", "use", "enter", "use", "Take this text and go to Train.", footer=1, needs="usable"),

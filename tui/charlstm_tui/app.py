@@ -45,7 +45,6 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
-from charlstm_tui.widgets.split import split_of
 from charlstm_tui.widgets.textual_repairs import SteadyPalette, SteadyTimers, is_on_what_goes
 
 PROBLEMS_SHOWN = 3
@@ -258,16 +257,6 @@ class CharLSTMApp(SteadyTimers, ModeApp):
     async def do_find(self) -> None:
         if isinstance(self.screen, ModeScreen):
             await self.screen.find_in_text()
-
-    def do_border(self, steps: int) -> None:
-        split = split_of(self.screen)
-        if split is None:
-            self.notify_info("There are no two panes with a border to move here.")
-        else:
-            split.move(steps)
-
-    def do_border_reset(self) -> None:
-        self.use_pane_shares({})
 
     def do_units(self) -> None:
         self.bits = not self.bits

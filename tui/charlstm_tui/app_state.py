@@ -1,4 +1,4 @@
-"""What the app remembers from one start to the next: theme, order of the runs, smoothing, folder, panes, and where the
+"""What the app remembers from one start to the next: theme, order of the runs, smoothing, folder, and where the
 user's own files of texts are.
 
 One small file in the user's state folder, beside which the configuration is the user's own and never written. Losing it
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
 
 FORMAT = 1
-Remembered = str | bool | dict[str, float] | list[str]
+Remembered = str | bool | list[str]
 MOST_BYTES = 1_000_000
 MOST_FILES = 100
 
@@ -37,12 +37,6 @@ class AppState:
     folder: str = ""
     """The folder that Corpus listed last, and in :attr:`folder_from` the one that the app was started in."""
     folder_from: str = ""
-    pane_shares: dict[str, float] = field(default_factory=dict)
-    """Of each pane that was resized its share of the space, from 0 to 1."""
-
-
-def _is_share(value: Any) -> bool:
-    return type(value) is float and 0 < value < 1
 
 
 def state_file() -> Path:
@@ -55,8 +49,6 @@ def load_state() -> AppState:
     entries = _read() or {}
     default = AppState()
     known: dict[str, Any] = {each.name: entries.get(each.name) for each in fields(AppState)}
-    if isinstance(shares := known["pane_shares"], dict):
-        known["pane_shares"] = {name: share for name, share in shares.items() if _is_share(share)}
     return AppState(**{name: value for name, value in known.items() if type(value) is type(getattr(default, name))})
 
 

@@ -36,7 +36,6 @@ from charlstm_tui.safe_workers import JobFailed, SafeWorkers
 from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.terminal import write_to_terminal
 from charlstm_tui.widgets.find import Search
-from charlstm_tui.widgets.split import Split
 
 REPORT_AGAIN = 60.0
 """Seconds after which an unexpected error that goes on is reported again."""
@@ -68,8 +67,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
     model: var[ModelChoice | None] = var(None)
     runs_state: var[RunsState] = var(RunsState())
     bits: var[bool] = var(False)
-    pane_shares: var[dict[str, float]] = var({})
-    """The share of the space that each pane has which was resized, see :class:`~charlstm_tui.widgets.split.Split`."""
 
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__()
@@ -78,7 +75,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.config_problems: tuple[str, ...] = problems
         """A sentence for each entry of the configuration that is wrong."""
         self.remembered: AppState = load_state()
-        self.pane_shares = self.remembered.pane_shares
         self.start_folder = self._start_folder()
         self.jobs = JobQueue()  # which write what is remembered: a disk may take its time
         self.bits = self.config.loss_unit == "bits"
@@ -143,15 +139,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.remember(theme=theme.name)
         if self.config.theme not in ("", theme.name):
             self.notify_info(f"The next start has the theme of the configuration again, {self.config.theme}.")
-
-    def use_pane_shares(self, shares: dict[str, float]) -> None:
-        """Give the panes of all modes these shares of the space, and the others their usual ones."""
-        self.pane_shares = shares
-        self.remember(pane_shares=shares)
-
-    def on_split_moved(self, event: Split.Moved) -> None:
-        others = {name: share for name, share in self.pane_shares.items() if name != event.name}
-        self.use_pane_shares(others if event.share is None else {**others, event.name: event.share})
 
     # ---- from mode to mode
     def go(self, mode: str) -> None:

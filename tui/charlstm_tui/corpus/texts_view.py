@@ -15,6 +15,7 @@ from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Input, Static
@@ -47,7 +48,6 @@ from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.row_list import RowList
-from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
 
 BOX = (
@@ -89,7 +89,7 @@ class TextsView(View):
 
     def compose(self) -> ComposeResult:
         yield self._welcome
-        with Split("#texts", id="corpus-split"):
+        with Horizontal(id="corpus-panes"):
             yield self.texts
             yield TextPane(id="text").data_bind(View.bits, state=TextsView.text, otherwise=TextsView.otherwise)
         yield self._filter

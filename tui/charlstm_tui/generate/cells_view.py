@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import OptionList, Static
@@ -49,7 +49,6 @@ from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.played import Played
-from charlstm_tui.widgets.split import Split
 
 Floats = npt.NDArray[np.float32]
 PLACES = 20
@@ -123,7 +122,7 @@ class CellsView(ReadingView):
 
     def compose(self) -> ComposeResult:
         yield self.head
-        with Split("#cells-side", id="cells-body"):
+        with Horizontal(id="cells-body"):
             with Vertical(id="cells-main"):
                 yield self.text_view
                 yield self._next

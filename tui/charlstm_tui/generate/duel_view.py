@@ -15,7 +15,7 @@ from typing import Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
@@ -40,7 +40,6 @@ from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.played import NORMAL_SPEED, Played
 from charlstm_tui.save_dialog import Format
-from charlstm_tui.widgets.split import Split
 
 SIDES = (1, 2)
 """The numbers of the two sides."""
@@ -87,7 +86,7 @@ class DuelView(GenerateView):
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
     def compose(self) -> ComposeResult:
-        with Split("#side-2", id="duel-body"):
+        with Horizontal(id="duel-body"):
             for number in SIDES:
                 with Vertical(classes="duel-side", id=f"side-{number}"):
                     yield Static(classes="duel-head", id=f"head-{number}")

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.strip import Strip
@@ -40,7 +40,6 @@ from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, InsightJobs
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.painted import Painted
-from charlstm_tui.widgets.split import Split
 
 Number = TypeVar("Number", int, float)
 
@@ -233,7 +232,7 @@ class MultiverseView(GenerateView):
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head", classes="view-head")
-        with Split("#multiverse-side", id="multiverse-body"):
+        with Horizontal(id="multiverse-body"):
             yield ContinuationBlocks(id="multiverse-blocks")
             with Vertical(id="multiverse-side", classes="view-side"):
                 yield Static(id="multiverse-words")

@@ -52,7 +52,6 @@ from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.find import FindBar
-from charlstm_tui.widgets.split import Split
 
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
@@ -107,7 +106,7 @@ class PlayView(ExplainingView):
             yield Static(Content("Prime"), id="prime-caption", classes="quiet")
             yield self.prime_input
             yield self._prime_hint
-        with Split("#side", id="play-body"):
+        with Horizontal(id="play-body"):
             yield self._empty
             yield self._stream
             with self._side:

@@ -17,7 +17,7 @@ import numpy as np
 from rich.cells import cell_len
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
@@ -40,7 +40,6 @@ from charlstm_tui.player.marks import Origin, pack, uniform
 from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
 from charlstm_tui.widgets.row_list import Row, RowList
-from charlstm_tui.widgets.split import Split
 
 MOST_CHARS = 1_000_000
 """Characters that are scored; of a longer text only the beginning is, and the view says so."""
@@ -164,7 +163,7 @@ class ScoreView(ReadingView):
     def compose(self) -> ComposeResult:
         yield self.head
         yield self._strip
-        with Split("#score-side", id="score-body"):
+        with Horizontal(id="score-body"):
             yield self.text_view
             with Vertical(id="score-side", classes="view-side"):
                 yield self._caption

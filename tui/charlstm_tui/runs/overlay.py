@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
@@ -41,7 +41,6 @@ from charlstm_tui.save_dialog import Format
 from charlstm_tui.view import View
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
-from charlstm_tui.widgets.split import Split
 
 LETTERS = string.ascii_lowercase
 """Each run has a letter, so that runs are told apart without colours too."""
@@ -85,7 +84,7 @@ class OverlayPane(View):
 
     def compose(self) -> ComposeResult:
         yield self._head_line
-        with Split("#overlay-list", id="overlay-split"):
+        with Horizontal(id="overlay-panes"):
             yield self.chart
             yield self._list
 

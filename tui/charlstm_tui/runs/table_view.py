@@ -36,7 +36,6 @@ from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.row_list import Row, RowList
-from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class TableView(RunActions):
 
     def compose(self) -> ComposeResult:
         yield self._head
-        with Split("#runs-details", id="runs-split"):
+        with Horizontal(id="runs-panes"):
             with TablePane(id="runs-table"):
                 yield self._header.data_bind(TableView.sort)
                 yield self._rows

@@ -40,7 +40,6 @@ from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
-from charlstm_tui.widgets.split import Split
 
 NARROW, WIDE, LOW = 72, 150, 18
 HEIGHT_FOR_CURVES = 14
@@ -74,7 +73,7 @@ class RunPane(Vertical):
     def compose(self) -> ComposeResult:
         yield self._headline
         yield self._progress
-        with Split("#lower", id="panes"):
+        with Horizontal(id="panes"):
             yield self._upper
             with Vertical(id="lower"):
                 yield self._card
