@@ -13,13 +13,14 @@ from textual.screen import Screen
 
 from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
 from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.app_state import save_state
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
-from charlstm_tui.player.preferences import Preferences, remember
+from charlstm_tui.player.preferences import Preferences
 from driven_app import Driven, contains, screen_text
 
 PRIME = "The morning"
@@ -177,7 +178,7 @@ async def playing(
     """The app on Generate with this model, once that is played, unless the test is about what ``opens`` or does not.
     It stands still after so many characters if that is said."""
     if speed is not None:
-        remember(str(model), Preferences(speed=speed))
+        save_state({"preferences": Preferences(speed=speed).to_dict()})
     app = CharLSTMApp(StartOptions(model=str(model)))
     async with app.run_test(size=size) as pilot:
         session = Session(app, pilot)

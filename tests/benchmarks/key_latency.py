@@ -32,7 +32,8 @@ import numpy as np
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
-from charlstm_tui.player.preferences import Preferences, remember
+from charlstm_tui.app_state import save_state
+from charlstm_tui.player.preferences import Preferences
 
 CELLS = "60 a second, cells shown"
 SPEEDS = {"rest": 0.0, "60 a second": 60.0, "full": math.inf, CELLS: 60.0}
@@ -147,7 +148,7 @@ def main() -> None:
         os.environ |= dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
         model = random_model(Path(folder), options.hidden)
         for name, speed in SPEEDS.items():
-            remember(str(model), Preferences(speed=speed))
+            save_state({"preferences": Preferences(speed=speed).to_dict()})
             report[name] = measure(model, (columns, rows), options.keys, name == CELLS)
     report |= {"load": os.getloadavg()[0], "cores": os.cpu_count()}
     print(json.dumps(report))

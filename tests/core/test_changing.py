@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +25,6 @@ def change_tags(place: Path, name: str) -> None:
     change_notes(Run(place / "one"), lambda now: Notes((*now.tags, name), now.note))
 
 
-def change_preferences(place: Path, name: str) -> None:
-    from charlstm_tui.player.preferences import Preferences, remember
-
-    remember(name, Preferences())
-
-
 def change_index(place: Path, name: str) -> None:
     remember_run(place / name)
     rewrite_index(lambda paths: [place / "new" / path.name if path == place / name else path for path in paths])
@@ -46,10 +39,6 @@ def change_often(change: Callable[[Path, str], None], place: Path, process: str)
 
 FILES: dict[str, tuple[Callable[[Path, str], None], Callable[[Path], object]]] = {
     "notes": (change_tags, lambda place: read_notes(Run(place / "one")).tags),
-    "generate.json": (
-        change_preferences,
-        lambda place: json.loads((place / "state" / "generate.json").read_text())["models"],
-    ),
     "index of runs": (change_index, lambda place: [path.name for path in remembered_paths()]),
 }
 """What makes one change, by a name that only it has, and the names in the file."""

@@ -352,25 +352,6 @@ KINDS |= {
 
 
 @kind
-def remembered_settings(place: Path) -> Kind:
-    from charlstm_tui.player import preferences
-
-    kept = preferences.Preferences(SamplerSettings(top_k=3, top_p=0.5), 30.0, "entropy", "Once\n")
-    preferences.remember("demo", kept)
-    preferences.remember("other", preferences.Preferences(speed=float("inf")))
-    path = preferences.MEMORY.path
-
-    def use() -> None:
-        for name in ("demo", "other", "new"):
-            memory = preferences.recall(name) or preferences.Preferences()
-            SamplerSettings.from_dict(memory.settings.to_dict())
-            float(memory.speed)
-            preferences.remember(name, memory)
-
-    return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
-
-
-@kind
 def measured_speeds(place: Path) -> Kind:
     settings = Settings(epochs=1)
     rows, length = estimate.batch_shape(settings, 1_000_000)
@@ -389,13 +370,16 @@ def measured_speeds(place: Path) -> Kind:
 @kind
 def state_of_the_app(place: Path) -> Kind:
     from charlstm_tui import app_state
+    from charlstm_tui.player.preferences import Preferences
 
     def use() -> None:
         found = app_state.load_state()
         f"{found.theme} {found.runs_sort} {found.smoothing} {found.folder}"
+        Preferences.from_dict(Preferences.from_dict(found.preferences).to_dict())
 
-    content = json.dumps({"theme": "nord", "runs_sort_reverse": True}).encode()
-    return Kind(app_state.state_file(), (content,), damage_json_or_bytes, use)
+    preferences = Preferences(SamplerSettings(top_k=3, top_p=0.5), 30.0, "entropy", 20, "Once\n", "demo")
+    content = {"theme": "nord", "runs_sort_reverse": True, "preferences": preferences.to_dict()}
+    return Kind(app_state.state_file(), (json.dumps(content).encode(),), damage_json_or_bytes, use)
 
 
 @kind

@@ -13,6 +13,7 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.app_state import AppState, load_state, save_state, state_file
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.errors_dialog import ErrorsDialog
+from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.theme import DARK
 from charlstm_tui.train.screen import TrainScreen
@@ -53,7 +54,8 @@ async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts
             assert re.search(rf"{config}, line {line}: .*{re.escape(words)}", sentences), sentences
 
 
-async def test_colouring_and_speed_are_those_of_models_without_their_own(places: Path, config: Path) -> None:
+async def test_colouring_and_speed_of_the_configuration_win_over_remembered_ones(places: Path, config: Path) -> None:
+    save_state({"preferences": Preferences(speed=30.0, colouring="rank").to_dict()})
     config.write_text('colouring = "entropy"\nspeed = 15\n')
     async with playing("demo", speed=None) as session:
         assert session.state.speed == 15

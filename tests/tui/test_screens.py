@@ -21,8 +21,9 @@ from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.events import Finished
 from charlstm.training.presets import PRESETS
 from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.app_state import save_state
 from charlstm_tui.choices import CorpusChoice, StartOptions
-from charlstm_tui.player.preferences import Preferences, remember
+from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.theme import DARK, LIGHT
 from driven_app import Driven, driven
 from playing_app import Session
@@ -151,7 +152,7 @@ async def test_diverged_run_and_list_of_runs_look_as_in_their_snapshots(home: Pa
 async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path) -> None:
     model = home / "texts" / "sand.safetensors"
     save_model(model, steady_model())
-    remember(str(model), Preferences(speed=0.0))
+    save_state({"preferences": Preferences(speed=0.0).to_dict()})
     app = CharLSTMApp(StartOptions(model=str(model), runs_dir=home / "runs"))
     async with app.run_test(size=(80, 24)) as pilot:
         it, played = Driven(app, pilot), Session(app, pilot)

@@ -13,7 +13,6 @@ from charlstm.runs.models import demo_path
 from charlstm_tui import run_actions
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus import texts_view
-from charlstm_tui.generate import play_view
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.ordered_keys import LONGEST_WAIT, KeyHandled
 from charlstm_tui.train import setup_pane
@@ -61,21 +60,6 @@ async def test_enter_in_a_folder_takes_its_first_text_not_that_of_the_folder_bef
         sections.release()
         await app.in_mode("train")
         assert app.app.corpus == CorpusChoice(str(inner.absolute()), "inner.txt")
-
-
-async def test_keys_wait_while_it_is_looked_up_how_a_model_was_played_last(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They acted on the pane without a text, where ``o`` opens another model."""
-    record(places, "finished", name="novel-quick-1").close()
-    recall = Held(monkeypatch, play_view, "recall")
-    async with driven(places) as app:
-        app.burst("3", "w", *"of ")
-        await app.until(recall.called.is_set)
-        await app.pilot.pause()
-        assert app.screen is app.mode
-        recall.release()
-        await app.until(lambda: app.mode.play.text_view.text().endswith("of "))
 
 
 async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothing(

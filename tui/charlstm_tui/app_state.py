@@ -1,5 +1,5 @@
-"""What the app remembers from one start to the next: theme, order of the runs, smoothing, folder, and where the
-user's own files of texts are.
+"""What the app remembers from one start to the next: theme, order of the runs, smoothing, folder, how
+models are played, and where the user's own files of texts are.
 
 One small file in the user's state folder, beside which the configuration is the user's own and never written. Losing it
 loses nothing that matters, so a file that cannot be read or written is no error; one of a newer charlstm is left alone.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
 
 FORMAT = 1
-Remembered = str | bool | list[str]
+Remembered = str | bool | list[str] | dict[str, object]
 MOST_BYTES = 1_000_000
 MOST_FILES = 100
 
@@ -37,6 +37,8 @@ class AppState:
     folder: str = ""
     """The folder that Corpus listed last, and in :attr:`folder_from` the one that the app was started in."""
     folder_from: str = ""
+    preferences: dict[str, object] = field(default_factory=dict)
+    """How models are played, see :class:`charlstm_tui.player.preferences.Preferences`."""
 
 
 def state_file() -> Path:

@@ -16,6 +16,7 @@ from charlstm.generation.session_file import read_summary
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm_tui import formatting
+from charlstm_tui.app_state import load_state
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate import screen as generate_screen
@@ -23,7 +24,8 @@ from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import desk, preferences, saved_sessions, session_saver
+from charlstm_tui.player import desk, saved_sessions, session_saver
+from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import Held, driven
@@ -160,13 +162,24 @@ async def test_the_model_that_is_played_or_that_of_the_side_in_duel_is_in_view_i
         await it.press("o", shows="● novel-7 ")
 
 
-async def test_settings_are_remembered_for_each_model_and_no_empty_prime_where_it_was_edited(model: Path) -> None:
+async def test_how_a_model_is_played_is_remembered_for_all_models_but_the_prime_for_the_last(
+    model: Path, home: Path
+) -> None:
+    other = home / "other.safetensors"
+    shutil.copy(model, other)
     async with playing(model, paused=3) as it:
+        await it.press("e", *["backspace"] * 20, *"An owl", "enter")
+        await it.until(lambda: it.prime == "An owl" and it.screen.play.playing)
         await it.press("T", "minus", "c")  # from full
         await it.until(lambda: (it.state.settings.temperature, it.state.speed) == (0.85, 1000))
         await it.press("w", "ctrl+home", "delete")
         await it.until(lambda: it.state.prime_length == 0)
     async with playing(model, speed=None) as it:
+        assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
+        assert it.screen.play.scale.name == "rank"
+        assert it.prime == "An owl"
+        it.app.play(str(other))
+        await it.until(lambda: it.screen.play.playing and it.state.facts.path == other)
         assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
         assert it.screen.play.scale.name == "rank"
         assert it.prime == PRIME
@@ -179,18 +192,7 @@ async def test_colours_that_suit_the_theme_are_not_remembered_as_chosen(model: P
         it.app.theme = "ansi-dark"
         it.app.play(str(other))
         await it.until(lambda: it.screen.play.playing and it.screen.play.scale.name == "rank")
-    assert preferences.recall(str(other)).colouring is None
-
-
-async def test_preferences_of_a_newer_charlstm_are_left_alone_and_the_user_is_told(model: Path) -> None:
-    path = preferences.MEMORY.path
-    path.parent.mkdir(parents=True)
-    path.write_text(newer := '{"format": 2, "models": {}}')
-    async with playing(model) as it:
-        await it.until(lambda: "written by a newer charlstm (format 2) and stays as it is" in it.screen.message)
-        it.screen.play.open("demo", None, None, None)
-        await it.until(lambda: it.model_name != "tiny")
-    assert path.read_text() == newer
+    assert Preferences.from_dict(load_state().preferences).colouring is None
 
 
 async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_session(model: Path) -> None:

@@ -19,11 +19,9 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from charlstm.display import percent, plural, visible
-from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.rows import Alternative
 from charlstm_tui.actions import active, key_of
-from charlstm_tui.background import in_thread
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import from_bits, loss, shorten, unit
@@ -48,7 +46,7 @@ from charlstm_tui.player.marks import SCALES, Scale
 from charlstm_tui.player.opening import ModelFacts, PlayRequest
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
 from charlstm_tui.player.played import FULL, Played
-from charlstm_tui.player.preferences import Preferences, recall, remember
+from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.find import FindBar
@@ -76,11 +74,12 @@ class PlayView(ExplainingView):
     """Focus mode: whether there is nothing on the screen but the text."""
 
     def __init__(
-        self, desk: Desk, text: StreamView, insight: InsightJobs, usual: Preferences, *, id: str | None = None
+        self, desk: Desk, text: StreamView, insight: InsightJobs, preferences: Preferences, *, id: str | None = None
     ) -> None:
         super().__init__(desk, insight, id=id)
         self._is_empty = True  # whether a sentence stands in the place of the text
-        self._usual = usual  # how a model is played that was not played before
+        self._preferences = preferences
+        self._first_scale: Scale | None = None  # the one that the text was coloured with when it began
         self._stream = text
         self.prime_input = PrimeInput(id="prime")
         self._prime_row, self._side = Horizontal(id="prime-row"), Vertical(id="side")
@@ -96,7 +95,7 @@ class PlayView(ExplainingView):
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
         self._panels_at = 0.0
-        self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
+        self._opening: PlayRequest | None = None  # the last request for a model
         self._offered: BetterModel | None = None
         self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self.saving = SessionFiles(self)
@@ -169,11 +168,7 @@ class PlayView(ExplainingView):
 
     @property
     def opens(self) -> bool:
-        return self.busy or (self.state is not None and bool(self.state.busy))
-
-    @property
-    def busy(self) -> bool:
-        return self.works_at("open")
+        return self.state is not None and bool(self.state.busy)
 
     @property
     def takes_letters(self) -> bool:
@@ -329,27 +324,16 @@ class PlayView(ExplainingView):
 
     # ---- which model
 
-    @work(exclusive=True, group="open")
-    async def open(self, model_name: str, step: int | None, session: Path | None, runs_dir: Path | None) -> None:
-        """Play another model as it was last played, or continue a saved ``session`` on it."""
-        played = self.preferences()
-
-        def preferences(check: object) -> Preferences:
-            if played is not None:
-                remember(*played)
-            return recall(model_name) or self._usual
-
-        try:
-            chosen = await in_thread(preferences)
-        except GenerationError as error:
-            self.say(str(error), error=True)
-            chosen = self._usual
-        request = PlayRequest(
-            model_name, step, runs_dir, None if session else chosen.prime, settings=chosen.settings,
-            speed=chosen.speed, stream=session is None, session=session,
+    def open(self, model_name: str, step: int | None, session: Path | None, runs_dir: Path | None) -> None:
+        """Play another model as the one before it, or continue a saved ``session`` on it."""
+        chosen = self._preferences = self.preferences()
+        self.charlstm.remember(preferences=chosen.to_dict())
+        prime = chosen.prime if session is None and chosen.model == model_name else None
+        self._opening = PlayRequest(
+            model_name, step, runs_dir, prime, settings=chosen.settings, speed=chosen.speed, stream=session is None,
+            session=session,
         )  # fmt: skip
-        self._opening = (request, chosen)
-        self.load(request)
+        self.load(self._opening)
 
     def load(self, request: PlayRequest) -> None:
         """Play a request of the same model or another."""
@@ -364,33 +348,29 @@ class PlayView(ExplainingView):
                 request = replace(request, model_name=model_name, step=step)
             self.load(replace(request, prime=None, settings=None, speed=None, session=path, stream=False))
 
-    def preferences(self) -> tuple[str, Preferences] | None:
-        """The model that is played, and how, to be remembered for the next time."""
+    def preferences(self) -> Preferences:
+        """How models are played now."""
         state = self.state
         if state is None or state.facts is None or state.distribution is None:
-            return None
+            return self._preferences
         prime = self.prime or state.request.prime  # once it was edited the text has none
-        colour = None if self.scale is self._usual_scale else self.scale.name
-        return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
+        colouring = self._preferences.colouring if self.scale is self._first_scale else self.scale.name
+        return Preferences(
+            state.settings, state.speed, colouring, self.min_copied, prime, model=state.request.model_name
+        )
 
-    @property
-    def _usual_scale(self) -> Scale:
-        """What colours the text of a model for which nothing else was chosen."""
-        return next((scale for scale in SCALES if scale.name == self._usual.colouring), default_scale(self.app))
-
-    def _begins_with(self, before: Played | None, state: Played) -> Preferences | None:
-        """How the model that was asked for is played, where that begins now; else ``None``."""
-        if self._opening is None or state.request is not self._opening[0]:
-            return None
-        return self._opening[1] if state.facts is not None and _is_other_text(before, state) else None
+    def _begins_now(self, before: Played | None, state: Played) -> bool:
+        """Whether the text of the model that was asked for begins now."""
+        return state.request is self._opening and state.facts is not None and _is_other_text(before, state)
 
     def _use_preferences(self, before: Played | None, state: Played) -> None:
-        """Show the text of a model that was asked for as the last time."""
-        preferences = self._begins_with(before, state)
-        if preferences is None:
+        """Show the text of a model that was asked for as the one before it."""
+        if not self._begins_now(before, state):
             return
-        self.scale = next((scale for scale in SCALES if scale.name == preferences.colouring), self._usual_scale)
-        self.min_copied = preferences.copied
+        colouring = self._preferences.colouring
+        self.scale = next((scale for scale in SCALES if scale.name == colouring), default_scale(self.app))
+        self._first_scale = self.scale
+        self.min_copied = self._preferences.copied
         settle_garbage()
         self.check_overlap()
 
@@ -466,7 +446,7 @@ class PlayView(ExplainingView):
         words = ""
         if _is_other_text(before, state):
             words = self._played_words(state, None if before is None else before.facts)
-        if self._begins_with(before, state) is not None:
+        if self._begins_now(before, state):
             words = self._last_session_words(state) or words
         said = state.failure or state.note or words
         if said:

@@ -54,7 +54,7 @@ from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.player.opening import LoadedModel, ModelFacts, PlayRequest, model_of_session
 from charlstm_tui.player.played import Played
-from charlstm_tui.player.preferences import Preferences, remember
+from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
@@ -99,13 +99,10 @@ class GenerateScreen(ModeScreen):
         self.model_thread = ModelThread(lambda number, batch: self._do_later(lambda: self._desks[number].take(batch)))
         self.saver = SessionSaver(lambda: self._do_later(lambda: self.desk.saving_changed()))
         self.insight = InsightJobs()
-        config = self.charlstm.config
-        # "surprise" is left to the view, which has marks instead where the terminal has no colours for it
-        colouring = None if config.colouring == "surprise" else config.colouring
-        usual = Preferences(speed=config.speed, colouring=colouring)
+        preferences = Preferences.from_dict(self.charlstm.remembered.preferences).changed_by(self.charlstm.config)
         self._text = StreamView(keys_scroll=False, can_replace=True, id="stream")
         self.desk = self._make_desk(0, self._text, self._show_played, saver=self.saver)
-        self.play = PlayView(self.desk, self._text, self.insight, usual, id="play")
+        self.play = PlayView(self.desk, self._text, self.insight, preferences, id="play")
         self.score = ScoreView(self.desk, self.insight, id="score")
         self.duel = DuelView(self.desk, self.insight, self._make_desk, id="duel")
         self.cells = CellsView(self.desk, self.insight, self._text, id="cells")
@@ -146,11 +143,9 @@ class GenerateScreen(ModeScreen):
             self.model_thread.start()
 
     async def on_unmount(self) -> None:
-        played = self.play.preferences()
+        self.charlstm.remember(preferences=self.play.preferences().to_dict())
 
         def save(check: object) -> str | None:
-            if played is not None:
-                remember(*played)
             ended = self.desk.close(SAVE_WITHIN, delete_unkept=not self.charlstm.return_code)
             return self._saved_words() if ended else None
 
@@ -495,7 +490,7 @@ class GenerateScreen(ModeScreen):
                 keys = f"   {key_of(f'app.mode_{mode}')} shows what can be done   "
                 keys += f"{key_of('generate.open_model')} opens another model   {key_of('app.back')} goes back"
             self._awaited_line.update(Content.assemble((words, "$error" if over else "$accent"), (keys, "$quiet")))
-            if self.play.state is None and not self.play.works_at("open") and demo_path() is not None:
+            if self.play.state is None and demo_path() is not None:
                 self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
         self._draw_bar()
 
