@@ -13,9 +13,8 @@ text = sys.argv[1] if len(sys.argv) > 1 else "python-reference"
 corpus: charlstm.Corpus = charlstm.open_corpus(text, charlstm.TextOptions(max_chars=50_000))
 vocabulary: charlstm.Vocabulary = corpus.vocabulary
 print(charlstm.describe(corpus).top[:3], len(vocabulary))
-(folder / "small.toml").write_text('hidden_size = 32\nkernel = "nn"\nthreads = 1\nmax_steps = 40\n')
-wanted: charlstm.SettingsFile = charlstm.load_settings(folder / "small.toml")
-settings: charlstm.Settings = charlstm.preset("quick", corpus.chars, len(vocabulary)).with_changes(**wanted.changes)
+usual: charlstm.Settings = charlstm.preset("quick", corpus.chars, len(vocabulary))
+settings = usual.with_changes(hidden_size=32, kernel="nn", threads=1, max_steps=40)
 
 
 def line(event: charlstm.AnyEvent) -> str:

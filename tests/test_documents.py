@@ -301,10 +301,7 @@ def with_configuration(text: str) -> str:
         (f"`{name}`", f"`{written(each.default)}`", re.sub('("[^"]+")', r"`\1`", each.about))
         for name, each in setting_fields(Config).items()
     ]
-    rows += [
-        ("`keys`", "none", "keys by action, see below"),
-        ("`texts`", "none", "texts for `charlstm fetch`, in the form that `config init` shows"),
-    ]
+    rows.append(("`keys`", "none", "keys by action, see below"))
     return with_table(text, ("entry", "default", "what"), *rows)
 
 

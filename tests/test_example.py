@@ -35,8 +35,8 @@ def test_example_runs_on_small_text(
     monkeypatch.setattr(sys, "argv", [str(EXAMPLE), str(text)])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     # With its usual niceness a run would wait for the tests beside this one.
-    small = r"threads = 1\nniceness = 0\nbatch_size = 4\nseq_length = 16\n"
-    script = EXAMPLE.read_text(encoding="utf-8").replace(r"threads = 1\n", small)
+    small = "threads=1, niceness=0, batch_size=4, seq_length=16, "
+    script = EXAMPLE.read_text(encoding="utf-8").replace("threads=1, ", small)
     assert small in script
     exec(compile(script, EXAMPLE, "exec"), {"__name__": "__main__"})
     printed = capsys.readouterr().out

@@ -58,8 +58,6 @@ from charlstm.training.hooks import CheckpointStore as CheckpointStore
 from charlstm.training.presets import preset as preset
 from charlstm.training.progress_line import ProgressLine as ProgressLine
 from charlstm.training.settings import Settings as Settings
-from charlstm.training.settings_file import SettingsFile as SettingsFile
-from charlstm.training.settings_file import load_settings as load_settings
 from charlstm.training.state import TrainingState as TrainingState
 
 __version__: str

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from charlstm.errors import SettingsError
 from charlstm.paths import config_path
 from charlstm.setting_fields import number_words, setting, setting_fields, unknown_setting
-from charlstm.text.remote import RemoteText, own_texts
 from charlstm.toml_files import TomlFile, read_toml
 from charlstm.training.presets import DEFAULT, PRESETS, Preset, own_presets
 
@@ -64,8 +63,6 @@ class Config:
     )
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of an action, such as "train.pause" = "p" or ["p", "space"]."""
-    texts: tuple[RemoteText, ...] = ()
-    """Texts that can be fetched, besides those of the catalogue."""
     presets: tuple[Preset, ...] = ()
     """Presets besides those of the program."""
 
@@ -91,16 +88,14 @@ def load_config(path: Path | None = None) -> tuple[Config, tuple[str, ...]]:
     if path is None and not config_path().exists():
         return Config(), ()
     try:
-        file = read_toml(path or config_path(), "configuration")
+        file = read_toml(path or config_path())
     except SettingsError as error:
         return Config(), (str(error),)
-    texts, wrong_texts = own_texts(file)
     presets, wrong_presets = own_presets(file)
-    config = Config(texts=texts, presets=presets)
-    problems = [*wrong_texts, *wrong_presets]
+    config, problems = Config(presets=presets), list(wrong_presets)
     own = {each.name for each in presets}
     for name, value in file.entries.items():
-        if name in ("texts", "presets"):
+        if name == "presets":
             continue
         if name == "preset" and value in own:
             config = replace(config, preset=value)
@@ -126,7 +121,7 @@ def located(path: Path | None, table: str, name: str, problem: object) -> str:
         problem: what is wrong with it.
     """
     try:
-        return read_toml(path or config_path(), "configuration").located(table, name, problem)
+        return read_toml(path or config_path()).located(table, name, problem)
     except SettingsError:  # it has changed since
         return str(problem)
 
@@ -144,10 +139,6 @@ def example_config() -> str:
         "# Presets of your own: one of the program's, and the settings that differ. `charlstm sweep` finds some.",
         "[presets]",
         '# my-preset = { preset = "quick", hidden_size = 128 }',
-        "",
-        "# Texts to fetch besides those of the catalogue: the address and the SHA-256 of each.",
-        "[texts]",
-        '# my-text = { address = "https://…", sha256 = "…" }',
     ]
     return "\n".join(lines) + "\n"
 

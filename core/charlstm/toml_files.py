@@ -1,4 +1,4 @@
-"""Read TOML files of the user, with messages that name the file and the line."""
+"""Read the configuration, a TOML file, with messages that name the file and the line."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class TomlFile:
         return lines
 
 
-def read_toml(path: Path, what: str) -> TomlFile:
-    """Read ``path``; messages call it ``what``, such as "settings file".
+def read_toml(path: Path) -> TomlFile:
+    """Read the configuration ``path``.
 
     Raises :class:`SettingsError` when it cannot be read, with the :class:`OSError` as its cause, or is not TOML.
     """
@@ -55,12 +55,12 @@ def read_toml(path: Path, what: str) -> TomlFile:
         with open_file(path) as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise SettingsError(f"{path} is longer than {MAX_BYTES:,} bytes, so it is not a {what}")
+            raise SettingsError(f"{path} is longer than {MAX_BYTES:,} bytes, so it is not a configuration")
         content = raw.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
-        raise SettingsError(f"The {what} {path} cannot be read: {error.strerror}; check its name") from error
+        raise SettingsError(f"The configuration {path} cannot be read: {error.strerror}; check its name") from error
     except UnicodeDecodeError:
-        raise SettingsError(f"The {what} {path} is not UTF-8 text: save it as UTF-8") from None
+        raise SettingsError(f"The configuration {path} is not UTF-8 text: save it as UTF-8") from None
     try:
         entries = tomllib.loads(content)
     except (ValueError, RecursionError) as error:

@@ -169,7 +169,7 @@ async def test_text_is_fetched_after_a_question_and_esc_keeps_nothing(
 ) -> None:
     go_on = threading.Event()
     with text_server() as server:
-        monkeypatch.setattr("charlstm.text.remote.shipped", lambda: (server.text(),))
+        monkeypatch.setattr("charlstm.text.remote.catalogue", lambda: {"names": server.text()})
         server.answers["/names.txt"] = stopping_until(go_on)
         async with driven(places, text="names") as app:
             await app.shows("▸ names", "20,000 names. Licence: MIT.", "Enter fetch")

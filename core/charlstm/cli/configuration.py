@@ -55,22 +55,17 @@ def show(path: Path | None) -> None:
     """
     if path is not None:
         try:
-            read_toml(path, "configuration")
+            read_toml(path)
         except SettingsError as error:  # the app starts with the defaults, but they are not what was asked for
             raise CharLSTMError(str(error)) from None
     loaded, problems = load_config(path)
     for problem in problems:
         print_note(problem)
     keys = {action: list(keys) for action, keys in loaded.keys.items()}
-    texts = {each.name: {"address": each.address, "sha256": each.sha256} for each in loaded.texts}
     presets = {each.name: {"preset": each.base, **dict(each.changes)} for each in loaded.presets}
-    result = cast(ConfigValues, {**loaded.values, "keys": keys, "texts": texts, "presets": presets})
+    result = cast(ConfigValues, {**loaded.values, "keys": keys, "presets": presets})
     lines = [f"{name} = {written(value)}" for name, value in loaded.values.items()]
     lines += ["", "[keys]", *(f"{written(action)} = {written(tuple(each))}" for action, each in keys.items())]
-    lines += ["", "[texts]"]
-    for each in loaded.texts:
-        address, sha256 = written(each.address), written(each.sha256)
-        lines.append(f"{written(each.name)} = {{ address = {address}, sha256 = {sha256} }}")
     for own in loaded.presets:
         lines += ["", preset_table(own.name, own.base, dict(own.changes))]
     print_result(result, "\n".join(lines))

@@ -103,10 +103,8 @@ class RemoteRow(Named):
 
     address: str
     sha256: str
-    bytes: int | None
-    """``null`` if unknown."""
+    bytes: int
     licence: str
-    """Empty for a text of your own list."""
     path: str | None
     """``null`` until it is fetched."""
 
@@ -663,8 +661,6 @@ class ConfigValues(TypedDict):
     on_end: list[str]
     keys: dict[str, list[str]]
     """Keys by the id of an action."""
-    texts: dict[str, dict[str, str]]
-    """``address`` and ``sha256`` of texts by name."""
     presets: dict[str, dict[str, Any]]
     """Your own presets by name: ``preset`` that each is based on, and the settings that differ."""
 

@@ -27,10 +27,9 @@ from charlstm.runs.models import MOST_MODELS, find_model
 from charlstm.runs.names import check_name, composed
 from charlstm.runs.playable import is_untrained
 from charlstm.setting_fields import SettingField, setting_fields
-from charlstm.text import sources
+from charlstm.text import remote, sources
 from charlstm.text.builtin import builtins
 from charlstm.text.reading import USUAL, TextOptions
-from charlstm.text.remote import configured_catalogue
 from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def complete_model(context: click.Context, parameter: click.Parameter, start: st
 
 def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of built-in and fetched texts, or files if none matches."""
-    fetched = [name for name, text in configured_catalogue().items() if text.is_here]
+    fetched = [name for name, text in remote.catalogue().items() if text.is_here]
     names = [*(each.name for each in builtins()), *fetched]
     found = [CompletionItem(name) for name in names if start and name.startswith(start)]
     return found or [CompletionItem(start, type="file")]
@@ -122,7 +121,7 @@ def complete_text(context: click.Context, parameter: click.Parameter, start: str
 
 def complete_remote(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of texts that can be fetched."""
-    return [CompletionItem(name) for name in configured_catalogue() if name.startswith(start)]
+    return [CompletionItem(name) for name in remote.catalogue() if name.startswith(start)]
 
 
 def complete_setting(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:

@@ -44,7 +44,6 @@ from charlstm.runs.notifications import SHORTEST
 from charlstm.runs.start_models import find_start, starts_from_model
 from charlstm.runs.sweep import Standing, Sweep, SweepSpec, Trial, Trials
 from charlstm.text.corpus import Corpus
-from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import DEFAULT, preset_table, presets
 from charlstm.training.settings import LENGTH, setting_names, write_setting
 
@@ -130,7 +129,7 @@ def sweep(
         if minutes is not None and LENGTH & (changes | trials[0]).keys():
             raise click.UsageError("--minutes limits all runs together: leave out the limit of each run")
         preset_name = preset_name or DEFAULT
-        usual = USUAL if preset_name != "reference" else TextOptions()
+        usual = training.usual_options(preset_name)
         corpus = training.open_text(tuple(word for word in text if word not in words), usual, val_files)
         training.print_reading(corpus, None)
         if corpus.validation is not None:

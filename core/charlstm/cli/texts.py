@@ -22,7 +22,6 @@ from charlstm.cli.options import (
     text_options,
 )
 from charlstm.cli.output import format_size, print_note, print_remark, print_result, result_of, wants_json
-from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, described, plural, shell_command, symbol, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain
@@ -33,7 +32,6 @@ from charlstm.text import remote
 from charlstm.text.baselines import baseline_words
 from charlstm.text.builtin import builtins
 from charlstm.text.catalogue import find_texts
-from charlstm.text.remote import configured_catalogue
 from charlstm.text.sources import STDIN
 from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 
@@ -49,7 +47,7 @@ def corpora() -> None:
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
     rows: list[TextRow] = [{"name": name, "bytes": size, "about": ""} for name, size in find_texts(Path())]
-    fetched = [each for each in configured_catalogue().values() if each.is_here]
+    fetched = [each for each in remote.catalogue().values() if each.is_here]
     rows += [{"name": each.name, "bytes": each.path.stat().st_size, "about": each.about} for each in fetched]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
     width = max((len(row["name"]) for row in rows), default=0)
@@ -69,15 +67,11 @@ def corpora() -> None:
 def fetch(names: tuple[str, ...]) -> None:
     """Fetch the texts NAME from the internet, or list the catalogue of texts that can be fetched.
 
-    A text is checked by its SHA-256 and kept in your data folder; afterwards its NAME can be given as a TEXT. The table
-    [texts] of the configuration adds texts of your own.
+    A text is checked by its SHA-256 and kept in your data folder; afterwards its NAME can be given as a TEXT.
 
     With --json: a list with name, address, sha256, bytes, licence, about, and the path of a text that is here.
     """
-    config, problems = load_config()
-    for problem in problems:
-        print_note(problem)
-    known = remote.catalogue(config.texts)
+    known = remote.catalogue()
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -95,7 +89,7 @@ def fetch(names: tuple[str, ...]) -> None:
     texts = [known[name] for name in dict.fromkeys(names)] or list(known.values())
     width, lines = max(len(text.name) for text in texts), list[str]()
     for licence, group in itertools.groupby(texts, lambda text: text.licence):
-        lines.append(f"Licence: {licence}" if licence else "From your configuration")
+        lines.append(f"Licence: {licence}")
         for text in group:
             lines.append(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
     rows = [result_of(RemoteRow, text, path=str(text.path) if text.is_here else None) for text in texts]

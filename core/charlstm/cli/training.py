@@ -45,7 +45,6 @@ from charlstm.training.events import ESTIMATE, Controlled, Event, Failed, Finish
 from charlstm.training.presets import DEFAULT, with_given
 from charlstm.training.presets import presets as known_presets
 from charlstm.training.settings import Settings, parse_setting
-from charlstm.training.settings_file import SettingsFile, load_settings
 from charlstm.training.torchrun import torchrun_rank
 
 if TYPE_CHECKING:
@@ -219,7 +218,6 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     epilog=examples(
         "charlstm train novel.txt --preset quick",
         "charlstm train poems/ --set hidden_size=256 --epochs 5",
-        "charlstm train novel.txt --settings-file small.toml --seed 2",
         "charlstm train novel.txt --val-file sequel.txt",
         "charlstm train --like RUN --seed 2",
         "charlstm train novel.txt --from RUN --max-minutes 20",
@@ -240,11 +238,6 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     help="Take settings and text options of RUN as they are now instead of a preset; its text too, unless TEXT is "
     "given. The weights of RUN itself are not taken: --from does that.",
 )
-@click.option(
-    "--settings-file",
-    metavar="FILE",
-    help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
-)
 @val_file_option
 @start_option
 @click.option("--name", metavar="NAME", callback=run_name, help="Name of the run.  [default: TEXT-PRESET-N]")
@@ -258,7 +251,6 @@ def train(
     text: tuple[str, ...],
     preset_name: str | None,
     like: str | None,
-    settings_file: str | None,
     val_files: tuple[str, ...],
     start_word: str | None,
     name: str | None,
@@ -270,7 +262,7 @@ def train(
 ) -> None:
     """Train on TEXT: files, a folder, - for standard input, or a built-in text such as python-reference.
 
-    A setting comes from an option or --set; else from --settings-file; else from the run of --like or the preset.
+    A setting comes from an option or --set; else from the run of --like or the preset.
 
     Everything about the run is in its folder. Ctrl-C writes a checkpoint and ends; `charlstm resume` continues the run
     exactly from there. torchrun starts several processes that share the training.
@@ -278,7 +270,7 @@ def train(
     The first limit that is reached ends the run: epochs, max_steps or max_minutes; patience may end it sooner. Where
     the preset, or the run of --like, has minutes, a limit that is given lifts its other limits.
 
-    With --settings-file or --preset reference TEXT is read --as-is, unless the file or an option says otherwise.
+    With --preset reference TEXT is read --as-is, unless an option says otherwise.
 
     With --json: one event a line; `started` and `resumed` also have `run`, the name of the run, and `path`, its folder.
     With --detach: {"name", "path"}.
@@ -288,28 +280,22 @@ def train(
     from charlstm.runs.start_models import find_start, no_gain, starts_from_model
 
     _train_as_other_rank(detach)
-    file = SettingsFile() if settings_file is None else load_settings(settings_file)
-    given_changes = settings_from_options(assignments, given)
-    changes = {**file.changes, **given_changes}
+    changes = settings_from_options(assignments, given)
     spec = None
     if like is None:
-        preset_name = preset_name or file.preset or DEFAULT
-        # the reference, and a settings file, are for a text as it is
-        corpus = open_text(
-            text, USUAL if settings_file is None and preset_name != "reference" else file.text_options, val_files
-        )
+        preset_name = preset_name or DEFAULT
+        corpus = open_text(text, usual_options(preset_name), val_files)
         settings = preset_for(corpus, None, preset_name, changes)
     else:
-        if preset_name or file.preset:
-            where = "--preset" if preset_name else f"`preset` in {settings_file}"
-            raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
+        if preset_name:
+            raise SettingsError("--like takes all settings from a run, so there can be no preset: leave out --preset")
         run = find_run(like)
         spec = run.spec()
         preset_name, settings = spec.preset, with_given(spec.settings, changes)
-        corpus = _open_text_of_run(run, spec, text, file, val_files)
+        corpus = _open_text_of_run(run, spec, text, val_files)
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
-        check_validation_text(corpus.validation, given_changes)
+        check_validation_text(corpus.validation, changes)
     print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
@@ -456,6 +442,11 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
         raise click.exceptions.Exit(ExitCode.of_signal(ended_by))
 
 
+def usual_options(preset_name: str) -> TextOptions:
+    """How a text is read for a preset: the reference is for a text as it is."""
+    return TextOptions() if preset_name == "reference" else USUAL
+
+
 def open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, ...]) -> Corpus:
     """Open ``text`` with the given options, and the ``usual`` ones where none are given."""
     if not text:
@@ -463,9 +454,7 @@ def open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, .
     return load_corpus(text, given_text_options(usual), val_files)
 
 
-def _open_text_of_run(
-    run: Run, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]
-) -> Corpus:
+def _open_text_of_run(run: Run, spec: RunSpec, text: tuple[str, ...], val_files: tuple[str, ...]) -> Corpus:
     """Open the text for a new run like ``run``: ``text`` with that run's text options, or without ``text`` its own.
 
     Its own text has to be the one that it was trained on, unchanged, except with other text options or another text to
@@ -474,7 +463,7 @@ def _open_text_of_run(
     from charlstm.runs.text import open_text as text_of_run
 
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
-    options = given_text_options(replace(used, **file.text_changes))
+    options = given_text_options(used)
     if text:
         return load_corpus(text, options, val_files)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
@@ -490,9 +479,9 @@ def _open_text_of_run(
     return load_corpus(sources, options, validation)
 
 
-def check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:
+def check_validation_text(validation: ValidationText, changes: dict[str, Any]) -> None:
     name = visible(validation.name, keep="")
-    if "val_fraction" in given_changes:
+    if "val_fraction" in changes:
         raise SettingsError(f"val_fraction has no effect, since validation is on {name}: leave it out")
     print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
 

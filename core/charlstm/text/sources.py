@@ -132,11 +132,10 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
         if builtin.is_builtin(given):
             builtin.pieces(given)  # raises when this Python does not have it
             return given, given, [Item(given, builtin=given)]
-        if (text := remote.configured_catalogue().get(given)) is not None:
+        if (text := remote.catalogue().get(given)) is not None:
             if text.is_here:
                 return _resolve_one(str(text.path), options, skipped)
-            size = text.size and f", {text.size},"
-            sentence = f"There is no file {shown}; the text {shown} of the catalogue{size} was not fetched yet"
+            sentence = f"There is no file {shown}; the text {shown} of the catalogue, {text.size}, was not fetched yet"
             raise TextError(sentence, Advice("fetch", given)) from None
         raise _unreadable(shown, error, path) from None
     if stat.S_ISDIR(mode):

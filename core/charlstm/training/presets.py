@@ -247,7 +247,7 @@ def presets() -> dict[str, Preset]:
 @lru_cache(maxsize=1)  # until the file changes
 def _configured(path: str, _: FileStamp) -> tuple[Preset, ...]:
     try:
-        return own_presets(read_toml(Path(path), "configuration"))[0]
+        return own_presets(read_toml(Path(path)))[0]
     except SettingsError:
         return ()
 

@@ -65,12 +65,10 @@ def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
     assert "It has learnt from texts with their lines, and this one is read as paragraphs" in err
 
 
-def test_reference_and_settings_files_read_a_text_as_it_is(cli: Cli) -> None:
-    Path("old.toml").write_text("lr = 0.01\n", encoding="utf-8")
-    for base in (("--preset", "reference"), ("--settings-file", "old.toml")):
-        words = ("train", "house.txt", *TINY, "--max-steps", "2", *base)
-        assert "joined" not in cli(*words)[1]
-        assert "joined" in cli(*words, "--lines", "auto")[1]
+def test_reference_reads_a_text_as_it_is(cli: Cli) -> None:
+    words = ("train", "house.txt", *TINY, "--max-steps", "2", "--preset", "reference")
+    assert "joined" not in cli(*words)[1]
+    assert "joined" in cli(*words, "--lines", "auto")[1]
 
 
 def test_line_numbers_are_those_of_the_file(cli: Cli) -> None:

@@ -18,7 +18,6 @@ from command_line import TEXT, TINY
 
 FAILED = """
 train '' | empty
-train --like fox --settings-file none.toml | The settings file none.toml cannot be read:
 train --like gone | The text of gone cannot be used again, so name a TEXT
 train --like piped --clean | came from standard input
 generate nobody | no run
@@ -52,10 +51,8 @@ generate fox --lenth 3 | see charlstm generate --help
 train | Missing argument 'TEXT...'
 train data/fox.txt --set n_hidden=3 | setting 'n_hidden'; did you mean hidden_size?
 train data/fox.txt --set lr | KEY=VALUE
-train data/fox.txt --settings-file wrong.toml | wrong.toml, line 2: There is no setting 'n_layers'
 train data/fox.txt --name ../fox | cannot be a run's name
 train --like fox --preset best | there can be no preset: leave out --preset
-train --like fox --settings-file p.toml | leave out `preset` in p.toml
 train words.txt --val-file other.txt --val-fraction 0.2 | val_fraction has no effect, since validation is on
 sweep data/fox.txt --grid lr=1e-3 --from none | A sweep has 2 to 999 runs, not 1
 sweep data/fox.txt --grid lr=1,2 --lr 3 | lr is given twice
@@ -105,7 +102,6 @@ def files(workspace: Path) -> None:
     texts = {
         "digits.txt": "0123456789", "line.txt": "the dog", "novel.txt": TEXT, "words.txt": TEXT,
         "other.txt": TEXT[:500], "gone.txt": TEXT[:3000], "quick.txt": 'The lazy "dog" runs.\n' * 60,
-        "p.toml": 'preset = "best"', "wrong.toml": "lr = 1e-3\nn_layers = 2\n",
     }  # fmt: skip
     for name, content in texts.items():
         Path(name).write_text(content, encoding="utf-8")

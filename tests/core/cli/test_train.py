@@ -26,22 +26,16 @@ def record(name: str) -> Any:
     return json.loads((find_run(name).path / "run.json").read_text())
 
 
-def test_options_go_before_the_settings_file_and_that_before_the_preset(workspace: Path, cli: Cli) -> None:
-    file = 'preset = "standard"\nlr = 0.02\nbatch_size = 99\nseq_length = 99\n[text]\nmax_chars = 1000\nclean = true'
-    (workspace / "small.toml").write_text(file, encoding="utf-8")
-    ask = ["train", "data/fox.txt", "--settings-file", "small.toml", *TINY]
-    cli(*ask, "--name", "file")
-    found = record("file")
+def test_options_go_before_the_preset(workspace: Path, cli: Cli) -> None:
+    ask = ["train", "data/fox.txt", "--preset", "standard", *TINY, "--lr", "0.02", "--max-chars", "1000"]
+    cli(*ask, "--name", "options")
+    found = record("options")
     expected = preset("standard", 1000, len(set(TEXT[:1000]))).with_changes(
         hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=40, max_minutes=None, lr=0.02,
         kernel="nn", threads=1,
     )  # fmt: skip
     assert (found["preset"], found["settings"]) == ("standard", expected.to_dict())
-    assert (found["corpus"]["chars"], found["corpus"]["options"]["clean"]) == (1000, True)
-    cli(*ask, "--name", "options", "--preset", "reference", "--max-chars", "500", "--no-clean")
-    found = record("options")
-    assert (found["preset"], found["settings"]["optimizer"], found["settings"]["lr"]) == ("reference", "adam", 0.02)
-    assert (found["corpus"]["chars"], found["corpus"]["options"]["clean"]) == (500, False)
+    assert found["corpus"]["chars"] == 1000
 
 
 def weights(name: str) -> dict[str, Any]:
@@ -56,11 +50,10 @@ def test_run_like_another_trains_to_the_same_weights(workspace: Path, cli: Cli) 
         assert np.array_equal(array, weights("again")[name])
 
 
-def test_options_go_before_settings_file_and_that_before_the_run(workspace: Path, cli: Cli) -> None:
+def test_options_go_before_the_run_of_like(workspace: Path, cli: Cli) -> None:
     (workspace / "soft.txt").write_text("soft\u00adhyphens and spaces. " * 200, encoding="utf-8")
-    (workspace / "like.toml").write_text("lr = 0.02\nseed = 7\n[text]\nmax_chars = 2000", encoding="utf-8")
     cli("train", "soft.txt", *TINY, "--clean", "--fold-rare", "3", "--name", "soft")
-    ask = ["train", "data/fox.txt", "--like", "soft", "--settings-file", "like.toml", "--name", "kept"]
+    ask = ["train", "data/fox.txt", "--like", "soft", "--lr", "0.02", "--max-chars", "2000", "--name", "kept"]
     cli(*ask, "--seed", "8", "--max-steps", "2")
     assert record("kept")["settings"] == record("soft")["settings"] | {"lr": 0.02, "seed": 8, "max_steps": 2}
     assert record("kept")["corpus"]["name"] == "fox.txt"

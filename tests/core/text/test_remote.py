@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
-import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from charlstm.config import load_config
 from charlstm.errors import TextError
 from charlstm.paths import data_dir
 from charlstm.text import remote
 from charlstm.text.corpus import open_corpus
-from charlstm.text.remote import RemoteText, fetch, shipped
+from charlstm.text.remote import RemoteText, catalogue, fetch
 from command_line import Cli
 from text_server import NAMES, Answer, TextServer, changed, cut, endless, missing, text_server
 
@@ -25,15 +23,8 @@ from text_server import NAMES, Answer, TextServer, changed, cut, endless, missin
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TextServer]:
     """A server with the only text of the catalogue."""
     with text_server() as started:
-        monkeypatch.setattr(remote, "shipped", lambda: (started.text(),))
+        monkeypatch.setattr(remote, "catalogue", lambda: {"names": started.text()})
         yield started
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "config.toml"
-    monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
-    return path
 
 
 @pytest.fixture
@@ -52,8 +43,8 @@ def assert_refused(text: RemoteText, words: str) -> None:
 
 
 def test_catalogue_has_addresses_of_commits_and_sums() -> None:
-    assert len(shipped()) == 9
-    for text in shipped():
+    assert len(catalogue()) == 9
+    for text in catalogue().values():
         assert re.fullmatch(r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/[\w/.%-]+", text.address)
         assert re.fullmatch("[0-9a-f]{64}", text.sha256)
         assert text.bytes
@@ -80,7 +71,7 @@ def test_text_is_fetched_once_with_progress(server: TextServer) -> None:
         (changed, "127.0.0.1 sent another text"),
         (cut, "was cut"),
         (missing, "answered 404 Not Found; check the address http://127.0.0.1"),
-        (endless, f"more than {len(NAMES):,} bytes"),
+        (endless, f"more than the {len(NAMES):,} bytes"),
     ],
 )
 def test_other_content_a_cut_connection_and_an_error_keep_nothing(
@@ -90,17 +81,16 @@ def test_other_content_a_cut_connection_and_an_error_keep_nothing(
     assert_refused(server.text(), says)
 
 
-def test_more_than_is_known_or_allowed_is_not_read_on(server: TextServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_refused(server.text(size=1000), "more than 1,000 bytes")
-    server.answers["/names.txt"] = endless
-    monkeypatch.setattr(remote, "MAX_BYTES", 500_000)
-    assert_refused(server.text(size=None), "more than 500,000 bytes")
+def test_more_than_is_known_is_not_read_on(server: TextServer) -> None:
+    assert_refused(server.text(size=1000), "more than the 1,000 bytes of the text")
 
 
 def test_refused_connection_and_silent_server_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # never accepts
-        text = replace(shipped()[0], name="names", address=f"http://127.0.0.1:{silent.getsockname()[1]}/names.txt")
+        text = replace(
+            catalogue()["names"], name="names", address=f"http://127.0.0.1:{silent.getsockname()[1]}/names.txt"
+        )
         assert_refused(text, "did not answer for 0.1 seconds")
     assert_refused(text, "cannot be reached")
 
@@ -112,34 +102,6 @@ def test_interrupt_while_fetching_keeps_nothing(server: TextServer) -> None:
     with pytest.raises(KeyboardInterrupt):
         fetch(server.text(), interrupt)
     assert not kept()
-
-
-def test_own_list_is_fetched_by_name(server: TextServer, config: Path, cli: Cli) -> None:
-    entry = f'address = "{server.address}/names.txt", sha256 = "{server.text().sha256}"'
-    config.write_text(f"[texts]\nmine = {{ {entry} }}\n")
-    assert tomllib.loads(cli("config", "show")[0])["texts"]["mine"]["sha256"] == server.text().sha256
-    out, err = cli("fetch", "mine")
-    assert Path(out.strip()).read_bytes() == NAMES
-    assert "Next: charlstm train mine" in err
-    assert open_corpus("mine").report.addresses == (f"{server.address}/names.txt",)
-
-
-@pytest.mark.parametrize(
-    ("entry", "says"),
-    [
-        ('mine = { address = "https://example.org/a.txt" }', "takes an address and a sum"),
-        (f'mine = {{ address = "file:///etc/passwd", sha256 = "{"0" * 64}" }}', "begins with https:// or http://"),
-        (f'mine = {{ address = "https://a\\u001b[2J/", sha256 = "{"0" * 64}" }}', "unlike 'https://a\\x1b"),
-        ('mine = { address = "https://example.org/a.txt", sha256 = "0" }', "64 digits"),
-        (f'"../mine" = {{ address = "https://example.org/a.txt", sha256 = "{"0" * 64}" }}', "cannot name a text"),
-    ],
-)
-def test_wrong_entry_of_own_list_is_a_sentence_with_its_line(config: Path, entry: str, says: str) -> None:
-    config.write_text(f"[texts]\n{entry}\n")
-    loaded, [problem] = load_config()
-    assert problem.startswith(f"{config}, line 2: ")
-    assert says in problem
-    assert not loaded.texts
 
 
 def test_text_of_the_list_is_used_by_its_name_once_it_is_fetched(

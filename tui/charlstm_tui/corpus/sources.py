@@ -7,15 +7,16 @@ Names and sizes only. A slow disk may take a moment for a folder, so call this i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from charlstm.runs.lesson import lesson_path
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.text import remote
 from charlstm.text.builtin import builtins
-from charlstm.text.remote import RemoteText, catalogue
+from charlstm.text.remote import RemoteText
 from charlstm_tui.formatting import working_folder
 
 MOST = 1_000  # entries of one folder that are listed
@@ -102,24 +103,18 @@ class Section:
     problem: str = ""
 
 
-def sections(
-    browsed: Path,
-    recent: Iterable[str],
-    given: str | None = None,
-    own: Iterable[RemoteText] = (),
-) -> tuple[Section, ...]:
-    """All texts to choose from. ``recent`` are the sources of runs, the newest first, ``own`` the texts to fetch
-    of the configuration.
+def sections(browsed: Path, recent: Iterable[str], given: str | None = None) -> tuple[Section, ...]:
+    """All texts to choose from. ``recent`` are the sources of runs, the newest first.
 
     The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those of
     runs. Then come the model in the box and the lesson, the built-in texts and those that were fetched. A folder
     without a text by its name comes after them: it has none, or, like a clone of a repository, other files that few
     want to train on. Last are the texts that can be fetched.
     """
-    remote = catalogue(own)
+    fetchable = remote.catalogue()
     first: list[Section] = []
     known: set[str] = set()
-    if given is not None and (text := _given_text(given, remote)) is not None:
+    if given is not None and (text := _given_text(given)) is not None:
         known.add(text.source)
         first.append(Section("GIVEN", "", (text,)))
     texts, folders, problem = _entries(browsed)
@@ -130,7 +125,7 @@ def sections(
     in_data, _, _ = _entries(here / "data")
     listed = [Section("DATA/", "", tuple(in_data))]
     known |= {text.source for text in (*texts, *in_data)}
-    here_already = [_fetched(each) for each in remote.values() if each.is_here]
+    here_already = [_fetched(each) for each in fetchable.values() if each.is_here]
     fetched = tuple(each for each in here_already if each.source not in known)
     known |= {each.source for each in fetched}
     listed.append(Section("RECENT", "", _recent(recent, known)))
@@ -141,7 +136,7 @@ def sections(
     )
     listed.append(Section("BUILT IN", "", built_in))
     listed.append(Section("FETCHED", "", fetched))
-    to_fetch = tuple(ToFetch(each) for each in remote.values() if not each.is_here)
+    to_fetch = tuple(ToFetch(each) for each in fetchable.values() if not each.is_here)
     has_texts = browsed != here or any(is_likely_text(text) for text in texts)
     return (
         *first,
@@ -168,14 +163,14 @@ def _is_file(text: ListedText) -> bool:
     return os.path.isabs(text.source)
 
 
-def _given_text(source: str, remote: Mapping[str, RemoteText]) -> ListedText | None:
+def _given_text(source: str) -> ListedText | None:
     """The text of the command line; ``None`` for one that can be fetched and is not here."""
     path = Path(os.path.expanduser(source))
     if source == path.name and not os.path.exists(path):
         for builtin in builtins():
             if builtin.name == source:
                 return ListedText(source, source, chars=builtin.chars)
-        if (text := remote.get(source)) is not None:
+        if (text := remote.catalogue().get(source)) is not None:
             return _fetched(text) if text.is_here else None
     return ListedText(str(path.absolute()), path.name or source, octets=_octets(path))
 

@@ -133,8 +133,8 @@ class TextsView(View):
     @work(exclusive=True, group="list")
     async def reload(self, came_from: Path | None = None) -> None:
         """List again what there is to choose from. ``came_from`` is the folder that was left for another."""
-        browsed, recent, given, own = self._browsed, self._recent, self._given, self.charlstm.config.texts
-        found = await in_thread(lambda check: sections(browsed, recent, given, own))
+        browsed, recent, given = self._browsed, self._recent, self._given
+        found = await in_thread(lambda check: sections(browsed, recent, given))
         if is_detached(self):
             return
         self.texts.sections = found
@@ -296,8 +296,8 @@ class TextsView(View):
             ask(self, WaitDialog(f"Fetching {text.name} …", lambda progress: fetch(text, progress)), fetched)
 
         choices = [Choice("y", "yes, fetch it", True), Choice("n", "no", None)]
-        what = f"{text.name}, {text.size}," if text.size else text.name
-        ask(self, ChoiceDialog(f"Fetch {what} from {text.host}?", _description(text), choices), agreed)
+        question = f"Fetch {text.name}, {text.size}, from {text.host}?"
+        ask(self, ChoiceDialog(question, _description(text), choices), agreed)
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:
@@ -421,6 +421,4 @@ _OTHER = "\n"
 
 def _description(text: RemoteText) -> str:
     """What a text is that can be fetched."""
-    if not text.licence:
-        return f"A text of your configuration: {text.address}"
     return f"{text.about[:1].upper()}{text.about[1:]}. Licence: {text.licence}."
