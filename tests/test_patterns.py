@@ -64,7 +64,7 @@ CASES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
     "letters that cannot be separated": (lambda text: list(passages._separable([text])), "", "é", ""),
     "accents on letters": (reading._composed, "", "\u0301" * 15 + "é", ""),
     "accents alone": (reading._composed, "", "\u0301", "é"),
-    "clamp of many numbers": (clamp, "1:1*", "1-", "-"),
+    "clamp of many numbers": (clamp, "1:1=", "1-", "-"),
     "clamp of a long number": (clamp, " ", "1", ":"),
     "blanks in Markdown": (to_plain_markdown, "a", " ", "\n"),
     "blank lines in Markdown": (to_plain_markdown, "", "\n\t", "a"),

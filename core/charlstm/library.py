@@ -149,7 +149,7 @@ def generate(
         seed: the same seed gives the same text on one machine.
         settings: how characters are chosen; None is temperature 0.8 and min-p 0.05.
         stop: a string or strings after which generation ends; the string itself is part of the text.
-        clamps: cells that are held or scaled in each step.
+        clamps: cells that are held in each step.
         sampler: settings of the sampler as keywords, such as ``temperature=0.5``; they change ``settings``.
 
     Returns:

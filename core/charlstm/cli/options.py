@@ -208,7 +208,7 @@ clamp_option = click.option(
     "clamps",
     multiple=True,
     metavar="L:C=X",
-    help="Hold cell C of layer L at X, or scale it by X with L:C*X; may be repeated.",
+    help="Hold cell C of layer L at X; may be repeated.",
 )
 
 

@@ -17,7 +17,7 @@ class Recipe:
         seed: a whole number of at most 64 bits.
         sample: which of several texts of one seed.
         settings: how characters are chosen.
-        clamps: cells that are held or scaled in each step.
+        clamps: cells that are held in each step.
     """
 
     seed: int = 0

@@ -53,7 +53,7 @@ class Session:
             defaults.
         sampler: settings of the sampler as keywords, such as ``temperature=0.5``; they change ``settings``.
         stepper: of the same model, to share its packed weights with another session.
-        clamps: cells that are held or scaled while the prime is read and text is generated; assign to :attr:`clamps` at
+        clamps: cells that are held while the prime is read and text is generated; assign to :attr:`clamps` at
             any time.
         progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
 
@@ -145,7 +145,7 @@ class Session:
 
     @property
     def clamps(self) -> tuple[Clamp, ...]:
-        """Cells that are held or scaled. Assigning changes no existing text and not the state at the cursor; it acts
+        """Cells that are held. Assigning changes no existing text and not the state at the cursor; it acts
         from the next character on, and on text that has to be read again after a rewind.
 
         Raises :class:`GenerationError` when one is assigned that the model does not have.

@@ -183,7 +183,7 @@ def content_of(state: SessionState, *, automatic: bool = False) -> bytes:
     head = {"format": FORMAT, "kind": KIND, "automatic": automatic, "summary": asdict(summary)}
     session = {
         "settings": state.settings.to_dict(),
-        "clamps": [[each.layer, each.cell, float(each.value), float(each.factor)] for each in state.clamps],
+        "clamps": [[each.layer, each.cell, float(each.value)] for each in state.clamps],
         "sample": state.sample, "model": {"weights": state.weights, "run": state.run}, "document": document.to_dict(),
     }  # fmt: skip
     steps = document.history(MOST_HISTORY)

@@ -154,7 +154,7 @@ class Stepper:
 
     @property
     def clamps(self) -> tuple[Clamp, ...]:
-        """Cells that are held or scaled in every step from now on, in every stream. Each is applied to the cell state
+        """Cells that are held in every step from now on, in every stream. Each is applied to the cell state
         c before the output gate, and what it becomes is also what the cell remembers.
 
         Raises :class:`GenerationError` when one is set that the network does not have.
@@ -431,19 +431,15 @@ class _Units:
 
 @dataclass(frozen=True, slots=True)
 class _ClampedCells:
-    """The clamps of one layer as arrays: c becomes ``factor`` · c + ``value``, with ``(K, 1)`` factors and values."""
+    """The clamps of one layer as arrays: ``which`` ``(K,)`` become ``values`` ``(K, 1)``."""
 
     which: Ids
-    factors: Floats
     values: Floats
 
     @classmethod
     def of(cls, clamps: Sequence[Clamp]) -> _ClampedCells:
-        def column(values: list[float]) -> Floats:
-            return np.array(values, np.float32)[:, None]
-
         which = np.array([each.cell - 1 for each in clamps], np.intp)
-        return cls(which, column([each.factor for each in clamps]), column([each.value for each in clamps]))
+        return cls(which, np.array([[each.value] for each in clamps], np.float32))
 
 
 class _Buffers:
@@ -467,7 +463,7 @@ class _Buffers:
         np.multiply(self._i, self._g, out=self._g)
         np.add(cell, self._g, out=cell)
         if clamped is not None:
-            cell[clamped.which] = cell[clamped.which] * clamped.factors + clamped.values
+            cell[clamped.which] = clamped.values
         np.tanh(cell, out=self._squashed)
         np.multiply(self._o, self._squashed, out=output)
 

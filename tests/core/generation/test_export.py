@@ -50,7 +50,7 @@ def test_a_page_and_a_notebook_give_each_character_the_same_level(make_model):
 
 def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):
     model = make_model("\n <>&`\x1b[abc")
-    clamps = [Clamp(1, 2, value=0.123456789, factor=0.5)]
+    clamps = [Clamp(1, 2, value=0.123456789)]
     session = Session(model, "a<b", settings=SamplerSettings(temperature=2.0, min_p=None), clamps=clamps)
     session.type("```` <b>\x1b[2J &amp;")
     play(session, 200)
@@ -64,7 +64,7 @@ def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):
     assert fence not in text
     assert markdown.split(fence + "text\n")[1] == text + "\n" + fence + "\n"
     # filters that are off are left out
-    assert "- seed: 0\n- temperature: 2.0\n- held cells: 1:2*0.5+0.123456789\n\n" in markdown
+    assert "- seed: 0\n- temperature: 2.0\n- held cells: 1:2=0.123456789\n\n" in markdown
     for colour in ("rank", "probability", "entropy"):
         page = to_html(session, colour)
         assert "<b>" not in page

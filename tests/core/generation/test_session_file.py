@@ -48,7 +48,7 @@ def worked_on(seed: int = 0) -> Document:
 def test_what_is_written_is_read_with_its_branches_and_its_history(seed: int, tmp_path: Path) -> None:
     document, path = worked_on(seed=seed), tmp_path / "a.json"
     state = state_of(
-        document, settings=SamplerSettings(top_k=4), clamps=(Clamp(1, 2, 0.1 + 0.2, 0.3),), sample=2, weights="w",
+        document, settings=SamplerSettings(top_k=4), clamps=(Clamp(1, 2, 0.1 + 0.2),), sample=2, weights="w",
         run="mine",
     )  # fmt: skip
     write(path, state, automatic=True)
