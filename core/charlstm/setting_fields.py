@@ -64,8 +64,6 @@ class SettingField:
     """The value that turns it off."""
     fixed: bool = False
     """Whether it cannot change once what it is a setting of has begun."""
-    needs: str = ""
-    """The setting without which it has no effect."""
     option: bool | str = False
     """Whether commands have an option for it; a string is the option's name, if that is not the setting's."""
     metavar: str = ""

@@ -115,8 +115,7 @@ def model(place: Path) -> Kind:
 
     def use() -> None:
         tried(lambda: read_info(path))
-        cold, mirostat = SamplerSettings(temperature=1e-9, repetition=2.0), SamplerSettings(mirostat=3.0)
-        for settings in (SamplerSettings(), cold, mirostat):
+        for settings in (SamplerSettings(), SamplerSettings(temperature=1e-9, repetition=2.0)):
             for step in Session(load_model(path), "ab", settings=settings).stream(5):
                 assert 0 <= step.probability <= 1
                 assert math.isfinite(step.entropy)

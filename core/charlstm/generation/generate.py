@@ -15,15 +15,13 @@ from charlstm.generation.clamp import check_clamps
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.recipe import DEFAULT, Recipe
 from charlstm.generation.sampling import (
+    REPETITION_RANGE,
     Floats,
     Sampler,
     check_seed,
     draws,
     key_for,
-    mirostat_start,
-    mirostat_update,
     repetition_penalties,
-    surprises,
     uniforms,
 )
 from charlstm.generation.stepper import Ids, Stepper, StepperState
@@ -64,15 +62,9 @@ def advance(
         ``(which, logits)``: the ids ``(B,)`` that were drawn, and the logits from which they were, which the next step
         overwrites.
     """
-    settings = sampler.settings
-    target = settings.mirostat or 0.0
-    mu = np.full((len(keys), 1), mirostat_start(target)) if sampler.needs_mu else None
     while True:
-        weights = sampler.weights(logits, penalties(position) if sampler.needs_history else None, mu)
+        weights = sampler.weights(logits, penalties(position) if sampler.needs_history else None)
         which = draws(weights, uniforms(keys, position))
-        if mu is not None:
-            surprise = np.take_along_axis(surprises(logits), which[:, None], 1)
-            mu = mirostat_update(mu, surprise, target, settings.mirostat_rate)
         yield which, logits
         logits = stepper.step(which, state)
         position += 1
@@ -142,14 +134,12 @@ def generate_many(
     state = single.repeat(samples)
     drawn = np.empty((samples, min(length, FIRST_CHARS)), np.intp)
     ends = np.full(samples, length)
-    back = settings.repetition_range
-    before = ids[-back:]
+    before = ids[-REPETITION_RANGE:]
 
     def penalties(position: int) -> Floats:
         """What the repetition penalty subtracts from the logits of each text, ``(samples, V)``."""
-        histories = (np.concatenate([before, text[max(0, position - back) : position]]) for text in drawn)
-        strength, free = settings.repetition, settings.repetition_length
-        return np.stack([repetition_penalties(history, symbols, strength, free, back) for history in histories])
+        histories = (np.concatenate([before, text[max(0, position - REPETITION_RANGE) : position]]) for text in drawn)
+        return np.stack([repetition_penalties(history, symbols, settings.repetition) for history in histories])
 
     with blas_threads(threads or os.cpu_count() or 1):
         texts = advance(stepper, state, stepper.logits(state), keys, sampler, penalties=penalties)

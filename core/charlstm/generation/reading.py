@@ -8,7 +8,6 @@ nothing. Positions count characters from the first of the prime, as those of a d
 from __future__ import annotations
 
 import copy
-import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,12 +41,11 @@ from charlstm.generation.rows import (
     text_of,
 )
 from charlstm.generation.sampling import (
+    REPETITION_RANGE,
     Sampler,
     check_seed,
     draw,
     key_for,
-    mirostat_start,
-    mirostat_update,
     other_seed,
     repetition_penalties,
     surprises,
@@ -332,7 +330,7 @@ class Reading:
     ) -> str:  # fmt: skip
         """What would be drawn at ``position``, up to which the text is read; changes nothing.
 
-        Mirostat and the repetition penalty, which depend on the text before, are ignored.
+        The repetition penalty, which depends on the text before, is ignored.
 
         Args:
             check: called with the number of characters so far; an exception that it raises ends the work.
@@ -359,8 +357,7 @@ class Reading:
     ) -> list[Continuation]:
         """Different texts that could come at ``position``, which advance together by matrix products; changes nothing.
 
-        Text n uses the random numbers of sample + n. As for :meth:`suggest`, Mirostat and the repetition penalty are
-        ignored.
+        Text n uses the random numbers of sample + n. As for :meth:`suggest`, the repetition penalty is ignored.
 
         Args:
             count: how many texts, at least 1; there are fewer if some are equal.
@@ -405,7 +402,7 @@ class Reading:
         place, recipe = self._place(position), self.recipe
         logits = self._logits_at(place)[None].repeat(count, 0)
         keys = np.array([key_for(recipe.seed, recipe.sample + first + n) for n in range(count)], np.uint64)
-        sampler = Sampler(replace(recipe.settings, mirostat=None, repetition=0.0))
+        sampler = Sampler(replace(recipe.settings, repetition=0.0))
         return advance(
             self._stepper, self._state.repeat(count), logits, keys, sampler, place if drawn_at is None else drawn_at
         )
@@ -420,7 +417,7 @@ class Reading:
     # -- as arrays -----------------------------------------------------------------------------------------------
 
     def to_arrays(self) -> dict[str, Any]:
-        """What was read: figures, Mirostat's limits, and some hidden states."""
+        """What was read: figures and some hidden states."""
         interval = STATE_INTERVAL
         while self._size // interval > MOST_STATES:
             interval *= 2
@@ -461,12 +458,11 @@ class Reading:
     def _add(self, which: int, source: int, char: int, weights: Floats) -> None:
         """Read the character ``char``, as ``which``, at the end of what was read; ``weights`` are those there."""
         size = self._size
-        limit = self._next_mirostat_limit(which, size) if self._sampler.needs_mu else None
         if size == BLOCK * len(self._blocks):
             self._blocks.append(Block(size, self._symbols, self._logits, self._weights))
         self._weights[size % BLOCK] = weights
         self._at = None  # if this is interrupted, the state has to be computed again
-        self._blocks[-1].append(which, source, char, limit)
+        self._blocks[-1].append(which, source, char)
         self._advance(which, size + 1)
 
     @blas_threads(1)
@@ -535,32 +531,15 @@ class Reading:
     def _weights_at(self, position: int) -> Floats:
         """The sampler's weights at a position after the prime, ``(V,)``."""
         logits, sampler = self._logits_at(position), self._sampler
-        if not (sampler.needs_history or sampler.needs_mu):
-            return sampler.weights(logits)
-        penalties = self._penalties(position) if sampler.needs_history else None
-        return sampler.weights(logits, penalties, self._mirostat_limit(position) if sampler.needs_mu else None)
+        return sampler.weights(logits, self._penalties(position) if sampler.needs_history else None)
 
     def _penalties(self, position: int) -> Floats:
         """What the repetition penalty subtracts from the logits, ``(V,)``."""
-        settings = self.recipe.settings
-        back = settings.repetition_range
-        history = self._ids(max(0, position - back), position)
-        if len(history) < back:
-            start = self.prime.ids[-(back - len(history)) :].astype(history.dtype)
+        history = self._ids(max(0, position - REPETITION_RANGE), position)
+        if len(history) < REPETITION_RANGE:
+            start = self.prime.ids[-(REPETITION_RANGE - len(history)) :].astype(history.dtype)
             history = np.concatenate([start, history])
-        return repetition_penalties(history, len(self._symbols), settings.repetition, settings.repetition_length, back)
-
-    def _mirostat_limit(self, position: int) -> np.float32:
-        """Mirostat's limit at a position: that after the character before, or the first one."""
-        before = position - 1
-        limit = self._blocks[before // BLOCK].rows["limit"][before % BLOCK] if position else math.nan
-        return mirostat_start(self.recipe.settings.mirostat or 0.0) if math.isnan(limit) else np.float32(limit)
-
-    def _next_mirostat_limit(self, which: int, position: int) -> float:
-        """Mirostat's limit after the character ``which``."""
-        settings, surprise = self.recipe.settings, surprises(self._logits_at(position))[which]
-        limit = self._mirostat_limit(position)
-        return float(mirostat_update(limit, surprise, settings.mirostat or 0.0, settings.mirostat_rate))
+        return repetition_penalties(history, len(self._symbols), self.recipe.settings.repetition)
 
 
 def _has_lines(text: str, lines: int) -> bool:

@@ -99,16 +99,13 @@ class Block:
         """``logits`` and ``weights``, both ``(BLOCK, V)``, are those of each character until :meth:`fill`."""
         self.start, self.symbols, self._logits, self._weights = start, symbols, logits, weights
         self.rows: Rows = np.empty(BLOCK, row_type(len(symbols)))
-        self.rows["limit"] = math.nan
         self.size = self._filled = 0
         self.states: dict[int, Floats] = {}
 
-    def append(self, which: int, source: int, char: int, limit: float | None = None) -> None:
-        """Add the character ``char``, read as ``which``. ``limit`` is Mirostat's after it, if any."""
+    def append(self, which: int, source: int, char: int) -> None:
+        """Add the character ``char``, read as ``which``."""
         row = self.rows[self.size]
         row["id"], row["source"], row["char"] = which, source, char
-        if limit is not None:
-            row["limit"] = limit
         self.size += 1
 
     def fill(self) -> None:
@@ -196,7 +193,7 @@ class Step:
 @cache
 def row_type(vocab_size: int) -> np.dtype[np.void]:
     """The array type of the statistics of one character: some 130 bytes. ``char`` is its code point; ``id`` that of the
-    symbol as which the model reads it. ``limit`` is Mirostat's after it, not-a-number where that was off."""
+    symbol as which the model reads it."""
     index = np.uint16 if vocab_size <= 1 << 16 else np.uint32
     count = min(ALTERNATIVES, vocab_size)
     return np.dtype(
@@ -211,7 +208,6 @@ def row_type(vocab_size: int) -> np.dtype[np.void]:
             ("probabilities", np.float32, count),
             ("sampled", np.float32, count),
             ("char", np.uint32),
-            ("limit", np.float32),
         ]
     )
 

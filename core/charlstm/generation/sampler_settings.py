@@ -17,12 +17,7 @@ class SamplerKeywords(TypedDict, total=False):
     top_k: int | None
     top_p: float | None
     min_p: float | None
-    typical: float | None
-    mirostat: float | None
-    mirostat_rate: float
     repetition: float
-    repetition_length: int
-    repetition_range: int
     kind: Literal["default", "reference"]
 
 
@@ -68,26 +63,6 @@ class SamplerSettings:
         high=1,
         option=True,
     )
-    typical: float | None = setting(
-        None,
-        "keep the most typical characters, up to a total probability of X",
-        form="drop what surprises more or less",
-        low=0,
-        open_low=True,
-        high=1,
-        option=True,
-    )
-    mirostat: float | None = setting(
-        None,
-        "keep the mean surprise at so many bits per character",
-        form="aim at so many bits per character",
-        low=0,
-        open_low=True,
-        high=64,
-        option=True,
-        metavar="BITS",
-    )
-    mirostat_rate: float = setting(0.1, "how fast mirostat adapts", low=0, open_low=True, high=1, needs="mirostat")
     repetition: float = setting(
         0.0,
         "penalty in nats for repeating 16 or more characters",
@@ -96,20 +71,6 @@ class SamplerSettings:
         high=1000,
         off=0.0,
         option=True,
-    )
-    repetition_length: int = setting(
-        16,
-        "repeats of fewer characters have no penalty",
-        form="shorter repeats are not penalised",
-        low=1,
-        needs="repetition",
-    )
-    repetition_range: int = setting(
-        2000,
-        "how many characters back repeats are searched",
-        form="characters back that are searched",
-        low=1,
-        needs="repetition",
     )
     kind: Literal["default", "reference"] = setting(
         "default",
@@ -130,16 +91,12 @@ class SamplerSettings:
         return SamplerSettings.from_dict(self.to_dict() | changes) if changes else self
 
     def in_effect(self) -> dict[str, Any]:
-        """The settings that decide how a character is chosen: without filters that are off and what belongs to them."""
+        """The settings that decide how a character is chosen: without filters that are off."""
         if self.kind == "reference":
             return {"kind": self.kind, **({} if self.top_k is None else {"top_k": self.top_k})}
         declared, values = setting_fields(SamplerSettings), self.to_dict()
         off = {name for name, each in declared.items() if each.is_off(values[name])}
-        return {
-            name: value
-            for name, value in values.items()
-            if name != "kind" and name not in off and declared[name].needs not in off
-        }
+        return {name: value for name, value in values.items() if name != "kind" and name not in off}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:

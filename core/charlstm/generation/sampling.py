@@ -1,4 +1,4 @@
-"""Choose characters: sampler settings, filters in their order, mirostat, the repetition penalty, and random numbers.
+"""Choose characters: sampler settings, filters in their order, the repetition penalty, and random numbers.
 
 Random numbers depend only on (seed, sample, position). The generator is counter-based and has no state, so changing a
 setting, rewinding or branching does not change the number of any other character, and one of several texts gets the
@@ -88,13 +88,19 @@ def uniforms(keys: npt.NDArray[np.uint64], position: int) -> npt.NDArray[np.floa
     return (value >> np.uint64(12)).astype(np.float64) * 2.0**-52
 
 
+REPETITION_LENGTH = 16
+"""Repeats of fewer characters have no penalty."""
+
+REPETITION_RANGE = 2000
+"""Characters back in which repeats are searched."""
+
 REPETITION_BASE = 1.2
 """The repetition penalty is multiplied by this for each further repeated character. DRY's 1.75 is for tokens, which
 have about four characters."""
 
 _REPETITION_LIMIT = 64
-"""The penalty of a repeat stops growing when it is this number of characters longer than the free length: 1.2^64 nats
-already rule a character out."""
+"""The penalty of a repeat stops growing when it is this number of characters longer than :data:`REPETITION_LENGTH`:
+1.2^64 nats already rule a character out."""
 
 
 class Sampler:
@@ -113,23 +119,16 @@ class Sampler:
         self._greedy = settings.temperature == 0
         self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # not inf: 0 · inf is not a number
         # Those that are on, found once and not for each character: by default only min-p is.
-        values = [(name, getattr(settings, name)) for name in FILTERS if name in FUNCTIONS]
+        values = [(name, getattr(settings, name)) for name in FILTERS]
         self._filters = [(FUNCTIONS[name], value) for name, value in values if value is not None]
         self.needs_history = bool(settings.repetition) and not reference
-        self.needs_mu = settings.mirostat is not None and not reference
 
-    def weights(
-        self,
-        logits: Floats,
-        penalties: Floats | None = None,
-        mu: Floats | np.float32 | None = None,
-    ) -> Floats:
+    def weights(self, logits: Floats, penalties: Floats | None = None) -> Floats:
         """The weights to draw from: ``(..., V)`` float32, not normalised, 0 for dropped characters.
 
         Args:
             logits: ``(..., V)`` float32; not changed.
             penalties: the repetition penalties in nats, ``(..., V)``, or None.
-            mu: mirostat's limit in bits, a number or ``(..., 1)``.
         """
         settings = self.settings
         if settings.kind == "reference":
@@ -142,8 +141,6 @@ class Sampler:
         weights = _exponentials(penalised, self._inverse)
         for function, value in self._filters:
             weights = function(weights, value)
-        if self.needs_mu and mu is not None:
-            weights = mirostat(weights, logits, mu)
         return weights
 
 
@@ -206,7 +203,13 @@ def top_p(weights: Floats, p: float) -> Floats:
     order of the vocabulary.
     Source: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020.
     """
-    return _keep_mass(weights, np.argsort(-weights, axis=-1, kind="stable"), p)
+    order = np.argsort(-weights, axis=-1, kind="stable")
+    sorted_ = np.take_along_axis(weights, order, -1)
+    sums = np.add.accumulate(sorted_, axis=-1, dtype=np.float64)
+    before = sums - sorted_
+    kept = np.empty_like(weights)
+    np.put_along_axis(kept, order, np.where(before < p * sums[..., -1:], sorted_, np.float32(0)), -1)
+    return kept
 
 
 def min_p(weights: Floats, p: float) -> Floats:
@@ -218,67 +221,12 @@ def min_p(weights: Floats, p: float) -> Floats:
     return np.multiply(weights, weights >= p)
 
 
-def typical(weights: Floats, mass: float) -> Floats:
-    """Keep the characters whose surprise −ln p is nearest to the entropy, until their probabilities sum to ``mass``.
-
-    Equally near characters are taken in the order of the vocabulary. Source: Meister et al., "Locally Typical
-    Sampling", 2023.
-    """
-    p = weights.astype(np.float64)
-    p /= p.sum(-1, keepdims=True)
-    surprise = np.full_like(p, np.inf)
-    np.negative(np.log(p, out=surprise, where=p > 0), out=surprise, where=p > 0)
-    entropy = np.multiply(p, surprise, out=np.zeros_like(p), where=p > 0).sum(-1, keepdims=True)
-    return _keep_mass(weights, np.argsort(np.abs(surprise - entropy), axis=-1, kind="stable"), mass)
-
-
 FUNCTIONS: Mapping[str, Callable[[Floats, Any], Floats]] = {
     "top_k": top_k,
     "top_p": top_p,
     "min_p": min_p,
-    "typical": typical,
 }
-"""What each filter does: it takes weights and the value of its setting, and returns weights. Mirostat, which comes
-last, is not among them, since it needs more than these."""
-
-
-def _keep_mass(weights: Floats, order: npt.NDArray[np.intp], mass: float) -> Floats:
-    """Keep characters in ``order`` until their probabilities sum to at least ``mass``."""
-    sorted_ = np.take_along_axis(weights, order, -1)
-    sums = np.add.accumulate(sorted_, axis=-1, dtype=np.float64)
-    before = sums - sorted_
-    kept = np.empty_like(weights)
-    np.put_along_axis(kept, order, np.where(before < mass * sums[..., -1:], sorted_, np.float32(0)), -1)
-    return kept
-
-
-def mirostat(weights: Floats, logits: Floats, mu: Floats | np.float32) -> Floats:
-    """Drop characters more surprising than ``mu`` bits, but always keep the most likely one of ``weights``.
-
-    Surprise is that of the model at temperature 1 before filters, as :attr:`Step.surprise` reports it. Source: Basu et
-    al., "Mirostat: A Neural Text Decoding Algorithm that Directly Controls Perplexity", 2021, version 2, which needs no
-    estimate of Zipf's exponent.
-    """
-    kept: Floats = np.multiply(weights, surprises(logits) <= mu)
-    empty = ~kept.any(-1, keepdims=True)
-    if empty.any():
-        most = np.arange(weights.shape[-1]) == weights.argmax(-1, keepdims=True)
-        np.copyto(kept, weights, where=empty & most)
-    return kept
-
-
-def mirostat_start(target: float) -> np.float32:
-    """Mirostat's limit in bits for the first character: twice the target, as in the paper."""
-    return np.float32(2 * target)
-
-
-def mirostat_update(mu: Any, surprise: Any, target: float, rate: float) -> Any:
-    """Mirostat's limit in bits for the next character, after one of ``surprise`` bits; float32 numbers or arrays.
-
-    It is clipped to 0, where only the most likely character is kept, and 64, where all are, so that it does not grow
-    without end in a text that cannot reach the target.
-    """
-    return np.clip(mu - np.float32(rate) * (surprise - np.float32(target)), np.float32(0), np.float32(64))
+"""What each filter does: it takes weights and the value of its setting, and returns weights."""
 
 
 def surprises(logits: Floats) -> Floats:
@@ -288,18 +236,17 @@ def surprises(logits: Floats) -> Floats:
     return bits
 
 
-def repetition_penalties(
-    history: npt.NDArray[np.integer], vocab_size: int, strength: float, free: int, back: int
-) -> Floats:
+def repetition_penalties(history: npt.NDArray[np.integer], vocab_size: int, strength: float) -> Floats:
     """The penalty of each character against long repeats, ``(V,)`` float32 nats, to be subtracted from its logit.
 
-    A character has a penalty if the text's last n characters (n ≥ ``free``) already occurred within the last ``back``
-    characters, followed by this character. The penalty is ``strength · 1.2^(n − free)`` for the longest such n, up to
-    n = ``free`` + 64. Frequent characters as such have none: that would only remove spaces and vowels. Source: DRY
-    ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
+    A character has a penalty if the text's last n characters (n ≥ 16, :data:`REPETITION_LENGTH`) already occurred
+    within the last 2,000 (:data:`REPETITION_RANGE`), followed by this character. The penalty is
+    ``strength · 1.2^(n − 16)`` for the longest such n, up to n = 80. Frequent characters as such have none: that would
+    only remove spaces and vowels. Source: DRY ("don't repeat yourself") of text-generation-webui, by p-e-w, 2024.
     """
     penalties = np.zeros(vocab_size, np.float32)
-    recent = history[-back:].astype(smallest_dtype(vocab_size), copy=False)
+    free = REPETITION_LENGTH
+    recent = history[-REPETITION_RANGE:].astype(smallest_dtype(vocab_size), copy=False)
     ends = _ends_of_repeats(recent, free)
     if len(ends):
         lengths = np.arange(min(free + _REPETITION_LIMIT, len(recent)))
@@ -312,7 +259,7 @@ def repetition_penalties(
 
 @cache
 def _penalties_by_length(strength: float) -> Floats:
-    """The penalties of repeats that are 0, 1, ... characters longer than the free length, in nats."""
+    """The penalties of repeats that are 0, 1, ... characters longer than :data:`REPETITION_LENGTH`, in nats."""
     return np.array([strength * REPETITION_BASE**n for n in range(_REPETITION_LIMIT + 1)], np.float32)
 
 

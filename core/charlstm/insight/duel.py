@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Values = npt.NDArray[np.float64] | npt.NDArray[np.bool_]
 
 REPEAT = 16
-"""Characters of a passage that counts as repeated, as for the sampler's setting ``repetition_length``."""
+"""Characters of a passage that counts as repeated, as for the sampler's penalty."""
 
 BLOCK = 100
 """Characters whose mean counts as one measurement. Single characters are not independent of those before them."""

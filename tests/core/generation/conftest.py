@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 
+from charlstm.generation import sampling
 from charlstm.model.file import Model, ModelConfig
 from charlstm.text.vocabulary import Vocabulary
 
@@ -24,6 +25,15 @@ def make_model() -> MakeModel:
         return Model(config, Vocabulary(list(symbols)), weights)
 
     return make
+
+
+@pytest.fixture(scope="module")  # a function with random examples takes none for a single example
+def short_repeats() -> Iterator[None]:
+    """Let the repetition penalty act on what short texts repeat."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "REPETITION_LENGTH", 2)
+        patch.setattr(sampling, "REPETITION_RANGE", 50)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -199,7 +199,8 @@ def test_what_is_kept_is_bounded(model, monkeypatch):
     check(document, reading)
 
 
-@pytest.mark.parametrize("sampler", [{}, {"mirostat": 3.0}, {"repetition": 1.0, "repetition_length": 1}])
+@pytest.mark.parametrize("sampler", [{}, {"repetition": 1.0}])
+@pytest.mark.usefixtures("short_repeats")
 @examples(30)
 @given(data=st.data())
 def test_whatever_was_done_figures_are_those_of_the_text(model, sampler, data):

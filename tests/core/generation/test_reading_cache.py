@@ -26,7 +26,7 @@ def recalled(session: Session, document: Document, model: Model | None = None) -
 
 @pytest.fixture
 def session(model: Model) -> Session:
-    session = Session(model, "abc", seed=3, settings=SamplerSettings(mirostat=2.0))
+    session = Session(model, "abc", seed=3, settings=SamplerSettings(temperature=1.5))
     list(session.stream(300))
     session.settings = SamplerSettings()
     list(session.stream(100))
@@ -41,7 +41,7 @@ def test_text_that_was_kept_is_not_read_again(session: Session) -> None:
     assert found.rows(0, 500).tobytes() == session.rows().tobytes()
     again = Session.of_document(Document.of(document.state, {}), found)
     for each in (again, session):
-        each.settings = SamplerSettings(mirostat=2.0)
+        each.settings = SamplerSettings(temperature=1.5)
         each.rewind(250)
     assert [step.char for step in again.stream(20)] == [step.char for step in session.stream(20)]
 

@@ -36,10 +36,10 @@ def softmax(logits, temperature=1.0):
     return [value / sum(exponentials) for value in exponentials]
 
 
-def sampled(logits, mu=None, **settings):
+def sampled(logits, **settings):
     """Probabilities that the sampler gives, without filters but those of ``settings``."""
     settings = {"temperature": 1.0, "min_p": None, **settings}
-    weights = Sampler(SamplerSettings(**settings)).weights(logits, mu=None if mu is None else np.float32(mu))
+    weights = Sampler(SamplerSettings(**settings)).weights(logits)
     return weights.astype(np.float64) / weights.sum(dtype=np.float64)
 
 
@@ -62,12 +62,6 @@ def slow_mass(p, order, mass):
         kept.add(which)
         total += p[which]
     return kept
-
-
-def slow_typical_order(p):
-    entropy = -sum(value * math.log(value) for value in p if value)
-    distance = [abs(-math.log(value) - entropy) if value else math.inf for value in p]
-    return sorted(range(len(p)), key=lambda which: distance[which])
 
 
 def by_probability(p):
@@ -108,29 +102,6 @@ def test_min_p_drops_what_is_less_likely_than_its_share(logits, share):
     assert sampled(logits, min_p=share) == pytest.approx(renormalised(p, kept), abs=1e-6)
 
 
-@examples(100)
-@given(logits_arrays, st.sampled_from([0.2137, 0.513, 0.9113]))
-def test_typical_keeps_what_is_nearest_to_the_entropy(logits, mass):
-    p = softmax(logits.tolist())
-    order = slow_typical_order(p)
-    distances = sorted({round(abs(-math.log(value) + sum(q * math.log(q) for q in p)), 4) for value in p})
-    close = any(b - a < 1e-3 for a, b in itertools.pairwise(distances))
-    if close or np.abs(np.cumsum([p[which] for which in order]) - mass).min() < 1e-5:
-        return  # rounding decides
-    # Equal probabilities are equally near; only how many of them stay is certain when floats differ in the last place.
-    expected = sorted(renormalised(p, slow_mass(p, order, mass)))
-    assert sorted(sampled(logits, typical=mass)) == pytest.approx(expected, abs=1e-6)
-
-
-@examples(60)
-@given(logits_arrays, st.sampled_from([0.137, 1.313, 4.77]))
-def test_mirostat_drops_what_is_more_surprising_than_its_limit(logits, mu):
-    p = softmax(logits.tolist())
-    kept = {which for which, value in enumerate(p) if -math.log2(value) <= mu}
-    expected = renormalised(p, kept or by_probability(logits.tolist())[:1])
-    assert sampled(logits, mu, mirostat=1.0) == pytest.approx(expected, abs=1e-6)
-
-
 @examples(80)
 @given(st.integers(0, 10**6), st.integers(2, 30))
 def test_filters_are_applied_in_the_documented_order(seed, size):
@@ -139,8 +110,7 @@ def test_filters_are_applied_in_the_documented_order(seed, size):
     p = renormalised(p, slow_top_k(p, 9))
     p = renormalised(p, slow_mass(p, by_probability(p), 0.93))
     p = renormalised(p, {which for which, value in enumerate(p) if value >= 0.02 * max(p)})
-    p = renormalised(p, slow_mass(p, slow_typical_order(p), 0.9))
-    found = sampled(logits, temperature=0.7, top_k=9, top_p=0.93, min_p=0.02, typical=0.9)
+    found = sampled(logits, temperature=0.7, top_k=9, top_p=0.93, min_p=0.02)
     assert found == pytest.approx(p, abs=1e-5)
 
 
@@ -173,7 +143,10 @@ def slow_penalties(history, size, strength, free, back):
 @examples(100)
 @given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 6), st.integers(1, 70))
 def test_repetition_penalties_agree_with_slow_reference(history, free, back):
-    found = sampling.repetition_penalties(np.array(history, np.int64), 3, 2.0, free, back)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "REPETITION_LENGTH", free)
+        patch.setattr(sampling, "REPETITION_RANGE", back)
+        found = sampling.repetition_penalties(np.array(history, np.int64), 3, 2.0)
     assert found.tolist() == pytest.approx(slow_penalties(history, 3, 2.0, free, back), rel=1e-5)
 
 
@@ -226,9 +199,7 @@ def test_invalid_value_is_refused_in_one_line_that_names_the_setting(name, value
 def test_settings_in_effect_leave_out_what_is_off():
     assert SamplerSettings(top_k=5).in_effect() == {"temperature": 0.8, "top_k": 5, "min_p": 0.05}
     assert SamplerSettings(kind="reference", top_k=5).in_effect() == {"kind": "reference", "top_k": 5}
-    assert set(SamplerSettings(mirostat=2.0, repetition=1.0).in_effect()) == {
-        "temperature", "min_p", "mirostat", "mirostat_rate", "repetition", "repetition_length", "repetition_range",
-    }  # fmt: skip
+    assert set(SamplerSettings(repetition=1.0).in_effect()) == {"temperature", "min_p", "repetition"}
 
 
 @pytest.mark.parametrize("seed", [0, -5, 2**63, 2**64 - 3])

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.numeric
 
 GREEDY = SamplerSettings(temperature=0)
 FREE = SamplerSettings(temperature=1, min_p=None)
-LOOPING = SamplerSettings(temperature=0.3, repetition=2.0, repetition_length=3, repetition_range=50)
+LOOPING = SamplerSettings(temperature=0.3, repetition=2.0)
 
 
 def play(session, length):
@@ -54,6 +54,7 @@ def test_same_seed_gives_same_text_in_one_call_or_many(model):
     ("prime", "chosen"),
     [("ab", SamplerSettings(temperature=0.7, top_k=3, min_p=None)), ("abcabcabc", LOOPING), ("ab" * 60, LOOPING)],
 )
+@pytest.mark.usefixtures("short_repeats")
 def test_step_statistics_are_those_of_the_distribution_which_is_known_ahead(model, prime, chosen):
     session = Session(model, prime, settings=chosen)
     play(session, 30)
@@ -67,9 +68,7 @@ def test_step_statistics_are_those_of_the_distribution_which_is_known_ahead(mode
     for position, (coming, step) in enumerate(zip(ahead, steps, strict=True), 21):
         p = np.exp(logits.astype(float) - logits.max())
         p /= p.sum()
-        penalties = repetition_penalties(
-            np.array(ids), len(symbols), chosen.repetition, chosen.repetition_length, chosen.repetition_range
-        )
+        penalties = repetition_penalties(np.array(ids), len(symbols), chosen.repetition)
         sampled = Sampler(chosen).weights(logits, penalties)
         sampled = sampled / sampled.sum()
         which = model.vocabulary.index(step.char)
@@ -256,49 +255,17 @@ def test_continuations_are_those_of_other_samples_and_change_nothing(model):
     assert len(continuations(session, 4, 40)) == 1
 
 
-def test_mirostat_reaches_its_target_and_survives_rewinding(make_model):
-    model = make_model("\n abcdefghijklmnopqrstuvwxyz", hidden=32)
-    model.weights["fc.weight"] *= 5  # surer of itself, so that the target can be reached
-    steady = SamplerSettings(temperature=1, min_p=None, mirostat=1.0)
-    session = Session(model, "ab", settings=steady)
-    text = play(session, 1000)
-    bits = in_bits(session.rows()["probability"])  # without mirostat their mean is more than 1.6
-    assert bits[100:].mean() == pytest.approx(1.0, abs=0.1)
-    session.rewind(777)
-    assert play(session, 100) == text[777:877]
-
-
-def test_mirostat_limit_of_a_position_survives_changes_of_the_settings(model):
-    """The limit after a character is that with which it was added, whatever is set later."""
-    session = Session(model, "ab", seed=3, settings=SamplerSettings(mirostat=2.0))
-    play(session, 50)
-    session.settings = SamplerSettings()
-    play(session, 20)
-    assert np.isnan(session.rows(50, 70)["limit"]).all()
-    session.settings = SamplerSettings(mirostat=1.5, temperature=1.5)
-    text = play(session, 60)
-    limits = session.rows()["limit"]
-    assert limits[70] > 0
-    for position in (75, 70, 100):
-        session.rewind(position)
-        assert play(session, 130 - position) == text[position - 70 :]
-    assert np.array_equal(session.rows()["limit"], limits, equal_nan=True)
-    session.rewind(100)
-    session.choose("a" if text[30] != "a" else "b")
-    assert session.rows()["limit"][100] != limits[100]
-
-
 @pytest.mark.parametrize(
     "chosen",
     [
         SamplerSettings(),
         GREEDY,
         SamplerSettings(kind="reference", top_k=3),
-        SamplerSettings(mirostat=2.0, top_p=0.9),
-        SamplerSettings(repetition=2.0, repetition_length=4, mirostat=2.0),
+        SamplerSettings(top_p=0.9),
         LOOPING,
     ],
 )
+@pytest.mark.usefixtures("short_repeats")
 def test_generate_many_gives_the_texts_of_single_sessions(model, chosen):
     texts = generate_many(model, "ab", 60, Recipe(7, settings=chosen), samples=3, threads=1)
     for sample, text in enumerate(texts):

@@ -63,16 +63,16 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
     async with playing(model, paused=3) as it:
         await it.press("a")
         await it.opens(SamplerDialog)
-        entered = {"typical": "0.9", "mirostat": "2.5", "top_k": "7", "min_p": "off", "copied": "12"}
+        entered = {"repetition": "2.5", "top_k": "7", "min_p": "off", "copied": "12"}
         for name, value in entered.items():
             await it.press(*name, "enter", *value, "enter")
-        await it.press(*"mirostat", "enter", *"-1", "enter", shows="above 0, up to 64")
+        await it.press(*"repetition", "enter", *"-1", "enter", shows="from 0 to 1,000")
         await it.press("escape", "ctrl+s")
-        await it.until(lambda: it.state.settings.mirostat == 2.5)
+        await it.until(lambda: it.state.settings.repetition == 2.5)
         settings = it.state.settings
-        assert (settings.typical, settings.top_k, settings.min_p) == (0.9, 7, None)
+        assert (settings.top_k, settings.min_p) == (7, None)
         assert it.screen.play.min_copied == 12
-        await it.shows("typical 0.9 · miro")
+        await it.shows("repetition 2.5")
         await it.press("a", "ctrl+r", "ctrl+s")
         await it.until(lambda: it.state.settings == SamplerSettings())
         assert it.screen.play.min_copied == 30
