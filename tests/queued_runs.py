@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from charlstm.runs import launch, queue_file
+from charlstm.runs import launch, liveness, queue_file
+from charlstm.runs.folder import Run
+from charlstm.runs.liveness import HeartbeatRecord
+
+
+def pretend_start(run: Run, names: list[str]) -> None:
+    """Add the name of ``run`` to ``names``, as of one whose worker has not taken it out of the queue yet."""
+    liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))
+    names.append(run.name)
 
 
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the runs that were started, by workers that take them out of the queue a moment later."""
+    """The names of the runs that were started."""
     names: list[str] = []
-    monkeypatch.setattr(launch, "launch", lambda run: names.append(run.name))
+    monkeypatch.setattr(launch, "launch", lambda run: pretend_start(run, names))
     return names
 
 

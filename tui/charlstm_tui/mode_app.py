@@ -222,7 +222,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
             now = state.find(was.path)
             if now is not None and not now.live:
                 self._ring(end_words(now.name, now.status))
-        stands = () if state.live else state.queued
+        stands = () if state.live else tuple(run.path for run in state.runs if run.may_begin)
         if stands and stands != self._queue_stood:  # as after the machine was started again; once for each queue
             self.run_worker(self._continue_queue(), group="queue")
         self._queue_stood = stands

@@ -21,8 +21,7 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import ENDED_STATES
 from charlstm.runs.log import EventTail
 from charlstm.runs.notes import Notes, notes_if_readable
-from charlstm.runs.queue_file import queue_problem
-from charlstm.runs.status import RunStatus, status_of_worker, with_place
+from charlstm.runs.status import RunStatus, queue_problem, status_of_worker, with_place
 from charlstm.storage import FileStamp
 from charlstm.training.commands import Command
 from charlstm.training.events import Stepped
@@ -82,6 +81,11 @@ class RunView:
     def live(self) -> bool:
         """Whether a worker on this machine is training the run."""
         return self.status.alive and not self.status.elsewhere
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether it waits in the queue, and nothing is known against it."""
+        return self.status.place is not None and not self.status.start_problem
 
     def has_model(self) -> bool:
         """Whether there is something to play: looks into the folder."""
@@ -183,6 +187,7 @@ class RunsReader:
         self._kept: dict[Path, tuple[FileStamp, Any]] = {}  # what was read of a file that has not changed since
         self._listed = 0  # how often all runs were read
         self._runs: tuple[RunView, ...] = ()
+        self._queue_problem = ""
         self._log: _Log | None = None  # of the attached run
 
     def read(self, attached: Path | None, all_runs: bool) -> RunsState:
@@ -195,6 +200,7 @@ class RunsReader:
                 runs.append(folder.Run(attached))
             found = [self._view(run, sizes.get(run.path)) for run in runs]
             self._runs = tuple(_with_times(sorted(found, key=lambda view: -view.created)))
+            self._queue_problem = queue_problem()
         else:
             self._runs = tuple(
                 self._view(view.run, view.size)
@@ -202,15 +208,14 @@ class RunsReader:
                 else view
                 for view in self._runs
             )
-        problem = queue_problem()
         if attached is None:
             self._log = None
-            return RunsState(self._runs, queue_problem=problem)
+            return RunsState(self._runs, queue_problem=self._queue_problem)
         if self._log is None or self._log.path != attached:
             self._log = _Log(folder.Run(attached))
         log = self._log
         error = log.read()
-        state = RunsState(self._runs, attached, log.series, (), log.other_events, problem, error)
+        state = RunsState(self._runs, attached, log.series, (), log.other_events, self._queue_problem, error)
         run = state.attached_run
         return replace(state, pending=log.pending()) if run is not None and run.status.alive else state
 

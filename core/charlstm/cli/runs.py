@@ -61,8 +61,8 @@ from charlstm.runs.log import EventTail, lasting_events
 from charlstm.runs.names import natural_key
 from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.notifications import end_words
-from charlstm.runs.queue_file import queue_problem, waiting_runs
-from charlstm.runs.status import STATES, RunStatus
+from charlstm.runs.queue_file import waiting_runs
+from charlstm.runs.status import STATES, RunStatus, queue_problem
 from charlstm.runs.table import best_words, run_values, spec_if_readable, state_words
 from charlstm.text.read_before import LEGEND, is_much
 from charlstm.training.commands import COMMANDS, Command
@@ -79,13 +79,14 @@ WATCH_INTERVAL = 0.2
 def continue_queue() -> None:
     """Start the next run of the queue if none trains, as after the machine was started again, and say so, and what
     keeps runs of the queue from being trained."""
+    problem = queue_problem()
     try:
         if waiting_runs():  # else nothing is imported for it
             from charlstm.runs.queue import start_next
 
             if run := start_next():
                 print_note(f"The queue goes on: {run.name} trains now, in the background")
-        problem = queue_problem()
+            problem = queue_problem() or problem
     except RunError as error:
         problem = str(error)
     if problem:

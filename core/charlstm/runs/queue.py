@@ -17,7 +17,7 @@ from charlstm.runs import folder, launch, queue_file
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.index import located, remember_run
 from charlstm.runs.launch import NewRun
-from charlstm.runs.queue_file import Waiting
+from charlstm.runs.queue_file import NOT_BEGUN, Waiting
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus, ago, ordinal, status_of_worker
 from charlstm.text.corpus import open_corpus
@@ -81,10 +81,10 @@ def add_run(run: Run) -> None:
 
 
 def start_next() -> Run | None:
-    """Start the next run of the queue unless a run trains on this machine; returns the one that was started. Its worker
-    takes it out of the queue: if that is killed before, the run is started again. Where a run cannot be started, its
-    entry says why from now on, and the one after it is tried. Runs that have been finished since they were put into the
-    queue are taken out.
+    """Start the next run of the queue unless a run trains on this machine; returns the one that was started, which its
+    worker takes out of the queue. If the worker ends before that, the run is started again after all others. Where a
+    run cannot be started, its entry says why from now on, and the one after it is tried. Runs that have been finished
+    since they were put into the queue are taken out.
 
     Raises :class:`RunError` when the queue cannot be read or changed.
     """
@@ -93,13 +93,13 @@ def start_next() -> Run | None:
     with queue_file.changing_queue() as waiting:
         if _must_wait():  # another process was first
             return None
-        for each in tuple(waiting):
+        for each in sorted(waiting, key=lambda each: each.problem == NOT_BEGUN):
             run = Run(each.path)
             if status_of_worker(run.path).state == "finished":
                 waiting.remove(each)
                 continue
             problem = _start(run)
-            waiting[waiting.index(each)] = Waiting(each.path, problem)
+            waiting[waiting.index(each)] = Waiting(each.path, problem or NOT_BEGUN)
             if not problem:
                 return run
     return None

@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from charlstm import storage
-from charlstm.display import plural
 from charlstm.errors import RunError
 from charlstm.paths import state_dir
 from charlstm.runs.index import located
 
 FORMAT = 1
+
+NOT_BEGUN = "its worker ended before it began"
+"""What the entry of a run says from when its worker is started, which takes the run out of the queue when it begins."""
 
 
 def queue_path() -> Path:
@@ -60,19 +62,6 @@ def place_in_queue(path: Path) -> tuple[int, Waiting] | None:
             here = located(path)
             return next(((place, each) for place, each in enumerate(waiting, 1) if each.path == here), None)
     return None
-
-
-def queue_problem() -> str:
-    """A sentence about what keeps runs of the queue from being trained: the file cannot be read, or some could not be
-    started; empty if nothing is known of that."""
-    try:
-        found = [each for each in waiting_runs() if each.problem]
-    except RunError as error:
-        return str(error)
-    if not found:
-        return ""
-    more = f", as {plural(len(found) - 1, 'other run')}" if found[1:] else ""
-    return f"{found[0].path.name} could not be started and keeps its place in the queue{more}: {found[0].problem}"
 
 
 @contextlib.contextmanager

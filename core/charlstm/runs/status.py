@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from charlstm import storage, system
+from charlstm.display import plural
 from charlstm.errors import RunError
 from charlstm.runs import liveness, queue_file
 from charlstm.runs.contention import slowdown_words
@@ -94,10 +95,27 @@ def with_place(path: Path, status: RunStatus) -> RunStatus:
     if status.alive or status.state == "finished" or (found := queue_file.place_in_queue(path)) is None:
         return status
     place, waiting = found
-    message = f"{ordinal(place)} in the queue"
-    if waiting.problem:
-        message += f", but it could not be started: {waiting.problem}"
-    return replace(status, state="queued", place=place, start_problem=waiting.problem, message=message)
+    message, problem = f"{ordinal(place)} in the queue", waiting.problem
+    if problem == queue_file.NOT_BEGUN and status.message:
+        problem += f": {status.message}"
+    if problem:
+        message += f", but it could not be started: {problem}"
+    return replace(status, state="queued", place=place, start_problem=problem, message=message)
+
+
+def queue_problem() -> str:
+    """A sentence about what keeps runs of the queue from being trained: the file cannot be read, or some could not be
+    started; empty if nothing is known of that."""
+    try:
+        waiting = [(each.path.name, read_status(each.path)) for each in queue_file.waiting_runs() if each.problem]
+    except RunError as error:
+        return str(error)
+    found = [(name, status.start_problem) for name, status in waiting if status.start_problem]
+    if not found:
+        return ""
+    [(name, problem), *others] = found
+    more = f", as {plural(len(others), 'other run')}" if others else ""
+    return f"{name} could not be started and keeps its place in the queue{more}: {problem}"
 
 
 def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:

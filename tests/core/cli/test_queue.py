@@ -13,6 +13,7 @@ from charlstm.errors import ExitCode
 from charlstm.runs import launch, queue_file
 from charlstm.runs.folder import Run
 from command_line import TEXT, TINY, Cli
+from queued_runs import pretend_start
 from recorded_run import Recorded, record
 
 ADD = ("queue", "add", "fox.txt", *TINY, "--from", "none")
@@ -25,7 +26,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fox.txt").write_text(TEXT)
     names: list[str] = []
-    monkeypatch.setattr(launch, "launch", lambda run: names.append(run.name))
+    monkeypatch.setattr(launch, "launch", lambda run: pretend_start(run, names))
     return names
 
 
@@ -99,8 +100,8 @@ def test_run_that_is_gone_is_said_and_can_be_taken_out(cli: Cli, tmp_path: Path,
     said = "one could not be started and keeps its place in the queue: There is no run in"
     assert said in cli("runs")[1]
     assert launched == ["two"]
-    first, second = cli.json("queue", "list")
-    assert (first["name"], first["why"].partition(" in ")[0], second["name"]) == ("one", "There is no run", "two")
+    two, one = cli.json("queue", "list")
+    assert (two["name"], one["name"], one["why"].partition(" in ")[0]) == ("two", "one", "There is no run")
     assert [row["name"] for row in cli.json("queue", "remove", "one")] == ["two"]
 
 

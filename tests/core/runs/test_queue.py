@@ -23,12 +23,12 @@ from charlstm.runs.folder import Run, RunSpec, create_run
 from charlstm.runs.launch import NewRun
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.queue import arrange
-from charlstm.runs.status import STATES, RunState, RunStatus, ordinal
+from charlstm.runs.status import STATES, RunState, RunStatus, ordinal, queue_problem
 from charlstm.runs.sweep import Sweep
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk, killed
-from queued_runs import launched, waiting
+from queued_runs import launched, pretend_start, waiting
 from recorded_run import LIVE, record
 from waiting import wait_until
 
@@ -97,11 +97,15 @@ def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
     state: RunState, runs: list[Run], launched: list[str], tmp_path: Path
 ) -> None:
     with record(tmp_path / "other", state, name="other"):  # never in the queue, and in another folder
-        assert queue.start_next() == (None if state in LIVE else runs[0])
         why = f"other is {state}" if state in LIVE else "no run trains now"
         assert [row.why for row in queue.read_queue() if row.place] == [why, "one comes first", "two comes first"]
+        assert [(run.status().state, run.status().place) for run in runs] == [
+            ("queued", 1),
+            ("queued", 2),
+            ("queued", 3),
+        ]
+        assert queue.start_next() == (None if state in LIVE else runs[0])
     assert launched == ([] if state in LIVE else ["one"])
-    assert [(run.status().state, run.status().place) for run in runs] == [("queued", 1), ("queued", 2), ("queued", 3)]
 
 
 def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(
@@ -143,7 +147,7 @@ def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next
     def launch_run(run: Run) -> None:
         if run.name == "three" and not names:
             raise RunError("The worker of three cannot be started: too many processes")
-        names.append(run.name)
+        pretend_start(run, names)
 
     names: list[str] = []
     monkeypatch.setattr(launch, "launch", launch_run)
@@ -156,22 +160,41 @@ def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next
     assert queue.start_next() == runs[3]
     assert names == ["four"]
     assert [each.path for each in queue_file.waiting_runs()] == [run.path for run in runs]
-    rows = queue.read_queue()
+    _, *rows = queue.read_queue()
     assert [row.why.split(":")[0] for row in rows] == [
         "The run one cannot be read",
         "The run two was pruned",
         "The worker of three cannot be started",
-        "no run trains now",
     ]
     assert "1st in the queue, but it could not be started: The run one cannot be read: it has" in rows[0].words
     assert runs[0].status().message == rows[0].words
-    assert queue_file.queue_problem().startswith(
+    assert queue_problem().startswith(
         "one could not be started and keeps its place in the queue, as 2 other runs: The run one cannot be read"
     )
 
     runs[0].spec_path.write_text(text)
+    runs[3].heartbeat_path.unlink()  # its worker has ended
     assert queue.start_next() == runs[0]
     assert (names, runs[0].status().start_problem) == (["four", "one"], "")
+
+
+def test_run_whose_worker_ends_before_it_begins_is_said_and_started_again_last(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def launch_run(run: Run) -> None:
+        names.append(run.name)
+        run.log_path.write_text("ImportError: numpy\n")
+        liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting", pid=2**31 - 2, start="1"))
+
+    monkeypatch.setattr(launch, "launch", launch_run)
+    for _ in range(4):
+        queue.start_next()
+    assert names == ["one", "two", "three", "one"]
+    assert runs[0].status().message == (
+        "1st in the queue, but it could not be started: its worker ended before it began: ImportError: numpy"
+    )
 
 
 def test_finished_run_leaves_the_queue(runs: list[Run], launched: list[str]) -> None:
