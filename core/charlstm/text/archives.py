@@ -34,9 +34,10 @@ _HTML = re.compile(
 _HTML_NAME = re.compile(r"\.x?html?(?:\.gz|\.xz)?$", re.IGNORECASE)
 
 
+# ValueError and OverflowError: the place of a file in an archive is no place in the archive
 _DAMAGED = (
     *(zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
-    *(EOFError, UnicodeDecodeError, NotImplementedError),
+    *(EOFError, ValueError, OverflowError, NotImplementedError),
 )
 
 
@@ -50,19 +51,19 @@ def whole(shown: str) -> Iterator[None]:
 
 
 class Expanded(io.BufferedIOBase):
-    """A file that is expanded while it is read, up to ``most`` bytes.
+    """A file that is expanded while it is read, up to ``most`` bytes, of which ``before`` were read of other files.
 
     Bytes are counted as they are read, whatever the archive says of them. Reading raises :class:`TextError`.
     """
 
-    def __init__(self, file: BinaryIO, most: int, shown: str) -> None:
-        self._file, self._most, self._shown = file, most, shown
+    def __init__(self, file: BinaryIO, most: int, shown: str, before: int = 0) -> None:
+        self._file, self._most, self._shown, self._before = file, most, shown, before
 
     def read(self, size: int | None = -1) -> bytes:
         with whole(self._shown):
-            left = self._most + 1 - self._file.tell()
+            left = self._most - self._before + 1 - self._file.tell()
             data = self._file.read(left if size is None or size < 0 else min(size, left))
-            if self._file.tell() > self._most:
+            if self._before + self._file.tell() > self._most:
                 raise TextError(f"{self._shown} expands to more than {self._most // 2**20:,} MB: {_UNPACK}")
         return data
 
@@ -90,8 +91,9 @@ def open_zip(file: BinaryIO, shown: str) -> zipfile.ZipFile:
         return zipfile.ZipFile(file)
 
 
-def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, shown: str) -> BinaryIO:
-    """Open a file in a zip archive, of which up to ``most`` bytes are read. Raises :class:`TextError`."""
+def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, shown: str, before: int = 0) -> BinaryIO:
+    """Open a file in a zip archive, of which up to ``most`` bytes are read, ``before`` of them of other files. Raises
+    :class:`TextError`."""
     if info.flag_bits & 1:
         raise TextError(f"{shown} is encrypted: {_UNPACK}")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -99,7 +101,7 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, show
         raise TextError(f"{shown} is compressed in a way that cannot be read here: {_UNPACK}")
     with whole(shown):
         inside = cast(BinaryIO, archive.open(info))
-    return cast(BinaryIO, Expanded(inside, most, shown))
+    return cast(BinaryIO, Expanded(inside, most, shown, before))
 
 
 class Archive:

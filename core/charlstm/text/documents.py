@@ -11,11 +11,13 @@ page numbers. No entity that a file declares is expanded, and nothing is fetched
 from __future__ import annotations
 
 import html
+import io
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
@@ -24,6 +26,7 @@ from lxml import etree
 from charlstm.errors import TextError
 from charlstm.text.archives import MAX_DOCUMENT, Kind, in_memory, open_member, open_zip
 from charlstm.text.encoding import check_encoding, find_encoding
+from charlstm.text.reading import Tally, TextOptions, decoded
 
 Element = Any
 """An element of lxml, which declares no types."""
@@ -42,6 +45,11 @@ for, or left out."""
 _LINE, _PARAGRAPH, _HEADING = 1, 2, 3
 _NOTE, _SIGN = LeftOut("note"), LeftOut("sign of a note")
 _IMAGE, _CONTENTS, _FRONT, _EXTRA = map(LeftOut, ("image", "table of contents", "front page", "extra page"))
+MOST_ATTRIBUTES = 256
+"""Attributes of an element of HTML: libxml2 takes 45 s for 100,000."""
+MOST_FILES, LONGEST_NAME = 20_000, 1000
+"""Files that are read of an EPUB, each in 0.1 ms at least, and the characters of their names: a link in a file is
+found from the name of the file."""
 
 
 class DocumentText:
@@ -52,7 +60,7 @@ class DocumentText:
         self._parts: list[str] = []
         self._line_ends = 0
         """Line ends before what follows."""
-        self._blanks = ""
+        self._blanks: list[str] = []
         """White space before what follows, if that is in the same line."""
 
     def add(self, text: str, *, as_it_is: bool = False) -> None:
@@ -64,14 +72,15 @@ class DocumentText:
                 line = line.lstrip(" ")
             words = line.rstrip(" \t\r")
             if words:
-                self._parts += ["\n" * self._line_ends if self.begun else "", self._blanks, words]
-                self.begun, self._line_ends, self._blanks = True, 0, ""
-            self._blanks += line[len(words) :]
+                self._parts += ["\n" * self._line_ends if self.begun else "", *self._blanks, words]
+                self.begun, self._line_ends, self._blanks = True, 0, []
+            if blanks := line[len(words) :]:
+                self._blanks.append(blanks)
 
     def end_block(self, line_ends: int) -> None:
         """End the line, with so many line ends at least before what follows; with 0 it goes on."""
         if line_ends:
-            self._line_ends, self._blanks = max(self._line_ends, line_ends), ""
+            self._line_ends, self._blanks = max(self._line_ends, line_ends), []
 
     def take(self) -> str:
         """The text since this was last called."""
@@ -83,10 +92,9 @@ class DocumentText:
 _BLANKS = re.compile("[ \t\r\n]+")
 
 
-def document_text(
-    file: BinaryIO, kind: Kind, shown: str, encoding: str | None, left_out: Counter[str]
-) -> Iterator[str]:
-    """The text of a document, that of an EPUB chapter by chapter; what is left out is added to ``left_out``.
+def document_text(file: BinaryIO, kind: Kind, shown: str, encoding: str | None, tally: Tally) -> Iterator[str]:
+    """The text of a document, that of an EPUB chapter by chapter; what is left out, encodings and invalid bytes are
+    added to ``tally``.
 
     ``encoding`` is that of an HTML file, if the user chose one. Raises :class:`TextError`.
     """
@@ -94,9 +102,9 @@ def document_text(
     parts: Iterator[_Part | LeftOut]
     try:
         if kind == "html":
-            parts = _html(file, shown, encoding)
+            parts = _html(file, shown, encoding, tally)
         else:
-            parts = {"epub": _epub, "docx": _docx, "odt": _odt}[kind](_Package(file, shown))
+            parts = {"epub": _epub, "docx": _docx, "odt": _odt}[kind](_Package(file, shown, tally))
         for part in parts:
             if isinstance(part, LeftOut):
                 found[part.kind] += 1
@@ -110,7 +118,7 @@ def document_text(
         yield "\n"
     signs = found.pop(_SIGN.kind, 0)
     found[_NOTE.kind] = max(found[_NOTE.kind], signs)  # notes may be in other files, or signs without a mark
-    left_out.update({kind: number for kind, number in found.items() if kind and number})
+    tally.left_out.update({kind: number for kind, number in found.items() if kind and number})
 
 
 class _Part(NamedTuple):
@@ -124,21 +132,28 @@ class _Part(NamedTuple):
 class _Package:
     """The files of a document that is a zip archive."""
 
-    def __init__(self, file: BinaryIO, shown: str) -> None:
-        self._zip, self.shown, self._left = open_zip(in_memory(file), shown), shown, MAX_DOCUMENT
+    def __init__(self, file: BinaryIO, shown: str, tally: Tally) -> None:
+        self._zip, self.shown, self.tally = open_zip(in_memory(file), shown), shown, tally
+        self._files = self._bytes = 0
         self.names = set(self._zip.namelist())
 
     def read(self, name: str) -> bytes:
         """Raises :class:`KeyError` when there is no file of this name."""
-        data = open_member(self._zip, self._zip.getinfo(name), self._left, self.shown).read()
-        self._left -= len(data)
+        if len(name) > LONGEST_NAME:
+            raise KeyError(name)
+        info = self._zip.getinfo(name)
+        data = open_member(self._zip, info, MAX_DOCUMENT, self.shown, self._bytes).read()
+        self._files, self._bytes = self._files + 1, self._bytes + len(data)
+        if self._files > MOST_FILES:
+            raise TextError(f"{self.shown} has more than {MOST_FILES:,} pages: save it as plain text and use that")
         return data
 
     def xml(self, name: str) -> Element:
         return _parsed(self.read(name), self.shown)
 
     def page(self, name: str) -> Element:
-        return _page(self.read(name), self.shown)
+        shown = f"{self.shown}/{name}"
+        return _page(_as_utf8(self.read(name), shown, None, self.tally), shown)
 
     def check_encryption(self, is_encrypted: bool) -> None:
         if is_encrypted:
@@ -152,17 +167,65 @@ def _parsed(data: bytes, shown: str, encoding: str | None = None) -> Element:
     return etree.fromstring(data, parser)
 
 
-def _page(data: bytes, shown: str, encoding: str | None = None) -> Element:
-    """Parse XHTML, or HTML of any kind. XML comes first, because for HTML a ``<title/>`` has no end."""
+def _as_utf8(data: bytes, shown: str, encoding: str | None, tally: Tally) -> bytes:
+    """Convert an HTML file or a page of an EPUB to UTF-8 from ``encoding``, if it is given, else from the encoding that
+    its bytes have, else from the one that it names."""
+    name, mark = find_encoding(io.BytesIO(data), shown, encoding, len(data), lambda done: None)
+    text, invalid = _decode(data[mark:], name)
+    named = _CHARSET.search(data, 0, 4096)
+    if named and encoding is None and not mark and (invalid or not name.startswith("utf")):
+        with suppress(TextError):  # no such encoding
+            other = check_encoding(named[1].decode())
+            if not other.startswith("utf"):  # with that it would have been found
+                name, (text, invalid) = other, _decode(data, other)
+    tally.encodings.add(name)
+    tally.invalid_bytes += invalid
+    return text.encode(errors="replace")
+
+
+def _decode(data: bytes, encoding: str) -> tuple[str, int]:
+    """The text, and how many bytes were invalid."""
+    tally = Tally()
+    return "".join(decoded([data], encoding, TextOptions(normalize=False), tally)), tally.invalid_bytes
+
+
+_CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+
+
+def _page(data: bytes, shown: str) -> Element:
+    """Parse XHTML, or HTML of any kind, in UTF-8. XML comes first, because for HTML a ``<title/>`` has no end."""
     data = _ENTITY.sub(_numbered, data)
     try:
-        return _parsed(data, shown, encoding)
+        return _parsed(data, shown, "utf-8")
     except etree.XMLSyntaxError:
-        parser = etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True, encoding=encoding or "utf-8")
-        root = etree.fromstring(data, parser) if data.strip() else None
+        if not data.strip():
+            return etree.Element("html")
+    etree.fromstring(data, _html_parser(target=_AttributeLimit(shown)))
+    parser = _html_parser()
+    root = etree.fromstring(data, parser)
     if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
         raise TextError(f"{shown} has elements inside each other thousands deep: save it as plain text and use that")
     return etree.Element("html") if root is None else root
+
+
+def _html_parser(target: _AttributeLimit | None = None) -> Any:
+    return etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8", target=target)
+
+
+class _AttributeLimit:
+    """A target of a parser, which makes no tree. Raises :class:`TextError` for an element of too many attributes."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if len(attributes) > MOST_ATTRIBUTES:
+            raise TextError(
+                f"{self._shown} has an element of {len(attributes):,} attributes: save it as plain text and use that"
+            )
+
+    def close(self) -> None:
+        """The end of the document, which every target takes."""
 
 
 _ENTITY = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z][A-Za-z0-9]*;")
@@ -210,7 +273,10 @@ def _name(element: Element) -> str:
 
 def _attribute(element: Element, name: str) -> str:
     """The attribute of this name in any namespace, else empty."""
-    return next((value for key, value in element.attrib.items() if re.split("[:}]", key)[-1].lower() == name), "")
+    for key in element.attrib:
+        if key.rpartition("}" if key.startswith("{") else ":")[2].lower() == name:
+            return str(element.get(key, ""))
+    return ""
 
 
 def _find(root: Element, name: str) -> list[Element]:
@@ -264,11 +330,19 @@ def _html_rule(element: Element) -> Rule:
         return LeftOut()
     if name == "a" and "#" in element.get("href", ""):
         raised = "sup" in (_name(element.getparent()), *map(_name, element))
-        if raised or _NOTE_SIGN.fullmatch("".join(element.itertext()).strip()):
+        if raised or _NOTE_SIGN.fullmatch(_short_text(element)):
             return _SIGN
     if name in ("td", "th"):
         return "\t" if element.getprevious() is not None else 0
     return _HTML_RULES.get(name, 0)
+
+
+def _short_text(element: Element) -> str:
+    """The text of an element that has few others inside; of an element with more, which may be links with as many
+    inside each, nothing."""
+    steps = [*islice(etree.iterwalk(element, events=("start", "end")), 41)]
+    texts = (each.text if event == "start" else each.tail for event, each in steps[:-1])
+    return "".join(text or "" for text in texts).strip() if len(steps) <= 40 else ""
 
 
 def _notes(element: Element) -> int:
@@ -277,21 +351,12 @@ def _notes(element: Element) -> int:
     return max(1, len(inside))
 
 
-def _html(file: BinaryIO, shown: str, encoding: str | None) -> Iterator[_Part]:
+def _html(file: BinaryIO, shown: str, encoding: str | None, tally: Tally) -> Iterator[_Part]:
     file.seek(0)
     data = file.read(MAX_DOCUMENT + 1)
     if len(data) > MAX_DOCUMENT:
         raise TextError(f"{shown} has more than {MAX_DOCUMENT // 2**20} MB of HTML: save it as plain text and use that")
-    name, mark = find_encoding(file, shown, encoding, len(data), lambda done: None)
-    content = data[mark:].decode(name, "replace")
-    declared = _CHARSET.search(data, 0, 4096)
-    if declared and encoding is None and ("\ufffd" in content or not name.startswith("utf")):
-        with suppress(TextError):
-            content = data.decode(check_encoding(declared[1].decode()), "replace")
-    yield _Part(_page(content.encode(errors="replace"), shown, "utf-8"), _html_rule)
-
-
-_CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+    yield _Part(_page(_as_utf8(data, shown, encoding, tally), shown), _html_rule)
 
 
 def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
@@ -338,9 +403,10 @@ _DOCX_RULES: dict[str, Rule] = {
 
 
 def _docx(document: _Package) -> Iterator[_Part]:
+    document.tally.encodings.add("utf-8")
     styles: dict[str, Rule] = {}
     if "word/styles.xml" in document.names:
-        for style in _find(document.xml("word/styles.xml"), "style"):
+        for style in document.xml("word/styles.xml").iterfind("{*}style"):
             styles[_attribute(style, "styleid")] = _docx_paragraph(style.iter(), {})
 
     def rule_of(element: Element) -> Rule:
@@ -366,7 +432,7 @@ def _docx_paragraph(properties: Iterable[Element], styles: dict[str, Rule]) -> R
     return _HEADING if is_heading else styles.get(values.get("pstyle", ""), _PARAGRAPH)
 
 
-_MOST_SPACES = 200
+_MOST_SPACES = 40
 _ODT_RULES: dict[str, Rule] = {
     **dict.fromkeys(("annotation", "tracked-changes", "forms", "sequence-decls", "ruby-text", "number"), LeftOut()),
     **dict.fromkeys(("table-of-content", "illustration-index", "table-index"), _CONTENTS),
@@ -382,10 +448,12 @@ _ODT_RULES: dict[str, Rule] = {
 def _odt_rule(element: Element) -> Rule:
     name, count = _name(element), _attribute(element, "c")
     if name == "s":
-        return " " * min(int(count) if count.isdecimal() else 1, _MOST_SPACES)
+        spaces = int(count[:9]) if count.isdecimal() else 1  # int() refuses 5,000 digits
+        return " " * min(spaces, _MOST_SPACES)
     return _ODT_RULES.get(name, 0)
 
 
 def _odt(document: _Package) -> Iterator[_Part]:
+    document.tally.encodings.add("utf-8")
     document.check_encryption(b"encryption-data" in document.read("META-INF/manifest.xml"))
     yield _Part(_find(document.xml("content.xml"), "body")[0], _odt_rule)

@@ -431,8 +431,7 @@ def _extracted(opened: Opened, kind: Kind, item: Item, options: TextOptions, tal
             f"{item.shown} is a document (.{kind}), and to read those needs the package lxml, which is not installed: "
             "pip install lxml"
         ) from None
-    tally.encodings.add("utf-8")
-    yield from document_text(opened.file, kind, item.shown, options.encoding, tally.left_out)
+    yield from document_text(opened.file, kind, item.shown, options.encoding, tally)
 
 
 def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:

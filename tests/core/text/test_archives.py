@@ -92,18 +92,26 @@ LARGE = {
 @pytest.mark.parametrize("name", [*LARGE, "large.epub"])
 def test_what_expands_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(archives, "MAX_EXPANDED", 2**20)
-    monkeypatch.setattr("charlstm.text.documents.MAX_DOCUMENT", 2**10)
+    monkeypatch.setattr("charlstm.text.documents.MAX_DOCUMENT", 2**20)
     if name in LARGE:
         (tmp_path / name).write_bytes(LARGE[name])
     else:
-        write_epub(tmp_path / name, BOOK)
-    with pytest.raises(TextError, match=f"{name}.* expands to more than"):
+        write_epub(tmp_path / name, [("h", LETTERS.decode())] * 2)
+    with pytest.raises(TextError, match=f"{name}.* expands to more than 1 MB"):
         open_corpus(tmp_path / name)
 
 
 def encrypted(archive: bytes) -> bytes:
     mark = archive.index(b"PK\1\2") + 8  # in the list of files
     return archive[:mark] + b"\1" + archive[mark + 1 :]
+
+
+def at_the_end_of_all_files(archive: bytes) -> bytes:
+    """With its file at the offset 2^64 - 1."""
+    place = archive.index(b"PK\1\2")
+    entry, end = bytearray(archive[place : place + 51]), bytearray(archive[place + 51 :])
+    entry[30:32], entry[42:46], end[12:16] = b"\x0c\0", b"\xff" * 4, (63).to_bytes(4, "little")
+    return archive[:place] + bytes(entry) + b"\1\0\x08\0" + b"\xff" * 8 + bytes(end)
 
 
 def changed(packed: bytes) -> bytes:
@@ -127,6 +135,7 @@ BAD = {
     "bzip2.zip": (zipped({"a.txt": b"text"}, zipfile.ZIP_BZIP2), "/a.txt is compressed in a way that cannot be read"),
     **{f"cut.{ending}": (data[: len(data) // 2], ".* is damaged or incomplete") for ending, data in WHOLE.items()},
     "changed.gz": (changed(WHOLE["gz"]), ".* is damaged or incomplete"),
+    "offset.zip": (at_the_end_of_all_files(SMALL), "/a.txt is damaged or incomplete"),
     "changed.zip": (changed(WHOLE["zip"]), ".* is damaged or incomplete"),
 }
 

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from bounded import MB, bounded
 from charlstm.errors import TextError
+from charlstm.text import documents
 from charlstm.text.corpus import Corpus, encoding_choices, open_corpus, preview
 from charlstm.text.reading import USUAL, TextOptions
-from made_documents import NOTE, as_text, made_book, page, write_docx, write_epub, write_html, write_odt, write_zip
+from made_documents import (
+    CONTAINER,
+    NOTE,
+    as_text,
+    made_book,
+    page,
+    write_docx,
+    write_epub,
+    write_html,
+    write_odt,
+    write_zip,
+)  # fmt: skip
 
 BOOK = made_book()
 NOTES = sum(text.count(NOTE) for _, text in BOOK)
@@ -86,6 +100,41 @@ def test_html_is_read_in_the_encoding_that_its_bytes_have_or_that_it_names(tmp_p
         assert html(tmp_path, content).text() == "ąćę\n"
 
 
+def write_pages(path: Path, *pages: str | bytes) -> Path:
+    """An EPUB of these pages alone."""
+    items = "".join(f'<item id="{at}" href="{at}.xhtml"/>' for at in range(len(pages)))
+    spine = "".join(f'<itemref idref="{at}"/>' for at in range(len(pages)))
+    package = f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>"
+    files = {f"in/{at}.xhtml": content for at, content in enumerate(pages)}
+    return write_zip(path, {"META-INF/container.xml": CONTAINER, "in/book.opf": package, **files})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'<?xml version="1.0" encoding="iso-8859-2"?><html><p>\xb1\xe6\xea<br>x</html>',
+        b'<html><meta charset="iso-8859-2"><p>\xb1\xe6\xea<br>x',
+        '<?xml version="1.0" encoding="utf-16"?><html><p>ąćę<br>x</html>'.encode("utf-16"),
+        '<?xml version="1.0" encoding="utf-16"?><html><p>ąćę&nbsp;<br>x</html>'.encode("utf-16-le"),
+    ],
+)
+def test_page_of_an_epub_is_read_in_the_encoding_that_its_bytes_have_or_that_it_names(
+    tmp_path: Path, content: bytes
+) -> None:
+    assert open_corpus(write_pages(tmp_path / "a.epub", content)).text().replace("\xa0", "") == "ąćę\nx\n"
+
+
+def test_invalid_bytes_of_a_page_are_counted(tmp_path: Path) -> None:
+    report = open_corpus(write_pages(tmp_path / "a.epub", "<html>é</html>", b"<html>\xc3\xa9 \xc3\xa8 \xff")).report
+    assert (report.encoding, report.invalid_bytes) == ("utf-8", 1)
+    assert html(tmp_path, b"<html>\xc3\xa9 \xc3\xa8 \xff").report.invalid_bytes == 1
+
+
+def test_page_in_utf8_that_names_another_encoding_is_read_as_utf8_and_damage_in_its_own(tmp_path: Path) -> None:
+    assert html(tmp_path, b'<html><meta charset="utf-8"><p>caf\xe9').text() == "café\n"
+    assert html(tmp_path, b'<html><meta charset="utf-16"><p>caf\xe9').text() == "café\n"
+
+
 def test_html_is_recognised_by_its_content_and_a_text_about_html_is_none(tmp_path: Path) -> None:
     assert html(tmp_path, "<!-- x -->\n<!DOCTYPE HTML><p>text", name="page.txt").text() == "text\n"
     assert html(tmp_path, "no tags\nat all\n").text() == "no tags\nat all\n"
@@ -116,6 +165,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "sheet.xlsx": (lambda path: write_zip(path, {"[Content_Types].xml": "", "xl/w.xml": ""}), "is a spreadsheet"),
     "comic.html": (lambda path: path.write_text(page([("p", "\x02")])), "has nothing but images"),
     "deep.html": (lambda path: path.write_text("<html>" + "<div>" * 9000 + "deep"), ".*thousands deep"),
+    "many.html": (
+        lambda path: path.write_text("<html><p " + " ".join(f"a{n}='<'" for n in range(100_000)) + ">x"),
+        "has an element of 100,000 attributes",
+    ),
 }  # fmt: skip
 
 
@@ -132,3 +185,49 @@ def test_without_lxml_a_document_is_refused_in_a_sentence(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "lxml", None)
     with pytest.raises(TextError, match=r"book.odt is a document \(.odt\).*pip install lxml"):
         open_corpus(write_odt(tmp_path / "book.odt", BOOK))
+
+
+def test_epub_of_too_many_pages_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file can name one page 3 million times."""
+    monkeypatch.setattr(documents, "MOST_FILES", 4)  # with the two that list them
+    assert open_corpus(write_pages(tmp_path / "a.epub", *["<html>x"] * 2)).chars
+    with pytest.raises(TextError, match="has more than 4 pages"):
+        open_corpus(write_pages(tmp_path / "b.epub", *["<html>x"] * 3))
+
+
+def write_body(path: Path, body: str) -> Path:
+    path.write_text(f"<html><body>{body}</body></html>")
+    return path
+
+
+DEEP, BLANKS = "a/" * 30_000, "<s c='200'/>" * 100_000
+SLOW: dict[str, Callable[[Path], Path]] = {  # each took a minute or more
+    "attributes.html": lambda path: write_body(path, "<p " + "".join(f" a{n}='1'" for n in range(100_000)) + ">x</p>"),
+    "links.html": lambda path: write_body(path, "<a href='#'><b>" * 1000 + "<i></i>" * 60_000 + "x"),
+    "blanks.odt": lambda path: write_zip(
+        path,
+        {"content.xml": f"<a><body><p>x{BLANKS}x</p></body></a>", "META-INF/manifest.xml": "<a/>"},
+    ),
+    "styles.docx": lambda path: write_zip(
+        path,
+        {
+            "word/document.xml": "<document><p><t>x</t></p></document>",
+            "word/styles.xml": f"<styles>{'<style>' * 240}{'<a/>' * 100_000}{'</style>' * 240}</styles>",
+        },
+    ),
+    "names.epub": lambda path: write_zip(
+        path,
+        {
+            "META-INF/container.xml": f"<rootfile full-path='{DEEP}b'/>",
+            f"{DEEP}b": "<package>" + "".join(f"<item id='{n}' href='a'/>" for n in range(60_000)) + "</package>",
+        },
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of time and memory read /proc")
+@pytest.mark.parametrize("name", SLOW)
+def test_time_does_not_grow_with_the_square_of_a_document(tmp_path: Path, name: str) -> None:
+    path = SLOW[name](tmp_path / name)
+    with bounded(30, 600 * MB), suppress(TextError):
+        open_corpus(path, USUAL)
