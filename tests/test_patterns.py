@@ -17,7 +17,7 @@ from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.export import to_plain_markdown
 from charlstm.insight import features
 from charlstm.insight.report import passage_start
-from charlstm.runs import filters, notes
+from charlstm.runs import notes
 from charlstm.text import archives, boilerplate, documents, encoding, passages, reading, sentences
 from charlstm.toml_files import TomlFile
 from charlstm_tui import pastes, terminal_background
@@ -77,7 +77,6 @@ CASES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
     "strings of a program": (features.BUILT_IN["string"].compute, "", '"""', '"'),
     "capitalised words": (features.BUILT_IN["capitalised word"].compute, "", "A’", ""),
     "indentation": (features.BUILT_IN["indentation"].compute, "", " ", "a"),
-    "filter of runs": (filters.parse_filter, "", "a", '="'),
     "tags": (notes.parse_tags, "", " ,", "a"),
     "blanks in TOML": (toml_line, "", " ", "a"),
     "table in TOML": (toml_line, "[", "a ", '"'),

@@ -447,7 +447,7 @@ ACTIONS: tuple[Action, ...] = (
     A("runs", "rename", "N n", "name", "Give the run another name.", footer=9, words="rename", needs="run"),
     A("runs", "import_model", "i", "import", "Import a model of the reference script as a model file.", footer=13),
     A("runs", "sort", "s", "sort", "Sort by the next of created, best, name, state and size.", footer=11, needs="runs"),
-    A("runs", "find", "slash", "filter", "Show only some runs: by a name's part, or lr<0.01 text=anna state=finished.",
+    A("runs", "find", "slash", "filter", "Show only runs whose name, text, tags or state have these words.",
       footer=12, needs="runs"),
     A("runs", "tags", "t", "tags", "Give the run tags, to find it by.", footer=15, needs="run"),
     A("runs", "note", "e", "note", "Write a note on the run.", footer=16, needs="run"),

@@ -25,7 +25,6 @@ from charlstm.runs.status import RunStatus, queue_problem, status_of_worker, wit
 from charlstm.storage import FileStamp
 from charlstm.training.commands import Command
 from charlstm.training.events import Stepped
-from charlstm.training.settings import Settings
 from charlstm_tui.error_log import LOG, sentence
 
 if TYPE_CHECKING:
@@ -71,11 +70,6 @@ class RunView:
     def path(self) -> Path:
         """The folder of the run."""
         return self.run.path
-
-    @property
-    def settings(self) -> Settings | None:
-        """The settings of the run; ``None`` if they cannot be read."""
-        return None if self.spec is None else self.spec.settings
 
     @property
     def live(self) -> bool:

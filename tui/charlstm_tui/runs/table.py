@@ -85,6 +85,12 @@ class Sort:
         return sorted(runs, key=BY_TITLE[self.title].key, reverse=self.falling)
 
 
+def passes(run: RunView, typed: str) -> bool:
+    """Whether each word that is typed in the filter is a part of the run's name, text, tags or state."""
+    found = "\n".join((run.name, run.text, *run.notes.tags, run.status.state)).casefold()
+    return all(word in found for word in typed.casefold().split())
+
+
 SORTED_BY_KEY = ("CREATED", "BEST", "RUN", "STATE", "SIZE")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from textual.widgets import Input, Static
 
 from charlstm.display import plural, visible
 from charlstm.runs import folder
-from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm.runs.queue_file import remove_from_queue
@@ -41,7 +40,7 @@ from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
 if TYPE_CHECKING:
     from charlstm.runs.queue import QueuedRun
 
-FILTER_HINT = "part of a name, or lr<0.01 text=anna state=finished tag=good"
+FILTER_HINT = "words of name, text, tag or state, such as anna finished"
 
 
 class TablePane(Vertical):
@@ -79,12 +78,10 @@ class TableView(RunActions):
         self._header = table.RunsHeader(id="runs-header")
         self._empty = Static(id="runs-empty")
         self._filter_line = TextInput(placeholder=FILTER_HINT, id="runs-filter", compact=True, typing_keys=FILTER_KEYS)
-        self._filter_words = ChangingText(id="runs-filter-words")
         self._pane = DetailsPane(self._runs_dir, id="runs-details")
         self._details = details
         self._detailed: list[Path] = []  # the runs whose details are shown
         self._by_key: dict[str, RunView] = {}
-        self._filter = RunFilter()
         self._renamed_to: Path | None = None  # the run that was renamed here, until it is listed under its new name
 
     def compose(self) -> ComposeResult:
@@ -95,14 +92,12 @@ class TableView(RunActions):
                 yield self._rows
                 yield self._empty
             yield self._pane.data_bind(View.bits)
-        with Horizontal(id="runs-filter-row"):
-            yield self._filter_line
-            yield self._filter_words
+        yield self._filter_line
 
     def on_mount(self) -> None:
         if is_detached(self):
             return
-        self._filter_line.display = self._filter_words.display = False
+        self._filter_line.display = False
         self.set_interval(self.AGES_INTERVAL, self._update_table)
         self.call_after_refresh(self._update_table)  # which without runs says what to do
 
@@ -112,7 +107,6 @@ class TableView(RunActions):
         return self.runs_state.runs
 
     def watch_bits(self) -> None:
-        self._show_filter_words()
         self._update_table()
         self._update_details()
 
@@ -127,21 +121,8 @@ class TableView(RunActions):
     def watch_sort(self) -> None:
         self._update_table()
 
-    def watch_typed(self, typed: str) -> None:
-        """Filter by what is typed, and say which part of it cannot be understood."""
-        self._filter = parse_filter(typed)
-        self._show_filter_words()
+    def watch_typed(self) -> None:
         self._update_table()
-
-    def _show_filter_words(self) -> None:
-        """What is wrong with the filter, or the unit of the losses that it compares."""
-        words = self._filter.problem
-        if not words and self._filter.asks_for_best:
-            words = f"best in {unit(self.bits)}"
-        line = self._filter_words
-        line.update(Content(visible(words, keep="")))
-        line.set_class(bool(self._filter.problem), "bad")
-        line.display = bool(words)
 
     def watch_marked(self, marked: tuple[Path, ...]) -> None:
         self.comparing = self.comparing and len(marked) > 1
@@ -161,7 +142,7 @@ class TableView(RunActions):
     def _update_table(self) -> None:
         rows, bits = self._rows, self.bits
         width = rows.size.width - 1  # without the scrollbar
-        shown = [run for run in self.runs if self._filter.matches(_facts(run, bits))] if self.typed else list(self.runs)
+        shown = [run for run in self.runs if table.passes(run, self.typed)]
         longest = table.longest_entries(self.runs)
         self._header.longest = longest
         rows.show(
@@ -354,7 +335,7 @@ class TableView(RunActions):
     def do_tags(self) -> None:
         if run := self.run:
             shown, done = run.notes.tags, f"The tags of {run.name} are saved."
-            about = f"of {run.name}, divided by spaces. The filter tag=NAME finds them."
+            about = f"of {run.name}, divided by spaces. The filter finds them."
             dialog = PromptDialog("Tags", about, " ".join(shown), wide=True)
             ask(self, dialog, lambda tags: self.attempt(lambda: edit_tags(run.run, shown, parse_tags(tags)), done))
 
@@ -366,8 +347,7 @@ class TableView(RunActions):
                 change = partial(change_notes, run.run, lambda now: replace(now, note=note.strip()))
                 return None if note == before else self.attempt(change, done)
 
-            about = f"on {run.name}. The filter note=WORD finds it."
-            ask(self, PromptDialog("A note", about, before, wide=True, lines=True), typed)
+            ask(self, PromptDialog("A note", f"on {run.name}", before, wide=True, lines=True), typed)
 
     def do_delete(self) -> None:
         run = self.run
@@ -442,8 +422,3 @@ class TableView(RunActions):
     def begin_action(self, action: Action) -> None:
         if action.handler not in ("back", "find"):  # what is done is done to the run that the cursor is on now
             self._rows.stay()
-
-
-@lru_cache(2048)  # every key typed in the filter asks for them
-def _facts(run: RunView, bits: bool) -> dict[str, object]:
-    return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size, bits=bits)
