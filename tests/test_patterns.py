@@ -14,7 +14,7 @@ import pytest
 from bounded import MB, bounded
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import parse_clamp
-from charlstm.generation.export import to_plain_markdown
+from charlstm.generation.export import to_prose
 from charlstm.insight import features
 from charlstm.insight.report import passage_start
 from charlstm.runs import notes
@@ -66,9 +66,7 @@ CASES: dict[str, tuple[Callable[[Any], object], str, str, str]] = {
     "accents alone": (reading._composed, "", "\u0301", "é"),
     "clamp of many numbers": (clamp, "1:1=", "1-", "-"),
     "clamp of a long number": (clamp, " ", "1", ":"),
-    "blanks in Markdown": (to_plain_markdown, "a", " ", "\n"),
-    "blank lines in Markdown": (to_plain_markdown, "", "\n\t", "a"),
-    "blanks in prose": (lambda text: to_plain_markdown(text, prose=True), "-", " ", "\n"),
+    "blanks in prose": (to_prose, "-", " ", "\n"),
     "blanks in a passage": (passage_start, "\n", " ", "a"),
     "blanks after a sentence": (passage_start, ".", " ", "a"),
     "empty lines of a program": (features.kind_of_text, "", "\n", "a"),

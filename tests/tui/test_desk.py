@@ -498,9 +498,9 @@ def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, desk: Pl
 
 
 def test_closing_waits_for_an_export(page: PlayedDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    release, path, save = threading.Event(), tmp_path / "story.html", user_files.save_bytes
+    release, path, save = threading.Event(), tmp_path / "story.html", user_files.save_text
     monkeypatch.setattr(text_saving, "WAIT_FOR_FILE", 0.01)
-    monkeypatch.setattr(user_files, "save_bytes", lambda *arguments: (release.wait(60), save(*arguments)))
+    monkeypatch.setattr(user_files, "save_text", lambda *arguments: (release.wait(60), save(*arguments)))
     page.insert("hello")
     page.saved(5)
     page.save_as(path, None)

@@ -13,9 +13,9 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.setting_fields import setting_fields
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.errors_dialog import ErrorsDialog
-from charlstm_tui.generate import exports
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.generate.session_files import FORMATS
 from charlstm_tui.player.played import Continuations
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.save_dialog import Format, SaveDialog
@@ -79,9 +79,8 @@ async def test_long_dialogs_leave_room_for_the_keys_and_are_as_wide_as_their_ans
         dialog.show(Continuations(1, found, complete=True))
         await app.shows("words of a line", "r others", "Esc cancel")
         await app.press("escape")
-        formats = [*exports.SESSION_FORMATS, exports.CHECKPOINTS]
-        await app.app.push_screen(SaveDialog("Save", "novel.txt", formats, "A sentence about where sessions are. " * 3))
-        await app.shows(*(each.about for each in formats), "Enter save")
+        await app.app.push_screen(SaveDialog("Save", "novel.txt", FORMATS, "A sentence about where sessions are. " * 3))
+        await app.shows(*(each.about for each in FORMATS), "Enter save")
         await app.press("escape")
         await app.resize(120, 36)
         await app.app.push_screen(ChoiceDialog("Start from", "", [Choice("1", name, 1), Choice("n", "new", 0)]))

@@ -16,7 +16,7 @@ from charlstm_tui.formatting import shorten
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 
-FORMATS = [Format(".txt", "text", joins_lines=True), Format(".html", "colours"), Format(".tree.html", "branches")]
+FORMATS = [Format(".txt", "text", joins_lines=True), Format(".html", "colours"), Format(".json", "session")]
 
 
 async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path)
             return str(dialog.query_one(".dialog-error", Static).content)
 
         await pilot.press("down", "down")
-        assert (line.value, formats.highlighted) == ("novel.tree.html", 2)
+        assert (line.value, formats.highlighted) == ("novel.json", 2)
         await pilot.press("down")
         assert (line.value, formats.highlighted) == ("novel.txt", 0)
         line.value = f"{tmp_path}/other.html"
@@ -42,7 +42,7 @@ async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path)
         assert str(folder.content) == f"In {shorten(str(tmp_path), folder.size.width - 3)}"
         for name, words in [
             ("", "Give the file a name."), ("-", "Standard output is this terminal"), (str(tmp_path), "is a folder"),
-            ("a.pdf", "Let the name end in .txt or .html or .tree.html."), (f"{tmp_path}/there.html/a", "Not a dir"),
+            ("a.pdf", "Let the name end in .txt or .html or .json."), (f"{tmp_path}/there.html/a", "Not a dir"),
         ]:  # fmt: skip
             line.value = name
             await pilot.press("enter")

@@ -251,9 +251,9 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
       footer=11, words="repetition penalty"),
-    A("generate.play generate.duel generate.write", "save", "ctrl+s", "save", "Save the session, export its text, and "
-      "of a run what each of its models generates; in Duel both texts.", footer=5, needs="saveable",
-      words="export as text markdown html write file checkpoints side by side page print"),
+    A("generate.play generate.duel generate.write", "save", "ctrl+s", "save", "Save the session, or export its text; "
+      "in Duel both texts.", footer=5, needs="saveable",
+      words="export as text markdown html write file page print"),
     A("generate.play", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story", by="screen"),
     A("generate", "stream", "space", "generate", "Generate, or pause.", footer=1),

@@ -35,10 +35,6 @@ class Format:
     joins_lines: bool = False
     """Whether the lines of each paragraph can be joined in it."""
 
-    def fits(self, path: Path) -> bool:
-        """Whether the name of ``path`` has this ending."""
-        return path.name.lower().endswith(self.ending)
-
 
 class SaveDialog(Dialog):
     """Returns the path of the file, or ``None``. Whether a file that is there may be replaced has been asked then,
@@ -98,9 +94,8 @@ class SaveDialog(Dialog):
         self.query_one(Input).action_cursor_right()
 
     def _format_of(self, name: str) -> Format | None:
-        """The format whose ending ``name`` has, the longest of several."""
-        fitting = [each for each in self._formats if name.lower().endswith(each.ending)]
-        return max(fitting, key=lambda each: len(each.ending), default=None)
+        """The format whose ending ``name`` has."""
+        return next((each for each in self._formats if name.lower().endswith(each.ending)), None)
 
     @property
     def _chosen(self) -> Format:
@@ -112,7 +107,7 @@ class SaveDialog(Dialog):
 
     @property
     def _lines_words(self) -> str:
-        return "Ctrl+L  lines of a paragraph: " + ("joined, the text alone" if self.joins_lines else "kept")
+        return "Ctrl+L  lines of a paragraph: " + ("joined" if self.joins_lines else "kept")
 
     def action_join_lines(self) -> None:
         """Join the lines of each paragraph in the file, or keep them."""

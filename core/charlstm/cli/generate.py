@@ -10,12 +10,11 @@ from typing import Any
 
 import click
 
-from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
+from charlstm.cli.json_schemas import CheckpointResult, GeneratedStep, GenerateResult
 from charlstm.cli.options import (
     MODEL_HELP,
     MOST_CHARS,
     F,
-    check_page_file,
     clamp_option,
     common_options,
     examples,
@@ -32,12 +31,10 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     as_read,
-    check_stdout,
     print_note,
     print_result,
     result_of,
     wants_json,
-    write_page,
 )
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
@@ -49,7 +46,7 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.threads import blas_threads
 from charlstm.line import TerminalLine
-from charlstm.model.file import Model
+from charlstm.model.file import Model, load_model
 from charlstm.setting_fields import setting_fields
 
 UNTIL = {"line": "\n", "paragraph": "\n\n"}
@@ -87,7 +84,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
         "charlstm generate RUN --samples 20 --until unit --new --unique",
         "charlstm generate RUN --temperature 0 --show-probs",
         "charlstm generate RUN --clamp 2:317=1.0",
-        "charlstm generate RUN --length 400 --checkpoints --out learning.html",
+        "charlstm generate RUN --length 400 --checkpoints",
         about=MODEL_HELP,
     )
 )
@@ -115,7 +112,6 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @clamp_option
 @snapshot_option
 @click.option("--checkpoints", is_flag=True, help="Generate with the models of the run: its snapshots and the best.")
-@click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")
 @click.option(
     "--show-probs",
     is_flag=True,
@@ -137,7 +133,6 @@ def generate(
     clamps: tuple[str, ...],
     snapshot: int | None,
     checkpoints: bool,
-    out: str | None,
     show_probs: bool,
     **sampler: Any,
 ) -> None:
@@ -145,7 +140,7 @@ def generate(
 
     With --json: {"text"}, without the prime but with --until unit; with --samples {"texts"}; with --show-probs also
     {"steps"}, one for each character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in
-    nats) and text, and with --out {"out", "bytes"}.
+    nats) and text.
     """
     if prime is not None and prime_file is not None:
         raise click.UsageError("Give --prime or --prime-file, not both")
@@ -153,20 +148,17 @@ def generate(
         raise click.UsageError("--show-probs works for one text only: remove it, or remove --samples")
     if checkpoints and (samples is not None or show_probs or snapshot is not None):
         raise click.UsageError("--checkpoints cannot be combined with --samples, --show-probs or --snapshot")
-    if out is not None and not checkpoints:
-        raise click.UsageError("--out needs --checkpoints: text goes to standard output")
     if until == UNIT and (show_probs or checkpoints or stop):
         raise click.UsageError("--until unit cannot be combined with --stop, --show-probs or --checkpoints")
     if (new or unique) and until != UNIT:
         raise click.UsageError(f"{'--new' if new else '--unique'} needs --until unit")
-    check_stdout(out=out)
     settings = sampler_settings(sampler)
     with usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
         stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until in UNTIL else []))
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
-        _generate_at_checkpoints(model, models_of_run(model), text, length, out, recipe, stops)
+        _generate_at_checkpoints(models_of_run(model), text, length, recipe, stops)
         return
     loaded = open_model(model, snapshot)
     text = as_read(loaded, text)
@@ -295,34 +287,25 @@ def _units_of_text(name: str) -> frozenset[str]:
 
 
 def _generate_at_checkpoints(
-    model: str,
-    models: list[tuple[int, Path]],
-    prime: str,
-    length: int,
-    out: str | None,
-    recipe: Recipe,
-    stop: Sequence[str],
+    models: list[tuple[int, Path]], prime: str, length: int, recipe: Recipe, stop: Sequence[str]
 ) -> None:
-    """Continue the prime with all models of a run, and print the texts or write them to a page."""
-    from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
-    from charlstm.model.file import load_model
-
-    check_page_file(out, model)
+    """Continue the prime with the models of a run, which are steps and files, and print the texts."""
     prime = as_read(load_model(models[0][1]), prime)
+    found: list[CheckpointResult] = []
     with TerminalLine() as bar:
         progress = bar.stage("generating")
-        texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))
-    if out is None:
-        result: GenerateResult = {
-            "checkpoints": [{"step": each.step, "loss": each.loss, "text": each.text} for each in texts]
-        }
-        heads = [f"step {each.step:,}" + ("" if each.loss is None else f", loss {each.loss:.3f}") for each in texts]
-        shown = [f"{head}\n{safe_for_stdout(each.prime + each.text)}" for head, each in zip(heads, texts, strict=True)]
-        print_result(result, f"\n{SEPARATOR}\n".join(shown))
-        return
-    title = f"How {visible(Path(model).name, keep='')} learnt"
-    page = checkpoints_page(texts, title=title, facts=recipe.facts())
-    write_page(out, page)
+        for step, path in models:
+            loaded = load_model(path)
+            with blas_threads(1):
+                text = "".join(each.char for each in Session.of(loaded, prime, recipe).stream(length, stop=stop))
+            found.append({"step": step, "loss": loaded.loss, "text": text})
+            progress(len(found), len(models))
+    heads = [
+        f"step {each['step']:,}" + ("" if each["loss"] is None else f", loss {each['loss']:.3f}") for each in found
+    ]
+    shown = [f"{head}\n{safe_for_stdout(prime + each['text'])}" for head, each in zip(heads, found, strict=True)]
+    result: GenerateResult = {"checkpoints": found}
+    print_result(result, f"\n{SEPARATOR}\n".join(shown))
 
 
 def _format_alternatives(alternatives: tuple[Alternative, ...]) -> str:

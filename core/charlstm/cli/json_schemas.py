@@ -427,8 +427,7 @@ class CheckpointResult(TypedDict):
 
 
 class GenerateResult(TypedDict):
-    """From ``generate``. The prime is included only with --until unit. ``out`` and ``bytes`` are those of the page that
-    --out wrote."""
+    """From ``generate``. The prime is included only with --until unit."""
 
     text: NotRequired[str]
     """Only without --samples and --checkpoints."""
@@ -438,10 +437,6 @@ class GenerateResult(TypedDict):
     """Only with --show-probs."""
     checkpoints: NotRequired[list[CheckpointResult]]
     """Only with --checkpoints."""
-    out: NotRequired[str]
-    """Only with --checkpoints --out."""
-    bytes: NotRequired[int]
-    """Only with --checkpoints --out."""
 
 
 # -- evaluation --------------------------------------------------------------------------------------------------
@@ -630,7 +625,7 @@ class NamedCellRow(TypedDict):
 
 
 class PageResult(TypedDict):
-    """The page that ``report``, or ``generate --checkpoints --out``, wrote."""
+    """The page that ``report`` wrote."""
 
     out: str
     bytes: int

@@ -208,6 +208,15 @@ def write(path: Path, state: SessionState, *, automatic: bool = False, overwrite
     storage.replace_file(path, lambda file: storage.write_all(file, content), overwrite=overwrite)
 
 
+def target(path: Path) -> Path:
+    """The file in which a session is saved that the user calls ``path``: ``.json`` where it has no suffix. Raises
+    :class:`CharLSTMError` for a folder, a device and the like."""
+    user_files.destination(path)
+    path = path.with_suffix(".json")
+    user_files.destination(path)
+    return path
+
+
 def write_as(path: Path, state: SessionState, *, overwrite: bool = True) -> None:
     """Save a session in a file that the user named. Raises as :func:`charlstm.user_files.save` does."""
     state = replace(state, summary=replace(state.summary, saved=time.time()))

@@ -37,7 +37,6 @@ export fox data/fox.txt/ | is a file and not a folder
 log fox --to tensorboard --out data/fox.txt | choose another folder with --out
 resume fox --detach | is finished: resume it with more than max_steps=40 in all
 report fox --out novel.txt | choose another name, so that it is not lost
-generate fox --checkpoints --length 5 --out novel.txt | choose another name, so that it is not lost
 report lone.safetensors --out page.html | Give a TEXT
 generate huge.safetensors | so large that its predictions are not finite
 eval huge.safetensors line.txt | so large that its predictions are not finite
@@ -72,7 +71,6 @@ generate fox --samples 2 --show-probs | remove --samples
 generate fox --temperature nan | temperature takes a number
 generate fox --sampler reference --temperature 0.5 | --temperature has no effect with --sampler reference
 generate fox --samples 2 --seed 100000000000000000000 | at most 64 bits
-generate fox --out x.html | --checkpoints
 generate fox --checkpoints --samples 2 | cannot be combined
 generate fox --until unit --show-probs | cannot be combined
 generate fox --new | --new needs --until unit

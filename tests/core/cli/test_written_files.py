@@ -18,13 +18,12 @@ import pytest
 from charlstm.cli.main import run
 from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 from charlstm.errors import CharLSTMError
-from charlstm.generation.export import export_text
 from charlstm.generation.scoring import score
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import SessionState, write_as
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.runs.folder import create_run, find_run
-from charlstm.user_files import save
+from charlstm.user_files import save, save_text
 from command_line import TEXT, Cli
 from played_documents import about, played
 from recorded_run import tiny_model
@@ -89,7 +88,7 @@ LIBRARY: dict[str, tuple[str, Save]] = {
     "save_model": (".safetensors", save_model),
     "checkpoint_writer": (".net", lambda path, model: save(path, checkpoint_writer(model))),
     "write_as": (".json", lambda path, _: write_as(path, SessionState(played(), about(played())))),
-    "export_text": (".txt", lambda path, _: export_text("a", path)),
+    "save_text": (".txt", lambda path, _: save_text(path, "a")),
 }
 
 
@@ -102,13 +101,13 @@ def umask() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "words",
-    [("report", "fox", "--out"), ("generate", "fox", "--checkpoints", "--out"), ("compare", "fox", "--svg")],
+    [("report", "fox", "--out"), ("compare", "fox", "--svg")],
 )
 def test_folder_that_is_not_there_is_said_before_the_work(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     cli("generate", "--help")  # imports what would keep a function that is replaced
-    for work in ("cli.options.open_model", "insight.checkpoints.checkpoint_texts", "runs.comparison.read_run"):
+    for work in ("cli.options.open_model", "runs.comparison.read_run"):
         monkeypatch.setattr(f"charlstm.{work}", lambda *_, **__: pytest.fail("the work was done first"))
     err = cli(*words, "missing/page.html", code=1)[1]
     assert err.startswith("charlstm: There is no folder missing: ")
@@ -174,7 +173,6 @@ def test_commands_replace_files_only_when_forced(cli: Cli, tmp_path: Path, writi
         ("report fox page.html --out page.html", "page.html"),
         ("report fox page.html --out link.html", "page.html"),
         ("report pages --out page.html", "page.html"),
-        ("generate pages --checkpoints --out page.html", "page.html"),
         ("log fox --to jsonl --out runs/fox/events.jsonl", "runs/fox/events.jsonl"),
         ("log fox --to jsonl --out link.jsonl", "runs/fox/events.jsonl"),
         ("export fox runs/fox/ --force --snapshot 0", "runs/fox/model.safetensors"),

@@ -1,35 +1,20 @@
-"""Exports: the text as it is, below its title, in its colours, as paragraphs, and with all branches."""
+"""Exports: the text as it is, below its title, in its colours, and as paragraphs."""
 
 from __future__ import annotations
 
 import html
-import inspect
 import re
-import sys
+from pathlib import Path
 
 import pytest
 
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.colouring import STYLES
-from charlstm.generation.export import (
-    export_text,
-    exported,
-    to_html,
-    to_markdown,
-    to_plain_html,
-    to_plain_markdown,
-    to_prose,
-    to_text,
-    to_tree_html,
-)
+from charlstm.generation.export import exported, to_html, to_markdown, to_prose
 from charlstm.generation.rows import TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
-
-
-def export_session(session, path, **options):
-    path.write_bytes(exported(session, path, **options))
 
 
 def play(session, length):
@@ -48,16 +33,20 @@ def test_a_page_and_a_notebook_give_each_character_the_same_level(make_model):
     assert 's2">' in page
 
 
-def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):
+def whole(session):
+    return session.prime + session.read()
+
+
+def test_exports_hold_the_text_and_escape_markup(make_model):
     model = make_model("\n <>&`\x1b[abc")
     clamps = [Clamp(1, 2, value=0.123456789)]
     session = Session(model, "a<b", settings=SamplerSettings(temperature=2.0, min_p=None), clamps=clamps)
     session.type("```` <b>\x1b[2J &amp;")
     play(session, 200)
-    text = to_text(session)
+    text = whole(session)
     assert text.startswith("a<b```` <b>\x1b[")
     session.rewind(3)  # an export has the whole line
-    assert to_text(session) == text
+    assert whole(session) == text
     markdown = to_markdown(session)
     fence = markdown.rstrip("\n").rsplit("\n", 1)[1]
     assert set(fence) == {"`"}
@@ -81,67 +70,22 @@ def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):
     with pytest.raises(GenerationError, match="coloured"):
         to_html(session, "mood")
     for name, content in (("a.txt", text), ("a.md", markdown), ("a.HTML", to_html(session))):
-        export_session(session, tmp_path / name)
-        assert (tmp_path / name).read_bytes().decode() == content
+        assert exported(Path(name), text, lambda: session, "rank", "") == content
     with pytest.raises(GenerationError, match=r"\.pdf"):
-        export_session(session, tmp_path / "a.pdf")
+        exported(Path("a.pdf"), text, lambda: session, "rank", "")
 
 
-def current_of_tree_page(page):
-    """The text of the page that is neither grey nor the name of a fold."""
-    tree = re.search(r'<div class="tree"[^>]*>(.*)</div>', page, re.DOTALL)[1]
-    shown = re.sub(r'<summary>.*?</summary>|<small.*?</small> |<span class="o">.*?</span>', "", tree, flags=re.DOTALL)
-    return html.unescape(re.sub("<[^>]*>", "", shown))
-
-
-def test_a_session_tree_is_a_page_with_every_branch(model, tmp_path):
-    session = Session(model, "ab")
-    first = "".join(step.char for step in session.stream(20))
-    session.rewind(5)
-    session.type("jjjijj")
-    session.rewind(3)
-    session.type("iiii")
-    session.rename(2, "third")
-    path = tmp_path / "walk.tree.html"
-    export_session(session, path)
-    page = path.read_text(encoding="utf-8")
-    assert page.count("<details>") == page.count("</details>") == len(session.branches()) - 1
-    assert "<script" not in page
-    assert "<i>" not in page
-    assert current_of_tree_page(page) == to_text(session)
-    assert '<small class="n">third</small>' in page
-    grey = html.unescape("".join(re.findall(r'<span class="o">(.*?)</span>', page, re.DOTALL)))
-    assert sorted(grey) == sorted(first[3:] + "jjjijj")
-    session.switch(0)
-    page = to_tree_html(session)
-    assert current_of_tree_page(page) == to_text(session)
-    assert '<span class="n">third</span>' in page
-
-
-def test_a_session_of_a_long_day_of_writing_is_a_page_too(model):
-    """Each correction begins a branch of the one before: more than functions of Python can be nested."""
-    session, limit, deep = Session(model, "ab"), sys.getrecursionlimit(), 60
-    for turn in range(deep + 1):
-        session.type("ii" if turn % 2 else "jj")
-        session.rewind(len(session) - 1)
-    assert len(session.branches()) > deep
-    sys.setrecursionlimit(len(inspect.stack()) + deep)
-    try:
-        pages = [(to_tree_html(session), to_text(session))]
-        session.switch(0)
-        pages.append((to_tree_html(session), to_text(session)))
-    finally:
-        sys.setrecursionlimit(limit)
-    for page, text in pages:
-        assert current_of_tree_page(page) == text
-
-
-def test_prose_has_its_lines_joined_to_paragraphs(model, tmp_path):
-    session = Session(model, "abc")
-    session.type("a b \nb a\n\nc\nab\n  b\n")
-    path = tmp_path / "story.txt"
-    export_session(session, path, prose=True)
-    assert path.read_text() == "abca b b a\n\nc ab\n  b\n"
+def test_prose_has_its_lines_joined_to_paragraphs(make_model):
+    session = Session(make_model("\n abc*-"), "abc\nb")
+    session.type("a b \nb a\n\n*c*\nab-\nc\n  b\n")
+    joined = "abc ba b b a\n\n*c* ab-c\n  b\n"
+    markdown, page = (
+        exported(Path(f"a{ending}"), whole(session), lambda: session, "rank", "", prose=True)
+        for ending in (".md", ".html")
+    )
+    assert to_prose(whole(session)) == joined
+    assert markdown.split("\n\n")[2:] == ["abc ba b b a", r"\*c\* ab-c", "b\n"]
+    assert html.unescape(re.sub("<[^>]*>", "", re.search("<pre.*</pre>", page, re.DOTALL)[0])) == joined
     assert to_prose("a self-\ncontrol and word--\nnext -\nlast") == "a self-control and word--next - last"
 
 
@@ -153,41 +97,8 @@ def test_text_that_was_typed_where_the_same_had_been_generated_is_the_users(mode
     assert "Written with" in to_html(session)
 
 
-def test_text_alone_is_exported_with_its_lines_or_as_paragraphs():
-    text = "It was *late*\nand cold.\n  He said:\n\n- go\n1. <b>\n\n\n  O rose,\n    sick\n"
-    assert to_plain_markdown(text, prose=True).split("\n\n") == [
-        r"It was \*late\* and cold.", "He said:", r"\- go 1. \<b\>", "O rose,", "sick\n"
-    ]  # fmt: skip
-    assert to_plain_markdown(text).split("\n\n") == [
-        "It was \\*late\\*\\\nand cold.\\\n\xa0\xa0He said:", "\\- go\\\n1\\. \\<b\\>",
-        "\xa0\xa0O rose,\\\n\xa0\xa0\xa0\xa0sick\n",
-    ]  # fmt: skip
-    assert '<p dir="auto">It was *late* and cold.</p>\n<p dir="auto">He said:</p>' in to_plain_html(text, prose=True)
-    page = to_plain_html(text)
-    assert '<p dir="auto">  O rose,\n    sick</p>' in page
-    assert "&lt;b&gt;" in page
-    assert "pre-wrap" in page.split("<body")[0]
-
-
-def test_text_is_exported_below_its_title(tmp_path):
-    for prose, text, body in ((False, "One\ntwo\n\nthree", "One\\\ntwo"), (True, "One two\n\nthree", "One two")):
-        for ending in ("txt", "md", "html"):
-            export_text("One\ntwo\n\nthree", tmp_path / f"a.{ending}", "The *bell*", prose=prose)
-        assert (tmp_path / "a.txt").read_text() == text
-        assert (tmp_path / "a.md").read_text() == f"# The \\*bell\\*\n\n{body}\n\nthree\n"
-        page = (tmp_path / "a.html").read_text()
-        assert "<title>The *bell*</title>" in page
-        assert "The *bell*</h1>" in page
-    with pytest.raises(GenerationError, match=r"not as \.pdf"):
-        export_text("One", tmp_path / "a.pdf")
-
-
-@pytest.mark.parametrize("ending", [".md", ".html", ".tree.html"])
-@pytest.mark.parametrize("prose", [False, True])
-def test_exports_have_the_title_of_the_session(ending, prose, model, tmp_path):
+def test_exports_have_the_title_of_the_session(model):
     session = Session(model, "abc")
-    export_session(session, tmp_path / f"a{ending}", title="The bell", prose=prose)
-    content = (tmp_path / f"a{ending}").read_text()
-    assert content.startswith("# The bell\n") if ending.endswith("md") else "<title>The bell</title>" in content
-    export_session(session, tmp_path / f"b{ending}", prose=prose)
-    assert "The bell" not in (tmp_path / f"b{ending}").read_text()
+    for title, shown in (("The *bell*", r"The \*bell\*"), ("", "Generated by a character LSTM")):
+        assert to_markdown(session, title).startswith(f"# {shown}\n")
+        assert f"<title>{title or shown}</title>" in to_html(session, title=title)

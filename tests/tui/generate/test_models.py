@@ -63,17 +63,6 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         assert it.step == 200
 
 
-async def test_page_of_what_each_model_of_the_run_generates(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
-    async with playing(run.path, paused=10) as it:
-        await it.press("left_square_bracket")
-        await it.until(lambda: it.step == 50)
-        await it.enter("ctrl+s", "all.checkpoints.html", shows="Exported to all.checkpoints.html")
-        page = (home / "all.checkpoints.html").read_text()
-        assert page.count("<section>") == 3
-        assert "How novel-quick-1 learnt" in page
-
-
 def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:
     assert "".join(char for char, _ in slider_track(0, 2)) == "●─"
     assert "".join(char for char, _ in slider_track(2, 5)) == "──●──"

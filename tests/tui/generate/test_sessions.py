@@ -16,8 +16,8 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.session_file import SessionState, write
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
-from charlstm_tui.generate.exports import file_name
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.generate.session_files import file_name
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.opening import PlayRequest, model_of_session
 from played_desk import PlayedDesk

@@ -781,7 +781,7 @@ class PlayView(ExplainingView):
         """Ask for a file: its ending says what is saved."""
         state = self.state
         if state is not None and state.facts is not None and self.playing:
-            self.saving.save(state, state.facts, self.prime, self.scale)
+            self.saving.save(state, state.facts, self.scale)
 
     # ---- writing
 

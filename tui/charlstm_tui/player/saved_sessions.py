@@ -20,8 +20,9 @@ from typing import Any, cast, get_args
 from charlstm import paths, storage, user_files
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError, RunError
-from charlstm.generation import export, session_file
+from charlstm.generation import session_file
 from charlstm.generation.colouring import Colour
+from charlstm.generation.export import exported
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import SessionState, SessionSummary
 from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
@@ -309,15 +310,12 @@ def export_as(
     """Export the text of a session as the ending of ``path`` says, with ``prose`` as paragraphs; ``session`` gives one
     that has read all of the text, where that is needed. Returns a sentence on what was done. Raises
     :class:`CharLSTMError`."""
-    path = export.target(path)
+    user_files.destination(path)
+    scale = cast(Any, colour if colour in get_args(Colour) else "rank")
+    content = exported(path, state.document.text.read(), session, scale, state.summary.title, prose=prose)
     try:
         make(path.parent)
-        if path.suffix.lower() == ".txt":  # of which the model need not have read anything
-            export.export_text(state.document.text.read(), path, prose=prose)
-        else:
-            scale = cast(Any, colour if colour in get_args(Colour) else "rank")
-            content = export.exported(session(), path, scale, state.summary.title, prose=prose)
-            user_files.save_bytes(path, content)
+        user_files.save_text(path, content)
     except OSError as error:
         raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
     return f"Exported to {path.name} in {home(path.absolute().parent)}"

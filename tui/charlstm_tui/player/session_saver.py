@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation import export, session_file
+from charlstm.generation import session_file
 from charlstm.generation.session_file import FileLostError, OwnFile, ReadSession, SessionState, is_as_left
 from charlstm.runs.folder import Run
 from charlstm.storage import FileStamp
@@ -393,7 +393,7 @@ class SessionSaver:
     def _move(self, saving: _Saving, state: SessionState, move: _Move) -> None:
         """Save a session in a file that the user named. A failure is said once: the session stays in its own file."""
         try:
-            name = export.target(move.path)
+            name = session_file.target(move.path)
             saved_sessions.make(name.parent)
             path = name.resolve()
             if saving.path is None or path != saving.path.resolve():
