@@ -317,8 +317,6 @@ ACTIONS: tuple[Action, ...] = (
       handler="another_cell", footer=1),
     A("generate.cells", "find_cell", "slash", "go to cell", "Type the layer and number of a cell, or a feature.",
       footer=2),
-    A("generate.cells", "name_cell", "N", "name cell", "Give the cell a name of your own, which stays with the model.",
-      words="rename label"),
     A("generate.cells", "next_place", "full_stop", "next place", "Go to the next place where the cell is most active.",
       1, handler="place", footer=3),
     A("generate.cells", "previous_place", "comma", "previous place", "Go to the previous place where it is most "

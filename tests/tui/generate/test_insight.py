@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +15,6 @@ import pytest
 
 import charlstm
 from charlstm.display import symbol
-from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Floats
@@ -36,15 +34,14 @@ from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view_bar import Legend
-from charlstm_tui.player import cell_names, insight_jobs
-from charlstm_tui.player.cell_names import recall, remember
+from charlstm_tui.player import insight_jobs
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, Scale, in_unit, level
 from charlstm_tui.player.opening import checkpoints
 from charlstm_tui.player.played import FULL
 from playing_app import Session as Playing
 from playing_app import playing, scored
-from recorded_run import record, tiny_model
+from recorded_run import record
 
 
 @asynccontextmanager
@@ -234,7 +231,7 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
     async with cells(model) as (it, view):
         await it.enter("slash", "1:9", shows="The model has no cell 1:9")
         await it.press("escape")
-        await it.enter("slash", "nothing", shows="No feature and no cell")
+        await it.enter("slash", "nothing", shows="No feature of the list has")
         await it.press("escape")
         await it.enter("slash", "1:8", shows="cell 1:8")
         values = view.activations.cells[:, 0, 7]
@@ -477,52 +474,6 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
         found = influence(loaded, it.text, 25)
         part = INFLUENCE.levels(found.changes).tolist()[20 - found.start :]
         await it.until(lambda: shown(view, INFLUENCE) == part + [0] * 15)
-
-
-async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None:
-    before, name = model.read_bytes(), "my [b]blanks[/b]"
-    async with cells(model, (140, 45)) as (it, view):
-        first, other = view.cell_list.cells[0].cell, unlisted(view)
-        await it.enter("N", name)
-        full = f"{first[0]}:{first[1]} {name}"
-        await it.shows(f"cell {full}")
-        await it.says(f"CELL {full}")
-        assert it.screen_text().count(full) >= 3, "and in the list"
-        view.choose(other)
-        await it.enter("N", "follows nothing")
-        await it.until(lambda: view.cell_list.listed[-1] == other)
-    async with cells(model) as (it, view):
-        await it.until(lambda: view.names == {first: name, other: "follows nothing"})
-        await it.enter("slash", "follows noth")
-        await it.until(lambda: view.cell == other)
-        await it.enter("N", " ")
-        await it.until(lambda: view.names == {first: name} and other not in view.cell_list.listed)
-    assert model.read_bytes() == before
-
-
-def test_names_of_cells_stay_with_the_run_while_it_trains_on_and_is_renamed(home: Path) -> None:
-    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
-    (_, early), *_, (_, best) = ((step, load_model(run.model_file(request))) for step, request in checkpoints(run.path))
-    remember(early, run.path, (1, 2), "quotes")
-    assert recall(best, run.path) == {(1, 2): "quotes"}
-    renamed = run.path.rename(run.path.with_name("other"))
-    assert remember(best, renamed, (1, 3), "lines") == {(1, 2): "quotes", (1, 3): "lines"}
-    assert recall(best, None) == recall(early, renamed) == {(1, 2): "quotes", (1, 3): "lines"}
-
-
-def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(home: Path) -> None:
-    model = tiny_model()
-    file = cell_names.MEMORY.path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text('{"format": 2, "models": {}}')
-    with pytest.raises(GenerationError, match="newer charlstm"):
-        remember(model, None, (1, 1), "a")
-    assert file.read_text() == '{"format": 2, "models": {}}'
-    for damaged in ("[]", "{", '{"models": [1]}', json.dumps({"models": {model.digest(): {"x": 1, "1:2": 3}}})):
-        file.write_text(damaged)
-        assert recall(model, None) == {}
-    file.write_text(json.dumps({"models": {model.digest(): {"1:2": "x" * 500, "²:1": "no"}}}))
-    assert recall(model, None) == {(1, 2): "x" * cell_names.LONGEST}
 
 
 async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from charlstm.display import cell_name, plural, visible
+from charlstm.display import cell_name, plural
 from charlstm.insight.cells import NamedCell
 from charlstm.insight.lesions import TELLS, MeasuredLesions
-from charlstm_tui.player.cell_names import Cell
 from charlstm_tui.widgets.option_list import SideList
 
-
-def own_name(cell: Cell, name: str) -> Content:
-    """A cell with the name that the user gave to it: ``2:187 speaker names``."""
-    return Content.assemble((cell_name(cell), "$quiet"), (f" {visible(name, keep='')}", "$accent"))
+Cell = tuple[int, int]
+"""Layer and cell, from 1."""
 
 
 class CellRows(SideList):
@@ -47,27 +44,19 @@ class CellRows(SideList):
 
 
 class CellList(CellRows):
-    """The named cells, the best first, and after them those that have a name of the user's alone."""
+    """The named cells, the best first."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.cells: tuple[NamedCell, ...] = ()
         """The cells that follow a feature."""
-        self._names: dict[Cell, str] = {}
 
-    def show(self, cells: Sequence[NamedCell], names: Mapping[Cell, str], chosen: Cell | None) -> None:
-        """Show these, and the names that the user gave to cells."""
-        self.cells, self._names = tuple(cells), dict(names)
-        known = {each.cell for each in cells}
-        others = [(cell, own_name(cell, names[cell])) for cell in sorted(names) if cell not in known]
-        self.fill([*((each.cell, self._words(each)) for each in cells), *others], chosen)
+    def show(self, cells: Sequence[NamedCell], chosen: Cell | None) -> None:
+        """Show these."""
+        self.cells = tuple(cells)
+        self.fill([(each.cell, self._words(each)) for each in cells], chosen)
 
     def _words(self, named: NamedCell) -> Content:
-        own = self._names.get(named.cell)
-        words = self._figures(named)
-        return words if own is None else Content.assemble(own_name(named.cell, own), "\n", words)
-
-    def _figures(self, named: NamedCell) -> Content:
         """How well it follows its feature, as the command prints it, on how many spans that rests, and chance."""
         style = "" if named.above_chance else "$quiet"
         cell = cell_name(named.cell)
@@ -81,7 +70,7 @@ class CellList(CellRows):
 
     def on_resize(self) -> None:
         place = self.highlighted
-        self.show(self.cells, self._names, None if place is None else self.listed[place])
+        self.show(self.cells, None if place is None else self.listed[place])
 
 
 class LesionList(CellRows):
@@ -95,7 +84,7 @@ class LesionList(CellRows):
     def show(
         self, found: MeasuredLesions | None, feature: Callable[[Cell], str], bits: bool, chosen: Cell | None
     ) -> None:
-        """Show what was measured, in nats or in ``bits``; ``feature`` says what a cell is called and follows, or ""."""
+        """Show what was measured, in nats or in ``bits``; ``feature`` says what a cell follows, or ""."""
         rows: list[tuple[Cell, Content]] = []
         if found is not None:
             nats = math.log(2) if bits else 1.0

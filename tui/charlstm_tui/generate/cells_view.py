@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -33,18 +32,16 @@ from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import write_in_thread
 from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
-from charlstm_tui.generate.cell_lists import CellList, LesionList
+from charlstm_tui.generate.cell_lists import Cell, CellList, LesionList
 from charlstm_tui.generate.explaining_view import started
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
@@ -110,8 +107,6 @@ class CellsView(ReadingView):
         self._chosen = False  # whether the cell was chosen for this model
         self._failure = ""  # why cells are not named
         self._lesions_failure = ""  # why it is not known which matter
-        self.names: dict[Cell, str] = {}
-        """The names that the user gave to cells of the model."""
         self.measured: MeasuredLesions | None = None
         """Which cells matter; ``None`` until it is computed."""
         self._measured_on = ""  # on which text, in words
@@ -282,10 +277,9 @@ class CellsView(ReadingView):
         """Show the cells of the model that is played now."""
         self.activations, model = None, self.desk.model
         if model is not self._model:
-            self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
+            self._model, self.named, self._chosen, self.cell = model, None, False, (1, 1)
             self._session_id = None  # what the text was coloured by is of the other model
-            self.cell_list.show((), {}, None)
-            self._use_names(recall, state)
+            self.cell_list.show((), None)
 
     @work(exclusive=True, group="cells")
     async def _compute(self) -> None:
@@ -330,7 +324,7 @@ class CellsView(ReadingView):
         self.draw_head()
 
     def _show_named(self, named: NamedCells) -> None:
-        self.cell_list.show(named.cells, self.names, self._chosen_cell)
+        self.cell_list.show(named.cells, self._chosen_cell)
         self._judge_hold()
         if self.through_training:
             self._follow()
@@ -341,7 +335,6 @@ class CellsView(ReadingView):
     # ---- drawing
 
     def draw_head(self) -> None:
-        name = self._full_name(self.cell)
         follows = self._follows(self.cell, relation)
         if self.lesions:
             source = self._lesion_words()
@@ -358,7 +351,9 @@ class CellsView(ReadingView):
             source = Content.styled("What the cells follow is found out once there is text", "$quiet")
         else:
             source = Content.styled(f"Finding out what the cells follow … {self.done_words('names')}", "$quiet")
-        head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)
+        head = Content.assemble(
+            (f"cell {cell_name(self.cell)}", "bold $accent"), f" · {follows}" if follows else "", " · ", source
+        )
         self.head.update(head)
 
     def _follows(self, cell: Cell, words: Callable[[NamedCell], str]) -> str:
@@ -374,9 +369,9 @@ class CellsView(ReadingView):
         if self.lesions:
             levels = np.empty(0, np.uint16) if values is None else DAMAGE.levels(values)
             self.text_view.set_levels(DAMAGE, start, levels)
-            self.scale = replace(DAMAGE, title=f"WITHOUT {self._full_name(self.cell)}")
+            self.scale = replace(DAMAGE, title=f"WITHOUT {cell_name(self.cell)}")
         elif values is not None:
-            title = f"CELL {self._full_name(self.cell)}"
+            title = f"CELL {cell_name(self.cell)}"
             if self.through_training and self.history:
                 title += f" @ {self.history[self.step].step:,}"
             self._mean, self._deviation = mean_and_deviation(values)
@@ -551,11 +546,10 @@ class CellsView(ReadingView):
         self._draw_cell()
 
     def _list_measured(self) -> None:
-        """List what was measured, each cell with the name that it was given and the feature that it follows."""
+        """List what was measured, each cell with the feature that it follows."""
 
         def words(cell: Cell) -> str:
-            follows = self._follows(cell, lambda named: named.feature)
-            return " · ".join(each for each in (visible(self.names.get(cell, ""), keep=""), follows) if each)
+            return self._follows(cell, lambda named: named.feature)
 
         self.lesion_list.show(self.measured, words, self.bits, self.cell)
 
@@ -619,40 +613,6 @@ class CellsView(ReadingView):
         if count:
             shown.highlighted = 0 if listed is None else (listed + direction) % count
 
-    # ---- names of one's own
-
-    def _full_name(self, cell: Cell) -> str:
-        """``2:187``, and the name that the user gave to it."""
-        own = self.names.get(cell)
-        return cell_name(cell) if own is None else f"{cell_name(cell)} {visible(own, keep='')}"
-
-    def do_name_cell(self) -> None:
-        """Give the cell a name."""
-        cell, state = self.cell, self.state
-
-        def check(answer: str) -> str | None:
-            return f"A name has up to {LONGEST} characters." if len(answer.strip()) > LONGEST else None
-
-        def named(answer: str) -> None:
-            if state is not None:
-                self._use_names(lambda model, run: remember(model, run, cell, answer), state)
-
-        about = "It is kept for this model and its run, not in the model's file. An empty name removes it."
-        title = f"Name of cell {cell_name(cell)}"
-        ask(self, PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
-
-    @work(exclusive=True, group="own names")
-    async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: Played) -> None:
-        """Read the names of cells, or change one, in a thread: the weights, by which they are kept, take a while."""
-        model, run = self._model, None if state.facts is None else state.facts.run
-        if model is None:
-            return
-        self.names = await write_in_thread(lambda check: job(model, run))
-        self.cell_list.show(self.cell_list.cells, self.names, self._chosen_cell)
-        if self.lesions and self.measured is not None:
-            self._list_measured()
-        self._draw_cell()
-
     def do_find_cell(self) -> None:
         def check(answer: str) -> str | None:
             found = self._find(answer)
@@ -666,7 +626,7 @@ class CellsView(ReadingView):
             self.lesion_list.highlight(found)
             self.choose(found)
 
-        about = "Its layer and number, such as 1:7, or a part of its name or of that of a feature."
+        about = "Its layer and number, such as 1:7, or a part of the name of a feature."
         ask(self, PromptDialog("Go to a cell", about, check=check), named)
 
     def _find(self, answer: str) -> Cell | str:
@@ -674,10 +634,8 @@ class CellsView(ReadingView):
         numbers = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", answer)
         if numbers is None:
             wanted = answer.strip().lower()
-            named = [(name.lower(), cell) for cell, name in self.names.items()]
-            named += [(each.feature, each.cell) for each in self.cell_list.cells]
-            found = next((cell for name, cell in named if wanted and wanted in name), None)
-            return f"No feature and no cell of the list has “{answer.strip()}” in its name." if found is None else found
+            found = next((each.cell for each in self.cell_list.cells if wanted and wanted in each.feature), None)
+            return f"No feature of the list has “{answer.strip()}” in its name." if found is None else found
         cell = int(numbers[1]), int(numbers[2])
         config = None if self._model is None else self._model.config
         if config is None or not (1 <= cell[0] <= config.num_layers and 1 <= cell[1] <= config.hidden_size):
