@@ -28,7 +28,7 @@ Notify = Literal["both", "bell", "desktop", "off"]
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a user configured; every entry is optional. The example file, the checks and the command ``config`` get the
+    """What a user configured; every entry is optional. The example file, the checks and the command ``doctor`` get the
     entries from here."""
 
     theme: str = setting(

@@ -18,12 +18,13 @@ from charlstm import paths
 from charlstm.cli.json_schemas import DoctorResult
 from charlstm.cli.options import common_options, given_runs_dir
 from charlstm.cli.output import format_size, print_result
-from charlstm.config import load_config
-from charlstm.display import visible
+from charlstm.config import Config, load_config, written
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.paths import config_path
 from charlstm.runs import folder
 from charlstm.system import cpu_count
+from charlstm.text.cache import entries
 from charlstm.training.settings import Settings
 
 LOW_SPACE = 1 << 30
@@ -148,6 +149,9 @@ def _folders(problems: list[str]) -> dict[str, str]:
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(existing).free
             found[f"{name}: free"] = format_size(free)
+            if name == "cache":
+                kept = entries()
+                found["cache: texts"] = f"{plural(len(kept), 'prepared text')}, {format_size(sum(kept.values()))}"
             if free < LOW_SPACE:
                 problems.append(
                     f"The disk of {place} has {format_size(free)} left: a training may have to wait for space"
@@ -157,7 +161,11 @@ def _folders(problems: list[str]) -> dict[str, str]:
 
 def _configuration(problems: list[str]) -> dict[str, str]:
     place = config_path()
-    _, wrong = load_config()
+    config, wrong = load_config()
     problems += wrong
-    variables = {name: value for name, value in os.environ.items() if name.startswith("CHARLSTM_")}
-    return {"file": f"{place}{'' if place.exists() else ' (none: defaults)'}", **variables}
+    usual = Config().values
+    found = {"file": f"{place}{'' if place.exists() else ' (none: defaults)'}"}
+    found |= {name: written(value) for name, value in config.values.items() if value != usual[name]}
+    tables = {"keys": config.keys, "presets": [each.name for each in config.presets]}
+    found |= {name: ", ".join(each) for name, each in tables.items() if each}
+    return found | {name: value for name, value in os.environ.items() if name.startswith("CHARLSTM_")}

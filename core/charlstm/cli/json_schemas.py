@@ -145,27 +145,11 @@ class StatsResult(TypedDict):
     """Files and folders that could not be read."""
 
 
-class CacheResult(TypedDict):
-    """The prepared texts on this machine, from ``cache``."""
-
-    path: str
-    texts: int
-    bytes: int
-
-
 class PruneResult(TypedDict):
     """From ``cache prune``."""
 
     freed: int
     """Bytes."""
-
-
-class PathsResult(TypedDict):
-    """Folders of this machine, from ``paths``."""
-
-    runs: str
-    cache: str
-    state: str
 
 
 # -- training ----------------------------------------------------------------------------------------------------
@@ -635,35 +619,10 @@ class PageResult(TypedDict):
 
 
 class ConfigPath(TypedDict):
-    """Where the configuration is, from ``config path`` and ``config init``."""
+    """Where the configuration was written, from ``config init``."""
 
     path: str
     exists: bool
-
-
-class ConfigValues(TypedDict):
-    """Every entry of the configuration with the value that is used, from ``config show``. ``config init`` writes what
-    each is."""
-
-    theme: str
-    loss_unit: Literal["nats", "bits"]
-    start_folder: str
-    preset: str
-    colouring: Literal["surprise", "rank", "entropy", "off"]
-    speed: float
-    mouse: bool
-    notify: Literal["both", "bell", "desktop", "off"]
-    on_end: list[str]
-    keys: dict[str, list[str]]
-    """Keys by the id of an action."""
-    presets: dict[str, dict[str, Any]]
-    """Your own presets by name: ``preset`` that each is based on, and the settings that differ."""
-
-
-class ConfigCheck(ConfigPath):
-    """What is wrong with the configuration, from ``config check``, which exits with 1 when there is something."""
-
-    problems: list[str]
 
 
 class DoctorResult(TypedDict):
@@ -711,13 +670,8 @@ SCHEMAS: dict[str, Any] = {
     "info": InfoResult,
     "import": ImportResult,
     "export": ExportResult,
-    "config path": ConfigPath,
-    "config show": ConfigValues,
     "config init": ConfigPath,
-    "config check": ConfigCheck,
     "doctor": DoctorResult,
-    "paths": PathsResult,
-    "cache": CacheResult,
     "cache prune": PruneResult,
 }
 """What each command prints with --json, by the words that call it."""

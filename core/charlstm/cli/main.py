@@ -71,10 +71,9 @@ _COMMANDS = {
     "info": ("models", "Show the size, the origin and the loss of a model"),
     "import": ("models", "Convert a checkpoint of the reference script"),
     "export": ("models", "Write a model for the reference script, as ONNX, or with a model card"),
-    "config": ("configuration", "Show, create or check the configuration of the app"),
+    "config": ("configuration", "Write a configuration file"),
     "doctor": ("doctor", "Show what the machine, the terminal and the folders are like, and what is wrong"),
-    "paths": ("texts", "Show the program's folders"),
-    "cache": ("texts", "Show the cache of prepared texts, or empty it"),
+    "cache": ("texts", "Empty the cache of prepared texts"),
 }
 """Each command: the module of this package that defines it, and its line in `--help`, which thus imports no module."""
 

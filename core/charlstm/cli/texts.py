@@ -1,4 +1,4 @@
-"""Commands on texts and on the program's folders: ``corpora``, ``fetch``, ``stats``, ``cache``, ``paths``."""
+"""Commands on texts and on their cache: ``corpora``, ``fetch``, ``stats``, ``cache``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 
 import click
 
-from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, RemoteRow, StatsResult, TextRow
+from charlstm.cli.json_schemas import PruneResult, RemoteRow, StatsResult, TextRow
 from charlstm.cli.options import (
     complete_remote,
     examples,
@@ -26,8 +26,6 @@ from charlstm.display import BITS_PER_NAT, described, plural, shell_command, sym
 from charlstm.errors import TextError
 from charlstm.fields import plain
 from charlstm.line import TerminalLine
-from charlstm.paths import cache_dir, state_dir
-from charlstm.runs.folder import runs_dir
 from charlstm.text import remote
 from charlstm.text.baselines import baseline_words
 from charlstm.text.builtin import builtins
@@ -178,34 +176,18 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
 
 
 @click.command()
-@click.argument("action", type=click.Choice(["show", "prune"]), default="show")
+@click.argument("action", type=click.Choice(["prune"]))
 @json_option
 def cache(action: str) -> None:
-    """Show the cache of prepared texts; `prune` empties it.
+    """Empty the cache of prepared texts.
 
-    A text is prepared again when it is next opened. A run has its text in its own folder.
+    A text is prepared again when it is next opened. A run has its text in its own folder. `charlstm doctor` shows what
+    is in the cache.
 
-    With --json: {"path", "texts", "bytes"}; of `prune` {"freed"}.
+    With --json: {"freed"}.
     """
-    from charlstm.text.cache import entries, prune_cache, texts_dir
+    from charlstm.text.cache import prune_cache, texts_dir
 
-    if action == "prune":
-        freed = prune_cache()
-        pruned: PruneResult = {"freed": freed}
-        print_result(pruned, f"Freed {format_size(freed)} in {texts_dir()}")
-        return
-    kept = entries()
-    size = sum(kept.values())
-    result: CacheResult = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
-    print_result(result, f"{plural(len(kept), 'prepared text')}, {format_size(size)}, in {texts_dir()}")
-
-
-@click.command()
-@json_option
-def paths() -> None:
-    """Show the folders of the runs, the prepared texts and the app's state.
-
-    With --json: {"runs", "cache", "state"}.
-    """
-    result: PathsResult = {"runs": str(runs_dir()), "cache": str(cache_dir()), "state": str(state_dir())}
-    print_result(result, "\n".join(f"{name:<6} {path}" for name, path in result.items()))
+    freed = prune_cache()
+    pruned: PruneResult = {"freed": freed}
+    print_result(pruned, f"Freed {format_size(freed)} in {texts_dir()}")

@@ -300,7 +300,7 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> RunList:
     """The runs in ``folder``, by name; with ``elsewhere`` also those that were started in other folders by this user
-    and are still there. The default folder is the one that ``charlstm paths`` names; one that does not exist has no
+    and are still there. The default folder is the one that ``charlstm doctor`` names; one that does not exist has no
     runs. Raises :class:`RunError` for what is no name of a folder."""
     with arguments.disk_errors("The folder", "" if folder is None else folder, error=RunError):
         return RunList(Run(each.path) for each in _folder.list_runs(folder, elsewhere=elsewhere))

@@ -75,11 +75,7 @@ sweep | sweep data/fox.txt --grid lr=1e-3,1e-2 --max-steps 4 --set hidden_size=4
 prune | prune fox
 cells | cells fox data/fox.txt
 report | report fox --out page.html
-config path | config path
-config show | config show
-config check | config check
-paths | paths
-cache | cache
+config init | config init --config mine.toml
 cache prune | cache prune
 """
 """The name of a schema, and a command."""
