@@ -35,7 +35,6 @@ from charlstm.storage import FileStamp
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-    from charlstm.generation.stepper import Stepper
     from charlstm.model.file import Model
 
 FORMAT = 4
@@ -217,10 +216,10 @@ def target(path: Path) -> Path:
     return path
 
 
-def write_as(path: Path, state: SessionState, *, overwrite: bool = True) -> None:
+def write_as(path: Path, state: SessionState) -> None:
     """Save a session in a file that the user named. Raises as :func:`charlstm.user_files.save` does."""
     state = replace(state, summary=replace(state.summary, saved=time.time()))
-    user_files.save_bytes(path, content_of(state), overwrite=overwrite)
+    user_files.save_bytes(path, content_of(state))
 
 
 class FileLostError(CharLSTMError):
@@ -353,12 +352,12 @@ def delete(path: Path) -> bool:
 # ---- a session again
 
 
-def begin_reading(state: SessionState, model: Model, stepper: Stepper | None = None) -> Reading:
+def begin_reading(state: SessionState, model: Model) -> Reading:
     """A reading of the text of a session, which has read its prime."""
     document = state.document
     recipe = Recipe(document.seed, state.sample, state.settings, existing_clamps(state.clamps, model.config))
     prime = read_prime(model, document.text.read(0, document.prime_length))
-    return Reading(model, prime, recipe, stepper=stepper)
+    return Reading(model, prime, recipe)
 
 
 def session_of(state: SessionState, reading: Reading) -> Session:
