@@ -528,7 +528,8 @@ class GenerateScreen(ModeScreen):
         to_play, state = await in_thread(lambda check: run_to_play(choice, runs_dir)), self.play.state
         if to_play is None:
             return
-        if not to_play.status.alive and (state is None or state.facts is None or state.request.step is not None):
+        is_over = not to_play.status.alive
+        if is_over and (state is None or state.facts is None or state.request.step is not None):
             return  # else it may have ended elsewhere than here; an earlier model was chosen by its key
         best: ModelFacts | None = None  # that was played or offered
         while True:
@@ -538,6 +539,8 @@ class GenerateScreen(ModeScreen):
                 if not to_play.status.alive:
                     return
                 continue
+            if is_over and state.request.step is not None:
+                return
             facts = state.facts
             best = facts if best is None or (facts.step or 0) > (best.step or 0) else best
             better = await in_thread(partial(better_model, to_play, best, runs_dir))
