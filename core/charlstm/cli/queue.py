@@ -81,7 +81,7 @@ def _print_added(run: Run) -> None:
     print_remark(f"It is {added.words}" if added.place else watch)
 
 
-@queue.command("list")
+@queue.command("list", short_help="List the runs that train and those that wait.")
 @json_option
 def list_() -> None:
     """List the runs that train and those that wait: when they begin and end, from now, and what they wait for.
