@@ -448,15 +448,6 @@ def test_best_loss_is_marked_as_estimate_until_all_is_read(short: Run, whole: bo
     assert (f"an estimate: charlstm eval {short.name} reads all of the held-out text" in card.facts) is not whole
 
 
-def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> None:
-    with record(tmp_path, "running", settings=preset("quick")) as recorded:
-        shown = ShownRun(RunsState(series=RunSeries.of(recorded.run.events())), recorded.run.spec())
-    found = figures(shown.series, bits=False, prediction=shown.prediction)
-    [ending] = [figure for figure in found if figure.name == "at end"]
-    assert ending.value == f"{shown.prediction.low:.2f}–{shown.prediction.high:.2f}"
-    assert ending.short
-
-
 @pytest.mark.parametrize("newer", [False, True])
 async def test_a_damaged_run_or_the_log_of_a_newer_version_is_said_beside_the_card(tmp_path: Path, newer: bool) -> None:
     with record(tmp_path, "finished", steps=50) as recorded:

@@ -6,19 +6,16 @@ import math
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import print_json
 from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
-from charlstm.errors import CharLSTMError
 from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.runs import notifications
 from charlstm.runs.contention import slowdown_words
-from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.prediction import Prediction, predict
+from charlstm.runs.folder import Run
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.runs.verdict import Verdict, advice_to_stop, judge
@@ -119,7 +116,6 @@ class EventView:
     ) -> None:
         self.series = RunSeries.of(before)
         self._run = run
-        self._spec: RunSpec | None = None
         self._json = json
         self._limits = limits
         self._line = TerminalLine(enabled=not json and not plain)
@@ -199,27 +195,20 @@ class EventView:
 
     def _figures(self, event: Stepped, columns: int | None = None) -> str:
         """Where the run is: as many of its figures as fit into so many columns, or all."""
-        best, ending, left = self.series.best, self._prediction(), self.series.seconds_left()
+        best, left = self.series.best, self.series.seconds_left()
         planned = self.series.planned_steps
         ends = planned is not None and event.step >= planned
         figures = {
             "loss": f"loss {loss_figure(event.train_loss, 3)}",
             "best": "" if best is None else f"best {ESTIMATE}{best.loss:.3f}",
-            "end": "" if ending is None else f"{ending.low:.2f} to {ending.high:.2f} at the end",
             "speed": f"{event.chars_per_second:,.0f} characters/s",
             "left": "final validation" if ends else "" if left is None else f"{duration(left)} left",
         }
-        for name in ("speed", "end", "best"):
+        for name in ("speed", "best"):
             if columns is None or len(" · ".join(filter(None, figures.values()))) <= columns:
                 break
             figures[name] = ""
         return " · ".join(filter(None, figures.values()))
-
-    def _prediction(self) -> Prediction | None:
-        if self._spec is None:
-            with suppress(CharLSTMError):
-                self._spec = self._run.spec()
-        return None if self._spec is None else predict(self.series, self._spec)
 
 
 def ring(words: str) -> None:

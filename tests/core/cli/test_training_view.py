@@ -87,7 +87,7 @@ def test_resumed_run_is_judged_by_what_it_did_before(capsys: pytest.CaptureFixtu
     assert "step      0" not in err
 
 
-@pytest.mark.parametrize(("columns", "shown"), [(80, "at the end"), (60, "best ~"), (40, "loss ")])
+@pytest.mark.parametrize(("columns", "shown"), [(80, "characters/s"), (60, "best ~"), (40, "loss ")])
 def test_progress_in_a_narrow_terminal_keeps_the_time_that_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int, shown: str
 ) -> None:

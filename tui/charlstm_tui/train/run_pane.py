@@ -142,7 +142,7 @@ class RunPane(Vertical):
         self._progress.progress = done
         side = self._figures
         curves = side.size.height > HEIGHT_FOR_CURVES
-        side.show(figures(series, shown.bits, curves, shown.prediction))
+        side.show(figures(series, shown.bits, curves))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed

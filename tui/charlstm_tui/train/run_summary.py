@@ -12,7 +12,6 @@ import numpy as np
 
 from charlstm.display import BITS_PER_NAT, as_sentence, shell_command, visible
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.verdict import STUCK_NEAR, Flaw, NextStep, Verdict, judge
 from charlstm.text import read_before
@@ -61,11 +60,6 @@ class ShownRun:
         references, risky = dict(self.references), _is_risky(self.spec)
         return judge(self.series, status, references=references, risky_rate=risky, bits=self.bits)
 
-    @cached_property
-    def prediction(self) -> Prediction | None:
-        """What its loss will probably be at the end."""
-        return None if self.spec is None else predict(self.series, self.spec)
-
     @property
     def rate_was_too_high(self) -> bool:
         """Whether another run on this text needs a lower learning rate."""
@@ -86,7 +80,7 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
     return [visible(part) for part in parts if part]
 
 
-def figures(series: RunSeries, bits: bool, curves: bool = True, prediction: Prediction | None = None) -> list[Figure]:
+def figures(series: RunSeries, bits: bool, curves: bool = True) -> list[Figure]:
     """The side figures, the most important first; with ``curves``, how some of them went. How long it takes stands in
     the line above them; Runs has more."""
     last, best_loss = series.last_step, series.best_val
@@ -103,9 +97,6 @@ def figures(series: RunSeries, bits: bool, curves: bool = True, prediction: Pred
         Figure("rate", rate, curve=_small(series, "lr", curves), short=True),
         Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_small(series, "speed", curves), short=True),
     ]
-    if prediction is not None:
-        ends = (formatting.loss(loss, bits) for loss in (prediction.low, prediction.high))
-        found.insert(3, Figure("at end", "–".join(ends), short=True))
     if last is not None:
         found.append(Figure("epoch", f"{last.epoch:.2f}"))
     return found
