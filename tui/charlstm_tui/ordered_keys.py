@@ -89,6 +89,7 @@ class OrderedKeys(App[None]):
         self._waits_since = 0.0  # for what is being opened; 0 while no key waits for that
         self.puts_off_drawing = False
         """Whether the screen is not drawn now, because keys wait."""
+        self._draws_later = False  # whether a picture was asked for behind the messages that wait
         self._draw_at = 0.0  # the earliest time of the next picture while keys wait
         self._before_draw: dict[Callable[[], object], None] = {}  # in the order in which they were asked for
 
@@ -139,8 +140,14 @@ class OrderedKeys(App[None]):
             self.screen.check_idle()
 
     def _draw_after_keys(self) -> None:
-        if self.puts_off_drawing and not self._keys:
-            self._draw()
+        """Draw, unless more keys have come: then they are what draws."""
+        self._draws_later = False
+        if not self._keys and self.puts_off_drawing:
+            if self.message_queue_size and time.monotonic() < self._draw_at:  # which may be keys
+                self._draws_later = True
+                self.call_later(self._draw_after_keys)
+            else:
+                self._draw()
 
     # ---- keys
 
@@ -172,7 +179,8 @@ class OrderedKeys(App[None]):
             elif not _is_typed(event, target):
                 self._again = isinstance(event, Key) and event.key == "enter"
                 self._follow(target)
-        if not self._keys and self.puts_off_drawing:
+        if not self._keys and self.puts_off_drawing and not self._draws_later:
+            self._draws_later = True
             self.call_later(self._draw_after_keys)
         if not self._keys and self._check is not None:
             self._check.stop()
