@@ -18,7 +18,7 @@ from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.choices import CorpusChoice, ModelChoice, file_stamps
 from charlstm_tui.corpus import texts_view
 from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, Section, first_entry, sections
-from charlstm_tui.corpus.summary import enough_for, held_out_words, hints, preview
+from charlstm_tui.corpus.summary import encoding_words, enough_for, held_out_words, hints, preview
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
 from charlstm_tui.train.run_plan import held_out_words as held_out_in_plan
@@ -216,17 +216,11 @@ def test_wrapped_prose_is_joined_unless_its_lines_are_kept() -> None:
     assert preview(read("house.txt", text, lines="keep")).plain.startswith("\n".join(lines[:3]))
 
 
-def test_hostile_text_is_literal_and_what_should_be_cleaned_is_said() -> None:
+def test_hostile_text_is_literal() -> None:
     for state in (read("evil.txt", NASTY * 200), TextState(CorpusChoice("evil.txt", "evil.txt"), beginning=NASTY)):
         assert "[/red] [bold]" in preview(state).plain
         assert not {"\x1b", "\x00", "\u202e", "\u200b"} & set(preview(state).plain)
-    soft = PROSE.replace("best", "be\u00adst")
-    as_it_is, cleaned = read("soft.txt", soft), read("soft.txt", soft, clean=True)
-    assert "! Cleaning (n) removes 400 soft hyphens." in hints(as_it_is, 80).plain
-    assert "It was the best of" not in preview(as_it_is).plain
-    assert "be\u00adst" not in preview(as_it_is).plain
-    assert "✓ Cleaning removes 400 soft hyphens." in hints(cleaned, 80).plain
-    assert preview(cleaned).plain.startswith("It was the best of")
+    assert "be\u00adst" not in preview(read("soft.txt", PROSE.replace("best", "be\u00adst"))).plain
 
 
 def test_a_folder_has_changed_when_it_has_another_text() -> None:
@@ -296,20 +290,17 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
 async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path) -> None:
     for name in ("one.txt", "two.txt"):
         Path(name).write_text(PROSE)
-    own = ("licence: kept", "held out: blocks", "clean: yes", "lines: kept")
+    own = ("licence: kept", "held out: blocks", "lines: kept")
     async with driven(places, (120, 30)) as app:
         await onto(app, "one.txt")
-        await app.press("e")  # of ASCII no encoding can be chosen
-        await app.lacks("encoding:")
-        assert app.screen is app.mode
-        await app.press("l", "h", "n", "p")
+        await app.press("l", "h", "p")
         await app.shows(*own)
         await app.press("down")
-        await app.shows("▸ two.txt", "licence: left out", "held out: end of text", "clean: no", "lines: auto")
+        await app.shows("▸ two.txt", "licence: left out", "held out: end of text", "lines: auto")
         await app.press("up")
         await app.shows("▸ one.txt", *own)
         await app.press("enter", mode="train")
-        chosen = {"strip_boilerplate": False, "lines": "keep", "clean": True, "split": "blocks"}
+        chosen = {"strip_boilerplate": False, "lines": "keep", "split": "blocks"}
         assert app.app.corpus == CorpusChoice(str(Path("one.txt").absolute()), "one.txt", **chosen)
         assert not app.app.corpus.options().strip_boilerplate
 
@@ -322,20 +313,18 @@ def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
     assert enough_for(2_000_000) == (f"Enough text for: {', '.join(ours)}.", True)
 
 
-@pytest.mark.usefixtures("counted")
-async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen(places: Path) -> None:
+def test_a_guessed_encoding_is_said() -> None:
     Path("latin.txt").write_bytes((PROSE + "The naïve Señor.\n" + PROSE).encode("latin-1"))
-    async with driven(places, text="latin.txt") as app:
-        await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
-        await app.press("e", shows=("Central Europe", "The naďve Seńor.", "Enter choose   Esc cancel"))
-        encodings = [choice.name for choice in view(app).text.encodings]
-        await app.press(*["down"] * encodings.index("cp1250"), "enter", shows="cp1250, chosen")
-        await app.lacks("is a guess")
-        await app.press("e", "home", "enter")  # the guess again
-        await app.shows("cp1252, guessed")
-        await app.press("e", "end", "enter", shows=", chosen")
-        await app.press("enter", mode="train")
-        assert app.app.corpus.options().encoding == encodings[-1]
+    choice = CorpusChoice(str(Path("latin.txt").absolute()), "latin.txt")
+    guess, chosen = (
+        TextState(each, **read_whole(each, "quick", lambda progress: None))
+        for each in (choice, replace(choice, encoding="cp1250"))
+    )
+    assert (
+        "! cp1252 (Western Europe) is a guess: charlstm train takes another with --encoding." in hints(guess, 80).plain
+    )
+    assert (encoding_words(guess), encoding_words(chosen)) == ("cp1252, guessed", "cp1250, chosen")
+    assert "is a guess" not in hints(chosen, 80).plain
 
 
 def test_the_preview_marks_where_the_held_out_parts_begin() -> None:
@@ -381,14 +370,3 @@ def test_paths_are_completed_within_one_folder() -> None:
     assert complete("nov") == "novel.txt"
     assert complete("novels") == "novels/"
     assert [complete(path) for path in ("zzz", "./", "/no/such/place/x", "\0x")] == [None] * 4
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [({}, "h holds out blocks."), ({"split": "blocks"}, "its loss may mislead."), ({"units": "lines"}, "its loss may")],
-)
-def test_hint_names_the_key_for_blocks_only_where_it_holds_them_out(changes: dict[str, Any], says: str) -> None:
-    state = read("text.txt", PROSE, **changes)
-    differ = "The held-out part differs from the training part"
-    stats = replace(state.stats, parts_differ=f"{differ}: hold out blocks spread over the text")
-    assert f"{differ}: {says}" in hints(replace(state, stats=stats), 80).plain

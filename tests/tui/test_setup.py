@@ -116,9 +116,9 @@ def test_figures_stay_as_long_as_they_are_those_of_the_choices() -> None:
 
 
 def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
-    corpus = replace(TEXT, clean=True, strip_boilerplate=False, lines="keep", encoding="latin-1", validation=("v.txt",))
+    corpus = replace(TEXT, strip_boilerplate=False, lines="keep", encoding="latin-1", validation=("v.txt",))
     setup = replace(BOXED, corpus=corpus)
-    read = ("--no-strip-boilerplate", "--lines", "keep", "--clean", "--encoding", "latin-1", "--val-file", "v.txt")
+    read = ("--no-strip-boilerplate", "--lines", "keep", "--encoding", "latin-1", "--val-file", "v.txt")
     assert setup.presets_command({}) == [TEXT.source, *read, "--set", "niceness=10"]
     as_units = replace(BOXED, corpus=replace(TEXT, units="lines"))
     assert as_units.presets_command({}) == [TEXT.source, "--split-units", "lines", "--set", "niceness=10"]
@@ -238,7 +238,9 @@ def test_plan_says_how_the_text_is_read() -> None:
     assert text_words(None) == ""
     assert text_words(novel) == "lines auto, no licence"
     assert text_words(novel, "reference") == "as it is"
-    assert text_words(replace(novel, strip_boilerplate=False, clean=True)) == "lines auto, licence kept, cleaned"
+    assert (
+        text_words(replace(novel, strip_boilerplate=False, encoding="cp1250")) == "lines auto, licence kept, as cp1250"
+    )
     assert text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "as it is"
 
 

@@ -170,10 +170,6 @@ ACTIONS: tuple[Action, ...] = (
       needs="text", words="lines blank prefix"),
     A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.",
       "split", "tail", "blocks", handler="switch", footer=6, needs="lines"),
-    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.",
-      "clean", True, False, handler="switch", footer=7, needs="text"),
-    A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=8,
-      needs="encodings"),
     # ---- Train, in all of its states
     A("train", "previous_run", "comma", "previous run", "Look at the previous run.", 1, handler="another_run", footer=8,
       needs="previous run"),

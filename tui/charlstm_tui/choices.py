@@ -43,7 +43,6 @@ class CorpusChoice:
     lines: Lines = USUAL.lines
     units: str | None = None
     """The units as which the text is read, which then keeps its lines; see ``TextOptions``."""
-    clean: bool = False
     split: SplitMode = "tail"
     encoding: str | None = None
     """The encoding of its files; ``None`` detects it."""
@@ -58,7 +57,6 @@ class CorpusChoice:
             strip_boilerplate=self.strip_boilerplate,
             lines="keep" if self.units else self.lines,
             units=self.units,
-            clean=self.clean,
             encoding=self.encoding,
         )
 

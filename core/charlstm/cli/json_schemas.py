@@ -126,8 +126,6 @@ class StatsResult(TypedDict):
     newlines: str
     invalid_bytes: int
     """Bytes that were not valid in the encoding."""
-    cleanable: dict[str, int]
-    """Unusual characters that --clean replaces, with their counts."""
     train_chars: int
     held_out_chars: int
     baselines: dict[str, LossWithBits] | None
@@ -137,8 +135,6 @@ class StatsResult(TypedDict):
     """Why there are no baselines; ``null`` with baselines."""
     sampled: bool
     """Whether the baselines come from a part of a large text."""
-    parts_differ: str | None
-    """A warning when the held-out part is made of other characters than the training part; ``null`` if it is not."""
     parts_overlap: str | None
     """A warning when much of the held-out part is in the training part too; ``null`` if it is not."""
     skipped: list[str]

@@ -22,7 +22,7 @@ from charlstm.cli.options import (
     text_options,
 )
 from charlstm.cli.output import format_size, print_note, print_remark, print_result, result_of, wants_json
-from charlstm.display import BITS_PER_NAT, described, plural, shell_command, symbol, visible
+from charlstm.display import BITS_PER_NAT, plural, shell_command, symbol, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain
 from charlstm.line import TerminalLine
@@ -30,7 +30,6 @@ from charlstm.text import remote
 from charlstm.text.baselines import baseline_words
 from charlstm.text.builtin import builtins
 from charlstm.text.catalogue import find_texts
-from charlstm.text.sources import STDIN
 from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 
 BAR_WIDTH = 30
@@ -113,7 +112,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
 
     With --json: these figures.
     """
-    from charlstm.text.corpus import encoding_choices
+    from charlstm.text.encoding import is_guess
     from charlstm.text.statistics import describe
 
     options = given_text_options()
@@ -131,19 +130,13 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
         f"{visible(corpus.name, keep='')}: {plural(found.chars, 'character')}, {plural(found.lines, 'line')}, "
         f"{found.distinct:,} distinct"
     )
-    guessed = options.encoding is None and found.encoding not in ("utf-8", "mixed") and STDIN not in text
-    choices = encoding_choices(text, options) if guessed else ()
+    guess = " (a guess, --encoding names another)" if options.encoding is None and is_guess(found.encoding) else ""
     for address in corpus.report.addresses:
         click.echo(f"from       {visible(address, keep='')}")
-    click.echo(f"read as    {found.encoding}{' (a guess)' * bool(choices)}, newlines {found.newlines}")
-    for name, line in choices[:3]:
-        click.echo(f"           {f'--encoding {name}':<22} {visible(line, keep='')}")
+    click.echo(f"read as    {found.encoding}{guess}, newlines {found.newlines}")
     click.echo("frequent   " + "  ".join(f"{symbol(char)} {count / found.chars:.1%}" for char, count in found.top[:8]))
     if found.invalid_bytes:
         click.echo(f"invalid    {found.invalid_bytes:,} bytes are not valid in this encoding and were read as U+FFFD")
-    for char, count in found.cleanable.items():
-        cleaned = "was replaced" if corpus.options.clean else "--clean replaces it"
-        click.echo(f"unusual    {described(char)} × {count:,}; {cleaned}")
     if joined := corpus.report.joined:
         click.echo(f"lines      {joined}; --lines keep keeps them")
     if found.units is not None:
@@ -156,8 +149,6 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
         stripped = corpus.options.strip_boilerplate
         advice = "it is left out, --no-strip-boilerplate keeps it" if stripped else "--strip-boilerplate leaves it out"
         click.echo(f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; {advice}")
-    if found.parts_differ:
-        click.echo(f"held out   {found.parts_differ}")
     if found.parts_overlap:
         click.echo(f"held out   {found.parts_overlap}")
     if found.bits is None:

@@ -23,9 +23,8 @@ from charlstm import arguments
 from charlstm.display import plural, visible
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
-from charlstm.text import builtin, cache, encoding
+from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import without_boilerplate
-from charlstm.text.encoding import EncodingChoice as EncodingChoice
 from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, SplitMode, Tally, TextOptions
@@ -33,9 +32,7 @@ from charlstm.text.sources import (
     ProgressCallback,
     Resolved,
     Source,
-    document_kind,
     item_text,
-    open_item,
     resolve,
     resolve_text,
     size_of,
@@ -489,23 +486,3 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
         len(text) <= chars,
         len(found.items),
     )
-
-
-_FILES_TRIED = 200
-"""Files of a folder in which :func:`encoding_choices` looks for characters outside ASCII."""
-
-
-def encoding_choices(source: Source, options: TextOptions | None = None) -> tuple[EncodingChoice, ...]:
-    """The encodings in which ``source`` may be meant, the detected one first, and how one line reads in each.
-
-    Of several files, the first that is not ASCII is examined. Empty when all of the text is ASCII or built in, or in
-    documents, which name their encoding. Raises :class:`TextError` as :func:`open_corpus` does.
-    """
-    kept = dataclasses.replace(options or TextOptions(), lines="keep")  # HTML as it is
-    for item in resolve(source, kept).items[:_FILES_TRIED]:
-        if item.path is not None and document_kind(item, kept) is None:
-            with open_item(item) as opened:
-                guess = encoding.find_encoding(opened.file, item.shown, None, opened.most, lambda done: None).name
-                if choices := encoding.encoding_choices(opened.file, guess, opened.most):
-                    return tuple(choices)
-    return ()

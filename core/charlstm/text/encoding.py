@@ -1,8 +1,7 @@
 """Find the encoding of a text file, and refuse files that are not text.
 
 In this order: a byte order mark, the signature of another kind of file, UTF-16 and UTF-32 without a mark, UTF-8, and
-last the detector chardet, which is imported only where it is needed. A guess may be wrong, so
-:func:`encoding_choices` shows how a file would read in other encodings.
+last the detector chardet, which is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -68,6 +67,12 @@ def check_encoding(name: str) -> str:
             f"There is no text encoding {name!r}; common ones are utf-8, cp1252, gb18030, shift_jis, koi8-r"
         )
     return found.name
+
+
+def is_guess(name: str) -> bool:
+    """Whether an encoding that was found may be wrong: that a text is valid UTF-8 or has a mark is no accident.
+    ``mixed`` is the encoding of several files."""
+    return not name.startswith(("utf", "mixed"))
 
 
 def find_encoding(
@@ -220,7 +225,6 @@ def _lines_outside_ascii(file: BinaryIO, first: int, limit: int) -> bytes:
 _MULTI_BYTE = ("GB18030", "Big5", "Shift-JIS", "CP932", "EUC-JP", "EUC-KR", "CP949")
 _ASCII = re.compile(rb"[\x00-\x7f]")
 _HIGH = re.compile(rb"[\x80-\xff]")
-_HIGH_OR_NUL = re.compile(rb"[\x00\x80-\xff]")
 # The lookbehind and the possessive quantifiers keep the search linear in a long row of letters.
 _HIGH_WORDS = re.compile(rb"(?<![A-Za-z\x80-\xff])[A-Za-z]*+[\x80-\xff][A-Za-z\x80-\xff]*+")
 _WELL_FORMED = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -248,65 +252,4 @@ ENCODINGS = {
     "euc_jp": "Japanese", "euc_kr": "Korean", "mac-roman": "Western Europe, old Macintosh",
     "cp850": "Western Europe, DOS", "cp437": "Western Europe, DOS", "utf-16-le": "Unicode", "utf-16-be": "Unicode",
 }  # fmt: skip
-"""Encodings that text files are in, and what for: those that :func:`encoding_choices` tries."""
-
-_LINE = 60
-
-
-class EncodingChoice(NamedTuple):
-    """An encoding that a file can be read in, and how one ``line`` of it would read."""
-
-    name: str
-    line: str
-
-
-def encoding_choices(file: BinaryIO, guess: str, limit: int) -> list[EncodingChoice]:
-    """The encodings in which the first ``limit`` bytes of ``file`` may be text, and how the same line reads in each.
-
-    ``guess`` is the encoding that :func:`find_encoding` found, and comes first. Then come the two that the detector
-    finds likely, and the others of :data:`ENCODINGS`, where they give other text without invalid bytes or control
-    characters. Empty when the file is ASCII, which is the same in all of them.
-    """
-    first = _find_outside_ascii(file, limit)
-    if first is None:
-        return []
-    sample = _lines_outside_ascii(file, first, limit)
-    if guess.startswith(("utf-16", "utf-32")):  # a newline is not one byte
-        file.seek(0)
-        sample = file.read(min(SAMPLE, limit))
-        line = next(filter(str.strip, sample.decode(guess, "ignore").removeprefix("\ufeff").splitlines()), "")
-        shown = line.strip()[:_LINE].encode(guess)
-    else:
-        shown = _telling_part(sample.removeprefix(codecs.BOM_UTF8))
-    from chardet import detect_all
-
-    likely = [codecs.lookup(each["encoding"]).name for each in detect_all(sample, max_bytes=SAMPLE) if each["encoding"]]
-    found: dict[str, str] = {}  # encoding by the line as it reads
-    for name in (guess, *(name for name in likely[:2] if name in ENCODINGS), *ENCODINGS):
-        line = shown.decode(name, "replace")
-        if name != guess:
-            text = _decoded(sample, name)
-            if text is None or any(map(_is_damage, set(text))):
-                continue
-        found.setdefault(line, name)
-    return [EncodingChoice(name, line) for line, name in found.items()]
-
-
-def _find_outside_ascii(file: BinaryIO, limit: int) -> int | None:
-    """The offset of the first byte that is not ASCII, or of a NUL, which UTF-16 has; or None."""
-    file.seek(0)
-    offset = 0
-    while block := file.read(min(_BLOCK, limit - offset)):
-        if match := _HIGH_OR_NUL.search(block):
-            return offset + match.start()
-        offset += len(block)
-    return None
-
-
-def _telling_part(sample: bytes) -> bytes:
-    """Some words around the bytes outside ASCII, of the line that has the most different ones."""
-    line = max(sample.split(b"\n")[:500], key=lambda line: len(set(_HIGH.findall(line[:1000])))).strip()
-    first = _HIGH.search(line)
-    start = 0 if first is None or first.start() < _LINE // 2 else line.rfind(b" ", 0, first.start() - 12) + 1
-    stop = line.rfind(b" ", start + 1, start + _LINE) if len(line) > start + _LINE else len(line)
-    return line[start : stop if stop > start else start + _LINE]
+"""Encodings that text files are in, and what for."""

@@ -224,7 +224,6 @@ def _report(items: tuple[Item, ...], tally: Tally, line_begins: str) -> ReadRepo
         encoding=next(iter(tally.encodings)) if len(tally.encodings) == 1 else "mixed",
         newlines=tally.newline_style(),
         invalid_bytes=tally.invalid_bytes,
-        cleanable=dict(sorted(tally.cleanable.items())),
         boilerplate=tuple(tally.boilerplate),
         addresses=tuple(item.address for item in items if item.address),
         version=builtin.version() if any(item.builtin for item in items) else None,

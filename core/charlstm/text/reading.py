@@ -1,4 +1,4 @@
-"""Convert bytes to characters block by block: decoding, newlines, cleaning and Unicode normalisation.
+"""Convert bytes to characters block by block: decoding, newlines and Unicode normalisation.
 
 The result does not depend on the size of the blocks. :class:`TextOptions` says what is done; it is saved with the model
 and applied to primes too.
@@ -24,24 +24,6 @@ from charlstm.setting_fields import check_settings, setting, setting_fields, unk
 from charlstm.storage import FileStamp
 from charlstm.text.encoding import check_encoding
 
-CLEANED = {
-    "\u00ad": "",  # soft hyphen
-    "\u200b": "",  # zero width space
-    "\u2060": "",  # word joiner
-    "\ufeff": "",  # byte order mark inside the text
-    "\x00": "",
-    "\u00a0": " ",  # non-breaking space
-    "\u202f": " ",  # narrow non-breaking space
-    "\u2007": " ",  # figure space
-    "\f": "\n",
-    "\v": "\n",
-    "\u0085": "\n",  # next line
-    "\u2028": "\n",  # line separator
-    "\u2029": "\n",  # paragraph separator
-}
-"""Characters that are rarely wanted in a training text, and their replacements with ``clean``."""
-
-
 Lines = Literal["auto", "keep"]
 SplitMode = Literal["tail", "blocks"]
 """Where the held-out part of a text lies: at its end, or in blocks from all over it."""
@@ -53,9 +35,6 @@ class TextOptions:
 
     normalize: bool = setting(True, "compose accents (Unicode's NFC), so that é is always one character")
     strip_boilerplate: bool = setting(False, "leave out a Project Gutenberg header and licence")
-    clean: bool = setting(
-        False, "remove soft hyphens and the like, and replace non-breaking spaces by spaces, form feeds by newlines"
-    )
     encoding: str | None = setting(None, "the encoding of the files; without it, it is detected", metavar="NAME")
     fold_rare: int = setting(0, "read characters that occur fewer times than this as one symbol", low=0)
     pattern: str = setting(
@@ -91,8 +70,8 @@ class TextOptions:
             object.__setattr__(self, "encoding", check_encoding(self.encoding))
 
     def apply(self, text: str) -> str:
-        """Convert ``text`` as if it had been read from a file: newlines, cleaning, normalisation. For primes, whose
-        lines are kept."""
+        """Convert ``text`` as if it had been read from a file: newlines and normalisation. For primes, whose lines
+        are kept."""
         return Characters(self).feed(text, final=True)
 
     def for_another_text(self, encoding: str | None = None, max_chars: int | None = None) -> Self:
@@ -138,8 +117,6 @@ class ReadReport:
     """``LF``, ``CRLF``, ``CR``, ``mixed`` or ``none``."""
     invalid_bytes: int = 0
     """Bytes that are not valid in the encoding; they became U+FFFD."""
-    cleanable: Mapping[str, int] = field(default_factory=dict)
-    """How often each character of :data:`CLEANED` was found in what was read, whether it was cleaned or not."""
     boilerplate: tuple[Boilerplate, ...] = ()
     """Headers and licences that were found, whether they were left out or not."""
     version: str | None = None
@@ -169,10 +146,6 @@ class ReadReport:
             words["table of contents"] = "the table of contents"
         return visible(", ".join(words.values()), keep="")
 
-    def __post_init__(self) -> None:
-        if not CLEANED.keys() >= self.cleanable.keys():
-            raise ValueError("not a report on a text")
-
 
 @dataclass(slots=True)
 class Tally:
@@ -181,7 +154,6 @@ class Tally:
     invalid_bytes: int = 0
     newlines: set[str] = field(default_factory=set)
     encodings: set[str] = field(default_factory=set)
-    cleanable: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     boilerplate: list[Boilerplate] = field(default_factory=list)
     joined_lines: int = 0
@@ -197,7 +169,7 @@ class Tally:
 
 
 class Characters:
-    """Convert text piece by piece: newlines to ``\\n``, then cleaning, then normalisation to NFC.
+    """Convert text piece by piece: newlines to ``\\n``, then normalisation to NFC.
 
     The concatenated results do not depend on how the text is cut into pieces.
     """
@@ -214,13 +186,9 @@ class Characters:
         if seen := self._newlines.newlines:
             self._tally.newlines.update((seen,) if isinstance(seen, str) else seen)
         if self._options.normalize:
-            cut = len(text) if final else _safe_cut(text, self._options)
+            cut = len(text) if final else _safe_cut(text)
             self._held = text[cut:]
             text = text[:cut]
-        for char in _cleanable(text):
-            self._tally.cleanable[char] += text.count(char)
-            if self._options.clean:
-                text = text.replace(char, CLEANED[char])
         return _composed(text) if self._options.normalize else text
 
 
@@ -265,24 +233,15 @@ def _decode(decoder: codecs.IncrementalDecoder, block: bytes, tally: Tally, *, f
     return text
 
 
-def _cleanable(text: str) -> list[str]:
-    """The characters of :data:`CLEANED` that are in ``text``; in ASCII text, only ASCII ones are searched for."""
-    ascii_only = text.isascii()
-    return [char for char in CLEANED if (char < "\x80" or not ascii_only) and char in text]
-
-
 _MAX_HELD = 1_000_000
 """Characters that are held back at most to find a position at which the text can be cut."""
 _LONG_RUN = 1024
 
 
-def _safe_cut(text: str, options: TextOptions) -> int:
-    """The last position in ``text`` at which it can be cut, so that both parts can be converted separately.
-
-    Between a character that cleaning removes and the one before it there is none: what follows may compose with that.
-    """
+def _safe_cut(text: str) -> int:
+    """The last position in ``text`` at which it can be cut, so that both parts can be converted separately."""
     for cut in range(len(text) - 1, max(len(text) - _MAX_HELD, 0), -1):
-        if _never_composes(text[cut]) and not (options.clean and CLEANED.get(text[cut]) == ""):
+        if _never_composes(text[cut]):
             return cut
     return 0 if len(text) < _MAX_HELD else len(text)
 

@@ -409,12 +409,12 @@ def _characters(
         limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + BLOCK)
         encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))
         tally.encodings.add(encoding.name)
-        invalid_before, nuls_before = tally.invalid_bytes, tally.cleanable["\0"]
+        invalid_before, nuls = tally.invalid_bytes, 0
         for piece in decoded(_blocks(opened, encoding.mark, item), encoding.name, options, tally):
             done = opened.file.tell()
             _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
-            nuls = tally.cleanable["\0"] - nuls_before
-            if nuls > done // 2 and not options.clean and options.max_chars is None:
+            nuls += piece.count("\0")
+            if nuls > done // 2 and options.max_chars is None:
                 raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or not text; choose a text file")
             yield piece
             report("reading")

@@ -1,4 +1,4 @@
-"""Describe a text: counts, how well n-grams and xz predict it, and whether its training and held-out parts differ.
+"""Describe a text: counts, how well n-grams and xz predict it, and how much of its held-out part is read in training.
 
 The n-grams of order 0, 1 and 2 have interpolated Witten-Bell smoothing (Witten & Bell 1991): after a context that
 occurred n times with t distinct successors, the counts get the weight n / (n + t) and the next lower order t / (n + t);
@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import arguments, storage
-from charlstm.display import percent
 from charlstm.errors import TextError
 from charlstm.fields import plain, read
 from charlstm.text import cache
@@ -112,67 +111,6 @@ def _codes(piece: npt.NDArray[Any], length: int, vocab_size: int) -> Ids:
     return codes
 
 
-# parts_differ compares blocks of the parts by their character counts.
-_HELD_OUT_BLOCKS = 10
-_TRAIN_BLOCKS = 60
-_MIN_BLOCK, _MAX_COUNTED = 500, 50_000
-"""Characters of a block; of longer ones, only the beginning is counted."""
-_RATIO = 2.0
-"""Parts differ when their divergence is larger than that within the training part by this factor."""
-_MIN_DIVERGENCE = 0.001
-"""A smaller divergence in bits is not reported."""
-
-
-def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
-    """A warning when the character counts of the two parts differ much, else None. Counts at most 3.5 million."""
-    size = split.held_out_chars // _HELD_OUT_BLOCKS
-    if size < _MIN_BLOCK or split.train_chars < 4 * split.held_out_chars:
-        return None
-    train = _histograms(corpus, split.train, size, _TRAIN_BLOCKS)
-    held_out = _histograms(corpus, split.held_out, size, _HELD_OUT_BLOCKS)
-    if not len(train) or not len(held_out):
-        return None
-    whole = train.sum(0)
-    usual = max(_divergence(block, whole - block) for block in train)
-    differing = float(np.mean([_divergence(block, whole) > _RATIO * usual for block in held_out]))
-    # A difference that is small in every block is found by comparing parts as large as the held-out one.
-    count = len(held_out)
-    parts = (train[at : at + count].sum(0) for at in range(0, len(train) - count + 1, count))
-    usual_part = max((_divergence(part, whole - part) for part in parts), default=usual)
-    divergence = _divergence(held_out.sum(0), whole)
-    if divergence < _MIN_DIVERGENCE or not (differing or divergence > _RATIO * usual_part):
-        return None
-    how = (
-        f"about {percent(differing)} of it is unlike anything there"
-        if differing
-        else "its characters have other frequencies"
-    )
-    advice = "hold out blocks spread over the text" if len(split.held_out) == 1 else "its loss may mislead"
-    return f"The held-out part differs from the training part, {how}: {advice}"
-
-
-def _histograms(corpus: Corpus, spans: tuple[Span, ...], size: int, most: int) -> Floats:
-    """Character counts of up to ``most`` blocks of ``size`` characters, spread evenly: (blocks, V)."""
-    starts = [at for start, stop in spans for at in range(start, stop - size + 1, size)]
-    if not starts:  # no span is as long as a block
-        return np.zeros((0, len(corpus.vocabulary)))
-    chosen = [starts[len(starts) * at // min(most, len(starts))] for at in range(min(most, len(starts)))]
-    counted = min(size, _MAX_COUNTED)
-    blocks = [np.bincount(corpus.ids[at : at + counted], minlength=len(corpus.vocabulary)) for at in chosen]
-    return np.array(blocks, np.float64)
-
-
-def _divergence(one: Floats, other: Floats) -> float:
-    """Jensen-Shannon divergence of two histograms in bits, from 0 to 1."""
-    p, q = one / one.sum(), other / other.sum()
-    return _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
-
-
-def _entropy(p: Floats) -> float:
-    p = p[p > 0]
-    return float(-(p * np.log2(p)).sum())
-
-
 TRAIN_SAMPLE, HELD_OUT_SAMPLE = 2_000_000, 250_000
 """Characters of the two parts that bits are computed on; of longer parts, pieces are taken that are spread evenly."""
 XZ_BYTES = 2_500_000
@@ -197,7 +135,6 @@ class Statistics:
     encoding: str
     newlines: str
     invalid_bytes: int
-    cleanable: Mapping[str, int]
     train_chars: int
     held_out_chars: int
     bits: Mapping[str, float] | None
@@ -208,8 +145,6 @@ class Statistics:
     """The reason when there is too little text for ``bits``."""
     sampled: bool
     """Whether ``bits`` were computed on a sample of a large text."""
-    parts_differ: str | None
-    """A warning when the held-out part has other characters than the training part."""
     parts_overlap: str | None
     """A warning when much of the held-out part is in the training part too. Always None where ``bits`` is."""
 
@@ -242,13 +177,11 @@ def describe(corpus: Corpus, split: TextSplit | None = None, *, bits: bool = Tru
         encoding=corpus.report.encoding,
         newlines=corpus.report.newlines,
         invalid_bytes=corpus.report.invalid_bytes,
-        cleanable=corpus.report.cleanable,
         train_chars=split.train_chars,
         held_out_chars=split.held_out_chars,
         bits=None if figures is None else figures.bits,
         too_little=reason,
         sampled=figures is not None and figures.sampled,
-        parts_differ=parts_differ(corpus, split),
         parts_overlap=None if figures is None else words(figures.share, by="") or None,
     )
 

@@ -19,7 +19,7 @@ from command_line import TEXT, TINY
 FAILED = """
 train '' | empty
 train --like gone | The text of gone cannot be used again, so name a TEXT
-train --like piped --clean | came from standard input
+train --like piped --no-normalize | came from standard input
 generate nobody | no run
 generate ~nobody-here/x.safetensors | no model file
 generate theirs.net | charlstm import theirs.net

@@ -51,17 +51,17 @@ def test_run_like_another_trains_to_the_same_weights(workspace: Path, cli: Cli) 
 
 
 def test_options_go_before_the_run_of_like(workspace: Path, cli: Cli) -> None:
-    (workspace / "soft.txt").write_text("soft\u00adhyphens and spaces. " * 200, encoding="utf-8")
-    cli("train", "soft.txt", *TINY, "--clean", "--fold-rare", "3", "--name", "soft")
-    ask = ["train", "data/fox.txt", "--like", "soft", "--lr", "0.02", "--max-chars", "2000", "--name", "kept"]
+    (workspace / "accents.txt").write_text("cafe\u0301s and spaces. " * 200, encoding="utf-8")
+    cli("train", "accents.txt", *TINY, "--fold-rare", "3", "--name", "accents")
+    ask = ["train", "data/fox.txt", "--like", "accents", "--lr", "0.02", "--max-chars", "2000", "--name", "kept"]
     cli(*ask, "--seed", "8", "--max-steps", "2")
-    assert record("kept")["settings"] == record("soft")["settings"] | {"lr": 0.02, "seed": 8, "max_steps": 2}
+    assert record("kept")["settings"] == record("accents")["settings"] | {"lr": 0.02, "seed": 8, "max_steps": 2}
     assert record("kept")["corpus"]["name"] == "fox.txt"
-    assert record("kept")["corpus"]["options"] == record("soft")["corpus"]["options"] | {"max_chars": 2000}
-    cli("train", "--like", "soft", "--max-steps", "2", "--no-clean", "--name", "changed")
-    assert record("changed")["corpus"]["options"] == record("soft")["corpus"]["options"] | {"clean": False}
-    assert "\u00ad" in record("changed")["corpus"]["vocabulary"]["symbols"]
-    assert "\u00ad" not in record("soft")["corpus"]["vocabulary"]["symbols"]
+    assert record("kept")["corpus"]["options"] == record("accents")["corpus"]["options"] | {"max_chars": 2000}
+    cli("train", "--like", "accents", "--max-steps", "2", "--no-normalize", "--name", "changed")
+    assert record("changed")["corpus"]["options"] == record("accents")["corpus"]["options"] | {"normalize": False}
+    assert "\u0301" in record("changed")["corpus"]["vocabulary"]["symbols"]
+    assert "\u0301" not in record("accents")["corpus"]["vocabulary"]["symbols"]
 
 
 def test_other_network_than_that_of_the_start_is_refused_with_what_helps(workspace: Path, cli: Cli) -> None:

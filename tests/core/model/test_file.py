@@ -22,7 +22,7 @@ from recorded_run import tiny_model
 
 def make(symbols: str = "\n abé\x00", hidden: int = 4, layers: int = 2) -> Model:
     model = tiny_model(symbols=symbols, hidden_size=hidden, num_layers=layers, step=7, run="é")
-    return replace(model, text_options=TextOptions(clean=True))
+    return replace(model, text_options=TextOptions(normalize=False))
 
 
 @pytest.fixture

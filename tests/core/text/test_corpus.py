@@ -145,7 +145,7 @@ def test_equal_texts_are_stored_once(text: Path, tmp_path: Path) -> None:
 
 
 def test_reopen_corpus_returns_same_text_or_reports_change(text: Path) -> None:
-    first = open_corpus(text, TextOptions(clean=True))
+    first = open_corpus(text, TextOptions(normalize=False))
     record = json.loads(json.dumps(first.to_record()))
     cache.prune_cache()
     again = reopen_corpus(record)

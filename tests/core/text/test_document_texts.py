@@ -12,7 +12,7 @@ import pytest
 from bounded import MB, bounded
 from charlstm.errors import TextError
 from charlstm.text import documents
-from charlstm.text.corpus import Corpus, encoding_choices, open_corpus, preview
+from charlstm.text.corpus import Corpus, open_corpus, preview
 from charlstm.text.reading import USUAL, TextOptions
 from made_documents import (
     CONTAINER,
@@ -57,7 +57,6 @@ def test_a_book_is_the_same_text_in_every_form_and_what_is_left_out_is_counted(t
         assert as_it_is.report.left_out == {}
     else:
         assert as_it_is.fingerprint == corpus.fingerprint
-        assert encoding_choices(tmp_path / "book.txt") == ()
 
 
 def test_wrapped_lines_of_a_document_are_not_joined(tmp_path: Path) -> None:
@@ -67,9 +66,9 @@ def test_wrapped_lines_of_a_document_are_not_joined(tmp_path: Path) -> None:
     assert corpus.lines == 62
 
 
-def test_cleaning_and_limits_apply_to_documents(tmp_path: Path) -> None:
+def test_normalisation_and_limits_apply_to_documents(tmp_path: Path) -> None:
     path = write_odt(tmp_path / "book.odt", [("p", "soft\u00adhyphen e\u0301"), ("p", "more")])
-    assert open_corpus(path, TextOptions(clean=True)).text() == "softhyphen é\n\nmore\n"
+    assert open_corpus(path).text() == "soft\u00adhyphen é\n\nmore\n"
     assert open_corpus(path, TextOptions(max_chars=6)).text() == "soft\u00adh"
     assert preview(path, 10).text == "soft\u00adhyphe"[:10]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import TextError
-from charlstm.text.encoding import Encoding, EncodingChoice, check_encoding, encoding_choices, find_encoding
+from charlstm.text.encoding import Encoding, check_encoding, find_encoding
 from random_examples import examples
 
 ENGLISH = "Everything was in confusion in the house. The wife had discovered something.\n" * 20
@@ -137,34 +137,3 @@ def test_chosen_encoding_of_several_bytes_without_mark_gets_a_byte_order(family:
 def test_check_encoding_refuses_unknown_names(name: str) -> None:
     with pytest.raises(TextError, match="no text encoding"):
         check_encoding(name)
-
-
-def choices(data: bytes) -> list[EncodingChoice]:
-    return encoding_choices(io.BytesIO(data), found(data).name, len(data))
-
-
-def test_encoding_choices_show_one_line_in_each_encoding_in_which_the_text_is_valid() -> None:
-    data = (ENGLISH * 5 + "The naïve Señor had déjà vu.\n" + ENGLISH * 5).encode("latin-1")
-    listed = choices(data)
-    assert listed[0] == ("cp1252", "The naïve Señor had déjà vu.")
-    assert ("cp1250", "The naďve Seńor had déjŕ vu.") in listed
-    lines = [choice.line for choice in listed]
-    assert len(set(lines)) == len(lines)
-    names = [choice.name for choice in choices(RUSSIAN.encode("koi8-r"))]
-    assert names[0] == "koi8-r"
-    assert "cp1251" in names
-    assert not {"utf-8", "shift_jis", "utf-16-le"} & set(names), "in which it is not valid"
-
-
-def test_encoding_choices_show_the_words_around_accents_of_a_long_line() -> None:
-    data = (("word " * 300) + "the naïve café " + ("word " * 300)).encode("latin-1")
-    line = choices(data)[0].line
-    assert "naïve café" in line
-    assert len(line) <= 60
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le", "gb18030"])
-def test_encoding_choices_begin_with_the_guess_for_any_encoding(encoding: str) -> None:
-    first = choices(CHINESE.encode(encoding))[0]
-    assert CHINESE.startswith(first.line[:20])
-    assert first.name == found(CHINESE.encode(encoding)).name

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from charlstm import fields
 from charlstm.errors import TextError
-from charlstm.text.reading import CLEANED, ReadReport, Tally, TextOptions, decoded
+from charlstm.text.reading import ReadReport, Tally, TextOptions, decoded
 from random_examples import examples
 
 # Characters that can go wrong at the border of two blocks: CR LF, marks, jamo and others that compose.
@@ -28,15 +28,12 @@ def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> 
 
 
 @examples(40)
-@given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]), st.booleans())
-@example("a\r\nb", [2], "utf-8", False)
-def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], encoding: str, clean: bool) -> None:
-    options = TextOptions(clean=clean)
+@given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]))
+@example("a\r\nb", [2], "utf-8")
+def test_decoded_does_not_depend_on_block_size(text: str, sizes: list[int], encoding: str) -> None:
+    options = TextOptions()
     streamed, tally = read(text.encode(encoding), sizes, encoding, options)
     whole = text.replace("\r\n", "\n").replace("\r", "\n")
-    if clean:
-        for char, better in CLEANED.items():
-            whole = whole.replace(char, better)
     assert streamed == unicodedata.normalize("NFC", whole)
     assert streamed == options.apply(text)
     assert tally.invalid_bytes == 0
@@ -59,22 +56,13 @@ def test_newline_style_is_found() -> None:
         assert found == [*styles.values()]
 
 
-def test_cleanable_characters_are_counted_with_and_without_clean() -> None:
-    data = "so\u00adft\u00a0and\fhard\x00".encode()
-    kept, counted = read(data, [], "utf-8", TextOptions())
-    cleaned, counted_too = read(data, [], "utf-8", TextOptions(clean=True))
-    assert kept == data.decode()
-    assert cleaned == "soft and\nhard"
-    assert counted.cleanable == counted_too.cleanable == {"\u00ad": 1, "\u00a0": 1, "\f": 1, "\x00": 1}
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"fold_rare": -1}, "fold_rare takes a whole number of at least 0, not -1"),
         ({"encoding": "klingon"}, "no text encoding 'klingon'"),
         ({"pattern": " "}, "pattern"),
-        ({"clean": "yes"}, "clean takes true or false"),
+        ({"normalize": "yes"}, "normalize takes true or false"),
         ({"fold": 3}, "no text option 'fold'"),
     ],
 )
@@ -84,8 +72,8 @@ def test_error_names_invalid_option(options: dict[str, object], message: str) ->
 
 
 def test_options_and_reports_survive_json() -> None:
-    options = TextOptions(clean=True, encoding="Latin-1", max_chars=7)
+    options = TextOptions(normalize=False, encoding="Latin-1", max_chars=7)
     assert options.encoding == "iso8859-1"
     assert TextOptions.from_dict(options.to_dict()) == options
-    report = ReadReport(encoding="utf-8", cleanable={"\f": 2}, addresses=("a", "b"))
+    report = ReadReport(encoding="utf-8", left_out={"note": 2}, addresses=("a", "b"))
     assert fields.read(ReadReport, fields.plain(report)) == report

@@ -12,7 +12,7 @@ import pytest
 
 from charlstm import storage
 from charlstm.errors import TextError
-from charlstm.text.corpus import encoding_choices, open_corpus, preview
+from charlstm.text.corpus import open_corpus, preview
 from charlstm.text.reading import TextOptions
 from charlstm.text.sources import folder_files
 
@@ -119,12 +119,3 @@ def test_unreadable_entries_of_folder_are_skipped_and_listed(folder: Path, monke
     locked.add(str(folder / "b.txt"))
     with pytest.raises(TextError, match=r"can be read \(.*a\.txt.*\): change their permissions"):
         open_corpus(folder)
-
-
-def test_encoding_choices_of_folder_are_those_of_its_first_file_outside_ascii(folder: Path) -> None:
-    assert encoding_choices(folder) == ()
-    assert encoding_choices("python-reference") == ()
-    (folder / "sub" / "c.txt").write_bytes("the naïve café".encode("latin-1"))
-    first, *others = encoding_choices(folder)
-    assert first == ("cp1252", "the naïve café")
-    assert ("cp1250", "the naďve café") in others

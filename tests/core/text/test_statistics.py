@@ -13,7 +13,7 @@ from charlstm.fields import plain
 from charlstm.text import statistics
 from charlstm.text.corpus import Corpus, Span, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import NGrams, _sample, describe, parts_differ
+from charlstm.text.statistics import NGrams, _sample, describe
 from random_examples import examples
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
@@ -77,7 +77,6 @@ def test_describe_prose() -> None:
     assert 0.5 < bits["xz"] < bits["order 0"]
     assert found.losses == {name: each * math.log(2) for name, each in bits.items()}
     assert replace(found, bits={**bits, "xz": 0.0}).losses.keys() == bits.keys() - {"xz"}
-    assert found.parts_differ is None
     json.dumps(plain(found))
     assert replace(describe(corpus, bits=False), bits=bits) == found
 
@@ -122,13 +121,6 @@ def test_bits_of_one_repeated_character_are_zero() -> None:
     assert (describe(corpus_of("a" * 50_000)).bits or {})["order 2"] == pytest.approx(0, abs=0.01)
 
 
-def test_parts_differ_finds_different_tail() -> None:
-    upper = prose(5_000, 1).upper()
-    corpus = corpus_of(prose(95_000) + upper)
-    assert "50 % of it is unlike" in str(parts_differ(corpus, corpus.split(0.1)))
-    assert parts_differ(corpus_of(prose(100_000)), corpus.split(0.1)) is None
-
-
 def test_parts_overlap_finds_repeated_text() -> None:
     found = describe(corpus_of(prose(30_000) + "\n" + prose(30_000)))
     assert str(found.parts_overlap).startswith("100 % of the held-out part is word for word in the training part too")
@@ -138,5 +130,5 @@ def test_parts_overlap_finds_repeated_text() -> None:
 @pytest.mark.parametrize("text", ["x", "\n", "short\n" * 20, "a" * 2000])
 def test_describe_short_text_has_no_bits(text: str) -> None:
     found = describe(corpus_of(text))
-    assert (found.bits, found.parts_differ) == (None, None)
+    assert found.bits is None
     assert str(found.too_little).startswith("Too little text")

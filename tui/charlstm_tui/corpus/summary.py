@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from charlstm.display import described, percent, plural, symbol, visible
-from charlstm.text.encoding import ENCODINGS
-from charlstm.text.reading import CLEANED
+from charlstm.display import percent, plural, symbol, visible
+from charlstm.text.encoding import ENCODINGS, is_guess
 from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.actions import key_of
@@ -95,17 +94,12 @@ def encoding_words(state: TextState) -> str:
     name = {"utf-8": "UTF-8", "ascii": "ASCII", "none": ""}.get(state.encoding, state.encoding)
     if state.choice.encoding is not None:
         return f"{name}, chosen"
-    return f"{name}, guessed" if is_guess(state) else name
+    return f"{name}, guessed" if is_guessed(state) else name
 
 
-def is_guess(state: TextState) -> bool:
-    """Whether the encoding is neither chosen nor certain: valid UTF-8, or a byte order mark, is no accident."""
-    return state.choice.encoding is None and bool(state.encodings) and not state.encoding.startswith(("utf", "mixed"))
-
-
-def sample_line(state: TextState) -> str:
-    """The line outside ASCII as it reads in the encoding of ``state``; "" when that is not known."""
-    return next((line for name, line in state.encodings if name == state.encoding), "")
+def is_guessed(state: TextState) -> bool:
+    """Whether the encoding is neither chosen nor certain."""
+    return state.choice.encoding is None and state.encoding not in ("", "none") and is_guess(state.encoding)
 
 
 def problem(sentence: str) -> Content:
@@ -184,14 +178,11 @@ def hints(state: TextState, width: int) -> Content:
     assert corpus is not None
     assert stats is not None
     found: list[Content] = []
-    if is_guess(state):
+    if is_guessed(state):
         about = ENCODINGS.get(state.encoding, "")
-        words = f"{state.encoding}{f' ({about})' if about else ''} is a guess, {key_of('corpus.encoding')} chooses: "
-        line = visible(sample_line(state), keep="")
-        cells = max(8, width - len(words) - 4)
-        found.append(_warn(f"{words}“{line if len(line) <= cells else line[: cells - 1] + '…'}”"))
+        words = f"{state.encoding}{f' ({about})' if about else ''} is a guess"
+        found.append(_warn(f"{words}: charlstm train takes another with --encoding."))
     boilerplate = sum(part.chars for part in corpus.report.boilerplate)
-    differ, _, advice = visible(stats.parts_differ or "", keep="").rpartition(": ")
     if boilerplate and not choice.strip_boilerplate:
         words = f"{boilerplate:,} characters of Project Gutenberg header and licence"
         found.append(_warn(f"{words}: {key_of('corpus.licence')} leaves them out."))
@@ -206,19 +197,10 @@ def hints(state: TextState, width: int) -> Content:
         found.append(_warn(f"{key} reads {visible(kind_of_units(units))} as a unit of its own."))
     if left_out := corpus.report.left_out_words:
         found.append(_fine(f"Left out: {left_out}."))
-    if stats.cleanable:
-        words = cleaning_words(stats)
-        found.append(
-            _fine(f"Cleaning {words}.") if choice.clean else _warn(f"Cleaning ({key_of('corpus.clean')}) {words}.")
-        )
     if stats.invalid_bytes:
         found.append(_warn(f"{stats.invalid_bytes:,} invalid bytes were read as \N{REPLACEMENT CHARACTER}."))
     if corpus.skipped:
         found.append(_warn(f"{len(corpus.skipped):,} of its files or folders cannot be read."))
-    if differ and not state.built_in:
-        blocks_help = "blocks" in advice and choice.split == "tail" and not choice.units
-        advice = f"{key_of('corpus.held_out')} holds out blocks" if blocks_help else "its loss may mislead"
-        found.append(_warn(f"{differ}: {advice}."))
     if stats.parts_overlap and not state.built_in:
         found.append(_warn(f"{visible(stats.parts_overlap, keep='')}."))
     words, enough = enough_for(stats.chars)
@@ -226,20 +208,6 @@ def hints(state: TextState, width: int) -> Content:
     if where := held_out_words(state, width):
         found.insert(1, Content.assemble(("· ", "$quiet"), where))
     return Content("\n").join(found)
-
-
-def cleaning_words(stats: Statistics) -> str:
-    """``removes 12 soft hyphens, replaces 3 form feeds``: what cleaning does to the whole text."""
-    most = sorted(stats.cleanable.items(), key=lambda pair: -pair[1])
-    words = []
-    for verb, changed in (
-        ("removes", [one for one in most if not CLEANED[one[0]]]),
-        ("replaces", [one for one in most if CLEANED[one[0]]]),
-    ):
-        names = [plural(number, described(char).partition(" ")[2]) for char, number in changed[:3]]
-        if names:
-            words.append(f"{verb} {', '.join(names)}{' and others' * (len(changed) > 3)}")
-    return " and ".join(words)
 
 
 def held_out_words(state: TextState, width: int) -> str:

@@ -11,7 +11,7 @@ from charlstm.training.presets import preset
 from charlstm_tui.choices import CorpusChoice, Stamps
 
 if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus, EncodingChoice, ReadProgress, TextSplit
+    from charlstm.text.corpus import Corpus, ReadProgress, TextSplit
     from charlstm.text.statistics import Statistics
 
 BEGINNING_CHARS = 12_000
@@ -33,8 +33,6 @@ class TextState:
     bytes: int = 0
     files: int = 1
     encoding: str = ""
-    encodings: tuple[EncodingChoice, ...] = ()
-    """The encodings that the text may be in, the detected one first."""
     corpus: Corpus | None = None
     split: TextSplit | None = None
     preset: str = ""
@@ -55,7 +53,7 @@ class TextState:
 
 def read_beginning(choice: CorpusChoice) -> dict[str, object]:
     """The fields of a :class:`TextState` that the beginning of the text tells. Raises :class:`TextError`."""
-    from charlstm.text.corpus import encoding_choices, preview  # 0.2 s, for numpy: not before the first paint
+    from charlstm.text.corpus import preview  # 0.2 s, for numpy: not before the first paint
 
     seen = preview(choice.source, BEGINNING_CHARS, choice.options())
     return {
@@ -64,7 +62,6 @@ def read_beginning(choice: CorpusChoice) -> dict[str, object]:
         "bytes": seen.bytes,
         "files": seen.files,
         "encoding": seen.encoding,
-        "encodings": encoding_choices(choice.source),
     }
 
 

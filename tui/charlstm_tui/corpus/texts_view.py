@@ -24,7 +24,6 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.lesson import add_lesson, told
 from charlstm.runs.models import DEMO, demo_path
-from charlstm.text.encoding import ENCODINGS
 from charlstm.text.reading import TextOptions
 from charlstm.text.remote import RemoteText, fetch
 from charlstm.text.sources import ReadProgress, resolve
@@ -243,7 +242,6 @@ class TextsView(View):
             "text": text is not None,
             "lines": text is not None and not text.choice.units,
             "usable": self.texts.current is not None and (text is None or not text.problem),
-            "encodings": text is not None and len(text.encodings) > 1,
         }
 
     def labels(self) -> dict[str, str]:
@@ -257,8 +255,6 @@ class TextsView(View):
                 "corpus.lines": f"lines: {'kept' if choice.lines == 'keep' else 'auto'}",
                 "corpus.split_units": f"units: {visible(choice.units, keep='') if choice.units else 'no'}",
                 "corpus.held_out": f"held out: {'end of text' if choice.split == 'tail' else 'blocks'}",
-                "corpus.clean": f"clean: {'yes' if choice.clean else 'no'}",
-                "corpus.encoding": f"encoding: {self.text.encoding}",
             }
         return labels
 
@@ -366,20 +362,6 @@ class TextsView(View):
             return TextOptions(units=typed) if typed else "Type what each unit begins with."
 
         ask(self, dialog, chosen)
-
-    def do_encoding(self) -> None:
-        state = self.text
-        if state is None:
-            return
-        names = [each.name for each in state.encodings]
-        choices: list[Choice] = []
-        for number, each in enumerate(state.encodings, 1):
-            about = ENCODINGS.get(each.name, "") + (", guessed" if number == 1 else "")
-            key = str(number) if number < 10 else ""  # more than nine are chosen with the cursor
-            choices.append(Choice(key, f"{each.name:<11}{about}\n{each.line}", each.name))
-        cursor = names.index(state.encoding) if state.encoding in names else 0
-        dialog = ChoiceDialog("Encoding", "The same line of the text in each: which one is right?", choices, cursor)
-        ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == names[0] else name)))
 
     def _choose(self, choice: CorpusChoice) -> None:
         """Remember what was chosen for a text, and read it so."""

@@ -112,11 +112,7 @@ def text_words(corpus: CorpusChoice | None, preset_name: str = "") -> str:
         licence = "no licence" if options.strip_boilerplate else "licence kept"
         lines = f"lines {'kept' if options.lines == 'keep' else options.lines}"
         how = [f"units: {visible(options.units, keep='')}" if options.units else lines, licence]
-    ways = {
-        "cleaned": corpus.clean,
-        f"as {corpus.encoding}": corpus.encoding is not None,
-    }
-    return ", ".join([*how, *(words for words, chosen in ways.items() if chosen)])
+    return ", ".join([*how, *([] if corpus.encoding is None else [f"as {corpus.encoding}"])])
 
 
 def origin_words(choices: RunChoices) -> str:

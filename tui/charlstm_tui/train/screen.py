@@ -96,7 +96,6 @@ def _choice(spec: RunSpec) -> CorpusChoice | None:
         strip_boilerplate=bool(options.get("strip_boilerplate")),
         lines="auto" if options.get("lines") == "auto" else "keep",
         units=units if isinstance(units := options.get("units"), str) else None,
-        clean=bool(options.get("clean")),
         split=spec.settings.split,
         encoding=encoding if isinstance(encoding := options.get("encoding"), str) else None,
         validation=spec.validation_sources,

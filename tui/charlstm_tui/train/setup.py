@@ -251,7 +251,6 @@ class Setup:
             *(["--no-strip-boilerplate"] if not corpus.strip_boilerplate else []),
             *(["--lines", corpus.lines] if corpus.lines != USUAL.lines else []),
             *(["--split-units", corpus.units] if corpus.units is not None else []),
-            *(["--clean"] if corpus.clean else []),
             *(["--encoding", corpus.encoding] if corpus.encoding is not None else []),
             *(word for source in corpus.validation for word in ("--val-file", source)),
             *(word for name, value in given.items() for word in ("--set", f"{name}={write_setting(name, value)}")),
