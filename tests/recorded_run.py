@@ -53,6 +53,8 @@ TEXTS = (
 NASTY = "[/red] [bold]\x1b[2J\x1b]0;title\x07 \x00NUL \u202egnp.exe \u200bzero e\u0301 你好 \ufffd ]["
 LIVE = ("starting", "running", "paused", "waiting")
 STEP_EVERY, VALIDATE_EVERY = 5, 50
+PAIRS_LOSS = 2.07
+"""What counting the pairs of letters would give on the text of a run, which it does not have."""
 LONG_AGO = 120.0
 
 

@@ -31,6 +31,7 @@ from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.run_watcher import Watcher
 from driven_app import DEADLINE, LOOK
+from recorded_run import PAIRS_LOSS
 
 MOST_LOOKS = 50
 """Looks, 2 ms apart, after which a test goes on although the app waits for a thread, which the test may hold. They are
@@ -44,6 +45,12 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work.mkdir()
     monkeypatch.chdir(work)
     return tmp_path / "runs"
+
+
+@pytest.fixture(autouse=True)
+def pairs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded runs have no text."""
+    monkeypatch.setattr("charlstm_tui.generate.awaited.pairs_loss", lambda run: PAIRS_LOSS)
 
 
 @pytest.fixture

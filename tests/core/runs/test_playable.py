@@ -3,30 +3,30 @@ And which of its models are compared with each other."""
 
 from __future__ import annotations
 
-import math
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from charlstm.model.file import save_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, RunSpec, create_run
 from charlstm.runs.log import read_events
 from charlstm.runs.models import MOST_MODELS, models_of_run
 from charlstm.runs.playable import (
     LEARNT,
-    LEARNT_AT_END,
-    PATIENCE,
     PlayableModel,
-    expected_step,
     is_untrained,
+    pairs_loss,
     playable_at_end,
     playable_model,
 )
 from charlstm.runs.series import RunSeries
-from recorded_run import SYMBOLS, Recorded, record, stepped, tiny_model, validated
+from charlstm.text.corpus import open_corpus
+from charlstm.training.settings import Settings
+from recorded_run import PAIRS_LOSS, Recorded, record, stepped, tiny_model, validated
 
-GOAL = LEARNT * math.log(len(SYMBOLS))
+GOAL = LEARNT * PAIRS_LOSS
 BEST = PlayableModel()
 
 
@@ -36,7 +36,7 @@ def series_of(run: Run) -> RunSeries:
 
 def found(recorded: Recorded, **status: object) -> PlayableModel | None:
     run = recorded.run
-    return playable_model(run, replace(run.status(), **status), series_of(run))
+    return playable_model(run, replace(run.status(), **status), series_of(run), lambda: PAIRS_LOSS)
 
 
 def without_snapshots(recorded: Recorded) -> Recorded:
@@ -58,11 +58,11 @@ def test_untrained_network_is_not_playable_while_its_step_is_unknown_elsewhere(t
 
 def test_model_of_a_run_that_trains_is_playable_once_its_held_out_loss_has_fallen(tmp_path: Path) -> None:
     with without_snapshots(record(tmp_path, "running", steps=350)) as recorded:
-        assert found(recorded, progress=0.0) is None
+        assert found(recorded) is None
         recorded.advance(50)
-        assert found(without_snapshots(recorded), progress=0.0) == BEST
+        assert found(without_snapshots(recorded)) == BEST
         before, at = (each.loss for each in series_of(recorded.run).validations[-2:])
-        assert at <= GOAL < before
+        assert at < GOAL < before
 
 
 def test_snapshot_before_the_first_good_validation_is_playable_by_its_training_loss(tmp_path: Path) -> None:
@@ -75,31 +75,24 @@ def test_snapshot_before_the_first_good_validation_is_playable_by_its_training_l
         assert found(recorded) == PlayableModel(30)
 
 
-def test_hard_text_is_playable_with_less_learnt_the_further_its_run_is(tmp_path: Path) -> None:
-    with without_snapshots(record(tmp_path, "running", steps=0)) as recorded:
-        guessing = GOAL / LEARNT
-        for part, playable in ((0.59, BEST), (0.61, None), (0.97, None)):
-            save_model(recorded.run.model_path, tiny_model(step=1, val_loss=part * guessing))
-            assert found(recorded, progress=(1 + PATIENCE) / 2) == playable  # half of the way from 0.45 to 0.75
-            assert found(recorded, progress=PATIENCE) is None
-            assert found(recorded, progress=None) is None
-            assert (found(recorded, progress=1.0) == BEST) == (part <= LEARNT_AT_END)
+def test_model_of_a_run_that_trains_is_not_playable_without_a_loss_of_the_pairs(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=900) as recorded:
+        run = recorded.run
+        assert pairs_loss(run) == 0.0  # its text is gone
+        assert playable_model(run, run.status(), series_of(run), lambda: pairs_loss(run)) is None
+
+
+def test_loss_of_the_pairs_is_that_on_the_held_out_part(tmp_path: Path) -> None:
+    (tmp_path / "novel.txt").write_text("".join(random.Random(0).choices("ab", [3, 1], k=50_000)))
+    corpus = open_corpus(tmp_path / "novel.txt")
+    run = create_run(RunSpec(corpus=corpus.to_record(), settings=Settings(epochs=1)), folder=tmp_path / "runs")
+    assert pairs_loss(run) == pytest.approx(0.562, abs=0.02)  # the entropy of 3 to 1, in nats
 
 
 def test_run_that_no_step_has_improved_is_not_playable_however_much_of_it_is_done(tmp_path: Path) -> None:
     with record(tmp_path, "running", steps=0) as recorded:
         recorded.append(*(validated(step, 9.0, best=False) for step in range(1, 900)))
         assert found(recorded, progress=0.9) is None
-
-
-def test_without_held_out_text_the_training_loss_tells(tmp_path: Path) -> None:
-    with without_snapshots(record(tmp_path, "running", steps=0)) as recorded:
-        save_model(recorded.run.model_path, tiny_model(step=20, val_loss=None))
-        recorded.append(stepped(20, GOAL + 0.1))
-        assert found(recorded) is None
-        recorded.append(stepped(21, GOAL - 0.1))
-        save_model(recorded.run.model_path, tiny_model(step=21, val_loss=None))
-        assert found(recorded) == BEST
 
 
 def test_best_model_is_playable_when_its_final_validation_begins(tmp_path: Path) -> None:
@@ -139,19 +132,6 @@ def test_damaged_model_is_awaited_while_the_run_trains_and_opened_when_it_has_en
         recorded.run.model_path.write_bytes(b"no model")
         assert found(recorded) is None
     assert playable_at_end(recorded.run) == BEST
-
-
-def test_step_that_is_needed_is_estimated_from_the_fall_of_the_training_loss(tmp_path: Path) -> None:
-    with record(tmp_path, "running", steps=0) as recorded:
-        status = replace(recorded.run.status(), progress=0.0, planned_steps=1000)
-        recorded.append(stepped(1, GOAL + 3.0))
-        assert expected_step(status, series_of(recorded.run)) is None
-        recorded.append(stepped(10, GOAL + 1.0))  # two less for ten times as many
-        assert expected_step(status, series_of(recorded.run)) == 40
-        for planned in (15, 30):  # no more steps than the run has
-            assert expected_step(replace(status, planned_steps=planned), series_of(recorded.run)) == planned
-        recorded.append(stepped(20, GOAL + 3.0 - 1e-9))  # it hardly falls
-        assert expected_step(status, series_of(recorded.run)) == 1000
 
 
 @pytest.mark.parametrize("best", [0, 1, 550, 620, 1050, 1100])

@@ -67,7 +67,7 @@ async def test_enter_or_3_waits_and_says_what_is_awaited_and_who_goes_back_is_no
         worker.advance(150)  # the best model is of step 150, and its loss still that of letters
         for size in ((60, 20), (160, 50), (80, 24)):
             await app.resize(*size)
-            await app.shows(WAITS, "step 150 of about ", "stops waiting")
+            await app.shows(WAITS, ": step 150.", "stops waiting")
             assert "step 0" not in app.screen_text()
         assert "demo" in app.bar()
         await app.press("escape", mode="train")
@@ -182,7 +182,7 @@ def test_what_is_awaited_is_said_with_what_keeps_it_from_coming(runs: Path) -> N
         worker.advance(10)
         worker.append(Paused(step=10))
         worker.beat("paused")
-        assert says("step 10 of about ")
+        assert says(": step 10. ")
         assert says("Paused at step 10.")
         worker.beat("running")
         worker.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
@@ -194,20 +194,17 @@ def test_what_is_awaited_is_said_with_what_keeps_it_from_coming(runs: Path) -> N
         assert says("Its folder is gone.")
 
 
-def test_sentence_says_about_how_many_steps_are_needed_and_what_slows_them(home: Path) -> None:
+def test_sentence_says_at_which_step_the_run_is_and_what_slows_it(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1").run
     status = RunStatus(state="running", alive=True, step=40, planned_steps=1400)
     begins = "novel-quick-1 takes over as soon as it has learnt something: "
-    awaited = Awaited(run, status, 50)
-    assert awaited.sentence(shown=True) == f"{begins}step 40 of about 50."
-    assert awaited.sentence(shown=True, stays=True) == (
-        "novel-quick-1 is waited for; your text stays: step 40 of about 50."
-    )
-    assert replace(awaited, status=replace(status, step=60)).sentence(shown=True) == f"{begins}step 60 of about 60."
+    awaited = Awaited(run, status)
+    assert awaited.sentence(shown=True) == f"{begins}step 40."
+    assert awaited.sentence(shown=True, stays=True) == ("novel-quick-1 is waited for; your text stays: step 40.")
     slowed = replace(awaited, status=replace(status, slowdown=4.0))
     assert "4, Enter on it, then m, gives it more minutes." in slowed.sentence(shown=False)
     assert slowed.sentence(shown=True) == (
-        f"{begins}step 40 of about 50. The processor has other work too: training is about 4 times slower."
+        f"{begins}step 40. The processor has other work too: training is about 4 times slower."
         " A pause here (Space) and closing other programs help; 2, then m, gives it more minutes."
     )
 

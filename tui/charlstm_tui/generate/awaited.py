@@ -4,6 +4,7 @@ models that come while it trains."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from charlstm.display import visible
@@ -13,7 +14,7 @@ from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
-from charlstm.runs.playable import expected_step, is_clearly_better, playable_model
+from charlstm.runs.playable import is_clearly_better, pairs_loss, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.runs.verdict import Verdict, judge
@@ -39,8 +40,6 @@ class Awaited:
 
     run: Run
     status: RunStatus
-    expected: int | None = None
-    """About the step after which the run has learnt something; ``None`` while that is not known."""
     trouble: str = ""
     """What is wrong with the training, or why the run cannot be read, in a sentence; empty when nothing is."""
     is_readable: bool = True
@@ -59,8 +58,7 @@ class Awaited:
             return f"{name} has no model that has learnt anything, so there is nothing to play. {trouble}".rstrip()
         doing = visible(status.message, keep="") or "its first steps are still to come"
         if status.step:
-            about = "" if self.expected is None else f" of about {max(self.expected, status.step):,}"
-            doing = f"step {status.step:,}{about}"
+            doing = f"step {status.step:,}"
         what = "is waited for; your text stays" if stays else "takes over as soon as it has learnt something"
         return f"{name} {what}: {doing}. {trouble}".rstrip()
 
@@ -74,6 +72,7 @@ class RunToPlay:
         self.status = run.status()
         self._choice = choice
         self._tail, self._series = EventTail(run.events_path), RunSeries()
+        self._pairs = cache(lambda: pairs_loss(run))  # takes seconds, if the text was not counted yet
 
     def judge(self, bits: bool = False) -> Verdict:
         """How the run is doing, by what was read of it; in words with ``bits`` instead of nats."""
@@ -88,14 +87,13 @@ class RunToPlay:
             self._series.feed(self._tail.read())
         except (CharLSTMError, OSError) as error:
             return Awaited(self.run, status, trouble=f"Its log cannot be read: {error}.", is_readable=False)
-        series = self._series
-        found = playable_model(self.run, status, series)
+        found = playable_model(self.run, status, self._series, self._pairs)
         if found is not None:
             return replace(self._choice, step=found.snapshot)
         judged = self.judge(bits)
         long_wait = judged.is_trouble or judged.kind in ("paused", "waiting")
         trouble = judged.text if not status.alive or long_wait else ""
-        return Awaited(self.run, status, expected_step(status, series), trouble)
+        return Awaited(self.run, status, trouble)
 
 
 @dataclass(frozen=True, slots=True)
