@@ -73,8 +73,8 @@ def new_python() -> str | None:
         return None
     python = str(FOLDER / "python3.13" / "bin" / "python")
     output(found, "-m", "venv", "--system-site-packages", str(FOLDER / "python3.13"))
-    dev = [each for each in PROJECT["dependency-groups"]["dev"] if ";" not in each]
-    output(python, "-m", "pip", "install", "--quiet", "--upgrade", "numpy", "--editable", ".", "pexpect", *dev)
+    dev = PROJECT["dependency-groups"]["dev"]
+    output(python, "-m", "pip", "install", "--quiet", "--upgrade", "numpy", "--editable", ".", *dev)
     return python
 
 

@@ -8,6 +8,7 @@ test can fail or kill the program before each of them in turn.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import threading
@@ -132,7 +133,6 @@ def killed() -> None:
 
 def have_no_locks(monkeypatch: pytest.MonkeyPatch, answer: int = errno.ENOSYS) -> None:
     """Make every file system one without locks, which gives the error ``answer`` to who wants one."""
-    import fcntl  # not on Windows
 
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(answer, os.strerror(answer))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import pytest
+
 import charlstm
 import charlstm_tui
 
@@ -42,3 +44,17 @@ def test_no_module_loads_what_it_does_not_need() -> None:
     assert not by_first_screen & {"numpy", "torch", "requests"}
     assert "textual" in by_all
     assert "torch" not in by_all, "a module of the app, or of the core without the engine, loads torch"
+
+
+@pytest.mark.parametrize("command", ["charlstm.cli.main", "charlstm_tui.main"])
+def test_on_windows_each_command_says_in_a_sentence_how_to_get_linux(command: str) -> None:
+    code = f"""
+import sys, click
+sys.platform = "win32"
+sys.modules |= dict.fromkeys(("fcntl", "termios", "resource"))
+import {command}
+"""
+    answer = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.count("\n") == 1
+    assert "`wsl --install`" in answer.stderr

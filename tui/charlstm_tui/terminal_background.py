@@ -12,13 +12,9 @@ import os
 import re
 import select
 import sys
+import termios
 import time
 from collections.abc import Mapping
-
-try:
-    import termios
-except ImportError:  # Windows
-    termios = None  # type: ignore[assignment]
 
 LIMIT = 0.1
 """Seconds from the question in which an answer counts."""
@@ -87,7 +83,7 @@ class BackgroundQuestion:
 
 def ask_background(environment: Mapping[str, str] = os.environ) -> BackgroundQuestion | None:
     """Ask; ``None`` where there is no terminal that could answer."""
-    if termios is None or environment.get("TEXTUAL_DRIVER") or environment.get("TERM", "dumb") in ("dumb", "linux"):
+    if environment.get("TEXTUAL_DRIVER") or environment.get("TERM", "dumb") in ("dumb", "linux"):
         return None
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None

@@ -318,10 +318,8 @@ def give_title(path: Path, title: str) -> None:
 
 
 def _locked(path: Path) -> BaseFileLock | None:
-    """Take the lock of a session's file. None where there are no locks, and on Windows, where an open file would keep
-    its run from being renamed. Raises :class:`FileLostError` if another program has it, :class:`OSError`."""
-    if os.name == "nt":
-        return None
+    """Take the lock of a session's file. None where there are no locks. Raises :class:`FileLostError` if another
+    program has it, :class:`OSError`."""
     try:
         return storage.take_lock(storage.lock_path(path), patience=0)
     except BlockingIOError:
