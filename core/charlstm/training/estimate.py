@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import json
 import math
 import os
 import platform
+import re
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -36,8 +38,9 @@ from charlstm.training.settings import KERNELS, Settings
 BASE_MEMORY = 330_000_000
 """Memory in bytes of a worker without a network: Python, torch and its buffers."""
 
-CARD_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Device files of the drivers of graphics cards: NVIDIA, AMD, and Windows Subsystem for Linux."""
+CARD_DRIVERS = {"cuda": ("/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1"), "hip": ("/dev/kfd",)}
+"""Files of the drivers of graphics cards, by the kind of torch that computes with them: NVIDIA's, also in the Windows
+Subsystem for Linux, where /dev/dxg is there for any card; and AMD's."""
 
 START_SECONDS = 3.0
 """Seconds until a worker takes its first step: Python and torch are loaded, the speed is measured."""
@@ -140,10 +143,20 @@ def _held_out_and_training(settings: Settings, chars: int) -> tuple[int, int]:
 
 
 def has_card(device: str) -> bool:
-    """Whether ``device`` may be a graphics card with its own memory; found out without torch."""
+    """Whether ``device`` may be a graphics card with its own memory; found out without importing torch."""
     if device == "auto":
-        return any(Path(driver).exists() for driver in CARD_DRIVERS)
+        return any(Path(driver).exists() for kind in torch_kinds() for driver in CARD_DRIVERS[kind])
     return device.startswith("cuda")
+
+
+def torch_kinds() -> tuple[str, ...]:
+    """Which of :data:`CARD_DRIVERS` the installed torch was built for, from its ``version.py``: ``cuda = '12.8'``."""
+    found = importlib.util.find_spec("torch")
+    for folder in (found and found.submodule_search_locations) or ():
+        with contextlib.suppress(OSError):
+            written = Path(folder, "version.py").read_text(encoding="utf-8", errors="replace")
+            return tuple(kind for kind in CARD_DRIVERS if re.search(rf"^{kind}\b.*=\s*['\"]", written, re.MULTILINE))
+    return ()
 
 
 def check_memory(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,11 +81,36 @@ def test_speed_is_measured_again_where_it_may_be_another(
     calls: list[int], monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     settings = Settings(epochs=1)
-    monkeypatch.setattr(estimates, "CARD_DRIVERS", ())
+    monkeypatch.setattr(estimates, "torch_kinds", lambda: ())
     estimate(settings, 100_000, 70)
     change(monkeypatch)
     estimate(settings, 100_000, 70)
     assert calls == [128, 128]
+
+
+NVIDIA, AMD, WSL = "/dev/nvidiactl", "/dev/kfd", "/usr/lib/wsl/lib/libcuda.so.1"
+
+
+@pytest.mark.parametrize(
+    ("built_for", "drivers", "found"),
+    [
+        ("cuda", [NVIDIA], True),
+        ("cuda", ["/dev/dxg", WSL], True),
+        ("cuda", ["/dev/dxg"], False),
+        ("cuda", [AMD], False),  # a processor with graphics of its own
+        ("hip", [AMD], True),
+        ("", [NVIDIA, AMD, WSL], False),
+    ],
+)
+def test_has_card_needs_a_driver_and_a_torch_that_is_built_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built_for: str, drivers: list[str], found: bool
+) -> None:
+    lines = (f"{kind}: Optional[str] = {repr('12.8') if kind == built_for else None}\n" for kind in ("cuda", "hip"))
+    (tmp_path / "version.py").write_text("".join(lines))
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) in drivers)
+    assert estimates.has_card("auto") == found
 
 
 @pytest.mark.parametrize("chars", [10, 20_000, 465_000, 2_000_000, 10**9])
