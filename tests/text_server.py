@@ -39,6 +39,11 @@ def endless(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(NAMES)
 
 
+def raw(answer: str) -> Answer:
+    """Exactly these bytes."""
+    return lambda request: request.wfile.write(answer.encode()) and None
+
+
 def missing(request: BaseHTTPRequestHandler) -> None:
     request.send_error(404)
 

@@ -22,6 +22,8 @@ from charlstm.paths import data_dir
 TIMEOUT = 20.0
 """Seconds for which a server may be silent."""
 _PIECE = 16_384
+_REASON = 60
+"""Characters that are shown of the words behind a status."""
 _ADDRESS = "address"
 """The file beside a fetched text that says where it came from."""
 
@@ -108,32 +110,58 @@ def _folder() -> Path:
 
 
 def _receive(text: RemoteText, progress: Progress) -> bytes:
-    """What is at the address, at most as much as the text has."""
+    """What is at the address: as many bytes as the text has."""
     import requests  # 0.2 s: only when something is fetched
 
-    host, content = text.host, bytearray()
+    host, answered, content = text.host, False, bytearray()
     # the content as it is, so that the bytes that have come can be compared with those announced
     headers = {"Accept-Encoding": "identity"}
     try:
         with requests.get(text.address, headers=headers, timeout=TIMEOUT, stream=True) as response:
-            if not response.ok:
-                status = f"{response.status_code} {response.reason}"
+            host, answered = urlsplit(response.url).hostname or host, True  # of the last redirect
+            if response.status_code != requests.codes.ok:
+                status = f"{response.status_code} {(response.reason or '')[:_REASON]}".strip()
                 raise _not_fetched(text, f"{host} answered {status}; check the address {text.address}")
-            total = int(response.headers.get("content-length", text.bytes))
+            if response.headers.get("content-type", "").startswith("text/html"):
+                raise _not_fetched(text, f"{host} sent a web page; open {text.address} in a browser to see why")
+            length = response.headers.get("content-length", "")
+            total = int(length) if length.isdecimal() and len(length) < 20 else text.bytes
             for piece in response.iter_content(_PIECE):
                 content += piece
                 if max(total, len(content)) > text.bytes:
                     raise _not_fetched(text, f"{host} sends more than the {text.bytes:,} bytes of the text")
                 progress(len(content), total)
-    except requests.Timeout:
-        raise _not_fetched(text, f"{host} did not answer for {TIMEOUT:g} seconds; try again later") from None
-    except requests.exceptions.SSLError:
-        raise _not_fetched(text, f"{host} has no valid certificate; do not use it on this connection") from None
-    except (OSError, ValueError):
-        if content:
-            raise _not_fetched(text, f"the connection to {host} was cut or disturbed; try again") from None
-        raise _not_fetched(text, f"{host} cannot be reached; check the connection to the internet") from None
+    except (OSError, ValueError) as error:  # what requests and urllib3 raise
+        raise _not_fetched(text, _fault(error, host, answered)) from None
+    if len(content) < text.bytes:
+        raise _not_fetched(text, f"{host} sent {len(content):,} of {text.bytes:,} bytes; try again later")
     return bytes(content)
+
+
+def _fault(error: Exception, host: str, answered: bool) -> str:
+    """What went wrong with ``host``, which ``answered`` in part or not, and what to do."""
+    from requests import exceptions
+
+    said = str(error)
+    if isinstance(error, exceptions.Timeout):
+        return f"{host} did not answer for {TIMEOUT:g} seconds; try again later"
+    if isinstance(error, exceptions.SSLError):
+        if "CERTIFICATE_VERIFY_FAILED" in said:
+            return f"{host} has no valid certificate; do not use it on this connection"
+        return f"{host} does not encrypt the connection in a way that is known here; try again later"
+    if isinstance(error, exceptions.ContentDecodingError):
+        return f"{host} sent compressed text that is damaged; try again later"
+    if isinstance(error, exceptions.TooManyRedirects):
+        return f"{host} redirects without end; try again later"
+    if answered:
+        return f"the connection to {host} was cut or disturbed; try again"
+    if "RemoteDisconnected" in said or "ConnectionReset" in said:
+        return f"{host} ended the connection without an answer; try again later"
+    if isinstance(error, exceptions.InvalidHeader) or "Connection aborted" in said:
+        return f"{host} did not answer as a web server does; try again later"
+    if isinstance(error, ValueError):
+        return f"{host} redirects to what is no address of a web server; try again later"
+    return f"{host} cannot be reached; check the connection to the internet"
 
 
 def _not_fetched(text: RemoteText, reason: str) -> TextError:

@@ -16,7 +16,7 @@ from charlstm.text import remote
 from charlstm.text.corpus import open_corpus
 from charlstm.text.remote import RemoteText, catalogue, fetch
 from command_line import Cli
-from text_server import NAMES, Answer, TextServer, changed, cut, endless, missing, text_server
+from text_server import NAMES, Answer, TextServer, changed, cut, endless, missing, raw, text_server
 
 
 @pytest.fixture
@@ -79,6 +79,39 @@ def test_other_content_a_cut_connection_and_an_error_keep_nothing(
 ) -> None:
     server.answers["/names.txt"] = answer
     assert_refused(server.text(), says)
+
+
+OK = "HTTP/1.1 200 OK\r\n"
+FOUND = "HTTP/1.1 302 Found\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("", "127.0.0.1 ended the connection without an answer"),
+        ("SSH-2.0-OpenSSH_9\r\n\r\n", "did not answer as a web server does"),
+        (f"{OK}X: w\r\n{'X: w' * 20_000}\r\n\r\n", "did not answer as a web server does"),
+        (f"{OK}Content-Length: 1, 2\r\n\r\nab", "did not answer as a web server does"),
+        (f"{OK}Content-Length: {'9' * 5000}\r\n\r\nab", "sent 2 of 208,890 bytes"),
+        (f"{OK}Content-Length: 0\r\n\r\n", "sent 0 of 208,890 bytes"),
+        (f"{OK}Content-Length: 200\r\n\r\nab", "was cut or disturbed"),
+        (f"{OK}Transfer-Encoding: chunked\r\n\r\nzz\r\nab", "was cut or disturbed"),
+        (f"{OK}Content-Encoding: gzip\r\n\r\nno gzip", "sent compressed text that is damaged"),
+        (f"{OK}Content-Type: text/html\r\n\r\n<html>", "127.0.0.1 sent a web page; open http://127.0.0.1:"),
+        ("HTTP/1.1 204 No Content\r\n\r\n", "answered 204 No Content; check"),
+        (f"HTTP/1.1 503 {'w' * 50_000}\r\n\r\n", "answered 503 w{60}; check"),
+        (f"{FOUND}Location: /names.txt\r\nContent-Length: 0\r\n\r\n", "redirects without end"),
+        (f"{FOUND}Location: ftp://a/b\r\nContent-Length: 0\r\n\r\n", "redirects to what is no address"),
+    ],
+)
+def test_fetch_says_what_the_host_answered(server: TextServer, answer: str, says: str) -> None:
+    server.answers["/names.txt"] = raw(answer)
+    assert_refused(server.text(), says)
+
+
+def test_fetch_says_that_the_connection_is_not_encrypted(server: TextServer) -> None:
+    text = replace(server.text(), address=f"{server.address}/names.txt".replace("http", "https"))
+    assert_refused(text, "does not encrypt the connection")
 
 
 def test_more_than_is_known_is_not_read_on(server: TextServer) -> None:
