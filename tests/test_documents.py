@@ -124,7 +124,7 @@ def run_command(words: list[str], content: bytes, *, interrupted: bool) -> bytes
     if shlex.join(words).startswith(RUN_BY_TEST_LESSON):
         check_parses(words)
         return b""
-    trains = words[0] in ("train", "sweep") or words[:2] == ["queue", "add"]
+    trains = (words[0] in ("train", "sweep") and "--show" not in words) or words[:2] == ["queue", "add"]
     if trains or words[0] == "resume":
         words = [*words, *ONE_THREAD]
         if not interrupted and not {"--detach", "--max-steps"} & set(words):

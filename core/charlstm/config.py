@@ -57,8 +57,8 @@ class Config:
     )
     on_end: tuple[str, ...] = setting(
         (),
-        "a program and its arguments, started whenever a run has finished or failed (of a sweep once, with its best "
-        'run), such as ["python3", "/home/me/mail.py"]; it gets the run as JSON on its standard input and 30 seconds',
+        'a program and its arguments, started whenever a run has finished or failed, such as ["python3", '
+        '"/home/me/mail.py"]; it gets the run as JSON on its standard input and 30 seconds',
         text="a list of words in quotes, the program and its arguments",
     )
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

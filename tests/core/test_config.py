@@ -94,6 +94,14 @@ def test_a_preset_of_ones_own_keeps_its_settings_where_training_starts_from_a_mo
     assert preset("slow", 5000, 40, shape) == preset("quick", 5000, 40, shape).with_changes(lr=0.0007)
 
 
+def test_a_limit_of_a_preset_of_ones_own_lifts_the_others_where_training_starts_from_a_model(path: Path) -> None:
+    path.write_text("[presets.long]\nmax_steps = 5000\n")
+    shape = ModelConfig(40, 64, 2)
+    assert preset("quick", 5000, 40, shape).epochs == 2
+    settings = preset("long", 5000, 40, shape)
+    assert (settings.max_steps, settings.epochs, settings.max_minutes) == (5000, None, None)
+
+
 def test_a_file_that_is_no_toml_or_missing_is_said(path: Path, tmp_path: Path) -> None:
     path.write_text("theme = \n")
     assert "not valid TOML" in load_config()[1][0]

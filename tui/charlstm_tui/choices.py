@@ -14,6 +14,7 @@ from charlstm.runs.playable import playable_at_end
 from charlstm.storage import FileStamp
 from charlstm.text.reading import USUAL, Lines, SplitMode, TextOptions
 from charlstm.text.sources import folder_files
+from charlstm.training.presets import base_of
 
 Stamps = tuple[tuple[str, FileStamp], ...]
 """Paths of files and their stamps."""
@@ -50,8 +51,8 @@ class CorpusChoice:
     """The sources of a separate text to validate on, as of a run that was started with ``--val-file``."""
 
     def options(self, preset: str = "") -> TextOptions:
-        """The same for ``open_corpus``. The preset ``reference`` reads a text as it is."""
-        if preset == "reference":
+        """The same for ``open_corpus``. The preset ``reference``, or one that is based on it, reads a text as it is."""
+        if base_of(preset) == "reference":
             return replace(self, strip_boilerplate=False, lines="keep").options()
         return TextOptions(
             strip_boilerplate=self.strip_boilerplate,

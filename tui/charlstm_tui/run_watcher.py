@@ -248,8 +248,7 @@ def _with_times(views: list[RunView]) -> list[RunView]:
     from charlstm.runs.queue import arrange  # 0.3 s, with numpy: not before the first paint of Runs
 
     live = [(view.run, view.status) for view in views if view.live]
-    sweeps = folder.any_live_sweep()
-    words = {each.run: each.words for each in arrange(live, [(view.run, view.status) for view in waiting], sweeps)}
+    words = {each.run: each.words for each in arrange(live, [(view.run, view.status) for view in waiting])}
     return [
         view if view.status.place is None else replace(view, status=replace(view.status, message=words[view.run]))
         for view in views

@@ -326,18 +326,19 @@ class SweepTrial(RunPlace):
     state: str
     """As of ``runs``."""
     step: int
-    best_loss: float | None
+    loss: float | None
     """``null`` without a validation."""
 
 
-class SweepResult(RunPlace):
+class SweepResult(TypedDict):
     """From ``sweep``."""
 
+    name: str
     runs: list[SweepTrial]
-    best: str
-    """The name of the best run."""
-    preset: str
-    """Its settings as a preset of your own: lines for the configuration."""
+    best: str | None
+    """The name of the best run; ``null`` before one has finished."""
+    preset: str | None
+    """Its settings as a preset of your own, lines for the configuration; ``null`` before one has finished."""
 
 
 # -- models ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from charlstm.runs import folder, models
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.models import MOST_MODELS, find_model
 from charlstm.runs.names import check_name, composed
+from charlstm.runs.notes import sweep_runs
 from charlstm.runs.playable import is_untrained
 from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.text import remote, sources
@@ -390,6 +391,19 @@ def open_model(name: str, snapshot: int | None = None) -> Model:
 def find_run(name: str) -> Run:
     """The run with this name or folder."""
     return folder.find_run(name, given_runs_dir())
+
+
+def find_runs(names: Sequence[str]) -> list[Run]:
+    """The runs with these names or folders, each once; the name of a sweep stands for all of its runs."""
+    found: list[Run] = []
+    for name in names:
+        try:
+            found.append(find_run(name))
+        except RunError:
+            if not (of_sweep := sweep_runs(name, given_runs_dir())):
+                raise
+            found += of_sweep
+    return list({run.path.resolve(): run for run in found}.values())
 
 
 def run_of(model: str) -> Run | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from charlstm.cli.options import (
     complete_run,
     examples,
     find_run,
+    find_runs,
     json_option,
     refuse_all_but,
     runs_argument,
@@ -116,13 +118,14 @@ def _row(each: QueuedRun) -> QueueRow:
 @runs_argument
 @common_options
 def remove(runs: tuple[str, ...]) -> None:
-    """Take runs out of the queue. Their folders stay: `resume` trains such a run, `delete` deletes it.
+    """Take runs out of the queue. Their folders stay: `resume` trains such a run, `delete` deletes it. The name of a
+    sweep stands for those of its runs that wait.
 
     With --json: as `queue list`, of the queue that is left.
     """
     found = [_find_waiting(name) for name in runs]
 
-    for run in found:
+    for run in itertools.chain.from_iterable(found):
         remove_from_queue(run.path)
         print_remark(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
     continue_queue()
@@ -130,15 +133,17 @@ def remove(runs: tuple[str, ...]) -> None:
         print_result([_row(each) for each in read_queue()])
 
 
-def _find_waiting(name: str) -> Run:
-    """The run of the queue that ``name`` names; its folder may be gone. Raises :class:`RunError`."""
+def _find_waiting(name: str) -> list[Run]:
+    """The run of the queue that ``name`` names, whose folder may be gone, or those of a sweep. Raises
+    :class:`RunError`."""
     named = [Run(each.path) for each in waiting_runs() if name in (each.path.name, str(each.path))]
     try:
-        run = find_run(name)
+        found = find_runs([name])
     except RunError:
         if len(named) == 1:
-            return named[0]
+            return named
         raise
-    if run.status().place is None:
-        raise RunError(f"The run {run.name} does not wait in the queue: it is {run.status().state}")
-    return run
+    waiting = [run for run in found if run.status().place is not None]
+    if not waiting:
+        raise RunError(f"The run {found[0].name} does not wait in the queue: it is {found[0].status().state}")
+    return waiting

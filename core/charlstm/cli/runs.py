@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
 import time
@@ -31,6 +30,7 @@ from charlstm.cli.options import (
     complete_run,
     examples,
     find_run,
+    find_runs,
     given_runs_dir,
     integer_option,
     number_option,
@@ -532,8 +532,7 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
     With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
     """
     try:
-        named = (folder.sweep_runs(folder.runs_dir(given_runs_dir()) / name) or [find_run(name)] for name in runs)
-        found = list({run.path.resolve(): run for run in itertools.chain.from_iterable(named)}.values())
+        found = find_runs(runs)
     except RunError:
         print_note("Nothing was deleted")
         raise
@@ -585,7 +584,7 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
 
     With --json: a list of {"name", "path", "files", "bytes", "pruned"}.
     """
-    named = [find_run(name) for name in dict.fromkeys(runs)]
+    named = find_runs(runs)
     here = (run for run in folder.list_runs(given_runs_dir()) if not run.path.is_symlink())  # a link may be to others'
     found = named or [run for run in here if run.status().state == "finished"]
     rows: list[PrunedRun] = []

@@ -2,64 +2,46 @@
 
 from __future__ import annotations
 
-import math
+import os
 import re
-import shutil
-import sys
-import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli import training
 from charlstm.cli.json_schemas import SweepResult
-from charlstm.cli.options import (
-    common_options,
-    examples,
-    given_runs_dir,
-    integer_option,
-    number_option,
-    optional_text_argument,
-    refuse_all_but,
-    run_name,
-    settings_option,
-    text_options,
-)
-from charlstm.cli.output import (
-    check_output_file,
-    check_stdout,
-    print_note,
-    print_remark,
-    print_result,
-    wants_json,
-    write_text,
-)
-from charlstm.cli.training_view import ring
-from charlstm.display import duration, plural, shell_command, table, visible
+from charlstm.cli.options import examples, given_runs_dir, integer_option, number_option, refuse_all_but, run_name
+from charlstm.cli.output import check_output_file, check_stdout, print_remark, print_result, write_text
+from charlstm.cli.runs import continue_queue
+from charlstm.cli.training import settings_from_options, train
+from charlstm.display import shell_command, table
 from charlstm.errors import RunError, SettingsError
-from charlstm.line import terminal_width, truncate
 from charlstm.runs import sweep as sweeps
-from charlstm.runs.notifications import SHORTEST
-from charlstm.runs.start_models import find_start, starts_from_model
-from charlstm.runs.sweep import Standing, Sweep, SweepSpec, Trial, Trials
-from charlstm.text.corpus import Corpus
-from charlstm.training.presets import DEFAULT, preset_table, presets
-from charlstm.training.settings import LENGTH, setting_names, write_setting
+from charlstm.runs.comparison import setting_chart
+from charlstm.runs.folder import Run
+from charlstm.runs.notes import sweep_runs
+from charlstm.runs.start_models import NOTHING, find_start, preset_from, starts_from_model
+from charlstm.runs.sweep import Trials
+from charlstm.runs.table import best_words, state_words
+from charlstm.runs.text import open_text
+from charlstm.svg import stacked
+from charlstm.training.presets import base_of, differences, preset_table
+from charlstm.training.settings import LENGTH, OWN_NETWORK, setting_names, write_setting
 
-REDRAW = 0.5
-"""Seconds between two drawings of the table."""
+if TYPE_CHECKING:
+    from charlstm.cli.training_view import Limits
+    from charlstm.runs.launch import NewRun
 
 
 @click.command(
+    params=[each for each in train.params if each.name not in ("like", "name", "detach", "plain")],
     epilog=examples(
         "charlstm sweep novel.txt --grid lr=1e-3,3e-3 --grid hidden_size=128,256 --minutes 20",
-        "charlstm sweep novel.txt --grid lr=1e-3,3e-3,1e-2 hidden_size=128,256 --max-steps 2000 --halving",
-        "charlstm sweep novel.txt --random 16 --range lr=1e-4..1e-2 --range dropout=0..0.5 --halving --minutes 60",
-        "charlstm sweep --resume novel-sweep-1 --out losses.svg",
-    )
+        "charlstm sweep novel.txt --random 16 --range lr=1e-4..1e-2 --range dropout=0..0.5 --max-steps 2000",
+        "charlstm sweep --show novel-sweep-1 --out losses.svg",
+    ),
 )
-@optional_text_argument
 @click.option("--grid", metavar="KEY=V1,V2", multiple=True, help="Values of a setting to try; may be repeated.")
 @click.option(
     "--range",
@@ -69,231 +51,142 @@ REDRAW = 0.5
     help="With --random: draw a setting from A to B; repeatable.",
 )
 @integer_option("--random", "draws", minimum=2, maximum=999, help="Draw N combinations instead of trying all.")
-@click.option(
-    "--halving",
-    is_flag=True,
-    help="Train all for an eighth of their steps, the better half to a quarter, and so on: a third of the time.",
-)
 @number_option("--minutes", minimum=0, help="Minutes for all runs together, instead of a limit for each of them.")
-@click.option(
-    "--preset", "preset_name", type=training.PresetChoice(), help=f"The settings to begin with.  [default: {DEFAULT}]"
-)
-@training.val_file_option
-@training.start_option
 @click.option("--name", metavar="NAME", callback=run_name, help="Name of the sweep.  [default: TEXT-sweep-N]")
-@click.option("--resume", "resumed", metavar="NAME", help="Continue the sweep NAME, or show it if it is over.")
-@click.option("--out", metavar="FILE.svg", help="Draw the losses by the value of each setting.")
-@click.option("--plain", is_flag=True, help="Print plain lines, without a table that is drawn again.")
-@settings_option
-@training.shortcuts
-@text_options
-@common_options
+@click.option("--show", "shown", metavar="NAME", help="Show the sweep NAME: its runs, and the best as a preset.")
+@click.option("--out", metavar="FILE.svg", help="With --show: draw the losses by the value of each setting.")
 def sweep(
     text: tuple[str, ...],
     grid: tuple[str, ...],
     ranges: tuple[str, ...],
     draws: int | None,
-    halving: bool,
     minutes: float | None,
-    preset_name: str | None,
-    val_files: tuple[str, ...],
-    start_word: str | None,
-    name: str | None,
-    resumed: str | None,
+    shown: str | None,
     out: str | None,
-    plain: bool,
     assignments: tuple[str, ...],
-    **given: str | None,
+    start_word: str | None,
+    **given: Any,
 ) -> None:
-    """Train on TEXT with several settings, one run after the other, and find the best.
+    """Put runs on TEXT with several settings into the queue, and find the best.
 
     --grid and --range take any setting that --set takes. A word KEY=V1,V2 after the TEXT counts as one of --grid. A run
     trains until the limit of its preset, or what --minutes leaves it, or --max-steps and the like say.
 
-    The runs are in a folder of the sweep and have the tag sweep:NAME. Ctrl-C stops at a checkpoint, and --resume
-    continues there. All but the best keep their log and their best model only.
+    The runs are NAME-1, NAME-2 and so on, and have the tag sweep:NAME. `queue list` says when they end; `queue remove`
+    and `delete` take the name of a sweep.
 
-    At the end the best settings are printed as a preset, to be pasted into the configuration.
+    --show prints the settings of the best run that has finished as a preset, to be pasted into the configuration.
 
     With --json: the runs with settings and losses, the best one and its preset.
     """
     check_stdout(out=out)
     check_output_file(out, ".svg")
-    if resumed is not None:
-        refuse_all_but("--resume", "resumed", "out", "plain", "as_json", "runs_dir")
-        corpus, found = None, Sweep.named(resumed, given_runs_dir())
-    else:
-        words = [word for word in text if "=" in word and word.partition("=")[0].replace("-", "_") in setting_names()]
-        changes = training.settings_from_options(assignments, given)
-        trials = _trials([*grid, *words], ranges, draws, changes)
-        if minutes is not None and LENGTH & (changes | trials[0]).keys():
+    if shown is not None:
+        refuse_all_but("--show", "shown", "out", "as_json", "runs_dir")
+        if not (runs := sweep_runs(shown, given_runs_dir())):
+            raise RunError(f"There is no run of a sweep {shown}: `charlstm runs` lists the runs with their tags")
+        continue_queue()
+        _show(shown, runs, out)
+        return
+    if out is not None:
+        raise click.UsageError("--out needs --show: there are no losses yet")
+    words = [word for word in text if "=" in word and word.partition("=")[0].replace("-", "_") in setting_names()]
+    changes = settings_from_options(assignments, {name: given[name] for name in given.keys() & setting_names()})
+    fixed = changes.keys() | ({"val_fraction"} if given["val_files"] else set())
+    trials = _trials([*grid, *words], ranges, draws, fixed, changes.get("seed", 0))
+    if minutes is not None:
+        if LENGTH & (changes.keys() | trials[0].keys()):
             raise click.UsageError("--minutes limits all runs together: leave out the limit of each run")
-        preset_name = preset_name or DEFAULT
-        usual = training.usual_options(preset_name)
-        corpus = training.open_text(tuple(word for word in text if word not in words), usual, val_files)
-        training.print_reading(corpus, None)
-        if corpus.validation is not None:
-            training.check_validation_text(corpus.validation, changes | trials[0])
-        spec = _spec(corpus, trials, preset_name, changes, start_word, halving, minutes)
-        found = Sweep.create(spec, name or "", corpus, given_runs_dir())
-    print_remark(f"Sweep {found.spec.name} of {plural(len(found.spec.trials), 'run')} in {found.path}")
-    view = SweepView(found.spec, enabled=not wants_json(), plain=plain)
-    began = time.monotonic()
-    try:
-        for number, so_far in found.train(corpus):
-            view.show(number, so_far)
-    except KeyboardInterrupt:
-        view.clear()
-        runs_dir = given_runs_dir()
-        where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
-        print_remark(f"To continue: {shell_command('sweep', '--resume', found.spec.name, *where)}")
-        raise
-    finally:
-        view.clear()
-    results = found.trials()
-    now = sweeps.standing(results, found.spec.shares)
-    if not now.left:
-        raise RunError(f"All runs of {found.spec.name} failed: choose other settings")
-    result = _result(found, results, now)
-    if time.monotonic() - began >= SHORTEST:
-        ring(f"{found.spec.name} has finished: the best is {result['best']}")
-    chart = "" if out is None else sweeps.sweep_chart(found.spec, results)
-    if out is not None and chart:
-        write_text(out, chart)
-    if out != "-":
-        print_result(result, "\n".join([*sweep_lines(found.spec, results, now), "", result["preset"]]))
-    if out != "-":
-        print_remark(f"Wrote {out}\n" if chart else "")
-        print_remark("Pasted into the configuration, these lines are a preset")
-    print_remark(f"The best is {result['best']}")
-    print_remark(f"Next: {shell_command('generate', result['best'])}")
-    if out is not None and not chart:
-        raise RunError("No setting has two values with a loss, so no picture was drawn")
+        assignments += ("epochs=none", "max_steps=none", f"max_minutes={minutes / len(trials):.3g}")
+    if own := sorted(OWN_NETWORK & trials[0].keys()):
+        if start_word not in (None, NOTHING):
+            raise SettingsError(f"{own[0]} is that of the model of --from: leave {own[0]} out, or use --from none")
+        start_word = NOTHING  # as for a run with a network of its own
+    text = tuple(word for word in text if word not in words)
+    begin = partial(_queue, trials)
+    assert train.callback is not None
+    fixed_options = {"like": None, "detach": False, "plain": False, "begin": begin, "start_word": start_word}
+    train.callback(text=text, assignments=assignments, **fixed_options, **given)
 
 
-def _trials(grid: Sequence[str], ranges: Sequence[str], draws: int | None, changes: dict[str, Any]) -> Trials:
+def _trials(grid: Sequence[str], ranges: Sequence[str], draws: int | None, fixed: Collection[str], seed: int) -> Trials:
     """What each run varies. Raises :class:`SettingsError` or :class:`click.UsageError`."""
     values, drawn = sweeps.parse_grid(grid), sweeps.parse_ranges(ranges)
     if not values and not drawn:
         raise click.UsageError("Which settings are to be tried? For example --grid lr=1e-3,3e-3")
     if ranges and draws is None:
         raise click.UsageError("--range needs --random: say how many combinations to draw")
-    if twice := sorted((values.keys() & drawn.keys()) | ((values.keys() | drawn.keys()) & changes.keys())):
+    if twice := sorted((values.keys() & drawn.keys()) | ((values.keys() | drawn.keys()) & {*fixed})):
         raise SettingsError(f"{twice[0]} is given twice: as what is tried, and in another way; leave one out")
-    return (
-        sweeps.grid_trials(values)
-        if draws is None
-        else sweeps.random_trials(values, drawn, draws, changes.get("seed", 0))
-    )
+    return sweeps.grid_trials(values) if draws is None else sweeps.random_trials(values, drawn, draws, seed)
 
 
-def _spec(
-    corpus: Corpus, trials: Trials, preset: str, changes: dict[str, Any], start_word: str | None,
-    halving: bool, minutes: float | None,
-) -> SweepSpec:  # fmt: skip
-    """What is asked for, with all of its settings checked."""
-    if minutes is not None:
-        each = minutes / sweeps.cost(len(trials), sweeps.HALVING if halving else sweeps.GRID)
-        changes = changes | {"max_minutes": float(f"{each:.3g}")}
-        usual = training.preset_for(corpus, None, preset, changes)
-        changes |= {name: None for name in ("epochs", "max_steps") if getattr(usual, name) is not None}
-    settings, model = training.preset_for(corpus, None, preset, changes), None
-    if starts_from_model(start_word, preset, changes | trials[0]):
-        start = find_start(start_word, corpus, settings, given_runs_dir())
-        if start is not None:
-            for trial in trials:
-                training.check_own_network(start.config, changes | trial)
-            training.print_start(start, "")
-            settings, model = training.preset_for(corpus, start, preset, changes), str(start.path)
-    if halving and settings.max_steps is not None and settings.val_every is None:
-        # so that runs are compared at the same step, however fast each is
-        settings = settings.with_changes(val_every=max(1, math.ceil(settings.max_steps * sweeps.HALVING[0])))
-    spec = SweepSpec(
-        preset=preset, given=changes, settings=settings, trials=trials, halving=halving, corpus=corpus.to_record(),
-        model_from=model,
-    )  # fmt: skip
-    sweeps.check_trials(spec, corpus)
-    return spec
+def _queue(trials: Trials, new: NewRun, _: Limits) -> None:
+    """Put the runs into the queue that are like the one which `train` would train."""
+    runs = sweeps.queue_sweep(trials, new)
+    name = runs[0].name.rpartition("-")[0]
+    continue_queue()
+    _show(name, runs)
+    print_remark(f"They train in the background. The best: {shell_command('sweep', '--show', name)}")
 
 
-def _result(found: Sweep, results: Sequence[Trial], now: Standing) -> SweepResult:
-    """The runs of a sweep that is over and has a best one."""
-    spec, best, own = found.spec, now.left[0], presets().get(found.spec.preset)
-    changes = {**dict(own.changes if own else ()), **spec.given, **spec.trials[best]}
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", spec.name)[:40].strip("-") or "mine"
-    return {
-        "name": spec.name,
-        "path": str(found.path),
+def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
+    """Print the runs of a sweep, and the best of those that have finished as a preset; draw their losses into the file
+    ``out``."""
+    found = [(run, run.spec().settings.to_dict(), run.status()) for run in runs]
+    varied = [each for each in setting_names() if len({repr(settings[each]) for _, settings, _ in found}) > 1]
+    ended = [
+        (run, settings, status.loss)
+        for run, settings, status in found
+        if status.state == "finished" and status.loss is not None
+    ]
+    best = min(ended, key=lambda each: each[2])[0] if ended else None
+    preset, again = ("", "") if best is None else _preset(name, best)
+    result: SweepResult = {
+        "name": name,
         "runs": [
             {
                 "name": run.name,
                 "path": str(run.path),
-                "settings": settings,
-                "state": run.status().state,
-                "step": trial.step,
-                "best_loss": trial.best if math.isfinite(trial.best) else None,
+                "settings": {each: settings[each] for each in varied},
+                "state": status.state,
+                "step": status.step,
+                "loss": status.loss,
             }
-            for run, settings, trial in zip(found.runs(), spec.trials, results, strict=True)
+            for run, settings, status in found
         ],
-        "best": found.run(best).name,
-        "preset": preset_table(name, (own.base if own else "") or spec.preset, changes),
+        "best": None if best is None else best.name,
+        "preset": preset or None,
     }
-
-
-# ---- the table
-def sweep_lines(spec: SweepSpec, results: Sequence[Trial], now: Standing, current: int | None = None) -> list[str]:
-    """The runs as a table: the settings that they vary, their state, steps and best losses. The best so far has a
-    star, the ``current`` one an arrow."""
-    lowest = min(trial.best for trial in results)
     rows = []
-    for number, trial in enumerate(results):
-        best = now.left[:1] == (number,) if now.next is None else trial.best == lowest < math.inf
-        values = [write_setting(name, value) for name, value in spec.trials[number].items()]
-        state = f"running {trial.share:.0%}" if number == current else trial.state(number in now.left)
-        loss = f"{trial.best:.4f}" if math.isfinite(trial.best) else "–"
-        mark = ("›" if number == current else " ") + ("★" if best else " ")
-        rows.append([mark, str(number + 1), *values, state, f"{trial.step:,}", loss])
-    titles = ["", "RUN", *spec.varied, "STATE", "STEPS", "BEST LOSS"]
-    return table(titles, rows, right=("RUN", *spec.varied, "STEPS", "BEST LOSS"))
+    for run, settings, status in found:
+        values = [write_setting(each, settings[each]) for each in varied]
+        star = "★" if run is best else ""
+        rows.append((star, run.name, *values, state_words(status), f"{status.step:,}", best_words(status)))
+    lines = table(("", "RUN", *varied, "STATE", "STEPS", "BEST LOSS"), rows, right=(*varied, "STEPS", "BEST LOSS"))
+    if out is not None:
+        points = [(settings, loss) for _, settings, loss in ended]
+        chart = stacked([each for setting in varied if (each := setting_chart(setting, points))])
+        if not chart:
+            raise RunError(f"No setting has two values with a loss of a finished run, so {out} was not drawn")
+        write_text(out, chart)
+    if out != "-":
+        print_result(result, "\n".join([*lines, *(["", preset] if preset else [])]))
+    if best is not None:
+        print_remark(f"The best is {best.name}. Pasted into the configuration, these lines are a preset; {again}")
+        print_remark(f"Next: {shell_command('generate', best.name)}")
 
 
-class SweepView:
-    """Shows a sweep on stderr: a table that is drawn again, or a line for each run where that cannot be."""
-
-    def __init__(self, spec: SweepSpec, *, enabled: bool, plain: bool) -> None:
-        self._spec, self._enabled = spec, enabled
-        self._draws = enabled and not plain and sys.stderr.isatty()
-        self._number, self._next, self._drawn = -1, 0.0, 0
-        self._began: tuple[float, float] | None = None
-
-    def show(self, number: int, results: Sequence[Trial]) -> None:
-        """Show that the run ``number`` trains."""
-        spec, time_now, is_new = self._spec, time.monotonic(), number != self._number
-        if not self._enabled or not (is_new or (self._draws and time_now >= self._next)):
-            return
-        self._next, self._number = time_now + REDRAW, number
-        if not self._draws:
-            values = ", ".join(f"{name}={write_setting(name, value)}" for name, value in spec.trials[number].items())
-            print_note(f"run {number + 1} of {len(results)} ({values}), from step {results[number].step:,}")
-            return
-        now = sweeps.standing(results, spec.shares)
-        head, *rows = sweep_lines(spec, results, now, number)
-        most = max(3, shutil.get_terminal_size().lines - 4)
-        first = min(max(0, number - most // 2), max(0, len(rows) - most))
-        shown = [head, *rows[first : first + most], "", self._footer(results, now, time_now)]
-        self.clear()
-        click.echo("\n".join(truncate(visible(line, keep=""), terminal_width() - 1) for line in shown), err=True)
-        self._drawn = len(shown)
-
-    def clear(self) -> None:
-        """Remove the table."""
-        if self._drawn:
-            click.echo(f"\x1b[{self._drawn}A\x1b[J", nl=False, err=True)
-            self._drawn = 0
-
-    def _footer(self, results: Sequence[Trial], now: Standing, time_now: float) -> str:
-        done = sum(trial.share for trial in results) / sweeps.cost(len(results), self._spec.shares)
-        self._began = began, before = self._began or (time_now, done)
-        left = f" · about {duration((time_now - began) * (1 - done) / (done - before))} left" if done > before else ""
-        until = f"1/{round(1 / now.until)} of their steps" if now.until < 1 else "their end"
-        return f"{len(now.left)} of {plural(len(results), 'run')} to {until} · {done:.0%}{left} · Ctrl-C stops"
+def _preset(name: str, run: Run) -> tuple[str, str]:
+    """The settings of ``run`` as a preset, and with which command it trains the same run again."""
+    spec, corpus = run.spec(), open_text(run)
+    model = "" if spec.lineage is None else str(spec.lineage.get("from", ""))
+    start = find_start(model, corpus, spec.settings) if os.path.isfile(model) else None
+    base = base_of(spec.preset)
+    usual = preset_from(start, base, corpus.text_chars, len(corpus.vocabulary))
+    changes = differences(usual, spec.settings)
+    if start is None and starts_from_model(None, base, changes):
+        changes["hidden_size"] = spec.settings.hidden_size  # else it would start from the model in the box
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:40].strip("-") or "mine"
+    words = ["train", *corpus.sources, "--preset", name, *(["--from", model] if model else [])]
+    return preset_table(name, base, changes), f"the same run again: {shell_command(*words)}"

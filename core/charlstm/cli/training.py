@@ -42,7 +42,7 @@ from charlstm.system import prepare_for_torch
 from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.ending import lower_rate
 from charlstm.training.events import ESTIMATE, Controlled, Event, Failed, Finished
-from charlstm.training.presets import DEFAULT, with_given
+from charlstm.training.presets import DEFAULT, base_of, with_given
 from charlstm.training.presets import presets as known_presets
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.torchrun import torchrun_rank
@@ -444,7 +444,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
 
 def usual_options(preset_name: str) -> TextOptions:
     """How a text is read for a preset: the reference is for a text as it is."""
-    return TextOptions() if preset_name == "reference" else USUAL
+    return TextOptions() if base_of(preset_name) == "reference" else USUAL
 
 
 def open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, ...]) -> Corpus:

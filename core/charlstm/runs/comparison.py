@@ -200,7 +200,7 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis | str = "step", *, 
     if axis not in AXES:
         losses = [math.inf if each.status.loss is None else each.status.loss for each in runs]
         settings = [each.spec.settings.to_dict() for each in runs]
-        return setting_chart(axis, {"a run": list(zip(settings, losses, strict=True))})
+        return setting_chart(axis, list(zip(settings, losses, strict=True)))
     drawn = []
     for each in runs:
         found = run_curves(each, axis, smoothing=smoothing)
@@ -257,16 +257,11 @@ def lowest_losses(axis: SettingAxis, points: Sequence[tuple[Any, float]]) -> Cur
     return Curve(np.array(places, np.float64), np.array([lowest[value] for value in values], np.float64))
 
 
-def setting_chart(name: str, groups: Mapping[str, Sequence[tuple[Mapping[str, Any], float]]]) -> str:
-    """The losses of runs by the value that each has of the setting ``name``, as SVG; empty where there are no two
-    values with a loss. ``groups``: settings and losses that can be compared, by what they are called; through the
-    lowest ones of the first there is a line."""
-    points = {
-        words: [(settings[name], loss) for settings, loss in rows if math.isfinite(loss)]
-        for words, rows in groups.items()
-    }
-    first = next(iter(points.values()))
-    axis = SettingAxis.of(name, [value for value, _ in first])
+def setting_chart(name: str, runs: Sequence[tuple[Mapping[str, Any], float]]) -> str:
+    """The losses of runs by the value that each has of the setting ``name``, as SVG, with a line through the lowest
+    ones; empty where there are no two values with a loss. ``runs``: their settings and losses."""
+    points = [(settings[name], loss) for settings, loss in runs if math.isfinite(loss)]
+    axis = SettingAxis.of(name, [value for value, _ in points])
     if len(axis.values) < 2:
         return ""
 
@@ -274,11 +269,11 @@ def setting_chart(name: str, groups: Mapping[str, Sequence[tuple[Mapping[str, An
         found = np.array(list(places), np.float64)
         return np.log10(found) if axis.is_log else found
 
-    line = lowest_losses(axis, first)
-    curves = [ChartCurve("lowest of each value", across(line.x), line.y)]
-    for words, found in points.items():
-        dots = across(axis.place(value) for value, _ in found), np.array([loss for _, loss in found])
-        curves.append(ChartCurve(words, *dots, dots=True))
+    line, losses = lowest_losses(axis, points), np.array([loss for _, loss in points])
+    curves = [
+        ChartCurve("lowest of each value", across(line.x), line.y),
+        ChartCurve("a run", across(axis.place(value) for value, _ in points), losses, dots=True),
+    ]
     places, labels = zip(*axis.ticks(), strict=True)
     ticks = list(zip(across(places).tolist(), labels, strict=True))
     return line_chart(curves, name, "best loss, nats per character", x_ticks=ticks, height=240)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm import storage, system
+from charlstm import storage
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, OtherFormatError, RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain, read
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 FORMAT = 1
-SWEEP = "sweep.json"
-"""The file in a folder with the runs of a sweep: see ``runs.sweep``."""
 
 OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 """The keys of every ``run.json`` of this program; other programs have files of that name, too."""
@@ -391,28 +389,17 @@ def runs_dir(requested: str | Path | None = None) -> Path:
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:
-    """The runs in ``folder`` (default: :func:`runs_dir`) and its sweeps, by name; with ``elsewhere`` also those that
-    were started in other folders by this user and are still there."""
+    """The runs in ``folder`` (default: :func:`runs_dir`), by name; with ``elsewhere`` also those that were started in
+    other folders by this user and are still there."""
     folder = runs_dir(folder)
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
-        found |= {run.path for path in tuple(found) for run in sweep_runs(path)}
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
         if not elsewhere:
             return runs
         here = {index.located(path) for path in found}
         return runs + [run for run in known_runs() if run.path not in here]
     return known_runs() if elsewhere else []
-
-
-def sweep_runs(path: Path) -> list[Run]:
-    """The runs of the sweep in the folder ``path``, by name; none where there is no sweep."""
-    if not os.path.isfile(path / SWEEP):
-        return []
-    with contextlib.suppress(OSError):  # as in Run.exists
-        runs = (Run(path / name) for name in os.listdir(path))
-        return sorted((run for run in runs if run.exists()), key=lambda run: natural_key(run.name))
-    return []
 
 
 def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
@@ -505,7 +492,6 @@ def rename_run(run: Run, name: str) -> Run:
     _need_run(run)
     if os.path.lexists(target.path):
         raise RunError(f"There is {_taken(target)} already; choose another name")
-    _need_idle_sweep(run, "renamed")
     with _without_worker(run, "renamed"):
         try:
             os.rename(run.path, target.path)
@@ -518,30 +504,12 @@ def rename_run(run: Run, name: str) -> Run:
     return target
 
 
-def remove_unfinished(run: Run) -> None:
-    """Remove the text that is left in the folder of ``run`` where a process was killed while it created the run. Raises
-    :class:`RunError` when there is anything else in the folder, and removes nothing then."""
-
-    def is_left(path: Path) -> bool:
-        name = storage.replaced_by(path.name) or path.name
-        return name in (run.text_path.name, run.spec_path.name, run.lock_path.name) or bool(_LINES.fullmatch(name))
-
-    try:
-        others = {path.name for path in _entries(run.path)} - {path.name for path in run.parts() if is_left(path)}
-        if others or os.path.lexists(run.spec_path):
-            raise RunError(f"No run can be created in {run.path}: move away what is there ({_some(sorted(others))})")
-        _remove(run, is_left, (run.path,))
-    except OSError as error:
-        raise RunError(f"{run.path} cannot be removed: {error.strerror}") from None
-
-
 def delete_run(run: Run) -> list[str]:
     """Delete the files of ``run``, but no others in its folder. Returns the names of those; without any, the folder is
-    deleted too, and after the last run of a sweep that of the sweep. Raises :class:`RunError` while the run has a
-    worker, and when not all could be deleted; what is left is still a run, unless the disk failed at the very end."""
+    deleted too. Raises :class:`RunError` while the run has a worker, and when not all could be deleted; what is left is
+    still a run, unless the disk failed at the very end."""
     _need_run(run)
     _need_own_folder(run, "delete")
-    _need_idle_sweep(run, "deleted")
     with _without_worker(run, "deleted"):
         try:
             # run.json last: a run of which a part is left can be found, and deleted again
@@ -557,11 +525,6 @@ def delete_run(run: Run) -> list[str]:
             ) from None
     try:
         _remove(run, folders=(run.path,))  # the lock, now that it is closed: NFS keeps an open file under another name
-        sweep = run.path.parent
-        if os.path.isfile(sweep / SWEEP) and not any(os.path.lexists(Run(path).spec_path) for path in _entries(sweep)):
-            for path in (sweep / SWEEP, storage.lock_path(sweep / SWEEP)):
-                storage.disk.unlink(path)
-            storage.disk.rmdir(sweep)
     except OSError as error:
         raise RunError(
             f"The run {run.name} is deleted, but not its folder: {error.strerror}; what is left is in {run.path}"
@@ -603,11 +566,6 @@ def left_over(run: Run, names: Sequence[str]) -> str:
 def known_runs() -> list[Run]:
     """The existing runs that this user started in any folder, latest first."""
     return [run for run in map(Run, reversed(index.remembered_paths())) if run.exists()]
-
-
-def any_live_sweep() -> bool:
-    """Whether a sweep of this user is being trained, be it between two of its runs."""
-    return any(system.is_locked(storage.lock_path(path / SWEEP)) for path in {run.path.parent for run in known_runs()})
 
 
 def _make(parent: Path, name: str | None, spec: RunSpec) -> Run:
@@ -756,10 +714,3 @@ def _without_worker(run: Run, what: str) -> Iterator[None]:
         yield
     finally:
         held.release()
-
-
-def _need_idle_sweep(run: Run, what: str) -> None:
-    """Raises :class:`RunError` while the sweep that ``run`` is one of is being trained, which goes by its names."""
-    if system.is_locked(storage.lock_path(run.path.parent / SWEEP)):
-        sweep = run.path.parent.name
-        raise RunError(f"The sweep {sweep} is being trained, so {run.name} cannot be {what}: stop it first")

@@ -9,12 +9,13 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from charlstm import storage
 from charlstm.display import visible
 from charlstm.errors import OtherFormatError, RunError
 from charlstm.fields import plain, read
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, list_runs
 
 FORMAT = 1
 MAX_NOTE = 10_000
@@ -59,6 +60,16 @@ def notes_if_readable(run: Run) -> Notes:
         return read_notes(run)
     except RunError:
         return Notes()
+
+
+def sweep_tag(name: str) -> str:
+    """The tag of the runs of the sweep ``name``, which is one word."""
+    return "sweep:" + re.sub(r"[\s,]+", "-", name)
+
+
+def sweep_runs(name: str, runs_dir: Path | None) -> list[Run]:
+    """The runs of the sweep ``name`` in ``runs_dir``, by name."""
+    return [run for run in list_runs(runs_dir) if sweep_tag(name) in notes_if_readable(run).tags]
 
 
 def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:

@@ -2,8 +2,7 @@
 
 No process of its own looks after the queue: a worker that ends starts the next run, under the lock of the queue. After
 a worker or the machine was killed, the next command that lists runs or the app does (:func:`start_next`). The queue
-waits for every run that trains on this machine, also for one that was never in it, for a paused one, and for all runs
-of a sweep.
+waits for every run that trains on this machine, also for one that was never in it, and for a paused one.
 """
 
 from __future__ import annotations
@@ -88,10 +87,10 @@ def start_next() -> Run | None:
 
     Raises :class:`RunError` when the queue cannot be read or changed.
     """
-    if not queue_file.waiting_runs() or _must_wait():
+    if not queue_file.waiting_runs() or live_runs():
         return None
     with queue_file.changing_queue() as waiting:
-        if _must_wait():  # another process was first
+        if live_runs():  # another process was first
             return None
         for each in sorted(waiting, key=lambda each: each.problem == NOT_BEGUN):
             run = Run(each.path)
@@ -103,10 +102,6 @@ def start_next() -> Run | None:
             if not problem:
                 return run
     return None
-
-
-def _must_wait() -> bool:
-    return bool(live_runs()) or folder.any_live_sweep()
 
 
 def _start(run: Run) -> str:
@@ -137,14 +132,12 @@ def read_queue() -> list[QueuedRun]:
     """The runs that train, and those that wait in their order. Raises :class:`RunError` when the queue cannot be
     read."""
     waiting = [(run, run.status()) for run in (Run(each.path) for each in queue_file.waiting_runs())]
-    return arrange(live_runs(), [each for each in waiting if each[1].place is not None], folder.any_live_sweep())
+    return arrange(live_runs(), [each for each in waiting if each[1].place is not None])
 
 
-def arrange(
-    live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, RunStatus]], in_sweep: bool = False
-) -> list[QueuedRun]:
+def arrange(live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, RunStatus]]) -> list[QueuedRun]:
     """The runs that train, and those that wait in this order, with when they will begin and end, as far as that is
-    known: not while a sweep trains (``in_sweep``), of which only the run of now is among them."""
+    known."""
     found = []
     for run, status in live:
         left = None if status.state == "paused" else seconds_needed(run, status)
@@ -153,8 +146,6 @@ def arrange(
     ahead = min(live, key=lambda each: each[1].state != "paused", default=None)
     why = "no run trains now" if ahead is None else f"{ahead[0].name} is {ahead[1].state}"
     free = _latest([each.ends for each in found])
-    if in_sweep:
-        why, free = "a sweep trains", None
     for place, (run, status) in enumerate(waiting, 1):
         if status.start_problem:  # the others do not wait for it
             found.append(QueuedRun(run, status, place, None, None, status.start_problem))

@@ -21,9 +21,9 @@ from charlstm.runs.log import EventTail
 from charlstm.runs.models import find_model
 from charlstm.runs.status import RunStatus
 from charlstm.runs.table import runs_html, runs_text
-from charlstm.training.presets import DEFAULT, presets, with_given
+from charlstm.training.presets import DEFAULT, differences, presets, with_given
 from charlstm.training.progress_line import ProgressLine
-from charlstm.training.settings import LENGTH, OWN_NETWORK, Settings, check_name
+from charlstm.training.settings import OWN_NETWORK, Settings, check_name
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
@@ -236,7 +236,7 @@ def _as_the_command(
         return own, None if start is None else start.path
     sizes = corpus.text_chars, len(corpus.vocabulary)
     usual = preset_from(None, preset, *sizes)
-    given = _differences(usual, asked) if isinstance(asked, Settings) else dict(asked)
+    given = differences(usual, asked) if isinstance(asked, Settings) else dict(asked)
     for name in given:
         check_name(name)
     settings = own or with_given(usual, given)
@@ -246,7 +246,7 @@ def _as_the_command(
         return settings, None
     usual = preset_from(start, preset, *sizes)
     if own is not None:
-        given = min(given, _differences(usual, own), key=len)  # they may have been made for such a start
+        given = min(given, differences(usual, own), key=len)  # they may have been made for such a start
         if not starts_from_model(word, preset, given):
             return settings, None
         given = {name: value for name, value in given.items() if name not in OWN_NETWORK}
@@ -254,15 +254,6 @@ def _as_the_command(
         if given[name] != getattr(start.config, name, None):
             raise SettingsError(f"{name} has no effect where training starts from {start.words}: leave it out")
     return with_given(usual, given), start.path
-
-
-def _differences(usual: Settings, asked: Settings) -> dict[str, Any]:
-    """The settings in ``asked`` that are not the ``usual`` ones; of the limits all, if one of them is another."""
-    before, after = usual.to_dict(), asked.to_dict()
-    different = {name for name, value in after.items() if before[name] != value}
-    if LENGTH & different:
-        different |= LENGTH
-    return {name: after[name] for name in sorted(different)}
 
 
 def resume_run(run: _folder.Run | str | Path, *, changes: Mapping[str, Any] | None = None) -> Run:

@@ -58,11 +58,9 @@ def run_foreground(
     *,
     changes: Mapping[str, Any] | None = None,
     show_validation: ShowValidation | None = None,
-    of_many: bool = False,
 ) -> Generator[Event]:
     """Train ``run`` in this process, from its start or from its last checkpoint, and yield every event once it is in
-    the log. ``show_validation`` is called in the final validation, which has no events. After one ``of_many``, as of a
-    sweep, neither the queue goes on nor is the program of ``on_end`` called: that is the caller's to do.
+    the log. ``show_validation`` is called in the final validation, which has no events.
 
     The last event is ``finished`` or ``failed``, unless the run is stopped before training begins or while nothing can
     be written. The first SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends the run; a second, or one before there
@@ -72,7 +70,7 @@ def run_foreground(
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)
-    with StopSignals() as signals, contextlib.nullcontext() if of_many else _turn(run, signals):
+    with StopSignals() as signals, _turn(run, signals):
         read = launch.control_size(run)
         began = yield from _work(run, changes, read, signals, foreground=True, show_validation=show_validation)
         if signals.requested is not None and not began:  # no event says that a signal ended the run

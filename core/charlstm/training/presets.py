@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 class Preset:
     """A preset; ``about`` is one line for lists and help, ``settings`` takes the sizes of text and vocabulary.
 
-    ``from_model`` takes those settings and the size of the text, and returns the settings for a start from a model that
-    has read such text; ``None`` for a preset that starts from nothing unless asked. One of the user's has the
-    preset that it is based on, and its ``changes``.
+    ``from_model`` takes the same, and returns the settings for a start from a model that has read such text; ``None``
+    for a preset that starts from nothing unless asked. One of the user's has the preset that it is based on, and its
+    ``changes``.
     """
 
     name: str
     about: str
     settings: Callable[[int, int], Settings]
-    from_model: Callable[[Settings, int], Settings] | None = None
+    from_model: Callable[[int, int], Settings] | None = None
     base: str = ""
     changes: tuple[tuple[str, Any], ...] = ()
 
@@ -80,11 +80,9 @@ def preset(
 
         start_from = start_from if isinstance(start_from, ModelConfig) else given_model(start_from).config
     found = known[name]
-    settings = found.settings(chars, vocab_size)
     if start_from is None:
-        return settings
-    if found.from_model is not None:
-        settings = found.from_model(settings, chars)
+        return found.settings(chars, vocab_size)
+    settings = (found.from_model or found.settings)(chars, vocab_size)
     return settings.with_changes(hidden_size=start_from.hidden_size, num_layers=start_from.num_layers)
 
 
@@ -95,6 +93,15 @@ def with_given(usual: Settings, given: Mapping[str, Any]) -> Settings:
     mean the part of them that fits into the minute of ``quick``.
     """
     return usual.with_changes(**lifted_limits(usual, given), **given)
+
+
+def differences(usual: Settings, asked: Settings) -> dict[str, Any]:
+    """The settings in ``asked`` that are not the ``usual`` ones; of the limits all, if one of them is another."""
+    before, after = usual.to_dict(), asked.to_dict()
+    different = {name for name, value in after.items() if before[name] != value}
+    if LENGTH & different:
+        different |= LENGTH
+    return {name: after[name] for name in sorted(different)}
 
 
 def lifted_limits(usual: Settings, given: Mapping[str, Any]) -> dict[str, None]:
@@ -169,10 +176,12 @@ SHORT_RATE = 1.5e-3
 """The rate of a run of two epochs that starts from a model."""
 
 
-def _from_model(read: int, lr: float, growth: int, settings: Settings, chars: int) -> Settings:
-    """``settings`` for weights that have learnt already, in a preset that reads about ``read`` characters, at the rate
-    ``lr`` (:data:`SHORT_RATE` for the two epochs of a short text), with ``growth`` epochs more for a text of ten times
-    the size.
+def _from_model(
+    usual: Callable[[int, int], Settings], read: int, lr: float, growth: int, chars: int, vocab_size: int
+) -> Settings:
+    """The ``usual`` settings of a preset that reads about ``read`` characters, changed for weights that have learnt
+    already: at the rate ``lr`` (:data:`SHORT_RATE` for the two epochs of a short text), with ``growth`` epochs more for
+    a text of ten times the size.
 
     Such weights need few epochs, fewer in a small text, and little dropout: after more they forget what they knew, and
     strong regularisation makes it worse. `docs/presets.md` has what was tried. There is no ``patience``: the epochs are
@@ -182,7 +191,7 @@ def _from_model(read: int, lr: float, growth: int, settings: Settings, chars: in
     text = 0.9 * max(chars, 1)
     epochs = max(2, round(growth * math.log10(max(1.0, text / 100_000))))
     dropout = 0.05 * math.log2(max(1.0, min(epochs, read / text)))
-    return settings.with_changes(
+    return usual(chars, vocab_size).with_changes(
         lr=SHORT_RATE if epochs == 2 else lr,
         head_lr=1.0,
         warmup=0.1,
@@ -222,12 +231,12 @@ DEFAULT = "quick"
 """The preset of a run that names none."""
 
 PRESETS: dict[str, Preset] = {
-    each.name: each
-    for each in (
-        Preset("quick", "the best text in one minute", _quick, partial(_from_model, 1_300_000, SHORT_RATE, 3)),
-        Preset("standard", "a good model in ten minutes at most", _standard, partial(_from_model, 11_000_000, 1e-3, 4)),
-        Preset("best", "the best model in two hours at most", _best, partial(_from_model, 45_000_000, 1e-3, 4)),
-        Preset("reference", "the well-known script: 2 × 512, Adam, three epochs", _reference),
+    name: Preset(name, about, settings, None if growth is None else partial(_from_model, settings, *growth))
+    for name, about, settings, growth in (
+        ("quick", "the best text in one minute", _quick, (1_300_000, SHORT_RATE, 3)),
+        ("standard", "a good model in ten minutes at most", _standard, (11_000_000, 1e-3, 4)),
+        ("best", "the best model in two hours at most", _best, (45_000_000, 1e-3, 4)),
+        ("reference", "the well-known script: 2 × 512, Adam, three epochs", _reference, None),
     )
 }
 """The presets of the program by name, in the order in which they are shown."""
@@ -250,6 +259,12 @@ def _configured(path: str, _: FileStamp) -> tuple[Preset, ...]:
         return own_presets(read_toml(Path(path)))[0]
     except SettingsError:
         return ()
+
+
+def base_of(name: str) -> str:
+    """The preset of the program that the preset ``name`` is, or is based on; the default for one that is not known."""
+    found = presets().get(name, PRESETS[DEFAULT])
+    return found.base or found.name
 
 
 def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
@@ -294,7 +309,7 @@ def own_preset(name: str, base: str, changes: Mapping[str, Any]) -> Preset:
         lambda chars, symbols: with_given(known.settings(chars, symbols), changes),
         None
         if from_model is None or OWN_NETWORK & changes.keys()
-        else lambda settings, chars: with_given(from_model(settings, chars), changes),
+        else lambda chars, symbols: with_given(from_model(chars, symbols), changes),
         base,
         tuple(changes.items()),
     )

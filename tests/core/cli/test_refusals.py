@@ -59,7 +59,10 @@ sweep data/fox.txt --range lr=1e-3..1 | --range needs --random
 sweep data/fox.txt --grid lr=1,2 --minutes 1 --epochs 1 | leave out the limit of each run
 sweep data/fox.txt --grid val_fraction=0.1,0.8 --set test_fraction=0.5 --from none | there has to be text
 sweep data/fox.txt | Which settings are to be tried?
-sweep --resume x --lr 3 | has no effect with --resume
+sweep --show x --lr 3 | has no effect with --show
+sweep data/fox.txt --grid lr=1,2 --out x.svg | --out needs --show
+sweep data/fox.txt --grid hidden_size=8,9 --from fox | leave hidden_size out
+sweep words.txt --grid val_fraction=0.1,0.2 --val-file other.txt | val_fraction is given twice
 delete fox | --yes
 runs --runs-dir '' | --runs-dir
 runs --tag '' | tag

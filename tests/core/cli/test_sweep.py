@@ -2,119 +2,124 @@
 
 from __future__ import annotations
 
-import json
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from charlstm.cli.sweep import SweepView
+import charlstm
 from charlstm.config import load_config
 from charlstm.paths import config_path
-from charlstm.runs import notifications, queue
+from charlstm.runs import queue
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.notes import read_notes
-from charlstm.runs.sweep import Sweep, Trial
 from charlstm.training.presets import preset
 from command_line import TINY, Cli
-from waiting import wait_until
+from queued_runs import waiting
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
 GRID = ("data/fox.txt", "--grid", "lr=1e-3,1e-2", "hidden_size=4,8")
 SMALL = [*TINY[2:], "--max-steps", "40"]
 
 
+@pytest.fixture(autouse=True)
+def no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of the queue are resumed by the tests."""
+    monkeypatch.setattr(queue, "start_next", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def config() -> Path:
+    """The user's configuration, which is not there."""
+    path = config_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return path
+
+
 def files(run: Run) -> set[str]:
     return {path.name for path in run.path.iterdir()}
 
 
-def test_sweep_trains_every_combination_and_keeps_only_the_best_whole(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended: list[str] = []
-    with monkeypatch.context() as patch:
-        patch.setattr(notifications, "call_on_end", lambda run: ended.append(run.name) or "")
-        patch.setattr(queue, "start_next", lambda: ended.append("queue"))
-        result = cli.json("sweep", *GRID, *SMALL, "--name", "all", "--out", "all.svg")
-    assert [row["settings"]["hidden_size"] for row in result["runs"]] == [4, 8, 4, 8]
-    losses = {row["name"]: row["best_loss"] for row in result["runs"]}
+def test_sweep_queues_every_combination_and_shows_the_best_that_has_finished(cli: Cli, config: Path) -> None:
+    result = cli.json("sweep", *GRID, *SMALL, "--name", "all")
+    names = [f"all-{number}" for number in range(1, 5)]
+    assert [row["name"] for row in result["runs"]] == [row["name"] for row in cli.json("runs", "--tag", "sweep:all")]
+    assert waiting()[-4:] == names
+    assert [row["settings"] for row in result["runs"]] == [
+        {"hidden_size": size, "lr": rate} for rate in (1e-3, 1e-2) for size in (4, 8)
+    ]
+    assert {(row["state"], row["loss"]) for row in result["runs"]} == {("queued", None)}
+    assert (result["best"], result["preset"]) == (None, None)
+    assert "all.svg was not drawn" in cli.error("sweep", "--show", "all", "--out", "all.svg")
+    for name in names[1:]:
+        cli("resume", name)
+        assert read_notes(find_run(name)).tags == ("sweep:all",)
+    result = cli.json("sweep", "--show", "all", "--out", "all.svg")
+    losses = {row["name"]: row["loss"] for row in result["runs"]}
+    assert losses.pop("all-1") is None
     assert result["best"] == min(losses, key=lambda name: losses[name])
-    assert ended == [result["best"], "queue"]  # once, not after each run
     assert Path("all.svg").read_text().startswith("<svg")
-    for row in result["runs"]:
-        run = find_run(row["path"])
-        assert (row["state"], row["step"]) == ("finished", 40)
-        assert read_notes(run).tags == ("sweep:all",)
-        assert {"model.safetensors", "events.jsonl", "text.bin"} <= files(run)
-        assert ("state.safetensors" in files(run)) == ("snapshots" in files(run)) == (row["name"] == result["best"])
-    names = [row["name"] for row in cli.json("runs", "--tag", "sweep:all")]
-    assert names == [f"all-{number}" for number in range(1, 5)] == list(losses)
-    out, err = cli("sweep", "--resume", "all")
+    out, err = cli("sweep", "--show", "all")
     assert result["preset"] in out
-    assert re.search(r"^ ★ +\d +0\.01 ", out, re.MULTILINE)
+    assert re.search(rf"^★ +{result['best']} .* 0\.01 ", out, re.MULTILINE)
     assert f"The best is {result['best']}" in err
-    config_path().parent.mkdir(parents=True, exist_ok=True)
-    config_path().write_text(result["preset"])
-    assert load_config()[1] == ()
-    assert "There is no file nowhere.txt" in cli.error("train", "nowhere.txt", "--preset", "all")  # but that preset
-    best = find_run(next(row["path"] for row in result["runs"] if row["name"] == result["best"]))
-    assert preset("all", 5000, 30).with_changes(val_fraction=0.1) == best.spec().settings.with_changes(val_fraction=0.1)
-    config_path().unlink()
-    folder = best.path.parent
+    assert "There is a sweep all or a run all-1" in cli.error("sweep", *GRID, *SMALL, "--name", "all")
     assert [row["name"] for row in cli.json("delete", "all", "--yes")] == names
-    assert not folder.exists()
+    assert "There is no run of a sweep all" in cli.error("sweep", "--show", "all")
 
 
-def test_run_that_halving_leaves_ends_like_one_that_is_trained_at_once(cli: Cli) -> None:
-    halved = cli.json("sweep", *GRID, *SMALL, "--halving", "--name", "halved")
-    assert sorted(row["step"] for row in halved["runs"]) == [5, 5, 10, 40]
-    [best] = [row for row in halved["runs"] if row["name"] == halved["best"]]
-    cli("train", "--like", best["path"], "--name", "whole")
-    assert best["best_loss"] == find_run("whole").status().loss
+@pytest.mark.parametrize(
+    ("name", "words", "command"),
+    [
+        ("size", ["--grid", "hidden_size=4,8", *SMALL], []),
+        ("nothing", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none"], []),
+        ("model", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "fox"], ["--from"]),
+        ("own", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none", "--preset", "as-it-is"], []),
+    ],
+)
+def test_printed_preset_trains_the_best_run_again(
+    cli: Cli, config: Path, name: str, words: list[str], command: list[str]
+) -> None:
+    """A preset lost `--from none`, the limit that `--max-steps` lifts, and how the reference reads a text."""
+    config.write_text('[presets.as-it-is]\npreset = "reference"\nhidden_size = 8\nnum_layers = 1\n')
+    cli("sweep", "data/fox.txt", *words, "--name", name)
+    for number in (1, 2):
+        cli("resume", f"{name}-{number}")
+    result = cli.json("sweep", "--show", name)
+    err = cli("sweep", "--show", name)[1]
+    config.write_text(result["preset"])
+    assert load_config()[1] == ()
+    again = re.search(r"same run again: charlstm (.*)", err)
+    assert again
+    asked = again[1].split()
+    assert asked[4:5] == command
+    cli(*asked, "--name", f"{name}-again")
+    best, trained = (find_run(each) for each in (result["best"], f"{name}-again"))
+    assert trained.spec().settings == best.spec().settings
+    weights = [charlstm.load_model(run.model_path).weights for run in (best, trained)]
+    assert all(np.array_equal(array, weights[1][key]) for key, array in weights[0].items())
 
 
-def test_sweep_that_was_killed_continues_where_it_was(workspace: Path, cli: Cli) -> None:
-    """Killed while its second run trains: the first is not trained again, and the second goes on."""
-    words = ["sweep", *GRID[:2], "hidden_size=4,8", *SMALL, "--max-steps", "300"]
-    words += ["--set", "checkpoint_steps=50", "--name", "killed"]
-    worker = subprocess.Popen([sys.executable, "-m", "charlstm.cli.main", *words], stderr=subprocess.DEVNULL)
-    first, second = (Run(workspace / "runs" / "killed" / f"killed-{number}") for number in (1, 2))
-    wait_until(lambda: second.state_path.exists() or worker.poll() is not None)
-    assert worker.poll() is None
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
-    before, began = first.events_path.read_bytes(), second.path.stat().st_ino
-    result = cli.json("sweep", "--resume", "killed")
-    assert [row["step"] for row in result["runs"]] == [300] * 2
-    assert first.events_path.read_bytes() == before
-    names = [json.loads(line)["event"] for line in second.events_path.read_text().splitlines()]
-    assert (names.count("started"), names.count("resumed")) == (1, 1)
-    assert second.path.stat().st_ino == began
+def test_queue_forgets_a_sweep_by_its_name(cli: Cli) -> None:
+    cli("sweep", *GRID, *SMALL, "--name", "gone")
+    cli("resume", "gone-1")
+    cli("queue", "remove", "gone")
+    assert not [name for name in waiting() if name.startswith("gone")]
+    assert "does not wait in the queue" in cli.error("queue", "remove", "gone")
 
 
-def test_a_sweep_stops_with_its_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, began = set(), list[str]()
-
-    def interrupt(_: SweepView, number: int, trials: list[Trial]) -> None:
-        seen.add(number)
-        if trials[number].points and trials[number].points[-1][0] == 0.5:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(SweepView, "show", interrupt)
-    monkeypatch.setattr(queue, "start_next", lambda: began.append("queue"))
-    _, err = cli("sweep", *GRID, *SMALL, "--set", "val_every=20", "--name", "stopped", code=130)
-    assert "charlstm sweep --resume stopped" in err
-    assert (seen, began) == ({0}, ["queue"])
+def test_minutes_are_shared_by_the_runs(cli: Cli) -> None:
+    cli("sweep", *GRID, "--minutes", "10", "--preset", "reference", "--name", "timed")
+    settings = find_run("timed-1").spec().settings
+    assert (settings.max_minutes, settings.epochs, settings.max_steps) == (2.5, None, None)
+    assert preset("reference").epochs
 
 
-def test_minutes_are_shared_by_the_runs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Sweep, "train", lambda *_: iter(()))
-    for name, words, minutes in (("m1", (), 2.5), ("m2", ("--halving",), 6.67)):  # halving trains 1.5 of 4 runs
-        cli("sweep", *GRID, "--minutes", "10", "--name", name, *words)
-        assert Sweep.named(name, None).spec.settings.max_minutes == minutes
+def test_sweep_is_named_after_its_text(cli: Cli) -> None:
+    for number in (1, 2):
+        assert cli.json("sweep", *GRID, *SMALL)["name"] == f"fox-sweep-{number}"
 
 
 def test_prune_says_what_it_frees_and_frees_it_with_yes(cli: Cli) -> None:

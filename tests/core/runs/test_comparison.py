@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -22,6 +23,7 @@ from charlstm.runs.comparison import (
     differences,
     read_run,
     run_curves,
+    setting_chart,
 )
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.events import Controlled, Event, Resumed
@@ -136,6 +138,19 @@ def test_ticks_are_round_numbers_within_the_range() -> None:
     assert ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert ticks(1.03, 1.28, 5) == [1.05, 1.1, 1.15, 1.2, 1.25]
     assert ticks(2, 2, 5) == [2]
+
+
+def test_chart_over_a_setting_has_a_dot_for_each_run_and_a_line_through_the_lowest() -> None:
+    rates, words = (1e-3, 1e-3, 3e-3, 1e-2, 1e-2), ("linear", "cosine", "linear", "cosine", "linear")
+    settings = [{"lr": rate, "schedule": word} for rate, word in zip(rates, words, strict=True)]
+    runs = list(zip(settings, (2.0, 2.1, 1.8, 1.9, math.inf), strict=True))
+    for name, labels in (("lr", {"0.001", "0.003", "0.01"}), ("schedule", {"linear", "cosine"})):
+        root = ET.fromstring(setting_chart(name, runs))
+        assert labels <= {element.text for element in root.iter()}
+        assert sum(element.tag.endswith("circle") for element in root.iter()) == 4 + 1  # and one in the legend
+    assert setting_chart("lr", runs[:2]) == ""
+    many = [({"lr": 1e-4 * 1.3**number}, 2.0) for number in range(20)]
+    assert setting_chart("lr", many).count("<circle") == 21
 
 
 def test_values_of_a_setting_that_are_not_all_numbers_are_all_labelled() -> None:

@@ -24,7 +24,6 @@ from charlstm.runs.launch import NewRun
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.queue import arrange
 from charlstm.runs.status import STATES, RunState, RunStatus, ordinal, queue_problem
-from charlstm.runs.sweep import Sweep
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk, killed
@@ -75,8 +74,6 @@ def test_times_add_up_until_one_is_not_known(tmp_path: Path) -> None:
     live += [(Run(Path("held")), status("paused", seconds_left=9.0))]
     row = arrange(live, [(first, status("queued"))])[-1]
     assert row.words == "1st in the queue, begins at a time not known: held is paused"
-    row = arrange(live[:1], [(first, status("queued"))], in_sweep=True)[-1]
-    assert row.words == "1st in the queue, begins at a time not known: a sweep trains"
     assert [ordinal(place) for place in (1, 2, 3, 4, 11, 22)] == ["1st", "2nd", "3rd", "4th", "11th", "22nd"]
 
 
@@ -106,24 +103,6 @@ def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
         ]
         assert queue.start_next() == (None if state in LIVE else runs[0])
     assert launched == ([] if state in LIVE else ["one"])
-
-
-def test_queue_waits_between_two_runs_of_a_sweep_which_trains_once(
-    runs: list[Run], launched: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm.runs.sweep.LOCK_TIMEOUT", 0.05)
-    sweep = Sweep(runs[0].path.parent, SimpleNamespace(name="s"))
-    lock = sweep._take_lock()
-    assert lock is not None
-    assert queue.start_next() is None
-    with pytest.raises(RunError, match="Another program trains the sweep s already"):
-        sweep._take_lock()
-    assert queue.read_queue()[0].why == "a sweep trains"
-    for change in (lambda: folder.delete_run(runs[0]), lambda: folder.rename_run(runs[0], "other")):
-        with pytest.raises(RunError, match=r"The sweep .* is being trained, so one cannot be"):
-            change()
-    lock.release()
-    assert queue.start_next() == runs[0]
 
 
 def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[Run]) -> None:
