@@ -242,11 +242,12 @@ def test_files_and_names_in_code_exist(document: str) -> None:
 
 
 def test_documents_that_are_cited_are_in_the_repository() -> None:
+    """Other than those of a commit, as in ``git show COMMIT:FILE``."""
     folders = ("core", "tui", "tests", "docs")
     files = [ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("*.md")]
     files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md")]
     for file in files:
-        for cited in re.findall(r"(?:docs/[\w-]+|\b[A-Z]{3,})\.md\b", file.read_text(encoding="utf-8")):
+        for cited in re.findall(r"(?<!:)(?:docs/[\w-]+|\b[A-Z]{3,})\.md\b", file.read_text(encoding="utf-8")):
             places = (ROOT, file.parent, ROOT / "docs")
             assert any((place / cited.lstrip("/")).is_file() for place in places), f"{file} cites {cited}"
 

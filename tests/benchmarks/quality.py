@@ -1,4 +1,4 @@
-"""Train a run as a user would and print what came of it; docs/quality.md has such figures.
+"""Train a run as a user would and print what came of it; docs/measured.md has such figures.
 
     python tests/benchmarks/quality.py TEXT [--preset quick] [--from none|auto|MODEL] [--seed N] [--set KEY=VALUE …]
 

@@ -2,7 +2,7 @@
 
 A model helps where its loss on the text, before any training on it, is below that of the text's own pairs of letters.
 A text that is near to what the model has read is read only a few times, at a low rate, and one that is far from it as
-often and as fast as from nothing. `docs/presets.md` has the texts on which this was tried.
+often and as fast as from nothing. ``docs/measured.md`` has texts on which this was tried.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Presets: complete settings for one minute, ten minutes and two hours, those of the reference script, and the user's.
 
-The timed presets adapt to the size of the text, because a network overfits a small text sooner. How they were found is
-in ``docs/presets.md``. What a preset costs on this machine is computed by ``estimate``.
+The timed presets adapt to the size of the text, because a network overfits a small text sooner. ``docs/measured.md``
+says what they give. What a preset costs on this machine is computed by ``estimate``.
 """
 
 from __future__ import annotations
@@ -184,9 +184,9 @@ def _from_model(
     a text of ten times the size.
 
     Such weights need few epochs, fewer in a small text, and little dropout: after more they forget what they knew, and
-    strong regularisation makes it worse. `docs/presets.md` has what was tried. There is no ``patience``: the epochs are
-    few, and in the longest run that was measured on a text without Project Gutenberg's licence at its end, the last
-    model was the best. What else `best` has, such as averaged weights, gains nothing here.
+    strong regularisation makes it worse (``git show 5eb6ae09:docs/presets.md`` has what was tried). There is no
+    ``patience``: the epochs are few, and in the longest run that was measured on a text without Project Gutenberg's
+    licence at its end, the last model was the best. What else `best` has, such as averaged weights, gains nothing here.
     """
     text = 0.9 * max(chars, 1)
     epochs = max(2, round(growth * math.log10(max(1.0, text / 100_000))))
@@ -219,7 +219,7 @@ def _regularisation(read: int, chars: int, size: int) -> tuple[float, float]:
     preset reads in its time on two cores.
 
     They grow with the number of epochs, because the network overfits from the second epoch on. The numbers are fitted
-    to a table of ``docs/presets.md`` in commit c18c0465; that a network of twice the size overfits in half the epochs
+    to a table of ``git show c18c0465:docs/presets.md``; that a network of twice the size overfits in half the epochs
     is assumed.
     """
     doublings = math.log2(max(1.0, read / (0.9 * max(chars, 1)) * size / 256))
