@@ -81,6 +81,11 @@ class SettingField:
         return self.option if isinstance(self.option, str) else f"--{self.name.replace('_', '-')}"
 
     @property
+    def opposite_name(self) -> str:
+        """The same, of a flag that is to be off."""
+        return f"--no-{self.option_name.removeprefix('--')}"
+
+    @property
     def help(self) -> str:
         """``about`` as a sentence."""
         return f"{self.about[0].upper()}{self.about[1:]}."
@@ -171,6 +176,20 @@ class SettingField:
         if isinstance(value, bool):
             return str(value).lower()
         return number_words(value) if isinstance(value, float) else str(value)
+
+
+def option_words(settings: Any, usual: Any) -> list[str]:
+    """The options of a command that make ``usual`` settings these ``settings``, which are of the same class."""
+    words: list[str] = []
+    for name, each in setting_fields(type(settings)).items():
+        value = getattr(settings, name)
+        if value == getattr(usual, name):
+            continue
+        if each.kind is bool:
+            words.append(each.option_name if value else each.opposite_name)
+        else:
+            words += [each.option_name, each.write(value)]
+    return words
 
 
 def number_words(value: float) -> str:

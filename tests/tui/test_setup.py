@@ -116,12 +116,13 @@ def test_figures_stay_as_long_as_they_are_those_of_the_choices() -> None:
 
 
 def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
-    corpus = replace(TEXT, strip_boilerplate=False, lines="keep", encoding="latin-1", validation=("v.txt",))
+    corpus = replace(TEXT, strip_boilerplate=False, lines="keep", encoding="utf-8", validation=("v.txt",))
     setup = replace(BOXED, corpus=corpus)
-    read = ("--no-strip-boilerplate", "--lines", "keep", "--encoding", "latin-1", "--val-file", "v.txt")
+    read = ("--no-strip-boilerplate", "--encoding", "utf-8", "--lines", "keep", "--val-file", "v.txt")
     assert setup.presets_command({}) == [TEXT.source, *read, "--set", "niceness=10"]
     as_units = replace(BOXED, corpus=replace(TEXT, units="lines"))
-    assert as_units.presets_command({}) == [TEXT.source, "--split-units", "lines", "--set", "niceness=10"]
+    units = ("--lines", "keep", "--split-units", "lines")
+    assert as_units.presets_command({}) == [TEXT.source, *units, "--set", "niceness=10"]
     nothing = BOXED.choose(RunChoices(from_nothing=True, changes={"seed": 5}))
     command = [TEXT.source, "--set", "niceness=10", "--set", "seed=5", "--from", "none"]
     assert nothing.presets_command(nothing.differences) == command

@@ -75,8 +75,7 @@ def setting_option(each: SettingField, **rest: Any) -> Callable[[F], F]:
         return number_option(*names, metavar=each.metavar or "X", **rest)
     rest["show_default"] = bool(each.default)
     if each.kind is bool:
-        both = f"{each.option_name}/--no-{each.option_name.removeprefix('--')}"
-        return click.option(both, each.name, **rest)
+        return click.option(f"{each.option_name}/{each.opposite_name}", each.name, **rest)
     if each.words:
         return click.option(*names, type=click.Choice(each.words), **rest)
     return click.option(*names, metavar=each.metavar or "TEXT", **rest)

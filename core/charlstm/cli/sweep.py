@@ -14,17 +14,19 @@ from charlstm.cli.json_schemas import SweepResult
 from charlstm.cli.options import examples, given_runs_dir, integer_option, number_option, refuse_all_but, run_name
 from charlstm.cli.output import check_output_file, check_stdout, print_remark, print_result, write_text
 from charlstm.cli.runs import continue_queue
-from charlstm.cli.training import settings_from_options, train
+from charlstm.cli.training import settings_from_options, train, usual_options
 from charlstm.display import shell_command, table
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import sweep as sweeps
 from charlstm.runs.comparison import setting_chart
 from charlstm.runs.folder import Run
+from charlstm.runs.models import DEMO, demo_path
 from charlstm.runs.notes import sweep_runs
 from charlstm.runs.start_models import NOTHING, find_start, preset_from, starts_from_model
 from charlstm.runs.sweep import Trials
 from charlstm.runs.table import best_words, state_words
 from charlstm.runs.text import open_text
+from charlstm.setting_fields import option_words
 from charlstm.svg import stacked
 from charlstm.training.presets import base_of, differences, preset_table
 from charlstm.training.settings import LENGTH, OWN_NETWORK, setting_names, write_setting
@@ -141,7 +143,7 @@ def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
         if status.state == "finished" and status.loss is not None
     ]
     best = min(ended, key=lambda each: each[2])[0] if ended else None
-    preset, again = ("", "") if best is None else _preset(name, best)
+    preset, again = ("", "") if best is None else _preset(best)
     result: SweepResult = {
         "name": name,
         "runs": [
@@ -177,16 +179,20 @@ def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
         print_remark(f"Next: {shell_command('generate', best.name)}")
 
 
-def _preset(name: str, run: Run) -> tuple[str, str]:
+def _preset(run: Run) -> tuple[str, str]:
     """The settings of ``run`` as a preset, and with which command it trains the same run again."""
     spec, corpus = run.spec(), open_text(run)
     model = "" if spec.lineage is None else str(spec.lineage.get("from", ""))
-    start = find_start(model, corpus, spec.settings) if os.path.isfile(model) else None
+    if model == str(demo_path()):
+        model = DEMO
+    start = find_start(model, corpus, spec.settings) if model == DEMO or os.path.isfile(model) else None
     base = base_of(spec.preset)
     usual = preset_from(start, base, corpus.text_chars, len(corpus.vocabulary))
     changes = differences(usual, spec.settings)
     if start is None and starts_from_model(None, base, changes):
         changes["hidden_size"] = spec.settings.hidden_size  # else it would start from the model in the box
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:40].strip("-") or "mine"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", run.name)[-40:].strip("-")
     words = ["train", *corpus.sources, "--preset", name, *(["--from", model] if model else [])]
+    words += option_words(corpus.options, usual_options(base))
+    words += [word for source in spec.validation_sources for word in ("--val-file", source)]
     return preset_table(name, base, changes), f"the same run again: {shell_command(*words)}"

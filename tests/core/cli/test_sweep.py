@@ -11,8 +11,9 @@ import pytest
 import charlstm
 from charlstm.config import load_config
 from charlstm.paths import config_path
-from charlstm.runs import queue
+from charlstm.runs import liveness, queue
 from charlstm.runs.folder import Run, find_run
+from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import read_notes
 from charlstm.training.presets import preset
 from command_line import TINY, Cli
@@ -77,6 +78,11 @@ def test_sweep_queues_every_combination_and_shows_the_best_that_has_finished(cli
         ("nothing", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none"], []),
         ("model", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "fox"], ["--from"]),
         ("own", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none", "--preset", "as-it-is"], []),
+        (
+            "read",
+            ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none", "--as-is", "--val-file", "data/fox.txt"],
+            ["--no-strip-boilerplate", "--lines", "keep", "--val-file"],
+        ),
     ],
 )
 def test_printed_preset_trains_the_best_run_again(
@@ -94,12 +100,26 @@ def test_printed_preset_trains_the_best_run_again(
     again = re.search(r"same run again: charlstm (.*)", err)
     assert again
     asked = again[1].split()
-    assert asked[4:5] == command
+    assert asked[4 : 4 + len(command)] == command
+    assert bool(asked[4:]) == bool(command)
     cli(*asked, "--name", f"{name}-again")
     best, trained = (find_run(each) for each in (result["best"], f"{name}-again"))
     assert trained.spec().settings == best.spec().settings
     weights = [charlstm.load_model(run.model_path).weights for run in (best, trained)]
     assert all(np.array_equal(array, weights[1][key]) for key, array in weights[0].items())
+
+
+def test_printed_preset_starts_from_the_model_in_the_box_and_keeps_its_network(cli: Cli, config: Path) -> None:
+    cli("sweep", "data/fox.txt", "--grid", "lr=1e-3,1e-2", "--from", "demo", "--max-steps", "2", "--name", "box")
+    best = find_run("box-2")
+    liveness.write_heartbeat(best.heartbeat_path, HeartbeatRecord(state="finished", loss=2.0))
+    out, err = cli("sweep", "--show", "box")
+    config.write_text(out[out.index("[presets.") :])
+    again = re.search(r"same run again: charlstm train (.* --from demo)$", err, re.MULTILINE)
+    assert again
+    cli("queue", "add", *again[1].split(), "--name", "box-again")
+    added = find_run("box-again").spec()
+    assert (added.settings, added.lineage) == (best.spec().settings, best.spec().lineage)
 
 
 def test_queue_forgets_a_sweep_by_its_name(cli: Cli) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from charlstm.runs.contention import BACKGROUND_NICENESS, NOTABLE_SLOWDOWN
 from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import NOTHING, StartModel, expected_losses, preset_from, starts_from_model
+from charlstm.setting_fields import option_words
 from charlstm.text.reading import USUAL
 from charlstm.training.presets import DEFAULT, lifted_limits
 from charlstm.training.settings import OWN_NETWORK, Settings, write_setting
@@ -248,10 +249,7 @@ class Setup:
         given = {"niceness": BACKGROUND_NICENESS, **changes}  # what a run has that the app starts
         return [
             corpus.source,
-            *(["--no-strip-boilerplate"] if not corpus.strip_boilerplate else []),
-            *(["--lines", corpus.lines] if corpus.lines != USUAL.lines else []),
-            *(["--split-units", corpus.units] if corpus.units is not None else []),
-            *(["--encoding", corpus.encoding] if corpus.encoding is not None else []),
+            *option_words(corpus.options(), USUAL),
             *(word for source in corpus.validation for word in ("--val-file", source)),
             *(word for name, value in given.items() for word in ("--set", f"{name}={write_setting(name, value)}")),
             *(["--from", start] if start is not None else []),
