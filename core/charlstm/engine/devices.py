@@ -12,8 +12,8 @@ from charlstm.errors import SettingsError
 def choose_device(name: str) -> torch.device:
     """The device called ``name``; for ``auto`` CUDA, else the CPU. Raises :class:`SettingsError` if it is not there.
 
-    A Mac's graphics card has to be named: torch's LSTM there takes more memory with each step, and its gradients have
-    been wrong (pytorch/pytorch issues 145374, 190056).
+    A Mac's graphics card has to be named: torch's LSTM there takes more memory with each step (pytorch/pytorch issue
+    145374).
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if cuda:

@@ -49,6 +49,10 @@ class StepOutcome:
         return math.isfinite(self.nats) and math.isfinite(self.grad_norm)
 
 
+FUSED_DEVICES = ("cpu", "cuda")
+"""On these the optimiser updates all weights in one pass."""
+
+
 class TrainStep:
     """The network with what changes at each step: weights, optimiser, moving average and the carried LSTM state.
 
@@ -181,8 +185,9 @@ class TrainStep:
         for parameter in self._parameters if create else ():
             if not state[parameter]:
                 zeros = torch.zeros_like(parameter)
-                # as Adam itself creates it when fused: on the parameter's device
-                counter = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                # as Adam itself creates it: on the parameter's device when fused, else on the processor
+                device = parameter.device if parameter.device.type in FUSED_DEVICES else None
+                counter = torch.zeros((), dtype=torch.float32, device=device)
                 state[parameter] = {"step": counter, "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
         return [state[parameter] for parameter in self._parameters if state[parameter]]
 
@@ -216,5 +221,5 @@ def _optimizer(network: CharLSTM, settings: Settings) -> torch.optim.Optimizer:
         for decays in (True, False)
     ]
     kind: type[torch.optim.Adam | torch.optim.AdamW] = _ADAM if settings.optimizer == "adam" else _ADAMW
-    fused = network.fc.weight.device.type != "mps"
+    fused = network.fc.weight.device.type in FUSED_DEVICES
     return kind(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=fused)

@@ -51,6 +51,12 @@ def test_steps_are_those_of_the_optimizer_of_torch(optimizer: str, kind: Callabl
             assert torch.equal(weight, network.state_dict()[name]), name
 
 
+def test_optimizer_that_is_not_fused_counts_steps_on_the_processor_after_a_resume() -> None:
+    """Adam creates them there itself, and reads them each step, which on a Mac's card waits for the card."""
+    step = TrainStep(CharLSTM(5, 8, 1).to("meta"), BATCHES, Settings(max_steps=1), "nn")
+    assert {each["step"].device.type for each in step._optimizer_state(create=True)} == {"cpu"}
+
+
 def test_average_of_the_weights_forgets_the_first_ones_soon() -> None:
     network = CharLSTM(5, 8, 1)
     first = network.fc.weight.detach().clone()
