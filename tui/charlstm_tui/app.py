@@ -32,6 +32,7 @@ from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES,
 from charlstm_tui.app_state import own_files
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import StartOptions
+from charlstm_tui.clipboard import copy_on_mac
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, ask
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
@@ -266,6 +267,10 @@ class CharLSTMApp(SteadyTimers, ModeApp):
 
     def do_previous_pane(self) -> None:
         self.screen.focus_previous()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        super().copy_to_clipboard(text)
+        copy_on_mac(text)
 
     def do_copy(self) -> None:
         """Copy the selection; without one, all of the text that is shown."""

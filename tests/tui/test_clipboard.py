@@ -1,0 +1,25 @@
+"""The clipboard of a Mac."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlstm_tui.clipboard import copy_on_mac
+
+
+@pytest.mark.parametrize(("variable", "copied"), [("NONE", "é"), ("SSH_CONNECTION", "")])
+def test_text_is_copied_with_the_program_of_a_mac_where_the_session_is_local(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, copied: str
+) -> None:
+    (tmp_path / "pbcopy").write_text(f"#!/bin/sh\ncat > {tmp_path}/copied\n")
+    (tmp_path / "pbcopy").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    copy_on_mac("é")
+    found = tmp_path / "copied"
+    assert (found.read_text(encoding="utf-8") if found.exists() else "") == copied
