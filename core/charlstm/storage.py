@@ -333,7 +333,8 @@ def take_lock(path: Path, patience: float) -> BaseFileLock | None:
     except Timeout:
         raise BlockingIOError(errno.EAGAIN, "another program has the lock", str(path)) from None
     except OSError as error:
-        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        # the last two are one number on Linux, and two on macOS
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP):
             return None
         raise
     return lock
