@@ -10,10 +10,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes that this process can have in total, swap included, and those that are free now (``available``)."""
+    """Bytes that this process can have in total, swap included, and those that are free now (``available``), ``None``
+    where the system does not tell."""
 
     total: int
-    available: int
+    available: int | None
 
 
 def machine_memory(root: Path = Path("/")) -> Memory | None:
@@ -23,7 +24,8 @@ def machine_memory(root: Path = Path("/")) -> Memory | None:
     except (OSError, ValueError, KeyError):
         return None
     for limit, used in _limits(root):
-        found = Memory(min(found.total, limit), min(found.available, max(0, limit - used)))
+        left = max(0, limit - used)
+        found = Memory(min(found.total, limit), left if found.available is None else min(found.available, left))
     return found
 
 
@@ -40,7 +42,7 @@ def _meminfo(root: Path) -> Memory | None:
 def _physical() -> Memory:
     """The size of the RAM, for other systems: each has another way to tell how much of it is free."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Memory(total, total)
+    return Memory(total, None)
 
 
 def _limits(root: Path) -> Iterator[tuple[int, int]]:

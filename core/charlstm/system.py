@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,26 @@ def memory_bytes() -> int | None:
 
 
 def cpu_count() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The number of CPU cores that this process may use; on a Mac the fast ones, as torch does, because equal shares of
+    the work wait for the slow ones."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return _fast_cores() or os.cpu_count() or 1
+
+
+@functools.cache
+def _fast_cores() -> int:
+    written = _output("sysctl", "-n", "hw.perflevel0.physicalcpu")
+    return int(written) if written.isdigit() else 0
+
+
+@functools.cache
+def cpu_model() -> str:
+    """The name of the processor; where the system does not tell, its architecture."""
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or os.uname().machine
+    names = (line.partition(":")[2] for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name"))
+    return next(names, os.uname().machine).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +201,8 @@ def own_process() -> None:
     _is_own_process = True
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     atexit.register(gc.freeze)
+    if sys.platform == "darwin":  # Accelerate's products of matrices set these flags without a reason (numpy #28687)
+        warnings.filterwarnings("ignore", ".* encountered in (matmul|dot)", RuntimeWarning)
 
 
 def prepare_for_torch() -> None:
@@ -259,8 +280,10 @@ def _read(path: str) -> str:
 def _output(*command: str) -> str:
     import subprocess  # 2 ms, and only some systems need it
 
+    # `ps` writes times in the language and the time zone of who asks, which a traveller changes
+    environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

@@ -29,8 +29,7 @@ from pathlib import Path
 
 from _common import default_text
 
-from charlstm.system import cpu_count
-from charlstm.training.estimate import cpu_model
+from charlstm.system import cpu_count, cpu_model
 
 BUSY = "import hashlib\ndata = bytes(1 << 18)\nwhile True: hashlib.sha256(data)"
 GIVE_UP = 300.0

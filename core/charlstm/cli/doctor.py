@@ -83,8 +83,9 @@ def _machine(notes: list[str]) -> dict[str, str]:
     found = {"system": platform.platform(), "cores": str(cpu_count())}
     memory = machine_memory()
     if memory is not None:
-        found["memory"] = f"{format_size(memory.available)} free of {format_size(memory.total)}"
-        if memory.available < LOW_MEMORY:
+        free = "" if memory.available is None else f"{format_size(memory.available)} free of "
+        found["memory"] = free + format_size(memory.total)
+        if memory.available is not None and memory.available < LOW_MEMORY:
             notes.append("Less than 1 GB of memory is free now: close other programs before a training")
     load = os.getloadavg()[0]
     found["load"] = f"{load:.1f} processes want to run"

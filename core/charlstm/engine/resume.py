@@ -12,10 +12,9 @@ from charlstm.engine.distributed import Ranks
 from charlstm.engine.kernels import candidates, kernel_path, runs_well
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.fields import read
-from charlstm.system import cpu_count
+from charlstm.system import cpu_count, cpu_model
 from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Resumed
 from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations
 from charlstm.training.progress import Progress

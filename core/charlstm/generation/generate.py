@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from charlstm.generation.sampling import (
 )
 from charlstm.generation.stepper import Ids, Stepper, StepperState
 from charlstm.generation.threads import blas_threads
+from charlstm.system import cpu_count
 from charlstm.text.unit_kinds import prefix, separator
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def generate_many(
         histories = (np.concatenate([before, text[max(0, position - REPETITION_RANGE) : position]]) for text in drawn)
         return np.stack([repetition_penalties(history, symbols, settings.repetition) for history in histories])
 
-    with blas_threads(threads or os.cpu_count() or 1):
+    with blas_threads(threads or cpu_count()):
         texts = advance(stepper, state, stepper.logits(state), keys, sampler, penalties=penalties)
         for position, (which, _) in zip(range(length), texts, strict=False):
             if position == drawn.shape[1]:

@@ -7,7 +7,6 @@ estimate for a shape needs a measurement and torch.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.util
 import json
 import math
@@ -187,7 +186,7 @@ def check_memory(
     about = f"Training takes about {_gigabytes(needed)} of memory"
     if needed > memory.total:
         raise SettingsError(f"{about}, but this machine has only {_gigabytes(memory.total)}: {smaller}")
-    if needed - (BASE_MEMORY if loaded else 0) > memory.available:
+    if memory.available is not None and needed - (BASE_MEMORY if loaded else 0) > memory.available:
         return f"{about}, and only {_gigabytes(memory.available)} are free now: close other programs, or {smaller}"
     return None
 
@@ -241,20 +240,9 @@ def _cache_path() -> Path:
     return cache_dir() / "speed.json"
 
 
-@functools.cache
-def cpu_model() -> str:
-    """The name of the processor on Linux; its architecture on other systems."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.machine()
-
-
 def _machine() -> list[str | int | None]:
     """What the stored speeds depend on: with a new kernel all are measured again, since that may be the fastest."""
-    return [platform.node(), cpu_model(), os.cpu_count(), version("torch"), *KERNELS]
+    return [platform.node(), system.cpu_model(), os.cpu_count(), version("torch"), *KERNELS]
 
 
 def _read_cache() -> dict[str, tuple[str, float, int]]:

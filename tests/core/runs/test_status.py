@@ -6,12 +6,11 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from charlstm import storage, system
+from charlstm import storage
 from charlstm.runs import liveness
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
@@ -187,10 +186,3 @@ def test_worker_that_ends_while_the_status_is_read_has_not_crashed(
 
 def test_ago_words() -> None:
     assert [ago(seconds) for seconds in (0, 12, 300, 7200, 300_000)] == ["0 s", "12 s", "5 min", "2 h", "3 days"]
-
-
-def test_mac_tells_boot_and_start_by_its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "sys", SimpleNamespace(platform="darwin"))
-    monkeypatch.setattr(system, "_output", lambda *command: " ".join(command))
-    assert system.boot_id.__wrapped__() == "sysctl -n kern.bootsessionuuid"
-    assert system.process_start(7) == "ps -o lstart= -p 7"

@@ -70,7 +70,7 @@ def test_speed_is_measured_once_per_shape(calls: list[int]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda patch: patch.setattr(estimates, "cpu_model", lambda: "another"),  # with the same name, as in a cloud
+        lambda patch: patch.setattr(system, "cpu_model", lambda: "another"),  # with the same name, as in a cloud
         lambda patch: patch.setitem(KERNELS, "newest", KERNELS["nn"]),
         lambda patch: patch.setattr(system, "cpu_count", lambda: 1000),  # taskset changes it
         lambda patch: patch.setattr(estimates, "has_card", lambda device: device == "auto"),
