@@ -457,10 +457,10 @@ def create_run(
     *,
     name: str | None = None,
     folder: str | Path | None = None,
-    keep_text: Callable[[Run], dict[str, Any]] | None = None,
+    prepare: Callable[[Run], dict[str, Any]] | None = None,
 ) -> Run:
-    """Create a run's folder with ``run.json`` in it, readable by the user alone, and add it to the index. ``keep_text``
-    puts the text into the folder, if it is open already, and returns what ``run.json`` says about it.
+    """Create a run's folder with ``run.json`` in it, readable by the user alone, and add it to the index. ``prepare``
+    puts what else there is into the folder before, such as the text, and returns what ``run.json`` says about the text.
 
     The default ``name`` is TEXT-PRESET-N. Raises :class:`RunError` when the name is taken or not valid, or the folder
     cannot be written.
@@ -472,7 +472,7 @@ def create_run(
         parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         run = _make(parent, name, spec)
         try:
-            run.write_spec(spec if keep_text is None else replace(spec, corpus=keep_text(run)))
+            run.write_spec(spec if prepare is None else replace(spec, corpus=prepare(run)))
         except BaseException:
             with contextlib.suppress(OSError):  # the first error matters more
                 _remove(run, folders=(run.path,))  # else its name would be taken

@@ -7,7 +7,6 @@ folder connects it with other processes. What it does is in ``worker``.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import subprocess
@@ -26,6 +25,7 @@ from charlstm.runs.control import ControlReader, pending_commands
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.runs.notes import Notes, change_notes
 from charlstm.runs.status import status_of_worker
 from charlstm.runs.store import CheckpointRecord, last_checkpoint
 from charlstm.runs.text import keep_text
@@ -61,6 +61,7 @@ class NewRun:
     name: str | None = None
     runs_dir: str | Path | None = None
     model_from: str | Path | None = None
+    tags: tuple[str, ...] = ()
 
 
 def start_run(new: NewRun) -> Run:
@@ -96,8 +97,13 @@ def create_new_run(new: NewRun, *, here: bool = True) -> Run:
     corpus = None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source
     check_fits(settings, corpus)
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
-    keep = None if corpus is None else functools.partial(keep_text, corpus=corpus)
-    return folder.create_run(spec, name=new.name, folder=new.runs_dir, keep_text=keep)
+
+    def prepare(run: Run) -> dict[str, Any]:
+        if new.tags:
+            change_notes(run, lambda _: Notes(new.tags))
+        return spec.corpus if corpus is None else keep_text(run, corpus)
+
+    return folder.create_run(spec, name=new.name, folder=new.runs_dir, prepare=prepare)
 
 
 def check_device(device: str, *, here: bool = False) -> None:

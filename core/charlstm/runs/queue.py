@@ -57,7 +57,7 @@ def add_new_run(new: NewRun) -> Run:
     run = launch.create_new_run(new, here=False)
     try:
         add_run(run)
-    except RunError:
+    except BaseException:  # with Ctrl-C too, else it would be a run that never begins
         folder.delete_run(run)
         raise
     return run

@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from charlstm.display import plural
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import folder, launch, queue
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun
 from charlstm.runs.names import next_name
-from charlstm.runs.notes import Notes, change_notes, notes_if_readable, sweep_tag
+from charlstm.runs.notes import notes_if_readable, sweep_tag
 from charlstm.setting_fields import setting_fields
+from charlstm.system import DeferredInterrupt
 from charlstm.text.corpus import Corpus
 from charlstm.training.presets import with_given
 from charlstm.training.settings import Settings, check_name, parse_setting
@@ -92,7 +94,8 @@ def random_trials(
 
 def queue_sweep(trials: Trials, new: NewRun) -> list[Run]:
     """Put a run like ``new``, whose text is open, with the settings of each of ``trials`` into the queue, as NAME-1,
-    NAME-2 and so on. Without a name, the text gives it. If one cannot be created, none is left.
+    NAME-2 and so on. Without a name, the text gives it. If one cannot be created, or after Ctrl-C, none is left. After
+    a kill those that were added are whole.
 
     Raises :class:`SettingsError` where the settings of a run do not go together, and :class:`RunError` when its name is
     taken; and as :func:`~charlstm.runs.queue.add_new_run` does.
@@ -101,24 +104,28 @@ def queue_sweep(trials: Trials, new: NewRun) -> list[Run]:
         raise SettingsError(f"A sweep has 2 to {MOST_RUNS} runs, not {len(trials)}: vary other settings")
     corpus, parent = new.source, folder.runs_dir(new.runs_dir)
     assert isinstance(corpus, Corpus)
-    tags = {tag for run in folder.list_runs(parent) for tag in notes_if_readable(run).tags}
+    tags = [tag for run in folder.list_runs(parent) for tag in notes_if_readable(run).tags]
     name = new.name or next_name(corpus.name, "sweep", (tag.removeprefix(sweep_tag("")) for tag in tags))
+    if there := tags.count(tag := sweep_tag(name)):
+        raise RunError(f"The sweep {name} has {plural(there, 'run')} already: delete it or choose another name")
     width, runs = len(str(len(trials))), list[Run]()
     asked = [
-        replace(new, settings=with_given(new.settings, trial), name=f"{name}-{number:0{width}}")
+        replace(new, settings=with_given(new.settings, trial), name=f"{name}-{number:0{width}}", tags=(tag,))
         for number, trial in enumerate(trials, 1)
     ]
     for each in asked:
         launch.check_fits(each.settings, corpus)
-        if sweep_tag(name) in tags or os.path.lexists(parent / str(each.name)):
-            raise RunError(f"There is a sweep {name} or a run {each.name} in {parent} already: choose another name")
-    try:
-        for each in asked:
-            runs.append(queue.add_new_run(each))
-            change_notes(runs[-1], lambda notes: Notes((*notes.tags, sweep_tag(name)), notes.note))
-    except BaseException:
-        for run in runs:
-            with contextlib.suppress(RunError):  # it trains already
-                folder.delete_run(run)
-        raise
+        if os.path.lexists(parent / str(each.name)):
+            raise RunError(f"There is {each.name} in {parent} already: choose another name")
+    with DeferredInterrupt() as signals:
+        try:
+            for each in asked:
+                runs.append(queue.add_new_run(each))
+                if signals.requested is not None:
+                    raise KeyboardInterrupt(signals.requested)
+        except BaseException:
+            for run in runs:
+                with contextlib.suppress(RunError):  # it trains already
+                    folder.delete_run(run)
+            raise
     return runs

@@ -66,7 +66,7 @@ def test_sweep_queues_every_combination_and_shows_the_best_that_has_finished(cli
     assert result["preset"] in out
     assert re.search(rf"^★ +{result['best']} .* 0\.01 ", out, re.MULTILINE)
     assert f"The best is {result['best']}" in err
-    assert "There is a sweep all or a run all-1" in cli.error("sweep", *GRID, *SMALL, "--name", "all")
+    assert "The sweep all has 4 runs already" in cli.error("sweep", *GRID, *SMALL, "--name", "all")
     assert [row["name"] for row in cli.json("delete", "all", "--yes")] == names
     assert "There is no run of a sweep all" in cli.error("sweep", "--show", "all")
 

@@ -223,7 +223,7 @@ def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> 
         return spec().corpus
 
     with storage.use_disk(FaultyDisk(at)), pytest.raises(RunError, match=r"No run can be created in .*No space left"):
-        create_run(spec(), name="novel", folder=tmp_path, keep_text=keep_text)
+        create_run(spec(), name="novel", folder=tmp_path, prepare=keep_text)
     assert list(tmp_path.iterdir()) == []
     create_run(spec(), name="novel", folder=tmp_path)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,13 +14,14 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import queue
-from charlstm.runs.folder import Run, list_runs, rename_run
+from charlstm.runs.folder import Run, delete_run, list_runs, rename_run
 from charlstm.runs.launch import NewRun
-from charlstm.runs.notes import read_notes
+from charlstm.runs.notes import read_notes, sweep_runs
 from charlstm.runs.sweep import grid_trials, parse_grid, parse_ranges, queue_sweep, random_trials
+from charlstm.runs.text import open_text
 from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import Settings
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, killed
 from queued_runs import launched, waiting
 from small_training import words
 
@@ -86,8 +91,8 @@ def test_name_that_a_sweep_or_a_run_has_is_taken(new: NewRun) -> None:
     first, second = queue_sweep(trials, replace(new, name="a b, c"))
     assert {read_notes(run).tags for run in (first, second)} == {("sweep:a-b-c",)}
     rename_run(first, "other-2")
-    for name in ("a b, c", "other"):
-        with pytest.raises(RunError, match=f"There is a sweep {name} or a run {name}"):
+    for name, says in (("a b, c", "The sweep a b, c has 2 runs already"), ("other", "There is other-2 in .* already")):
+        with pytest.raises(RunError, match=says):
             queue_sweep(trials, replace(new, name=name))
     assert waiting() == ["other-2", "a b, c-2"]
 
@@ -101,3 +106,35 @@ def test_disk_that_is_full_keeps_no_part_of_a_sweep(new: NewRun, launched: list[
         queue_sweep(trials, replace(new, name="full"))
     assert [run.name for run in list_runs(new.runs_dir)] == ["s-1", "s-2", "s-3"]
     assert queue.start_next() == Run(new.runs_dir / "s-1")
+
+
+@pytest.mark.parametrize("end", [killed, partial(signal.raise_signal, signal.SIGINT)])
+def test_end_while_runs_are_added_leaves_whole_runs(new: NewRun, end: Callable[[], object]) -> None:
+    """A run without its tag was left by a kill, and one that was not in the queue by Ctrl-C."""
+    trials = grid_trials(parse_grid(["lr=0.1,0.2"]))
+    with storage.use_disk(disk := FaultyDisk()):
+        first = queue_sweep(trials, replace(new, name="first"))
+    for run in first:
+        delete_run(run)
+    for at in range(disk.calls):
+        before, name = len(list_runs(new.runs_dir)), f"s{at}"
+        child = os.fork()
+        if child == 0:
+            try:
+                with storage.use_disk(FaultyDisk(at, end)):
+                    queue_sweep(trials, replace(new, name=name))
+            except KeyboardInterrupt:
+                os._exit(130)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        added = sweep_runs(name, new.runs_dir)
+        assert code == (-signal.SIGKILL if end is killed else 130)
+        assert len(list_runs(new.runs_dir)) == before + len(added)
+        assert [run.name for run in added][: len(waiting())] == waiting()
+        assert end is killed or not added
+        if added:
+            with pytest.raises(RunError, match=f"The sweep {name} has {len(added)} run"):
+                queue_sweep(trials, replace(new, name=name))
+        for run in added:
+            open_text(run)
+            delete_run(run)
