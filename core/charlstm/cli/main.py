@@ -54,7 +54,7 @@ _COMMANDS = {
     "lesson": ("runs", "Put the three small runs of the lesson into the folder of the runs"),
     "runs": ("runs", "List the runs"),
     "watch": ("runs", "Follow a run until it ends"),
-    "control": ("runs", "Pause, resume, stop, finish or lengthen a run, write a checkpoint, set its rate"),
+    "control": ("runs", "Pause, stop, finish or lengthen a run, or set its rate"),
     "compare": ("runs", "Compare runs: results, differences, curves"),
     "log": ("runs", "Write the log of a run for TensorBoard, as CSV or as JSON"),
     "tag": ("notes", "Give a run tags, or remove them"),
@@ -70,9 +70,9 @@ _COMMANDS = {
     "report": ("report", "Write a web page that explains a model"),
     "info": ("models", "Show the size, the origin and the loss of a model"),
     "import": ("models", "Convert a checkpoint of the reference script"),
-    "export": ("models", "Write a model for the reference script, as ONNX, or with a model card"),
+    "export": ("models", "Write a model for the reference script, as ONNX, or to give away"),
     "config": ("configuration", "Write a configuration file"),
-    "doctor": ("doctor", "Show what the machine, the terminal and the folders are like, and what is wrong"),
+    "doctor": ("doctor", "Show machine, terminal and folders, and what is wrong with them"),
     "cache": ("texts", "Empty the cache of prepared texts"),
 }
 """Each command: the module of this package that defines it, and its line in `--help`, which thus imports no module."""
