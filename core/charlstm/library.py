@@ -24,8 +24,8 @@ from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
 from charlstm.runs.start_models import share_read
-from charlstm.text.batches import part_spans
-from charlstm.text.corpus import Corpus
+from charlstm.text.batches import part_spans, usual_part
+from charlstm.text.corpus import Corpus, read_as, read_text
 from charlstm.text.reading import SplitMode
 from charlstm.training import state as _state
 from charlstm.training.settings import Settings
@@ -229,20 +229,28 @@ def generate_units(
     return _generate.generate_units(given_model(model), count, length, recipe, prime=prime, known=known, unique=unique)
 
 
+def _as_read(model: Model, text: str) -> str:
+    """``text`` as ``model`` reads another text, such as a file that the command line is given."""
+    return read_text(text, model.text_options.for_another_text())
+
+
 def score(model: GivenModel, text: str) -> scoring.Scores:
     """Compute how surprising each character of ``text`` is for a model, and where it is surprised most.
 
     Args:
         model: a model, or what :func:`load_model` takes.
+        text: read as the model's own text was, as by the command and the app: where wrapped prose was read as
+            paragraphs, its lines are joined.
 
     Returns:
-        Nats, rank and entropy of each character, as arrays ``(N,)``.
+        The ``text`` that was read, and nats, rank and entropy of each of its characters, as arrays ``(N,)``.
 
     Raises:
         GenerationError: the text has fewer than two characters that the model knows.
         ModelError, RunError: as :func:`load_model`.
     """
-    return scoring.score(given_model(model), text)
+    model = given_model(model)
+    return scoring.score(model, _as_read(model, text))
 
 
 def score_models(models: Sequence[GivenModel], text: str) -> list[scoring.Scores]:
@@ -259,7 +267,8 @@ def score_models(models: Sequence[GivenModel], text: str) -> list[scoring.Scores
         GenerationError: there is no model, or no character of the text after its first that all of them know.
         ModelError, RunError: as :func:`load_model`.
     """
-    return scoring.score_models([given_model(model) for model in models], text)
+    given = [given_model(model) for model in models]
+    return scoring.score_models(given, _as_read(given[0], text) if given else text)
 
 
 def score_dynamic(model: GivenModel, text: str, *, strength: float = 1.0, segment: int | None = None) -> scoring.Scores:
@@ -279,13 +288,14 @@ def score_dynamic(model: GivenModel, text: str, *, strength: float = 1.0, segmen
         GenerationError: the text has fewer than two characters that the model knows, or an argument is out of range.
         ModelError, RunError: as :func:`load_model`.
     """
-    return dynamic.score_dynamic(given_model(model), text, strength=strength, segment=segment)
+    model = given_model(model)
+    return dynamic.score_dynamic(model, _as_read(model, text), strength=strength, segment=segment)
 
 
 def evaluate(
     model: GivenModel | CharLSTM,
     corpus: Corpus,
-    part: Part = "validation",
+    part: Part | None = None,
     *,
     val_fraction: float | None = None,
     split: SplitMode | None = None,
@@ -298,8 +308,10 @@ def evaluate(
     Args:
         model: a model, what :func:`load_model` takes, or a network. A network is evaluated on its own device; it has no
             vocabulary and is taken to have that of ``corpus``.
-        corpus: the text. Characters that the model does not know are read as others and count in no figure.
-        part: ``"validation"``, ``"test"``, ``"train"`` or ``"all"``.
+        corpus: the text. It is read again as the model's own text was, if it was opened with other options. Characters
+            that the model does not know are read as others and count in no figure.
+        part: ``"validation"``, ``"test"``, ``"train"`` or ``"all"``; None is what was held out of the text that the
+            model was trained on, and all of another text.
         val_fraction, split, test_fraction: how the text is split; None is as in the settings that the model was trained
             with, or the defaults of :class:`charlstm.Settings` where the model does not say.
         max_chars: None predicts every character. A number gives an estimate over about so many of them, from slices
@@ -320,13 +332,14 @@ def evaluate(
     from charlstm.engine.network import CharLSTM
 
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
-    arguments.one_of("part", part, get_args(Part), error=TextError)
+    if part is not None:
+        arguments.one_of("part", part, get_args(Part), error=TextError)
     if split is not None:
         arguments.one_of("split", split, get_args(SplitMode), error=TextError)
     max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1, error=TextError)
     settings = Settings()
     if isinstance(model, CharLSTM):
-        network, vocabulary = model, corpus.vocabulary
+        network, vocabulary, part = model, corpus.vocabulary, part or "validation"
         if network.config.vocab_size != len(vocabulary):
             raise ModelError(
                 f"The network has {network.config.vocab_size:,} outputs, and {corpus.name} has {len(vocabulary):,} "
@@ -335,7 +348,8 @@ def evaluate(
     else:
         model = given_model(model)
         network, vocabulary = CharLSTM.from_model(model), model.vocabulary
-        settings = Settings.of_model(model.info)
+        settings, corpus = Settings.of_model(model.info), read_as(corpus, model.text_options)
+        part = part or usual_part(model.info, corpus)
     ids, _ = corpus.encoded_for(vocabulary)
     held_out = settings.val_fraction if val_fraction is None else val_fraction
     test = settings.test_fraction if test_fraction is None else test_fraction
@@ -407,8 +421,9 @@ def name_cells(
         return with_own(own, read)
 
     max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1)
-    text = text[: None if max_chars is None else TEXT_CHARS]
-    sample = sample_cells(given_model(model), text, features, max_chars=max_chars)
+    model = given_model(model)
+    text = _as_read(model, text)[: None if max_chars is None else TEXT_CHARS]
+    sample = sample_cells(model, text, features, max_chars=max_chars)
     return name_cells(sample, per_feature=per_feature)
 
 
@@ -445,7 +460,8 @@ def context(
 
     Args:
         model: a model, or what :func:`load_model` takes.
-        at: the position of one character; None predicts ``places`` of them, evenly spaced.
+        at: the position of one character of ``text`` as it is; None predicts ``places`` of them, evenly spaced, in
+            ``text`` as :func:`score` reads it.
         max_chars: without ``at``, the places are in the first characters of ``text``, as many as by the command and the
             app, so that all measure at the same ones; None is all of it.
 
@@ -461,7 +477,8 @@ def context(
     at = None if at is None else arguments.number("at", at, 0)
     places = arguments.number("places", places, 1)
     max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1)
-    return context(given_model(model), text if at is not None else text[:max_chars], at=at, places=places)
+    model = given_model(model)
+    return context(model, text if at is not None else _as_read(model, text)[:max_chars], at=at, places=places)
 
 
 def multiverse(model: GivenModel, prime: str = "", *, depth: int = 20, cutoff: float = 0.005) -> ContinuationNode:
@@ -513,4 +530,5 @@ def lesions(model: GivenModel, text: str) -> Lesions:
     """
     from charlstm.insight.lesions import estimate_lesions
 
-    return estimate_lesions(given_model(model), text)
+    model = given_model(model)
+    return estimate_lesions(model, _as_read(model, text))

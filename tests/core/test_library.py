@@ -23,6 +23,7 @@ from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSetting
 from charlstm.training.events import Stepped, Validated
 from recorded_run import record, tiny_model
 from small_training import make_corpus, words
+from wrapped_prose import prose
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,18 @@ def test_evaluate_reads_the_part_that_is_named() -> None:
         assert found == expected
     assert charlstm.evaluate(network, corpus).chars == corpus.split(0.1).held_out_chars - 1
     assert charlstm.evaluate(network, corpus, "all", max_chars=300).chars < 600
+
+
+def test_another_text_is_read_as_the_model_has_read_its_own_and_evaluated_whole() -> None:
+    text, options = prose(seed=3), charlstm.TextOptions(lines="auto")
+    own, wrapped = charlstm.open_corpus(text=prose(seed=1), options=options), charlstm.open_corpus(text=text)
+    joined = charlstm.open_corpus(text=text, options=options).text()
+    network, info = charlstm.CharLSTM(len(own.vocabulary), 8, 1), {"fingerprint": own.fingerprint}
+    model = network.to_model(own.vocabulary, own.options, info)
+    assert charlstm.score(model, text).text == charlstm.score_models([model], text)[0].text == joined
+    assert charlstm.score_dynamic(model, text).text == joined
+    assert charlstm.evaluate(model, wrapped).loss == pytest.approx(charlstm.score(model, text).loss, rel=1e-5)
+    assert charlstm.evaluate(model, own) == charlstm.evaluate(model, own, "validation")
 
 
 def test_evaluate_refuses_what_has_no_figure() -> None:

@@ -57,7 +57,7 @@ from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.model.file import Model
 from charlstm.runs.start_models import share_read, with_passages
 from charlstm.runs.text import open_text
-from charlstm.text.batches import part_spans, unknown_in
+from charlstm.text.batches import part_spans, unknown_in, usual_part
 from charlstm.text.corpus import Corpus, line_numbers
 from charlstm.text.passages import SURE
 from charlstm.text.read_before import is_much
@@ -110,7 +110,8 @@ def _dynamic_options(command: _F) -> _F:
 @click.option(
     "--part",
     type=click.Choice(list(_PARTS)),
-    help="Which part: of TEXT, or without TEXT of the run's own text.  [default: all of TEXT; without it, validation]",
+    help="Which part: of TEXT, or without TEXT of the run's own text.  [default: validation of the text that MODEL was "
+    "trained on, all of another]",
 )
 @_dynamic_options
 @model_and_text_options
@@ -135,13 +136,15 @@ def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None
     loaded = given.open_model()
     if given.text:
         corpus, settings = given.open_text(loaded), Settings.of_model(loaded.info)
-        spans = None if part is None else _spans_of(part, corpus, settings, visible(corpus.name, keep=""))
+        part = part or usual_part(loaded.info, corpus)
+        spans = _spans_of(part, corpus, settings, visible(corpus.name, keep=""))
     else:
         part = part or "validation"
         corpus, spans = _own_text(given.model, loaded, part)
-    part_name = "" if part is None else f" of {_name_of_part(corpus, part)} of {visible(corpus.name, keep='')}"
+    whole_text = bool(given.text) and part == "all"
+    part_name = "" if whole_text else f" of {_name_of_part(corpus, part)} of {visible(corpus.name, keep='')}"
     ids, _ = corpus.encoded_for(loaded.vocabulary)
-    share, by = _what_was_read(loaded, corpus, spans, part or "validation")
+    share, by = _what_was_read(loaded, corpus, spans, part)
     read = spans or [(0, corpus.chars)]
     unknown = unknown_in(corpus, loaded.vocabulary, read)
     if sum(stop - start for start, stop in read) - sum(unknown.values()) < 2:

@@ -252,7 +252,10 @@ class ModelAndText:
     def open_text(self, model: Model) -> Corpus:
         """Open the text with the options that ``model`` was trained with, except those that concern only its own
         text."""
-        return self._open(model, self.max_chars)
+        corpus = self._open(model, self.max_chars)
+        if corpus.report.joined:
+            print_note(f"{corpus.report.joined}, as {self.model} reads texts")
+        return corpus
 
     def own_or_start_of_text(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -307,6 +307,12 @@ class TrainingText:
     def held_out_targets(self) -> int:
         """The number of characters to predict in validation; 0 when nothing is held out."""
         return _targets(self.held_out)
+
+
+def usual_part(info: Mapping[str, Any], corpus: Corpus) -> Literal["validation", "all"]:
+    """The part of ``corpus`` on which a model with this ``info`` is evaluated unless another is asked for: what was
+    held out of the text that it was trained on, and all of another text."""
+    return "validation" if info.get("fingerprint") == corpus.fingerprint else "all"
 
 
 def part_spans(

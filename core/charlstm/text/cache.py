@@ -172,7 +172,7 @@ def figures_path(fingerprint: str, name: str) -> Path:
 
 def source_key(sources: Sequence[Sequence[str]], options: dict[str, Any], version: str) -> str:
     """A key for the files of each text, read with these options; ``version`` is that of the built-in texts."""
-    return hashlib.sha256(json.dumps([2, sources, options, version]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([3, sources, options, version]).encode()).hexdigest()[:32]
 
 
 def find_record(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | None:

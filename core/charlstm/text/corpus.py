@@ -448,6 +448,27 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
     return corpus
 
 
+def read_as(corpus: Corpus, options: TextOptions) -> Corpus:
+    """``corpus`` read with the ``options`` of a model that has learnt from another text: from its sources, or from its
+    characters where those cannot be read again. Raises :class:`TextError` as :func:`open_corpus` does."""
+    own, validation = corpus.options, corpus.validation
+    options = dataclasses.replace(options.for_another_text(own.encoding, own.max_chars), pattern=own.pattern)
+    if options == dataclasses.replace(own, fold_rare=0):
+        return corpus
+    second = None if validation is None else validation.sources
+    if Resolved(corpus.name, corpus.sources, ()).can_be_read_again:
+        return open_corpus(corpus.sources, options, name=corpus.name, validation=second)
+    return open_corpus(text=corpus.text(0, corpus.text_chars), options=options, name=corpus.name, validation=second)
+
+
+def read_text(text: str, options: TextOptions) -> str:
+    """``text`` as it is read from a file with these ``options``, its paragraphs joined too, where
+    :meth:`TextOptions.apply` keeps lines. Raises :class:`TextError` for what is no string."""
+    tally = Tally()
+    pieces = (piece for item in resolve_text(text).items for piece in item_text(item, options, tally, Joined()))
+    return "".join(without_boilerplate(pieces, [], strip=options.strip_boilerplate))
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The beginning of a text."""

@@ -187,9 +187,11 @@ def test_eval_and_score_warn_about_training_text(cli: Cli, tmp_path: Path) -> No
     part.write_text("New words.\n" + text[:5000], encoding="utf-8")
     other.write_text(prose(3), encoding="utf-8")
     for command in ("eval", "score"):
-        assert re.search(r"The model was trained on 9\d % of own.txt", cli(command, "own", "own.txt")[1])
+        whole = ("--part", "all") if command == "eval" else ()
+        assert re.search(r"The model was trained on 9\d % of own.txt", cli(command, "own", "own.txt", *whole)[1])
         assert "% of part.txt, so the loss" in cli(command, "own", str(part))[1]
         assert "trained on" not in cli(command, "own", str(other))[1]
+    assert cli("eval", "own") == cli("eval", "own", "own.txt")
     assert "trained on" not in cli("eval", "own")[1]
 
 

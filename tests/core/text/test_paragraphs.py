@@ -37,6 +37,14 @@ def test_prose_is_read_as_paragraphs() -> None:
     assert len(joined.begins()) == text.count("\n") - text.count("\n\n") * 2 - 1
 
 
+@pytest.mark.parametrize("start", [0, 110], ids=["whole lines", "from the middle of a line"])
+def test_excerpt_of_a_few_lines_is_read_as_paragraphs(start: int) -> None:
+    excerpt = textwrap.fill(paragraph(random.Random(1), 60), 70)[start:]
+    assert 3 <= excerpt.count("\n") <= 7
+    assert read(excerpt) == excerpt.replace("\n", " ")
+    assert read(verse(6)) == verse(6)
+
+
 PLAY = "\n\n".join(f"SPEAKER {n}:\n{verse(4, n)}," for n in range(40))
 CODE = Path(__file__).read_text(encoding="utf-8")
 TUNES = "\n".join(

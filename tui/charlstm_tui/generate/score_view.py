@@ -29,7 +29,7 @@ from charlstm.display import plural, symbol, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
-from charlstm.text.corpus import preview
+from charlstm.text.corpus import preview, read_text
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PathDialog, ask
@@ -229,8 +229,7 @@ class ScoreView(ReadingView):
 
     def score(self, text: str, name: str, part: tuple[int, int] | None = None) -> None:
         """Score a text, and show the figures of all of it or of a part."""
-        words = f"{name}, its beginning" if len(text) > MOST_CHARS else name
-        self._job = self._score(lambda model: (text[:MOST_CHARS], words), name, part)
+        self._job = self._score(lambda model: _beginning(text, name), name, part)
 
     @property
     def escape_label(self) -> str:
@@ -251,7 +250,12 @@ class ScoreView(ReadingView):
 
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
-        self.score(event.text, "the pasted text")
+        name = "the pasted text"
+
+        def read(model: Model) -> tuple[str, str]:
+            return _beginning(read_text(event.text, model.text_options.for_another_text()), name)
+
+        self._job = self._score(read, name)
 
     @work(exclusive=True)
     async def _score(
@@ -582,3 +586,8 @@ class ScoreView(ReadingView):
 def _with_stop(doing: str) -> Content:
     """What is being done, and the key that stops it."""
     return Content.assemble((f"{doing}   ", "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
+
+
+def _beginning(text: str, name: str) -> tuple[str, str]:
+    """What is scored of ``text``, and what it is, in words."""
+    return text[:MOST_CHARS], f"{name}, its beginning" if len(text) > MOST_CHARS else name
