@@ -201,7 +201,7 @@ async def test_click_in_the_text_puts_the_cursor_on_that_character(model: Path) 
             assert it.screen.play.text_view.cursor == position + 2
 
 
-async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(model: Path) -> None:
+async def test_click_on_a_candidate_chooses_it(model: Path) -> None:
     async with playing(model, paused=20) as it:
         candidates = it.screen.query_one(Candidates)
         for size in ((80, 24), (120, 36)):
@@ -211,11 +211,3 @@ async def test_click_on_a_candidate_chooses_it_and_in_write_leaves_what_follows(
                 wanted = it.text + char
                 await it.pilot.click(offset=row_of(it, char))
                 await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
-        before, place = it.text, it.position - 5
-        await it.press("w", *["left"] * 5)
-        await it.until(lambda: it.position == place and len(candidates.shown) > 2)
-        char = candidates.shown[1].char
-        await it.pilot.click(offset=row_of(it, char))
-        await it.until(lambda: it.text == before[:-5] + char + before[-5:])
-        assert it.position == place + 1
-        await it.press("ctrl+z", gives=before)

@@ -344,5 +344,18 @@ async def test_a_copy_that_learns_on_is_as_one_that_has_learnt_all_of_the_text(m
     await learns(text)
 
 
+async def test_a_new_text_is_an_empty_page_in_plain_ink_and_only_what_is_typed_stands_on_it(model: Path) -> None:
+    async with playing(model, speed=60) as it:
+        await it.until(lambda: it.state.running and it.state.length > 5)
+        await it.burst("W", *"quite so", gives="quite so")  # of these q would quit in Play
+        assert (it.screen.view_name, it.state.running, it.state.prime_length) == ("write", False, 0)
+        assert not it.screen.play.text_view.shows_levels
+        await it.press("f3", says="SURPRISE")
+        assert it.screen.play.text_view.shows_levels
+        await it.press("f3", says="F3 shows colours")
+    async with playing(model) as it:
+        assert it.prime == PRIME  # an empty one is not remembered of such a text
+
+
 def test_a_continuation_has_no_rows_for_its_empty_lines() -> None:
     assert rows("\n\nhe said.\n\n\nShe\n\n") == "↵↵he said.↵↵↵\nShe↵↵"

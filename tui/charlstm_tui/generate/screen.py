@@ -702,6 +702,10 @@ class GenerateScreen(ModeScreen):
         self.show_view("write")
         self.play.text_only = text_only
 
+    def do_new_text(self) -> None:
+        self.do_write()
+        self.play.begin_empty()
+
     def do_last_session(self) -> None:
         """Continue the last session, of whichever model."""
         state, others = self.play.state, key_of("generate.texts")

@@ -19,7 +19,6 @@ from rich.style import Style
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.color import Color
 from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -69,9 +68,8 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     ALLOW_SELECT = True
     PARTS: ClassVar = {
-        "prime": "$quiet",
-        "own": "italic $success",
-        "suggestion": "italic $quiet",
+        "own": "italic",
+        "suggestion": "$quiet",
         "wrapped": "$quiet",
         "copied": "underline on $copied",
         "copied-underlined": "underline",
@@ -86,7 +84,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         "diverging-4": "underline $accent",
         "diverging-5": "bold underline $accent",
     }
-    ANSI_PARTS: ClassVar = {"suggestion": "dim italic $quiet"}
+    ANSI_PARTS: ClassVar = {"suggestion": "dim $quiet"}
     # The arrow keys move the cursor and are the screen's, and so may be these, which scroll.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "page_up", "page up", show=False),
@@ -344,7 +342,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     @property
     def own_style(self) -> VisualStyle:
-        """How the user's own characters look: for a legend."""
+        """How the user's own characters look, the prime too: for a legend."""
         return VisualStyle.from_rich_style(self.part_style("own"))
 
     def forget_styles(self) -> None:
@@ -638,30 +636,14 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def _make_style(self, mark: int) -> Style:
         if not self._shows_levels:
             mark = without_levels(mark) & ~COPIED
-        source, graded = origin(mark), level(mark, self._scale)
-        style, level_style = Style(), self._level_style(graded)
+        source, style = origin(mark), Style()
         if source is Origin.SUGGESTION:
             style += self.part_style("suggestion")
-        elif source is Origin.PRIME and not graded:
-            style += self.part_style("prime")
-        elif source in (Origin.TYPED, Origin.CHOSEN):
+        elif source is not Origin.MODEL and not self._scale.diverging:  # whose low end is italic too
             style += self.part_style("own")
-            if level_style and self.shows_backgrounds:  # still the colour of own text, as far as it can be read there
-                level_style += self._own_on(level_style)
-            elif level_style and self._scale.diverging:  # its ends are italic too
-                style = Style()
-        style += level_style
+        style += self._level_style(level(mark, self._scale))
         # On a diverging scale, underlined is high.
         return style + self._copied_style if mark & COPIED and not self._scale.diverging else style
-
-    def _own_on(self, level_style: Style) -> Style:
-        """The colour of own text on the background of a level."""
-        own, background = self.part_style("own").color, level_style.bgcolor
-        if own is None or background is None:
-            return Style()
-        return Style.from_color(
-            legible(Color.from_rich_color(own), (Color.from_rich_color(background),), TEXT).rich_color
-        )
 
     def _level_style(self, level: int) -> Style:
         if level in (0, self._scale.plain_level):

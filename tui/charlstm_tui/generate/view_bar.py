@@ -110,14 +110,15 @@ def _click(action: str) -> Style:
 class Legend:
     """What the colouring of ``text`` by ``scale`` means. ``copied`` is the share of it that stands in the training
     text, ``None`` where that is not known; with ``own`` it says how the user's own characters look, with ``unread``
-    that some have no figures yet. How levels look is asked of the text when the legend is drawn, since they look
-    different with another theme."""
+    that some have no figures yet, with ``key`` which key shows colours. How levels look is asked of the text when the
+    legend is drawn, since they look different with another theme."""
 
     scale: Scale
     text: StreamView
     copied: float | None = None
     own: bool = False
     unread: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ class StatusLine(Widget):
         copied, copied_words = self._copied(legend, False), self._copied(legend, True)
         if scale is OFF:
             none = Content.styled("no colours", quiet)
+            if legend.key:
+                none = Content.assemble((legend.key, "bold $primary"), (" shows colours", quiet))
             return [(none + own + copied_words, every), (none + own + copied, every), (none + copied, 0)]
         # The level that looks plain has no background of its own, so its label needs no space around it.
         labels = [
