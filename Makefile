@@ -19,6 +19,7 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mdformat --check *.md checkpoints/README.md docs tests
 	$(BIN)/lint-imports
 
 types: $(VENV)/.dev

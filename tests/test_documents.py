@@ -266,9 +266,12 @@ def test_table_of_features_defines_every_built_in_one() -> None:
 
 
 def with_table(text: str, *rows: Sequence[str]) -> str:
-    """``text`` with the table whose heading is the first of ``rows`` replaced by these."""
-    lines = [f"| {' | '.join(cells)} |\n" for cells in rows]
-    lines.insert(1, "|---" * len(rows[0]) + "|\n")
+    """``text`` with the table whose heading is the first of ``rows`` replaced by these, as mdformat writes it: with
+    a backslash before brackets outside code."""
+    lines = [
+        re.sub(r"(`[^`]*`)|(?=[][])", lambda found: found[0] or "\\", f"| {' | '.join(cells)} |\n") for cells in rows
+    ]
+    lines.insert(1, "| -- " * len(rows[0]) + "|\n")
     before, heading, after = text.partition(lines[0])
     assert heading, f"There is no table with the heading {lines[0]}"
     return before + "".join(lines) + re.sub(r"^(\|.*\n)*", "", after)
