@@ -92,6 +92,17 @@ class SettingsError(CharLSTMError):
     """A setting has an unknown name or a value that is not accepted."""
 
 
+class TorchError(CharLSTMError):
+    """torch is not installed, or its import raised ``error``."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        if error is None or (isinstance(error, ModuleNotFoundError) and error.name == "torch"):
+            sentence = "Training, eval and the formats of torch need torch, which is not installed: pip install torch"
+        else:
+            sentence = f"torch cannot be loaded ({error}): install it again, or another version of it"
+        super().__init__(sentence)
+
+
 class RunError(CharLSTMError):
     """A run cannot be created, found, controlled, resumed or deleted."""
 

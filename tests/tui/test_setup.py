@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from charlstm.errors import TorchError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
 from charlstm.runs.start_models import StartModel, expected_losses, no_gain
@@ -55,6 +56,11 @@ def with_costs(setup: Setup, slowdown: float = 1.0) -> Setup:
 def with_own_costs(setup: Setup, **costs: float | None) -> Setup:
     """What the chosen settings cost is measured."""
     return replace(setup, measured={setup.costs_key(setup.differences): {setup.choices.preset: costs}})
+
+
+def test_setup_says_that_torch_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm_tui.train.run_plan.torch_folder", lambda: None)
+    assert warnings(SETUP, {}) == [str(TorchError())]
 
 
 def test_text_can_be_started_before_it_is_read_and_not_when_it_cannot_be() -> None:

@@ -6,6 +6,8 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -20,10 +22,10 @@ from charlstm.cli.options import common_options, given_runs_dir
 from charlstm.cli.output import format_size, print_result
 from charlstm.config import Config, load_config, written
 from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.errors import CharLSTMError, ExitCode, TorchError
 from charlstm.paths import config_path
 from charlstm.runs import folder
-from charlstm.system import cpu_count
+from charlstm.system import check_torch, cpu_count
 from charlstm.text.cache import entries
 from charlstm.training.settings import Settings
 
@@ -116,11 +118,12 @@ def _terminal(problems: list[str]) -> dict[str, str]:
 
 def _training(problems: list[str]) -> dict[str, str]:
     try:
+        check_import_of_torch()
         from charlstm.engine.devices import choose_device  # imports torch, which takes seconds
         from charlstm.engine.kernels import candidates, fast_path_problem
-    except (ImportError, OSError) as error:
-        problems.append(f"torch cannot be loaded: {error}; install it again")
-        return {"torch": "cannot be loaded"}
+    except TorchError as error:
+        problems.append(str(error))
+        return {}
     settings = Settings()
     device = choose_device(settings.device)
     found = {"device": str(device), "threads": str(cpu_count())}
@@ -128,6 +131,15 @@ def _training(problems: list[str]) -> dict[str, str]:
     if (problem := fast_path_problem(settings, device)) is not None:
         found["fast path"] = problem
     return found
+
+
+def check_import_of_torch() -> None:
+    """Raises :class:`TorchError` where torch is not installed or its import kills the process, which only a process of
+    its own survives: as on a Raspberry Pi 4, whose processor lacks instructions of torch 2.10 (torch #176993)."""
+    check_torch()
+    child = subprocess.run([sys.executable, "-P", "-c", "import torch"], capture_output=True, check=False)
+    if child.returncode < 0:
+        raise TorchError(OSError(f"its import ends with {signal.Signals(-child.returncode).name}"))
 
 
 def _folders(problems: list[str]) -> dict[str, str]:

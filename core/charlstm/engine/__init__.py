@@ -1,6 +1,10 @@
-"""Everything that computes with torch, which is imported here."""
+"""Everything that computes with torch, which is imported here. Raises :class:`TorchError` where it cannot be."""
 
 from charlstm import system
+from charlstm.errors import TorchError
 
-with system.no_search_for_garbage():
-    import torch as torch
+try:
+    with system.no_search_for_garbage():
+        import torch as torch
+except (ImportError, OSError) as error:
+    raise TorchError(error) from error

@@ -107,8 +107,10 @@ def create_new_run(new: NewRun, *, here: bool = True) -> Run:
 
 
 def check_device(device: str, *, here: bool = False) -> None:
-    """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that, which takes
-    seconds to import: with ``here``, in a command, it is, and else the worker of the run says it."""
+    """Raises :class:`TorchError` without torch, and :class:`SettingsError` when this machine does not have ``device``.
+    Only torch knows that, which takes seconds to import: with ``here``, in a command, it is, and else the worker of the
+    run says it."""
+    system.check_torch()
     if device not in ("auto", "cpu") and (here or "torch" in sys.modules):
         system.prepare_for_torch()
         from charlstm.engine.devices import choose_device
@@ -165,8 +167,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
             f"The run {run.name} is {status.state}{where} already: watch it instead", Advice("watch", run.name)
         )
     after = run.spec().settings.with_changes(**changes)
-    if "device" in changes:
-        check_device(after.device)
+    check_device(after.device if "device" in changes else "auto")
     checkpoint = last_checkpoint(run)
     if checkpoint is None and run.pruned_path.exists():
         raise RunError(

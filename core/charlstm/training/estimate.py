@@ -7,7 +7,6 @@ estimate for a shape needs a measurement and torch.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import math
 import os
@@ -150,12 +149,14 @@ def has_card(device: str) -> bool:
 
 def torch_kinds() -> tuple[str, ...]:
     """Which of :data:`CARD_DRIVERS` the installed torch was built for, from its ``version.py``: ``cuda = '12.8'``."""
-    found = importlib.util.find_spec("torch")
-    for folder in (found and found.submodule_search_locations) or ():
-        with contextlib.suppress(OSError):
-            written = Path(folder, "version.py").read_text(encoding="utf-8", errors="replace")
-            return tuple(kind for kind in CARD_DRIVERS if re.search(rf"^{kind}\b.*=\s*['\"]", written, re.MULTILINE))
-    return ()
+    folder = system.torch_folder()
+    if folder is None:
+        return ()
+    try:
+        written = (folder / "version.py").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    return tuple(kind for kind in CARD_DRIVERS if re.search(rf"^{kind}\b.*=\s*['\"]", written, re.MULTILINE))
 
 
 def check_memory(

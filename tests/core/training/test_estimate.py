@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -107,8 +106,7 @@ def test_has_card_needs_a_driver_and_a_torch_that_is_built_for_it(
 ) -> None:
     lines = (f"{kind}: Optional[str] = {repr('12.8') if kind == built_for else None}\n" for kind in ("cuda", "hip"))
     (tmp_path / "version.py").write_text("".join(lines))
-    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    monkeypatch.setattr(system, "torch_folder", lambda: tmp_path)
     monkeypatch.setattr(Path, "exists", lambda path: str(path) in drivers)
     assert estimates.has_card("auto") == found
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from charlstm.display import percent, plural, visible
+from charlstm.errors import TorchError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.start_models import StartModel, no_gain
+from charlstm.system import torch_folder
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
 from charlstm.training.ending import risk_words
@@ -346,5 +348,6 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
 
 def warnings(setup: Setup, keys: Mapping[str, str]) -> list[str]:
     """What may go wrong, or slow the run down, a sentence each. ``keys``: see :func:`busy_words`."""
+    torch = "" if torch_folder() else str(TorchError())
     busy = busy_words(setup.slowdown, setup.live, setup.settings, keys)
-    return [*filter(None, (busy, risk_words(setup.settings.lr, setup.usual.lr), read_before_words(setup.start)))]
+    return [*filter(None, (torch, busy, risk_words(setup.settings.lr, setup.usual.lr), read_before_words(setup.start)))]
