@@ -33,32 +33,30 @@ class Config:
 
     theme: str = setting(
         "",
-        'a theme of the app, such as "nord"; the palette lists them; without it the one chosen last, else the '
-        "terminal's background decides",
+        'a theme of the app, such as "nord" (the palette lists them); without it the last one that you chose, else a '
+        "dark or light one to match the terminal's background",
         text=WORD,
     )
     loss_unit: LossUnit = setting("nats", 'the unit of losses: "nats" or "bits" per character')
     start_folder: str = setting(
         "",
-        'the folder whose texts are listed first, such as "~/texts"; without it the one that the app is started in, or '
-        "what was listed last when it was started there",
+        'the folder whose texts Corpus lists first, such as "~/texts"; without it the folder in which the app starts, '
+        "or the one that was listed last in an app started there",
         text=WORD,
     )
     preset: str = setting(DEFAULT, f"the preset for a new text: {', '.join(PRESETS)}", words=tuple(PRESETS))
     colouring: Colouring = setting("surprise", 'how generated text is coloured: "surprise", "rank", "entropy" or "off"')
-    speed: float = setting(
-        60.0, "characters a second that are generated; 0: one for each key press", low=0, high=100_000
-    )
-    mouse: bool = setting(True, "false leaves the mouse to the terminal")
+    speed: float = setting(60.0, "generated characters a second; 0: one for each key press", low=0, high=100_000)
+    mouse: bool = setting(True, "false: the terminal handles the mouse")
     notify: Notify = setting(
         "both",
-        'what a terminal does when a run has finished or failed after a minute or more: "bell", "desktop" (a '
-        'notification, in terminals that can), "both" or "off"; nothing while you look at the app',
+        'how the terminal tells you that a run of a minute or more has finished or failed: "bell", "desktop" (a '
+        'notification, where the terminal can), "both" or "off"; never while you look at the app',
     )
     on_end: tuple[str, ...] = setting(
         (),
-        'a program and its arguments, started whenever a run has finished or failed, such as ["python3", '
-        '"/home/me/mail.py"]; it gets the run as JSON on its standard input and 30 seconds',
+        'a program with its arguments, started whenever a run has finished or failed, such as ["python3", '
+        '"/home/me/mail.py"]; it gets the run as JSON on standard input, and 30 seconds to end',
         text="a list of words in quotes, the program and its arguments",
     )
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
