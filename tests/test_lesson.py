@@ -73,7 +73,7 @@ def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> N
     trained, validated = recites.history()["train_loss"], recites.history()["val_loss"]
     assert f"On {open_text(recites).chars:,} characters the training loss falls to {trained[-1]:.3f}. " in PAGE
     best = f"{validated.min():.2f} at step {recites.model().info['step']}"
-    assert f"That of validation falls to {best}, then rises to {validated[-1]:.2f}. " in PAGE
+    assert f"The validation loss falls to {best}, then rises to {validated[-1]:.2f}. " in PAGE
 
 
 def test_words_and_copies_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> None:
@@ -120,7 +120,7 @@ def test_cells_of_the_lesson_are_the_documented_ones(runs: dict[str, Run], capsy
         at_step = score_cells(sample_cells(runs["words"].model(step), text), named)
         scores |= {(each.feature, step): each.turned(score) for each, score in zip(named, at_step, strict=True)}
     found = [scores["blank", 100], scores["inside quotes", 100], scores["inside quotes", 600]]
-    said = figures(r"auc of ([\d.]+); .* guesses: ([\d.]+?)\. At step 600 it has ([\d.]+?)\. ")
+    said = figures(r"auc of ([\d.]+), .* guesses: ([\d.]+?)\. At step 600 it has ([\d.]+?)\. ")
     assert found == pytest.approx(said, abs=0.02)
 
 
