@@ -62,7 +62,7 @@ def cells(given: ModelAndText, patterns: tuple[str, ...], per_feature: int) -> N
     its own held-out part, or, where that is too short, on the beginning of its text. auc: 0.5 is guessing and 1
     perfect, 0 perfect the other way round, which is printed as 1.00, low; r: Pearson's correlation. ± is two standard
     errors. chance is what the best cell reaches for copies of the feature that are shifted along the text, which no
-    cell follows. A score that rests on fewer than 20 spans of the feature is too few to tell.
+    cell follows. Fewer than 20 spans of the feature are too few to tell.
 
     With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, margin (its ±),
     spans, chance, verdict, low and high (the cell's range), where_true and where_false (its mean), chars, places and

@@ -119,11 +119,10 @@ def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
-    With TEXT, --part divides it by the fractions that MODEL was trained with, or if it does not say holds out the last
-    tenth. Characters that the model does not know are read as others, é as e, and count in no figure.
+    With TEXT, --part divides it by the fractions that MODEL was trained with, or holds out the last tenth where the
+    model's file has none. Characters that the model does not know are read as others, é as e, and do not count.
 
-    --dynamic also measures how well it predicts the text when it learns from what it has read of it so far. What it
-    learns is forgotten afterwards: MODEL does not change.
+    --dynamic also measures a copy of the model that learns from what it has read so far. MODEL does not change.
 
     With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by"}, and with
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
@@ -206,11 +205,11 @@ def score(
     below 1 bit, are left out.
 
     With --dynamic a copy of the model learns from what it has read, and all figures are those of this copy: what the
-    text has said before surprises less. MODEL does not change.
+    text repeats surprises less. MODEL does not change.
 
     With --against the models are compared: which one needs the fewest bits for the whole text, and in how many of its
     sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All read TEXT as
-    MODEL does, and characters that one of them does not know count for none.
+    MODEL does, and characters that one of them does not know do not count.
 
     With --json: the loss as of `eval`, `places`, `lines`, `sentences`, the scored `text`, and for each of its
     characters `losses` (nats), `ranks` (1 is the most likely character) and `entropy` (the bits that the model
@@ -273,7 +272,7 @@ def novelty(
     here, such as the books of demo, a model knows every stretch of some 500 characters that it has read, and some
     shorter ones: those are found too.
 
-    Of a run that was trained on units it also says which of those in TEXT are units of its text.
+    For a run that was trained on units, it also says which units of TEXT are units of the training text.
 
     With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units"}.
     """

@@ -95,7 +95,9 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Read the prime from a file; - is standard input.",
 )
-@integer_option("--length", minimum=0, maximum=MOST_CHARS, default=1000, help="Most characters to generate.")
+@integer_option(
+    "--length", minimum=0, maximum=MOST_CHARS, default=1000, help="Maximum number of characters to generate."
+)
 @integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts at once.")
 @click.option(
     "--stop", metavar="STRING", multiple=True, help=r"End after this string; \n is a newline. May be repeated."
@@ -138,7 +140,7 @@ def generate(
 ) -> None:
     """Generate text with MODEL. It is written to stdout as it is generated, after the prime.
 
-    With --json: {"text"}, without the prime but with --until unit; with --samples {"texts"}; with --show-probs also
+    With --json: {"text"}, without the prime except with --until unit; with --samples {"texts"}; with --show-probs also
     {"steps"}, one for each character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in
     nats) and text.
     """

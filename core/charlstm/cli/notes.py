@@ -30,7 +30,7 @@ from charlstm.text.sources import STDIN
 def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...]) -> None:
     """Give RUN tags, words to find it by, or remove some. Prints its tags.
 
-    A tag has no spaces and commas; these divide tags. `charlstm runs` and the app show and find them.
+    Spaces and commas separate tags. `charlstm runs` and the app show and find them.
 
     With --json: {"name", "path", "tags", "notes"}.
     """

@@ -185,7 +185,7 @@ def lesson() -> None:
     show_default=True,
     help="best begins with the lowest loss; step, time and size with the largest; created with the newest.",
 )
-@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("--reverse", is_flag=True, help="Sort in reverse order.")
 @integer_option("--limit", minimum=1, help="List the first N runs.")
 @click.option("--all", "elsewhere", is_flag=True, help="Also list runs that were started in other folders.")
 @common_options
@@ -199,10 +199,10 @@ def runs(
 ) -> None:
     """List the runs: state, text, best validation loss (nats per character), step, time and size on disk.
 
-    START is the model whose weights a run began with; the losses of such runs are not those of training from nothing.
-    A loss with ~ is an estimate from slices of the held-out part, which a run has until it finishes, or to the end
-    where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`. A loss
-    with † is of a model that had read much of the held-out part before, so it is lower than on new text.
+    START is the model whose weights a run began with; the losses of such runs are not those of training from nothing. A
+    loss with ~ is an estimate from slices of the held-out part: the run has not finished, or the whole part would have
+    taken too long. A loss without ~ is over the whole part, like that of `eval`. A loss with † is of a model that had
+    read much of the held-out part before, so it is lower than on new text.
 
     With --json: a list with these and more figures. `best_kind` is "estimate" or "whole".
     """
@@ -330,10 +330,10 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
 )
 @common_options
 def log(run: str, kind: str, out: str | None) -> None:
-    """Write what RUN has logged for other programs. Prints the path.
+    """Write the log of RUN for other programs. Prints the path.
 
     For TensorBoard: loss, learning rate, gradient norm and speed as curves, samples as text, settings as
-    hyperparameters. Needs the package tensorboard. Written again, a run's file is replaced.
+    hyperparameters. Needs the package tensorboard. An existing file of the run is replaced.
 
     What a resume repeated is left out.
 
@@ -526,8 +526,8 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
     """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept. The name of a
     sweep stands for all of its runs.
 
-    With several runs, one that cannot be deleted does not keep the others from it; the exit code is 1 then. Where a
-    name is that of no run, nothing is deleted.
+    If one of several runs cannot be deleted, the others still are, and the exit code is 1. If a name is not that of a
+    run, nothing is deleted.
 
     With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
     """
@@ -574,12 +574,12 @@ def _raise_last(failures: list[RunError]) -> None:
 
 @click.command(epilog=examples("charlstm prune", "charlstm prune novel-1 novel-2 --yes"))
 @click.argument("runs", nargs=-1, shell_complete=complete_run)
-@click.option("--yes", is_flag=True, help="Do it; else it is only said what would be freed.")
+@click.option("--yes", is_flag=True, help="Remove them, instead of saying what would be freed.")
 @common_options
 def prune(runs: tuple[str, ...], yes: bool) -> None:
     """Remove snapshots and states of RUNS, or of all runs that are finished. Log, best model and texts stay.
 
-    Says what it would free; with --yes it does it. A run without a state can be played and started from, but not
+    Says what would be freed; with --yes that is removed. A run without a state can be played and started from, but not
     continued; without snapshots, nothing shows how it learnt.
 
     With --json: a list of {"name", "path", "files", "bytes", "pruned"}.

@@ -71,8 +71,8 @@ def sweep(
 ) -> None:
     """Put runs on TEXT with several settings into the queue, and find the best.
 
-    --grid and --range take any setting that --set takes. A word KEY=V1,V2 after the TEXT counts as one of --grid. A run
-    trains until the limit of its preset, or what --minutes leaves it, or --max-steps and the like say.
+    --grid and --range take any setting that --set takes. A word KEY=V1,V2 after the TEXT counts as one of --grid. Each
+    run trains to the limit of the preset, for its share of --minutes, or to limits such as --max-steps.
 
     The runs are NAME-1, NAME-2 and so on, and have the tag sweep:NAME. `queue list` says when they end; `queue remove`
     and `delete` take the name of a sweep.

@@ -267,8 +267,8 @@ def train(
     Everything about the run is in its folder. Ctrl-C writes a checkpoint and ends; `charlstm resume` continues the run
     exactly from there. torchrun starts several processes that share the training.
 
-    The first limit that is reached ends the run: epochs, max_steps or max_minutes; patience may end it sooner. Where
-    the preset, or the run of --like, has minutes, a limit that is given lifts its other limits.
+    The first limit that is reached ends the run: epochs, max_steps or max_minutes; patience may end it sooner. A limit
+    of your own replaces the other limits of a preset with a time limit, or of --like.
 
     With --preset reference TEXT is read --as-is, unless an option says otherwise.
 
