@@ -88,15 +88,15 @@ class Settings:
     max_steps: int | None = setting(None, "maximum number of training steps", low=1, option=True)
     max_minutes: float | None = setting(
         None,
-        "maximum time in minutes, start and validations included, pauses and reading the text not; the schedule is "
-        "planned to end then",
+        "maximum time in minutes, with the start and validations but without pauses and reading the text; the schedule "
+        "is planned to end then",
         low=0,
         open_low=True,
         option=True,
     )
     patience: int | None = setting(
         None,
-        "stop after this many validations without improvement, unless it had ended and was extended; none: never",
+        "stop after this many validations without improvement, except in a run that was extended; none: never",
         low=1,
     )
 
@@ -164,7 +164,7 @@ class Settings:
     )
     val_chars: int = setting(
         1_000_000,
-        "most held-out characters per validation; fewer where that would take over 5 % of the time",
+        "maximum of held-out characters per validation; fewer where that would take over 5 % of the time",
         low=2,
         fixed=True,
     )
@@ -176,7 +176,7 @@ class Settings:
     )
     split: SplitMode = setting(
         "tail",
-        "held-out part: the end of the text, or blocks spread over it; of units always whole ones from all over it",
+        "held-out part: the end of the text, or blocks spread over it; with units, whole units from all over it",
         option=True,
         fixed=True,
     )
@@ -211,7 +211,7 @@ class Settings:
     )
     niceness: int | None = setting(
         None,
-        "how far other programs go first, 0 (not at all) to 19; none: 0 in the foreground, 10 in the background",
+        "how far other programs come first, 0 (not at all) to 19; none: 0 in the foreground, 10 in the background",
         low=0,
         high=19,
         option=True,
