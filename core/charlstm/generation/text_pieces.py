@@ -6,6 +6,7 @@ characters, a version takes some bytes, and two versions are compared piece by p
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -111,7 +112,8 @@ class Text:
             return self
         if start >= stop:
             return Text()
-        first, last = (int(place) for place in (self._ends.searchsorted(start, "right"), self._ends.searchsorted(stop)))
+        # bisect keeps Python's lock, for which the keys would wait behind another thread, as after searchsorted
+        first, last = bisect_right(self._ends, start), bisect_left(self._ends, stop)
         pieces, ends = list(self.pieces[first : last + 1]), self._ends[first : last + 1] - start
         chunk, low, high = pieces[-1]
         pieces[-1] = Piece(chunk, low, high - (int(ends[-1]) + start - stop))

@@ -28,6 +28,7 @@ from textual.style import Style as VisualStyle
 
 from charlstm_tui.generate.level_colors import level_styles
 from charlstm_tui.generate.text_layout import TextLayout
+from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.player.marks import (
     COPIED,
     RANK,
@@ -399,8 +400,16 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def cursor(self, position: int | None) -> None:
         self._column = None
         self._cursor = None if position is None or position >= self._length else max(0, position)
-        for place in {self._cursor_drawn, self.cursor}:
-            row = self._row_of(place)
+        screen = self.screen if self.is_attached else None
+        if isinstance(screen, TakesKeys):
+            screen.before_draw(self._draw_cursor)
+        else:
+            self._draw_cursor()
+
+    def _draw_cursor(self) -> None:
+        """Draw the row that the cursor has left, and the one where it is."""
+        for position in {self._cursor_drawn, self.cursor}:
+            row = self._row_of(position)
             self._draw_again(row, row + 1)
         self._cursor_drawn = self.cursor
 
