@@ -679,10 +679,10 @@ class Desk:
     def suggestion(self) -> str:
         """How the text could continue at the cursor, while it is being written and a line or the text ends there. Until
         it is found: what is left of the one before, if the text went on as that said."""
-        if not self.suggests:
-            return ""
         known, text, cursor = self._suggestions, self.document.text, self.document.cursor
         shown = known.texts[known.place]
+        if not shown or not self.suggests:
+            return ""
         if known.basis == self._basis:
             return shown
         begin = len(known.after)
