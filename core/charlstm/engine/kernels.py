@@ -8,6 +8,7 @@ for CPUs is in ``fused``.
 from __future__ import annotations
 
 import math
+import platform
 import statistics
 import time
 import warnings
@@ -235,9 +236,13 @@ def candidates(settings: Settings, device: torch.device) -> Sequence[str]:
 
 def fast_bfloat16() -> bool:
     """Whether oneDNN computes bfloat16 with this CPU's vector instructions. Where it is emulated, a single step can
-    take longer than the whole measurement."""
+    take longer than the whole measurement.
+
+    On Arm processors with bfloat16 torch says that it is supported too, but there oneDNN has only a reference
+    implementation of products with packed weights, over 100 times slower (pytorch issue 180447).
+    """
     check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return check is not None and bool(check())
+    return platform.machine().lower() in ("x86_64", "amd64") and check is not None and bool(check())
 
 
 def fast_path_problem(settings: Settings, device: torch.device) -> str | None:
@@ -267,8 +272,8 @@ def choose_kernel(
     """Measure the kernels ``names`` (see :func:`candidates`) on ``network``'s device and shape, and choose one.
 
     Takes about ``budget`` seconds, or three steps of each, but no step is begun after ``deadline`` (by
-    ``time.perf_counter``). Without time to compare them, the first of ``names`` is chosen. Weights and torch's global
-    generator are not changed, gradients are cleared.
+    ``time.perf_counter``). Where that is before each kernel was timed, one in float32 is chosen, which is emulated
+    nowhere. Weights and torch's global generator are not changed, gradients are cleared.
 
     Long sequences are measured on shorter ones of at least :data:`MEASURED_CHARS` characters in all: the speed hardly
     depends on the length, and on a slow machine one full step of ``nn`` alone could use up the budget. For the same
@@ -295,8 +300,9 @@ def choose_kernel(
                 best = min(best, *times[name])
         rounds += 1
     network.zero_grad(set_to_none=True)
-    measured = {name: seconds for name, seconds in times.items() if seconds}
-    return preferred(measured) if measured else names[0]
+    if not all(times.values()):
+        return next((name for name in names if KERNELS[name].precision == "float32"), names[0])
+    return preferred(times)
 
 
 def preferred(times: Mapping[str, Sequence[float]]) -> str:

@@ -227,6 +227,13 @@ def test_bfloat16_is_refused_where_it_is_slow(monkeypatch: pytest.MonkeyPatch, k
         candidates(settings, CPU)
 
 
+def test_bfloat16_is_for_x86_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels.torch.ops, "mkldnn", SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True))
+    for machine, fast in (("x86_64", True), ("aarch64", False), ("arm64", False)):
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        assert kernels.fast_bfloat16() is fast
+
+
 def test_preferred_keeps_the_usual_order_in_noise() -> None:
     """Times from a busy machine: all kernels are disturbed, the fastest one most."""
     disturbed = {"fused-bf16": [0.9, 0.6, 2.0], "fused-f32": [1.2, 0.7], "nn": [0.5, 1.4, 1.3]}
@@ -236,21 +243,33 @@ def test_preferred_keeps_the_usual_order_in_noise() -> None:
     assert preferred(quiet | {"nn": [0.097, 0.099, 0.098]}) == "fused-f32"
 
 
-def test_choose_kernel_stops_measuring_a_much_slower_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def choose_by_clock(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float], **limits: float):
+    """The choice among kernels whose steps take so many ``seconds``, and the steps that each took."""
     clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
-    taken = {"fused-f32": 0, "nn": 0}
+    taken = dict.fromkeys(seconds, 0)
 
     def timed(name: str, network: CharLSTM) -> SimpleNamespace:
         def step(*_: Any) -> None:
             taken[name] += 1
-            clock.now += {"fused-f32": 0.1, "nn": 0.7}[name]
+            clock.now += seconds[name]
 
         return SimpleNamespace(step=step)
 
     monkeypatch.setattr(kernels, "time", clock)
     monkeypatch.setattr(kernels, "make_kernel", timed)
-    assert choose_kernel(tuple(taken), CharLSTM(5, 16, 1), 8, 16, budget=2.5) == "fused-f32"
-    assert taken == {"fused-f32": 11, "nn": 2}
+    return choose_kernel(tuple(taken), CharLSTM(5, 16, 1), 8, 16, **limits), taken
+
+
+def test_choose_kernel_stops_measuring_a_much_slower_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = choose_by_clock(monkeypatch, {"fused-f32": 0.1, "nn": 0.7}, budget=2.5)
+    assert chosen == ("fused-f32", {"fused-f32": 11, "nn": 2})
+
+
+def test_choose_kernel_takes_float32_where_not_every_kernel_was_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"fused-bf16": 5.0, "fused-f32": 0.1, "nn": 0.1}
+    chosen, taken = choose_by_clock(monkeypatch, seconds, budget=1.0, deadline=6.0)
+    assert chosen == "fused-f32"
+    assert taken == {"fused-bf16": 2, "fused-f32": 1, "nn": 1}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
