@@ -119,18 +119,22 @@ def processor_times() -> ProcessorTimes | None:
 
     Linux: /proc/PID/schedstat in nanoseconds (Documentation/scheduler/sched-stats.rst).
     """
-    if sys.platform != "linux":
-        return None
-    try:
-        threads = os.listdir("/proc/self/task")
-    except OSError:
-        return None
-    found = [_read(f"/proc/self/task/{thread}/schedstat").split() for thread in threads]
+    found = [_read(f"/proc/self/task/{thread}/schedstat").split() for thread in _threads()]
     times = [(int(fields[0]), int(fields[1])) for fields in found if len(fields) >= 2]
     if not times:  # a kernel without CONFIG_SCHED_INFO
         return None
     running, waiting = (sum(each) / 1e9 for each in zip(*times, strict=True))
     return ProcessorTimes(running, waiting)
+
+
+def _threads() -> list[str]:
+    """The numbers of the threads of this process; empty where the system does not tell."""
+    if sys.platform != "linux":
+        return []
+    try:
+        return os.listdir("/proc/self/task")
+    except OSError:
+        return []
 
 
 class MachineTimes(NamedTuple):
@@ -163,10 +167,14 @@ def load() -> float | None:
 
 def lower_priority(niceness: int) -> None:
     """Let other programs go before this process by ``niceness``, 0 to 19, and let the kernel end it first when memory
-    runs out. A process that was started with a higher niceness keeps that."""
-    with contextlib.suppress(OSError):
-        niceness = max(os.getpriority(os.PRIO_PROCESS, 0), niceness)
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    runs out. A process that was started with a higher niceness keeps that.
+
+    Linux keeps a niceness for each thread, and a new thread has that of the thread that starts it.
+    """
+    for thread in _threads() or ["0"]:
+        with contextlib.suppress(OSError):
+            now = os.getpriority(os.PRIO_PROCESS, int(thread))
+            os.setpriority(os.PRIO_PROCESS, int(thread), max(now, niceness))
     if sys.platform == "linux":
         if os.getsid(0) == os.getpid():  # else the group contains the user's shell and everything in it
             # sched(7): with autogroups the kernel schedules sessions, so the niceness of a process that is alone in its

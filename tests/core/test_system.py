@@ -62,3 +62,18 @@ for each in ("divide by zero encountered in matmul", "invalid value encountered 
 def test_free_memory_is_unknown_where_there_is_no_proc(tmp_path: Path) -> None:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert machine_memory(tmp_path) == Memory(total, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_lower_priority_acts_on_all_threads() -> None:
+    code = """
+import os, threading
+from charlstm import system
+ended = threading.Event()
+threading.Thread(target=ended.wait).start()
+system.lower_priority(3)
+print({os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in os.listdir("/proc/self/task")})
+ended.set()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "{3}\n"

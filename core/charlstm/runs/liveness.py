@@ -236,10 +236,10 @@ def write_heartbeat(path: Path, beat: HeartbeatRecord) -> None:
 class Heartbeat:
     """Writes a record to ``path`` each second from its own thread, until it is closed. A context manager.
 
-    ``update`` may be called from any thread and as often as needed; a change of state is written at once. Disk errors
-    are ignored, and the next second tries again. It starts with ``first`` and the figures (step, best loss and so on)
-    that are in the file already. A process that takes the run's lock makes ``first`` before that: to learn when this
-    process started, some systems start another program.
+    ``update`` may be called from any thread and as often as needed; a change of state or message is written at once.
+    Disk errors are ignored, and the next second tries again. It starts with ``first`` and the figures (step, best loss
+    and so on) that are in the file already. A process that takes the run's lock makes ``first``
+    before that: to learn when this process started, some systems start another program.
     """
 
     def __init__(self, path: Path, first: HeartbeatRecord, *, interval: float = 1.0) -> None:
@@ -264,7 +264,7 @@ class Heartbeat:
         """Change fields of the :class:`HeartbeatRecord`."""
         with self._lock:
             before, self._record = self._record, replace(self._record, **changes)
-            if before.state != self._record.state:
+            if (before.state, before.message) != (self._record.state, self._record.message):
                 self._write()
 
     @property

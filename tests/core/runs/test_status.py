@@ -57,6 +57,14 @@ def test_heartbeat_is_rewritten_in_place_and_state_changes_at_once(tmp_path: Pat
         assert (again.record.state, again.record.step) == ("starting", 3)
 
 
+def test_heartbeat_says_at_once_what_a_worker_does_before_its_first_step(tmp_path: Path) -> None:
+    """*Measuring* was shown a second late, beside busy processes while torch was loaded."""
+    (tmp_path / "run.json").touch()
+    with Heartbeat(tmp_path / "heartbeat", STARTING, interval=30) as heart:
+        heart.update(message="loading torch")
+        assert heard(tmp_path).message == "loading torch"
+
+
 def test_heartbeat_returns_after_its_folder_was_gone_and_after_disk_errors(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

@@ -353,6 +353,26 @@ def finish(run: Run, train: Train, reason: str = "done") -> list[Event]:
     return list(worker.run_foreground(run))
 
 
+def test_worker_lets_other_programs_go_first_from_its_first_step_on(
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside two busy processes a start with the niceness of training took five times as long."""
+    niceness: list[int] = []
+    monkeypatch.setattr(system, "lower_priority", niceness.append)
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield started()
+        yield validated(0, 4.5)
+        assert not niceness
+        yield stepped(5)
+        assert niceness == [BACKGROUND_NICENESS]
+        yield ended(5, "done")
+
+    train(script)
+    assert worker.main([str(run.path)]) == 0
+    assert niceness == [BACKGROUND_NICENESS]
+
+
 def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
     run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,12 +438,9 @@ def test_worker_that_ends_before_its_own_heartbeat_says_why(
     """It was reported as killed for lack of memory."""
     if finished:
         finish(run, train)
-    niceness: list[int] = []
-    monkeypatch.setattr(system, "lower_priority", niceness.append)
     liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))  # by ``launch``
     have_no_locks(monkeypatch)
     assert worker.main([str(run.path)]) == 1
-    assert niceness == [BACKGROUND_NICENESS]
     status = run.status()
     assert (status.state, status.alive) == (state_after, False)
     assert status.message.endswith("has no locks: keep runs in a folder on another one")
