@@ -272,9 +272,11 @@ def novelty(
     here, such as the books of demo, a model knows every stretch of some 500 characters that it has read, and some
     shorter ones: those are found too.
 
-    For a run that was trained on units, it also says which units of TEXT are units of the training text.
+    For a run that was trained on units, it also says which units of TEXT are units of the training part, and which
+    were held out: those are not copied.
 
-    With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units"}.
+    With --json: {"chars", "copied", "share", "corpus", "stretches"}, and with units {"units", "known_units",
+    "held_out_units"}.
     """
     if (run is None) == (not sources):
         raise click.UsageError(
@@ -306,14 +308,16 @@ def novelty(
             print_note(f"The {held_out:,} held-out characters of {name} are not searched")
         if index.searched < corpus.chars:
             print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {name} are searched")
-    units, of_text = searched_text.units, list[str]()
+    units, of_text, held_out_units = searched_text.units, list[str](), list[str]()
     report = with_known_passages(report, searched, known, min_length)
     if corpus is None or not corpus.units:
         units = ()  # there are none to compare with
     else:
-        there = {corpus.text(*span): span.start for span in corpus.units}
-        found = [(span, unit) for span in units if (unit := searched_text.text(*span)) in there]
+        there, everywhere = corpus.unit_places(spans), corpus.unit_places()
+        given = [(span, searched_text.text(*span)) for span in units]
+        found = [(span, unit) for span, unit in given if unit in there]
         of_text = [unit for _, unit in found]
+        held_out_units = [unit for _, unit in given if unit in everywhere and unit not in there]
         report = with_matches(report, searched, [Match(*span, there[unit]) for span, unit in found])
     if known is not None:
         print_note(
@@ -325,12 +329,15 @@ def novelty(
         source = name if corpus is None else corpus.name
         result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
         if units:
-            result |= {"units": len(units), "known_units": of_text}
+            result |= {"units": len(units), "known_units": of_text, "held_out_units": held_out_units}
         print_result(result)
         return
     if units:
-        names = f": {truncate(', '.join(visible(unit, keep='') for unit in of_text), 200)}" if of_text else ""
-        click.echo(f"{len(of_text):,} of {plural(len(units), 'unit')} are in {name}{names}")
+        for found_units, part in ((of_text, "training"), (held_out_units, "held-out")):
+            names = ", ".join(visible(unit, keep="") for unit in found_units)
+            if names or part == "training":
+                of = f"{len(found_units):,} of {plural(len(units), 'unit')} are in the {part} part of {name}"
+                click.echo(f"{of}: {truncate(names, 200)}" if names else of)
     if not stretches and corpus is None:
         click.echo(f"Nothing was found in {report.chars:,} characters that {run} is known to have read")
         return

@@ -575,7 +575,9 @@ class NoveltyResult(TypedDict):
     units: NotRequired[int]
     """Only with a run that was trained on units. Units of the text."""
     known_units: NotRequired[list[str]]
-    """Only with ``units``. Those that are units of the run's text."""
+    """Only with ``units``. Those that are units of the training part of the run's text."""
+    held_out_units: NotRequired[list[str]]
+    """Only with ``units``. Those that stand only in what the run held out."""
 
 
 # -- insight -----------------------------------------------------------------------------------------------------

@@ -46,11 +46,18 @@ def test_figures_are_over_whole_units(cli: Cli) -> None:
     assert "800 units, each line" in cli("stats", "names.txt", "--split-units", "lines")[0]
 
 
-def test_novelty_counts_known_units(cli: Cli) -> None:
-    Path("new.txt").write_text(f"{NAMES[0]}\nzz\n{NAMES[1]}\n", encoding="utf-8")
+def test_novelty_counts_units_of_the_training_part_and_says_those_held_out_apart(cli: Cli) -> None:
+    Path("new.txt").write_text("".join(f"{name}\nzz\n" for name in NAMES), encoding="utf-8")
     found = cli.json("novelty", "new.txt", "--model", "names")
-    assert (found["units"], found["known_units"], found["copied"]) == (3, NAMES[:2], len(NAMES[0] + NAMES[1]))
-    assert f"2 of 3 units are in names.txt: {NAMES[0]}, {NAMES[1]}" in cli("novelty", "new.txt", "--model", "names")[0]
+    trained, held_out = found["known_units"], found["held_out_units"]
+    assert found["units"] == 2 * len(NAMES)
+    assert sorted(trained + held_out) == sorted(NAMES)
+    assert trained
+    assert held_out
+    assert found["copied"] == sum(map(len, trained))
+    out, _ = cli("novelty", "new.txt", "--model", "names")
+    assert f"{len(trained)} of 40 units are in the training part of names.txt: {trained[0]}, " in out
+    assert f"{len(held_out)} of 40 units are in the held-out part of names.txt: {held_out[0]}" in out
 
 
 def test_that_no_unit_was_found_is_an_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.start_models import with_passages
 from charlstm.runs.text import open_text
 from charlstm.text.batches import TrainingText
-from charlstm.text.corpus import Corpus
+from charlstm.text.corpus import Corpus, Span
 from charlstm.text.passages import SURE, Passages
 from charlstm_tui.background import in_thread
 
@@ -170,19 +170,19 @@ def open_search(run: Path | None, model: Path, min_length: int) -> OverlapSearch
     novelty = lines = known = units = None
     with contextlib.suppress(CharLSTMError, OSError):
         if run is not None:
-            novelty, lines = open_novelty(run, min_length)
-            corpus = novelty.index.corpus
-            units = {corpus.text(*span): span.start for span in corpus.units} or None
+            novelty, lines, train = open_novelty(run, min_length)
+            units = novelty.index.corpus.unit_places(train) or None
     with contextlib.suppress(CharLSTMError, OSError):
         if run is None or novelty is None or Run(run).spec().lineage:
             known = with_passages(load_model(model)).passages
     return None if novelty is None and known is None else OverlapSearch(novelty, lines, known, min_length, units)
 
 
-def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:
-    """The search in what a run was trained on. Raises :class:`CharLSTMError` or :class:`OSError` if it is gone."""
+def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex, tuple[Span, ...]]:
+    """The search in what a run was trained on, and where that stands in its text. Raises :class:`CharLSTMError` or
+    :class:`OSError` if it is gone."""
     run = Run(folder)
     corpus, settings = open_text(run), run.spec().settings
     split = (settings.val_fraction, settings.split, settings.test_fraction)
     train = TrainingText.of(corpus, corpus.vocabulary, *split).parts.train
-    return Novelty(NoveltyIndex(corpus, min_length, train)), LineIndex(corpus)
+    return Novelty(NoveltyIndex(corpus, min_length, train)), LineIndex(corpus), train
