@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from charlstm.display import as_html, percent
 from charlstm.errors import GenerationError
-from charlstm.generation.export import fenced
+from charlstm.generation.export import markdown_text
 from charlstm.generation.novelty import Novelty
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import score
@@ -59,7 +59,7 @@ class TextFigures:
     repeated: float
     errors: tuple[float, float, float] | None = None
 
-    def rows(self, bits: bool = True) -> list[tuple[str, str]]:
+    def rows(self, bits: bool = False) -> list[tuple[str, str]]:
         """What is known, as value and words for it; surprises in bits, or in nats."""
         size, unit = _unit(bits)
         own, other = self.own_bits, self.other_bits
@@ -108,7 +108,7 @@ def _unit(bits: bool) -> tuple[float, str]:
 
 
 def in_words(
-    left: TextFigures, right: TextFigures, names: tuple[str, str] = ("left", "right"), *, bits: bool = True
+    left: TextFigures, right: TextFigures, names: tuple[str, str] = ("left", "right"), *, bits: bool = False
 ) -> str:
     """One sentence on which of two texts is more certain, copies more and repeats itself more, and in what they do not
     differ beyond chance; surprises in bits, or in nats."""
@@ -201,7 +201,7 @@ def to_markdown(sides: Sequence[Side]) -> str:
     parts = [f"# {_title(sides)}", in_words(*_both_figures(sides), ("first", "second"))]
     for side in sides:
         facts = "\n".join(f"- {name}: {value}" for name, value in _facts(side))
-        parts.append(f"## {side.name}\n\n{facts}\n\n{fenced(side.prime + side.text)}")
+        parts.append(f"## {side.name}\n\n{facts}\n\n{markdown_text(side.prime + side.text)}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -14,6 +14,7 @@ from textual import events
 from textual.widgets import Static
 
 from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
+from charlstm.generation.export import markdown_text
 from charlstm.generation.novelty import Match, Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
 from charlstm.insight.duel import bits_after
@@ -381,7 +382,6 @@ async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_th
     model: Path, home: Path
 ) -> None:
     async with playing(model, paused=5) as it:
-        it.app.bits = True
         await it.press("d")
         duel = it.screen.duel
         await it.until(lambda: set(duel.sides) == {1, 2})
@@ -399,14 +399,15 @@ async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_th
             texts[number] = duel.view(number).text()
             assert ends_sentence(texts[number]) or state.length == LENGTH + LONGEST_SENTENCE
             prime, generated = texts[number][: state.prime_length], texts[number][state.prime_length :]
-            await it.shows(f"{bits_after(load_model(model), prime, generated):.2f} bits per character")
+            nats = bits_after(load_model(model), prime, generated) * math.log(2)
+            await it.shows(f"{nats:.2f} nats per character")
         words = str(duel.query_one("#duel-words", Static).content)
         await it.shows("repeated from earlier", words[:40], "‖ ended")
         await it.until(lambda: duel.view(1).following and duel.view(2).following)
         await it.enter("ctrl+s", str(home / "duel.md"))
         await it.until(lambda: (home / "duel.md").exists())
         saved = (home / "duel.md").read_text()
-        assert all(text in saved for text in texts.values())
+        assert all(markdown_text(text) in saved for text in texts.values())
         assert words.replace("left", "first").replace("right", "second") in saved
         await it.press("space")  # once both have ended, both go on
         await it.until(lambda: all(side.length >= 2 * LENGTH for side in duel.sides.values()))

@@ -17,7 +17,7 @@ from charlstm_tui.save_dialog import Format, SaveDialog
 
 FORMATS = (
     Format(".txt", "the text", joins_lines=True),
-    Format(".md", "Markdown, with the settings", joins_lines=True),
+    Format(".md", "Markdown, with model and settings", joins_lines=True),
     Format(".html", "the text in its colours", joins_lines=True),
     Format(".json", "the session, which goes on there"),
 )
