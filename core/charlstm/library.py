@@ -258,7 +258,8 @@ def score_models(models: Sequence[GivenModel], text: str) -> list[scoring.Scores
     lowest ``loss`` is the nearest.
 
     Args:
-        models: models, or what :func:`load_model` takes. All read the text with the text options of the first one.
+        models: models, or what :func:`load_model` takes. Their order changes nothing: wrapped prose is joined for all
+            of them where it was for one.
 
     Returns:
         The scores for each model. Characters that only some of the models know are in no mean.
@@ -268,7 +269,7 @@ def score_models(models: Sequence[GivenModel], text: str) -> list[scoring.Scores
         ModelError, RunError: as :func:`load_model`.
     """
     given = [given_model(model) for model in models]
-    return scoring.score_models(given, _as_read(given[0], text) if given else text)
+    return scoring.score_models(given, read_text(text, scoring.shared_options(given)))
 
 
 def score_dynamic(model: GivenModel, text: str, *, strength: float = 1.0, segment: int | None = None) -> scoring.Scores:

@@ -51,7 +51,7 @@ from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visib
 from charlstm.errors import RunError, TextError
 from charlstm.generation.dynamic import checked_strength, evaluate_dynamic, score_dynamic
 from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
-from charlstm.generation.scoring import APART, Scores, score_models
+from charlstm.generation.scoring import APART, Scores, score_models, shared_options
 from charlstm.generation.scoring import score as score_text
 from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.model.file import Model
@@ -134,7 +134,7 @@ def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None
         )
     loaded = given.open_model()
     if given.text:
-        corpus, settings = given.open_text(loaded), Settings.of_model(loaded.info)
+        corpus, settings = given.open_text(loaded.text_options), Settings.of_model(loaded.info)
         part = part or usual_part(loaded.info, corpus)
         spans = _spans_of(part, corpus, settings, visible(corpus.name, keep=""))
     else:
@@ -208,8 +208,8 @@ def score(
     text repeats surprises less. MODEL does not change.
 
     With --against the models are compared: which one needs the fewest bits for the whole text, and in how many of its
-    sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All read TEXT as
-    MODEL does, and characters that one of them does not know do not count.
+    sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All read TEXT in
+    one way, and characters that one of them does not know do not count.
 
     With --json: the loss as of `eval`, `places`, `lines`, `sentences`, the scored `text`, and for each of its
     characters `losses` (nats), `ranks` (1 is the most likely character) and `entropy` (the bits that the model
@@ -221,7 +221,7 @@ def score(
         _score_against(given, others, per_sentence)
         return
     loaded = given.open_model()
-    corpus = given.open_text(loaded)
+    corpus = given.open_text(loaded.text_options)
     _what_was_read(loaded, corpus)
     with TerminalLine() as bar:
         if strength is None:
@@ -483,17 +483,19 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"The model {twice} is given twice: give each model once")
     models = [given.open_model(), *(open_model(name) for name in others)]
-    corpus = given.open_text(models[0])
+    options = shared_options(models)
+    corpus = given.open_text(options)
+    differ = [
+        name for name, model in zip(names, models, strict=True) if _reading(model.text_options) != _reading(options)
+    ]
+    if differ:
+        print_note(f"All read this text {_reading(options)}; trained in another way: {', '.join(differ)}")
     for name, model in zip(names, models, strict=True):
         _what_was_read(model, corpus, called=name)
-        if (own := model.text_options.lines) != (reads := models[0].text_options.lines):
-            print_note(
-                f"{name} was trained with lines: {own}, and reads this text as {given.model}, with lines: {reads}"
-            )
     with TerminalLine() as bar:
         scores = score_models(models, corpus.text(), progress=bar.stage("scoring"))
     if unknown := scores[0].unknown:
-        chars = ", ".join(f"{symbol(char)} × {count:,}" for char, count in list(unknown.items())[:6])
+        chars = ", ".join(f"{symbol(char)} × {count:,}" for char, count in sorted(unknown.items())[:6])
         count = f"{sum(unknown.values()):,} of {plural(corpus.chars, 'character')}"
         print_note(f"{count} count for no model, since one does not know them: {chars}{', …' * (len(unknown) > 6)}")
     result = _against_result(names, scores, line_numbers(corpus, np.arange(corpus.chars)))
@@ -505,6 +507,12 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
         least, second = sorted(each["bits_per_char"].values())[:2]
         place = f"line {each['line']:>6,}  {visible(each['text'], keep='')}"
         click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  {place}")
+
+
+def _reading(options: TextOptions) -> str:
+    if options.units is not None:
+        return "as units"
+    return "as one text, with its lines" if options.lines == "keep" else "as one text, wrapped prose as paragraphs"
 
 
 def _against_result(names: Sequence[str], scores: Sequence[Scores], lines: npt.NDArray[np.int64]) -> ScoreAgainstResult:

@@ -249,12 +249,12 @@ class ModelAndText:
         """Load the model: see :func:`open_model`."""
         return open_model(self.model, self.snapshot)
 
-    def open_text(self, model: Model) -> Corpus:
-        """Open the text with the options that ``model`` was trained with, except those that concern only its own
+    def open_text(self, own: TextOptions) -> Corpus:
+        """Open the text with the options that a model was trained with, except those that concern only its ``own``
         text."""
-        corpus = self._open(model, self.max_chars)
+        corpus = self._open(own, self.max_chars)
         if corpus.report.joined:
-            print_note(f"{corpus.report.joined}, as {self.model} reads texts")
+            print_note(f"The text is read as paragraphs: {corpus.report.joined}")
         return corpus
 
     def own_or_start_of_text(
@@ -280,15 +280,15 @@ class ModelAndText:
         Where some are left out without that, it is noted."""
         from charlstm.runs.own_text import OwnText
 
-        corpus = self._open(model, None)
+        corpus = self._open(model.text_options, None)
         if self.max_chars is None and usual is not None and corpus.chars > usual:
             print_note(f"Only the first {usual:,} of {corpus.chars:,} characters are read: --max-chars changes that")
         found = OwnText(corpus.text(0, self.max_chars or usual), corpus.chars, visible(corpus.name, keep=""))
         return found.text, found.words
 
-    def _open(self, model: Model, max_chars: int | None) -> Corpus:
+    def _open(self, own: TextOptions, max_chars: int | None) -> Corpus:
         with usage_errors():
-            options = model.text_options.for_another_text(self.encoding, max_chars)
+            options = own.for_another_text(self.encoding, max_chars)
         return load_corpus(self.text, options)
 
 

@@ -20,6 +20,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
+from charlstm.text.reading import TextOptions
 from charlstm.text.sentences import sentences
 from charlstm.text.vocabulary import code_points
 
@@ -237,11 +238,22 @@ def score(
     return found
 
 
+def shared_options(models: Sequence[Model]) -> TextOptions:
+    """The options with which several models read one text, whatever their order: as one text, not as units, with its
+    paragraphs joined, Unicode composed and licences left out where one of them has read its own text so."""
+    own = [model.text_options for model in models]
+    return TextOptions(
+        lines="auto" if any(each.lines == "auto" for each in own) else "keep",
+        normalize=any(each.normalize for each in own),
+        strip_boilerplate=any(each.strip_boilerplate for each in own),
+    )
+
+
 def score_models(
     models: Sequence[Model], text: str, *, progress: Callable[[int, int], None] | None = None
 ) -> list[Scores]:
-    """Score ``text`` with several models, each read with the text options of the first one and over the same
-    characters: those that only some of the models know are in no mean, so that no model gains by not knowing one.
+    """Score ``text`` with several models, each read with their :func:`shared_options` and over the same characters:
+    those that only some of the models know are in no mean, so that no model gains by not knowing one.
 
     Args:
         progress: called with ``(done, total)`` characters, each counted once for each model.
@@ -258,7 +270,7 @@ def score_models(
             progress(len(found) * chars + done, len(models) * chars)
 
     for model in models:
-        found.append(score(replace(model, text_options=models[0].text_options), text, progress=report))
+        found.append(score(replace(model, text_options=shared_options(models)), text, progress=report))
     unknown = {char: count for each in found for char, count in each.unknown.items()}
     compared = [replace(each, unknown=unknown) for each in found]
     if not compared[0].chars:

@@ -68,7 +68,7 @@ def test_score_refuses_fewer_than_two_known_characters(model, text):
 
 
 def test_score_models_counts_only_characters_that_all_models_know(make_model):
-    """All read the text with the options of the first, in which the Kelvin sign is K."""
+    """All read the text with the same options, in which the Kelvin sign is K."""
     knows = make_model()
     lacks = replace(make_model("\n abc", seed=1), text_options=TextOptions(normalize=False))
     reported = []
@@ -79,6 +79,7 @@ def test_score_models_counts_only_characters_that_all_models_know(make_model):
     for found, model in ((first, knows), (second, lacks)):
         assert found.loss == pytest.approx(score(model, "abdab\nKd").nats[[1, 3, 4, 5]].mean())
     assert reported == [(8, 16), (16, 16)]
+    assert [each.loss for each in score_models([lacks, knows], "abdab\r\n\u212ad")] == [second.loss, first.loss]
 
 
 def test_score_models_refuses_what_cannot_be_compared(make_model):
