@@ -170,10 +170,24 @@ def test_history_of_a_run_is_its_log_as_arrays(finished: charlstm.Run) -> None:
     assert history["step"].dtype == history["val_step"].dtype == np.int64
 
 
+def test_tables_of_a_run_have_columns_of_one_length(finished: charlstm.Run) -> None:
+    history, table = finished.history(), finished.history_table()
+    assert set(table["step"].tolist()) == {*history["step"].tolist(), *history["val_step"].tolist()}
+    assert {len(column) for column in table.values()} == {len(table["step"])}
+    for name in ("train_loss", "val_loss"):
+        at = ~np.isnan(table[name])
+        assert table[name][at].tolist() == history[name].tolist()
+    assert table["step"][~np.isnan(table["val_loss"])].tolist() == history["val_step"].tolist()
+    assert not np.isnan(table["train_seconds"]).any()
+    [row] = charlstm.list_runs(finished.path.parent)[:1].rows()
+    assert (row["name"], row["step"]) == (finished.name, finished.status().step)
+
+
 def test_history_leaves_out_what_a_resume_replaced(finished: charlstm.Run, tmp_path: Path) -> None:
     run = charlstm.Run(tmp_path)
     assert run.events() == []
     assert {len(array) for array in run.history().values()} == {0}
+    assert {len(array) for array in run.history_table().values()} == {0}
     lines = finished.events_path.read_text().splitlines()
     resumed = {"event": "resumed", "step": 0, "time": 1.0}
     (tmp_path / "events.jsonl").write_text("\n".join([*lines, json.dumps(resumed), *lines[1:]]) + "\n")

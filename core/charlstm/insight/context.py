@@ -95,7 +95,7 @@ class Context:
 
     @property
     def used_words(self) -> str:
-        """``about 13 characters (8 to 50 with 95 % certainty)``."""
+        """``about 13 characters (95 % bootstrap interval: 8 to 50)``."""
         words = f"about {self.used} {'character' if self.used == 1 else 'characters'}"
         if self.used_range is None:
             return words

@@ -327,6 +327,21 @@ class Run:
             "val_train_seconds": series.points("validation", "seconds").x,
         }
 
+    def history_table(self) -> dict[str, npt.NDArray[Any]]:
+        """:meth:`history` as columns of one length, for ``pandas.DataFrame(run.history_table())``: a row for each step
+        that was logged or validated, not-a-number where it has no such figure. Raises :class:`RunError` as it does."""
+        import numpy as np  # listing runs does not need it
+
+        history = self.history()
+        table = {"step": np.union1d(history["step"], history["val_step"])}
+        for name, figures in history.items():
+            if name.endswith("step"):
+                continue
+            column = table.setdefault(name.replace("val_train", "train"), np.full(len(table["step"]), np.nan))
+            steps = history["val_step" if name.startswith("val_") else "step"]
+            column[np.searchsorted(table["step"], steps)] = figures
+        return table
+
     def model(self, step: int | None = None) -> Model:
         """Load the best model so far, or the snapshot after ``step`` training steps.
 

@@ -19,8 +19,9 @@ from charlstm.runs import control
 from charlstm.runs import folder as _folder
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import find_model
+from charlstm.runs.notes import notes_if_readable
 from charlstm.runs.status import RunStatus
-from charlstm.runs.table import runs_html, runs_text
+from charlstm.runs.table import run_values, runs_html, runs_text, spec_if_readable
 from charlstm.training.presets import DEFAULT, differences, presets, with_given
 from charlstm.training.progress_line import ProgressLine
 from charlstm.training.settings import OWN_NETWORK, Settings, check_name
@@ -141,6 +142,10 @@ class RunList(list[Run]):
 
     def _repr_html_(self) -> str:
         return runs_html(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What ``charlstm runs --json`` gives of each, for ``pandas.DataFrame(charlstm.list_runs().rows())``."""
+        return [run_values(run, run.status(), spec_if_readable(run), notes_if_readable(run)) for run in self]
 
 
 def start_run(
