@@ -28,7 +28,7 @@ def is_detached(node: Widget) -> bool:
 class View(SafeWorkers, Widget):
     """What a mode shows at one time, with what its keys do meanwhile. A mode has one view or several.
 
-    The screen asks the view that is shown which actions act (:attr:`scopes_key`, :meth:`can`), what the key bar says
+    The screen asks the view that is shown which actions act (:attr:`scopes_key`, :meth:`has`), what the key bar says
     (:meth:`labels`) and what Esc leaves in it (:meth:`handle_escape`), and carries actions out by its methods ``do_*``.
     These may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or ``await
     run_command(...)`` of ``charlstm_tui.background`` inside ``self.run_worker(...)`` for anything that takes longer
@@ -36,7 +36,7 @@ class View(SafeWorkers, Widget):
 
     The state that the modes share comes by the reactive attributes ``runs_state``, ``run_path`` and ``bits``, which the
     screen sets while the view is shown: watch them. After another change of what :attr:`scopes_key`,
-    :meth:`can`, :meth:`labels` or :attr:`escape_label` say, post :class:`Changed`. These must not change anything.
+    :meth:`has`, :meth:`labels` or :attr:`escape_label` say, post :class:`Changed`. These must not change anything.
     """
 
     DEFAULT_CSS = "View { height: 1fr; }"
