@@ -143,5 +143,5 @@ def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(
     share = 100 * math.exp(-why.loss)
     assert share == pytest.approx(before, abs=0.6)
     assert share * math.exp(-float(why.changes[why.strongest])) == pytest.approx(after, abs=0.06)
-    uses = re.findall(r"It uses about [^.]*certainty\)", PAGE)[0]
+    uses = re.findall(r"It uses about [^)]*\)", PAGE)[0]
     assert uses in Cli(capsys)("report", str(runs["words"].path), "--out", "-")[0]

@@ -100,7 +100,7 @@ class Context:
         if self.used_range is None:
             return words
         low, high = self.used_range
-        return f"{words} ({low if low == high else f'{low} to {high}'} with {100 * CERTAIN:.0f} % certainty)"
+        return f"{words} ({100 * CERTAIN:.0f} % bootstrap interval: {low if low == high else f'{low} to {high}'})"
 
 
 def context(

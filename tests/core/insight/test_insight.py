@@ -393,7 +393,7 @@ def test_margin_of_context_comes_from_drawing_the_places_again(model: Model, tex
     low, high = found.used_range
     assert np.mean((np.array(used) >= low) & (np.array(used) <= high)) > CERTAIN - 0.05
     assert found.step == 7
-    assert f"({low if low == high else f'{low} to {high}'} with 95 % certainty)" in found.used_words
+    assert f"(95 % bootstrap interval: {low if low == high else f'{low} to {high}'})" in found.used_words
 
 
 # -- lesions
