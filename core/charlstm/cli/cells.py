@@ -21,7 +21,9 @@ from charlstm.cli.options import (
 from charlstm.cli.output import paragraph, print_result, result_of
 from charlstm.display import cell_name, shell_command, table
 from charlstm.insight.cells import (
+    FEWEST_BLOCKS,
     FEWEST_SPANS,
+    SEGMENTS,
     NamedCell,
     name_cells,
     sample_cells,
@@ -120,8 +122,9 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
             f"{_sample_words(best, source)} Score: the AUC (0.50 guessing, 1.00 perfect) and whether the cell is high "
             "or low where the feature is true; r: Pearson's correlation; ±: two standard errors. Chance: what the best "
             "of all cells reaches for shifted copies of the feature; (chance) stands where no cell is better by more "
-            f"than ±. Spans: how often the feature was true where it was scored; below {FEWEST_SPANS} (too few) "
-            "nothing can be told. Range: the cell's states, from the 1st to the 99th percentile. To hold the first "
+            f"than ±. Spans: how often the feature was true where it was scored; below {FEWEST_SPANS}, or in fewer "
+            f"than {FEWEST_BLOCKS} of {SEGMENTS} parts of the text (too few), nothing can be told. Range: the cell's "
+            "states, from the 1st to the 99th percentile. To hold the first "
             "cell at the end of it:"
         ),
         f"  {shell_command('generate', model, '--clamp', clamp)}",

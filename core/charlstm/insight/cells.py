@@ -57,6 +57,10 @@ FEWEST_SPANS = 20
 """Spans of a feature below which a score is not judged: with six quotes a cell had 0.91, and 0.81 at another place of
 the same book."""
 
+FEWEST_BLOCKS = 5
+"""Segments with such spans below which a score is not judged and has no margin: of 27 spans in one of them the margin
+was between 0.007 and 0.063, where eight placements of the blocks spread by 0.034."""
+
 SHIFTS = 8
 """Shifted copies of a feature that are searched for the chance level."""
 
@@ -80,7 +84,7 @@ class NamedCell:
         kind: ``"auc"`` for a yes/no feature, ``"r"`` for a graded one.
         score: AUC from 0 to 1, or correlation from -1 to 1, on the half of the text that had no part in the choice. An
             AUC below 0.5 and a negative correlation mean that the cell is low where the feature is high.
-        margin: two standard errors of the score.
+        margin: two standard errors of the score; 1.0 where the feature is in too few ``blocks``.
         spans: on how many spans the score rests: how often the feature is true, or above its mean, without a break, in
             that half.
         chance: what the best cell for shifted copies of the feature reaches: an AUC of at least 0.5, or the size of a
@@ -93,6 +97,7 @@ class NamedCell:
         chars: how many characters were read, in blocks from all over the text.
         places: at how many of each half the cell was compared with the feature.
         step: after how many training steps the model was saved; None where its file does not say.
+        blocks: in how many of :data:`SEGMENTS` segments of that half the feature is true, or above its mean.
     """
 
     feature: str
@@ -110,6 +115,7 @@ class NamedCell:
     chars: int
     places: int
     step: int | None
+    blocks: int = SEGMENTS
 
     @property
     def excess(self) -> float:
@@ -117,10 +123,15 @@ class NamedCell:
         return (self.strength() - self.chance) * (1 if self.kind == "r" else 2)
 
     @property
+    def can_be_judged(self) -> bool:
+        """Whether the score rests on :data:`FEWEST_SPANS` in :data:`FEWEST_BLOCKS` or more."""
+        return self.spans >= FEWEST_SPANS and self.blocks >= FEWEST_BLOCKS
+
+    @property
     def verdict(self) -> Verdict:
-        """Whether the cell follows the feature: its score is above :attr:`chance` by more than its margin, and rests on
-        :data:`FEWEST_SPANS` or more."""
-        if self.spans < FEWEST_SPANS:
+        """Whether the cell follows the feature: its score is above :attr:`chance` by more than its margin, and it
+        :attr:`can_be_judged`."""
+        if not self.can_be_judged:
             return "too few to tell"
         return "follows" if self.strength() - self.margin > self.chance else "no better than chance"
 
@@ -132,7 +143,7 @@ class NamedCell:
     def better_than_chance(self, score: float) -> bool:
         """The same of the cell with this score, in another model: in the same direction as here, and with the margin
         that it has here."""
-        return self.spans >= FEWEST_SPANS and self.strength(score) - self.margin > self.chance
+        return self.can_be_judged and self.strength(score) - self.margin > self.chance
 
     @property
     def follows_low(self) -> bool:
@@ -157,17 +168,24 @@ class NamedCell:
         return -score if self.kind == "r" and self.follows_low else self.turned(score)
 
     @property
+    def margin_words(self) -> str:
+        """``±0.02`` or ``±<0.01``; empty where the feature is in too few blocks for a margin."""
+        if self.blocks < FEWEST_BLOCKS:
+            return ""
+        return f"±{self.margin:.2f}" if self.margin >= 0.005 else "±<0.01"
+
+    @property
     def score_words(self) -> str:
         """The score as it is shown: ``0.97 ±0.02, low`` for an AUC of 0.03, with the cell low where the feature is
         true, and ``r -0.55 ±0.04`` for a correlation."""
         if self.kind == "r":
-            return f"r {self.score:.2f} ±{self.margin:.2f}"
-        return f"{self.turned():.2f} ±{self.margin:.2f}, {'low' if self.follows_low else 'high'}"
+            return f"r {self.score:.2f} {self.margin_words}".rstrip()
+        return f"{self.turned():.2f} {self.margin_words}".rstrip() + f", {'low' if self.follows_low else 'high'}"
 
     @property
     def spans_words(self) -> str:
-        """``140 spans``, or ``too few to tell`` (:data:`FEWEST_SPANS`)."""
-        return "too few to tell" if self.spans < FEWEST_SPANS else plural(self.spans, "span")
+        """``140 spans``, or ``too few to tell`` (:attr:`can_be_judged`)."""
+        return "too few to tell" if not self.can_be_judged else plural(self.spans, "span")
 
     @property
     def places_words(self) -> str:
@@ -306,7 +324,10 @@ def _named(sample: CellSample, feature: Feature, cell: tuple[int, int], score: f
     where_true = where_false = None
     kind: Literal["auc", "r"] = "r" if feature.kind == "graded" else "auc"
     scored = slice(len(sample.first), None)
-    margin = _margin(states[scored], feature.values[scored], feature.kind == "graded")
+    above = feature.values[scored] > feature.values.mean()
+    blocks = sum(bool(part.any()) for part in np.array_split(above, SEGMENTS))
+    graded = feature.kind == "graded"
+    margin = 1.0 if blocks < FEWEST_BLOCKS else _margin(states[scored], feature.values[scored], graded)
     if kind == "auc":
         score, chance = (score + 1) / 2, (chance + 1) / 2
         true = feature.values > 0
@@ -314,7 +335,7 @@ def _named(sample: CellSample, feature: Feature, cell: tuple[int, int], score: f
     places = len(sample.second)
     return NamedCell(
         feature.name, cell, kind, score, margin, sample.spans[feature.name], chance, low, high, mean, where_true,
-        where_false, sample.chars, places, sample.step,
+        where_false, sample.chars, places, sample.step, blocks,
     )  # fmt: skip
 
 

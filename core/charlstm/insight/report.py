@@ -21,7 +21,7 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, activations
-from charlstm.insight.cells import CONSTANT, FEWEST_SPANS, NamedCell, name_cells, sample_cells
+from charlstm.insight.cells import CONSTANT, FEWEST_BLOCKS, FEWEST_SPANS, SEGMENTS, NamedCell, name_cells, sample_cells
 from charlstm.insight.context import ENOUGH, LENGTHS, Context, context
 from charlstm.insight.features import text_features, unit_features
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
@@ -254,7 +254,7 @@ def cell_facts(named: NamedCell) -> str:
     where = " where it is true" if named.kind == "auc" else ""
     words = f"{kind} {named.score_words.removeprefix('r ')}{where}, on {plural(named.spans, 'span')}"
     if named.verdict == "too few to tell":
-        words += f", too few to tell: {FEWEST_SPANS} are needed"
+        words += f", too few to tell: {FEWEST_SPANS} in {FEWEST_BLOCKS} of {SEGMENTS} parts are needed"
     elif not named.above_chance:
         words += ", no better than chance"
     words += f"; by chance {named.chance:.2f}"

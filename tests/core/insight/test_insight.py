@@ -274,6 +274,15 @@ def test_a_score_that_rests_on_few_spans_or_lies_within_its_margin_of_chance_say
     assert not few.better_than_chance(1.0)
 
 
+def test_a_feature_in_few_blocks_has_no_margin_and_no_verdict(sample: CellSample) -> None:
+    values = np.zeros_like(sample.features[0].values)
+    values[3:60:2] = values[len(sample.first) + 3 : len(sample.first) + 60 : 2] = 1
+    feature = replace(sample.features[0], name="once", kind="yes/no", values=values)
+    [named] = name_cells(replace(sample, features=(feature,), spans={"once": 29}))
+    assert (named.verdict, named.margin_words) == ("too few to tell", "")
+    assert replace(named, blocks=5, margin=0.001).margin_words == "±<0.01"
+
+
 def test_cells_have_no_score_on_a_sample_without_their_feature(sample: CellSample) -> None:
     found, without = name_cells(sample, per_feature=2), replace(sample, features=sample.features[1:])
     missing = [each.feature == sample.features[0].name for each in found]

@@ -8,7 +8,7 @@ from typing import Any
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm.insight.cells import FEWEST_SPANS, NamedCell
+from charlstm.insight.cells import NamedCell
 from charlstm.insight.sample import step_words
 from charlstm_tui.formatting import count
 from charlstm_tui.widgets.bars import sparkline
@@ -81,8 +81,8 @@ class CellHistory(Static):
 
 def _about(named: NamedCell, scores: Sequence[float]) -> str:
     """``±0.02  ┈ chance 0.53, no step is better  named at step 5,088``."""
-    words = f"±{named.margin:.2f}  {CHANCE} chance {named.chance:.2f}"
-    if named.spans < FEWEST_SPANS:
+    words = f"{named.margin_words}  {CHANCE} chance {named.chance:.2f}".lstrip()
+    if not named.can_be_judged:
         words += f", {named.spans_words}"
     elif not any(map(named.better_than_chance, scores)):
         words += ", no step is better"
