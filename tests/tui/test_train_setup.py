@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
@@ -123,9 +123,6 @@ async def test_arrows_and_clicks_choose_a_preset_and_a_key_goes_back_to_it_as_it
         await click("NETWORK")
         await app.pilot.pause()
         assert pane_of(app).state.choices.preset == "reference"
-        await app.resize(200, 60)
-        await app.shows("LEARNING RATE")
-        await app.until(lambda: "█" in str(pane_of(app).query_one("#rate-plan", Static).render()))
 
 
 async def open_settings(app: Driven) -> SettingsDialog:

@@ -1,5 +1,4 @@
-"""The figures beside the chart: in a column, in one line where there is little space, with a small curve each where
-there is much."""
+"""The figures beside the chart: in a column, in one line where there is little space."""
 
 from __future__ import annotations
 
@@ -11,21 +10,17 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from charlstm.runs.series import Curve
-from charlstm_tui.widgets.bars import sparkline
 from charlstm_tui.widgets.painted import Painted
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A figure with its name; ``mark`` is the sign of its curve in the chart, ``part`` how both look, ``curve`` its
-    values so far."""
+    """A figure with its name; ``mark`` is the sign of its curve in the chart, ``part`` how both look."""
 
     name: str
     value: str
     mark: str = " "
     part: str = "other"
-    curve: Curve | None = None
     short: bool = False
     """Whether it is shown when there is one line for all."""
 
@@ -41,7 +36,6 @@ class Figures(Painted, Widget):
         "best": "$success",
         "other": "$foreground",
         "value": "bold",
-        "curve": "$foreground 45%",
     }
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -57,24 +51,15 @@ class Figures(Painted, Widget):
         width, height = self.size.width, self.size.height
         if height <= 1:
             return [self._together(width)]
-        lines: list[Strip] = []
-        curves = sum(1 for figure in self.figures if figure.curve is not None)
-        spare = height - len(self.figures)
-        tall = min((spare - curves) // curves, 3) if curves else 0
-        for figure in self.figures:
-            columns = max(width - len(figure.name) - 3, 1)
-            lines.append(
-                self._line(
-                    (figure.name, "name"),
-                    (f" {figure.mark}", figure.part),
-                    (figure.value.rjust(columns)[:columns], "value", figure.part),
-                )
+        return [
+            self._line(
+                (figure.name, "name"),
+                (f" {figure.mark}", figure.part),
+                (figure.value.rjust(columns)[:columns], "value", figure.part),
             )
-            if figure.curve is not None and tall >= 1:
-                rows = sparkline(figure.curve.y.tolist(), width, tall, low=0)
-                lines += [self._line((row, "curve")) for row in rows]
-                lines.append(self.blank_line())
-        return lines
+            for figure in self.figures
+            for columns in [max(width - len(figure.name) - 3, 1)]
+        ]
 
     def _together(self, width: int) -> Strip:
         line = self._line((" ",))

@@ -42,7 +42,6 @@ from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 
 NARROW, WIDE, LOW = 72, 150, 18
-HEIGHT_FOR_CURVES = 14
 AGE_INTERVAL = 1.0
 """Seconds between two figures of how long a run has been starting."""
 
@@ -140,9 +139,7 @@ class RunPane(Vertical):
         done, style = progress(view)
         self._progress.set_classes(style.split())
         self._progress.progress = done
-        side = self._figures
-        curves = side.size.height > HEIGHT_FOR_CURVES
-        side.show(figures(series, shown.bits, curves))
+        self._figures.show(figures(series, shown.bits))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed

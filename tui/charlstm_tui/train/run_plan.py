@@ -63,7 +63,8 @@ def plan_lines(setup: Setup) -> list[tuple[PlanLine, bool]]:
     weights = "random" if setup.start is None else f"of {shorten(setup.start.words, LONGEST_ORIGIN)}"
     layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
     rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
-    rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
+    falls = "" if settings.schedule == "constant" else " to 0"
+    rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}{falls}"
     lines = [
         PlanLine("weights", weights if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from charlstm.display import BITS_PER_NAT, as_sentence, shell_command, visible
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.series import Curve, CurveName, RunSeries
+from charlstm.runs.series import RunSeries
 from charlstm.runs.verdict import STUCK_NEAR, Flaw, NextStep, Verdict, judge
 from charlstm.text import read_before
 from charlstm.training.ending import RISKY_RATE, rate_was_too_high
@@ -80,9 +78,8 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
     return [visible(part) for part in parts if part]
 
 
-def figures(series: RunSeries, bits: bool, curves: bool = True) -> list[Figure]:
-    """The side figures, the most important first; with ``curves``, how some of them went. How long it takes stands in
-    the line above them; Runs has more."""
+def figures(series: RunSeries, bits: bool) -> list[Figure]:
+    """The side figures, the most important first. How long it takes stands in the line above them; Runs has more."""
     last, best_loss = series.last_step, series.best_val
     read = read_before.mark(None if series.started is None else series.started.read_share)
     train = formatting.loss(series.train_loss, bits, decimals=3)
@@ -94,24 +91,12 @@ def figures(series: RunSeries, bits: bool, curves: bool = True) -> list[Figure]:
         Figure("train", train, "·", "train", short=True),
         Figure("valid", validation, "o", "validation", short=True),
         Figure("best", best, "◆", "best", short=True),
-        Figure("rate", rate, curve=_small(series, "lr", curves), short=True),
-        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_small(series, "speed", curves), short=True),
+        Figure("rate", rate, short=True),
+        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", short=True),
     ]
     if last is not None:
         found.append(Figure("epoch", f"{last.epoch:.2f}"))
     return found
-
-
-def _small(series: RunSeries, line: CurveName, wanted: bool) -> Curve | None:
-    """A line's means over sixty stretches, when it is wanted and worth drawing."""
-    curve = series.points(line) if wanted else None
-    if curve is None or len(curve) < 3:
-        return None
-    starts = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), 60)).astype(int))
-    known = np.isfinite(curve.y)
-    counts = np.add.reduceat(known, starts, dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        return Curve(curve.x[starts], np.add.reduceat(np.where(known, curve.y, 0), starts) / counts)
 
 
 def progress(view: RunView | None) -> tuple[RunProgress, str]:

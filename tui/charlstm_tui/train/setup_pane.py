@@ -32,7 +32,6 @@ from charlstm.runs.start_models import StartModel, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
 from charlstm.training.presets import DEFAULT, preset, presets
-from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread, run_command
@@ -58,10 +57,10 @@ from charlstm_tui.train.run_plan import (
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.train.setup import Costs, CostsKey, RunChoices, Setup, TextFacts
 from charlstm_tui.view import View, is_detached
-from charlstm_tui.widgets.bars import bar, sparkline
+from charlstm_tui.widgets.bars import bar
 
 MODELS_OFFERED = 7
-NARROW, TALL = 72, 32
+NARROW = 72
 
 SHORT_BAR = 16
 """Cells for the shortest bars with their figures, beside the names of the losses."""
@@ -107,27 +106,22 @@ class SetupPane(View):
         self._losses = SizedText(
             lambda size: loss_bars(self.state, self.runs_state.runs, self.bits, size.width - 2), "baselines"
         )
-        self._rates = SizedText(
-            lambda size: rate_plan(self.state.settings, size.width - 4, min(size.height - 1, 12)), "rate-plan"
-        )
         self._presets = PresetList(id="presets")
         self._plans = Horizontal(self._plan_pane, self._losses, id="plans")
 
     def compose(self) -> ComposeResult:
         yield from (self._head_line, self._presets, self._about, self._start_line, self._problem_line, self._warnings)
-        yield from (self._plans, self._rates)
+        yield self._plans
 
     def on_mount(self) -> None:
         if is_detached(self):
             return
         self._presets.border_title = Content("PRESETS")
         self._losses.border_title = Content("LOSS TO BEAT, on the held-out text")
-        self._rates.border_title = Content("LEARNING RATE, from the first step to the last")
         self.draw()
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
-        self.set_class(event.size.height >= TALL, "-tall")
         self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
 
     def watch_state(self) -> None:
@@ -417,7 +411,6 @@ class SetupPane(View):
         state = self.state
         for part in (self._presets, self._about, self._start_line, self._plans, self._warnings):
             part.display = state.corpus is not None
-        self.set_class(state.corpus is not None, "-with-text")
         self._problem_line.display = bool(state.problem)
         self._problem_line.update(Content(visible(f"✗ {state.problem}")))
         if state.corpus is None:
@@ -437,7 +430,6 @@ class SetupPane(View):
         self._plan_pane.update(plan_rows(state))
         resets = f" · * changed, {key_of('train.reset')} resets" if changed else ""
         self._plan_pane.border_title = Content(f"WHAT IT WILL DO{resets}")
-        self._rates.draw()
         self._losses.draw()
         keys = {}
         if not self.runs_state.runs and demo_path() is not None:  # else it plays the newest run
@@ -456,8 +448,8 @@ def head_line(state: Setup, width: int) -> Content:
     assert state.corpus is not None
     facts = state.facts
     parts = [f"{facts.chars:,} characters", f"{facts.symbols} symbols"] if facts else []
-    if facts is None and not state.problem:
-        parts.append(state.reading)
+    if not state.problem and not state.is_measured:
+        parts.append(state.reading if facts is None else "measuring the speed …")
     rest = "".join(f" · {part}" for part in parts)
     changed = ""
     if changes := state.changes:  # before what can be cut in a narrow terminal
@@ -504,16 +496,6 @@ def loss_bars(state: Setup, runs: Sequence[RunView], bits: bool, width: int) -> 
     ]
     words = unit_words(unit(bits), losses)
     return Content("\n").join([*lines, Content.styled(f" {words}", "$quiet")])
-
-
-def rate_plan(settings: Settings, width: int, height: int) -> Content:
-    """The rate of every step, in outline."""
-    if width <= 0 or height <= 0:
-        return Content("")
-    steps = 500
-    plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
-    rows = sparkline([plan.rate(step) for step in range(steps)], width, height, low=0)
-    return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
 
 
 def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
