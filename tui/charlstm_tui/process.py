@@ -71,8 +71,8 @@ def settle_garbage() -> None:
 
 
 def exit_now(code: int) -> None:
-    """End the process without waiting for other threads. Python aborts (SIGABRT) when it takes itself down while a
-    daemon thread writes, or comes back from compiled code in C++: with another thread alive it does not begin to."""
+    """End the process without waiting for other threads. While one is alive, Python's own taking down is left out: it
+    ends daemon threads in the middle of compiled code, which may abort the process (python/cpython#87135)."""
     if threading.active_count() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
