@@ -10,9 +10,10 @@ import pytest
 from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.events import Click, MouseDown
+from textual.notifications import Notification
 from textual.renderables.background_screen import BackgroundScreen
 from textual.widgets import OptionList
-from textual.widgets._toast import Toast
+from textual.widgets._toast import Toast, ToastHolder
 
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.widgets.textual_repairs import SteadyTextArea
@@ -94,6 +95,16 @@ async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, mo
             app.app.post_message(MouseDown(None, int(at[0]), int(at[1]), 0, 0, 1, False, False, False))
             await app.pilot.pause()
         await app.press("4", mode="runs")
+
+
+async def test_toast_of_a_notification_whose_time_is_over_goes(tmp_path: Path) -> None:
+    """A timer with a negative delay held the event loop for ever."""
+    late = Toast(Notification("late", timeout=-0.001))
+    assert late._timeout > 0
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        await app.mode.mount(ToastHolder(late))
+        await app.until(lambda: not late.is_attached)
 
 
 async def test_timer_of_the_app_calls_although_the_processor_came_late(

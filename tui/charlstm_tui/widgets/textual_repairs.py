@@ -18,12 +18,17 @@ from textual.errors import NoWidget
 from textual.events import Click, Mount, MouseDown
 from textual.geometry import Offset
 from textual.message_pump import MessagePump
+from textual.notifications import Notification
 from textual.renderables.background_screen import BackgroundScreen
 from textual.renderables.blank import Blank
 from textual.screen import Screen
 from textual.style import Style
 from textual.timer import Timer
-from textual.widgets import OptionList, TextArea
+from textual.widgets import OptionList, TextArea, _toast
+from textual.widgets._toast import Toast
+
+SHORTEST_TOAST = 0.1
+"""Seconds for which a toast is shown at least."""
 
 if TYPE_CHECKING:
     _Base = Screen[Any]
@@ -65,6 +70,18 @@ class SteadyTimers(MessagePump):
         timer = super().set_timer(delay, *args, **options)
         timer._skip = False
         return timer
+
+
+class SteadyToast(Toast):
+    """Textual's toast, for a notification whose time ends between two looks at it, as when another mode is shown just
+    then. Textual's timer never gives the event loop back when its delay is negative: the app stood still for good."""
+
+    def __init__(self, notification: Notification) -> None:
+        super().__init__(notification)
+        self._timeout = max(self._timeout, SHORTEST_TOAST)
+
+
+_toast.Toast = SteadyToast  # type: ignore[misc]  # ToastRack makes toasts of this name
 
 
 class SteadyOptionList(OptionList):
