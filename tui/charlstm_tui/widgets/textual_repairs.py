@@ -18,7 +18,6 @@ from textual.errors import NoWidget
 from textual.events import Click, Mount, MouseDown
 from textual.geometry import Offset
 from textual.message_pump import MessagePump
-from textual.notifications import Notification
 from textual.renderables.background_screen import BackgroundScreen
 from textual.renderables.blank import Blank
 from textual.screen import Screen
@@ -76,9 +75,8 @@ class SteadyToast(Toast):
     """Textual's toast, for a notification whose time ends between two looks at it, as when another mode is shown just
     then. Textual's timer never gives the event loop back when its delay is negative: the app stood still for good."""
 
-    def __init__(self, notification: Notification) -> None:
-        super().__init__(notification)
-        self._timeout = max(self._timeout, SHORTEST_TOAST)
+    def set_timer(self, delay: float, *args: Any, **options: Any) -> Timer:
+        return super().set_timer(max(delay, SHORTEST_TOAST), *args, **options)
 
 
 _toast.Toast = SteadyToast  # type: ignore[misc]  # ToastRack makes toasts of this name
