@@ -12,8 +12,7 @@ from charlstm.insight.multiverse import ContinuationNode
 class Block:
     """A character of a continuation on the rows from ``top`` up to, not including, ``bottom``.
 
-    ``path`` are the branches that lead to it, itself the last. ``splits`` says that it has not all rows of the block
-    before it.
+    ``path``: the branches from the root to the block. ``splits``: the block has only some rows of the block before.
     """
 
     path: tuple[ContinuationNode, ...]
@@ -32,7 +31,7 @@ class Block:
 
 
 def place(root: ContinuationNode, rows: int, columns: int, wanted: Sequence[ContinuationNode] = ()) -> list[Block]:
-    """The blocks that have a row of their own, each before those that continue it.
+    """The blocks that have a row of their own, each before its continuations.
 
     Each block has the share of its rows that is its character's probability, rounded so that the rows add up
     (largest remainders, Hamilton). Rows of what is less likely than the cut-off stay empty.

@@ -66,7 +66,7 @@ class ContinuationsDialog(Dialog):
         self._find(self._first)
 
     def show(self, continuations: Continuations) -> None:
-        """Show these, which may still grow."""
+        """Show continuations that may still grow."""
         if continuations.first != self._first or not self.is_mounted:
             return
         options, self._found = self.query_one(OptionList), continuations.found

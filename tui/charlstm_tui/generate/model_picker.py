@@ -32,7 +32,7 @@ FILES = 50
 MOST_NAME = 40
 
 Entry = tuple[str, str, str]
-"""What is returned when it is chosen, its name, and what there is to say about it."""
+"""The value that choosing the entry returns, a name, and a description."""
 
 
 class ModelPicker(SafeWorkers, Dialog):

@@ -107,8 +107,8 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
         self.repaint()
 
     def _measure(self) -> None:
-        """Give each character the columns that are free, with space for the figure after the longest continuation. A
-        longer one that is walked does not change that."""
+        """Give each character the columns that are free, with space for the figure after the longest continuation.
+        Walking along a longer continuation changes nothing."""
         width = self.size.width
         shown = place(self._root, self.rows, max(1, width // self._least), self._followed)
         deepest = max((block.column + 1 for block in shown), default=1)
@@ -224,7 +224,7 @@ class MultiverseView(GenerateView):
         self._zooms: list[tuple[str, tuple[ContinuationNode, ...], ContinuationNode | None, float]] = []
         """What was shown before each zoom: ``zoomed``, ``path``, ``root``, and the probability of ``zoomed``."""
         self._reached = 1.0  # the probability of ``zoomed``
-        self._source: ExplainingView | None = None  # that it was called from
+        self._source: ExplainingView | None = None  # where the map was opened
         self._is_played = False  # whether its text is the one that is played
         self._model: Model | None = None
         self._place: int | None = None  # where a continuation can be put

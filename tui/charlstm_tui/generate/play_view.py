@@ -77,9 +77,9 @@ class PlayView(ExplainingView):
         self, desk: Desk, text: StreamView, insight: InsightJobs, preferences: Preferences, *, id: str | None = None
     ) -> None:
         super().__init__(desk, insight, id=id)
-        self._is_empty = True  # whether a sentence stands in the place of the text
+        self._is_empty = True  # whether a sentence is shown instead of the text
         self._preferences = preferences
-        self._first_scale: Scale | None = None  # the one that the text was coloured with when it began
+        self._first_scale: Scale | None = None  # of the beginning of the text
         self._stream = text
         self.prime_input = PrimeInput(id="prime")
         self._prime_row, self._side = Horizontal(id="prime-row"), Vertical(id="side")
@@ -206,7 +206,7 @@ class PlayView(ExplainingView):
             "snapshots": self.playing and len(facts.checkpoint_steps) > 1,
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
-            "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none
+            "suggestions": bool(state.suggestion) or not state.suggests,  # the key says that suggestions are off
             "saveable": True,
             "undo": self.writing or bool(state.undoable),
             "redo": self.writing or bool(state.redoable),
@@ -315,7 +315,7 @@ class PlayView(ExplainingView):
     def focus_main(self) -> None:
         """Give the focus to the text, or to what stands in its place."""
         if self.screen.has_class("-tiny"):
-            self.remove_class("-tree")  # which takes the text's place there
+            self.remove_class("-tree")  # the tree hides the text there
         (self._empty if self._is_empty else self.text_view).focus()
 
     def leave(self) -> None:
@@ -447,7 +447,7 @@ class PlayView(ExplainingView):
     def _tell(self, before: Played | None, state: Played) -> None:
         """Say what was done: else what is played from now on."""
         words = ""
-        if _is_other_text(before, state) and not self.writing:  # the keys that it names are letters there
+        if _is_other_text(before, state) and not self.writing:  # in Write the keys are letters
             words = self._played_words(state, None if before is None else before.facts)
         if self._begins_now(before, state):
             words = self._last_session_words(state) or words

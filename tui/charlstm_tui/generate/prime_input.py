@@ -1,6 +1,6 @@
-"""The prime: the text that generation starts from, edited in place. It is selected when it gets the focus, so
-that typing replaces it. Enter plays it, Ctrl+J starts a new line. What was typed and not played is there again when it
-gets the focus the next time."""
+"""The prime: the text that generation starts from, edited in place. The focus selects the prime, so that typing
+replaces it. Enter plays the prime, Ctrl+J starts a new line. Text that was typed and not played is there again at the
+next focus."""
 
 from __future__ import annotations
 

@@ -209,8 +209,8 @@ class ScoreView(ReadingView):
     def enter(self, facts: ModelFacts, model: Model | None, played: str, part: tuple[int, int] | None = None) -> None:
         """Show the view for this model, with the text that was played unless another was opened.
 
-        ``model`` is the one at ``facts.path`` where it is loaded already. ``part`` is what is selected of the text that
-        was played: its figures are those after what is before it.
+        ``model`` is the model at ``facts.path`` if already loaded. ``part`` is the selection in the played text, scored
+        after the text before the selection.
         """
         if part is not None or self._facts != facts or self._text_name in ("", PLAYED):
             if self._facts != facts:
@@ -584,10 +584,10 @@ class ScoreView(ReadingView):
 
 
 def _with_stop(doing: str) -> Content:
-    """What is being done, and the key that stops it."""
+    """Words for a task in progress, and the key that stops it."""
     return Content.assemble((f"{doing}   ", "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
 
 
 def _beginning(text: str, name: str) -> tuple[str, str]:
-    """What is scored of ``text``, and what it is, in words."""
+    """The scored part of ``text``, and words for that part."""
     return text[:MOST_CHARS], f"{name}, its beginning" if len(text) > MOST_CHARS else name

@@ -224,11 +224,11 @@ class GenerateScreen(ModeScreen):
         if facts.loss is not None:
             names = (f"{names[0]} · {loss_words(facts, self.charlstm.bits)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
-        if state.title and name != "play":  # there it stands beside the prime
+        if state.title and name != "play":  # Play shows the title beside the prime
             titles = [f"“{shorten(visible(state.title, keep=''), width)}”" for width in (TITLE, SHORT_TITLE)]
             steps = (names[0], facts.name + step, short + step)
             names = (*(f"{title} · {model}" for title in titles for model in steps), *titles)
-        if name == "duel":  # each side says what it plays
+        if name == "duel":  # each side names its model
             seed = f"seed {self.duel.seed}"
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
         first = next(iter(self.views))
@@ -495,7 +495,7 @@ class GenerateScreen(ModeScreen):
         self._draw_bar()
 
     def _mode_of(self, run: Run) -> str:
-        """The mode that shows this run."""
+        """The mode that shows ``run``."""
         return "train" if run.path == self.charlstm.run_path else "runs"
 
     def _stop_waiting(self) -> None:

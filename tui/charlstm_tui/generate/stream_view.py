@@ -146,7 +146,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         return position + self._suggested if position > self._suggested_at else position
 
     def _position(self, place: int) -> int:
-        """The position at a place. Within the suggestion it is the one at which that stands."""
+        """The position at a place. All places in the suggestion have the position at which the suggestion stands."""
         return place if place <= self._suggested_at else max(self._suggested_at, place - self._suggested)
 
     def _row_of(self, position: int) -> int:

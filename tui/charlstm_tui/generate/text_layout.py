@@ -173,8 +173,8 @@ class TextLayout:
             base, block = self.starts[-1], min(2 * block, LONGEST_BLOCK)
 
     def _row_starts(self, base: int, end: int) -> Iterator[int]:
-        """Where rows begin in the characters from ``base`` to ``end`` after the first, which begins there; counted from
-        ``base``. Those whose end is not among these characters are left out."""
+        """The beginnings of the rows after the first, counted from ``base``, of rows that end in the characters from
+        ``base`` to ``end``."""
         text, last = "".join(self.chars[base:end]), end == len(self.chars)
         size = len(text)
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
