@@ -35,7 +35,7 @@ def of_python(value: Any) -> Any:
 
 
 def whole_number(value: Any, least: int, most: int) -> int:
-    """A number, such as one of a JSON file, if it is a whole one in these limits. Raises :class:`ValueError`."""
+    """A whole number in these limits, such as from a JSON file. Raises :class:`ValueError`."""
     if type(value) is not int or not least <= value <= most:
         raise ValueError(f"{str(value)[:50]} is not a whole number from {least} to {most}")
     return value

@@ -54,7 +54,7 @@ def quoted(char: str) -> str:
 
 
 def as_html(text: str) -> str:
-    """``text`` as HTML that shows it literally."""
+    """``text`` as HTML, shown literally."""
     return html.escape(text.translate(_HTML_CONTROLS))
 
 

@@ -1,7 +1,8 @@
 """The errors that a user can cause and solve.
 
-Each carries one sentence that says what happened and what to do. The command line prints it and exits with a code of
-:class:`ExitCode`; the app shows it where it happened. Any other exception that reaches a user is a bug.
+Each error has a sentence: the problem, and how to solve it. The command line prints the sentence and exits with a code
+of :class:`ExitCode`; the app shows the sentence where the error happened. Any other exception that reaches a user is a
+bug.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal
 from charlstm.display import visible
 
 MAX_LENGTH = 600
-"""Characters of a sentence. A longer one, because it quotes a file, loses its middle."""
+"""Characters of a sentence. A longer sentence, with a quotation from a file, loses its middle."""
 
 
 class ExitCode(IntEnum):
@@ -58,8 +59,8 @@ class Advice:
 class CharLSTMError(Exception):
     """A problem that the user can solve.
 
-    ``str(error)`` is one plain sentence. Whatever it quotes, it is one line of bounded length without characters that
-    act on a terminal. ``error.advice`` are actions that solve the problem, if any.
+    ``str(error)`` is one plain sentence: one line of bounded length, also with a quotation, without characters that act
+    on a terminal. ``error.advice`` are actions that solve the problem, if any.
     """
 
     def __init__(self, sentence: str, *advice: Advice) -> None:

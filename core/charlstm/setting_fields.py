@@ -41,33 +41,33 @@ class SettingField:
     name: str
     default: Any
     kind: type
-    """``bool``, ``int``, ``float`` or ``str``; ``tuple`` for one of texts."""
+    """``bool``, ``int``, ``float`` or ``str``; ``tuple`` for several texts."""
     optional: bool
-    """Whether it may be None, which is off."""
+    """Whether None (off) is allowed."""
     about: str
-    """What it is, in a phrase for help texts and forms."""
+    """A phrase for help texts and forms."""
     words: tuple[str, ...] = ()
-    """The words that it takes, if these are all: those of its ``Literal`` type."""
+    """All allowed words, from a ``Literal`` type."""
     aliases: Collection[str] = ()
-    """Other words that it takes, and its class replaces."""
+    """Other words, which the settings class replaces."""
     pattern: str = ""
-    """A regular expression that its text matches."""
+    """A regular expression for the text."""
     examples: tuple[str, ...] = ()
-    """Words to complete, where not all are listed."""
+    """Words to complete, where ``words`` cannot list all."""
     text: str = "a text"
-    """What text it takes, as a phrase for messages."""
+    """The kind of text, as a phrase for messages."""
     low: float | None = None
     high: float | None = None
     open_low: bool = False
-    """Whether it is above ``low``, not from it on."""
+    """Whether ``low`` itself is not allowed."""
     off: Any = None
-    """The value that turns it off."""
+    """The value that turns the setting off."""
     fixed: bool = False
-    """Whether it cannot change once what it is a setting of has begun."""
+    """Whether the setting cannot change after the start, such as of a run."""
     option: bool | str = False
-    """Whether commands have an option for it; a string is the option's name, if that is not the setting's."""
+    """Whether commands have an option for the setting; a string is a different name for the option."""
     metavar: str = ""
-    """What stands for its value in the help of the option; empty: by its type."""
+    """The placeholder of the value in the help of the option; empty: by type."""
     group: str = ""
     """The caption above it in forms, of the first setting of a group."""
     label: str = ""
@@ -117,7 +117,7 @@ class SettingField:
 
     @property
     def can_be_off(self) -> bool:
-        """Whether one of its values turns it off."""
+        """Whether a value turns the setting off."""
         return self.optional or self.off is not None
 
     def is_off(self, value: Any) -> bool:

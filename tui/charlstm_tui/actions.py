@@ -35,11 +35,11 @@ BY = {
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a key does in its scopes.
+    """An action: a key, its scopes and its handler.
 
-    The handler is the method ``do_<handler>`` of the app (scopes ``anywhere``, ``panes``, ``modes``, ``outside``) or
-    of who carries it out in the mode that begins the scope's name; it is called with ``args``. ``footer`` orders the
-    labels at the bottom of the screen, the smallest first; 0 keeps it out.
+    The handler is the method ``do_<handler>`` of the app (scopes ``anywhere``, ``panes``, ``modes``, ``outside``) or of
+    the part ``by`` in the mode that begins the scope's name; it is called with ``args``. ``footer`` orders the labels
+    at the bottom of the screen, the smallest first; 0 keeps it out.
     """
 
     id: str
@@ -56,11 +56,11 @@ class Action:
     by: str = ""
     """Who carries it out: the view that is shown, a part of it with this name, or the ``screen`` of the mode."""
     needs: str = ""
-    """What it acts on, of what :meth:`~charlstm_tui.view.View.has` names; empty for what is always there."""
+    """The name in :meth:`~charlstm_tui.view.View.has` that the action acts on; empty if nothing is needed."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys that set it off: those that the user configured, else its own."""
+        """The user's keys for the action, else the default keys."""
         return _configured_keys.get(self.id, self.default_keys)
 
     @property
@@ -524,7 +524,7 @@ def bindings(*heads: str) -> list[BindingType]:
 
 
 def use_keys(configured: Mapping[str, tuple[str, ...]]) -> None:
-    """From now on these actions have other keys than their own, in Textual's names. The app calls it when it starts."""
+    """From now on these actions have other keys than their own, in Textual's names. Called at the start of the app."""
     _configured_keys.clear()
     _configured_keys.update(configured)
     keys_in.cache_clear()

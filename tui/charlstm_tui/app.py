@@ -1,6 +1,6 @@
-"""The app: its four modes, what it opens on, and how it exits.
+"""The app: the four modes, the first screen, and the exit.
 
-What the modes know of it is in ``mode_app``, what the keys do in ``actions``, the state of the runs in ``run_watcher``.
+The modes know ``mode_app``; ``actions`` has the keys, ``run_watcher`` the state of the runs.
 """
 
 from __future__ import annotations

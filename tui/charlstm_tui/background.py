@@ -122,7 +122,7 @@ class JobQueue:
         self._last: threading.Thread | None = None
 
     def add(self, job: Callable[[], object], doing: str, failed: Callable[[str], object] = lambda words: None) -> None:
-        """Run ``job`` after those before it. If it raises an exception, ``failed`` is called with a sentence, and an
+        """Run ``job`` after the earlier jobs. If it raises an exception, ``failed`` is called with a sentence, and an
         unexpected one is logged; ``doing`` is what failed then, such as ``saving the session``."""
         previous = self._last
 

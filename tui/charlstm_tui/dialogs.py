@@ -45,7 +45,7 @@ class Choice:
 
 
 FRAME = 6
-"""Columns of a dialog that its border and its padding take."""
+"""Columns of the border and padding of a dialog."""
 BAR = 40
 """Columns of the bar that shows how far something is."""
 USUAL_WIDTH, MOST_WIDTH = 64, 100

@@ -25,7 +25,7 @@ MOST_KEYS = 24
 
 
 class HelpRows(Widget):
-    """Rows of keys and what they do."""
+    """Rows of keys with their help."""
 
     COMPONENT_CLASSES: ClassVar = {"help--key"}
     DEFAULT_CSS = """

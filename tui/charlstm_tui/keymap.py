@@ -119,10 +119,10 @@ def _clash(chosen: Mapping[str, tuple[str, ...]]) -> tuple[Action, Action, str] 
 
 
 def textual_keymap(chosen: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """What :meth:`textual.app.App.set_keymap` takes for these keys.
+    """The argument of :meth:`textual.app.App.set_keymap` for these keys.
 
-    Textual removes a key from all of a screen's actions when it goes to one of them or leaves it, also from those that
-    act at other times. So with one key that is changed all actions are named, with the keys that they have.
+    Textual removes a key that is given to or taken from an action from all other actions of the screen, also from
+    actions at other times. So once one key is changed, the argument names all actions with their keys.
     """
     if not chosen:
         return {}

@@ -81,12 +81,12 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.exiting = False
         """Whether the app is about to exit."""
         self.farewell = ""
-        """What to print after it has exited."""
+        """Printed after the exit."""
         self.not_saved = ""
-        """Why a session of Generate is not saved, as long as it is not."""
+        """Why a session of Generate is not saved; empty otherwise."""
         self.unfinished: list[Callable[[], str]] = []
-        """What is to be called before the process ends, one after the other, each of which gives a sentence to print:
-        it saves what is not saved, which may take longer than an exit may take."""
+        """Functions to call in order before the process ends. Each saves something, which may take longer than an exit
+        may take, and returns a sentence to print."""
         self.play_again = False
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.session_to_open: Path | None = None
@@ -97,7 +97,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
         """Published with the old and the new folder of a run that was renamed here."""
         self.tells_focus = False
-        """Whether the terminal has told that it lost the focus: then it tells when it gets it again."""
+        """Whether the terminal reports its focus: it has reported a loss."""
         self.last_search = Search()
         """What was looked for last."""
         self._queue_stood: tuple[Path, ...] = ()  # the runs that waited while none trained, when it was looked at last
@@ -151,7 +151,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
     do_go = go
 
     def use_corpus(self, choice: CorpusChoice) -> None:
-        """Train is to use this text: remember it and go there."""
+        """Go to Train with this text, and remember the choice."""
         self.corpus = choice
         self.run_path = self._newly_watched = None
         self.watcher.attach(None)

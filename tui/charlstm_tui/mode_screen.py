@@ -81,8 +81,8 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         self._message_line = MessageLine()
 
     def use_views(self, *views: View, later: Sequence[View] = ()) -> None:
-        """Have these views, of which the first is shown at first. Those that come ``later`` are mounted when they are
-        first shown. Call it once, before the screen is composed."""
+        """Set the views, of which the first is shown at first; views in ``later`` are mounted when first shown. To be
+        called once, before the screen is composed."""
         self.views = {view.id or "": view for view in (*views, *later)}
         self.switcher = ContentSwitcher(*views, initial=views[0].id, id="views")
 
@@ -118,7 +118,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         await self.open_view(name)
 
     def leave_view(self) -> bool:
-        """Show the view that Esc goes to; whether there is one."""
+        """Show the view that Esc goes to; False without such a view."""
         if not self.view.back_to:
             return False
         self.show_view(self.view.back_to)

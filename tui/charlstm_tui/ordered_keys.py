@@ -1,4 +1,5 @@
-"""Handle keys one after another, so that a key reaches what the one before it opens, however quickly they come.
+"""Handle keys one after another, so that a key reaches the dialog or view that the key before opens, at any speed of
+typing.
 
 Textual sends a key to the widget that has the focus when the app reads it. A key that opens a dialog, an input or a
 view does so only when it has come back to the app from the focused widget and its parents. By then the app has read the
@@ -75,7 +76,7 @@ class TakesKeys(_Base):
 
 
 class OrderedKeys(App[None]):
-    """An app in which a key waits until the one before it was handled and what that opened is there."""
+    """An app in which a key waits until the key before was handled and the dialog or view that it opened is there."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -106,5 +106,5 @@ def _capital(label: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """``text`` as markup that shows it as it is."""
+    """``text`` as markup that shows it literally."""
     return text.replace("[", r"\[")

@@ -42,11 +42,11 @@ class RunsChanged(Message):
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run as it was when the watcher last read it.
+    """One run at the watcher's last read.
 
-    ``text`` is the name of its text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
-    ``spec`` is the content of the folder's ``run.json``, and ``problem`` a message if that cannot be read, else empty.
-    ``notes`` are the user's. ``started_from`` is the model whose weights it began with; empty for random ones.
+    ``text`` is the name of the text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
+    ``spec`` is the content of ``run.json``, and ``problem`` a message if the file cannot be read, else empty. ``notes``
+    are the user's. ``started_from`` is the model with the initial weights; empty for random weights.
     """
 
     run: Run
@@ -63,7 +63,7 @@ class RunView:
 
     @property
     def name(self) -> str:
-        """The name of the run, which is that of its folder."""
+        """The name of the run and its folder."""
         return self.run.name
 
     @property
@@ -132,7 +132,7 @@ class RunsState:
 
     @property
     def attached_run(self) -> RunView | None:
-        """The attached run, if there is one and it is listed."""
+        """The attached run, if listed."""
         return self.find(self.attached)
 
     def find(self, path: Path | None) -> RunView | None:
@@ -256,7 +256,7 @@ def _with_times(views: list[RunView]) -> list[RunView]:
 
 
 def _spec(run: Run) -> RunView:
-    """What a run's ``run.json`` says of it."""
+    """A view of a run from its ``run.json`` alone."""
     try:
         spec = run.spec()
     except RunError as problem:

@@ -35,7 +35,7 @@ class SafeWorkers(_Node):
         return super().run_worker(*args, **{**options, "exit_on_error": False})
 
     def works_at(self, *groups: str) -> bool:
-        """Whether one of its workers of these groups has not ended."""
+        """Whether a worker of these groups has not ended."""
         return any(each.node is self and each.group in groups and not each.is_finished for each in self.workers)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:

@@ -1,4 +1,4 @@
-"""What a mode shows at one time, with what its keys do meanwhile."""
+"""The base of all views: a view is shown alone in its mode, with its own keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_detached(node: Widget) -> bool:
 
 
 class View(SafeWorkers, Widget):
-    """What a mode shows at one time, with what its keys do meanwhile. A mode has one view or several.
+    """A part of a mode that is shown alone, with its own keys. A mode has one view or several.
 
     The screen asks the view that is shown which actions act (:attr:`scopes_key`, :meth:`has`), what the key bar says
     (:meth:`labels`) and what Esc leaves in it (:meth:`handle_escape`), and carries actions out by its methods ``do_*``.
@@ -102,7 +102,7 @@ class View(SafeWorkers, Widget):
         return False
 
     def has(self) -> dict[str, bool]:
-        """What actions of these scopes need (:attr:`Action.needs`), and whether it is there now."""
+        """The ``needs`` of the actions of these scopes (:attr:`Action.needs`), each True if met now."""
         return {}
 
     def labels(self) -> dict[str, str]:

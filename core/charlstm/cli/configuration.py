@@ -27,7 +27,7 @@ from charlstm.paths import config_path
 def config(action: str, path: Path | None) -> None:
     """Write a configuration file with every entry commented out. Prints its path.
 
-    An existing file is never changed. `charlstm doctor` shows which file is read, its entries, and what is wrong with
+    An existing file is never changed. `charlstm doctor` shows which file is read, the entries, and the mistakes in
     them.
 
     With --json: {"path", "exists"}.

@@ -209,7 +209,7 @@ def _print_error(error: BaseException, command: str, *, as_json: bool) -> int:
 
 
 def _message(error: BaseException, command: str) -> str:
-    """What happened and what to do, in one sentence."""
+    """One sentence: the problem, and how to solve it."""
     match error:
         case click.UsageError():
             command = error.ctx.command_path if error.ctx else command  # click has none where a value is missing

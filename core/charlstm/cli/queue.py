@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 def queue(context: click.Context) -> None:
     """Train runs one after another, in the background.
 
-    The queue waits while any run of yours trains or is paused on this machine. When that has ended, its process starts
-    the next one. If it was killed or got SIGTERM, or the machine was shut down, the next `charlstm runs`, `watch` or
-    `queue list` does, or the app.
+    The queue waits while any run of yours trains or is paused on this machine. When that run has ended, its process
+    starts the next run. After a kill, a SIGTERM or a shutdown of the machine, the next `charlstm runs`, `watch` or
+    `queue list` starts it, or the app.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -86,7 +86,7 @@ def _print_added(run: Run) -> None:
 @queue.command("list", short_help="List the runs that train and those that wait.")
 @json_option
 def list_() -> None:
-    """List the runs that train and those that wait: when they begin and end, from now, and what they wait for.
+    """List the runs that train or wait: begin and end from now, and the reason for waiting.
 
     The times are estimates from the speed that was measured on this machine, or from the time limit of a run.
 
@@ -118,8 +118,8 @@ def _row(each: QueuedRun) -> QueueRow:
 @runs_argument
 @common_options
 def remove(runs: tuple[str, ...]) -> None:
-    """Take runs out of the queue. Their folders stay: `resume` trains such a run, `delete` deletes it. The name of a
-    sweep stands for those of its runs that wait.
+    """Take runs out of the queue. The folders stay for `resume` or `delete`. The name of a sweep stands for its waiting
+    runs.
 
     With --json: as `queue list`, of the queue that is left.
     """

@@ -45,7 +45,7 @@ take the processor. With two threads a validation of 1,000 characters took 30 s 
 since torch's threads wait for each other after every operation."""
 
 WARM_UP = 2
-"""Steps before those that are timed: they allocate memory, and TorchScript optimises its loops."""
+"""Steps before the timed steps: the first steps allocate memory, and TorchScript optimises its loops."""
 
 MOST_STEPS = 1000
 """Steps of a measurement, at most."""

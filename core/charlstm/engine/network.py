@@ -129,7 +129,7 @@ class CharLSTM(nn.Module):
 
 
 def extend_vocabulary(model: Model, vocabulary: Vocabulary, seed: int = 0) -> Model:
-    """Convert ``model`` to another ``vocabulary``. Characters of both keep their weights, whatever their new ids.
+    """Convert ``model`` to another ``vocabulary``. Characters of both vocabularies keep their weights.
 
     A new character gets random input weights with the standard deviation of the others', small random output weights,
     and the lowest output bias of all known characters, so that it is improbable until it is learnt. Characters that

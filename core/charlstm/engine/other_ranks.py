@@ -1,6 +1,6 @@
 """What every rank but rank 0 does under torchrun: follow the messages of rank 0, without a text or a run.
 
-It is a module of its own because it builds a :class:`TrainStep`, which itself uses ``distributed``.
+Not in ``distributed``, which :class:`TrainStep` uses.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class ResumePlan:
 
     requested_settings: Settings
     settings: Settings
-    """Those that the run trains with. They differ from the requested ones where the model that it started from decides
-    the size of the network."""
+    """The settings of the training. They differ from the requested settings where the initial model decides the size of
+    the network."""
     text: TrainingText
     state: TrainingState
     progress: Progress

@@ -1,4 +1,4 @@
-"""What a run begins with: its text, what each of its models says of itself, and the model that its weights are from."""
+"""The constants of a run: its text, the metadata of its models, and the model with the initial weights."""
 
 from __future__ import annotations
 

@@ -321,7 +321,7 @@ class Trainer:
 
     @property
     def settings(self) -> Settings:
-        """Those that the run trains with now."""
+        """The settings of the training now."""
         return self._course.settings
 
     @property

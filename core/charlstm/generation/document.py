@@ -1,8 +1,8 @@
-"""The text that is played and written: what it is, what was done to it, and its branches. No model is needed here.
+"""The text that is played and written: characters, branches, and the steps of undo. No model is needed here.
 
-Every change of the text is made here at once, wherever it is; what the model makes of it is read later
-(:mod:`charlstm.generation.reading`). All that is known about the text at one time is a :class:`State`, which never
-changes: undo goes back to the state before.
+Every change of the text is made here at once, at any position; the model reads the text later
+(:mod:`charlstm.generation.reading`). The text at one time is a :class:`State`, which never changes: undo goes back to
+the state before.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Splice(NamedTuple):
     added: int
 
     def then(self, other: Splice) -> Splice:
-        """This one and then ``other``, as one: what stands between their places is a part of it."""
+        """One splice for this splice and then ``other``, with the characters between the two."""
         if not (self.removed or self.added):
             return other
         if not (other.removed or other.added):
@@ -56,7 +56,7 @@ class Splice(NamedTuple):
         return Splice(start, end - self.added + self.removed - start, end - other.removed + other.added - start)
 
     def carry(self, position: int) -> int:
-        """Where a position is afterwards: one in what went is behind what came."""
+        """The position after the splice; from within the removed characters, the end of the added ones."""
         start, removed, added = self
         return position + added - removed if position >= start + removed else min(position, start + added)
 
@@ -98,16 +98,16 @@ class BranchInfo:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A text with its cursor and its branches, at one time.
+    """A text with its cursor and branches.
 
     Attributes:
         cursor: characters before the cursor.
         seed: of the random numbers.
-        prime_length: characters at the beginning that are the prime. Draws are counted from its end. Once it was edited
-            there is none: it is text like any other.
+        prime_length: characters at the beginning that are the prime. Draws are counted from the end of the prime. An
+            edit makes the prime ordinary text: 0.
         branch: the number of the branch that ``text`` is the text of.
-        branches: all branches, each behind the one from which it parted. That of ``branch`` itself has the text with
-            which it was gone to.
+        branches: all branches, each after its parent. The entry of ``branch`` has the text at the switch to this
+            branch.
     """
 
     text: Text
@@ -118,7 +118,7 @@ class State:
     branches: tuple[Branch, ...]
 
     def with_own_text(self) -> State:
-        """The same, with the branches as they are when another one is gone to."""
+        """The same with ``text`` in the entry of the current branch, as needed for a switch to another branch."""
         branches = tuple(
             replace(each, text=self.text) if each.number == self.branch else each for each in self.branches
         )
@@ -275,7 +275,7 @@ class Document:
 
     def replace_all(self, spans: Sequence[tuple[int, int]], text: str) -> None:
         """Put ``text`` in the place of each of ``spans``, from a first position to one after the last, in the order of
-        the text. All of them are one step. The cursor stays at its characters; within a span it goes behind it.
+        the text. This is one step. The cursor stays at its characters; within a span it goes behind it.
 
         Raises :class:`GenerationError` unless these are parts of the text that do not overlap.
         """
@@ -412,8 +412,8 @@ class Document:
         self._go(SWITCH, self._on(branch, replace(self.state, cursor=len(branch.text))))
 
     def prune(self, number: int) -> None:
-        """Remove a branch and all that parted from it. If the current text is one of them, it becomes that from which
-        the branch parted.
+        """Remove a branch and its descendants. If the current branch is removed, the parent of ``number`` becomes the
+        current text.
 
         Raises :class:`GenerationError` if there is no such branch or it is the first.
         """
@@ -500,7 +500,7 @@ class Document:
     # ---- history
 
     def undo(self) -> str:
-        """Go back before the last step. Returns what it was; empty if there was none. A branch that it began stays."""
+        """Undo the last step and return its kind; empty without a step. A branch that began in the step stays."""
         here = self.state.with_own_text()
         self._settle()
         self._way = Text()
@@ -517,7 +517,7 @@ class Document:
         return step.kind
 
     def redo(self) -> str:
-        """Make the last step again that was undone. Returns what it is; empty if there is none."""
+        """Redo the last undone step and return its kind; empty without a step."""
         here = self.state
         self._settle()
         self._way = Text()

@@ -93,7 +93,7 @@ class Tail(NamedTuple):
 
 
 class Reading:
-    """What a model has read of one text with one prime. A text whose prime was edited has an empty one.
+    """A model's reading of one text with one prime. An edited prime is empty.
 
     Args:
         recipe: seed, sampler and held cells of what is read and drawn from now on; see :meth:`use`.
@@ -239,7 +239,7 @@ class Reading:
             self._tails.popleft()
 
     def _cut(self, blocks: list[Block], size: int) -> None:
-        """Let the first ``size`` characters of ``blocks`` be what was read. Those blocks stay as they are."""
+        """Let the first ``size`` characters of ``blocks`` be what was read. The given blocks do not change."""
         if self._blocks:
             self._blocks[-1].fill()
         whole, rest = divmod(size, BLOCK)
@@ -373,7 +373,7 @@ class Reading:
         going = set(range(count))
 
         def made(number: int, text: str) -> Continuation:
-            """A text, or its beginning: its surprise is that of the characters that it has."""
+            """A continuation or its beginning so far, with the mean surprise of these characters."""
             return Continuation(text, float(bits[: len(text), number].sum()) / max(1, len(text)))
 
         def found() -> list[Continuation]:

@@ -1,4 +1,4 @@
-"""What decides a generated text besides its model and its prime, as one value."""
+"""All that decides a generated text besides model and prime, as one value."""
 
 from __future__ import annotations
 

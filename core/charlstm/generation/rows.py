@@ -83,7 +83,7 @@ NO_DISTRIBUTION = NextCharDistribution((), 0.0, 0, 0, 0.0)
 
 
 class Block:
-    """Up to :data:`BLOCK` characters of a text, as a model read them. One that is cut off stays as it is.
+    """Up to :data:`BLOCK` characters of a text, as a model read them. A cut makes a new block.
 
     Attributes:
         start: the position of its first character, without the prime.

@@ -109,7 +109,7 @@ class SamplerSettings:
 
 
 FILTERS = tuple(name for name, each in setting_fields(SamplerSettings).items() if each.optional)
-"""The settings that drop characters, in the order in which they do: those that may be None, which is off."""
+"""The settings that drop characters, in order of action: all settings that may be None (off)."""
 
 
 def changed_settings(settings: SamplerSettings | None, changes: SamplerKeywords) -> SamplerSettings:

@@ -1,4 +1,4 @@
-"""The samples that a run writes while it trains, and what of its text they start from."""
+"""The samples that a run writes during training, and their primes from the text of the run."""
 
 from __future__ import annotations
 

@@ -318,7 +318,7 @@ class Session:
     # -- branches ------------------------------------------------------------------------------------------------
 
     def branches(self) -> list[BranchInfo]:
-        """All branches, each before those that continue it."""
+        """All branches, each after its parent."""
         return self.document.list_branches()
 
     def switch(self, number: int, position: int | None = None) -> None:

@@ -20,7 +20,7 @@ BEGINNING = 80
 ERRORS = (
     KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError, GenerationError,
 )  # fmt: skip
-"""What values that are not those of a session lead to."""
+"""Raised for values that are not from a session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Chunk:
         self.codes, self.sources, self.size, self.owner = codes, sources, len(codes), owner
 
     def append(self, codes: Codes, sources: Sources) -> None:
-        """Add characters. Texts that have pieces of this chunk stay as they are."""
+        """Add characters. Existing pieces of this chunk do not change."""
         size = self.size + len(codes)
         if size > len(self.codes):
             # Another thread may be reading the old arrays, which stay as they are.

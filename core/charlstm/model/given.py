@@ -1,4 +1,4 @@
-"""A model as the public library takes it: itself, its file, or its name."""
+"""Load the argument ``model`` of the public library: a model, a file, or a name."""
 
 from __future__ import annotations
 

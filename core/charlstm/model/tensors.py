@@ -6,7 +6,7 @@ reading. Files may be damaged or hostile, so that sizes are checked before memor
 memory-mapped: a map of a file that is truncated meanwhile would kill the process. Equal content gives equal bytes.
 
 The safetensors library is not used here because it copies: to save a training state of 650 MB it needs another 1,240 MB
-and 2.3 times as long (here: none), to load it 1,240 MB (here: 620). The tests check that it reads these files.
+and 2.3 times as long (here: none), to load it 1,240 MB (here: 620). The tests check that the library reads these files.
 """
 
 from __future__ import annotations

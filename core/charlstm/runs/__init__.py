@@ -1,1 +1,1 @@
-"""A run as a folder, and the process that trains it. This package imports nothing; see its modules."""
+"""A run as a folder, and the process that trains it. Nothing is imported here; see the modules."""

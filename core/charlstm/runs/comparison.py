@@ -1,4 +1,4 @@
-"""Compare runs: their results, what differs between them, and their curves side by side."""
+"""Compare runs: results, differences, and curves side by side."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SMOOTHING = 0.9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedRun:
-    """A run as it is compared: what was asked of it, how it is now, and its curves."""
+    """A run in a comparison: settings, status and curves."""
 
     run: Run
     spec: RunSpec

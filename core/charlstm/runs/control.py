@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
 
 VALUES = {"set-lr": ("the new learning rate", 1_000.0), "more": ("the minutes to add", 1_000_000.0)}
-"""Commands with a value: what it is, and its maximum. Others take none."""
+"""Commands with a value: words for the value, and its maximum."""
 
 MAX_LINE = 100_000
 """Bytes; a longer line is skipped."""

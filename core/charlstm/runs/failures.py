@@ -8,7 +8,7 @@ from charlstm.training.settings import Settings
 
 
 def describe_failure(error: BaseException, settings: Settings) -> str:
-    """One sentence on ``error``: what happened, and what to do."""
+    """A sentence on ``error``: the problem, and how to solve it."""
     if isinstance(error, CharLSTMError):
         return str(error)
     if is_out_of_memory(error):

@@ -549,8 +549,8 @@ def delete_run(run: Run) -> list[str]:
 
 def prune_run(run: Run, *, dry_run: bool = False) -> int:
     """Delete the states and snapshots of ``run``, which then can be played but not continued; a ``dry_run`` deletes
-    nothing. Returns the bytes that this frees. Raises :class:`RunError` while it has a worker, or when it has no intact
-    model to keep."""
+    nothing. Returns the freed bytes. Raises :class:`RunError` while it has a worker, or when it has no intact model to
+    keep."""
     _need_run(run)
     _need_own_folder(run, "prune")
     if not (files := run.prunable()):

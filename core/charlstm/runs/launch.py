@@ -1,7 +1,7 @@
 """Start a worker, for a new run or to resume one, that outlives the process that starts it.
 
 The child process has its own session, writes its output to ``worker.log`` and is reaped by a thread. Only the run's
-folder connects it with other processes. What it does is in ``worker``.
+folder connects it with other processes. See ``worker`` for its work.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class NewRun:
 
 
 def start_run(new: NewRun) -> Run:
-    """Create a run and start its worker, which opens the text itself, so that this returns at once.
+    """Create a run, start its worker and return at once: the worker opens the text.
 
     Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
     """

@@ -26,8 +26,8 @@ def lesson_path() -> Path | None:
 
 
 def add_lesson(folder: str | Path | None = None) -> tuple[list[Run], list[Run]]:
-    """Put the runs into ``folder`` (default: that of the runs). Returns those that were added, and those whose name was
-    there already, which are left alone.
+    """Put the runs into ``folder`` (default: that of the runs). Returns the added runs, and the existing runs of the
+    same names, which do not change.
 
     Raises :class:`RunError` when the installation lacks them, or the folder cannot be written.
     """

@@ -192,7 +192,7 @@ class HeartbeatRecord(RunFigures):
 
     @property
     def is_from_this_machine(self) -> bool:
-        """Whether it was written on this machine. On some networks a machine's name changes while it runs, so the boot
+        """Whether this machine wrote the record. On some networks a machine's name changes while it runs, so the boot
         id is compared first. The name decides after a restart, and on systems without a boot id."""
         return (bool(self.boot) and self.boot == system.boot_id()) or self.host == system.host()
 

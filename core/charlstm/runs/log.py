@@ -21,7 +21,7 @@ MAX_LINE = 4_000_000
 
 
 class EventLog:
-    """Appends events to ``path``. A run has one writer, its worker.
+    """Appends events to ``path``. The worker of a run is the only writer.
 
     Opening removes an incomplete last line. A line that is written only in part, because the disk is full, is removed
     again, so that the same event can be appended later without being lost or counted twice.

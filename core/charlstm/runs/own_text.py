@@ -26,7 +26,7 @@ class OwnText:
 
     @property
     def words(self) -> str:
-        """How much of what it is."""
+        """The number of characters and the name."""
         if len(self.text) >= self.chars:
             return f"{len(self.text):,} characters of {self.name}"
         return f"the first {len(self.text):,} of {self.chars:,} characters of {self.name}"

@@ -123,14 +123,13 @@ def begin_or_wait(run: Run) -> QueuedRun:
 
 
 def live_runs() -> list[tuple[Run, RunStatus]]:
-    """The runs of this user that are being trained on this machine, also those that are paused."""
+    """The runs of this user that train or are paused on this machine."""
     found = ((run, run.status()) for run in folder.known_runs())
     return [(run, status) for run, status in found if status.alive and not status.elsewhere]
 
 
 def read_queue() -> list[QueuedRun]:
-    """The runs that train, and those that wait in their order. Raises :class:`RunError` when the queue cannot be
-    read."""
+    """The runs that train, then the waiting runs in order. Raises :class:`RunError` when the queue cannot be read."""
     waiting = [(run, run.status()) for run in (Run(each.path) for each in queue_file.waiting_runs())]
     return arrange(live_runs(), [each for each in waiting if each[1].place is not None])
 

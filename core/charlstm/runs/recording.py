@@ -70,7 +70,7 @@ class CommandInbox:
     def stop_requested(self) -> bool:
         """Read new commands; whether one of them, or a signal, requests a stop.
 
-        The trainer takes commands between two steps only. This is for the waits in which there are no steps.
+        The trainer takes commands between two steps only. This method is for waits without steps.
         """
         if not self.check_folder():  # else the file at this path may be another run's
             self._waiting += self._reader.read()

@@ -86,7 +86,7 @@ class Run(_folder.Run):
             control.send_command(self, "resume")
 
     def more(self, minutes: float) -> None:
-        """Let the run train for ``minutes`` more than planned. One that has ended gets a new process for it."""
+        """Let the run train for ``minutes`` more than planned. A run that has ended gets a new process."""
         minutes = arguments.of_python(minutes)
         control.check_command("more", minutes)
         if self.status().alive:
@@ -185,7 +185,7 @@ def start_run(
         RunError: the run cannot be created, or there is no run ``model_from``.
         SettingsError: the settings set no end, this machine does not have their device, there is no such preset or
             setting, or ``settings`` by name ask for another network than that of ``model_from``.
-        TextError: there is no such text.
+        TextError: ``source`` does not exist.
         ModelError: ``model_from`` is not a model.
     """
     from charlstm.runs import launch  # numpy, which listing runs does not need

@@ -93,7 +93,7 @@ class StartModel:
 
     @property
     def words(self) -> str:
-        """What it is called in a sentence."""
+        """The model's name in a sentence."""
         return "the model in the box" if self.name == DEMO else visible(self.name, keep="")
 
     @property

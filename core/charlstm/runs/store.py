@@ -69,8 +69,8 @@ class FolderStore(_Store):
     ``checkpoint_steps`` and ``checkpoint_minutes``, and there is one at the end.
 
     ``Trainer(corpus, settings, store=FolderStore("novel"))`` trains. With ``state = store.state()``,
-    ``Trainer.resume(corpus, state.settings, state, store=store)`` continues exactly, also in another process. A new
-    trainer is refused by a folder in which another one has trained: it would replace what that one learnt.
+    ``Trainer.resume(corpus, state.settings, state, store=store)`` continues exactly, also in another process. A folder
+    in which a trainer has trained refuses a new trainer, which would replace the trained model.
 
     Raises :class:`RunError` when the folder cannot be used, or is the folder of a run, in which only its own process
     writes. The methods ``save_…`` are for the trainer and raise :class:`OSError`.
@@ -159,9 +159,9 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """What a checkpoint says of its run. ``asked`` are the settings of ``run.json`` at that time, and ``settings``
-    those that the run trained with, whose limits the command ``more`` may have raised. ``commands`` are the ids of
-    those that have changed its schedule."""
+    """The record of the run in a checkpoint. ``asked`` are the settings of ``run.json`` at that time, and ``settings``
+    the settings of the training, whose limits the command ``more`` may have raised. ``commands`` are the ids of the
+    commands that have changed the schedule."""
 
     plan: Plan
     progress: Progress

@@ -35,7 +35,7 @@ STALLED_FALL = 0.02
 """A training loss that fell by less than this, relatively, over the second half of a run has stopped falling."""
 
 ABOVE_BEST = 0.05
-"""A validation loss this much above its best, relatively, is that of a run that has lost what it had learnt."""
+"""With a validation loss this much above the best, relatively, a run has lost its progress."""
 
 STUCK_NEAR = 0.03
 """A loss within this relative distance of the entropy of the letter frequencies after ``STUCK_AFTER`` steps: the model
@@ -207,20 +207,20 @@ class Verdict:
     needs_lower_rate: bool = False
     """Whether the loss rises, or rose or came to rest before the end, because the learning rate is too high."""
     title: str = ""
-    """How it ended, in a few words. This and what follows are of a run that has ended."""
+    """The end in a few words. Like all fields below, only for a run that has ended."""
     message: str = ""
     """What the worker reported, or empty."""
     remark: str = ""
     """``message``, unless ``text`` says it: something that came after the end, such as a resume that failed."""
     best: Best | None = None
     busy: str = ""
-    """What other programs did to it, in a sentence, where that is worth a word."""
+    """A sentence on the slowdown by other programs, if notable."""
     overfitted: str = ""
-    """That it overfitted and what would help, as the end of a sentence; empty where it did not."""
+    """For an overfitted run, the end of a sentence that names the remedy; else empty."""
     from_model: FromModel | None = None
-    """How far it came, if it began with a trained model, and did not break."""
+    """The progress since the initial trained model; None without one, and for a broken run."""
     flaw: Flaw | None = None
-    """What is wrong with its model; ``None`` for one that has learnt something, and for a run that did not finish."""
+    """The flaw of the model; ``None`` for a model that has learnt something, and for an unfinished run."""
 
     @property
     def mark(self) -> str:
@@ -324,8 +324,8 @@ def overfitting_since(series: RunSeries) -> Validated | None:
 
 
 def _ended(series: RunSeries, status: RunStatus | None, bits: bool) -> Verdict | None:
-    """The verdict on a run without a worker; ``None`` if the log and ``status`` do not show that it has ended. Of one
-    that finished, without its text."""
+    """The verdict on a run without a worker; ``None`` if the log and ``status`` do not show an end. The verdict on a
+    finished run has no text yet."""
     finished, failed, since = series.finished, series.failed, overfitting_since(series)
     if status is None and finished is None and failed is None:
         return None

@@ -105,7 +105,7 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, show
 
 
 class Archive:
-    """A zip archive, whose list of files is read once. It is open only while one of them is read."""
+    """A zip archive, whose list of files is read once. The archive is open only while a file is read."""
 
     def __init__(self, file: BinaryIO, shown: str) -> None:
         self._zip, self._shown = open_zip(file, shown), shown

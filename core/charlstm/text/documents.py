@@ -122,7 +122,8 @@ def document_text(file: BinaryIO, kind: Kind, shown: str, encoding: str | None, 
 
 
 class _Part(NamedTuple):
-    """A part of a document: its root, what its elements are, and the only element that has text, if there is one."""
+    """A part of a document: the root, the rule of an element, and the name of the only elements with text; empty for
+    all."""
 
     root: Element
     rule_of: Callable[[Element], Rule]
@@ -422,8 +423,8 @@ def _docx(document: _Package) -> Iterator[_Part]:
 
 
 def _docx_paragraph(properties: Iterable[Element], styles: dict[str, Rule]) -> Rule:
-    """What a paragraph with these properties is, or one of the style that has them. The names of Word's own styles are
-    English in every language."""
+    """The rule of a paragraph or a style with these properties. The names of Word's own styles are English in every
+    language."""
     values = {_name(each): _attribute(each, "val") for each in properties}
     name = values.get("name", "").lower()
     if name.startswith("toc "):

@@ -94,7 +94,7 @@ class TextOptions:
 
 
 USUAL = TextOptions(lines="auto", strip_boilerplate=True)
-"""How command and app read a text where nothing else is asked for. ``TextOptions()`` reads it as it is."""
+"""How command and app read a text by default. ``TextOptions()`` changes nothing in a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Tally:
     line_begins: list[Any] = field(default_factory=list)
     """Arrays of the positions at which lines of the files begin that do not follow a line end any more."""
     stamps: list[FileStamp | None] = field(default_factory=list)
-    """Those of the files, None of one that was not opened."""
+    """A stamp of each file; None for an unopened file."""
 
     def newline_style(self) -> str:
         names = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}

@@ -10,7 +10,7 @@ FEWEST = 20
 
 
 def separator(units: str) -> str:
-    """What stands between two units, and ends one that is generated."""
+    """The separator of two units, which ends a generated unit."""
     return {LINES: "\n", BLANK_LINES: "\n\n"}.get(units, "\n" + units)
 
 
@@ -20,7 +20,7 @@ def prefix(units: str) -> str:
 
 
 def kind_of_units(units: str) -> str:
-    """What one of them is, in a few words."""
+    """A unit in a few words."""
     return {LINES: "each line", BLANK_LINES: "each part between blank lines"}.get(units, f"what begins with {units}")
 
 

@@ -125,7 +125,7 @@ class Vocabulary:
         return ids, unknown
 
     def knows(self, text: str, ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
-        """Which characters of ``text`` are read as themselves; ``ids`` are those that :meth:`encode` gives for it."""
+        """Which characters of ``text`` are read as themselves; ``ids`` is :meth:`encode` of ``text``."""
         return np.asarray(self.codes[ids] == code_points(text))
 
     def decode(self, ids: npt.ArrayLike) -> str:

@@ -118,8 +118,8 @@ class Controlled(Event):
     """A command from outside is carried out.
 
     ``id`` is that of the command. ``value`` is the learning rate for ``set-lr``, and the number of remaining steps for
-    ``finish`` and ``more``. ``minutes`` are those that ``more`` adds. What changes the course of the run (these three)
-    is in the last state by now; the others act after this line.
+    ``finish`` and ``more``. ``minutes`` is the time that ``more`` adds. A change of the run's course (by these three)
+    is in the last state by now; other commands act after this line.
     """
 
     name: ClassVar[Literal["control"]] = "control"

@@ -65,9 +65,9 @@ VALIDATIONS = 30
 """Validations during a run, unless the settings say otherwise."""
 
 VALIDATION_SHARE = 0.05
-"""Fraction of the training time that validations during training may take. To keep to it they read less, then there are
-fewer of them. With the final validation, which reads all held-out characters, ``quick`` on 2 million characters spends
-less than a tenth of its minute on validation."""
+"""Fraction of the training time that validations during training may take. To meet this limit, first each validation
+reads less, then validations become fewer. With the final validation, which reads all held-out characters, ``quick`` on
+2 million characters spends less than a tenth of its minute on validation."""
 
 ENOUGH_CHARS = 10_000
 """Characters that a validation needs to tell which model is the best. Rather than less, there are fewer validations. A

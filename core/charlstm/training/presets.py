@@ -1,7 +1,7 @@
 """Presets: complete settings for one minute, ten minutes and two hours, those of the reference script, and the user's.
 
 The timed presets adapt to the size of the text, because a network overfits a small text sooner. ``docs/measured.md``
-says what they give. What a preset costs on this machine is computed by ``estimate``.
+has the results. What a preset costs on this machine is computed by ``estimate``.
 """
 
 from __future__ import annotations
@@ -243,8 +243,8 @@ PRESETS: dict[str, Preset] = {
 
 
 def presets() -> dict[str, Preset]:
-    """All presets by name: those of the program, then those of the user's configuration. What is wrong there is left
-    out; :func:`own_presets` says it."""
+    """All presets by name: those of the program, then those of the user's configuration. Presets with mistakes are
+    missing; :func:`own_presets` reports the mistakes."""
     path = config_path()
     try:
         stamp = FileStamp.of(os.stat(path))

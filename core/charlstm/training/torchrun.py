@@ -10,7 +10,7 @@ from charlstm.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class TorchrunRank:
-    """One of the ``world_size`` processes that torchrun started, ``local_world_size`` of them on this machine."""
+    """A process of torchrun's ``world_size`` processes, of which ``local_world_size`` are on this machine."""
 
     rank: int
     world_size: int

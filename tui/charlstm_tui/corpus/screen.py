@@ -8,7 +8,7 @@ from charlstm_tui.mode_screen import ModeScreen
 
 
 class CorpusScreen(ModeScreen):
-    """The mode, which has one view."""
+    """The mode Corpus, with one view."""
 
     MODE = "corpus"
     CSS_PATH = "screen.tcss"

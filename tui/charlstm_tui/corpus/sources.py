@@ -46,7 +46,7 @@ class ListedText:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder to go into. ``up`` when it is the one above."""
+    """A folder to go into; ``up``: the parent folder."""
 
     path: Path
     name: str

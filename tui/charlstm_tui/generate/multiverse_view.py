@@ -224,7 +224,7 @@ class MultiverseView(GenerateView):
         self._zooms: list[tuple[str, tuple[ContinuationNode, ...], ContinuationNode | None, float]] = []
         """What was shown before each zoom: ``zoomed``, ``path``, ``root``, and the probability of ``zoomed``."""
         self._reached = 1.0  # the probability of ``zoomed``
-        self._source: ExplainingView | None = None  # where the map was opened
+        self._source: ExplainingView | None = None  # the view with the text
         self._is_played = False  # whether its text is the one that is played
         self._model: Model | None = None
         self._place: int | None = None  # where a continuation can be put

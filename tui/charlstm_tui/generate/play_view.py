@@ -206,7 +206,7 @@ class PlayView(ExplainingView):
             "snapshots": self.playing and len(facts.checkpoint_steps) > 1,
             "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
-            "suggestions": bool(state.suggestion) or not state.suggests,  # the key says that suggestions are off
+            "suggestions": bool(state.suggestion) or not state.suggests,  # the key says that there is no suggestion
             "saveable": True,
             "undo": self.writing or bool(state.undoable),
             "redo": self.writing or bool(state.redoable),

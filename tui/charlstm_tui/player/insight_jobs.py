@@ -44,9 +44,9 @@ LESION_CHARS = 1000
 PLAYED = "the played text, for lack of a held-out one"
 """What cells are named on where a model has no text of a run: an imported model, or one whose text is gone."""
 INFLUENCE_CHARS = WARM_UP + BACK
-"""Characters before one that are read to explain it."""
+"""Characters that are read before the character to explain."""
 LEAST_READ_CHARS = 1024
-"""Of the text before continuations, at least so many characters are read. Trained models forget those before them."""
+"""Characters that are read, at least, before continuations. Trained models forget earlier characters."""
 LEARNT_CHARS = 20_000
 """A copy learns from so many characters at the end of a longer text. What it learnt from those before has decayed to a
 seventh by then."""
@@ -70,7 +70,7 @@ class CellsAtStep:
 
 @dataclass(frozen=True, slots=True)
 class NamedCells:
-    """The cells that follow features, on which text they were found, and which that is in words."""
+    """The cells that follow features, the text on which they were found, and a name of that text."""
 
     cells: tuple[NamedCell, ...]
     text: str
@@ -142,8 +142,8 @@ class InsightJobs:
         tell: Callable[[CellsAtStep], object],
     ) -> None:
         """Find out what the ``named`` cells and another ``cell`` did on ``text`` from ``start`` on in the models of a
-        run: the best one and snapshots, up to :data:`FOLLOWED_MODELS`, evenly chosen. They are scored on the text on
-        which they were named. ``tell`` is called from the thread with each. Raises :class:`CharLSTMError`."""
+        run: the best one and snapshots, up to :data:`FOLLOWED_MODELS`, evenly chosen. The scores are on the text on
+        which the cells were named. ``tell`` is called from the thread for each model. Raises :class:`CharLSTMError`."""
 
         def job(check: Callable[[], None]) -> None:
             found = checkpoints(run)

@@ -129,7 +129,7 @@ def cell_scale(title: str, mean: float, deviation: float) -> Scale:
 
 
 def in_unit(scale: Scale, bits: bool) -> Scale:
-    """A scale of losses or surprises with the values of its labels in nats or bits. Its levels stay where they are."""
+    """A scale of losses or surprises with the values of its labels in nats or bits. Levels keep their positions."""
     wanted = "bits" if bits else "nats"
     if scale.unit in ("", wanted):
         return scale

@@ -69,7 +69,7 @@ CHOICES = 200
 """Characters to choose from at the cursor, while no text streams."""
 SUGGESTION_LENGTH = 60
 LEARNT_CONTEXT = 1024
-"""Characters that a copy that learns reads before what it suggests: trained models forget those before them."""
+"""Characters that a learning copy reads before it suggests: trained models forget earlier characters."""
 MOST_READINGS = 2
 """Readings that are kept of a text: with its prime and after an edit of it, by one model and by another."""
 ERROR_PAUSE = 0.5
@@ -296,7 +296,7 @@ class Work:
         return Reading(model, read_prime(model, prime), recipe, stepper=order.loaded.stepper, progress=show)
 
     def _recall(self, order: Order) -> Reading | None:
-        """What was kept of this text when it was played before."""
+        """The reading of this text from an earlier play, if kept."""
         if order.file is None or self.readings:
             return None
         document = Document(order.text.read(0, order.prime_length))

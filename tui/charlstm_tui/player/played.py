@@ -57,7 +57,7 @@ class Played:
     error: str = ""
     """Why nothing can be played."""
     note: str = ""
-    """What was done, such as saving. Said in one value only, like ``failure``."""
+    """A message, such as of saving. Only one value has it, like ``failure``."""
     failure: str = ""
     """Why something could not be done."""
     not_saved: str = ""
@@ -94,7 +94,7 @@ class Played:
     last_session: SavedSession | None = None
     """The session of this model to continue instead: see :func:`saved_sessions.last`."""
     replaced: SavedSession | None = None
-    """The text before this one, if there is work in it."""
+    """The session that was played before, if it has work in it."""
     opened: SavedSession | None = None
     """The saved session that was loaded, as it was then."""
     edited: bool = False

@@ -1,6 +1,6 @@
 """The files of Generate's sessions: beside the run that is played, else in the user's state folder.
 
-Their content is that of ``charlstm.generation.session_file``.
+``charlstm.generation.session_file`` has the format.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
 AUTO_NAME = re.compile(rf"{AUTO}\d{{8}}-\d{{6}}(-\d+)?\.json")
 MOST_AUTO = 500
-"""Sessions with work in them that are kept of those that were saved by themselves, and how many of the others. One that
-is opened again is continued in its file, so that these are as many stories."""
+"""Automatically saved sessions that are kept, with work in them and without. An opened session is continued in its
+file, so this is the number of stories."""
 MOST_OTHERS = 5
 FIRST_SESSION = 1_767_225_600.0
 """2026, in Unix seconds: a clock that has lost its time begins in an earlier year."""
@@ -57,7 +57,7 @@ class SavedSession:
 
     @property
     def automatic(self) -> bool:
-        """Whether the app gave it its name and saved it by itself."""
+        """Whether the app named and saved the session by itself."""
         return AUTO_NAME.fullmatch(self.path.name) is not None
 
     @property
@@ -82,7 +82,7 @@ class SavedSession:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it stays: the user named it, or there is work in it."""
+        """Whether the session stays: the user named it, or it has work in it."""
         return not self.automatic or self.has_work
 
     @property
@@ -105,7 +105,7 @@ class SavedSession:
 
     @property
     def name(self) -> str:
-        """What the user calls it; empty for what was saved by itself."""
+        """The user's title or file name; empty for an automatically saved session."""
         return self.title or ("" if self.automatic else self.path.name)
 
     def about(self, beginning: int, moment: bool = True) -> str:
@@ -198,8 +198,8 @@ def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
 
 
 def model_of(session: Path, runs_dir: Path | None = None) -> str | None:
-    """The model of a session: the one that it was played on, if that is there, else the run in whose folder it lies.
-    That has another name than the session knows if it was renamed, and another folder if it was copied."""
+    """The model that a session was played on, if it exists, else the run in whose folder the session lies. The run may
+    have been renamed or copied since."""
     run = run_of_session(session.absolute())
     with contextlib.suppress(CharLSTMError, OSError):
         model = session_file.read_summary(session).model

@@ -45,7 +45,7 @@ _LOST = {
 
 @dataclass(frozen=True, slots=True)
 class SavingStatus:
-    """How it is with saving one session.
+    """The state of saving one session.
 
     Attributes:
         path: its file; None before there is one.
@@ -105,13 +105,13 @@ class _Saving:
     note: str = ""
 
     def lies_at(self, path: Path, stamp: FileStamp | None, *, automatic: bool) -> None:
-        """Its file is this one from now on. ``path`` has no links."""
+        """Use the file ``path``, which has no links, from now on."""
         is_in_folder = path.parent == self.folder.resolve()
         self.path, self.stamp = self.folder / path.name if is_in_folder else path, stamp
         self.automatic = automatic and saved_sessions.is_automatic(path, self.folder)
 
     def loses_file(self, note: str) -> None:
-        """It goes on in a new file, for the reason that ``note`` says."""
+        """Use a new file from now on; ``note`` says why."""
         if self.file is not None:
             self.file.close()
         self.file = self.path = self.stamp = None
@@ -123,7 +123,7 @@ class _Saving:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is to be written, or its file to be released, and that has not failed."""
+        """Whether a write or the release of the file is due, and has not failed."""
         return (self.waits and not self.failure) or (self.leaving and not self.waits and self.file is not None)
 
     @property
@@ -192,12 +192,12 @@ class SessionSaver:
                 self._changed.notify_all()
 
     def knows(self, key: Hashable) -> bool:
-        """Whether a session has this key. It has another one since its file was opened again under that."""
+        """Whether a session has this key. Opening a session's file again gives the session a new key."""
         with self._changed:
             return key in self._savings
 
     def status(self, key: Hashable) -> SavingStatus:
-        """How it is with saving a session; an empty status for an unknown one."""
+        """The state of saving a session; an empty status for an unknown session."""
         with self._changed:
             saving = self._savings.get(key)
             return SavingStatus() if saving is None else saving.status
@@ -323,7 +323,8 @@ class SessionSaver:
         return False
 
     def _attend(self, saving: _Saving) -> None:
-        """Write what waits of one session, and release its file if it is left. A failure is its alone."""
+        """Write the waiting changes of one session, and release its file if the session is left. A failure concerns
+        this session alone."""
         with self._changed:
             state, saving.due, move = saving.newest, NEVER, saving.move
         if state is not None and move is not None:

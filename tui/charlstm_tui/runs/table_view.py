@@ -263,7 +263,7 @@ class TableView(RunActions):
         self.comparing = not self.comparing
 
     def compare(self, paths: tuple[Path, ...]) -> None:
-        """Compare these runs, which are those that are marked from now on."""
+        """Mark exactly these runs, and compare them."""
         self.marked, self.comparing = paths, False
         self.do_compare()
 

@@ -22,7 +22,7 @@ class Figure:
     mark: str = " "
     part: str = "other"
     short: bool = False
-    """Whether it is shown when there is one line for all."""
+    """Whether the figure is shown where all share one line."""
 
 
 class Figures(Painted, Widget):

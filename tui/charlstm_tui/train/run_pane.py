@@ -1,6 +1,6 @@
 """The pane of Train that shows a run: progress, chart, figures, samples, verdict, and the card of its result.
 
-It only shows what it is given. ``watch_view`` sends commands to the worker.
+Commands to the worker are sent by ``watch_view``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ AGE_INTERVAL = 1.0
 
 
 class RunPane(Vertical):
-    """A run that trains or has ended. It is drawn when one of its reactive attributes changes."""
+    """A run that trains or has ended, drawn when a reactive attribute changes."""
 
     shown: var[ShownRun] = var(ShownRun(), init=False)
     smoothing: var[int] = var(1, init=False)

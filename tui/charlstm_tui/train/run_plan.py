@@ -49,7 +49,7 @@ UNKNOWN = "…"
 
 @dataclass(frozen=True, slots=True)
 class PlanLine:
-    """A line of the plan. ``settings`` are the settings that it shows."""
+    """A line of the plan, which shows ``settings``."""
 
     label: str
     text: str

@@ -37,7 +37,7 @@ CostsKey = tuple[str | None, tuple[tuple[str, Any], ...]]
 
 @dataclass(frozen=True, slots=True)
 class TextFacts:
-    """What is known of a text once it has been read. ``record`` is that of ``Corpus.to_record``."""
+    """Facts about a text that has been read. ``record`` is from ``Corpus.to_record``."""
 
     chars: int
     symbols: int
@@ -45,7 +45,7 @@ class TextFacts:
     box: StartModel | None = None
     """The model in the box, if it helps on this text."""
     stamps: Stamps | None = None
-    """Those of its files, by which a change is seen."""
+    """Of the text's files, to notice a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ class Setup:
 
     # ---- for the screen
     def presets_command(self, changes: Mapping[str, Any]) -> list[str]:
-        """What follows ``charlstm presets``, which measures what each preset costs with these changes."""
+        """Arguments of ``charlstm presets`` to measure the cost of each preset with these changes."""
         assert self.corpus is not None
         corpus, start = self.corpus, self.choices.start_word
         given = {"niceness": BACKGROUND_NICENESS, **changes}  # what a run has that the app starts

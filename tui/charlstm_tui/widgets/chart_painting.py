@@ -296,8 +296,8 @@ def _draw(
     *,
     points: bool = False,
 ) -> None:
-    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. A raw curve is its
-    points alone, the others are lines: so they differ without any colour too."""
+    """Draw a curve as dots over the curves before. A raw curve has points alone, the others have lines, so that they
+    differ without colour too."""
     rows, columns = inside.codes.shape
     dots = np.zeros((4 * rows, 2 * columns), dtype=bool)
     _line(dots, x(curve.x), y(curve.y * unit), joined=not points)
@@ -465,7 +465,7 @@ def _references(
 
 def place_of_label(roles: Array, row: int, cells: int) -> tuple[int, int] | None:
     """Row and column for the label of a reference line: as far right as its ``cells`` cells have no curve in them, on
-    the line itself or else in the row above or below it. ``None`` where there is no such place."""
+    the line itself or else in the row above or below it. ``None`` without space for the label."""
     for at, free in ((row, ROLE["reference"]), (row - 1, ROLE["blank"]), (row + 1, ROLE["blank"])):
         if 0 <= at < len(roles):
             taken = np.concatenate(([0], np.cumsum(roles[at] != free)))

@@ -1,8 +1,8 @@
 """Find in a text: a line to type in, with the number of places, next and previous, case and whole words by choice.
 Where the text can be changed, a second line says what to put in the place of what is found.
 
-A widget whose text can be searched is a :class:`FindTarget`. The bar asks it for its text, and tells it what to
-highlight and which place to show. What is to be replaced it tells the screen (:class:`FindBar.Replaced`).
+A widget whose text can be searched is a :class:`FindTarget`. The bar asks it for the text, and tells it the spans to
+highlight and the span to show. What is to be replaced it tells the screen (:class:`FindBar.Replaced`).
 """
 
 from __future__ import annotations

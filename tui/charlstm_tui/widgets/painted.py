@@ -89,8 +89,8 @@ class Painted(_Widget):
             self._kept_lines.discard(key)
 
     def look(self, *names: str) -> Style:
-        """The widget's own style with those of these parts on it, one after another. It is kept: making one takes as
-        long as drawing a line."""
+        """The widget's style overlaid with the styles of these parts in order. Kept: making a style takes as long as
+        drawing a line."""
         if (style := self._looks.get(names)) is None:
             style = self._looks[names] = Style.combine([self.rich_style, *map(self.part_style, names)])
         return style

@@ -1,4 +1,4 @@
-"""A line to type in: a name, a path, a figure. It knows nothing of what is typed."""
+"""A line to type in: a name, a path, a figure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LinesInput(TextInput):
 
     @property
     def text(self) -> str:
-        """What is typed, with its line breaks."""
+        """The input with its line breaks."""
         return self.value.replace(LINE_BREAK, "\n")
 
     def on_key(self, event: events.Key) -> None:
