@@ -106,5 +106,5 @@ def _capital(label: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """``text`` as markup that shows it literally."""
+    """``text`` as markup, shown literally."""
     return text.replace("[", r"\[")

@@ -55,7 +55,7 @@ class Start:
 
 
 class Ranks:
-    """The processes that together train one network. This class is for a single process, which shares nothing."""
+    """The processes that train a network together. This class is for a single process, which shares nothing."""
 
     rank = 0
     world_size = 1

@@ -27,7 +27,7 @@ REPEAT = 16
 """Characters of a passage that counts as repeated, as for the sampler's penalty."""
 
 BLOCK = 100
-"""Characters whose mean counts as one measurement. Single characters depend on the characters before."""
+"""Characters of a measurement, which is their mean. Single characters depend on the characters before."""
 LEAST_BLOCKS = 4
 """Texts with fewer of them are too short to be compared."""
 BEYOND_CHANCE = 2.6

@@ -41,7 +41,7 @@ LEAST_RUNNING = 0.1
 
 def slowdown_words(slowdown: float | None, verb: str = "is") -> str:
     """A sentence on how much slower training is than with the processor for itself; empty where that is not known or
-    not worth a word. The sentence accuses no program, as the app itself may be generating. ``verb``: ``is``, ``was`` or
+    not worth a word. The sentence names no program, as the app itself may be generating. ``verb``: ``is``, ``was`` or
     ``will be``."""
     if slowdown is None or not slowdown >= NOTABLE_SLOWDOWN:  # a damaged log may have one that is not a number
         return ""

@@ -185,7 +185,7 @@ class Joined:
         return np.concatenate([np.zeros(0, np.int64), *self._begins])
 
     def second(self) -> Flags:
-        """Which of these lines are second in their paragraph. The count is the number of paragraphs."""
+        """Flags of these lines, True for the second line of a paragraph: as many as there are paragraphs."""
         return np.concatenate([np.zeros(0, np.bool_), *self._second])
 
 

@@ -57,7 +57,7 @@ class Played:
     error: str = ""
     """Why nothing can be played."""
     note: str = ""
-    """A message, such as of saving. Only one value has it, like ``failure``."""
+    """A message, such as of saving, in one value only, like ``failure``."""
     failure: str = ""
     """Why something could not be done."""
     not_saved: str = ""

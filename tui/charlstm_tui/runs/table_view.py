@@ -263,7 +263,7 @@ class TableView(RunActions):
         self.comparing = not self.comparing
 
     def compare(self, paths: tuple[Path, ...]) -> None:
-        """Mark exactly these runs, and compare them."""
+        """Mark ``paths`` alone, and compare these runs."""
         self.marked, self.comparing = paths, False
         self.do_compare()
 
