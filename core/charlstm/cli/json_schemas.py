@@ -330,13 +330,24 @@ class SweepTrial(RunPlace):
     """``null`` without a validation."""
 
 
+class SweepCell(TypedDict):
+    """The runs of a sweep that differ in the seed alone."""
+
+    settings: dict[str, Any]
+    losses: list[float]
+    """Of those that have finished."""
+    mean: float | None
+    """``null`` before one has finished."""
+
+
 class SweepResult(TypedDict):
     """From ``sweep``."""
 
     name: str
     runs: list[SweepTrial]
+    cells: list[SweepCell]
     best: str | None
-    """The name of the best run; ``null`` before one has finished."""
+    """The best run of the cell with the lowest mean; ``null`` before one has finished."""
     preset: str | None
     """Its settings as a preset of your own, lines for the configuration; ``null`` before one has finished."""
 

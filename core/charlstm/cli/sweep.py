@@ -23,7 +23,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.runs.notes import sweep_runs
 from charlstm.runs.start_models import NOTHING, find_start, preset_from, starts_from_model
-from charlstm.runs.sweep import Trials
+from charlstm.runs.sweep import Cell, Trials
 from charlstm.runs.table import best_words, state_words
 from charlstm.runs.text import open_text
 from charlstm.setting_fields import option_words
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     help="With --random: draw a setting from A to B; repeatable.",
 )
 @integer_option("--random", "draws", minimum=2, maximum=999, help="Draw N combinations instead of trying all.")
+@integer_option("--seeds", minimum=2, maximum=99, help="Train each combination with N seeds; the best mean loss wins.")
 @number_option("--minutes", minimum=0, help="Minutes for all runs together, instead of a limit for each of them.")
 @click.option("--name", metavar="NAME", callback=run_name, help="Name of the sweep.  [default: TEXT-sweep-N]")
 @click.option("--show", "shown", metavar="NAME", help="Show the sweep NAME: its runs, and the best as a preset.")
@@ -62,6 +63,7 @@ def sweep(
     grid: tuple[str, ...],
     ranges: tuple[str, ...],
     draws: int | None,
+    seeds: int | None,
     minutes: float | None,
     shown: str | None,
     out: str | None,
@@ -95,7 +97,11 @@ def sweep(
     words = [word for word in text if "=" in word and word.partition("=")[0].replace("-", "_") in setting_names()]
     changes = settings_from_options(assignments, {name: given[name] for name in given.keys() & setting_names()})
     fixed = changes.keys() | ({"val_fraction"} if given["val_files"] else set())
-    trials = _trials([*grid, *words], ranges, draws, fixed, changes.get("seed", 0))
+    if seeds is not None:
+        fixed |= {"seed"}
+    trials = _trials([*grid, *words], ranges, draws, fixed, seed := changes.get("seed", 0))
+    if seeds is not None:
+        trials = sweeps.with_seeds(trials, seed, seeds)
     if minutes is not None:
         if LENGTH & (changes.keys() | trials[0].keys()):
             raise click.UsageError("--minutes limits all runs together: leave out the limit of each run")
@@ -142,7 +148,12 @@ def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
         for run, settings, status in found
         if status.state == "finished" and status.loss is not None
     ]
-    best = min(ended, key=lambda each: each[2])[0] if ended else None
+    losses = {run: loss for run, _, loss in ended}
+    tried = [({each: settings[each] for each in varied}, losses.get(run)) for run, settings, _ in found]
+    cells = sweeps.cells_of(tried)
+    best_cell = sweeps.best_of(cells)
+    among = [run for run, settings, _ in ended if best_cell and best_cell.settings.items() <= settings.items()]
+    best = min(among, key=lambda run: losses[run]) if among else None
     preset, again = ("", "") if best is None else _preset(best)
     result: SweepResult = {
         "name": name,
@@ -157,6 +168,7 @@ def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
             }
             for run, settings, status in found
         ],
+        "cells": [{"settings": cell.settings, "losses": cell.losses, "mean": cell.mean} for cell in cells],
         "best": None if best is None else best.name,
         "preset": preset or None,
     }
@@ -166,9 +178,13 @@ def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
         star = "★" if run is best else ""
         rows.append((star, run.name, *values, state_words(status), f"{status.step:,}", best_words(status)))
     lines = table(("", "RUN", *varied, "STATE", "STEPS", "BEST LOSS"), rows, right=(*varied, "STEPS", "BEST LOSS"))
+    if "seed" in varied:
+        titles = (*cells[0].settings, "FINISHED", "MEAN LOSS", "RANGE")
+        rows = [("★" if cell is best_cell else "", *_cell_words(cell)) for cell in cells]
+        lines += ["", *table(("", *titles), rows, right=titles)]
     if out is not None:
         points = [(settings, loss) for _, settings, loss in ended]
-        chart = stacked([each for setting in varied if (each := setting_chart(setting, points))])
+        chart = stacked([each for setting in cells[0].settings or varied if (each := setting_chart(setting, points))])
         if not chart:
             raise RunError(f"No setting has two values with a loss of a finished run, so {out} was not drawn")
         write_text(out, chart)
@@ -177,6 +193,13 @@ def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
     if best is not None:
         print_remark(f"The best is {best.name}. Pasted into the configuration, these lines are a preset; {again}")
         print_remark(f"Next: {shell_command('generate', best.name)}")
+
+
+def _cell_words(cell: Cell) -> tuple[str, ...]:
+    losses = cell.losses
+    figures = (f"{cell.mean:.4f}", f"{min(losses):.4f} to {max(losses):.4f}") if losses else ("", "")
+    settings = (write_setting(*pair) for pair in cell.settings.items())
+    return (*settings, f"{len(losses)} of {cell.runs}", *figures)
 
 
 def _preset(run: Run) -> tuple[str, str]:

@@ -10,7 +10,8 @@ import itertools
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,45 @@ def random_trials(
         return values
 
     return tuple(drawn() for _ in range(count))
+
+
+def with_seeds(trials: Trials, first: int, count: int) -> Trials:
+    """Each of ``trials`` with ``count`` seeds, from ``first`` on."""
+    return tuple({**trial, "seed": first + more} for trial in trials for more in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The runs of a sweep that differ in the seed alone.
+
+    ``settings``: the others that the sweep varies; ``runs``: how many; ``losses``: of those that have finished.
+    """
+
+    settings: dict[str, Any]
+    runs: int
+    losses: list[float]
+
+    @property
+    def mean(self) -> float | None:
+        return fmean(self.losses) if self.losses else None
+
+
+def cells_of(runs: Sequence[tuple[Mapping[str, Any], float | None]]) -> list[Cell]:
+    """Group runs, given as what the sweep varies and the loss (``None`` before the run has finished), by all settings
+    but the seed."""
+    groups: dict[str, tuple[dict[str, Any], list[float | None]]] = {}
+    for settings, loss in runs:
+        shared = {name: value for name, value in settings.items() if name != "seed"}
+        groups.setdefault(repr(shared), (shared, []))[1].append(loss)
+    return [
+        Cell(shared, len(losses), [loss for loss in losses if loss is not None]) for shared, losses in groups.values()
+    ]
+
+
+def best_of(cells: Sequence[Cell]) -> Cell | None:
+    """The cell with the lowest mean loss, of those with most runs that have finished: the lowest loss of many single
+    runs is partly luck. ``None`` before a run has finished."""
+    return min((cell for cell in cells if cell.losses), key=lambda cell: (-len(cell.losses), cell.mean), default=None)
 
 
 def queue_sweep(trials: Trials, new: NewRun) -> list[Run]:

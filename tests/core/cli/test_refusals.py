@@ -55,6 +55,7 @@ train --like fox --preset best | there can be no preset: leave out --preset
 train words.txt --val-file other.txt --val-fraction 0.2 | val_fraction has no effect, since validation is on
 sweep data/fox.txt --grid lr=1e-3 --from none | A sweep has 2 to 999 runs, not 1
 sweep data/fox.txt --grid lr=1,2 --lr 3 | lr is given twice
+sweep data/fox.txt --grid seed=1,2 --seeds 2 | seed is given twice
 sweep data/fox.txt --range lr=1e-3..1 | --range needs --random
 sweep data/fox.txt --grid lr=1,2 --minutes 1 --epochs 1 | leave out the limit of each run
 sweep data/fox.txt --grid val_fraction=0.1,0.8 --set test_fraction=0.5 --from none | there has to be text

@@ -43,6 +43,13 @@ def files(run: Run) -> set[str]:
     return {path.name for path in run.path.iterdir()}
 
 
+def finish(name: str, loss: float) -> Run:
+    """Let a run have finished with ``loss``."""
+    run = find_run(name)
+    liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="finished", loss=loss))
+    return run
+
+
 def test_sweep_queues_every_combination_and_shows_the_best_that_has_finished(cli: Cli, config: Path) -> None:
     result = cli.json("sweep", *GRID, *SMALL, "--name", "all")
     names = [f"all-{number}" for number in range(1, 5)]
@@ -111,8 +118,7 @@ def test_printed_preset_trains_the_best_run_again(
 
 def test_printed_preset_starts_from_the_model_in_the_box_and_keeps_its_network(cli: Cli, config: Path) -> None:
     cli("sweep", "data/fox.txt", "--grid", "lr=1e-3,1e-2", "--from", "demo", "--max-steps", "2", "--name", "box")
-    best = find_run("box-2")
-    liveness.write_heartbeat(best.heartbeat_path, HeartbeatRecord(state="finished", loss=2.0))
+    best = finish("box-2", 2.0)
     out, err = cli("sweep", "--show", "box")
     config.write_text(out[out.index("[presets.") :])
     again = re.search(r"same run again: charlstm train (.* --from demo)$", err, re.MULTILINE)
@@ -120,6 +126,21 @@ def test_printed_preset_starts_from_the_model_in_the_box_and_keeps_its_network(c
     cli("queue", "add", *again[1].split(), "--name", "box-again")
     added = find_run("box-again").spec()
     assert (added.settings, added.lineage) == (best.spec().settings, best.spec().lineage)
+
+
+def test_seeds_are_compared_by_the_mean_loss_of_each_combination(cli: Cli) -> None:
+    result = cli.json("sweep", "data/fox.txt", "--grid", "lr=1e-3,1e-2", *SMALL, "--seeds", "2", "--name", "seeds")
+    combinations = [{"lr": rate, "seed": seed} for rate in (1e-3, 1e-2) for seed in (0, 1)]
+    assert [row["settings"] for row in result["runs"]] == combinations
+    for number, loss in enumerate((1.0, 3.0, 1.75, 1.5), 1):
+        finish(f"seeds-{number}", loss)
+    result = cli.json("sweep", "--show", "seeds")
+    assert [cell["mean"] for cell in result["cells"]] == [2.0, 1.625]
+    assert result["best"] == "seeds-4"
+    assert "seed = 1" in result["preset"]
+    assert re.search(
+        r"^★ +0\.01 +2 of 2 +1\.6250 +1\.5000 to 1\.7500$", cli("sweep", "--show", "seeds")[0], re.MULTILINE
+    )
 
 
 def test_queue_forgets_a_sweep_by_its_name(cli: Cli) -> None:

@@ -17,7 +17,15 @@ from charlstm.runs import queue
 from charlstm.runs.folder import Run, delete_run, list_runs, rename_run
 from charlstm.runs.launch import NewRun
 from charlstm.runs.notes import read_notes, sweep_runs
-from charlstm.runs.sweep import grid_trials, parse_grid, parse_ranges, queue_sweep, random_trials
+from charlstm.runs.sweep import (
+    best_of,
+    cells_of,
+    grid_trials,
+    parse_grid,
+    parse_ranges,
+    queue_sweep,
+    random_trials,
+)
 from charlstm.runs.text import open_text
 from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import Settings
@@ -73,6 +81,23 @@ def test_random_draws_are_in_range_and_spread_over_the_factors_of_a_rate() -> No
     assert {trial["schedule"] for trial in drawn} == {"linear", "cosine"}
     for name, middle in (("lr", 1e-3), ("dropout", 0.25), ("hidden_size", 64)):
         assert 150 < sum(trial[name] < middle for trial in drawn) < 250
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([1.0, 3.0, 1.5, 1.6], 1),  # the lowest loss of all is luck
+        ([1.0, None, 1.5, 1.6], 1),
+        ([1.0, None, None, 0.9], 1),
+        ([None] * 4, None),
+    ],
+)
+def test_best_cell_has_the_lowest_mean_of_those_with_most_finished_runs(
+    losses: list[float | None], best: int | None
+) -> None:
+    cells = cells_of([({"lr": place // 2, "seed": place % 2}, loss) for place, loss in enumerate(losses)])
+    assert [cell.runs for cell in cells] == [2, 2]
+    assert best_of(cells) is (None if best is None else cells[best])
 
 
 @pytest.mark.parametrize(
