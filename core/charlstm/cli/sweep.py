@@ -29,7 +29,7 @@ from charlstm.runs.text import open_text
 from charlstm.setting_fields import option_words
 from charlstm.svg import stacked
 from charlstm.training.presets import base_of, differences, preset_table
-from charlstm.training.settings import LENGTH, OWN_NETWORK, setting_names, write_setting
+from charlstm.training.settings import KERNELS, LENGTH, OWN_NETWORK, setting_names, write_setting
 
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
@@ -216,6 +216,9 @@ def _preset(run: Run) -> tuple[str, str]:
         changes["hidden_size"] = spec.settings.hidden_size  # else it would start from the model in the box
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", run.name)[-40:].strip("-")
     words = ["train", *corpus.sources, "--preset", name, *(["--from", model] if model else [])]
+    kernel = (spec.plan or {}).get("kernel", "")
+    if kernel in KERNELS and kernel != spec.settings.kernel:  # measured, and another one has other last digits
+        words += ["--kernel", kernel]
     words += option_words(corpus.options, usual_options(base))
     words += [word for source in spec.validation_sources for word in ("--val-file", source)]
     return preset_table(name, base, changes), f"the same run again: {shell_command(*words)}"

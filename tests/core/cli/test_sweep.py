@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,13 @@ def test_printed_preset_starts_from_the_model_in_the_box_and_keeps_its_network(c
     cli("queue", "add", *again[1].split(), "--name", "box-again")
     added = find_run("box-again").spec()
     assert (added.settings, added.lineage) == (best.spec().settings, best.spec().lineage)
+
+
+def test_command_for_the_same_run_names_the_kernel_that_was_measured(cli: Cli) -> None:
+    cli("sweep", "data/fox.txt", "--grid", "lr=1e-3,1e-2", "--from", "none", "--max-steps", "2", "--name", "measured")
+    best = finish("measured-1", 2.0)
+    best.write_spec(replace(best.spec(), plan={"kernel": "fused-f32"}))
+    assert "--kernel fused-f32" in cli("sweep", "--show", "measured")[1]
 
 
 def test_seeds_are_compared_by_the_mean_loss_of_each_combination(cli: Cli) -> None:
