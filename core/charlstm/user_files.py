@@ -86,7 +86,7 @@ def refuse_sources(path: str | Path, sources: Iterable[str | Path]) -> None:
     """Raises :class:`CharLSTMError` if ``path`` is, or leads to, one of the files ``sources``: those that the result is
     made of, which it would replace."""
     for source in sources:
-        with contextlib.suppress(OSError, ValueError):  # one of them is not there, so they are not the same
+        with contextlib.suppress(OSError, ValueError):  # a file that does not exist is no source
             if os.path.samefile(path, source):
                 raise CharLSTMError(f"{path} is what is read here: choose another name, so that it is not lost")
 

@@ -77,7 +77,7 @@ class Dialog(TakesKeys, SteadyScreen, ModalScreen[Any]):
         """Answer, once: a second key that came at the same time must not take away the screen below as well."""
         if not self.is_mounted:  # a key that was quicker than the dialog
             self.dismiss_later(result)
-        elif self.app.screen is self and not self._answered:  # not one that shows below another
+        elif self.app.screen is self and not self._answered:  # a dialog below another dialog is not dismissed
             self._answered = True
             return super().dismiss(result)
         return AwaitComplete.nothing()

@@ -76,7 +76,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """A sentence for each entry of the configuration that is wrong."""
         self.remembered: AppState = load_state()
         self.start_folder = self._start_folder()
-        self.jobs = JobQueue()  # which write what is remembered: a disk may take its time
+        self.jobs = JobQueue()  # for writes of ``remembered``: a disk may be slow
         self.bits = self.config.loss_unit == "bits"
         self.exiting = False
         """Whether the app is about to exit."""
@@ -100,10 +100,10 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Whether the terminal reports its focus: it has reported a loss."""
         self.last_search = Search()
         """What was looked for last."""
-        self._queue_stood: tuple[Path, ...] = ()  # the runs that waited while none trained, when it was looked at last
+        self._queue_stood: tuple[Path, ...] = ()  # at the last look, the runs that waited while no run trained
         self._shown_until: dict[tuple[str, str, str], float] = {}  # when each message goes
         self._reported: dict[str, float] = {}
-        self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
+        self._newly_watched: Path | None = None  # played when Generate opens without a choice
 
     # ---- configuration, and what is remembered
     def add_config_problem(self, table: str, name: str, problem: str) -> None:

@@ -91,7 +91,7 @@ def relevance(query: str, name: str, words: str, about: str) -> float:
     for score, text in texts if typed else ():
         own = WORD.findall(text.lower())
         if all(any(word.startswith(each) for word in own) for each in typed):
-            return score + (typed == own[: len(typed)])  # what it begins with comes first
+            return score + (typed == own[: len(typed)])  # entries that begin with the typed words come first
     return 0.0
 
 

@@ -127,7 +127,7 @@ class RunActions(View):
         ends, stop = ("ends", "stop now") if starts else ("saves its exact state and ends", "stop at a checkpoint now")
         about = f"It {ends}. It can be resumed later, exactly as if it had never stopped."
         choices = [Choice("s", stop, "stop"), Choice("c", "leave it as it is", None)]
-        if run.status.validated is None:  # else it is too late for that
+        if run.status.validated is None:  # else it is too late to finish
             choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
         ask(self, ChoiceDialog(f"Stop {run.name}?", about, choices), lambda command: self.send(run.run, command))
 

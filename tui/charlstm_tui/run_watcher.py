@@ -334,7 +334,7 @@ class Watcher(threading.Thread):
             attached = self._attached
         try:
             state = self._reader.read(attached, all_runs)
-        except Exception as error:  # whatever it is, it must not end the thread
+        except Exception as error:  # no exception may end the thread
             failure = sentence(error, "reading the runs")
             with self._lock:
                 state = replace(self._latest, failure=failure)

@@ -51,7 +51,7 @@ def _build_train_step(message: Start, group: ProcessGroup) -> TrainStep:
     network.load_state_dict(message.weights)
     network.to(choose_device(message.device))
     device, kernel = network.fc.weight.device, message.kernel
-    if not runs_well(kernel, device):  # rank 0's processor has instructions that this one lacks
+    if not runs_well(kernel, device):  # rank 0's processor has more instructions
         kernel = candidates(settings, device)[0]
     no_text = Batches(np.empty(0, np.uint8), [], message.batch_size, message.seq_length)
     return TrainStep(network, no_text, settings, kernel, group)

@@ -215,7 +215,7 @@ class AdaptiveModel:
         if mean > 0:
             floor = np.float32(mean * self.adaptation.epsilon)
             self._scale, self._row_scale = (np.float32(mean) / (each + floor) for each in (roots, row_roots))
-        else:  # a model with one character, or that is sure of it
+        else:  # a model with one character, or sure of a character
             self._scale, self._row_scale = np.ones_like(roots), np.ones_like(row_roots)
 
 

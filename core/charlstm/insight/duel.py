@@ -167,7 +167,7 @@ def surprise_after(model: Model, prime: str, text: str) -> npt.NDArray[np.float6
     prime = prime[-READ_BEFORE:]
     try:
         scores = score(model, prime + text)
-    except GenerationError:  # too few characters that it knows
+    except GenerationError:  # the model knows too few of the characters
         return np.empty(0)
     start = max(1, len(prepare_prime(model, prime, empty_is_fine=True).text)) if prime else 1
     return scores.nats[start:][scores.counted[start:]].astype(np.float64) / math.log(2)

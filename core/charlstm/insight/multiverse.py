@@ -210,9 +210,9 @@ def next_words(
     blanks = np.array([symbol.isspace() for symbol in symbols])
     found: dict[str, float] = {}
     after = after or read_text(model, prime, stepper=stepper)
-    started = bool(letters[after.ids[-1]])  # by what the model read, which may be another character than stands there
+    started = bool(letters[after.ids[-1]])  # the model may read the last character as another
     waiting: list[_Beginning] = []
-    dropped: list[tuple[str, npt.NDArray[np.float64]]] = []  # texts, and what may follow them with which probability
+    dropped: list[tuple[str, npt.NDArray[np.float64]]] = []  # texts, and the probabilities of the next characters
 
     def read(text: str, started: bool, following: npt.NDArray[np.float64], state: StepperState, stream: int) -> None:
         """Note the word ``text`` and the longer beginnings that may follow with the probabilities ``following``."""

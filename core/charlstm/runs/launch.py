@@ -90,7 +90,7 @@ def create_new_run(new: NewRun, *, here: bool = True) -> Run:
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
         if path == demo_path():
             lineage["run"] = DEMO
-        # to warn when this run, or one that starts from it, holds that text out
+        # for a warning when this run, or a run that starts from it, holds the text out
         lineage["learnt"] = trained_texts(info)
     if not settings.ends:
         raise no_end()
@@ -209,7 +209,7 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
                 stdout=log,
                 stderr=log,
                 close_fds=True,
-                start_new_session=True,  # it outlives its parent, terminal and connection
+                start_new_session=True,  # the worker outlives its parent, terminal and connection
             )
         finally:
             os.close(log)

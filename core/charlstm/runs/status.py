@@ -145,7 +145,7 @@ def status_of_worker(path: Path, *, now: float | None = None) -> RunStatus:
         return _status(beat, state, True, message)
     if beat.state == "starting" and beat.age(now) < STARTING and system.is_same_process(beat.pid, beat.start):
         return _status(beat, "starting", True, beat.message)
-    if liveness.read_heartbeat(path / "heartbeat") != beat:  # it ended, or another one started, while this looked
+    if liveness.read_heartbeat(path / "heartbeat") != beat:  # the worker ended, or another started, in the meantime
         return status_of_worker(path, now=now)
     return _status(beat, "crashed", False, _crash(path, beat))
 

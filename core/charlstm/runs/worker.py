@@ -127,7 +127,7 @@ def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
     finally:
         last = liveness.read_heartbeat(run.heartbeat_path)
         ended = {"failed": True, "finished": _log_size(run) != log_size}
-        # A worker that ends before its first heartbeat leaves that of an earlier one.
+        # A worker that ends before its first heartbeat leaves the heartbeat of an earlier worker.
         if last is not None and last != beat and last.pid == os.getpid() and ended.get(last.state):
             call_on_end(run)
         begin_next(run, signals.requested)
@@ -317,7 +317,7 @@ class _Training:
                 self._recorder.retry(lambda: self._run.write_spec(spec))
             starting = "measuring what is fastest on this machine" if state is None else "loading its exact state"
             self._heartbeat.update(message=starting)
-            state = None  # the trainer frees its arrays once it has loaded them
+            state = None  # the trainer frees the arrays of the state after loading
             waits = True
             for event in trainer.events():
                 if waits and event.step:

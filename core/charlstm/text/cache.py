@@ -243,4 +243,4 @@ def _remove_stale() -> None:
             if time.time() - changed > _STALE_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
         except OSError:
-            continue  # its own process has removed it, or this program did not make it
+            continue  # removed by its own process, or not made by this program

@@ -177,7 +177,7 @@ def _as_utf8(data: bytes, shown: str, encoding: str | None, tally: Tally) -> byt
     if named and encoding is None and not mark and (invalid or not name.startswith("utf")):
         with suppress(TextError):  # no such encoding
             other = check_encoding(named[1].decode())
-            if not other.startswith("utf"):  # with that it would have been found
+            if not other.startswith("utf"):  # UTF would have been found by now
                 name, (text, invalid) = other, _decode(data, other)
     tally.encodings.add(name)
     tally.invalid_bytes += invalid

@@ -152,7 +152,7 @@ def _normalised(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(_QUOTES).lower()
 
 
-# NFC composes none of these characters with what is before it. A Σ becomes σ or ς by the letters around it, which
+# NFC composes none of these characters with the character before. A Σ becomes σ or ς by the letters around it, which
 # lower() seeks beyond some signs, but neither beyond white space nor beyond two of the others.
 _CUT = re.compile(r"\s|(?<=[0-9A-Za-z\u4e00-\u9fff])[0-9A-Za-z\u4e00-\u9fff]")
 

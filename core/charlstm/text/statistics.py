@@ -227,7 +227,7 @@ class _Figures:
 def _cached_figures(corpus: Corpus, split: TextSplit) -> _Figures:
     name = f"bits and share of a sample {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
     path = cache.figures_path(corpus.fingerprint, name)
-    with contextlib.suppress(OSError, TypeError, ValueError):  # it is not there, or damaged
+    with contextlib.suppress(OSError, TypeError, ValueError):  # the file is missing or damaged
         return read(_Figures, storage.read_json(path))
     bits, sampled = _bits(corpus, split)
     share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))

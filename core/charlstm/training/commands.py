@@ -44,7 +44,7 @@ class CommandQueue:
 
     def poll(self) -> None:
         """Fetch the commands that have arrived."""
-        while not self._put.empty():  # this thread alone removes from it
+        while not self._put.empty():  # this thread alone takes commands out
             self._waiting.append(self._put.get())
         if self._source is not None:
             self._waiting.extend(self._source())

@@ -19,7 +19,7 @@ from charlstm.text.builtin import builtins
 from charlstm.text.remote import RemoteText
 from charlstm_tui.formatting import working_folder
 
-MOST = 1_000  # entries of one folder that are listed
+MOST = 1_000  # listed entries of a folder
 RECENT = 8
 NOT_TEXT = frozenset((
     ".7z", ".a", ".avi", ".bin", ".bz2", ".class", ".db", ".dll", ".dylib", ".exe", ".gif", ".ico", ".jar",

@@ -294,7 +294,7 @@ class ScoreView(ReadingView):
             self._show_part(*part)
         self._show_chosen()
 
-    # ---- a copy that learns while it reads
+    # ---- the learning copy
 
     def do_score_learn(self) -> None:
         """Show the figures of a copy that learns while it reads, or those of the fixed weights."""

@@ -367,7 +367,7 @@ class Work:
         return self.reading.distribution(position, count)
 
     def _answer(self, question: Question) -> None:
-        self.is_followed = False  # what it draws is not to stay if it is interrupted
+        self.is_followed = False  # an interrupted question leaves no characters
         answer = question.ask(self)
         self.is_followed = self.is_answered = True
         self._hand_over(answer=answer, answered=True)

@@ -79,7 +79,7 @@ class OverlayPane(View):
         self._list = VerticalScroll(self._value_lines, id="overlay-list", can_focus=False)
         self._details = details
         self._curves: list[RunCurves] = []
-        self._drawn: tuple[ComparedRun, ...] = ()  # the runs whose curves these are
+        self._drawn: tuple[ComparedRun, ...] = ()  # the runs of the curves
         self._left_out = 0
 
     def compose(self) -> ComposeResult:
@@ -197,7 +197,7 @@ class OverlayPane(View):
     def _show_setting(self, setting: SettingAxis) -> None:
         """Draw the best loss of each run, as its letter, at its value of a setting, and a line through the lowest of
         those that are finished: others have learnt less."""
-        self.chart.set_view(x_name=self._axis_name)  # which has the values of these runs
+        self.chart.set_view(x_name=self._axis_name)  # of the values of these runs
         points, drawn = [], []
         for number, run in enumerate(self._drawn):
             if (best := run.status.loss) is None:

@@ -84,7 +84,7 @@ class DetailsCache:
         """Read, and keep the result even if the call that asked for it was cancelled: the log was read that far."""
         known, before = self._kept.get(view.path, (None, None))
         if before is not None and before.created != view.created:
-            known = None  # that was a run which has been deleted since; this one got its name
+            known = None  # a new run with the name of a deleted run
         try:
             details = await in_thread(lambda check: read_details(view.run, known))
         finally:

@@ -99,7 +99,7 @@ class TableView(RunActions):
             return
         self._filter_line.display = False
         self.set_interval(self.AGES_INTERVAL, self._update_table)
-        self.call_after_refresh(self._update_table)  # which without runs says what to do
+        self.call_after_refresh(self._update_table)  # without runs, the table says how to begin
 
     # ---- what is shown
     @property

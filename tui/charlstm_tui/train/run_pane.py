@@ -157,7 +157,7 @@ class RunPane(Vertical):
         note = train_curve_words(self.shown.series, self.shown.spec, smoothed)
         if note and len(note) + len(how) + 7 <= upper.size.width:
             how = f"{note} · {how}"
-        if how != upper.border_title:  # setting it draws all that it stands above
+        if how != upper.border_title:  # a new title redraws the whole pane
             upper.border_title = how
         self.chart.show(self._chart_data(self.shown.series, self.shown.references, words))
 

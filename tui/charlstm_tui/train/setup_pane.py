@@ -97,7 +97,7 @@ class SetupPane(View):
         self._first_choices = RunChoices(preset)
         self.set_reactive(SetupPane.state, Setup(choices=self._first_choices))
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
-        self._measuring: CostsKey | None = None  # of which runs it is being measured what they cost
+        self._measuring: CostsKey | None = None  # the runs whose costs are being measured
         self._start_when_read = False
         self._head_line, self._about, self._start_line, self._problem_line, self._warnings, self._plan_pane = (
             Static(id=name, markup=False)
