@@ -131,7 +131,7 @@ _configured_keys: dict[str, tuple[str, ...]] = {}
 
 ACTIONS: tuple[Action, ...] = (
     # ---- the app, wherever the focus is
-    A(ANYWHERE, "help", "f1", "help", "The keys of this pane, with what they do.", palette=False),
+    A(ANYWHERE, "help", "f1", "help", "All keys of this pane, with explanations.", palette=False),
     A(ANYWHERE, "palette", "ctrl+p", "palette", "Find any action by its name.", palette=False),
     A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run trains or a text is not saved.", palette=False),
     A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text, or all of it when nothing is selected.",
@@ -147,7 +147,7 @@ ACTIONS: tuple[Action, ...] = (
         A(DIGITS, f"mode_{mode}", str(number), title, f"Go to {title}.", mode, handler="go")
         for number, (mode, title) in enumerate(MODES, 1)
     ),
-    A(OUTSIDE, "help_key", "question_mark", "help", "The keys of this pane, with what they do.", handler="help",
+    A(OUTSIDE, "help_key", "question_mark", "help", "All keys of this pane, with explanations.", handler="help",
       words="shortcuts bindings"),
     A(OUTSIDE, "palette_key", "colon", "palette", "Find any action by its name.", handler="palette", palette=False),
     A(OUTSIDE, "quit_key", "q", "quit", "Leave; asks first when a run trains or a text is not saved.", handler="quit",

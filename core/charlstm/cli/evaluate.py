@@ -187,7 +187,7 @@ def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None
     metavar="MODEL",
     multiple=True,
     shell_complete=complete_model,
-    help="Compare with this model: which one is nearest to TEXT? May be repeated.",
+    help="Compare with this model: which model is nearest to TEXT? May be repeated.",
 )
 @_dynamic_options
 @model_and_text_options

@@ -83,7 +83,7 @@ def _print_added(run: Run) -> None:
     print_remark(f"It is {added.words}" if added.place else watch)
 
 
-@queue.command("list", short_help="List the runs that train and those that wait.")
+@queue.command("list", short_help="List the runs that train or wait.")
 @json_option
 def list_() -> None:
     """List the runs that train or wait: begin and end from now, and the reason for waiting.

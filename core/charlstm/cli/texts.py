@@ -91,7 +91,7 @@ def fetch(names: tuple[str, ...]) -> None:
             lines.append(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
     rows = [result_of(RemoteRow, text, path=str(text.path) if text.is_here else None) for text in texts]
     print_result(rows, "\n".join(lines))
-    print_remark("`charlstm fetch NAME` fetches one. ✓: it is here.")
+    print_remark("`charlstm fetch NAME` fetches a text. ✓: fetched.")
 
 
 @click.command()

@@ -28,5 +28,5 @@ def choose_device(name: str) -> torch.device:
         device = torch.device("meta")
     available = {"cpu": True, "mps": mps, "cuda": cuda and (device.index or 0) < torch.cuda.device_count()}
     if not available.get(device.type):
-        raise SettingsError(f"This machine has no device {name}: device=auto takes the best one that there is")
+        raise SettingsError(f"This machine has no device {name}: device=auto takes the best device")
     return device

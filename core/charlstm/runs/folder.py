@@ -373,7 +373,7 @@ class Run:
                 raise RunError(f"{self.name} has no model yet; it is {status.state}, try again in a moment")
             if status.place is not None:
                 raise RunError(f"{self.name} has no model yet; it is {status.message}")
-            raise RunError(f"{self.name} has no model: it ended before its first validation; resume it")
+            raise RunError(f"{self.name} has no model, as it ended before the first validation: resume the run")
         return self.model_path
 
     def size(self) -> int:

@@ -19,7 +19,7 @@ FORMATS = (
     Format(".txt", "the text", joins_lines=True),
     Format(".md", "Markdown, with model and settings", joins_lines=True),
     Format(".html", "the text in its colours", joins_lines=True),
-    Format(".json", "the session, which goes on there"),
+    Format(".json", "the session, continued in this file"),
 )
 """What Play writes of the text."""
 LONGEST_NAME = 60

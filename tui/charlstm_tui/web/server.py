@@ -121,7 +121,7 @@ class AppServer:
         if not secrets.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
             return web.Response(status=404, text="There is nothing here: use the whole address.", headers=HEADERS)
         if self.loopback and not _is_loopback(_hostname(request.host)):
-            return web.Response(status=403, text="This app is for the machine that it runs on.", headers=HEADERS)
+            return web.Response(status=403, text="This app serves its own machine alone.", headers=HEADERS)
         if not _is_own_origin(request):
             return web.Response(status=403, text="Requests of other pages are refused.", headers=HEADERS)
         response = await handler(request)
