@@ -78,5 +78,5 @@ def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> 
                 f"{hidden_size} cells, which count from 1"
             )
         if (each.layer, each.cell) in seen:
-            raise GenerationError(f"Cell {cell_name((each.layer, each.cell))} is clamped twice: give each cell one clamp")
+            raise GenerationError(f"Cell {cell_name((each.layer, each.cell))} is clamped twice: give a cell one clamp")
         seen.add((each.layer, each.cell))
