@@ -18,7 +18,13 @@ class PlayedText:
     """The text of ``desk``, as ``view`` shows it. In Write the cursor goes into the prime too."""
 
     def __init__(self, desk: Desk, view: StreamView) -> None:
-        self.desk, self.view = desk, view
+        self.desk, self._view = desk, view
+
+    @property
+    def view(self) -> StreamView:
+        """The view, with the text as it is now."""
+        self.desk.show_text()
+        return self._view
 
     def follow(self, before: Played | None, played: Played) -> None:
         """Scroll to the cursor, if it has moved."""
@@ -39,6 +45,9 @@ class PlayedText:
     def move_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view."""
         self.desk.move(position)
+        self.desk.before_draw(self._reveal_cursor)
+
+    def _reveal_cursor(self) -> None:
         self.view.reveal(self.view.cursor)
 
     def do_walk(self, characters: int, lines: int) -> None:
@@ -71,7 +80,7 @@ class PlayedText:
 
     def do_walk_text(self, direction: int) -> None:
         """Move the cursor to the beginning (-1) or the end (1) of the text."""
-        self.move_to(0 if direction < 0 else self.view.length)
+        self.move_to(0 if direction < 0 else len(self.desk.document))
 
     # ---- writing
 
@@ -84,11 +93,12 @@ class PlayedText:
     def handle(self, event: Key) -> None:
         """Do what such a key does: move, select, erase or type."""
         if (moves := _MOVES.get(event.key)) is not None:
-            self.view.screen.clear_selection()
+            self._select_nothing()
             moves(self)
         elif (selects_to := _SELECTS.get(event.key)) is not None:
-            self.view.extend_selection(max(0, selects_to(self.view, self.view.selection_end)))
-            self.desk.move(self.view.cursor)
+            view = self.view
+            view.extend_selection(max(0, selects_to(view, view.selection_end)))
+            self.desk.move(view.cursor)
         elif (erases := _ERASES.get(event.key)) is not None:
             if not self._replace_selected(""):
                 erases(self.desk)
@@ -104,11 +114,14 @@ class PlayedText:
 
     def _selected(self) -> tuple[int, int] | None:
         """The places of the selection, which ends; ``None`` if nothing is selected."""
-        selected = self.view.selected
-        if selected is None:
+        if self._view.selected is None or (selected := self.view.selected) is None:
             return None
-        self.view.screen.clear_selection()
+        self._select_nothing()
         return max(selected[0], self._first), max(selected[1], self._first)
+
+    def _select_nothing(self) -> None:
+        if self._view.screen.selections:
+            self._view.screen.clear_selection()
 
     def _replace_selected(self, typed: str) -> bool:
         """Put ``typed`` in the place of what is selected. Returns whether something is."""
@@ -128,7 +141,7 @@ class PlayedText:
 
     def cut_rest(self) -> None:
         """Take out what stands after the cursor, for the clipboard."""
-        self.view.screen.clear_selection()
+        self._select_nothing()
         self._copy(self.desk.cut_rest())
 
     def _copy(self, taken: str) -> None:

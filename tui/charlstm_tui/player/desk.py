@@ -147,7 +147,7 @@ class Desk:
         known: Callable[[], Iterable[LoadedModel]] = tuple,
     ) -> None:
         self._thread, self._number, self._display, self._changed_to = thread, number, display, changed
-        self._spawn, self._before_draw, self._known = spawn, before_draw, known
+        self._spawn, self.before_draw, self._known = spawn, before_draw, known
         self._saving = None if saver is None else TextSaving(saver, lambda: post(self._publish))
         self.document = Document()
         self.about: OpenText | None = None
@@ -681,12 +681,12 @@ class Desk:
         it is found: what is left of the one before, if the text went on as that said."""
         known, text, cursor = self._suggestions, self.document.text, self.document.cursor
         shown = known.texts[known.place]
-        if not shown or not self.suggests:
+        begin = len(known.after)
+        if not shown or cursor < begin or not self.suggests:
             return ""
         if known.basis == self._basis:
             return shown
-        begin = len(known.after)
-        if not known.basis or cursor < begin or not text.starts_with(known.after):
+        if not known.basis or not text.starts_with(known.after):
             return ""
         went_on = text.read(begin, min(cursor, begin + len(shown) + 1))
         return shown[len(went_on) :] if shown.startswith(went_on) else ""
@@ -869,7 +869,7 @@ class Desk:
             if self._stream is not None:
                 self._stream = replace(self._stream, count=self._stream.count - len(batch.added))
             self._rate = batch.rate
-        self._show_text()
+        self.show_text()
         if batch.figures is not None:
             self._figures.put(batch.figures)
             self._display.set_marks(batch.figures.start, batch.figures.marks, self._figures.read_to)
@@ -887,22 +887,22 @@ class Desk:
         self._changed()
 
     def _changed(self) -> None:
-        """Something has changed: show the text at once; what else follows from it comes before the next picture."""
-        self._show_text()
+        """Something has changed: what follows from it comes before the next picture."""
         self._is_behind = True
-        self._before_draw(self.bring_up_to_date)
+        self.before_draw(self.bring_up_to_date)
 
     def bring_up_to_date(self) -> None:
-        """After changes: order what is wanted of the model, save and publish."""
+        """After changes: show the text, order what is wanted of the model, save and publish."""
         if self._is_behind:
             self._is_behind = False
+            self.show_text()
             self._order_what_is_wanted()
             self._keep()
             self._publish()
 
     # ---- showing
 
-    def _show_text(self) -> None:
+    def show_text(self) -> None:
         """Show what has changed of the text, and the cursor where it is: a view may have moved it beyond its limits."""
         if self.about is None:
             return
