@@ -53,7 +53,7 @@ def line_chart(
     """The chart with axes and a legend; an empty string when no curve has two points.
 
     Args:
-        x_ticks: places and labels of the x axis; None are round numbers.
+        x_ticks: coordinates and labels of the x axis; None are round numbers.
     """
     drawn = [each for each in curves if np.isfinite(each.y).sum() > (0 if each.dots else 1)]
     if all(each.dots for each in drawn):
@@ -65,28 +65,28 @@ def line_chart(
     legend_rows = math.ceil(len(named) / 3)
     plot = height - FOOT
 
-    def place_x(x: float) -> float:
+    def x_of(x: float) -> float:
         return MARGIN + (width - MARGIN - RIGHT) * (x - left) / ((right - left) or 1)
 
-    def place_y(y: float) -> float:
+    def y_of(y: float) -> float:
         return 10 + (plot - 20) * (high - y) / ((high - low) or 1)
 
     parts = []
     for tick in ticks(low, high, 5):
-        at = place_y(tick)
+        at = y_of(tick)
         parts.append(f'<line x1="{MARGIN}" x2="{width - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="#8886"/>')
         parts.append(_text(MARGIN - 6, at + 4, f"{tick:g}", "end"))
     for tick, label in x_ticks or _x_ticks(left, right, log_x):
-        parts.append(_text(place_x(tick), plot + 6, label, "middle"))
+        parts.append(_text(x_of(tick), plot + 6, label, "middle"))
     number = -1
     for curve, x in zip(drawn, across, strict=True):
         number += not curve.faint
         for points in _unbroken(x, curve.y):
-            placed = [(place_x(a), place_y(b)) for a, b in points]
+            dots = [(x_of(a), y_of(b)) for a, b in points]
             if curve.dots:
-                parts += [_dot(*place, number) for place in placed]
+                parts += [_dot(*dot, number) for dot in dots]
                 continue
-            listed = " ".join(f"{a:.1f},{b:.1f}" for a, b in placed)
+            listed = " ".join(f"{a:.1f},{b:.1f}" for a, b in dots)
             faint = ' opacity="0.4" stroke-width="1"' if curve.faint else ' stroke-width="2"'
             parts.append(f'<polyline points="{listed}" fill="none" {_stroke(number)}{faint}/>')
     parts.append(_text((MARGIN + width - RIGHT) / 2, plot + 22, f"{y_name}, by {x_name}", "middle"))
@@ -119,11 +119,11 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 
 def _x_ticks(left: float, right: float, log_x: bool) -> list[tuple[float, str]]:
-    places = _powers(left, right) if log_x else ticks(left, right, 6)
-    values = [10**place if log_x else place for place in places]
+    exponents = _powers(left, right) if log_x else ticks(left, right, 6)
+    values = [10**exponent if log_x else exponent for exponent in exponents]
     return [
-        (place, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}")
-        for place, value in zip(places, values, strict=True)
+        (exponent, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}")
+        for exponent, value in zip(exponents, values, strict=True)
     ]
 
 

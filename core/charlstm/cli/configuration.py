@@ -32,15 +32,15 @@ def config(action: str, path: Path | None) -> None:
 
     With --json: {"path", "exists"}.
     """
-    place = (path or config_path()).absolute()
+    path = (path or config_path()).absolute()
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # FileExistsError: the parent is a file
         reason = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
-        raise CharLSTMError(f"The folder {place.parent} cannot be created ({reason}): choose another place") from None
+        raise CharLSTMError(f"The folder {path.parent} cannot be created ({reason}): choose another folder") from None
     try:
-        user_files.save_text(place, example_config(), overwrite=False)
+        user_files.save_text(path, example_config(), overwrite=False)
     except FileExistsError:
-        raise CharLSTMError(f"{place} exists already: edit it, or remove it first") from None
-    result: ConfigPath = {"path": str(place), "exists": True}
-    print_result(result, str(place))
+        raise CharLSTMError(f"{path} exists already: edit it, or remove it first") from None
+    result: ConfigPath = {"path": str(path), "exists": True}
+    print_result(result, str(path))

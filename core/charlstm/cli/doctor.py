@@ -144,19 +144,19 @@ def check_import_of_torch() -> None:
 
 def _folders(problems: list[str]) -> dict[str, str]:
     found = {}
-    places: dict[str, Callable[[], Path]] = {
+    folders: dict[str, Callable[[], Path]] = {
         "runs": lambda: folder.runs_dir(given_runs_dir()),
         "cache": paths.cache_dir,
         "state": paths.state_dir,
     }
-    for name, find in places.items():
+    for name, find in folders.items():
         try:
-            place = find()
+            found_folder = find()
         except CharLSTMError as error:
             problems.append(str(error))
             continue
-        existing = next(each for each in (place, *place.parents) if each.exists())
-        found[name] = str(place)
+        existing = next(each for each in (found_folder, *found_folder.parents) if each.exists())
+        found[name] = str(found_folder)
         if not os.access(existing, os.W_OK):
             problems.append(f"The folder {existing} cannot be written: choose another one for {name}")
         with contextlib.suppress(OSError):
@@ -167,17 +167,17 @@ def _folders(problems: list[str]) -> dict[str, str]:
                 found["cache: texts"] = f"{plural(len(kept), 'prepared text')}, {format_size(sum(kept.values()))}"
             if free < LOW_SPACE:
                 problems.append(
-                    f"The disk of {place} has {format_size(free)} left: a training may have to wait for space"
+                    f"The disk of {found_folder} has {format_size(free)} left: a training may have to wait for space"
                 )
     return found
 
 
 def _configuration(problems: list[str]) -> dict[str, str]:
-    place = config_path()
+    path = config_path()
     config, wrong = load_config()
     problems += wrong
     usual = Config().values
-    found = {"file": f"{place}{'' if place.exists() else ' (none: defaults)'}"}
+    found = {"file": f"{path}{'' if path.exists() else ' (none: defaults)'}"}
     found |= {name: written(value) for name, value in config.values.items() if value != usual[name]}
     tables = {"keys": config.keys, "presets": [each.name for each in config.presets]}
     found |= {name: ", ".join(each) for name, each in tables.items() if each}

@@ -313,7 +313,7 @@ def novelty(
     if corpus is None or not corpus.units:
         units = ()  # there are none to compare with
     else:
-        there, everywhere = corpus.unit_places(spans), corpus.unit_places()
+        there, everywhere = corpus.unit_positions(spans), corpus.unit_positions()
         given = [(span, searched_text.text(*span)) for span in units]
         found = [(span, unit) for span, unit in given if unit in there]
         of_text = [unit for _, unit in found]
@@ -505,8 +505,8 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
     width = max(map(len, names))
     for each in result["sentences"]:
         least, second = sorted(each["bits_per_char"].values())[:2]
-        place = f"line {each['line']:>6,}  {visible(each['text'], keep='')}"
-        click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  {place}")
+        sentence = f"line {each['line']:>6,}  {visible(each['text'], keep='')}"
+        click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  {sentence}")
 
 
 def _reading(options: TextOptions) -> str:
@@ -584,8 +584,8 @@ def _copied_stretches(searched: Corpus, corpus: Corpus | None, matches: tuple[Ma
     if not matches:
         return []
     lines = line_numbers(searched, np.array([match.start for match in matches])).tolist()
-    places = np.array([match.where or 0 for match in matches])
-    corpus_lines = [0] * len(matches) if corpus is None else line_numbers(corpus, places).tolist()
+    positions = np.array([match.where or 0 for match in matches])
+    corpus_lines = [0] * len(matches) if corpus is None else line_numbers(corpus, positions).tolist()
     return [
         result_of(
             CopiedStretch,

@@ -228,9 +228,9 @@ def runs(
     lines = table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE"))
     print_result([each.row for each in found], "\n".join(lines) if found else None)
     if not found:
-        place = folder.runs_dir(given_runs_dir())
-        start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
-        print_remark(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
+        parent = folder.runs_dir(given_runs_dir())
+        start = f"No runs in {parent}; start one with: charlstm train python-reference --preset quick"
+        print_remark(f"None of {plural(len(listed), 'run')} in {parent} is like that" if listed else start)
     if any(each.status.loss is not None and not each.status.best_whole for each in found):
         print_remark("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
     _explain_mark([each.status for each in found])
@@ -368,12 +368,12 @@ def _write_for_tensorboard(run: Run, folder: str) -> None:
     if folder == STDOUT:
         raise click.UsageError("TensorBoard reads folders: name one with --out")
     content = tensorboard_file(run)
-    place = Path(folder) / run.name
+    target = Path(folder) / run.name
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        user_files.save_bytes(place / FILE_NAME, content)
+        target.mkdir(parents=True, exist_ok=True)
+        user_files.save_bytes(target / FILE_NAME, content)
     except OSError as error:
-        raise RunError(f"{place} cannot be written ({error.strerror}): choose another folder with --out") from None
+        raise RunError(f"{target} cannot be written ({error.strerror}): choose another folder with --out") from None
 
 
 @click.command()

@@ -137,8 +137,8 @@ class EventView:
             self.series.feed([event])
             if self._json:
                 started = isinstance(event, (Started, Resumed))
-                place = {"run": self._run.name, "path": str(self._run.path)} if started else {}
-                print_json(to_line(event, **place))
+                of_run = {"run": self._run.name, "path": str(self._run.path)} if started else {}
+                print_json(to_line(event, **of_run))
                 sys.stdout.flush()
             elif isinstance(event, Stepped):
                 self._show_progress(event)

@@ -193,12 +193,12 @@ def best_logit_factor(
     found: list[float] = torch.stack(parts).sum(0).tolist() if parts else []
     if not found or not all(map(math.isfinite, found)):
         return 1.0
-    place = found.index(min(found))
-    if place in (0, len(found) - 1):
-        return FACTORS[place]
-    before, here, after = found[place - 1 : place + 2]
+    best = found.index(min(found))
+    if best in (0, len(found) - 1):
+        return FACTORS[best]
+    before, here, after = found[best - 1 : best + 2]
     # the lowest point of the parabola through the three losses
-    return FACTORS[place] + 0.5 * (FACTORS[1] - FACTORS[0]) * (before - after) / (before - 2 * here + after)
+    return FACTORS[best] + 0.5 * (FACTORS[1] - FACTORS[0]) * (before - after) / (before - 2 * here + after)
 
 
 def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[EstimateRow]:
@@ -222,7 +222,7 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[EstimateRow]
         keep = max(1, round(wanted / length))
         if len(spans) > ROWS:  # units, most of which are shorter than a row
             keep = max(1, len(pieces) * wanted // targets)
-        pieces = [pieces[int((place + 0.5) * len(pieces) / keep)] for place in range(min(keep, len(pieces)))]
+        pieces = [pieces[int((number + 0.5) * len(pieces) / keep)] for number in range(min(keep, len(pieces)))]
     return pieces
 
 
@@ -277,12 +277,12 @@ def _read_in_order(
             count_targets(int((inside & known.isinf().cpu().numpy()).sum()))
             # A loss that is not a number never changes, so that it needs no second reading.
             moved = ((found - known).abs().mean(0) > SETTLED).tolist()
-            ended = [place for place, row in enumerate(rows) if moved[place] and last[row] <= first[row] + stop]
-            ends[:, :, [rows[place] for place in ended]] = state[:, :, ended]
-            changed += [rows[place] for place in ended]
-            unfinished = [place for place, row in enumerate(rows) if moved[place] and last[row] > first[row] + stop]
+            ended = [index for index, row in enumerate(rows) if moved[index] and last[row] <= first[row] + stop]
+            ends[:, :, [rows[index] for index in ended]] = state[:, :, ended]
+            changed += [rows[index] for index in ended]
+            unfinished = [index for index, row in enumerate(rows) if moved[index] and last[row] > first[row] + stop]
             if len(unfinished) < len(rows):
-                rows, state = [rows[place] for place in unfinished], state[:, :, unfinished]
+                rows, state = [rows[index] for index in unfinished], state[:, :, unfinished]
             if not rows:
                 break
         rows = [row + 1 for row in changed if row + 1 < len(pieces) and pieces[row + 1].follows]

@@ -95,7 +95,7 @@ class FusedKernel:
 
         def run(shard: _Shard) -> float:
             some = slice(shard.start, shard.stop)
-            place = slice((length + 1) * shard.start, (length + 1) * shard.stop)
+            rows_of_shard = slice((length + 1) * shard.start, (length + 1) * shard.stop)
             return shard.run(
                 weights,
                 inputs[:, some],
@@ -103,8 +103,8 @@ class FusedKernel:
                 (state[0][:, some], state[1][:, some]),
                 masks.rows(shard.start, shard.stop),
                 carried[:, some],
-                [reads[place].view(length + 1, -1, reads.size(1)) for reads in self._reads],
-                [gradients[place].view(length + 1, -1, gradients.size(1)) for gradients in self._gradients],
+                [reads[rows_of_shard].view(length + 1, -1, reads.size(1)) for reads in self._reads],
+                [gradients[rows_of_shard].view(length + 1, -1, gradients.size(1)) for gradients in self._gradients],
                 1 / max(count, 1),
             )
 

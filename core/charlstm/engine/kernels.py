@@ -128,7 +128,7 @@ class NNKernel:
 class _Pieces:
     """The P parts into which borders cut the rows of a step, the longest first, as sequences of their own.
 
-    ``order``: (T·B,) the places of (T, B) in the order of a packed sequence; ``back`` undoes it. ``sizes``: how many
+    ``order``: (T·B,) the indices into (T, B) in the order of a packed sequence; ``back`` undoes it. ``sizes``: how many
     parts have a first, a second, … character. ``first``: (P,) the row that a part begins, or -1. ``last``: (B,) the
     part with which each row ends.
     """

@@ -285,14 +285,14 @@ class Document:
         start, end = spans[0][0], spans[-1][1]
         whole = here.part(start, end)
         old, sources = whole.read(), whole.sources()
-        parts, kept, place = list[str](), list[Sources](), start
+        parts, kept, done = list[str](), list[Sources](), start
         new = np.full(len(text), TYPED, np.uint8)
         for first, last in spans:
-            if not place <= first < last <= len(here):
+            if not done <= first < last <= len(here):
                 raise GenerationError(f"There are no characters {first} to {last} to replace")
-            parts += [old[place - start : first - start], text]
-            kept += [sources[place - start : first - start], new]
-            place = last
+            parts += [old[done - start : first - start], text]
+            kept += [sources[done - start : first - start], new]
+            done = last
             if first < self.cursor:
                 cursor += first + len(text) - min(last, self.cursor)
         self._edit(REPLACE, start, end - start, Text.of("".join(parts), np.concatenate(kept)), cursor=cursor)
@@ -486,10 +486,10 @@ class Document:
         before = replace(self.state, text=left)
         branches = {branch.number: branch for branch in before.with_own_text().branches}
         parent = branches[before.branch]
-        place = state.text.same_start(parent.text, sources=False)
-        while parent.parent is not None:  # it parts from the one on the way here that has what is before its place
+        parts_at = state.text.same_start(parent.text, sources=False)
+        while parent.parent is not None:  # the new branch parts from an ancestor that has the text up to ``parts_at``
             other = branches[parent.parent]
-            if parent.text.same_start(other.text, sources=False) < place:
+            if parent.text.same_start(other.text, sources=False) < parts_at:
                 break
             parent = other
         self._last_number += 1
@@ -590,20 +590,20 @@ class Document:
             texts[branch.number] = branch.text
             branches.append(_branch_to_dict(branch, texts[branch.parent]))
         names = {str(number): name for number, name in self.names.items()}
-        return {"place": _place_to_list(self.state), "names": names, "branches": branches}
+        return {"place": _state_to_list(self.state), "names": names, "branches": branches}
 
     def history(self, most: float = math.inf) -> dict[str, list[dict[str, Any]]]:
         """What can be undone and redone, JSON-ready, each beginning with what is first; the steps whose texts have
         ``most`` characters together, and always the very first one.
 
-        Each has the text, the place and the branches of the state that it leads to, as far as they are not those of the
-        state from which it does.
+        Each has the text, cursor, seed, prime and branches of the state after the step, without what the state before
+        has.
         """
         return {"undo": list(self._steps(self.done, most)), "redo": list(self._steps(self.undone, most))}
 
     def _steps(self, steps: Sequence[Done], most: float) -> Iterator[dict[str, Any]]:
         size, here = 0, self.state.with_own_text()
-        for place, step in enumerate(reversed(steps)):
+        for number, step in enumerate(reversed(steps)):
             there, (start, removed, added) = step.state.with_own_text(), step.splice
             if steps is self.done:
                 removed, added = added, removed
@@ -617,11 +617,11 @@ class Document:
             ]
             text = there.text.part(start, start + added)
             size += len(text) + sum(len(each["text"]) for each in branches)
-            if place and size > most:
+            if number and size > most:
                 return
             yield {
                 "kind": step.kind, "start": start, "removed": removed, **_text_to_dict(text),
-                "place": _place_to_list(there), **({"branches": branches} if branches else {}),
+                "place": _state_to_list(there), **({"branches": branches} if branches else {}),
                 **({"without": list(known)} if known else {}),
             }  # fmt: skip
             here = there
@@ -684,14 +684,14 @@ def _text_from_dict(values: Mapping[str, Any]) -> Text:
     return Text.of(text, _sources_from_json(values["by"], len(text)))
 
 
-def _place_to_list(state: State) -> list[int]:
+def _state_to_list(state: State) -> list[int]:
     return [state.cursor, state.seed, state.prime_length, state.branch]
 
 
-def _state_from_list(place: Any, text: Text, branches: Mapping[int, Branch]) -> State:
+def _state_from_list(values: Any, text: Text, branches: Mapping[int, Branch]) -> State:
     """A state from its cursor, seed, length of the prime and branch. Raises :class:`KeyError`, :class:`TypeError`,
     :class:`ValueError` or :class:`GenerationError` if these are not in the text."""
-    cursor, seed, prime_length, branch = place
+    cursor, seed, prime_length, branch = values
     length = len(text)
     return State(
         text, whole_number(cursor, 0, length), check_seed(seed), whole_number(prime_length, 0, length),

@@ -138,9 +138,9 @@ class SegmentNetwork:
             if layer:
                 np.dot(inner.T, self._outputs[layer - 1, 1:], out=gradient[f"lstm.weight_ih_l{layer}"])
                 above = inner @ self._input(layer)
-        read, places = np.unique(self.ids, return_inverse=True)
+        read, rows = np.unique(self.ids, return_inverse=True)
         one_hot = np.zeros((len(read), count), np.float32)
-        one_hot[places, np.arange(count)] = 1
+        one_hot[rows, np.arange(count)] = 1
         return read, one_hot @ inner
 
     def _input(self, layer: int) -> Floats:

@@ -122,7 +122,7 @@ def with_known_passages(
 
 
 def known_units(text: str, units: str, known: Mapping[str, int]) -> tuple[list[Match], int]:
-    """The units of ``text`` that are ``known``, with their places in a corpus, however short they are; and how many
+    """The units of ``text`` that are ``known``, with their positions in a corpus, however short they are; and how many
     whole ones there are."""
     start = prefix(units)
     if start:
@@ -177,7 +177,7 @@ class NoveltyIndex:
         hashes = self._hashes(self._ids, self._stride)
         order = np.argsort(hashes, kind="stable")
         self._sorted = hashes[order]
-        self._places = order * self._stride
+        self._positions = order * self._stride
         self._raw = b""  # the searched ids, once they are needed
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
@@ -197,7 +197,7 @@ class NoveltyIndex:
             if high - low > _MANY:
                 return self._longest_by_search(ids, start)
             if low < high:
-                starts.append(self._places[low:high] - offset)
+                starts.append(self._positions[low:high] - offset)
         candidates = np.concatenate(starts) if starts else np.empty(0, np.intp)
         length, where = _extend(self._ids, candidates[candidates >= 0], ids[start:])
         return (length, where) if length >= self.min_length else (0, 0)

@@ -1,6 +1,6 @@
 """What a model makes of one text, as far as it has read it: figures, hidden states, what could come next.
 
-A text changes at any place; a reading follows when there is time (:meth:`Reading.follow`, :meth:`Reading.read`). What
+A text changes anywhere; a reading follows when there is time (:meth:`Reading.follow`, :meth:`Reading.read`). What
 stands before a change is not read again, and what is cut off is kept for some time, so that going back to it reads
 nothing. Positions count characters from the first of the prime, as those of a document. A reading is not thread-safe.
 """
@@ -63,7 +63,7 @@ READ_CHUNK = 8
 """Characters that are read between two calls of ``check``: some 10 ms with a network of 2×512."""
 
 STATE_INTERVAL = 32
-"""A hidden state is stored every so many characters, so that going to a place computes fewer than so many again."""
+"""A hidden state is stored every so many characters, so that going to a position computes fewer than so many again."""
 
 MOST_TAILS = 64
 """Texts that were cut off and are kept as they were read."""
@@ -157,7 +157,7 @@ class Reading:
 
     def use(self, recipe: Recipe) -> None:
         """Read and draw with another recipe from now on. What was read stays; held cells also act on up to 32
-        characters that are read again to go to a place.
+        characters that are read again to go to a position.
 
         Raises :class:`GenerationError` for a wrong seed or sample, or a cell that the model does not have.
         """
@@ -219,14 +219,14 @@ class Reading:
         before, read = self.text, self.read_to
         same = min(read, text.same_start(before, sources=False))
         if same < read or (self._tails and len(text) > read):
-            blocks, place = self._blocks, same
+            blocks, same_tail = self._blocks, same
             for tail in self._tails:
-                if (common := text.same_start(tail.text, sources=False)) > place:
-                    blocks, place = tail.blocks, common
+                if (common := text.same_start(tail.text, sources=False)) > same_tail:
+                    blocks, same_tail = tail.blocks, common
             if same < read:
                 self._keep(before.part(0, read), read - same, len(text))
-            if same < read or place > read:
-                self._cut(blocks, place - self.prime_length)
+            if same < read or same_tail > read:
+                self._cut(blocks, same_tail - self.prime_length)
         self._text, self._ahead = text, None
         return self.read_to
 
@@ -277,26 +277,26 @@ class Reading:
 
     def step_at(self, position: int) -> Step:
         """A character with its figures. Raises :class:`GenerationError` where none is read."""
-        place = position - self.prime_length
-        if not 0 <= place < self._size:
-            raise GenerationError(f"There is no character {place}: the text has {self._size} of them")
-        return Step(self._blocks[place // BLOCK], place)
+        offset = position - self.prime_length
+        if not 0 <= offset < self._size:
+            raise GenerationError(f"There is no character {offset}: the text has {self._size} of them")
+        return Step(self._blocks[offset // BLOCK], offset)
 
     def distribution(self, position: int, count: int = ALTERNATIVES) -> NextCharDistribution:
         """What could come at ``position``, with at most ``count`` alternatives; :data:`NO_DISTRIBUTION` where the text
         is not read up to there. Draws nothing."""
-        place = position - self.prime_length
-        if not 0 <= place <= self._size:
+        offset = position - self.prime_length
+        if not 0 <= offset <= self._size:
             return NO_DISTRIBUTION
-        return next_char_distribution(self._logits_at(place), self._weights_at(place), self._symbols, count)
+        return next_char_distribution(self._logits_at(offset), self._weights_at(offset), self._symbols, count)
 
     # -- drawing -------------------------------------------------------------------------------------------------
 
     def draw(self) -> str:
         """Draw a character at the end of what was read, and read it."""
-        place = self._size
-        weights = self._weights_at(place)
-        which = draw(weights, uniform(self._key, place))
+        offset = self._size
+        weights = self._weights_at(offset)
+        which = draw(weights, uniform(self._key, offset))
         char = self._symbols[which]
         if self._ahead is None:
             self._ahead = [tail for tail in self._tails if tail.text.starts_with(self.text)]
@@ -304,8 +304,8 @@ class Reading:
             end = self.read_to
             self._ahead = [tail for tail in self._ahead if tail.text.read(end, end + 1) == char]
         if self._ahead:  # it was read here before, and stays as it was then
-            self._cut(self._ahead[0].blocks, place + 1)
-            self._advance(which, place + 1)
+            self._cut(self._ahead[0].blocks, offset + 1)
+            self._advance(which, offset + 1)
         else:
             self._add(which, GENERATED, ord(char), weights)
         return char
@@ -313,15 +313,15 @@ class Reading:
     def draw_at(self, position: int, seed: int | None = None) -> str:
         """The character that is drawn at ``position``, up to which the text is read; with another ``seed`` if there is
         one. Changes nothing."""
-        place = self._place(position)
+        offset = self._offset(position)
         key = self._key if seed is None else key_for(check_seed(seed), self.recipe.sample)
-        return self._symbols[draw(self._weights_at(place), uniform(key, place))]
+        return self._symbols[draw(self._weights_at(offset), uniform(key, offset))]
 
     def other_seed(self, position: int) -> int | None:
         """The next seed with which another character is drawn at ``position`` than the one that is there; None if the
         settings allow no other one, or one so rarely that no seed draws it."""
-        which, place = self.step_at(position).id, position - self.prime_length
-        return other_seed(self._weights_at(place), which, self.recipe.seed, self.recipe.sample, place)
+        which, offset = self.step_at(position).id, position - self.prime_length
+        return other_seed(self._weights_at(offset), which, self.recipe.seed, self.recipe.sample, offset)
 
     @blas_threads(1)
     def suggest(
@@ -399,20 +399,21 @@ class Reading:
 
     def _ways(self, position: int, count: int, first: int, drawn_at: int | None) -> Iterator[tuple[Ids, Floats]]:
         """Advance ``count`` texts from ``position`` on."""
-        place, recipe = self._place(position), self.recipe
-        logits = self._logits_at(place)[None].repeat(count, 0)
+        offset, recipe = self._offset(position), self.recipe
+        logits = self._logits_at(offset)[None].repeat(count, 0)
         keys = np.array([key_for(recipe.seed, recipe.sample + first + n) for n in range(count)], np.uint64)
         sampler = Sampler(replace(recipe.settings, repetition=0.0))
         return advance(
-            self._stepper, self._state.repeat(count), logits, keys, sampler, place if drawn_at is None else drawn_at
+            self._stepper, self._state.repeat(count), logits, keys, sampler, offset if drawn_at is None else drawn_at
         )
 
-    def _place(self, position: int) -> int:
-        """A position after the prime. Raises :class:`GenerationError` where the text is not read up to there."""
-        place = position - self.prime_length
-        if not 0 <= place <= self._size:
-            raise GenerationError(f"The text has no position {place}: it ends at {self._size}")
-        return place
+    def _offset(self, position: int) -> int:
+        """Characters from the end of the prime to a position. Raises :class:`GenerationError` where the text is not
+        read up to there."""
+        offset = position - self.prime_length
+        if not 0 <= offset <= self._size:
+            raise GenerationError(f"The text has no position {offset}: it ends at {self._size}")
+        return offset
 
     # -- as arrays -----------------------------------------------------------------------------------------------
 
@@ -433,22 +434,22 @@ class Reading:
     ) -> Self:
         """The inverse of :meth:`to_arrays`. Raises :class:`ValueError` or :class:`KeyError` for arrays of another model
         or prime, or damaged ones."""
-        rows, states, places = arrays["rows"], arrays["states"], arrays["places"].tolist()
+        rows, states, offsets = arrays["rows"], arrays["states"], arrays["places"].tolist()
         reading = cls.__new__(cls)
         reading._begin(model, prime, recipe, stepper)
         symbols = len(model.vocabulary)
-        shape = (len(places), *reading._state.pack().shape)
+        shape = (len(offsets), *reading._state.pack().shape)
         if rows.dtype != row_type(symbols) or states.shape != shape or not np.array_equal(prime.ids, arrays["prime"]):
             raise ValueError("it is of another model or another prime")
         which = max(rows[name].max(initial=0) for name in ("id", "ids"))
-        if which >= symbols or not np.isfinite(states).all() or places[:1] != [0] or max(places) > len(rows):
+        if which >= symbols or not np.isfinite(states).all() or offsets[:1] != [0] or max(offsets) > len(rows):
             raise ValueError("it is damaged")
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             block = Block.of(start, part, reading._symbols, reading._logits, reading._weights)
             reading._blocks.append(block)
         reading._first = states[0]
-        for at, state in zip(places[1:], states[1:], strict=True):
+        for at, state in zip(offsets[1:], states[1:], strict=True):
             reading._blocks[(at - 1) // BLOCK].states[at] = state
         reading._text += Text.of(text_of(rows), rows["source"])
         return reading
@@ -503,13 +504,13 @@ class Reading:
             self._store_state(here)
         self._compute_logits(goal)
 
-    def _matched_at(self, place: int) -> int:
-        """How much of a separator of units the text up to a position after the prime ends with."""
+    def _matched_at(self, offset: int) -> int:
+        """How much of a separator of units the text up to ``offset`` ends with."""
         back = self._stepper.separator_length
         if not back:
             return 0
         before = self.prime.ids[-back - 1 :]
-        return self._stepper.matched_by(np.concatenate([before, self._ids(max(0, place - back), place)]))
+        return self._stepper.matched_by(np.concatenate([before, self._ids(max(0, offset - back), offset)]))
 
     def _ids(self, start: int, stop: int) -> Ids:
         parts = [rows["id"] for rows in self._slices(start, stop)] if start < stop else []

@@ -34,8 +34,8 @@ def sample_prime(corpus: Corpus) -> str:
     if corpus.options.units is not None:
         return prefix(corpus.options.units)
     lines = corpus.text(0, min(PRIME_SEARCH_CHARS, corpus.text_chars)).split("\n")
-    long = [place for place, line in enumerate(lines) if len(line.strip()) >= PRIME_CHARS]
-    first = next((place for place in long if _begins_paragraph(lines, place)), long[0] if long else None)
+    long = [number for number, line in enumerate(lines) if len(line.strip()) >= PRIME_CHARS]
+    first = next((number for number in long if _begins_paragraph(lines, number)), long[0] if long else None)
     line = max((line.strip() for line in lines), key=len) if first is None else lines[first].strip()
     if len(line) <= PRIME_CHARS:
         return line
@@ -43,15 +43,15 @@ def sample_prime(corpus: Corpus) -> str:
     return words or line.partition(" ")[0][:LONGEST_WORD] if " " in line[:LONGEST_WORD] else line[:PRIME_CHARS]
 
 
-def _begins_paragraph(lines: Sequence[str], place: int) -> bool:
+def _begins_paragraph(lines: Sequence[str], number: int) -> bool:
     """Whether the line begins a paragraph or a verse, and is not of a title page or a list of contents: it is neither
     indented nor in capitals, and it stands below an empty line and above one that is not, or is a long one. After a
     line of such a page a model writes more such lines, or nothing but blanks."""
-    line = lines[place]
+    line = lines[number]
     if line[0].isspace() or 2 * sum(map(str.isupper, line)) > sum(map(str.isalpha, line)):
         return False
-    above = lines[place - 1].strip() if place else ""
-    below = lines[place + 1].strip() if place + 1 < len(lines) else ""
+    above = lines[number - 1].strip() if number else ""
+    below = lines[number + 1].strip() if number + 1 < len(lines) else ""
     return len(line) > LONGEST_TITLE or (not above and below != "")
 
 

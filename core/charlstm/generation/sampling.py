@@ -250,8 +250,8 @@ def repetition_penalties(history: npt.NDArray[np.integer], vocab_size: int, stre
     ends = _ends_of_repeats(recent, free)
     if len(ends):
         lengths = np.arange(min(free + _REPETITION_LIMIT, len(recent)))
-        places = ends[:, None] - lengths
-        differ = (recent[places] != recent[len(recent) - 1 - lengths]) | (places < 0)
+        indices = ends[:, None] - lengths
+        differ = (recent[indices] != recent[len(recent) - 1 - lengths]) | (indices < 0)
         repeated = np.where(differ.any(1), differ.argmax(1), len(lengths))
         np.maximum.at(penalties, recent[ends + 1], _penalties_by_length(strength)[repeated - free])
     return penalties

@@ -225,10 +225,10 @@ class Session:
 
     def steps(self, start: int = 0, stop: int | None = None) -> list[Step]:
         """Characters ``start`` to ``stop`` of the current text with their statistics."""
-        return [self._read().step_at(place) for place in range(*self._range(start, stop))]
+        return [self._read().step_at(position) for position in range(*self._range(start, stop))]
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
-        """The places in the document of a slice of the current text."""
+        """The positions in the document of a slice of the current text."""
         start, stop, _ = slice(start, stop).indices(len(self))
         return self._first + start, self._first + max(start, stop)
 
@@ -249,11 +249,11 @@ class Session:
         what followed the cursor before remains as another branch.
         """
         reading, document = self._read(), self.document
-        place = document.cursor
-        if place < len(document):
-            return self._put(reading.draw_at(place), GENERATED)
+        position = document.cursor
+        if position < len(document):
+            return self._put(reading.draw_at(position), GENERATED)
         document.generate(reading.draw())
-        return reading.step_at(place)
+        return reading.step_at(position)
 
     def stream(self, length: int | None = None, *, stop: str | Sequence[str] = ()) -> Iterator[Step]:
         """Draw characters one by one, until there are ``length`` of them or they end with a string of ``stop``.
@@ -297,13 +297,13 @@ class Session:
 
     def _put(self, text: str, source: int) -> Step:
         """Put ``text`` at the cursor, along what stands there as far as it is the same. Returns its first character."""
-        document, place = self.document, self.document.cursor
-        if document.text.read(place, place + len(text)) == text:
-            document.move(place + len(text), undoable=False)
+        document, position = self.document, self.document.cursor
+        if document.text.read(position, position + len(text)) == text:
+            document.move(position + len(text), undoable=False)
         else:
-            document.branch_off(place, text, source, kind="branching off")
+            document.branch_off(position, text, source, kind="branching off")
             self.reading.follow(document.text)
-        return self._read().step_at(place)
+        return self._read().step_at(position)
 
     def rewind(self, position: int) -> None:
         """Move the cursor to ``position``, back or forward; the text stays.

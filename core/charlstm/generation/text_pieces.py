@@ -191,9 +191,9 @@ def _same(one: Text, other: Text, most: int, direction: int, *, sources: bool) -
             differ = left.chunk.codes[mine : mine + length] != right.chunk.codes[theirs : theirs + length]
             if sources:
                 differ |= left.chunk.sources[mine : mine + length] != right.chunk.sources[theirs : theirs + length]
-            places = np.flatnonzero(differ)
-            if len(places):
-                return count + int(places[0] if direction > 0 else length - 1 - places[-1])
+            differing = np.flatnonzero(differ)
+            if len(differing):
+                return count + int(differing[0] if direction > 0 else length - 1 - differing[-1])
         count += length
         left, right = _rest(left, length, direction), _rest(right, length, direction)
     return count

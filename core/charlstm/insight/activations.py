@@ -222,8 +222,8 @@ def _in_streams(
         own = slice(int(share[0]), int(share[-1]) + 1)
         for step in range(first, last):
             report(step)
-            places = np.clip(starts[own] + step, 0, len(ids) - 1)
-            stepper.step(ids[places], state)
+            positions = np.clip(starts[own] + step, 0, len(ids) - 1)
+            stepper.step(ids[positions], state)
             if step < 0:
                 early = np.flatnonzero(starts[own] + step < 0)  # before the text begins, the state stays zero
                 for columns in state.inputs:

@@ -251,18 +251,18 @@ def sample_cells(
     read = len(ids) if max_chars is None else min(max_chars, len(ids))
     blocks = spread_blocks(len(ids), read, max(2, min(BLOCKS, read // (2 * SHORTEST_BLOCK) * 2)))
     halves = _compared(blocks[::2]), _compared(blocks[1::2])
-    places, cut = np.concatenate(halves), len(halves[0])
-    order = np.argsort(places)
-    in_order = places[order]
+    positions, cut = np.concatenate(halves), len(halves[0])
+    order = np.argsort(positions)
+    in_order = positions[order]
     layers, size = model.config.num_layers, model.config.hidden_size
-    states = np.empty((len(places), layers * size), np.float32)
+    states = np.empty((len(positions), layers * size), np.float32)
     parts = None if len(ids) <= EXACT else blocks
     for block in iterate_activations(stepper or Stepper(model), ids, parts=parts, progress=progress):
         low, high = np.searchsorted(in_order, (block.start, block.start + len(block.cells)))
         states[order[low:high]] = block.cells[in_order[low:high] - block.start].reshape(high - low, layers * size)
     chosen, spans = [], {}
     for each in (*features(prepared.text), *unit_features(prepared.text, model.text_options.units)):
-        values = each.values[places]
+        values = each.values[positions]
         if np.ptp(values[:cut]) > 0 and np.ptp(values[cut:]) > 0:
             chosen.append(Feature(each.name, each.kind, values))
             spans[each.name] = sum(_spans(each.values[start:stop], each.values.mean()) for start, stop in blocks[1::2])
@@ -272,8 +272,8 @@ def sample_cells(
 
 def _compared(blocks: Sequence[tuple[int, int]]) -> Ids:
     """Up to :data:`SAMPLED` evenly spaced characters of these blocks."""
-    places = np.concatenate([np.arange(start, stop) for start, stop in blocks])
-    return places[np.linspace(0, len(places) - 1, min(SAMPLED, len(places))).astype(np.intp)]
+    positions = np.concatenate([np.arange(start, stop) for start, stop in blocks])
+    return positions[np.linspace(0, len(positions) - 1, min(SAMPLED, len(positions))).astype(np.intp)]
 
 
 def _spans(values: Floats, mean: np.floating[Any]) -> int:
@@ -346,12 +346,12 @@ def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
     scorer, cut = _Scorer(sample.second[:, columns]), len(sample.first)
     values = {feature.name: feature.values[None, cut:] for feature in sample.features}
     scores = []
-    for place, named in enumerate(cells):
+    for index, named in enumerate(cells):
         if named.feature not in values:
             scores.append(float("nan"))
             continue
         graded = named.kind == "r"
-        score = float(scorer.signed(values[named.feature], graded)[0, place])
+        score = float(scorer.signed(values[named.feature], graded)[0, index])
         scores.append(score if graded else (score + 1) / 2)
     return scores
 

@@ -161,12 +161,12 @@ def _margins(losses: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[
     errors = (losses - losses[-1]).std(1, ddof=1) / np.sqrt(count)
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     used = _shortest_enough(draws @ losses.T / count)
-    enough = [float((used <= place).mean()) for place in range(len(losses))]
+    enough = [float((used <= index).mean()) for index in range(len(losses))]
     return tuple(errors.tolist()), tuple(enough)
 
 
 def _shortest_enough(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """``(R,)``: the place of the shortest context within :data:`ENOUGH` nats of the best, in each row of ``(R, K)``."""
+    """``(R,)``: the index of the shortest context within :data:`ENOUGH` nats of the best, in each row of ``(R, K)``."""
     shortest: npt.NDArray[np.intp] = np.argmax(losses <= losses.min(1, keepdims=True) + ENOUGH, axis=1)
     return shortest
 

@@ -117,7 +117,7 @@ def in_words(
     said: dict[str, list[str]] = {name: [] for name in names}
     loops = False
     chance = []
-    for place, (field, topic, words, less) in enumerate(
+    for index, (field, topic, words, less) in enumerate(
         (
             ("own_bits", "certainty", "is more certain", True),
             ("copied", "copied text", "copies more", False),
@@ -132,7 +132,7 @@ def in_words(
         if left.errors is None or right.errors is None:
             error = math.inf
         else:
-            error = math.hypot(left.errors[place], right.errors[place])
+            error = math.hypot(left.errors[index], right.errors[index])
         if shown[0] == shown[1]:
             continue
         if abs(values[most] - values[other]) <= BEYOND_CHANCE * error:

@@ -204,9 +204,9 @@ def _bracket_depth(text: str) -> Values:
 
 def _since(starts: npt.NDArray[np.bool_]) -> Values:
     """Characters since the last start, the start itself 0; one is taken to stand before the text."""
-    places = np.arange(len(starts))
-    last = np.maximum.accumulate(np.where(starts, places, -1))
-    return np.minimum(places - last, LONGEST_DISTANCE).astype(np.float32)
+    positions = np.arange(len(starts))
+    last = np.maximum.accumulate(np.where(starts, positions, -1))
+    return np.minimum(positions - last, LONGEST_DISTANCE).astype(np.float32)
 
 
 def _chars(text: str, test: Callable[[str], bool]) -> npt.NDArray[np.bool_]:

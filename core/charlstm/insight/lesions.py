@@ -141,7 +141,7 @@ def most_important(
     rises, chars = _rises_in_blocks(model, ids, cells, part(20, 80))
     means, errors = rises.mean(1), rises.std(1, ddof=1) / np.sqrt(np.float32(rises.shape[1]))
     order = np.argsort(-means, kind="stable")
-    return MeasuredLesions(tuple(cells[place] for place in order), means[order], errors[order], chars)
+    return MeasuredLesions(tuple(cells[index] for index in order), means[order], errors[order], chars)
 
 
 def _rises_in_blocks(
@@ -157,9 +157,9 @@ def _rises_in_blocks(
     state = stepper.zero_state(BLOCKS)
     with blas_threads(1):
         for step in range(-WARM_UP, 0):
-            places = starts + step
-            stepper.step(ids[np.maximum(places, 0)], state)
-            state.unpack(np.where(places >= 0, state.pack(), 0), state.matched)
+            positions = starts + step
+            stepper.step(ids[np.maximum(positions, 0)], state)
+            state.unpack(np.where(positions >= 0, state.pack(), 0), state.matched)
     before = state.pack()
 
     def measure(block: int, stepper: Stepper, report: Report) -> Floats:

@@ -305,8 +305,8 @@ def passage_start(
             return starts[0]
     if values is None or not changes[-1]:
         return 0
-    place = int(np.flatnonzero(np.diff(values))[-1])
-    return max(0, min(latest, text.rfind(" ", 0, max(0, place - length // 4)) + 1))
+    last_change = int(np.flatnonzero(np.diff(values))[-1])
+    return max(0, min(latest, text.rfind(" ", 0, max(0, last_change - length // 4)) + 1))
 
 
 def _context_section(model: Model, text: str, stepper: Stepper, progress: Progress | None) -> str:

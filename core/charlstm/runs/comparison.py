@@ -230,14 +230,14 @@ class SettingAxis:
         """Whether the axis is better logarithmic: for numbers that span a factor of ten."""
         return not self.has_words and bool(0 < 10 * self.values[0] <= self.values[-1])
 
-    def place(self, value: Any) -> float:
-        """Where ``value`` is, before a logarithm."""
+    def x_of(self, value: Any) -> float:
+        """The coordinate of ``value``, before a logarithm."""
         return float(self.values.index(value) if self.has_words else value)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and labels of some of the values."""
+        """Coordinates and labels of some of the values."""
         marks = self.values if self.has_words else self.values[:: -(-len(self.values) // 6)]
-        return [(self.place(value), write_setting(self.name, value)) for value in marks]
+        return [(self.x_of(value), write_setting(self.name, value)) for value in marks]
 
 
 def differing_settings(specs: Sequence[RunSpec]) -> list[str]:
@@ -248,13 +248,13 @@ def differing_settings(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def lowest_losses(axis: SettingAxis, points: Sequence[tuple[Any, float]]) -> Curve:
-    """The lowest loss of each value of a setting, at its place."""
+    """The lowest loss of each value of a setting."""
     lowest: dict[Any, float] = {}
     for value, loss in points:
         lowest[value] = min(loss, lowest.get(value, math.inf))
     values = [value for value in axis.values if value in lowest]
-    places = [axis.place(value) for value in values]
-    return Curve(np.array(places, np.float64), np.array([lowest[value] for value in values], np.float64))
+    x = [axis.x_of(value) for value in values]
+    return Curve(np.array(x, np.float64), np.array([lowest[value] for value in values], np.float64))
 
 
 def setting_chart(name: str, runs: Sequence[tuple[Mapping[str, Any], float]]) -> str:
@@ -265,17 +265,17 @@ def setting_chart(name: str, runs: Sequence[tuple[Mapping[str, Any], float]]) ->
     if len(axis.values) < 2:
         return ""
 
-    def across(places: Iterable[float]) -> npt.NDArray[np.float64]:
-        found = np.array(list(places), np.float64)
+    def across(x: Iterable[float]) -> npt.NDArray[np.float64]:
+        found = np.array(list(x), np.float64)
         return np.log10(found) if axis.is_log else found
 
     line, losses = lowest_losses(axis, points), np.array([loss for _, loss in points])
     curves = [
         ChartCurve("lowest of each value", across(line.x), line.y),
-        ChartCurve("a run", across(axis.place(value) for value, _ in points), losses, dots=True),
+        ChartCurve("a run", across(axis.x_of(value) for value, _ in points), losses, dots=True),
     ]
-    places, labels = zip(*axis.ticks(), strict=True)
-    ticks = list(zip(across(places).tolist(), labels, strict=True))
+    x, labels = zip(*axis.ticks(), strict=True)
+    ticks = list(zip(across(x).tolist(), labels, strict=True))
     return line_chart(curves, name, "best loss, nats per character", x_ticks=ticks, height=240)
 
 
@@ -290,8 +290,8 @@ def comparison_csv(runs: Sequence[ComparedRun]) -> str:
     writer.writerow(["run", "curve", *AXES, "loss"])
 
     def write(run: Run, curve: str, step: float, epochs: float, characters: float, seconds: float, loss: float) -> None:
-        place = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}"]
-        writer.writerow([_cell(run.name), curve, *place, repr(loss)])
+        axes = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}"]
+        writer.writerow([_cell(run.name), curve, *axes, repr(loss)])
 
     for each in runs:
         over = [run_curves(each, axis) for axis in AXES]

@@ -125,10 +125,10 @@ def text_names(specs: Sequence[RunSpec]) -> list[str]:
     """The names of the texts of runs, to show. Where some have read the same files in different ways, so that their
     losses cannot be compared, it is added how: ``anna.txt (as paragraphs)``."""
     sources, readings = [str(spec.corpus.get("sources")) for spec in specs], [spec.reading for spec in specs]
-    found = Counter(place for place, _ in set(zip(sources, readings, strict=True)))
+    found = Counter(source for source, _ in set(zip(sources, readings, strict=True)))
     return [
-        f"{spec.corpus_name} ({reading})" if found[place] > 1 else spec.corpus_name
-        for spec, place, reading in zip(specs, sources, readings, strict=True)
+        f"{spec.corpus_name} ({reading})" if found[source] > 1 else spec.corpus_name
+        for spec, source, reading in zip(specs, sources, readings, strict=True)
     ]
 
 

@@ -63,8 +63,8 @@ def shipped(name: str) -> Path | None:
     """A file that comes with the program: in the installed package, or in ``checkpoints`` of a clone; ``None`` where
     the installation lacks it."""
     package = Path(charlstm.__file__).parent
-    places = (package / name, package.parents[1] / "checkpoints" / name)
-    return next((place for place in places if place.is_file()), None)
+    paths = (package / name, package.parents[1] / "checkpoints" / name)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def models_of_run(run: Run, most: int = MOST_MODELS) -> list[tuple[int, Path]]:

@@ -299,10 +299,10 @@ def _windows(corpus: Corpus, spans: Sequence[Span]) -> npt.NDArray[np.int64]:
     """``(rows, length)`` ids of passages that are spread evenly over ``spans``."""
     first, stop = np.array([(span.start, span.stop) for span in spans], np.int64).T
     length = min(LENGTH, int((stop - first).max()))
-    places = np.maximum(0, stop - first - length + 1)  # at which a passage may begin, in each span
-    before = np.cumsum(places) - places
-    chosen = np.linspace(0, places.sum() - 1, PASSAGES).astype(np.int64)
-    at = np.searchsorted(before + places, chosen, side="right")
+    counts = np.maximum(0, stop - first - length + 1)  # at which a passage may begin, in each span
+    before = np.cumsum(counts) - counts
+    chosen = np.linspace(0, counts.sum() - 1, PASSAGES).astype(np.int64)
+    at = np.searchsorted(before + counts, chosen, side="right")
     starts = first[at] + chosen - before[at]
     return np.stack([corpus.ids[start : start + length] for start in starts]).astype(np.int64)
 

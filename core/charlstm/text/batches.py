@@ -156,9 +156,9 @@ class UnitBatches(Batches):
         at = self._row_begins + step * self.seq_length + np.arange(self.seq_length)[:, None]  # (T, B), of all targets
         inside = at < self._cuts[1:]
         at = np.where(inside, at, 0)
-        place = np.searchsorted(self._ends, at, "right")
-        unit = self._order[place]
-        done = at - (self._ends[place] - self._lengths[unit])
+        number = np.searchsorted(self._ends, at, "right")
+        unit = self._order[number]
+        done = at - (self._ends[number] - self._lengths[unit])
         window = np.stack([self._starts[unit] + done, self._starts[unit] + done + 1])
         inputs, targets = self.ids[window].astype(np.int64)
         begins = inside & (done == 0)
@@ -248,11 +248,11 @@ def unknown_in(corpus: Corpus, vocabulary: Vocabulary, spans: Sequence[tuple[int
     return {char: count for char, count in found if count and char not in vocabulary}
 
 
-def targets(ids: TextIds, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The ids in these places as what is to be predicted: :data:`NO_TARGET` for characters that are read as others,
+def targets(ids: TextIds, positions: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The ids at these positions as what is to be predicted: :data:`NO_TARGET` for characters that are read as others,
     which count in no mean."""
-    found = np.asarray(ids[places], np.int64)
-    return np.where(ids.knows(places), found, NO_TARGET) if isinstance(ids, Recoded) else found
+    found = np.asarray(ids[positions], np.int64)
+    return np.where(ids.knows(positions), found, NO_TARGET) if isinstance(ids, Recoded) else found
 
 
 @dataclass(frozen=True, eq=False)

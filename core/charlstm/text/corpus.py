@@ -178,7 +178,7 @@ class Corpus:
         found = own_spans(self.ids, self.vocabulary, self.unit_edges, self.options.units)
         return tuple(Span(*span) for span in found)
 
-    def unit_places(self, spans: Sequence[tuple[int, int]] | None = None) -> dict[str, int]:
+    def unit_positions(self, spans: Sequence[tuple[int, int]] | None = None) -> dict[str, int]:
         """The units that begin in ``spans``, such as those that a run was trained on, and where; None is all."""
         begins, ends = np.array([(0, self.chars)] if spans is None else spans).reshape(-1, 2).T
         starts = np.array([unit.start for unit in self.units], np.int64)

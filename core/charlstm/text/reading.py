@@ -129,7 +129,7 @@ class ReadReport:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """What documents have beside their text, such as notes and images, and how many of each."""
     line_begins: str = ""
-    """The name in the cache of the places at which lines of the files begin that do not follow a line end any more."""
+    """The name in the cache of the positions of those line begins in the files that follow no line end any more."""
 
     @property
     def joined(self) -> str:

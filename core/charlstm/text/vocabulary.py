@@ -180,16 +180,16 @@ class Recoded:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def __getitem__(self, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        ids: npt.NDArray[Any] = self._table[self._ids[places]]
+    def __getitem__(self, positions: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        ids: npt.NDArray[Any] = self._table[self._ids[positions]]
         return ids
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self[:], dtype)
 
-    def knows(self, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Whether the characters in these places are read as themselves."""
-        return np.asarray(self._known[self._ids[places]])
+    def knows(self, positions: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether the characters at these positions are read as themselves."""
+        return np.asarray(self._known[self._ids[positions]])
 
 
 TextIds = npt.NDArray[Any] | Recoded

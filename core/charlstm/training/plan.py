@@ -279,7 +279,7 @@ def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
     """Step 0, a step after a few seconds, then logarithmically spaced steps to the last: at most :data:`SNAPSHOTS`."""
     first = max(1, min(steps, round(FIRST_SNAPSHOT_SECONDS / step_seconds)))
     last = SNAPSHOTS - 2
-    return tuple(sorted({0, *(round(first * (steps / first) ** (place / last)) for place in range(last + 1))}))
+    return tuple(sorted({0, *(round(first * (steps / first) ** (number / last)) for number in range(last + 1))}))
 
 
 def _first_limit(

@@ -275,7 +275,7 @@ def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
         return (), (file.located("", "presets", "presets are tables: write [presets.NAME], and settings below it"),)
     found, problems = [], []
     for name, table in tables.items():
-        place: tuple[str, str] = ("", f"presets.{name}") if isinstance(table, dict) else ("presets", name)
+        entry_name: tuple[str, str] = ("", f"presets.{name}") if isinstance(table, dict) else ("presets", name)
         try:
             if not re.fullmatch(r"\w[\w.+-]{0,39}", name) or name in (*PRESETS, "custom"):
                 words = "use letters, digits, - and _, and no name of a preset of the program"
@@ -284,16 +284,16 @@ def own_presets(file: TomlFile) -> tuple[tuple[Preset, ...], tuple[str, ...]]:
                 raise SettingsError(f"{name} is a table: write [presets.{name}], and settings below it")
             changes = {}
             for entry, value in table.items():
-                place = (f"presets.{name}", entry)
+                entry_name = (f"presets.{name}", entry)
                 if entry == "preset":
                     if value not in PRESETS:
                         raise SettingsError(f"preset is {' or '.join(PRESETS)}, not {value!r}")
                 else:
                     changes[entry] = parse_setting(entry, value_words(value))
-            place = ("", f"presets.{name}")  # what follows is wrong with all of them together
+            entry_name = ("", f"presets.{name}")  # what follows is wrong with all of them together
             found.append(own_preset(name, table.get("preset", DEFAULT), changes))
         except SettingsError as error:
-            problems.append(file.located(*place, error))
+            problems.append(file.located(*entry_name, error))
     return tuple(found), tuple(problems)
 
 

@@ -99,7 +99,7 @@ class ThreadSearch:
 
     def __init__(self, counts: Sequence[int], now: int) -> None:
         self._counts = tuple(sorted({*counts, now}))
-        self._place = self._counts.index(now)
+        self._index = self._counts.index(now)
         self._warm = True
         """Whether the next step is the first with this number, which allocates memory and starts threads."""
         self._steps = _Steps()
@@ -108,7 +108,7 @@ class ThreadSearch:
         self._usual: float | None = None
         """Seconds of a step when this number was last chosen."""
         self._trial_from: int | None = None
-        """The place to go back to when the trial that is under way fails."""
+        """The index of the number to go back to if the current trial fails."""
         self._confirms = False
         """Whether a reason for a trial was found, and is looked for again in the next steps."""
         self._went_up = False
@@ -120,12 +120,12 @@ class ThreadSearch:
     @property
     def count(self) -> int:
         """The number of threads for the next step."""
-        return self._counts[self._place]
+        return self._counts[self._index]
 
     @property
     def chosen(self) -> int:
         """The fastest number so far; ``count`` differs from it during a trial."""
-        return self._counts[self._place if self._trial_from is None else self._trial_from]
+        return self._counts[self._index if self._trial_from is None else self._trial_from]
 
     @property
     def settled(self) -> bool:
@@ -164,8 +164,8 @@ class ThreadSearch:
 
     def _direction(self) -> int:
         """Which number to try now: -1 for fewer threads, 1 for more, 0 for none."""
-        fewer = self._place > 0 and self._share < FREE_SHARE
-        more = self._place < len(self._counts) - 1
+        fewer = self._index > 0 and self._share < FREE_SHARE
+        more = self._index < len(self._counts) - 1
         if self._usual is not None and self._since_trial >= max(FIRST_INTERVAL, self._interval / 4):
             if fewer and self._steps.mean > CHANGED_PACE * self._usual:
                 return -1
@@ -179,9 +179,9 @@ class ThreadSearch:
         return -1 if fewer else int(more)
 
     def _try(self, direction: int) -> None:
-        self._trial_from = self._place
+        self._trial_from = self._index
         self._went_up = direction > 0
-        self._go_to(self._place + direction)
+        self._go_to(self._index + direction)
 
     def _judge_trial(self) -> None:
         assert self._trial_from is not None
@@ -190,18 +190,18 @@ class ThreadSearch:
         hopeless = len(self._steps) >= LEAST_STEPS and mean > HOPELESS * self._usual
         if not hopeless and not self._steps.are_enough(TRIAL_STEPS):
             return
-        direction = self._place - self._trial_from
+        direction = self._index - self._trial_from
         self._since_trial = 0.0
         if mean * GAIN <= self._usual:
             self._usual, self._trial_from, self._interval = mean, None, FIRST_INTERVAL
-            if 0 <= self._place + direction < len(self._counts):
+            if 0 <= self._index + direction < len(self._counts):
                 self._try(direction)
         else:
             self._interval = min(LAST_INTERVAL, max(FIRST_INTERVAL, 2 * self._interval))
-            place, self._trial_from = self._trial_from, None
-            self._go_to(place)
+            index, self._trial_from = self._trial_from, None
+            self._go_to(index)
 
-    def _go_to(self, place: int) -> None:
-        self._place = place
+    def _go_to(self, index: int) -> None:
+        self._index = index
         self._steps = _Steps()
         self._warm = True

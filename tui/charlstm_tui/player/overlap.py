@@ -171,7 +171,7 @@ def open_search(run: Path | None, model: Path, min_length: int) -> OverlapSearch
     with contextlib.suppress(CharLSTMError, OSError):
         if run is not None:
             novelty, lines, train = open_novelty(run, min_length)
-            units = novelty.index.corpus.unit_places(train) or None
+            units = novelty.index.corpus.unit_positions(train) or None
     with contextlib.suppress(CharLSTMError, OSError):
         if run is None or novelty is None or Run(run).spec().lineage:
             known = with_passages(load_model(model)).passages

@@ -204,7 +204,7 @@ class OverlayPane(View):
                 continue
             value = self._value(run)
             points += [(value, best)] * (run.status.state == "finished")
-            here = Curve(np.array([setting.place(value)]), np.array([best]))
+            here = Curve(np.array([setting.x_of(value)]), np.array([best]))
             drawn.append(ChartRun(LETTERS[number], number, here))
         drawn.sort(key=lambda each: each.colour == self.selected)
         self.chart.show(ChartData(train=lowest_losses(setting, points), runs=tuple(drawn)))
