@@ -14,10 +14,10 @@ from charlstm_tui.widgets.chart_painting import (
     ROLE,
     ChartData,
     ChartView,
+    cell_of_label,
     log_ticks,
     nice_ticks,
     paint,
-    place_of_label,
     short_number,
 )
 from random_examples import examples
@@ -159,13 +159,13 @@ def test_a_reference_label_without_a_free_place_on_its_line_stands_beside_it() -
     """A curve that lies on the line all along wrote over the label."""
     roles = np.full((4, 12), ROLE["blank"])
     roles[1] = ROLE["reference"]
-    assert place_of_label(roles, 1, 4) == (1, 8)
+    assert cell_of_label(roles, 1, 4) == (1, 8)
     roles[1, ::3] = ROLE["validation"]
-    assert place_of_label(roles, 1, 4) == (0, 8)
+    assert cell_of_label(roles, 1, 4) == (0, 8)
     roles[0, ::3] = ROLE["train"]
-    assert place_of_label(roles, 1, 4) == (2, 8)
+    assert cell_of_label(roles, 1, 4) == (2, 8)
     roles[2, ::3] = ROLE["train"]
-    assert place_of_label(roles, 1, 4) is None
+    assert cell_of_label(roles, 1, 4) is None
 
 
 def test_a_reference_label_stays_clear_of_the_curve() -> None:

@@ -147,5 +147,5 @@ def working_folder() -> Path:
 
 def home(path: Path | str) -> str:
     """A path as people write it, with ``~`` for their home."""
-    text, place = os.path.normpath(path) if path else "", os.path.expanduser("~").rstrip("/")
-    return "~" + text[len(place) :] if text == place or text.startswith(place + "/") else text
+    text, folder = os.path.normpath(path) if path else "", os.path.expanduser("~").rstrip("/")
+    return "~" + text[len(folder) :] if text == folder or text.startswith(folder + "/") else text

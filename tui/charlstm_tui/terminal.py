@@ -77,8 +77,8 @@ def tolerate_invalid_input(question: BackgroundQuestion | None = None) -> None:
     """Read input with :func:`tolerant_parser`, and bytes that are not UTF-8. Call it before the app starts."""
     parser = tolerant_parser(question)
     module = sys.modules[XTermParser.__module__]
-    for place in (module, linux_driver):  # the first is for drivers that are not imported yet: that of a browser
-        vars(place)["XTermParser"] = parser
+    for each in (module, linux_driver):  # the first is for drivers that are not imported yet: that of a browser
+        vars(each)["XTermParser"] = parser
     linux_driver.getincrementaldecoder = lambda encoding: partial(codecs.getincrementaldecoder(encoding), "replace")
 
 

@@ -39,8 +39,8 @@ class ListedText:
     octets: int | None = None
 
     @property
-    def place(self) -> str:
-        """What the cursor finds it by."""
+    def key(self) -> str:
+        """Identifies the entry for the cursor."""
         return self.source
 
 
@@ -53,8 +53,8 @@ class Folder:
     up: bool = False
 
     @property
-    def place(self) -> str:
-        """What the cursor finds it by."""
+    def key(self) -> str:
+        """Identifies the entry for the cursor."""
         return str(self.path)
 
 
@@ -63,7 +63,7 @@ class BoxModel:
     """The model in the box, to be played at once."""
 
     name: str = "the model in the box"
-    place: str = DEMO
+    key: str = DEMO
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Lesson:
     """The runs of the lesson, to be put among the user's."""
 
     name: str = "a lesson"
-    place: str = "lesson"
+    key: str = "lesson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ class ToFetch:
         return self.text.name
 
     @property
-    def place(self) -> str:
-        """What the cursor finds it by."""
+    def key(self) -> str:
+        """Identifies the entry for the cursor."""
         return self.text.name
 
 

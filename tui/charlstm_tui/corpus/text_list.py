@@ -24,7 +24,7 @@ class TextList(RowList):
         self._placed = False
 
     def go_to(self, target: str) -> None:
-        """Put the cursor on what has this place or name, now or when it is listed."""
+        """Put the cursor on the entry with this key or name, now or once listed."""
         self._target = target
         self._place_cursor()
 
@@ -39,7 +39,7 @@ class TextList(RowList):
         if not self._placed and self.sections:
             self._placed = True
             if self._target is None and (entry := first_entry(self.sections)) is not None:
-                self._target = entry.place
+                self._target = entry.key
         self._place_cursor()
 
     def watch_typed(self) -> None:
@@ -72,14 +72,14 @@ class TextList(RowList):
             targets.add(str(working_folder() / typed_path(self._target)))
         for section in self.sections:
             for entry in section.entries:
-                if targets & {entry.place, entry.name}:
+                if targets & {entry.key, entry.name}:
                     self._target = None
                     self.move_to(_key(section, entry))
                     return
 
 
 def _key(section: Section, entry: Entry) -> str:
-    return f"{section.title}:{entry.place}"
+    return f"{section.title}:{entry.key}"
 
 
 def _line(entry: Entry, width: int) -> Content:

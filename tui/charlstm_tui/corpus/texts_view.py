@@ -141,7 +141,7 @@ class TextsView(View):
         self.post_message(self.Changed())
         if came_from is not None:
             listed = next(section.entries for section in found if section.title == "FOLDER")
-            inside = [entry.place for entry in listed if not (isinstance(entry, Folder) and entry.up)]
+            inside = [entry.key for entry in listed if not (isinstance(entry, Folder) and entry.up)]
             if inside:
                 self.texts.go_to(str(came_from) if str(came_from) in inside else inside[0])
 

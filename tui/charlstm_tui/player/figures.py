@@ -58,8 +58,8 @@ class Figures:
 
     def cut(self, position: int) -> None:
         """Forget the figures from ``position`` on."""
-        place = max(0, position - self.start)
-        del self._probabilities[place:], self._ranks[place:], self._bits[place + 1 :], self._counted[place + 1 :]
+        offset = max(0, position - self.start)
+        del self._probabilities[offset:], self._ranks[offset:], self._bits[offset + 1 :], self._counted[offset + 1 :]
 
     def put(self, new: NewFigures) -> None:
         """Add figures, in the place of those from their start on."""
@@ -72,12 +72,12 @@ class Figures:
 
     def at(self, position: int) -> tuple[float, int] | None:
         """The probability and the rank of a character; ``None`` where it is not read."""
-        place = position - self.start
-        return (self._probabilities[place], self._ranks[place]) if 0 <= place < len(self._ranks) else None
+        offset = position - self.start
+        return (self._probabilities[offset], self._ranks[offset]) if 0 <= offset < len(self._ranks) else None
 
     def mean(self, position: int) -> float | None:
         """The mean surprise in bits of all characters from the prime to ``position`` that the model reads as
         themselves; ``None`` where they are not read."""
-        place = position - self.start
-        counted = self._counted[place] if 0 < place < len(self._bits) else 0
-        return self._bits[place] / counted if counted else None
+        offset = position - self.start
+        counted = self._counted[offset] if 0 < offset < len(self._bits) else 0
+        return self._bits[offset] / counted if counted else None

@@ -388,8 +388,8 @@ class Work:
             self.check()
             grown(found)
 
-        reading, place, drawn_at = self._offering(position)
-        return reading.ways_on(place, count, length, first=first, lines=lines, grown=check, drawn_at=drawn_at)
+        reading, read_to, drawn_at = self._offering(position)
+        return reading.ways_on(read_to, count, length, first=first, lines=lines, grown=check, drawn_at=drawn_at)
 
     def _offering(self, position: int) -> tuple[Reading, int, int]:
         """What offers texts at a position: what has read the text, or with the copy that has learnt the end of it. The
@@ -408,8 +408,8 @@ class Work:
     def suggest(self) -> str:
         """How the text could continue at the cursor: what would be generated there now."""
         order = self.order
-        reading, place, drawn_at = self._offering(order.cursor)
-        found = reading.suggest(place, SUGGESTION_LENGTH, lambda done: self.check(), drawn_at=drawn_at)
+        reading, read_to, drawn_at = self._offering(order.cursor)
+        found = reading.suggest(read_to, SUGGESTION_LENGTH, lambda done: self.check(), drawn_at=drawn_at)
         return as_suggestion(found, within=order.cursor < len(order.text))
 
     # ---- handing over

@@ -124,26 +124,26 @@ def folder(run: Path | None, model: Path) -> Path:
     return own_folder(model, model.stem)
 
 
-def own_folder(place: Path, name: str) -> Path:
-    """The app's own folder for sessions of the model or run at ``place``, which is called ``name``."""
-    digest = hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:8]  # others may have its name elsewhere
+def own_folder(model: Path, name: str) -> Path:
+    """The app's own folder for sessions of the model or run at ``model``, which is called ``name``."""
+    digest = hashlib.sha256(os.fsencode(model.absolute())).hexdigest()[:8]  # others may have its name elsewhere
     return paths.state_dir(make=False) / "sessions" / f"{name}-{digest}"
 
 
-def saved(place: Path, since: float = 0.0) -> list[SavedSession]:
+def saved(folder: Path, since: float = 0.0) -> list[SavedSession]:
     """The sessions there that were saved after ``since``, newest first."""
     found: list[SavedSession] = []
     with contextlib.suppress(OSError):
-        files = [path for path in place.glob("*.json") if not since or path.stat().st_mtime > since]
+        files = [path for path in folder.glob("*.json") if not since or path.stat().st_mtime > since]
         found += [session for path in files if (session := session_at(path)) is not None and session.saved > since]
     return sorted(found, key=lambda session: (-session.saved, session.path.name))
 
 
-def everywhere(place: Path, runs_dir: Path | None = None, since: float = 0.0) -> list[SavedSession]:
-    """The sessions of all models that were saved after ``since``, newest first: those in the folder ``place``, of the
+def everywhere(folder: Path, runs_dir: Path | None = None, since: float = 0.0) -> list[SavedSession]:
+    """The sessions of all models that were saved after ``since``, newest first: those in ``folder``, of the
     runs that are known and of other models, and the files of the user's elsewhere that are remembered."""
     own = paths.state_dir(make=False) / "sessions"
-    folders = {place, *(run.sessions_dir for run in list_runs(runs_dir, elsewhere=True))}
+    folders = {folder, *(run.sessions_dir for run in list_runs(runs_dir, elsewhere=True))}
     with contextlib.suppress(OSError):
         folders.update(each for each in own.iterdir() if each.is_dir())
     found = [session for each in folders for session in saved(each, since)]
@@ -232,9 +232,9 @@ def kept(played: Path | None) -> str:
     return f"The text is kept: {continues(played)}."
 
 
-def is_automatic(path: Path, place: Path) -> bool:
-    """Whether the file at ``path`` has a name of the app's own and lies in its folder ``place``, or another one."""
-    is_there = path.parent == place.resolve() or is_in_own_folder(path)
+def is_automatic(path: Path, folder: Path) -> bool:
+    """Whether the file at ``path`` has a name of the app's own and lies in ``folder`` or another folder of the app."""
+    is_there = path.parent == folder.resolve() or is_in_own_folder(path)
     return is_there and AUTO_NAME.fullmatch(path.name) is not None
 
 
@@ -244,26 +244,26 @@ def make(path: Path) -> None:
     path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
-def new_name(place: Path, taken: Collection[Path] = ()) -> Path:
-    """A free name in ``place`` with the time of now; ``taken`` are those of files that are not written yet."""
+def new_name(folder: Path, taken: Collection[Path] = ()) -> Path:
+    """A free name in ``folder`` with the time of now; ``taken`` are those of files that are not written yet."""
     stem = f"{AUTO}{time.strftime('%Y%m%d-%H%M%S')}"
-    path, number = place / f"{stem}.json", 2
+    path, number = folder / f"{stem}.json", 2
     while path.exists() or path in taken:
-        path, number = place / f"{stem}-{number}.json", number + 1
+        path, number = folder / f"{stem}-{number}.json", number + 1
     return path
 
 
-def last(place: Path, closed: SavedSession | None = None) -> SavedSession | None:
+def last(folder: Path, closed: SavedSession | None = None) -> SavedSession | None:
     """The session to continue, of whichever model: the newest with work in it; else the newest with a text; else one
     whose text is empty and that had work in it. ``closed`` was played until now: its file may not be written yet.
-    ``place`` is the folder of the model that is played."""
-    others = [session for session in everywhere(place) if closed is None or session.path != closed.path]
+    ``folder`` is that of the model that is played."""
+    others = [session for session in everywhere(folder) if closed is None or session.path != closed.path]
     known = [each for each in (closed, *others) if each is not None and each.summary is not None]
     sessions = [each for each in known if each.length or each.has_work]
     return max(sessions, key=lambda each: (bool(each.length), each.has_work), default=None)
 
 
-def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
+def forget_old(folder: Path, keep: Collection[Path] = ()) -> None:
     """Keep the newest :data:`MOST_AUTO` sessions with work in them that were saved by themselves, the newest
     :data:`MOST_OTHERS` without, and all that the user named, that are in ``keep`` or that a program has open.
 
@@ -271,7 +271,7 @@ def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
     which is the oldest cannot be known.
     """
     now = time.time()
-    automatic = [session for session in saved(place) if session.automatic and _says_automatic(session.path)]
+    automatic = [session for session in saved(folder) if session.automatic and _says_automatic(session.path)]
     automatic = [each for each in automatic if each.path in keep or FIRST_SESSION <= each.saved <= now + CLOCKS_DIFFER]
     automatic.sort(key=lambda session: session.path not in keep)
     with_work = [session for session in automatic if session.has_work]
@@ -322,7 +322,7 @@ def export_as(
 
 
 def rescue(state: SessionState) -> str:
-    """Save a session that could not be saved in its place among the app's own files. Returns a sentence about that."""
+    """Save a session that could not be saved among the app's own files. Returns a sentence about that."""
     folder = paths.state_dir(make=False) / "sessions" / "unsaved"
     try:
         make(folder)

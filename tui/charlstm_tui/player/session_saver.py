@@ -349,10 +349,10 @@ class SessionSaver:
                 self._changed.notify_all()
 
     def _failed(self, saving: _Saving, error: Exception) -> None:
-        place = home((saving.path or saving.folder / "session").parent)
+        folder = home((saving.path or saving.folder / "session").parent)
         reason = _reason(error, "saving it")
         with self._changed:
-            saving.failure = f"The session cannot be saved to {place}: {reason.rstrip('.')}."
+            saving.failure = f"The session cannot be saved to {folder}: {reason.rstrip('.')}."
             saving.due = time.monotonic() + RETRY_AFTER
             self._changed.notify_all()
 

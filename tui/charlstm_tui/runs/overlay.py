@@ -192,7 +192,7 @@ class OverlayPane(View):
         setting = self._setting
         if setting is None or not setting.has_words:
             return AXIS_NAMES.get(cast(Axis, self.axis), self.axis)
-        return f"{self.axis}: {', '.join(f'{place:g} {label}' for place, label in setting.ticks())}"
+        return f"{self.axis}: {', '.join(f'{x:g} {label}' for x, label in setting.ticks())}"
 
     def _show_setting(self, setting: SettingAxis) -> None:
         """Draw the best loss of each run, as its letter, at its value of a setting, and a line through the lowest of
@@ -274,8 +274,8 @@ class OverlayPane(View):
         def figures(*values: str) -> str:
             return "".join(value.rjust(NUMBER) for value in values)
 
-        place = shorten(self._place(cursor), name_width).ljust(name_width)
-        lines = [Content.styled(f"   {place}{figures('train', 'valid', 'best')}", "$quiet")]
+        cursor_words = shorten(self._cursor_words(cursor), name_width).ljust(name_width)
+        lines = [Content.styled(f"   {cursor_words}{figures('train', 'valid', 'best')}", "$quiet")]
         for number, (run, curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
             train, validation = (
                 _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
@@ -295,7 +295,7 @@ class OverlayPane(View):
             lines.append(Content.assemble("›" if chosen else " ", letter, named, losses))
         return Content("\n").join(lines)
 
-    def _place(self, x: float | None) -> str:
+    def _cursor_words(self, x: float | None) -> str:
         """The cursor in words."""
         if x is None:
             return "last values"
@@ -328,9 +328,9 @@ class OverlayPane(View):
 
     def do_select(self, by: int) -> None:
         """Bring the next or the previous run to the top; past either end all are alike."""
-        places = [None, *range(len(self._drawn))]
-        here = places.index(self.selected) if self.selected in places else 0
-        self.selected = places[(here + by) % len(places)]
+        choices = [None, *range(len(self._drawn))]
+        here = choices.index(self.selected) if self.selected in choices else 0
+        self.selected = choices[(here + by) % len(choices)]
         if self.selected is not None:
             self._list.scroll_to(y=self.selected, animate=False)
 

@@ -209,9 +209,9 @@ def fitting(width: int, longest: Longest = NO_ENTRIES) -> tuple[int, tuple[Colum
             break
         columns.remove(last)
     spare = _name_width(width, columns) - max(NAME_LEAST, wanted)
-    for place, column in enumerate(columns):
+    for index, column in enumerate(columns):
         if spare > 0 and (more := min(longest.wanted(column) - column.width, spare)):
-            columns[place] = replace(column, width=column.width + more)
+            columns[index] = replace(column, width=column.width + more)
             spare -= more
     return max(4, min(NAME_MOST, _name_width(width, columns))), tuple(columns)
 

@@ -171,19 +171,19 @@ class TableView(RunActions):
         elsewhere = sum(not run.path.is_relative_to(self._runs_dir) for run in self.runs)
         facts = f"{number}{f', {elsewhere:,} of them in other folders' if elsewhere else ''}"
         facts += f" · {size(sum(run.size for run in self.runs))}"
-        place = visible(home(self._runs_dir), keep="")
+        folder = visible(home(self._runs_dir), keep="")
         head = self._head
         if not total:
-            head.update(Content(f" {place}"))
+            head.update(Content(f" {folder}"))
             return
         order = f"sort: {self.sort.words} "
         of_best = f"best in {unit(self.bits)}"
-        if len(place) + len(facts) + len(long := f"{of_best} per character · {order}") + 6 <= self.size.width:
+        if len(folder) + len(facts) + len(long := f"{of_best} per character · {order}") + 6 <= self.size.width:
             order = long
         elif len(facts) + len(of_best) + len(order) + 6 <= self.size.width:
             order = f"{of_best} · {order}"
-        place_width = self.size.width - len(facts) - len(order) - 6
-        left = Content(f" {shorten(place, place_width)} · {facts}" if place_width > 8 else f" {facts}")
+        folder_width = self.size.width - len(facts) - len(order) - 6
+        left = Content(f" {shorten(folder, folder_width)} · {facts}" if folder_width > 8 else f" {facts}")
         gap = " " * max(1, self.size.width - left.cell_length - len(order))
         head.update(Content.assemble(left, gap, order))
 
@@ -356,10 +356,10 @@ class TableView(RunActions):
         if run.live:
             self.say(f"{run.name} is {run.status.state}: stop it first with {key_of('runs.stop')}.", error=True)
             return
-        name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
+        name, path = visible(run.name, keep=""), visible(home(run.path), keep="")
         count = len(run.run.sessions())
         sessions = f", and {plural(count, 'session')} of text that you played or wrote" if count else ""
-        about = f"Its model, snapshots and log go for good{sessions}: {size(run.size)} in {place}."
+        about = f"Its model, snapshots and log go for good{sessions}: {size(run.size)} in {path}."
         choices = [Choice("n", "no, keep it", None), Choice("y", "yes, delete it for good", run)]
         ask(self, ChoiceDialog(f"Delete {name}?", about, choices), self._delete)
 

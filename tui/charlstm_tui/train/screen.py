@@ -29,7 +29,7 @@ class TrainScreen(ModeScreen):
         self.use_views(self.setup, self.watching)
 
     def has(self) -> dict[str, bool]:
-        previous, following = (self._place_of_run(by) is not None for by in (1, -1))
+        previous, following = (self._index_of_run(by) is not None for by in (1, -1))
         return {**super().has(), "previous run": previous, "next run": following}
 
     def entered(self) -> None:
@@ -57,18 +57,18 @@ class TrainScreen(ModeScreen):
     # ---- from run to run
     def do_another_run(self, by: int) -> None:
         """To the next earlier (1) or later (-1) run; after the latest come the settings for a new one."""
-        place = self._place_of_run(by)
-        if place is not None:
-            self.charlstm.attach(None if place < 0 else self.runs_state.runs[place].path, show=False)
+        index = self._index_of_run(by)
+        if index is not None:
+            self.charlstm.attach(None if index < 0 else self.runs_state.runs[index].path, show=False)
 
-    def _place_of_run(self, by: int) -> int | None:
-        """The place in the list of the next earlier (1) or later (-1) run; -1 is that of the settings for a new one.
+    def _index_of_run(self, by: int) -> int | None:
+        """The index of the next earlier (1) or later (-1) run in the list; -1 stands for the settings of a new run.
         ``None`` if there is nothing to go to."""
         paths = [run.path for run in self.runs_state.runs]
         here = paths.index(self.run_path) if self.run_path in paths else -1
-        place = here + by
-        exists = place < len(paths) if place >= 0 else here >= 0 and self.charlstm.corpus is not None
-        return place if exists else None
+        index = here + by
+        exists = index < len(paths) if index >= 0 else here >= 0 and self.charlstm.corpus is not None
+        return index if exists else None
 
     def do_new(self) -> None:
         """The settings for another run; after one whose learning rate was too high, on its text and with a smaller

@@ -286,9 +286,9 @@ class SetupPane(View):
         runs_dir = self.charlstm.start_options.runs_dir
         runs = [view for view in self.runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
         choices = [Choice("n", "nothing: random weights", ("", None))]
-        for place, view in enumerate(runs, 1):
+        for number, view in enumerate(runs, 1):
             label = f"{visible(view.name)}, the best model of the run"
-            choices.append(Choice(str(place), label, (view.name, view.run.model_path)))
+            choices.append(Choice(str(number), label, (view.name, view.run.model_path)))
         if (demo := demo_path()) is not None:
             choices.append(Choice("d", "the model in the box", (DEMO, demo)))
         choices.append(Choice("p", "a model file: type its path", "path"))

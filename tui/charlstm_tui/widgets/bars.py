@@ -30,7 +30,7 @@ def sparkline(
     Textual's ``Sparkline`` scales by its own values only, so that two of them cannot be compared, and has no gaps.
     """
     if len(values) > width:
-        values = [values[place * (len(values) - 1) // max(1, width - 1)] for place in range(width)]
+        values = [values[cell * (len(values) - 1) // max(1, width - 1)] for cell in range(width)]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return [""] * height

@@ -105,19 +105,19 @@ class PaintedChart:
     columns: int = 0
 
     def x_at(self, column: int) -> float | None:
-        """The place on the x axis of a column of cells, the nearest one beside the plot; ``None`` without a curve."""
+        """The x of a column of cells, or of the nearest column in the plot; ``None`` without a curve."""
         if self.x is None or self.columns < 1:
             return None
         inside = min(max(column - self.left, 0), self.columns - 1)
         return float(self.x.value((inside + 0.5) / self.columns))
 
     def column_of(self, x: float) -> int | None:
-        """The column of a place on the x axis; ``None`` where it is out of sight."""
+        """The column of an ``x``; ``None`` outside the view."""
         across = math.nan if self.x is None else float(self.x(x))
         return self.left + min(int(across * self.columns), self.columns - 1) if 0 <= across <= 1 else None
 
     def with_cursor(self, x: float) -> PaintedChart:
-        """The same with a vertical line at a place on the x axis, behind the curves."""
+        """The same with a vertical line at ``x``, behind the curves."""
         column = self.column_of(x)
         if column is None:
             return self
@@ -194,8 +194,8 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
     line = inside.roles == ROLE["train"]
     _points(inside, data, x, y, unit, line)
     for row, text in labels:
-        if (place := place_of_label(inside.roles, row, len(text))) is not None:
-            _write(inside, place[1], place[0], text, "reference")
+        if (cell := cell_of_label(inside.roles, row, len(text))) is not None:
+            _write(inside, cell[1], cell[0], text, "reference")
     if axes:
         _axes(chart, x, y, view, left, plot_width, plot_height)
     return chart
@@ -242,7 +242,7 @@ def _scales(data: ChartData, view: ChartView) -> tuple[AxisScale | None, AxisSca
 
 
 def _within(curve: Curve, start: float, end: float) -> Array:
-    """The finite losses of ``curve`` between two places on x."""
+    """The finite losses of ``curve`` from x ``start`` to ``end``."""
     first, last = np.searchsorted(curve.x, [start, end])
     values = curve.y[first : last + 1]
     return values[np.isfinite(values)]
@@ -368,7 +368,7 @@ def _points(inside: PaintedChart, data: ChartData, x: AxisScale, y: AxisScale, u
     """Validation last, each as an ``o`` that owns its cell; the best one as ``◆``. Where they would bury the training
     curve (its cells are true in ``curve``) on a long run, they let it be seen between them."""
 
-    def place(points_x: Array, points_y: Array, character: str, role: str, apart: int = 1) -> None:
+    def mark(points_x: Array, points_y: Array, character: str, role: str, apart: int = 1) -> None:
         across, up = x(points_x), y(points_y * unit)
         shown = np.isfinite(up) & (across >= 0) & (across <= 1)
         row, column = _cells_of(across[shown], up[shown], inside)
@@ -377,9 +377,9 @@ def _points(inside: PaintedChart, data: ChartData, x: AxisScale, y: AxisScale, u
         inside.codes[row, column] = ord(character)
         inside.roles[row, column] = ROLE[role]
 
-    place(data.validation.x, data.validation.y, "o", "validation", MARKS_APART)
+    mark(data.validation.x, data.validation.y, "o", "validation", MARKS_APART)
     if data.best is not None and math.isfinite(data.best[1]):
-        place(np.array([data.best[0]]), np.array([data.best[1]]), "◆", "best")
+        mark(np.array([data.best[0]]), np.array([data.best[1]]), "◆", "best")
 
 
 def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: AxisScale, y: AxisScale, unit: float) -> None:
@@ -393,10 +393,10 @@ def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: AxisScale, y: 
         if not (0 <= across <= 1 and math.isfinite(up)):
             return
         row, column = (int(at) for at in _cells_of(np.array(across), np.array(up), inside))
-        for place in range(column, max(column - back, 0) - 1, -1):
-            if not taken[row, place]:
-                inside.codes[row, place], inside.roles[row, place] = ord(character), role
-                taken[row, place] = True
+        for cell in range(column, max(column - back, 0) - 1, -1):
+            if not taken[row, cell]:
+                inside.codes[row, cell], inside.roles[row, cell] = ord(character), role
+                taken[row, cell] = True
                 return
 
     for run in reversed(runs):  # the one on top first: its marks stay
@@ -414,9 +414,9 @@ def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: AxisScale, y: 
         last = min(float(across[-1]), 1.0)
         first = turn * between // max(len(runs), 1) + 2
         for column in range(first, columns, between):
-            place = (column + 0.5) / columns
-            if across[0] <= place < last - 2 / columns:
-                put(place, float(np.interp(place, across, up)), run.letter, run.role("run"))
+            at = (column + 0.5) / columns
+            if across[0] <= at < last - 2 / columns:
+                put(at, float(np.interp(at, across, up)), run.letter, run.role("run"))
         put(last, float(np.interp(last, across, up)), run.letter, run.role("run"), back=6)
 
 
@@ -425,10 +425,10 @@ def _thinned(row: Array, column: Array, hides: Array, apart: int) -> tuple[Array
     right, where the newest is."""
     kept: list[int] = []
     left = math.inf
-    for place in range(len(column) - 1, -1, -1):
-        if not hides[place] or column[place] <= left - apart:
-            kept.append(place)
-            left = float(column[place]) if hides[place] else left
+    for index in range(len(column) - 1, -1, -1):
+        if not hides[index] or column[index] <= left - apart:
+            kept.append(index)
+            left = float(column[index]) if hides[index] else left
     return row[kept], column[kept]
 
 
@@ -463,7 +463,7 @@ def _references(
     return [(row, text) for row, text in labels if len(text) < columns]
 
 
-def place_of_label(roles: Array, row: int, cells: int) -> tuple[int, int] | None:
+def cell_of_label(roles: Array, row: int, cells: int) -> tuple[int, int] | None:
     """Row and column for the label of a reference line: as far right as its ``cells`` cells have no curve in them, on
     the line itself or else in the row above or below it. ``None`` without space for the label."""
     for at, free in ((row, ROLE["reference"]), (row - 1, ROLE["blank"]), (row + 1, ROLE["blank"])):

@@ -58,7 +58,7 @@ class LossChart(Painted, Widget, can_focus=True):
     DEFAULT_CSS = "LossChart { height: 1fr; width: 1fr; }"
 
     class Pointed(Message):
-        """The mouse is over the place ``x`` of the x axis."""
+        """The mouse is over ``x`` on the x axis."""
 
         def __init__(self, x: float) -> None:
             super().__init__()
@@ -80,7 +80,7 @@ class LossChart(Painted, Widget, can_focus=True):
             self._paint_again()
 
     def point(self, x: float | None) -> None:
-        """Put the cursor at a place on the x axis, or remove it. The curves are not painted again for it."""
+        """Put the cursor at an x, or remove it, without painting the curves again."""
         if x != self.cursor:
             self.cursor = x
             self._pointed = None

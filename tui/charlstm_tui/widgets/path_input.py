@@ -26,12 +26,12 @@ class PathSuggester(Suggester):
 def complete(typed: str) -> str | None:
     """The path that ``typed`` could become; ``None`` when there is none."""
     folder, _, begun = typed.rpartition("/")
-    place = Path(os.path.expanduser(folder + "/")) if typed.startswith(("/", "~")) or folder else Path()
+    parent = Path(os.path.expanduser(folder + "/")) if typed.startswith(("/", "~")) or folder else Path()
     if "\0" in typed or not begun:
         return None
     names = []
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(parent) as entries:
             for entry in islice(entries, MOST):
                 if entry.name.startswith(begun) and entry.name.isprintable():
                     names.append(entry.name + ("/" if entry.is_dir() else ""))

@@ -55,8 +55,8 @@ class SteadyScreen(_Base):
             screens = self.app.screen_stack
         except ScreenStackError:
             return None
-        place = screens.index(self) if self in screens else 0
-        return screens[place - 1] if place else None
+        index = screens.index(self) if self in screens else 0
+        return screens[index - 1] if index else None
 
 
 class SteadyTimers(MessagePump):
