@@ -76,8 +76,8 @@ class PlayedDesk(Desk):
         self._last_said = played.note or self._last_said[0], played.failure or self._last_said[1]
         assert self.about is None or self.shown.text == self.document.text.read()
 
-    def _begin(self, *, counts: bool = True) -> None:
-        super()._begin(counts=counts)
+    def _begin(self, *, touches: bool = True) -> None:
+        super()._begin(touches=touches)
         self._last_said = "", ""
 
     def finish(self) -> Played:

@@ -64,7 +64,7 @@ async def test_welcome_names_the_ready_model_and_can_be_hidden(places: Path) -> 
         await app.shows("Enter takes a text, or plays the model in the box.", "Esc hide")
         await app.press("escape", lacks="Esc hide")
         await app.press("enter", mode="generate")
-        assert app.app.model == ModelChoice("demo")
+        assert app.app.to_play.chosen == ModelChoice("demo")
 
 
 async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_shows_them_unless_one_went_on(

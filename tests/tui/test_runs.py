@@ -424,7 +424,7 @@ async def test_keys_resume_what_was_stopped_stop_what_runs_and_open_and_play_a_r
         assert app.app.run_path == places / "tunes-quick-1"
         await onto(app, "novel-quick-1")
         await app.press("p", mode="generate")
-        assert app.app.model.model == str(places / "novel-quick-1")
+        assert app.app.to_play.chosen.model == str(places / "novel-quick-1")
 
 
 async def test_deleting_asks_first_and_a_live_run_is_not_deleted(three: list[Recorded], places: Path) -> None:
@@ -467,7 +467,7 @@ async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[
         await app.answer("second try")
         await app.until(lambda: current(app) == "second try")
         assert app.app.run_path == places / "second try"
-        assert app.app.model == ModelChoice(str(places / "second try"))
+        assert app.app.to_play.chosen == ModelChoice(str(places / "second try"))
         await app.press("3", shows="second try @ step")
         await app.until(lambda: not generate._choosing)
         assert generate.play.text_view.text() == text

@@ -119,7 +119,7 @@ async def test_keys_send_commands_and_play_the_run(tmp_path: Path) -> None:
         await app.obeys(recorded, "checkpoint", "finish")
         await app.shows("Finished")
         await app.press("enter", mode="generate")
-        assert app.app.model == ModelChoice(str(recorded.run.path))
+        assert app.app.to_play.chosen == ModelChoice(str(recorded.run.path))
 
 
 async def test_r_takes_a_rate_refuses_what_is_none_and_asks_about_one_far_above_that_of_the_run(tmp_path: Path) -> None:
@@ -145,15 +145,15 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_o_shows_all_on_the_sa
     record(tmp_path, "finished", name="anna-1", text="anna.txt")
     async with on_run(tmp_path, "one") as app:
         await app.press("3")
-        await app.until(lambda: app.app.model == ModelChoice(str(one.path)))
+        await app.until(lambda: app.app.to_play.chosen == ModelChoice(str(one.path)))
         app.app.attach(two.path)
         await app.in_mode("train")
         await app.press("3")
-        await app.until(lambda: app.app.model == ModelChoice(str(two.path)))
-        app.app.model = ModelChoice("demo")  # as if it had been chosen since
+        await app.until(lambda: app.app.to_play.chosen == ModelChoice(str(two.path)))
+        app.app.to_play = app.app.to_play.choose(ModelChoice("demo"))  # as if it had been chosen since
         await app.go("train")
         await app.press("3", mode="generate")
-        assert app.app.model == ModelChoice("demo")
+        assert app.app.to_play.chosen == ModelChoice("demo")
         await app.go("train")
         await app.press("o", shows=("2 runs over steps", "a two", "b one"))
         assert "anna-1" not in app.text()

@@ -88,7 +88,9 @@ async def test_arrow_and_enter_choose_in_the_list_of_models_however_early_they_c
         Path("other.safetensors").write_bytes(demo_path().read_bytes())
         app.burst("o", *"other", "enter")
         await app.shows("other")
-        await app.until(lambda: app.app.model is not None and app.app.model.model.endswith("other.safetensors"))
+        await app.until(
+            lambda: app.app.to_play.chosen is not None and app.app.to_play.chosen.model.endswith("other.safetensors")
+        )
 
 
 async def test_key_acts_long_after_one_whose_dialog_was_closed(places: Path) -> None:

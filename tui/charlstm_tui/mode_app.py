@@ -26,7 +26,7 @@ from charlstm.runs.notifications import end_words, terminal_sequence
 from charlstm_tui.actions import Action
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
 from charlstm_tui.background import JobQueue, in_thread, write_in_thread
-from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
+from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ask
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
@@ -35,6 +35,7 @@ from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.safe_workers import JobFailed, SafeWorkers
 from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.terminal import write_to_terminal
+from charlstm_tui.to_play import Asked, ToPlay
 from charlstm_tui.widgets.find import Search
 
 REPORT_AGAIN = 60.0
@@ -64,7 +65,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     corpus: var[CorpusChoice | None] = var(None)
     run_path: var[Path | None] = var(None)
-    model: var[ModelChoice | None] = var(None)
+    to_play: var[ToPlay] = var(ToPlay())
     runs_state: var[RunsState] = var(RunsState())
     bits: var[bool] = var(False)
 
@@ -87,10 +88,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.unfinished: list[Callable[[], str]] = []
         """Functions to call in order before the process ends. Each saves something, which may take longer than an exit
         may take, and returns a sentence to print."""
-        self.play_again = False
-        """Whether :meth:`play` was called and Generate has not answered yet."""
-        self.session_to_open: Path | None = None
-        """A saved session that Generate is to continue when it is shown next."""
         self.curves_to_show: tuple[Path, ...] = ()
         """The runs whose curves Runs is to show when it is entered next."""
         self.watcher = Watcher(lambda: self.post_message(RunsChanged()), self.start_options.runs_dir)
@@ -145,7 +142,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Show a mode. Generate plays the run that was turned to last, unless that ended without a model."""
         path = self._newly_watched
         if mode == "generate" and path is not None and (choice := playable(Run(path))) is not None:
-            self.model, self._newly_watched = choice, None
+            self.to_play, self._newly_watched = self.to_play.choose(choice), None
         self.switch_mode(mode)
 
     do_go = go
@@ -170,10 +167,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """The run in the folder ``old`` is in ``new`` now. What Train shows and Generate plays stays the same."""
         if self._newly_watched == old:
             self._newly_watched = new
-        if self.model is not None:
-            self.model = self.model.after_rename(old, new)
-        if self.session_to_open is not None:
-            self.session_to_open = path_after_rename(self.session_to_open, old, new)
+        self.to_play = self.to_play.after_rename(old, new)
         self.run_renamed.publish((old, new))
         if self.run_path == old:
             self.run_path = new
@@ -182,8 +176,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
     def play(self, model: str, step: int | None = None) -> None:
         """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run. Generate waits
         for a run that trains until it has learnt something."""
-        self.model, self._newly_watched = ModelChoice(model, step), None
-        self.play_again = True
+        self.to_play, self._newly_watched = self.to_play.choose(ModelChoice(model, step), Asked.PLAY), None
         self._go_to_generate()
 
     def add_farewell(self, sentence: str) -> None:
@@ -194,7 +187,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def open_session(self, path: Path) -> None:
         """Continue a saved session."""
-        self.session_to_open = path
+        self.to_play = self.to_play.continue_session(path)
         self._go_to_generate()
 
     def show_curves(self, runs: tuple[Path, ...]) -> None:

@@ -71,7 +71,7 @@ async def test_enter_or_3_waits_and_says_what_is_awaited_and_who_goes_back_is_no
             assert "step 0" not in app.screen_text()
         assert "demo" in app.bar()
         await app.press("escape", mode="train")
-        assert app.app.model is None
+        assert app.app.to_play.chosen is None
         await app.press("3", shows=WAITS)
         await app.press("2", mode="train")
         worker.advance(250)
@@ -136,7 +136,7 @@ async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(r
             app = Session(driver.app, driver.pilot)
             app.app.play(str(old))
             await plays(app, 77)
-            before = app.app.model
+            before = app.app.to_play.chosen
             await app.press("d")
             await app.until(lambda: app.screen.view_name == "duel" and len(app.screen.duel.sides) == 2)
             await app.enter("o", worker.run.name, shows="has not learnt anything yet")
@@ -144,7 +144,7 @@ async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(r
             await app.enter("o", worker.run.name, shows=WAITS)
             await app.press("escape", lacks=WAITS)
             assert app.screen.play.playing
-            assert app.app.model == before
+            assert app.app.to_play.chosen == before
             await app.until(lambda: "old" in app.bar())
             app.app.play(worker.run.name)  # as ``--model NAME`` does
             await app.shows(WAITS)
@@ -221,7 +221,7 @@ async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text begins again with a better model as soon as that is found."""
-    monkeypatch.setattr("charlstm_tui.generate.screen.LEAST_PLAYED", 0.0)
+    monkeypatch.setattr("charlstm_tui.to_play.LEAST_PLAYED", 0.0)
     monkeypatch.setattr("charlstm_tui.generate.screen.FOLLOW_EVERY", 0.05)
 
 

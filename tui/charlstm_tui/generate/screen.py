@@ -21,7 +21,6 @@ from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
-from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO, demo_path
 from charlstm_tui.actions import BY_ID, bindings, key_of
 from charlstm_tui.background import in_thread
@@ -58,6 +57,7 @@ from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.to_play import Asked, OnBetter, Playing, ToPlay
 from charlstm_tui.widgets.find import FindBar
 
 INFO_SECONDS = 6.0
@@ -74,8 +74,6 @@ LOOK_EVERY = 0.25
 """Seconds between two looks at a run that has no model to play yet."""
 FOLLOW_EVERY = 1.0
 """Seconds between two looks for a better model of the run that is played."""
-LEAST_PLAYED = 5.0
-"""Seconds for which a text is left to be read before it begins again with a better model."""
 FIGURES_INTERVAL = 0.25
 """Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
 composes everything between it and the text anew with each."""
@@ -101,7 +99,7 @@ class GenerateScreen(ModeScreen):
         self.insight = InsightJobs()
         preferences = Preferences.from_dict(self.charlstm.remembered.preferences).changed_by(self.charlstm.config)
         self._text = StreamView(keys_scroll=False, can_replace=True, id="stream")
-        self.desk = self._make_desk(0, self._text, self._show_played, saver=self.saver)
+        self.desk = self._make_desk(0, self._text, self._show_played, self.saver, self._touch)
         self.play = PlayView(self.desk, self._text, self.insight, preferences, id="play")
         self.score = ScoreView(self.desk, self.insight, id="score")
         self.duel = DuelView(self.desk, self.insight, self._make_desk, id="duel")
@@ -110,16 +108,9 @@ class GenerateScreen(ModeScreen):
         self.context = ContextView(self.desk, self.insight, id="context")
         self.use_views(self.play, later=(self.score, self.cells, self.context, self.multiverse, self.duel))
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
-        self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
-        self._awaited: Awaited | None = None
-        """What is shown above the text of the chosen run while that has no model to play."""
         self._told_yielding: Path | None = None
         """The run of which was said that it yields to other programs."""
         self._awaited_line = Static(id="awaited", markup=False)
-        self._untouched_at: int | None = None
-        """What was asked of the text when it began; ``None`` once something was done in Generate, by which it stays as
-        it is."""
-        self._begun_at = 0.0
         self._message = ""
         self._message_is_error = self._message_stays = False
         self._message_timer: Timer | None = None
@@ -137,7 +128,8 @@ class GenerateScreen(ModeScreen):
     def on_mount(self) -> None:
         for part in (self._bring_up_to_date, self._tell_not_saved):
             self.watch(self.play, "state", part, init=False)
-        self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
+        self.watch(self.charlstm, "to_play", self._show_awaited, init=False)
+        self.charlstm.run_renamed.subscribe(self, lambda folders: self.desk.rename_run(*folders), immediate=True)
         self.charlstm.unfinished.append(self._finish)
         if not self.detached:
             self.model_thread.start()
@@ -278,11 +270,17 @@ class GenerateScreen(ModeScreen):
     # ---- what is played
 
     def _make_desk(
-        self, number: int, display: Display, changed: Callable[[Played], object], saver: SessionSaver | None = None
+        self,
+        number: int,
+        display: Display,
+        changed: Callable[[Played], object],
+        saver: SessionSaver | None = None,
+        touched: Callable[[], object] = lambda: None,
     ) -> Desk:
         """A text with this number for the thread that computes."""
         desk = self._desks[number] = Desk(
-            self.model_thread, number, display, partial(self._changed, changed), saver=saver, known=self._loaded_models,
+            self.model_thread, number, display, partial(self._changed, changed), saver=saver, touched=touched,
+            known=self._loaded_models,
             spawn=lambda job: self.run_worker(job, group=f"open {number}"),
             post=self._do_later, before_draw=self.charlstm.before_draw,
         )  # fmt: skip
@@ -358,7 +356,7 @@ class GenerateScreen(ModeScreen):
     def _tell_yielding(self) -> None:
         """Say once that the run that trains has to wait for other programs; a run that is awaited says it itself."""
         run = self.runs_state.attached_run
-        words = "" if run is None or self._awaited is not None else slowed_words(run.status, shown=True)
+        words = "" if run is None or self.to_play.awaited is not None else slowed_words(run.status, shown=True)
         if run is not None and words and run.path != self._told_yielding:
             self._told_yielding = run.path
             self.charlstm.notify(words, markup=False, timeout=YIELDING_SECONDS)
@@ -376,19 +374,13 @@ class GenerateScreen(ModeScreen):
         self.model_thread.set_visible(True)
         self._drawn()  # Textual may have given that callback to the dialog, with which it is gone
 
-    def _follow_rename(self, folders: tuple[Path, Path]) -> None:
-        """Go on with what is played of a run that was renamed."""
-        if self._played_choice is not None:
-            self._played_choice = self._played_choice.after_rename(*folders)
-        self.desk.rename_run(*folders)
-
     @property
     def opens(self) -> bool:
-        return (self._choosing and self._awaited is None) or super().opens
+        return (self._choosing and self.to_play.awaited is None) or super().opens
 
     @property
     def busy(self) -> bool:
-        return super().busy or (self._choosing and self._awaited is None)
+        return super().busy or (self._choosing and self.to_play.awaited is None)
 
     def has(self) -> dict[str, bool]:
         return super().has() | {f"not {name}": name != self.view_name for name in (*self.views, "write")}
@@ -398,43 +390,50 @@ class GenerateScreen(ModeScreen):
         """Whether it is being found out what to play."""
         return self.works_at("choice")
 
+    @property
+    def to_play(self) -> ToPlay:
+        return self.charlstm.to_play
+
+    @to_play.setter
+    def to_play(self, to_play: ToPlay) -> None:
+        self.charlstm.to_play = to_play
+
+    def _touch(self) -> None:
+        """Something was done: the text stays."""
+        self.to_play = self.to_play.touch()
+
     @work(exclusive=True, group="choice")
-    async def _open_choice(self, *, anew: bool = False) -> None:
-        """Play what is chosen, unless it is played already; with ``anew`` even then. At first, without a choice and a
-        run to watch, go on where the user left off; else choose. A run that trains is waited for until it has learnt
-        something."""
-        state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
-        session, model = self.charlstm.session_to_open, None
-        at_first = self._played_choice is None and self.charlstm.model is None
-        if session is None and at_first and state.attached_run is None and not state.live:
+    async def _open_choice(self) -> None:
+        """Play what is chosen, unless it is played already. At first, without a choice and a run to watch, go on where
+        the user left off; else choose. A run that trains is waited for until it has learnt something."""
+        state, runs_dir, session = self.charlstm.runs_state, self.charlstm.start_options.runs_dir, self.to_play.session
+        if session is None and self.to_play.is_first and state.attached_run is None and not state.live:
             left_off = await in_thread(lambda check: saved_sessions.left_off(runs_dir))
             session = None if left_off is None else left_off.path
         if session is not None:
             model = await in_thread(lambda check: model_of_session(session, runs_dir))
-            if model is not None:
-                self.charlstm.model = ModelChoice(model[0])
-        choice = self.charlstm.model or await self._first_choice()
-        if session is not None:
-            choice = choice or ModelChoice(DEMO)
-            self.charlstm.model, self.charlstm.session_to_open = choice, None
-            self._open(choice, choice if model is None else ModelChoice(*model), session)
+            other = ModelChoice(model[0]) if model else self.to_play.chosen or await self._first_choice()
+            other = other or ModelChoice(DEMO)
+            self._open(other, ModelChoice(*model) if model else other, session)
             return
-        again = anew or self.charlstm.play_again
-        if choice is None or (choice == self._played_choice and not again):
-            self._show_awaited(None)
-            if choice is not None:
-                self._follow(choice)
+        choice = self.to_play.chosen or await self._first_choice()
+        if choice is None or self.to_play.is_played(choice):
+            self._go_on(choice)
             return
         found = await self._wait_for_model(choice)
         if found is None:
             return
-        played, self.charlstm.play_again = self.play.state, False
-        same = choice == self._played_choice and not anew
+        played, same = self.play.state, choice == self.to_play.played and self.to_play.asked is not Asked.BEGIN
         if same and await in_thread(lambda check: is_newest(found, played, runs_dir)):
-            self._show_awaited(None)
-            self._follow(choice)
+            self._go_on(choice)
         else:
             self._open(choice, found)
+
+    def _go_on(self, choice: ModelChoice | None) -> None:
+        """Leave what is played as it is, and follow the run that it is of."""
+        self.to_play = self.to_play.go_on()
+        if choice is not None:
+            self._follow(choice)
 
     async def _first_choice(self) -> ModelChoice | None:
         """What to play without a choice. The runs may change while it is found out, without which it is asked again."""
@@ -449,75 +448,64 @@ class GenerateScreen(ModeScreen):
         to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
         if to_play is None:
             return choice
-        found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
-        again = self._awaited is not None and self._awaited.run == to_play.run and not self.charlstm.play_again
-        waited = again or isinstance(found, Awaited)
-        if waited and not again:
-            self._untouched_at = self.desk.asked
-            self.charlstm.play_again = False
+        found, folder = await in_thread(lambda check: to_play.look(self.charlstm.bits)), to_play.run.path
+        if isinstance(found, Awaited):
+            self.to_play = self.to_play.wait(folder)
+        waited = self.to_play.waits_for(folder)
         while isinstance(found, Awaited):
-            self._show_awaited(found)
+            self._show_what_is_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
             found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
         if waited and (judged := to_play.judge()).is_broken:
-            key, name = key_of(f"app.mode_{self._mode_of(to_play.run)}"), to_play.run.name
+            key, name = key_of(f"app.mode_{self._mode_of(folder)}"), to_play.run.name
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
-        if waited and not self._untouched:
-            self._keep_playing()
+        if waited and not self.to_play.untouched:
+            self.to_play = self.to_play.stay()
             words = f"has learnt something. Your text stays; in Play {key_of('generate.open_model')} lists the run."
             self.show_message(f"{visible(to_play.run.name, keep='')} {words}", stays=True)
             return None
         return found
 
-    def _keep_playing(self) -> None:
-        """Let what is played stay, also where it only stood in for a run."""
-        self.charlstm.model = self._played_choice = self._played_choice or ModelChoice(DEMO)
-        self._show_awaited(None)
-
-    def _show_awaited(self, awaited: Awaited | None) -> None:
-        """Show what is awaited above the text, which is one of the model in the box if nothing else is played; with
-        ``None`` only the text."""
-        if awaited is None and self._awaited is None:
-            return
-        self._awaited = awaited
-        self._awaited_line.display = awaited is not None
-        if awaited is not None:
-            mode, over = self._mode_of(awaited.run), awaited.over
-            words = awaited.sentence(shown=mode == "train", stays=not self._untouched)
-            keys = f"   {key_of('app.back')} stops waiting"
-            if over:
-                keys = f"   {key_of(f'app.mode_{mode}')} shows what can be done   "
-                keys += f"{key_of('generate.open_model')} opens another model   {key_of('app.back')} goes back"
-            self._awaited_line.update(Content.assemble((words, "$error" if over else "$accent"), (keys, "$quiet")))
-            if self.play.state is None and demo_path() is not None:
-                self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
+    def _show_awaited(self) -> None:
+        """Show the line about an awaited run, which has no words yet, or hide it."""
+        self._awaited_line.display = self.to_play.awaited is not None
         self._draw_bar()
 
-    def _mode_of(self, run: Run) -> str:
-        """The mode that shows ``run``."""
-        return "train" if run.path == self.charlstm.run_path else "runs"
+    def _show_what_is_awaited(self, awaited: Awaited) -> None:
+        """Say what is awaited above the text, which is one of the model in the box if nothing else is played."""
+        mode = self._mode_of(awaited.run.path)
+        words = awaited.sentence(shown=mode == "train", stays=not self.to_play.untouched)
+        keys = f"   {key_of('app.back')} stops waiting"
+        if awaited.over:
+            keys = f"   {key_of(f'app.mode_{mode}')} shows what can be done   "
+            keys += f"{key_of('generate.open_model')} opens another model   {key_of('app.back')} goes back"
+        self._awaited_line.update(Content.assemble((words, "$error" if awaited.over else "$accent"), (keys, "$quiet")))
+        if self.play.state is None and demo_path() is not None:
+            self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
+        self._draw_bar()
+
+    def _mode_of(self, run: Path) -> str:
+        """The mode that shows the run in this folder."""
+        return "train" if run == self.charlstm.run_path else "runs"
 
     def _stop_waiting(self) -> None:
         """Go back to what was played before, or to where the run was chosen."""
-        awaited = self._awaited
+        awaited, played = self.to_play.awaited, self.to_play.played
         self.workers.cancel_group(self, "choice")
-        self.charlstm.model, self.charlstm.play_again = self._played_choice, False
-        self._show_awaited(None)
-        if self._played_choice is not None:
-            self._follow(self._played_choice)  # which ended when the mode was left
-        if self._played_choice is None and awaited is not None:  # what is played stands in for the run
-            self.charlstm.go(self._mode_of(awaited.run))
+        self.to_play = self.to_play.stop_waiting()
+        if played is not None:
+            self._follow(played)  # which ended when the mode was left
+        elif awaited is not None:  # what is played stands in for the run
+            self.charlstm.go(self._mode_of(awaited))
 
     def _open(self, choice: ModelChoice, found: ModelChoice, session: Path | None = None) -> None:
         """Play ``found``, which is what ``choice`` means now."""
-        self._show_awaited(None)
-        self._played_choice = choice
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
         self.play.open(found.model, found.step, session, self.charlstm.start_options.runs_dir)
-        self._untouched_at = self.desk.asked if session is None else None
-        self._begun_at = time.monotonic()
+        to_play = self.to_play
+        self.to_play = to_play.open(choice, time.monotonic()) if session is None else to_play.open_session(choice)
         self._follow(choice)
 
     @work(exclusive=True, group="follow")
@@ -547,17 +535,15 @@ class GenerateScreen(ModeScreen):
             if better is None:
                 if not to_play.status.alive:
                     return
-            elif not self._untouched or self.view is not self.play:
+                continue
+            now = time.monotonic()
+            use = self.to_play.on_better(now, self.view is self.play)
+            if use is OnBetter.OFFER:
                 best = replace(best, step=better.step, loss=better.loss)
                 self.play.offer(better)
-            elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
-                self._begun_at = time.monotonic()
+            elif use is OnBetter.BEGIN:
                 self.play.begin_again(better)
-                self._untouched_at = self.desk.asked
-
-    @property
-    def _untouched(self) -> bool:
-        return self.desk.asked == self._untouched_at
+                self.to_play = self.to_play.begin_again(now)
 
     def do_open_model(self) -> None:
         shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else self.play.state
@@ -597,9 +583,8 @@ class GenerateScreen(ModeScreen):
             if goes_on:
                 self._go_on_with(choice)
             elif goes_on is not None:
-                self.charlstm.model = choice
-                self._show_awaited(None)
-                self._open_choice(anew=True)
+                self.to_play = self.to_play.choose(choice, Asked.BEGIN)
+                self._open_choice()
 
         state = self.play.state
         if state is None or not state.edited or not self.play.playing:
@@ -617,8 +602,7 @@ class GenerateScreen(ModeScreen):
             return
         if self.view_name not in ("play", "write"):  # the other views are of the model that was played
             self.show_view("play")
-        self._show_awaited(None)
-        self.charlstm.model = self._played_choice = choice
+        self.to_play = self.to_play.go_on_with(choice)
         self.desk.go_on_with(found.model, found.step, self.charlstm.start_options.runs_dir)
         self._follow(choice)
 
@@ -640,15 +624,14 @@ class GenerateScreen(ModeScreen):
         if played is None or (model is not None and model[0] not in played):
             found = ModelChoice(*(model or (DEMO,)))
             self.workers.cancel_group(self, "choice")
-            self.charlstm.model = choice = ModelChoice(found.model)
-            self._open(choice, found, path)
+            self._open(ModelChoice(found.model), found, path)
         else:
             if self.view_name != "play":
                 self.show_view("play")
             self.workers.cancel_group(self, "choice")
-            if self._awaited is not None and self._played_choice is not None:
-                self._follow(self._played_choice)
-            self._keep_playing()
+            if self.to_play.state is Playing.BEFORE_RUN and self.to_play.played is not None:
+                self._follow(self.to_play.played)
+            self.to_play = self.to_play.stay()
             self.play.load_session(path, *(model or ()))
 
     @work(exclusive=True, group="side")
@@ -664,7 +647,7 @@ class GenerateScreen(ModeScreen):
         if self._message_stays and BY_ID[name].handler != "back":  # which removes it itself
             self.show_message("")
         if BY_ID[name].mode == self.MODE:
-            self._untouched_at = None
+            self._touch()
         await super().action_do(name)
 
     async def do_find(self) -> None:
@@ -682,7 +665,7 @@ class GenerateScreen(ModeScreen):
         return self.view.copyable() or self._text_of.copyable()
 
     def handle_escape(self) -> bool:
-        if self._awaited is not None and not self.play.playing:
+        if self.to_play.awaited is not None and not self.play.playing:
             self._stop_waiting()
             return True
         if self.view.handle_escape():
@@ -692,7 +675,7 @@ class GenerateScreen(ModeScreen):
             return True
         if self.leave_view():
             return True
-        if self._awaited is not None:
+        if self.to_play.awaited is not None:
             self._stop_waiting()
             return True
         return False

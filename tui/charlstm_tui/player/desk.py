@@ -121,7 +121,7 @@ class Desk:
     Args:
         thread: computes what is wanted; ``number`` is the text's there.
         display: shows the text.
-        changed: called with each new :class:`Played`.
+        changed: called with each new :class:`Played`; ``touched`` when a person asks for something.
         spawn: runs a coroutine; ``post`` calls something on the loop, from any thread.
         before_draw: calls something on the loop before the next picture, once for several keys that come together.
         saver: writes the text; ``None``: it is not saved.
@@ -130,7 +130,6 @@ class Desk:
     Attributes:
         document: the text; ``about`` is what else is known of it, or ``None`` while there is no text.
         played: how all of it is now.
-        asked: how often something was asked for.
     """
 
     def __init__(
@@ -143,11 +142,12 @@ class Desk:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         post: Callable[[Callable[[], object]], object],
         before_draw: Callable[[Callable[[], object]], object] = lambda act: act(),
+        touched: Callable[[], object] = lambda: None,
         saver: SessionSaver | None = None,
         known: Callable[[], Iterable[LoadedModel]] = tuple,
     ) -> None:
         self._thread, self._number, self._display, self._changed_to = thread, number, display, changed
-        self._spawn, self.before_draw, self._known = spawn, before_draw, known
+        self._spawn, self.before_draw, self._touched, self._known = spawn, before_draw, touched, known
         self._saving = None if saver is None else TextSaving(saver, lambda: post(self._publish))
         self.document = Document()
         self.about: OpenText | None = None
@@ -155,7 +155,6 @@ class Desk:
         self.writing = False
         self.learnt: LearntModel | None = None
         self.played = Played(0, PlayRequest(""))
-        self.asked = 0
         self._session_id = 0
         self._opening: PlayRequest | None = None
         self._stream: Stream | None = None
@@ -209,7 +208,7 @@ class Desk:
     def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
         """Find something for a request on another thread and go on with it then, unless something else is opened or
         this is cancelled meanwhile."""
-        self._begin(counts=False)
+        self._begin(touches=False)
         self._opening, self._error = request, ""
         self._publish()
 
@@ -340,7 +339,7 @@ class Desk:
         if about is None or about.facts.run is None or self._opening is not None:
             return
         facts, run = about.facts, about.facts.run
-        self.asked += 1
+        self._touched()
 
         def go_on(step: int | str | None) -> None:
             if isinstance(step, str):
@@ -549,7 +548,7 @@ class Desk:
 
     def change_clamps(self, change: Callable[[tuple[Clamp, ...]], Iterable[Clamp]]) -> None:
         """Hold other cells, from the next character on."""
-        self.asked += 1
+        self._touched()
         self.recipe = replace(self.recipe, clamps=tuple(change(tuple(self.recipe.clamps))))
         self._changed()
 
@@ -734,7 +733,7 @@ class Desk:
     def suggest_with(self, learnt: LearntModel | None, session_id: int) -> None:
         """Let suggestions and continuations in Write come from a copy of the model that has learnt from the text, or
         with ``None`` from the model itself. Where another text is played by now, nothing changes."""
-        self.asked += 1
+        self._touched()
         if session_id == self._session_id:
             self.learnt = learnt
             self._changed()
@@ -805,9 +804,10 @@ class Desk:
 
     # ---- how something is done
 
-    def _begin(self, *, counts: bool = True) -> None:
+    def _begin(self, *, touches: bool = True) -> None:
         """Something is asked for: what streams stops, and what was said and asked before is over."""
-        self.asked += counts
+        if touches:
+            self._touched()
         self._stream = self._question = self._rate = None
         self._said = _Said()
 
@@ -1087,7 +1087,7 @@ class Desk:
                 self._saving.flush(path)
             session_file.give_title(path, title)
             return
-        self.asked += 1
+        self._touched()
         if self.about is not None:
             self.about = replace(self.about, title=title)
             self._say(f"Title: {title}" if title else "The session has no title now.")
@@ -1098,7 +1098,7 @@ class Desk:
         """Save the session in a file, where the text goes on then, or export a copy of the text, as the ending of
         ``path`` says, with ``prose`` as paragraphs. That is done by another thread; the note or the failure says what
         came of it."""
-        self.asked += 1
+        self._touched()
         about, saving = self.about, self._saving
         if about is None or saving is None:
             return

@@ -39,7 +39,7 @@ class TrainScreen(ModeScreen):
             state = app.runs_state
             last = next((run for run in (*state.live, *state.runs) if not run.problem), None)
             if last is not None:
-                app.attach(last.path, show=False, play=app.model is None)
+                app.attach(last.path, show=False, play=app.to_play.chosen is None)
         self.setup.show_text(app.corpus)
 
     def dialog_closed(self) -> None:
