@@ -6,10 +6,9 @@ run. ``training.estimate`` stores them for the next run; ``training.plan`` compu
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,29 +25,24 @@ from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import batch_shape, check_memory, find_speed, has_card, measured_vocab_size, store_speed
 from charlstm.training.plan import MeasuredSpeed, Plan, fit_batch, make_plan
 from charlstm.training.settings import Settings
-from charlstm.training.threads import FREE_SHARE, ThreadSearch, thread_counts
+from charlstm.training.threads import FREE_SHARE, free_threads, thread_counts
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 
-BUDGET = 1.2
-"""Seconds to compare the kernels, and as many again to time whole steps."""
+BUDGET = 0.5
+"""Seconds to compare the kernels. A person waits for the first step of a run."""
 
-SHORT_BUDGET = 0.3
-"""Seconds to time whole steps when the kernel is known or the only one: training itself soon shows its speed."""
+SHORT_BUDGET = 0.2
+"""Seconds to time whole steps: training itself soon shows its speed."""
 
-MOST_SECONDS = 4.0
-"""Seconds after which no further step is measured, so that measuring takes 5 s at most on a busy machine. What is not
-measured by then has its usual value: the kernel that is usually the fastest, and a single thread where other programs
-take the processor. With two threads a validation of 1,000 characters took 30 s on two cores beside ten busy processes,
-since torch's threads wait for each other after every operation."""
+MOST_SECONDS = 2.5
+"""Seconds after which no further step is measured, so that measuring takes 3 s at most on a busy machine. What is not
+measured by then has its usual value: the kernel that is usually the fastest."""
 
-WARM_UP = 2
-"""Steps before the timed steps: the first steps allocate memory, and TorchScript optimises its loops."""
-
-MOST_STEPS = 1000
-"""Steps of a measurement, at most."""
+LEAST_STEPS = 3
+"""Steps of a measurement, at least. The first is a warm-up: it allocates memory and starts threads."""
 
 
 def measure_and_plan(
@@ -60,8 +54,9 @@ def measure_and_plan(
 ) -> Plan:
     """Measure the speed of a training step here and derive the plan of a run from it.
 
-    ``worked`` returns the seconds of ``max_minutes`` that are used up; it is called after the measurement. The kernel
-    that was the fastest when such a run was last measured here is taken, else all are compared.
+    ``worked`` returns the seconds of ``max_minutes`` that are used up; it is called after the measurement. Where such a
+    run was measured here before, that speed is taken: training soon shows another one, and looks for the best number of
+    threads.
 
     Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, when the settings set no end, or when
     there are more ``ranks`` than rows to share.
@@ -76,11 +71,13 @@ def measure_and_plan(
     own_chars = (own_rows.stop - own_rows.start) * length
     check_memory(settings, vocab_size, own_chars, on_card=device.type == "cuda")
     alone = ranks.world_size == 1
-    known = find_speed(settings, vocab_size, rows, length) if alone else None
-    kernel = known.kernel if known is not None and known.kernel in candidates(settings, device) else None
-    measured = measure(settings, vocab_size, device, rows, length, ranks, kernel)
-    if alone:
-        store_speed(settings, vocab_size, rows, length, measured)
+    measured = find_speed(settings, vocab_size, rows, length) if alone else None
+    if measured is not None and measured.kernel in candidates(settings, device):
+        measured = replace(measured, threads=free_threads(threads_to_try(settings, device), processor_share()))
+    else:
+        measured = measure(settings, vocab_size, device, rows, length, ranks)
+        if alone:
+            store_speed(settings, vocab_size, rows, length, measured)
     return make_plan(
         settings,
         measured=measured,
@@ -104,7 +101,7 @@ def threads_to_try(settings: Settings, device: torch.device, ranks: Ranks = SING
 def measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
     """The speed of a training step on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
-    Stored from an earlier measurement on this machine, else measured now, which takes about three seconds. Raises
+    Stored from an earlier measurement on this machine, else measured now, which takes about a second. Raises
     :class:`~charlstm.errors.SettingsError` for a device that is not there, or for settings that need more memory than
     this machine has. torch's number of threads is restored.
     """
@@ -138,54 +135,48 @@ def measure(
     batch_size: int,
     seq_length: int,
     ranks: Ranks = SINGLE_PROCESS,
-    kernel: str | None = None,
 ) -> MeasuredSpeed:
-    """Choose the fastest kernel unless ``kernel`` is given, and time whole steps: data, masks, gradients, update. Where
-    other programs are in the way, also find the number of threads with which steps are fastest.
+    """Choose the fastest kernel, and time whole steps with it: data, masks, gradients, update. With fewer threads where
+    other programs took the processor while torch was loaded: training looks for the best number.
 
-    Takes about twice :data:`BUDGET` seconds, with a single kernel :data:`SHORT_BUDGET`, and at most
+    Takes about :data:`BUDGET` and :data:`SHORT_BUDGET` seconds, with a single kernel the second alone, and at most
     :data:`MOST_SECONDS` and a step. Each rank measures with its own rows. torch's global generator is not used; its
     number of threads is that of the result.
     """
-    deadline, times = time.perf_counter() + MOST_SECONDS, system.processor_times()
-    search = ThreadSearch(counts := threads_to_try(settings, device, ranks), counts[-1])
-    torch.set_num_threads(search.count)
+    times, start = system.processor_times(), time.perf_counter()
+    deadline = start + MOST_SECONDS
+    counts = threads_to_try(settings, device, ranks)
+    threads = free_threads(counts, processor_share())
+    torch.set_num_threads(threads)
     shape = (vocab_size, settings.hidden_size, settings.num_layers)
     network = CharLSTM(*shape, init="torch", generator=torch.Generator().manual_seed(0)).to(device)
     rows = ranks.rows(batch_size)
-    names = candidates(settings, device) if kernel is None else [kernel]
-    kernel, budget = names[0], BUDGET if len(names) > 1 else SHORT_BUDGET
+    kernel = (names := candidates(settings, device))[0]
     if len(names) > 1:
-        half = time.perf_counter() + MOST_SECONDS / 2
+        half = start + MOST_SECONDS / 2
         kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET, deadline=half)
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
     train_step = TrainStep(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)
-    seconds: defaultdict[int, list[float]] = defaultdict(list)
-    start = time.perf_counter()
-    for step in itertools.count():
-        before, processor = time.perf_counter(), time.process_time()
-        train_step.step(step, settings.lr * 1e-3)  # a rate of zero would be no cheaper
+    seconds: list[float] = []
+    before = time.perf_counter()
+    while (before < deadline and (len(seconds) < LEAST_STEPS or sum(seconds) < SHORT_BUDGET)) or not seconds:
+        train_step.step(len(seconds), settings.lr * 1e-3)  # a rate of zero would be no cheaper
         now = time.perf_counter()
-        seconds[search.count].append(now - before)
-        if step >= WARM_UP:
-            search.add(now - before, time.process_time() - processor)
-        if now >= deadline or step == MOST_STEPS or (step > WARM_UP and now - start >= budget and search.settled):
-            break
-        torch.set_num_threads(search.count)
-    crowded = _was_crowded(times)
-    threads = counts[0] if crowded and not search.settled else search.chosen
-    torch.set_num_threads(threads)
-    timed = seconds[threads] or seconds[search.chosen]
+        seconds.append(now - before)
+        before = now
+    crowded = threads < counts[-1] or processor_share(times) < FREE_SHARE
     # The fastest step, because other work on the machine only ever makes steps slower. A plan that is too optimistic is
     # corrected after some seconds; one measured in a busy moment could end after a single step.
-    return MeasuredSpeed(kernel, min(timed[1:] or timed), batch_size * seq_length, threads, crowded)
+    fastest = min(seconds[1:] or seconds)
+    return MeasuredSpeed(kernel, fastest, batch_size * seq_length, threads, crowded)
 
 
-def _was_crowded(before: system.ProcessorTimes | None) -> bool:
-    """Whether this process has waited for a free core since ``before``, more than on a quiet machine."""
-    now = system.processor_times()
-    if before is None or now is None:
-        return False
+def processor_share(before: system.ProcessorTimes | None = None) -> float:
+    """The part of the time in which threads of this process could compute since ``before``, by default since they
+    began, and had a core for that; 1 where the system does not tell. On a quiet machine about 0.95."""
+    now, before = system.processor_times(), before or system.ProcessorTimes(0.0, 0.0)
+    if now is None:
+        return 1.0
     running, waiting = now.running - before.running, now.waiting - before.waiting
-    return waiting > (1 - FREE_SHARE) * (running + waiting)
+    return running / max(running + waiting, 1e-9)

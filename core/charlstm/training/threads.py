@@ -57,6 +57,14 @@ def thread_counts(most: int) -> tuple[int, ...]:
     return tuple(sorted(count for count in counts if count > 0))
 
 
+def free_threads(counts: Sequence[int], share: float) -> int:
+    """The number of threads, of ``counts`` (ascending), to begin with where the threads of this process got the
+    processor for ``share`` of the time in which they could compute: at least as many as there were cores for."""
+    if share >= FREE_SHARE:
+        return counts[-1]
+    return max((count for count in counts if count <= share * counts[-1]), default=counts[0])
+
+
 class _Steps:
     """The times of the last steps with one number of threads: of :data:`WINDOW_STEPS`, or of more where these take less
     than :data:`WINDOW_SECONDS`."""
@@ -126,14 +134,6 @@ class ThreadSearch:
     def chosen(self) -> int:
         """The fastest number so far; ``count`` differs from it during a trial."""
         return self._counts[self._index if self._trial_from is None else self._trial_from]
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing is being tried, and the steps so far tell that nothing has to be."""
-        if len(self._counts) == 1:
-            return True
-        is_free = len(self._steps) >= LEAST_STEPS and self._share >= FREE_SHARE
-        return self._trial_from is None and (is_free or self._usual is not None)
 
     def add(self, seconds: float, processor_seconds: float) -> None:
         """Take note of a step with ``count`` threads, which took ``seconds`` by the clock and ``processor_seconds`` of

@@ -411,8 +411,8 @@ def test_measurement_takes_no_more_steps_after_its_time(monkeypatch: pytest.Monk
         monkeypatch.setattr(each, "step", slow)
     monkeypatch.setattr(benchmark, "candidates", lambda asked, device: ["fused-f32", "nn"])
     monkeypatch.setattr(system, "cpu_count", lambda: 2)
-    for crowded, threads in ((False, 2), (True, 1)):
-        monkeypatch.setattr(benchmark, "_was_crowded", lambda before, crowded=crowded: crowded)
+    for share, threads in ((0.95, 2), (0.6, 1)):
+        monkeypatch.setattr(benchmark, "processor_share", lambda *_, share=share: share)
         measured = benchmark.measure(SETTINGS.with_changes(kernel="auto", threads=None), 20, torch.device("cpu"), 4, 16)
         assert taken == [FusedKernel, TrainStep]
         assert (measured.kernel, measured.seconds, measured.threads) == ("fused-f32", 4.0, threads)
@@ -422,14 +422,14 @@ def test_measurement_takes_no_more_steps_after_its_time(monkeypatch: pytest.Monk
 def test_speed_measured_beside_other_programs_is_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     stored: list[MeasuredSpeed] = []
     monkeypatch.setattr(estimates, "_add_to_cache", stored.append)
-    for crowded in (True, False):
-        monkeypatch.setattr(benchmark, "_was_crowded", lambda before, crowded=crowded: crowded)
+    for share, times in ((0.6, 0), (0.95, 1)):
+        monkeypatch.setattr(benchmark, "processor_share", lambda *_, share=share: share)
         trained(SETTINGS.with_changes(max_steps=1), None)
-        assert len(stored) == (not crowded)
+        assert len(stored) == times
 
 
-def test_trainer_takes_the_stored_kernel_for_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison takes over a second of the minute that ``quick`` has."""
+def test_trainer_takes_the_stored_speed_for_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring takes more than a second before the first step. How busy the machine is now is known anyhow."""
     chosen: list[str] = []
 
     def choose(names: Sequence[str], *_: Any, **__: Any) -> str:
@@ -437,10 +437,14 @@ def test_trainer_takes_the_stored_kernel_for_the_same_settings(monkeypatch: pyte
         return names[0]
 
     monkeypatch.setattr(benchmark, "choose_kernel", choose)
-    monkeypatch.setattr(benchmark, "_was_crowded", lambda before: False)  # else nothing is stored
-    settings = SETTINGS.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
-    kernels = [trained(settings, None).trainer.plan.kernel for _ in range(2)]
-    assert (len(chosen), kernels) == (1, chosen * 2)
+    monkeypatch.setattr(system, "cpu_count", lambda: 2)
+    settings = SETTINGS.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13, threads=None)
+    plans = []
+    for share in (0.95, 0.95, 0.6):
+        monkeypatch.setattr(benchmark, "processor_share", lambda *_, share=share: share)
+        plans.append(trained(settings, None).trainer.plan)
+    assert plans[0] == plans[1] == replace(plans[2], threads=2)
+    assert (len(chosen), plans[0].kernel, plans[2].threads) == (1, *chosen, 1)
     # a stored kernel that this machine lacks is not taken
     monkeypatch.setattr(benchmark, "find_speed", lambda *_: MeasuredSpeed("none", 0.1, 64))
     trained(settings, None)

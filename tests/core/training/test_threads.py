@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from charlstm.training.threads import LAST_INTERVAL, ThreadSearch, thread_counts
+from charlstm.training.threads import LAST_INTERVAL, ThreadSearch, free_threads, thread_counts
 
 Times = Callable[[int], tuple[float, float]]
 """Seconds and processor seconds of a step with so many threads."""
@@ -75,16 +75,15 @@ def test_search_goes_on_down_while_that_is_faster() -> None:
     assert search.chosen == 2
 
 
-def test_search_settles_before_a_trial_that_is_not_needed_and_within_seconds_after_one_that_is() -> None:
-    quiet, crowded = ThreadSearch((1, 2), 2), ThreadSearch((1, 2), 2)
-    train(quiet, QUIET, 1)
-    train(crowded, BESIDE_ONE, 1)
-    assert (quiet.settled, crowded.settled) == (True, False)
-    train(crowded, BESIDE_ONE, 1.5)
-    assert (crowded.settled, crowded.chosen) == (True, 1)
-
-
 def test_search_gives_up_a_hopeless_number_after_few_steps() -> None:
     search = ThreadSearch((1, 2), 1)
     used = train(search, machine({1: 20.0, 2: 1.0}, share=0.5), 30)
     assert 0 < used.count(2) <= 9  # three trials of three steps
+
+
+@pytest.mark.parametrize(
+    ("cores", "share", "threads"),
+    [(2, 0.95, 2), (2, 0.67, 1), (2, 0.1, 1), (8, 0.67, 4), (8, 0.8, 6), (1, 0.5, 1)],
+)
+def test_run_begins_with_as_many_threads_as_cores_were_free(cores: int, share: float, threads: int) -> None:
+    assert free_threads(thread_counts(cores), share) == threads
