@@ -65,7 +65,7 @@ def measure_and_plan(
     rows, length = fit_batch(settings, text.train_targets)
     device = choose_device(settings.device)
     if text.corpus.options.units is not None and settings.kernel == "auto" and device.type == "cpu":
-        # rows that start afresh within a step slow nn to less than half
+        # resets within a step slow nn to less than half
         settings = settings.with_changes(kernel="fused")
     own_rows = ranks.rows(rows)
     own_chars = (own_rows.stop - own_rows.start) * length

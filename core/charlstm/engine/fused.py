@@ -83,11 +83,11 @@ class FusedKernel:
         targets: Tensor,
         state: LSTMState,
         masks: Masks = NO_MASKS,
-        borders: Tensor | None = None,
+        resets: Tensor | None = None,
     ) -> StepResult:
         """See :class:`charlstm.engine.kernels.Kernel`."""
         length, rows = inputs.shape
-        carried = state[0].new_empty(0, rows, 1) if borders is None else (~borders).to(state[0].dtype).unsqueeze(2)
+        carried = state[0].new_empty(0, rows, 1) if resets is None else (~resets).to(state[0].dtype).unsqueeze(2)
         self._divide(length, rows)
         count = int((targets != NO_TARGET).sum())
         kept = [multiplier(mask, self._dtype) for mask in masks.recurrent]

@@ -40,17 +40,17 @@ class Kernel(Protocol):
         targets: Tensor,
         state: LSTMState,
         masks: Masks = NO_MASKS,
-        borders: Tensor | None = None,
+        resets: Tensor | None = None,
     ) -> StepResult:
         """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64; NO_TARGET marks missing targets.
 
         Both are on the CPU: the kernel counts the targets there, which on a card would mean to wait for it, and then
         copies both to the network's device. ``state`` and ``masks`` are on that device.
 
-        ``state`` is ``network.zero_state(B)`` or the state of an earlier step (the caller has zeroed rows that start
-        afresh); ``borders`` bool (T, B), on the CPU, marks inputs after the first before which a row starts afresh
-        within the step. The new state is detached. On return every parameter's ``grad`` is the gradient of the MEAN
-        loss over the ``count`` targets: it is replaced, not added to.
+        ``state`` is ``network.zero_state(B)`` or the state of an earlier step (the caller has reset rows); ``resets``
+        bool (T, B), on the CPU, marks inputs after the first before which the state of a row is reset. The new state is
+        detached. On return every parameter's ``grad`` is the gradient of the MEAN loss over the ``count`` targets: it
+        is replaced, not added to.
         """
         ...
 
@@ -84,7 +84,7 @@ class NNKernel:
         targets: Tensor,
         state: LSTMState,
         masks: Masks = NO_MASKS,
-        borders: Tensor | None = None,
+        resets: Tensor | None = None,
     ) -> StepResult:
         """See :class:`Kernel`."""
         network = self._network
@@ -93,7 +93,7 @@ class NNKernel:
         network.zero_grad(set_to_none=True)
         count = int((targets != NO_TARGET).sum())
         inputs, targets = inputs.to(device), targets.to(device)
-        pieces = None if borders is None else _Pieces.of(borders, device)
+        pieces = None if resets is None else _Pieces.of(resets, device)
         hidden, new_state = self._layers(inputs, state, masks, pieces)
         flat = network.fc(hidden).flatten(0, 1)
         loss = functional.cross_entropy(flat, targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
@@ -126,7 +126,7 @@ class NNKernel:
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """The P parts into which borders cut the rows of a step, the longest first, as sequences of their own.
+    """The P parts into which resets cut the rows of a step, the longest first, as sequences of their own.
 
     ``order``: (T·B,) the indices into (T, B) in the order of a packed sequence; ``back`` undoes it. ``sizes``: how many
     parts have a first, a second, … character. ``first``: (P,) the row that a part begins, or -1. ``last``: (B,) the
@@ -140,11 +140,11 @@ class _Pieces:
     last: Tensor
 
     @classmethod
-    def of(cls, borders: Tensor, device: torch.device) -> _Pieces:
-        steps, rows = borders.shape
-        begins = borders.clone()
-        begins[0] = True
-        row, start = begins.t().nonzero(as_tuple=True)
+    def of(cls, resets: Tensor, device: torch.device) -> _Pieces:
+        steps, rows = resets.shape
+        cuts = resets.clone()
+        cuts[0] = True
+        row, start = cuts.t().nonzero(as_tuple=True)
         stop = torch.cat([start[1:], start.new_full((1,), steps)])
         stop[stop == 0] = steps
         by_length = torch.argsort(stop - start, descending=True, stable=True)

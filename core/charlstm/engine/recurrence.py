@@ -68,7 +68,7 @@ def forward_layer(
     ``inputs``: (T, b, D + H), input and previous output side by side. ``cell``: (b, H), C; it is updated in place.
     ``outputs``: (T, b, H), written here (usually a view of the next step's ``inputs``). ``kept``: (T, 6bH), written for
     :func:`backward_layer`: the factors of i, f, g, o (b, 4H), then those of the cell and f (b, H) each. ``carried``:
-    (T, b, 1), 0 where a row starts afresh within the step and 1 elsewhere, in the precision of the cell; or empty.
+    (T, b, 1), 0 where the state of a row is reset and 1 elsewhere, in the precision of the cell; empty without resets.
     """
     rows, hidden = cell.size(0), cell.size(1)
     gated, whole = 4 * cell.numel(), 5 * cell.numel()
@@ -80,10 +80,10 @@ def forward_layer(
     outer_c = outer[gated:].view(rows, -1)
     minus_one, minus_two = cell.new_full((), -1.0), cell.new_full((), -2.0)
     symbols, reads, writes, keeps = ids.unbind(0), inputs.unbind(0), outputs.unbind(0), kept.unbind(0)
-    resets = carried.size(0) > 0
+    has_resets = carried.size(0) > 0
     for t in range(len(reads)):
         read = reads[t]
-        if resets:
+        if has_resets:
             read = read.clone()  # the output before is still that of the character before
             read[:, read.size(1) - hidden :].mul_(carried[t])
             cell.mul_(carried[t])
@@ -104,7 +104,7 @@ def forward_layer(
         outer_c.copy_(o)
         torch.ops.aten.sigmoid_backward(outer, squashed, grad_input=factors)
         keeps[t][:whole].copy_(factors)
-        if resets:
+        if has_resets:
             f.mul_(carried[t])  # what the gradient of the cell before is multiplied by
         keeps[t][whole:].view(rows, hidden).copy_(f)
 

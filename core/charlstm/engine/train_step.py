@@ -100,14 +100,14 @@ class TrainStep:
         seed = np.random.SeedSequence((settings.seed, step)).generate_state(1, np.uint64)[0]
         for generator in {self._generator, self._mask_generator}:
             generator.manual_seed(int(seed >> 1))
-        fresh = torch.from_numpy(batch.fresh)
+        resets = torch.from_numpy(batch.resets)
         if settings.state_reset:
-            fresh |= torch.rand(len(fresh), generator=self._generator) < settings.state_reset
-        fresh = fresh[rows]
-        if fresh.any():
-            start_afresh = fresh.to(self._state[0].device)[:, None]
+            resets |= torch.rand(len(resets), generator=self._generator) < settings.state_reset
+        resets = resets[rows]
+        if resets.any():
+            zeroed = resets.to(self._state[0].device)[:, None]
             for part in self._state:
-                part.masked_fill_(start_afresh, 0.0)
+                part.masked_fill_(zeroed, 0.0)
         masks = draw_masks(
             self.network,
             self._batches.batch_size,
@@ -119,8 +119,8 @@ class TrainStep:
             device=self._mask_device,
         ).rows(rows.start, rows.stop)
         inputs, targets = (torch.from_numpy(each[:, rows]) for each in (batch.inputs, batch.targets))
-        borders = None if batch.borders is None else torch.from_numpy(batch.borders[:, rows])
-        result = self.kernel.step(inputs, targets, self._state, masks, borders)
+        inner_resets = None if batch.inner_resets is None else torch.from_numpy(batch.inner_resets[:, rows])
+        result = self.kernel.step(inputs, targets, self._state, masks, inner_resets)
         self._state = result.state
         count = batch.chars
         nats = self._ranks.all_reduce_gradients(self._parameters, result.nats, result.count, count)

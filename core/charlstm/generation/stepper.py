@@ -323,7 +323,7 @@ class Stepper:
             below = self._rows[ids[which]]
             outputs = np.empty((self.num_layers, len(below), size), np.float32)
             cell_states = np.empty(outputs.shape if cells else (0, 0, 0), np.float32)
-            begins = self._begins(ids[which], state)
+            resets = self._resets(ids[which], state)
             for layer, columns in enumerate(state.inputs):
                 if layer > 0:
                     below = outputs[layer - 1] @ self._products[layer][:, :size].T + self._biases[layer].T
@@ -331,7 +331,7 @@ class Stepper:
                 output, cell = columns[-size:], state.cells[layer]
                 clamped = self._clamped[layer]
                 for at, pre_activations in enumerate(below):
-                    if at in begins:
+                    if at in resets:
                         output[:], cell[:] = 0, 0
                     np.dot(recurrent, output, out=buffers.gates)
                     np.add(buffers.gates, pre_activations[:, None], out=buffers.gates)
@@ -343,8 +343,8 @@ class Stepper:
                     state.inputs[layer + 1][:size] = output
             yield which, outputs, cell_states
 
-    def _begins(self, ids: Ids, state: StepperState) -> frozenset[int]:
-        """The places in ``ids`` at which the last character of a separator is read; one stream."""
+    def _resets(self, ids: Ids, state: StepperState) -> frozenset[int]:
+        """The indices in ``ids`` of the last characters of separators, where the state of the one stream is reset."""
         if self._units is None or not len(ids):
             return frozenset()
         matched = self._units.follow(ids, int(state.matched[0]))

@@ -33,17 +33,17 @@ NO_TARGET = -1
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step of B rows and T characters: ``inputs`` and ``targets`` int64 (T, B), ``fresh`` bool (B,).
+    """One step of B rows and T characters: ``inputs`` and ``targets`` int64 (T, B), ``resets`` bool (B,).
 
-    ``targets`` is :data:`NO_TARGET` where there is none; ``inputs`` is 0 there. ``fresh`` marks rows whose hidden state
-    must be set to zero before this step, because their input does not continue that of the step before. ``borders``
-    bool (T, B) marks the inputs within the step before which it must be set to zero, if there are any.
+    ``targets`` is :data:`NO_TARGET` where there is none; ``inputs`` is 0 there. ``resets`` marks rows whose hidden
+    state is reset to zero before this step, because their input does not continue the step before. ``inner_resets``
+    bool (T, B) marks inputs within the step before which the state is reset; None without any.
     """
 
     inputs: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
-    fresh: npt.NDArray[np.bool_]
-    borders: npt.NDArray[np.bool_] | None = None
+    resets: npt.NDArray[np.bool_]
+    inner_resets: npt.NDArray[np.bool_] | None = None
 
     @property
     def chars(self) -> int:
@@ -54,8 +54,8 @@ class Batch:
 class Batches:
     """The batches of ``spans`` of ``ids``, with B = ``batch_size`` rows of T = ``seq_length`` characters.
 
-    The targets of all spans are concatenated and cut into B rows of equal length (up to one). When a span ends within
-    a row, the next span starts with the next step, and the row is ``fresh``.
+    The targets of all spans are concatenated and cut into B rows of equal length (up to one). When a span ends within a
+    row, the next span starts with the next step, and ``resets`` marks the row.
     """
 
     def __init__(self, ids: TextIds, spans: Sequence[tuple[int, int]], batch_size: int, seq_length: int) -> None:
@@ -87,10 +87,10 @@ class Batches:
         targets = np.full((self.seq_length, self.batch_size), NO_TARGET, np.int64)
         inputs[:, rows] = np.where(inside[1:], window[:-1], 0)
         targets[:, rows] = np.where(inside[1:], window[1:], NO_TARGET)
-        # rows without input are fresh too
-        fresh = np.ones(self.batch_size, np.bool_)
-        fresh[rows] = segments.first_step[active] == step
-        return Batch(inputs, targets, fresh)
+        # rows without input are reset too
+        resets = np.ones(self.batch_size, np.bool_)
+        resets[rows] = segments.first_step[active] == step
+        return Batch(inputs, targets, resets)
 
 
 class _Segments(NamedTuple):
@@ -161,11 +161,11 @@ class UnitBatches(Batches):
         done = at - (self._ends[number] - self._lengths[unit])
         window = np.stack([self._starts[unit] + done, self._starts[unit] + done + 1])
         inputs, targets = self.ids[window].astype(np.int64)
-        begins = inside & (done == 0)
-        fresh = begins[0] | ~inside[0] | (step == 0)
-        begins[0] = False
+        inner = inside & (done == 0)
+        resets = inner[0] | ~inside[0] | (step == 0)
+        inner[0] = False
         return Batch(
-            np.where(inside, inputs, 0), np.where(inside, targets, NO_TARGET), fresh, begins if begins.any() else None
+            np.where(inside, inputs, 0), np.where(inside, targets, NO_TARGET), resets, inner if inner.any() else None
         )
 
     def _arrange(self, epoch: int) -> None:

@@ -60,20 +60,20 @@ def furthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> 
 
 @pytest.mark.parametrize("name", FLOAT32)
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_rows_start_afresh_within_a_step(name: str, dropout: float) -> None:
+def test_state_is_reset_within_a_step(name: str, dropout: float) -> None:
     """As steps of one character each would, between which the state is set to zero."""
     network, inputs, targets, state = problem(7, 16, 2, 9, 20)
-    borders = torch.rand(inputs.shape, generator=torch.Generator().manual_seed(1)) < 0.2
-    borders[0] = False
+    resets = torch.rand(inputs.shape, generator=torch.Generator().manual_seed(1)) < 0.2
+    resets[0] = False
     masks = masks_for(network, 9, 20, dropout=dropout)
-    result = make_kernel(name, network).step(inputs, targets, state, masks, borders)
+    result = make_kernel(name, network).step(inputs, targets, state, masks, resets)
     ours = gradients(network)
     network.zero_grad()
     tops, h, c = [], [*state[0]], [*state[1]]
     for at, which in enumerate(inputs):
         below = torch.nn.functional.one_hot(which, 7).float()
         for layer in range(2):
-            carried = (~borders[at]).float()[:, None]
+            carried = (~resets[at]).float()[:, None]
             before = h[layer] * carried, c[layer] * carried
             h[layer], c[layer] = torch.lstm_cell(below, before, *network.layer(layer))
             below = h[layer] * (masks.layers[layer] * masks.layer_scale if dropout else 1)

@@ -36,10 +36,10 @@ def test_batches_have_every_target_once_with_its_input_and_only_fresh_rows_do_no
         for row in range(batch_size):
             read = batch.inputs[valid[:, row], row]
             if not len(read):
-                assert batch.fresh[row]
+                assert batch.resets[row]
                 continue
             assert (np.diff(read) == 1).all()
-            assert batch.fresh[row] or read[0] == last[row] + 1
+            assert batch.resets[row] or read[0] == last[row] + 1
             last[row] = read[-1]
     assert sorted(targets) == sorted(at for start, stop in spans for at in range(start + 1, stop))
     assert batches.chars == len(targets)
@@ -50,8 +50,8 @@ def test_batch_depends_only_on_step_modulo_epoch() -> None:
     assert batches.steps_per_epoch == 5
     one, again = batches.batch(2), batches.batch(2 + 4 * 5)
     assert (one.inputs == again.inputs).all()
-    assert (one.fresh == again.fresh).all()
-    assert batches.batch(5).fresh.all()
+    assert (one.resets == again.resets).all()
+    assert batches.batch(5).resets.all()
 
 
 def test_rows_are_contiguous_parts_of_the_text() -> None:

@@ -135,7 +135,7 @@ def test_unit_batches_read_whole_units_from_an_empty_state(
                     before = None
                     continue
                 assert batch.inputs[t, row] == target - 1
-                empty = batch.fresh[row] if t == 0 else batch.borders is not None and batch.borders[t, row]
+                empty = batch.resets[row] if t == 0 else batch.inner_resets is not None and batch.inner_resets[t, row]
                 assert empty or (target not in firsts and before == target - 1), "it goes on only within its unit"
                 before = target
                 read.append(target)
