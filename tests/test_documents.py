@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import io
 import os
@@ -239,6 +240,37 @@ def test_files_and_names_in_code_exist(document: str) -> None:
         for part in name.split(".") if name else []:
             definition = rf"^\s*(?:async )?(?:def|class) {part}\b|^\s*{part}\b.*="
             assert re.search(definition, found[0].read_text(encoding="utf-8"), re.M), f"{path} defines no {part}"
+
+
+FOREIGN = {
+    *("gh", "kubectl", "ruff", "topk", "bernoulli_", "to_thread", "with", "proc", "anna", "do_HANDLER", "Host"),
+    *("DataTable", "RichLog", "Bar", "ProgressBar", "Sparkline"),
+}
+"""Names in docstrings that are not the program's: of other programs and libraries, and parts of examples."""
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """The names that code uses, with texts that look like names, such as keys."""
+    found = set[str]()
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) and re.fullmatch(r"[\w.-]+", str(node.value)) else ""
+        values = [text, *(getattr(node, field, None) for field in ("name", "id", "attr", "arg", "asname", "module"))]
+        found.update(part for value in values if isinstance(value, str) for part in value.split("."))
+    return found
+
+
+def test_names_in_docstrings_exist() -> None:
+    files = [path for root in SOURCES[1:] for path in root.rglob("*.py")]
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    known = {*dir(builtins), *FOREIGN, *(part for path in files for part in (*path.parts, path.stem))}
+    known = known.union(*map(names_in, trees.values()))
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            match node:
+                case ast.Expr(value=ast.Constant(value=str() as text)):
+                    names = re.findall(r":\w+:`~?([\w.]+)`|(?<![:`])``([A-Za-z_][\w.]*)(?:\(\))?``", text)
+                    cited = {part for pair in names for name in pair for part in name.split(".") if part}
+                    assert cited <= known, f"{path}:{node.lineno} cites {cited - known}"
 
 
 def test_documents_that_are_cited_are_in_the_repository() -> None:

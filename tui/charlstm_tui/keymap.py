@@ -119,7 +119,7 @@ def _clash(chosen: Mapping[str, tuple[str, ...]]) -> tuple[Action, Action, str] 
 
 
 def textual_keymap(chosen: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """The argument of :meth:`textual.app.App.set_keymap` for these keys.
+    """The argument of Textual's ``set_keymap`` for these keys.
 
     Textual removes a key that is given to or taken from an action from all other actions of the screen, also from
     actions at other times. So once one key is changed, the argument names all actions with their keys.
