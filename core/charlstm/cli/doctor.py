@@ -36,12 +36,17 @@ LOW_MEMORY = 1 << 30
 
 
 @click.command()
+@click.option("--try", "tries", is_flag=True, help="Also try what this machine does, for half a minute.")
+@click.option("--device", default="auto", metavar="DEVICE", help="With --try: where to train.  [default: auto]")
 @common_options
-def doctor() -> None:
+def doctor(tries: bool, device: str) -> None:
     """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
 
     Exit code 1 when something is wrong. A note about what may pass by itself, such as a busy processor or little
     free memory, leaves it at 0.
+
+    With --try it takes fifty steps with each kernel beside plain torch, kills a run and resumes it, rewinds a text, and
+    tries the folder of the runs and the terminal: to be pasted where you report a problem.
 
     With --json: {"sections", "problems", "notes"}; a section has names and values.
     """
@@ -55,6 +60,11 @@ def doctor() -> None:
         "folders": _folders(problems),
         "configuration": _configuration(problems),
     }
+    if tries:
+        from charlstm.cli.trial import try_all
+
+        where = device if sections["training"] else None
+        sections["tried"] = try_all(folder.runs_dir(given_runs_dir()), where, problems)
     result: DoctorResult = {"sections": sections, "problems": problems, "notes": notes}
     width = max(len(name) for values in sections.values() for name in values) + 2
     lines = []

@@ -16,6 +16,7 @@ from charlstm.engine import kernels as kernels
 from charlstm.engine.kernels import candidates, choose_kernel, make_kernel, preferred
 from charlstm.engine.masks import Masks, draw_masks
 from charlstm.engine.network import CharLSTM
+from charlstm.engine.trial import distance, furthest, gradients
 from charlstm.errors import SettingsError
 from charlstm.training.settings import KERNELS, Settings
 from trained import torch_threads
@@ -38,24 +39,10 @@ def problem(vocab: int, hidden: int, layers: int, rows: int, length: int):
     return network, ids[:-1], targets, state
 
 
-def gradients(network: CharLSTM) -> dict[str, torch.Tensor]:
-    return {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
-
-
 def gradients_of(name: str, network: CharLSTM, *batch: Any) -> dict[str, torch.Tensor]:
     """Those that the kernel ``name`` leaves after a step."""
     make_kernel(name, network).step(*batch)
     return gradients(network)
-
-
-def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    return ((ours - theirs).norm() / theirs.norm().clamp(min=1e-12)).item()
-
-
-def furthest(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
-    """The largest distance of the gradients of a parameter."""
-    assert ours.keys() == theirs.keys()
-    return max(distance(ours[name], theirs[name]) for name in theirs)
 
 
 @pytest.mark.parametrize("name", FLOAT32)
@@ -121,7 +108,7 @@ def assert_same_step(name: str, device: str, shape: tuple[int, ...], kind: str, 
     for ours, theirs in zip(result.state, expected.state, strict=True):
         assert ours.dtype == torch.float32
         assert distance(ours.cpu(), theirs) < within[1]
-    assert furthest({key: gradient.cpu() for key, gradient in gradients(network).items()}, wanted) < within[2]
+    assert furthest(gradients(network), wanted) < within[2]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -1,0 +1,54 @@
+"""What ``doctor --try`` tries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.cli import trial
+from charlstm.engine import trial as kernel_trial
+from charlstm.engine.kernels import NNKernel
+from charlstm.errors import CharLSTMError
+from command_line import Cli
+from faulty_disk import have_no_locks
+
+pytestmark = pytest.mark.numeric
+
+
+def test_try_names_what_each_part_came_to(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_trial, "STEPS", 3)
+    monkeypatch.setattr("charlstm.cli.doctor._terminal", lambda problems: {})  # which may be too small here
+    monkeypatch.setattr("charlstm.cli.doctor.LOW_SPACE", 0)
+    result = cli.json("doctor", "--try", "--device", "cpu")
+    assert result["problems"] == []
+    tried = result["sections"]["tried"]
+    assert tried["rewound text"] == "the same bit for bit"
+    assert tried["folder of the runs"].startswith("locks")
+    assert tried["kernels"].startswith("3 steps; fused")
+    assert tried["stop and resume"].endswith("the same bit for bit")
+
+
+def test_try_says_where_locks_fail_and_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_no_locks(monkeypatch)
+    problems: list[str] = []
+    assert list(trial.try_all(tmp_path, None, problems)) == ["rewound text", "folder of the runs", "terminal"]
+    assert [problem.partition(":")[0] for problem in problems] == ["Folder of the runs"]
+
+
+@pytest.mark.parametrize("factor", [2, float("nan")])
+def test_try_kernels_sees_a_wrong_gradient(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_trial, "STEPS", 2)
+    step, calls = NNKernel.step, []
+
+    def wrong(kernel: Any, *batch: Any) -> object:
+        result = step(kernel, *batch)
+        calls.append(kernel)
+        if len(calls) > 2:  # plain torch takes its steps first
+            kernel._network.fc.bias.grad *= factor
+        return result
+
+    monkeypatch.setattr(NNKernel, "step", wrong)
+    with pytest.raises(CharLSTMError, match="wrong gradients"):
+        kernel_trial.try_kernels("cpu")
