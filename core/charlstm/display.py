@@ -85,8 +85,9 @@ def percent(share: float, decimals: int | None = None) -> str:
     return f"{value:.1f} %" if value >= 0.05 else "<0.1 %"
 
 
-def loss_figure(loss: float, decimals: int) -> str:
-    """A loss with so many decimals, or as ``8.2e16`` from ten thousand on, as a run has that diverges."""
+def loss_figure(loss: float, decimals: int = 3) -> str:
+    """A loss, or as ``8.2e16`` from ten thousand on, as a run has that diverges. Measured losses have three decimals
+    everywhere, so that two screens never seem to differ."""
     return scientific(loss) if abs(loss) >= 1e4 else f"{loss:.{decimals}f}"
 
 

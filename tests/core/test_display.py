@@ -85,10 +85,10 @@ def test_html_shows_text_literally() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "figure"),
-    [(1.2346, "1.23"), (9999.0, "9999.00"), (1959653978.24, "2.0e9"), (float("nan"), "nan"), (float("inf"), "inf")],
+    [(1.2346, "1.235"), (9999.0, "9999.000"), (1959653978.24, "2.0e9"), (float("nan"), "nan"), (float("inf"), "inf")],
 )
 def test_loss_of_a_run_that_diverges_is_a_short_figure(loss: float, figure: str) -> None:
-    assert loss_figure(loss, 2) == figure
+    assert loss_figure(loss) == figure
 
 
 def test_table_aligns_wide_and_control_characters() -> None:

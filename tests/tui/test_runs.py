@@ -106,9 +106,9 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
 @pytest.mark.parametrize(
     ("width", "longest", "text", "preset"),
     [
-        (120, Longest(10, 100, 12), 28, 12),  # the text comes first
-        (112, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
-        (96, Longest(32, 100, 100), 17, None),
+        (121, Longest(10, 100, 12), 28, 12),  # the text comes first
+        (113, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
+        (97, Longest(32, 100, 100), 17, None),
     ],
 )
 def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, preset: int | None) -> None:
@@ -123,8 +123,8 @@ def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_t
         return line(run, False, width, False, longest_entries([run]) if started_from else Longest())
 
     assert of("finished").cell_length == of("finished", "红楼梦第一回第二回第三回.txt").cell_length
-    assert " ~1.50 " in of("running").plain
-    assert " 1.50 " in of("finished").plain
+    assert " ~1.500 " in of("running").plain
+    assert " 1.500 " in of("finished").plain
     assert " quick (demo) " in of("finished", started_from="demo", width=160).plain
 
 
@@ -211,9 +211,9 @@ def test_a_run_that_ended_is_read_again_when_its_worker_writes(places: Path, mon
 @pytest.mark.parametrize(
     ("status", "loss", "why"),
     [
-        ({"best_step": None}, "best 1.50 nats per character ·", ""),  # as of a copy without the events
-        ({"best_step": 0}, "1.50 nats per character, the model from before training", ""),
-        ({"best_step": 50}, "best 1.50 nats per character at step 50", ""),
+        ({"best_step": None}, "best 1.500 nats per character ·", ""),  # as of a copy without the events
+        ({"best_step": 0}, "1.500 nats per character, the model from before training", ""),
+        ({"best_step": 50}, "best 1.500 nats per character at step 50", ""),
         ({"best_whole": False}, "best ~1.50", "~ estimated from slices of the held-out text; charlstm eval sea reads"),
         ({"read_share": 0.94, "read_by": "older"}, "best †1.50", "† older, from which training starts, has read 94 %"),
     ],

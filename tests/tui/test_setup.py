@@ -296,6 +296,15 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
     assert unit_words("nats", losses) == "nats per character; ~ estimate"
 
 
+def test_what_the_start_beats_is_no_loss_to_beat_but_the_start_is() -> None:
+    runs = [
+        RunView(Run(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt")
+        for name, best in (("worse", 1.9), ("better", 1.1))
+    ]
+    losses = losses_to_beat((("order 0", 3.1), ("xz", 1.25)), runs, replace(BOX, loss=1.3))
+    assert [(each.label, each.nats) for each in losses] == [("before training", 1.3), ("xz", 1.25), ("better", 1.1)]
+
+
 def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_from_nothing() -> None:
     losses = [LossToBeat("anew", 1.3, is_run=True), LossToBeat("on", 1.1, is_run=True, started_from="demo")]
     assert [each.name(30, short=True) for each in losses] == ["anew", "on (demo)"]
@@ -333,7 +342,8 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         for choices in (RunChoices(), RunChoices(from_nothing=True))
     )
     assert from_model.endswith(
-        "~1.30 nats on this text now, about 1.10 in the end. 0 starts from nothing, to watch it learn: about 1.43."
+        "~1.300 nats on passages of this text, about 1.10 in the end. "
+        "0 starts from nothing, to watch it learn: about 1.43."
     )
     assert from_nothing == (
         "Starts from nothing, to watch it learn: about 1.43 nats in the end. "
@@ -341,15 +351,15 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     )
     assert "in the end" not in start_words(Setup(facts=facts), False)
     other_lines = replace(facts, box=replace(BOX, reading="It has learnt from texts with their lines"))
-    words = "~1.30 nats on this text now. It has learnt from texts with their lines. 0 starts from nothing"
+    words = "~1.300 nats on passages of this text. It has learnt from texts with their lines. 0 starts from nothing"
     assert words in start_words(Setup(facts=other_lines), False)
     longer = RunChoices(preset="standard")
     short = replace(facts, chars=400_000)
-    words = "now. On so short a text the loss will be about that of quick. 0 starts"
+    words = "text. On so short a text the loss will be about that of quick. 0 starts"
     assert words in start_words(Setup(facts=short, choices=longer), False)
     longer = replace(longer, changes={"epochs": 9.0})
     assert "quick" not in start_words(Setup(facts=short, choices=longer), False)
-    words = "now. The loss will be about that of standard: both read the text 4 times. 0 starts"
+    words = "text. The loss will be about that of standard: both read the text 4 times. 0 starts"
     assert words in start_words(Setup(facts=facts, choices=RunChoices(preset="best")), False)
 
 

@@ -232,7 +232,7 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short:
     assert poor.words.endswith(": it still writes like the model it began with. m trains it for more minutes.")
     assert not any(fact.startswith("better than") for fact in poor.facts)
     assert good.state == "good"
-    assert "~2.200 → ~1.800 nats on the same slices after reading your text 1.2 times" in good.facts
+    assert "~0.400 nats lower than before training, after reading your text 1.2 times" in good.facts
     assert "better than compressor (xz)" in good.facts  # the model in the box was better than two letters alone
     assert (good.prime, good.before, good.sample) == ("Anna", " of the box", " and the sea")
     assert (unimproved.before, unimproved.sample) == ("", "")
@@ -285,9 +285,9 @@ def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: f
 @pytest.mark.parametrize(
     ("references", "words"),
     [
-        ({"order 0": 3.3, "order 1": 2.9}, "the letter frequencies alone (3.30 nats), so that it writes gibberish. m"),
+        ({"order 0": 3.3, "order 1": 2.9}, "the letter frequencies alone (3.300 nats), so that it writes gibberish. m"),
         ({"order 0": 3.55, "order 1": 2.9}, "no better than the letter frequencies alone"),
-        ({"order 1": 4.0, "order 2": 3.9, "xz": 3.3}, "a file compressor (3.30 nats), so that it writes few real"),
+        ({"order 1": 4.0, "order 2": 3.9, "xz": 3.3}, "a file compressor (3.300 nats), so that it writes few real"),
     ],
 )
 def test_model_that_learnt_little_has_no_green_card(short: Run, references: dict[str, float], words: str) -> None:

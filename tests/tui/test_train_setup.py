@@ -209,7 +209,7 @@ async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
     box = StartModel("demo", Path("demo.safetensors"), config, loss=1.3, pairs=2.4, read=0.0, symbols=95)
     monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: box)
     async with setup_for(tmp_path, text) as app:
-        await app.shows("of the model in the box", "~1.30 nats on this text now. 0 starts", "23,456")
+        await app.shows("of the model in the box", "~1.300 nats on passages of this text. 0 starts", "23,456")
         await app.press("0")
         await app.shows("0 starts from the model in the box", "1 change", "from nothing", "weights      random")
         await app.until(lambda: answers[-1][-2:] == ("--from", "none"))

@@ -97,7 +97,7 @@ def status_words(runs_state: RunsState) -> tuple[str, ...]:
     )
 
 
-def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 2) -> str:
+def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 3) -> str:
     """A loss per character in nats or in bits, a dash before there is one; marked unless it is over the ``whole``
     held-out part."""
     if nats is None:
@@ -112,10 +112,10 @@ def from_bits(value: float, bits: bool) -> float:
     return value if bits else value * math.log(2)
 
 
-def best_loss(status: RunStatus, bits: bool, *, decimals: int = 2) -> str:
+def best_loss(status: RunStatus, bits: bool) -> str:
     """The best loss of a run, with its mark: ``†`` where its model had read the held-out part, else ``~`` before an
     estimate."""
-    figure = loss(status.loss, bits, decimals=decimals)
+    figure = loss(status.loss, bits)
     return f"{status.mark}{figure}" if figure[0].isdigit() else figure
 
 

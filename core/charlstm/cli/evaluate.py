@@ -422,7 +422,7 @@ def _name_of_part(corpus: Corpus, part: str) -> str:
 
 def _figures(found: LossFigures | DynamicResult) -> str:
     return (
-        f"loss {found['loss']:.4f} nats per character  {found['bits_per_char']:.4f} bits per character  "
+        f"loss {found['loss']:.3f} nats per character  {found['bits_per_char']:.3f} bits per character  "
         f"perplexity {found['perplexity']:.3f}"
     )
 
@@ -546,7 +546,7 @@ def _against_table(text: str, found: ScoreAgainstResult) -> str:
     for each in found["models"]:
         more, exponent = each["bits"] - best["bits"], -each["log10_odds"]
         odds = f"1 : {10**exponent:,.1f}" if exponent < 6 else f"1 : 10^{exponent:,.0f}"
-        rows.append((each["model"], f"{each['bits_per_char']:.4f}", f"{more:,.1f}", odds, f"{each['nearest_in']:,}"))
+        rows.append((each["model"], f"{each['bits_per_char']:.3f}", f"{more:,.1f}", odds, f"{each['nearest_in']:,}"))
     lines = [
         f"{text}: {plural(found['chars'], 'character')} in {of}",
         *table(titles, rows, right=titles[1:]),
@@ -558,7 +558,7 @@ def _against_table(text: str, found: ScoreAgainstResult) -> str:
 
 def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:
     click.echo(
-        f"{visible(name, keep='')}: {scores.bits_per_char:.4f} bits per character, perplexity {scores.perplexity:.3f}, "
+        f"{visible(name, keep='')}: {scores.bits_per_char:.3f} bits per character, perplexity {scores.perplexity:.3f}, "
         f"over {plural(scores.chars, 'character')}"
     )
     strip = scores.strip(max(10, min(terminal_width(), 100) - 22))

@@ -97,7 +97,7 @@ def info(model: str, snapshot: int | None) -> None:
 def _format_info(key: str, value: Any) -> str:
     """An entry of a model's ``info`` as one line of text."""
     if key == "val_loss" and isinstance(value, float):
-        return f"{value:.4f} nats, {value / math.log(2):.3f} bits per character"
+        return f"{value:.3f} nats, {value / math.log(2):.3f} bits per character"
     if isinstance(value, dict):
         value = {name: each for name, each in value.items() if name != "learnt"}
         value = " ".join(f"{name}={each}" for name, each in value.items() if each is not None)

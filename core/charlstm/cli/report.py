@@ -102,7 +102,7 @@ def _model_facts(model: Model) -> list[tuple[str, str]]:
     if isinstance(loss := info.get("val_loss"), float):
         measured = "estimated on slices" if info.get("val_whole") is False else "on all held-out text"
         bits, perplexity = loss / math.log(2), math.exp(min(loss, 700))
-        words = f"{loss:.4f} nats or {bits:.4f} bits per character, a perplexity of {perplexity:.2f}"
+        words = f"{loss:.3f} nats or {bits:.3f} bits per character, a perplexity of {perplexity:.2f}"
         facts.append((f"validation loss, {measured}", words))
     return facts
 
@@ -126,7 +126,7 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     ]
     if series.whole is not None:
         step, loss = series.whole
-        words = f"all held-out text: {loss:.4f}"
+        words = f"all held-out text: {loss:.3f}"
         curves.append(ChartCurve(words, np.array([step], np.float64), np.array([loss]), dots=True))
     last = max((float(curve.x.max()) for curve in curves if len(curve.x)), default=0)
     if last:

@@ -29,7 +29,17 @@ from charlstm.cli.options import (
     text_options,
 )
 from charlstm.cli.output import print_note, print_remark, print_result, result_of, wants_json
-from charlstm.display import as_sentence, duration, percent, plural, shell_command, shell_word, table, visible
+from charlstm.display import (
+    as_sentence,
+    duration,
+    loss_figure,
+    percent,
+    plural,
+    shell_command,
+    shell_word,
+    table,
+    visible,
+)
 from charlstm.errors import Advice, DivergedError, ExitCode, RunError, SettingsError, TextError
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
@@ -552,7 +562,7 @@ def print_start(start: StartModel, about_preset: str) -> None:
     read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
     more = "".join(f"{sentence}\n" for sentence in (start.reading, about_preset) if sentence)
     print_remark(
-        f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
+        f"Starts from {start.words}: {ESTIMATE}{loss_figure(start.loss)} nats per character on passages of this text\n"
         f"{read}{more}--from none starts from nothing"
     )
 

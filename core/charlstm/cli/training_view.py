@@ -199,8 +199,8 @@ class EventView:
         planned = self.series.planned_steps
         ends = planned is not None and event.step >= planned
         figures = {
-            "loss": f"loss {loss_figure(event.train_loss, 3)}",
-            "best": "" if best is None else f"best {ESTIMATE}{best.loss:.3f}",
+            "loss": f"loss {loss_figure(event.train_loss)}",
+            "best": "" if best is None else f"best {ESTIMATE}{loss_figure(best.loss)}",
             "speed": f"{event.chars_per_second:,.0f} characters/s",
             "left": "final validation" if ends else "" if left is None else f"{duration(left)} left",
         }
@@ -234,7 +234,7 @@ def milestone(event: Event) -> str | None:
         case Validated():
             name = "validation loss on all held-out characters " if event.whole else f"validation loss {ESTIMATE}"
             star = "  best so far" if event.best and not event.whole else ""
-            nats, bits = loss_figure(event.loss, 4), loss_figure(event.loss * BITS_PER_NAT, 3)
+            nats, bits = loss_figure(event.loss), loss_figure(event.loss * BITS_PER_NAT)
             return f"{at}{name}{nats} nats, {bits} bits per character{star}"
         case Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
@@ -254,7 +254,7 @@ def milestone(event: Event) -> str | None:
             best = ""
             if event.loss is not None:
                 mark = read_before.mark(event.read_share) or ("" if event.is_whole else ESTIMATE)
-                best = f"; best {mark}{event.loss:.4f} nats, at step {event.best_step:,}"
+                best = f"; best {mark}{loss_figure(event.loss)} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             busy = slowdown_words(event.slowdown, "was")

@@ -80,8 +80,8 @@ def _card(model: Model, name: str, prime: str) -> Iterator[str]:
     loss = info.get("val_loss")
     if isinstance(loss, float) and math.isfinite(loss):
         kind = " (estimated)" if info.get("val_whole") is False else ""
-        bits = f"{loss / math.log(2):.4f} bits"
-        yield f"| loss on the held-out part{kind} | {loss:.4f} nats per character, {bits} |"
+        bits = f"{loss / math.log(2):.3f} bits"
+        yield f"| loss on the held-out part{kind} | {loss:.3f} nats per character, {bits} |"
     share, by = info.get("read_share"), info.get("read_by")
     if isinstance(share, float):
         yield f"| of that part read before | {percent(share)}{f', by {_plain(by)}' if by else ''} |"

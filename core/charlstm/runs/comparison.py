@@ -132,7 +132,8 @@ class CurveMark:
 @dataclass(frozen=True, slots=True, eq=False)
 class RunCurves:
     """What is drawn of a run, over one axis, in nats per character: the training losses as logged (``raw``) and
-    smoothed (``train``), the validation losses, the best of them as (x, loss), and what happened on the way."""
+    smoothed (``train``), the validation losses, the best model's loss as (x, loss), at the end that of the final
+    validation, and what happened on the way."""
 
     train: Curve
     raw: Curve
@@ -159,10 +160,7 @@ def run_curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -
         there = float(np.interp(x, validation.x[known], validation.y[known])) if known.any() else float("nan")
         return CurveMark(kind, x, there)
 
-    validated = series.points("validation")
-    best = None
-    if (found := series.best) is not None and len(at := np.flatnonzero(validated.x == found.step)):
-        best = float(validation.x[at[-1]]), float(validation.y[at[-1]])
+    best = series.best_point(base)
     changed = [event.step for event in _commands(series) if event.command == "set-lr"]
     changed += dict.fromkeys(event.step for event in series.inexact if "lr" in event.changed)
     paused = sorted({event.step for event in series.interruptions if isinstance(event, Paused)})
@@ -173,7 +171,7 @@ def run_curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -
         train=scaled(series.curve("train", base, smoothing=smoothing)),
         raw=raw,
         validation=validation,
-        best=best,
+        best=best and (best[0] * unit, best[1]),
         marks=tuple(marks),
     )
 

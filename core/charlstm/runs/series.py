@@ -161,6 +161,14 @@ class RunSeries:
             return _number(self.finished.loss)
         return None if self.best is None else _number(self.best.loss)
 
+    def best_point(self, axis: XAxis = "step") -> tuple[float, float] | None:
+        """Where the best model is on the curve of validation, and its loss: at the end that of the final validation,
+        which is of more of the held-out part than the curve."""
+        best, loss = self.best, self.best_val
+        if best is None or loss is None:
+            return None
+        return float(best.step) if axis == "step" else _number(best.train_seconds, 0.0), loss
+
     @property
     def whole(self) -> tuple[int, float] | None:
         """The step of the best model and its loss on the whole held-out part, measured after training."""

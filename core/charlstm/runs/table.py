@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from charlstm.display import table, visible
+from charlstm.display import loss_figure, table, visible
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.notes import Notes
@@ -89,4 +89,4 @@ def state_words(status: RunStatus) -> str:
 
 def best_words(status: RunStatus) -> str:
     """The best validation loss in nats per character, with its mark; empty before there is one."""
-    return "" if status.loss is None else f"{status.mark}{status.loss:.4f}"
+    return "" if status.loss is None else f"{status.mark}{loss_figure(status.loss)}"

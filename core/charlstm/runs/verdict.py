@@ -175,13 +175,13 @@ class FromModel(NamedTuple):
         return f"{percent(self.epochs)} of your text" if self.epochs < 1 else f"your text {self.epochs:.1f} times"
 
     def describe(self, bits: bool) -> str:
-        """Both losses and how much was read, without a full stop."""
-        if self.validation.after >= self.validation.before:
+        """How much lower the loss became and how much was read, without a full stop. Not the two losses: the loss of
+        the run, which stands beside this, is of more of the held-out part."""
+        lower = self.validation.before - self.validation.after
+        if lower <= 0:
             return f"No step has improved the model that training began with, after reading {self.read}"
-        losses = self.validation.before, self.validation.after
-        before, after = (f"{ESTIMATE}{_loss(each, bits, 3)}" for each in losses)
-        like = ": it still writes like the model it began with" if self.hardly_changed else ""
-        return f"{before} → {after} {_unit(bits)} on the same slices after reading {self.read}{like}"
+        words = f"{ESTIMATE}{_loss(lower, bits)} {_unit(bits)} lower than before training, after reading {self.read}"
+        return f"{words}: it still writes like the model it began with" if self.hardly_changed else words
 
 
 class Flaw(NamedTuple):
@@ -647,9 +647,9 @@ def _unit(bits: bool) -> str:
     return "bits" if bits else "nats"
 
 
-def _loss(nats: float, bits: bool, decimals: int = 2) -> str:
+def _loss(nats: float, bits: bool) -> str:
     """A loss in nats, or in ``bits``, without its unit."""
-    return loss_figure(nats / math.log(2) if bits else nats, decimals)
+    return loss_figure(nats / math.log(2) if bits else nats)
 
 
 def _percent(part: float) -> str:

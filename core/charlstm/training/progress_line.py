@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Self, TextIO
 
-from charlstm.display import duration, visible
+from charlstm.display import duration, loss_figure, visible
 from charlstm.line import TerminalLine
 from charlstm.text import read_before
 from charlstm.training.events import (
@@ -84,7 +84,9 @@ class ProgressLine:
             case Finished():
                 self._line.clear()
                 mark = read_before.mark(event.read_share)
-                loss = "" if event.loss is None else f" · loss {mark}{event.loss:.4f} at step {event.best_step:,}"
+                loss = ""
+                if event.loss is not None:
+                    loss = f" · loss {mark}{loss_figure(event.loss)} at step {event.best_step:,}"
                 took = duration(event.work_seconds)
                 self._print_above(f"{event.reason}: {event.step:,} steps in {took}{loss}")
 

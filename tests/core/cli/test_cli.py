@@ -137,7 +137,7 @@ def test_terminal_rings_at_the_end_of_a_run_that_was_watched(monkeypatch: pytest
     place = ("--runs-dir", str(tmp_path))
     with record(tmp_path, "running", name="live", steps=1200, planned=1300) as recorded:
         monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=lambda _: recorded.end("finished")))
-        assert rung("watch", "live", *place) == "\x1b]9;charlstm: live has finished: loss 1.4267\a\a"
+        assert rung("watch", "live", *place) == "\x1b]9;charlstm: live has finished: loss 1.427\a\a"
     assert rung("watch", "live", *place) == ""
     monkeypatch.setattr("charlstm.runs.notifications.SHORTEST", 0.0)
     monkeypatch.setenv("CHARLSTM_CONFIG", str(tmp_path / "config.toml"))

@@ -74,7 +74,7 @@ def test_divergence_is_printed_once_with_what_to_do(capsys: pytest.CaptureFixtur
         view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
         view.show([stepped(9, 99.0)])
     err = capsys.readouterr().err
-    assert err.count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
+    assert err.count("note: Diverging: the training loss rose from 4.500 to 63.000 nats") == 1
     assert "or lower it now: charlstm control x set-lr 0.0001\n" in err
 
 
@@ -139,7 +139,7 @@ def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, monkeypat
     last = Finished(step=200, reason="done", loss=2.0, best_step=100, train_seconds=9.0, best_whole=True)
     log_instead_of_training(monkeypatch, started(), *steps, last)
     err = cli(*TRAIN, "--lr", "0.02", "--name", "rose")[1]
-    assert "It diverged: the training loss rose from 2.00 to 9.00 nats" in err
+    assert "It diverged: the training loss rose from 2.000 to 9.000 nats" in err
     assert err.splitlines()[-1] == "Next: charlstm train --like rose --lr 0.002"
 
 

@@ -111,8 +111,8 @@ def test_words_for_the_end_of_a_run_of_a_minute() -> None:
         status = RunStatus(alive=False, work_seconds=seconds, **values)
         return end_words("fox", status)
 
-    assert words(state="finished", loss=1.23456, best_whole=True) == "fox has finished: loss 1.2346"
-    assert words(state="finished", loss=1.23456) == "fox has finished: loss ~1.2346"
+    assert words(state="finished", loss=1.23456, best_whole=True) == "fox has finished: loss 1.235"
+    assert words(state="finished", loss=1.23456) == "fox has finished: loss ~1.235"
     assert words(state="failed", message="the loss was not a number") == "fox has failed: the loss was not a number"
     assert words(state="crashed", message="killed") == "fox has crashed: killed"
     assert [words(state=state) for state in ("stopped", "running", "paused")] == [""] * 3

@@ -105,7 +105,7 @@ def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyP
     assert "loss 2.500 · held out 2.250 · 1,000 characters/s" in shown
     assert "step 15 of 20 (75 %) · loss 2.000" in shown
     lines = [line.rpartition("\r\x1b[K")[2] for line in shown.split("\n")]
-    assert lines == ["the text is␛[2J short", "done: 20 steps in 1:15 · loss 2.0000 at step 20", ""]
+    assert lines == ["the text is␛[2J short", "done: 20 steps in 1:15 · loss 2.000 at step 20", ""]
 
 
 def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -> None:

@@ -74,6 +74,7 @@ def test_resume_removes_the_end() -> None:
     assert not series.best_whole
     series.feed([validated(20, 2.5, whole=True), warned, end])
     assert (series.finished, series.best_val, series.best_whole, series.seconds_left()) == (end, 2.0, True, None)
+    assert series.best_point() == (20.0, 2.0)  # not the loss of the slices
     assert series.warnings == [warned]
     series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
     assert (series.finished, series.planned_steps, series.step, series.best_whole) == (None, 200, 20, False)

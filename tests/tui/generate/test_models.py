@@ -96,7 +96,7 @@ async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one
     best = runs[0].status().loss
     async with playing("runs/novel-1/model.safetensors") as it:
         await it.until(lambda: len(it.app.runs_state.runs) == len(names))
-        await it.press("o", shows=("● novel-1 ", *names, f"best {best:.2f} nats"))
+        await it.press("o", shows=("● novel-1 ", *names, f"best {best:.3f} nats"))
         options = it.app.screen.query_one(OptionList)
         assert options.size.height == options.option_count, "a long name takes one row"
         assert str(options.options[options.highlighted or 0].prompt).startswith("● novel-1 ")
@@ -104,7 +104,7 @@ async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one
         await it.until(lambda: options.option_count == 1)
         await it.press("backspace", "escape")
         it.app.bits = True
-        await it.press("o", shows=f"best {best / math.log(2):.2f} bits")
+        await it.press("o", shows=f"best {best / math.log(2):.3f} bits")
         await it.press("escape")
         for typed, name in (("novel-10", "novel-10"), ("novel-1", "novel-1"), (str(model), "tiny")):
             await it.enter("o", typed)

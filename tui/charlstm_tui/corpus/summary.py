@@ -52,12 +52,12 @@ def simple_models(stats: Statistics, width: int, bits: bool) -> Content:
     most = max([*stats.bits.values(), 0.01])
     names = [baseline_name(name, short=width < 48) for name in stats.bits]
     label = max(map(len, names)) + 2
-    cells = max(6, min(60, width - label - 7))
+    cells = max(6, min(60, width - label - 8))
     for name, value in zip(names, stats.bits.values(), strict=True):
         drawn = bar(value / most, cells)
         figure = loss(value * math.log(2), bits)
         space = " " * (cells - len(drawn))
-        lines.append(Content.assemble((f"{name:<{label}}", "$quiet"), (drawn, "$primary"), space, f"{figure:>6}"))
+        lines.append(Content.assemble((f"{name:<{label}}", "$quiet"), (drawn, "$primary"), space, f" {figure:>6}"))
     return Content("\n").join(lines)
 
 

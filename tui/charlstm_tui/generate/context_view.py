@@ -99,7 +99,7 @@ class ContextCurves(Static):
                     for length, cell in zip(lengths, row.ljust(len(lengths)), strict=True)
                 ]
                 lines.append(Content.assemble(*parts))
-            figures = [loss(known[length], self._bits) if length in known else "" for length in lengths]
+            figures = [loss(known[length], self._bits, decimals=2) if length in known else "" for length in lengths]
             used_at = lengths.index(found.used) if found.used in lengths else None
             lines.append(columns(figures, width, used_at, "bold $accent"))
         lines.append(columns([str(length) for length in lengths], width, None, ""))

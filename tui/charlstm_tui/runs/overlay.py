@@ -377,4 +377,4 @@ def _last(values: Sequence[float]) -> float:
 
 
 def _figure(value: float, bits: bool, mark: str = "") -> str:
-    return "–" if not math.isfinite(value) else f"{mark}{loss(value, bits, decimals=3)}"
+    return "–" if not math.isfinite(value) else f"{mark}{loss(value, bits)}"

@@ -155,7 +155,7 @@ COLUMNS = (
         "preset", "preset, reversed", most=24,
     ),
     Column(
-        "BEST", 5, 2, _best, lambda run: math.inf if run.status.loss is None else run.status.loss,
+        "BEST", 6, 2, _best, lambda run: math.inf if run.status.loss is None else run.status.loss,
         "best first", "best last", right=True,
     ),
     Column(

@@ -192,19 +192,14 @@ class RunPane(Vertical):
         seconds = self.chart.view.seconds
         axis: XAxis = "seconds" if seconds else "step"
         weight = SMOOTHING[self.smoothing][1]
-        best = series.best
-        best_x = None
-        validation = series.curve("validation", axis)
-        if best is not None and not best.whole:
-            best_x = (best.train_seconds if seconds else float(best.step), best.loss)
         planned = float(series.planned_steps or 0) or None
         if planned and seconds:
             planned = series.train_seconds * planned / series.step if series.step else None
         return ChartData(
             train=series.curve("train", axis, smoothing=weight),
-            validation=validation,
+            validation=series.curve("validation", axis),
             raw=series.points("train", axis) if weight else None,
-            best=best_x,
+            best=series.best_point(axis),
             references=tuple((baseline_name(label, short=True), nats) for label, nats in references),
             planned=planned,
             words=words,

@@ -131,13 +131,15 @@ def start_words(setup: Setup, bits: bool) -> str:
     if facts is None or facts.box is None or choices.start_from is not None:
         return ""
     key, box = key_of("train.from_nothing"), facts.box.words
-    ends, ends_from_nothing = ("", "") if expected is None else (f"about {loss(each, bits)}" for each in expected)
+    ends, ends_from_nothing = "", ""
+    if expected is not None:
+        ends, ends_from_nothing = (f"about {loss(each, bits, decimals=2)}" for each in expected)
     if choices.from_nothing:
         words = f"Starts from nothing, to watch it learn{ends and f': {ends_from_nothing} {unit(bits)} in the end'}. "
         return words + f"{key} starts from {box}{ends and f': {ends}'}."
     if setup.start is None:
         return ""
-    words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
+    words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on passages of this text"
     words += f"{ends and f', {ends} in the end'}. "
     gains = "" if choices.changes else no_gain(facts.box, choices.preset, facts.chars)
     words += "".join(f"{sentence}. " for sentence in (facts.box.reading, gains) if sentence)
@@ -268,7 +270,8 @@ MARKS = {read_before.MARK: "read", ESTIMATE: "estimate"}
 
 @dataclass(frozen=True, slots=True)
 class LossToBeat:
-    """A loss in nats per character: of a simple model, or of an earlier run on this text (``is_run``)."""
+    """A loss in nats per character: of a simple model, of the model that the run starts from, or of an earlier run on
+    this text (``is_run``)."""
 
     label: str
     nats: float
@@ -291,13 +294,18 @@ SHORTEST_NAME = 8
 LONGEST_NAME = max(len(name) for name, _ in BASELINE_NAMES.values())
 
 
-def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunView]) -> list[LossToBeat]:
-    """The simple models' losses and those of the best of ``runs``, which are of the same text, the worst first. Runs
-    that are no better than the letter frequencies are left out: every run beats them."""
+def losses_to_beat(
+    baselines: Sequence[tuple[str, float]], runs: Sequence[RunView], start: StartModel | None = None
+) -> list[LossToBeat]:
+    """The losses of the simple models, of the best of ``runs``, which are of the same text, and of the model that the
+    run starts from, the worst first. What is beaten before the first step is left out: what is no better than that
+    model or, without one, runs that are no better than the letter frequencies."""
     useless = dict(baselines).get("order 0", math.inf)
     earlier = [view for view in runs if (view.status.loss or math.inf) < useless]
     earlier.sort(key=lambda view: view.status.loss or 0)
     found = [LossToBeat(label, nats) for label, nats in baselines]
+    if start is not None:
+        found.append(LossToBeat("before training", start.loss, mark=ESTIMATE))
     found += [
         LossToBeat(
             view.name,
@@ -308,7 +316,9 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
         )
         for view in earlier[:MOST_RUNS]
     ]
-    return sorted((each for each in found if math.isfinite(each.nats)), key=lambda each: -each.nats)
+    most = math.inf if start is None else start.loss
+    found = [each for each in found if each.nats <= most and math.isfinite(each.nats)]
+    return sorted(found, key=lambda each: -each.nats)
 
 
 def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:

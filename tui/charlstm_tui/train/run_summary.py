@@ -82,9 +82,9 @@ def figures(series: RunSeries, bits: bool) -> list[Figure]:
     """The side figures, the most important first. How long it takes stands in the line above them; Runs has more."""
     last, best_loss = series.last_step, series.best_val
     read = read_before.mark(None if series.started is None else series.started.read_share)
-    train = formatting.loss(series.train_loss, bits, decimals=3)
-    validation = formatting.loss(series.val_loss, bits, whole=series.val_whole, decimals=3)
-    best = read + formatting.loss(best_loss, bits, whole=series.best_whole or bool(read), decimals=3)
+    train = formatting.loss(series.train_loss, bits)
+    validation = formatting.loss(series.val_loss, bits, whole=series.val_whole)
+    best = read + formatting.loss(best_loss, bits, whole=series.best_whole or bool(read))
     rate = formatting.learning_rate(series.next_rate or (last.lr if last else None))
     speed = series.chars_per_second
     found = [
@@ -197,7 +197,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
     words = "" if flaw is None else _flaw_words(flaw, shown)
     return RunResult(
         title=f"{judged.title}{', but it has learnt little' if flaw else ''} · {view.name}",
-        figure=formatting.loss(best.loss, bits, decimals=3) if best is not None and math.isfinite(best.loss) else "",
+        figure=formatting.loss(best.loss, bits) if best is not None and math.isfinite(best.loss) else "",
         words=as_sentence(visible(judged.message)) if broken or held else words,
         measures=measures,
         facts=tuple(line for line in lines if line),

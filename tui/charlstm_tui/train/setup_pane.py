@@ -476,7 +476,7 @@ def loss_bars(state: Setup, runs: Sequence[RunView], bits: bool, width: int) -> 
     are counted: it is not known yet which are useless."""
     corpus, counted = state.corpus, state.references
     on_text = [run for run in runs if corpus and (run.text, run.sources) == (corpus.name, (corpus.source,))]
-    losses = [] if counted is None else losses_to_beat(counted, on_text)
+    losses = [] if counted is None else losses_to_beat(counted, on_text, state.start)
     if not losses:
         if state.facts is None or state.problem:
             return Content("")
