@@ -211,7 +211,7 @@ def test_wrapped_prose_is_joined_unless_its_lines_are_kept() -> None:
     text = prose(30, width=48)
     lines = text.splitlines()
     joined = read("house.txt", text)
-    assert "lines joined into 30 paragraphs; p keeps them." in hints(joined, 80).plain
+    assert f"of {len(lines)} lines joined into 30 paragraphs; p keeps them." in hints(joined, 80).plain
     assert preview(joined).plain.startswith(" ".join(lines[:3]))
     assert preview(read("house.txt", text, lines="keep")).plain.startswith("\n".join(lines[:3]))
 
@@ -325,6 +325,12 @@ def test_a_guessed_encoding_is_said() -> None:
     )
     assert (encoding_words(guess), encoding_words(chosen)) == ("cp1252, guessed", "cp1250, chosen")
     assert "is a guess" not in hints(chosen, 80).plain
+
+
+def test_units_of_which_none_is_held_out_are_warned_of() -> None:
+    one, many = read("one.txt", "anna\n", units="lines"), read("many.txt", "anna\nberta\n" * 20, units="lines")
+    assert "! Nothing is held out of 1 unit, " in hints(one, 80).plain
+    assert "✓ 40 units, " in hints(many, 80).plain
 
 
 def test_the_preview_marks_where_the_held_out_parts_begin() -> None:

@@ -126,19 +126,21 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
         del values["bits"]
         print_result(cast(StatsResult, values))
         return
+    is_joined = bool(corpus.report.joined)
+    lines = "" if is_joined else f"{plural(found.lines, 'line')}, "
     click.echo(
-        f"{visible(corpus.name, keep='')}: {plural(found.chars, 'character')}, {plural(found.lines, 'line')}, "
-        f"{found.distinct:,} distinct"
+        f"{visible(corpus.name, keep='')}: {plural(found.chars, 'character')}, {lines}{found.distinct:,} distinct"
     )
-    guess = " (a guess, --encoding names another)" if options.encoding is None and is_guess(found.encoding) else ""
+    is_guessed = options.encoding is None and is_guess(found.encoding, text)
+    guess = " (a guess, --encoding names another)" if is_guessed else ""
     for address in corpus.report.addresses:
         click.echo(f"from       {visible(address, keep='')}")
     click.echo(f"read as    {found.encoding}{guess}, newlines {found.newlines}")
     click.echo("frequent   " + "  ".join(f"{symbol(char)} {count / found.chars:.1%}" for char, count in found.top[:8]))
     if found.invalid_bytes:
         click.echo(f"invalid    {found.invalid_bytes:,} bytes are not valid in this encoding and were read as U+FFFD")
-    if joined := corpus.report.joined:
-        click.echo(f"lines      {joined}; --lines keep keeps them")
+    if is_joined:
+        click.echo(f"lines      {corpus.report.joined_of(found.lines)}; --lines keep keeps them")
     if found.units is not None:
         click.echo(f"read as    {corpus.units_words}")
     elif could := proposed(corpus.text(0, PREVIEWED)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO, NamedTuple
 
 from charlstm.errors import TextError
@@ -69,10 +69,10 @@ def check_encoding(name: str) -> str:
     return found.name
 
 
-def is_guess(name: str) -> bool:
-    """Whether an encoding that was found may be wrong: that a text is valid UTF-8 or has a mark is no accident.
-    ``mixed`` is the encoding of several files."""
-    return not name.startswith(("utf", "mixed"))
+def is_guess(name: str, sources: Iterable[str]) -> bool:
+    """Whether an encoding that was found in ``sources`` may be wrong, and another can be chosen: that a text is valid
+    UTF-8 or has a mark is no accident, and an EPUB names its encodings. ``mixed`` is the encoding of several files."""
+    return not name.startswith(("utf", "mixed")) and not any(source.lower().endswith(".epub") for source in sources)
 
 
 def find_encoding(

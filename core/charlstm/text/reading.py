@@ -138,6 +138,11 @@ class ReadReport:
             return ""
         return f"{plural(self.joined_lines, 'line')} joined into {plural(self.paragraphs, 'paragraph')}"
 
+    def joined_of(self, lines: int) -> str:
+        """The same, with the number of lines before: ``29,546 of 39,985 lines …``. ``lines`` are those of the text."""
+        before = lines + self.joined_lines - self.paragraphs
+        return f"{self.joined_lines:,} of {before:,}{self.joined.removeprefix(f'{self.joined_lines:,}')}"
+
     @property
     def left_out_words(self) -> str:
         """``3 images, 12 notes, the table of contents``; empty when nothing was left out."""

@@ -12,7 +12,7 @@ from made_documents import made_book, write_epub
 from wrapped_prose import prose, verse
 
 TEXT = f"{prose(12)}\n{verse(8)}\n\n{prose(12, seed=3)}\n*** END OF THE PROJECT GUTENBERG EBOOK A HOUSE ***\nLicence\n"
-JOINED = re.compile(r"([\d,]+) lines joined into 24 paragraphs; --lines keep keeps them")
+JOINED = re.compile(r"([\d,]+)(?: of ([\d,]+))? lines joined into 24 paragraphs; --lines keep keeps them")
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,10 @@ def house(workspace: Path) -> Path:
 
 def test_stats_says_what_was_joined(cli: Cli) -> None:
     out = cli("stats", "house.txt")[0]
-    assert JOINED.search(out)
+    said = JOINED.search(out)
+    assert said
+    assert int(said[2]) == TEXT.count("\n") - 2  # without the licence
+    assert re.match(r"house.txt: [\d,]+ characters, \d+ distinct", out)
     assert "it is left out, --no-strip-boilerplate keeps it" in out
     assert "joined" not in cli("stats", "house.txt", "--lines", "keep")[0]
     assert "joined" not in cli("stats", "data/fox.txt")[0]

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 USUAL = 1_000_000  # characters of a text for which the presets are made
 
 
-def figures(stats: Statistics, width: int) -> Content:
-    """``465,112 characters  6,790 lines  97 symbols  LF``, as much of it as fits."""
+def figures(stats: Statistics, width: int, *, joined: bool = False) -> Content:
+    """``465,112 characters  6,790 lines  97 symbols  LF``, as much of it as fits. Where lines were ``joined``, a hint
+    has their number."""
     parts = [
         f"{stats.chars:,} characters",
-        plural(stats.lines, "line"),
+        "" if joined else plural(stats.lines, "line"),
         f"{stats.distinct:,} symbols",
         stats.newlines if stats.newlines != "none" else "",
     ]
@@ -99,7 +100,8 @@ def encoding_words(state: TextState) -> str:
 
 def is_guessed(state: TextState) -> bool:
     """Whether the encoding is neither chosen nor certain."""
-    return state.choice.encoding is None and state.encoding not in ("", "none") and is_guess(state.encoding)
+    choice, name = state.choice, state.encoding
+    return choice.encoding is None and name not in ("", "none") and is_guess(name, [choice.source])
 
 
 def problem(sentence: str) -> Content:
@@ -188,10 +190,12 @@ def hints(state: TextState, width: int) -> Content:
         found.append(_warn(f"{words}: {key_of('corpus.licence')} leaves them out."))
     elif boilerplate:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
-    if joined := corpus.report.joined:
-        found.append(_fine(f"{joined}; {key_of('corpus.lines')} keeps them."))
+    if corpus.report.joined:
+        found.append(_fine(f"{corpus.report.joined_of(stats.lines)}; {key_of('corpus.lines')} keeps them."))
     if units := corpus.units_words:
-        found.append(_fine(f"{units}; {key_of('corpus.split_units')} changes it."))
+        words = f"{units}; {key_of('corpus.split_units')} changes it."
+        is_all_trained = state.split is not None and not state.split.held_out
+        found.append(_warn(f"Nothing is held out of {words}") if is_all_trained else _fine(words))
     elif units := proposed((state.beginning or "")[:PREVIEWED]):
         key = key_of("corpus.split_units")
         found.append(_warn(f"{key} reads {visible(kind_of_units(units))} as a unit of its own."))

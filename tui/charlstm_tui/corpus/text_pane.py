@@ -44,7 +44,8 @@ class TextHead(TextPart):
         gap = " " * max(2, self.width - Content(name).cell_length - len(about))
         title = Content.assemble((name, "bold $accent"), gap, (about, "$quiet"))
         if state.stats is not None:
-            return title + "\n" + summary.figures(state.stats, self.width)
+            joined = state.corpus is not None and bool(state.corpus.report.joined)
+            return title + "\n" + summary.figures(state.stats, self.width, joined=joined)
         if state.bytes and not state.built_in:
             files = f" in {state.files:,} files" if state.files > 1 else ""
             return title + f"\n{size(state.bytes)}{files}"
