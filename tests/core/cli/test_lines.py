@@ -26,7 +26,7 @@ def test_stats_says_what_was_joined(cli: Cli) -> None:
     out = cli("stats", "house.txt")[0]
     said = JOINED.search(out)
     assert said
-    assert int(said[2]) == TEXT.count("\n") - 2  # without the licence
+    assert int(said[2]) == TEXT.count("\n") - 3  # without the licence and the blank line before it
     assert re.match(r"house.txt: [\d,]+ characters, \d+ distinct", out)
     assert "it is left out, --no-strip-boilerplate keeps it" in out
     assert "joined" not in cli("stats", "house.txt", "--lines", "keep")[0]
