@@ -222,7 +222,7 @@ def _scales(data: ChartData, view: ChartView) -> tuple[AxisScale | None, AxisSca
         end = start + 1
     x = AxisScale(start, end, view.log_x)
     known = [_within(curve, start, end) for curve in data.curves]
-    bests = [each.best for each in (data, *data.runs) if each.best is not None]
+    bests = [best for best in (data.best, *(run.best for run in data.runs)) if best is not None]
     values = np.concatenate([*known, [loss for at, loss in bests if start <= at <= end and math.isfinite(loss)]])
     if not len(values):
         return x, AxisScale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
