@@ -364,7 +364,8 @@ class Reading:
             length: most characters of each. One that reaches it ends with its last whole word.
             first: the first n.
             lines: each text ends after so many lines; None for no limit. Those of a model of units end with a unit.
-            grown: called with the texts so far every 8 characters; an exception that it raises ends the work.
+            grown: called with the texts so far every 8 characters, which are returned as they are where its answer is
+                true; an exception that it raises ends the work.
             drawn_at: as for :meth:`suggest`.
         """
         units = self.model.text_options.units
@@ -388,8 +389,8 @@ class Reading:
                     going.remove(number)
                 elif end is None and lines is not None and _has_lines(texts[number], lines):
                     going.remove(number)
-            if step % 8 == 7:
-                grown(found())
+            if step % 8 == 7 and grown(found()):
+                return found()
             if not going:
                 break
         ended = found()

@@ -12,11 +12,13 @@ import contextlib
 import itertools
 import re
 import time
+import types
 from array import array
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError
@@ -24,11 +26,10 @@ from charlstm.generation import reading_cache, session_file
 from charlstm.generation.clamp import Clamp, existing_clamps
 from charlstm.generation.document import BranchInfo, Document, Splice, State, own_text
 from charlstm.generation.prime import prime_suggestion
-from charlstm.generation.reading import Continuation, Reading
+from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import CHOSEN, GENERATED, NO_DISTRIBUTION, TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import ReadSession, SessionState, begin_reading, session_of
 from charlstm.generation.text_pieces import Text
@@ -38,35 +39,35 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.edits import LONGEST_SENTENCE, as_suggestion, branch_words, joint, read_as, read_as_words
+from charlstm_tui.player.edits import LONGEST_SENTENCE, branch_words, joint, read_as, read_as_words
 from charlstm_tui.player.figures import Figures, marks_of
-from charlstm_tui.player.model_thread import SUGGESTION_LENGTH, Batch, ModelThread, Order, Question, Stream, Work
+from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Question, Stream
 from charlstm_tui.player.opening import (
     LearntModel,
     LoadedModel,
     ModelFacts,
     OpenText,
     PlayRequest,
-    checkpoints,
     load,
+    model_beside,
     other_model_words,
     read,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
+from charlstm_tui.player.questions import (
+    continuations,
+    likely_chars,
+    next_char,
+    other_char,
+    rest_of_line,
+    suggestions,
+    to_sentence,
+)
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.player.text_saving import SavedWork, TextSaving
 
-Found = TypeVar("Found")
-
-ALTERNATIVE_LENGTH = 80
-"""Characters that follow another character at the cursor, at most: to the end of the line."""
-MOST_SAME = 1000
-"""Characters at which no other can be drawn, before regenerating gives up."""
-SUGGESTIONS = 6
-"""Suggestions to choose from, at most."""
-SUGGESTIONS_TRIED = 16
-"""Continuations that are generated for them: those with the same first word are one suggestion."""
+Args = ParamSpec("Args")
 
 
 class Display(Protocol):
@@ -103,8 +104,30 @@ class _Said:
     ended: bool = False
 
 
-class _Enough(Exception):
-    """No more is needed of texts that grow."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lookup:
+    """What is looked for on the disk, for a request."""
+
+    request: PlayRequest
+    find: Callable[[], Any]
+
+
+@types.coroutine
+def _wait_for(awaited: Question | _Lookup) -> Generator[Question | _Lookup, Any, Any]:
+    return (yield awaited)
+
+
+def _waits(
+    method: Callable[Concatenate[Desk, Args], Coroutine[Any, Any, None]],
+) -> Callable[Concatenate[Desk, Args], None]:
+    """A method that awaits the model or the disk, to be called like any other. It runs at once, up to where it awaits
+    something, and goes on in the turn of the message loop in which that comes. Whatever else is asked for meanwhile
+    ends it there."""
+
+    def start(desk: Desk, *args: Args.args, **options: Args.kwargs) -> None:
+        desk._go_on(method(desk, *args, **options))
+
+    return wraps(method)(start)
 
 
 class _FoundText(NamedTuple):
@@ -196,35 +219,13 @@ class Desk:
 
     # ---- opening
 
-    def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
+    @_waits
+    async def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
         """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
         self.bring_up_to_date()
         about, document = self.about, self.document.copy()
-        held = request.clamps if clamps is None else clamps
-        self._look_for(
-            request, lambda: self._find(request, about, document), lambda found: self._begin_text(found, held)
-        )
-
-    def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
-        """Find something for a request on another thread and go on with it then, unless something else is opened or
-        this is cancelled meanwhile."""
-        self._begin(touches=False)
-        self._opening, self._error = request, ""
-        self._publish()
-
-        async def look() -> None:
-            try:
-                found = await in_thread(lambda check: find())
-            except Exception as error:
-                if self._opening is request:
-                    self._opening = None
-                    self._fail(error)
-            else:
-                if self._opening is request:
-                    self._opening = None
-                    then(found)
-
-        self._spawn(look())
+        found = await _wait_for(_Lookup(request, lambda: self._find(request, about, document)))
+        self._begin_text(found, request.clamps if clamps is None else clamps)
 
     def cancel(self) -> bool:
         """Leave what is being opened, or what needs the model. Returns whether there is any of them."""
@@ -313,46 +314,35 @@ class Desk:
             self._say(failure=words)
         self._publish()
 
-    def load_checkpoint(self, by: int) -> None:
+    @_waits
+    async def load_checkpoint(self, by: int) -> None:
         """Go on with the run's model that is so many later than the one that is played, or earlier where ``by`` is
         negative (:meth:`load_model_of_run`)."""
+        await self._load_of_run(lambda facts, run: model_beside(run, facts.step or 0, by))
 
-        def choose(facts: ModelFacts, run: Path) -> int | str | None:
-            found, here = checkpoints(run), facts.step or 0
-            if not found:
-                return "The run has no models any more."
-            others = [one for one in found if (one[0] < here if by < 0 else one[0] > here)]
-            if not others:
-                return f"This is the {'earliest model of the run' if by < 0 else 'latest model so far'}."
-            return others[max(0, len(others) + by) if by < 0 else min(by, len(others)) - 1][1]
-
-        self._load_of_run(choose)
-
-    def load_model_of_run(self, step: int | None) -> None:
+    @_waits
+    async def load_model_of_run(self, step: int | None) -> None:
         """Go on with the model of the run after ``step`` steps, or with its best one. A text in which the user had a
         part stays, and the other model reads it; other text begins again from its prime, with the same seed."""
-        self._load_of_run(lambda facts, run: step)
+        await self._load_of_run(lambda facts, run: step)
 
-    def _load_of_run(self, choose: Callable[[ModelFacts, Path], int | str | None]) -> None:
+    async def _load_of_run(self, choose: Callable[[ModelFacts, Path], int | str | None]) -> None:
         """Go on with the model of the run after as many steps as ``choose`` finds, or say why there is none."""
         about, document = self.about, self.document
         if about is None or about.facts.run is None or self._opening is not None:
             return
         facts, run = about.facts, about.facts.run
         self._touched()
-
-        def go_on(step: int | str | None) -> None:
-            if isinstance(step, str):
-                self._say(step)
-                self._publish()
-                return
-            request = self._same_text(document, about.request, model_name=str(run), step=step)
-            if document.is_edited:
-                self._use_model(request)
-            else:
-                self.open(replace(request, stream=True, session=None), self.recipe.clamps)
-
-        self._look_for(about.request, lambda: choose(facts, run), go_on)
+        step = await _wait_for(_Lookup(about.request, lambda: choose(facts, run)))
+        if isinstance(step, str):
+            self._say(step)
+            self._publish()
+            return
+        request = self._same_text(document, about.request, model_name=str(run), step=step)
+        if document.is_edited:
+            await self._use_model(request)
+        else:
+            self.open(replace(request, stream=True, session=None), self.recipe.clamps)
 
     @staticmethod
     def _same_text(document: Document, request: PlayRequest, **model: Any) -> PlayRequest:
@@ -360,24 +350,23 @@ class Desk:
         prime = document.text.read(0, document.prime_length)
         return replace(request, prime=prime, settings=None, speed=None, stream=False, **model)
 
-    def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
+    @_waits
+    async def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
         """Go on with the same text in another model: its branches, its history and who wrote it stay."""
         if self.about is not None:
             model = {"model_name": model_name, "step": step, "runs_dir": runs_dir}
-            self._use_model(self._same_text(self.document, self.about.request, **model), "The text goes on with {}.")
+            await self._use_model(
+                self._same_text(self.document, self.about.request, **model), "The text goes on with {}."
+            )
 
-    def _use_model(self, request: PlayRequest, note: str = "") -> None:
+    async def _use_model(self, request: PlayRequest, note: str = "") -> None:
         """Let another model read the text and go on with it."""
-
-        def use(found: tuple[LoadedModel, ModelFacts]) -> None:
-            loaded, facts = found
-            assert self.about is not None
-            about = replace(self.about, request=request, loaded=loaded, facts=facts, closed=None)
-            self._play(self.document, about, self.recipe)
-            self._say(note.format(facts.name))
-            self._changed()
-
-        self._look_for(request, lambda: load(request, [*self._known()]), use)
+        loaded, facts = await _wait_for(_Lookup(request, lambda: load(request, [*self._known()])))
+        assert self.about is not None
+        about = replace(self.about, request=request, loaded=loaded, facts=facts, closed=None)
+        self._play(self.document, about, self.recipe)
+        self._say(note.format(facts.name))
+        self._changed()
 
     # ---- generating
 
@@ -409,98 +398,61 @@ class Desk:
         self._begin()
         self._changed()
 
-    def generate_one(self) -> None:
+    @_waits
+    async def generate_one(self) -> None:
         """Generate one character at the end of the text."""
+        char = await _wait_for(Question(len(self.document), next_char))
+        with self._changing(edits=False) as document:
+            document.begin_generating(joins=True)
+            document.generate(char)
 
-        def put(char: str) -> None:
-            with self._changing(edits=False) as document:
-                document.begin_generating(joins=True)
-                document.generate(char)
-
-        self._ask(len(self.document), lambda work: work.reading.draw(), put)
-
-    def regenerate(self, position: int) -> None:
+    @_waits
+    async def regenerate(self, position: int) -> None:
         """Put another character at a place, as another seed draws it, or at the first place after it where the settings
         allow another one; the text streams on from there."""
-        text, following = self.document.text, next_seed(self.document.seed)
+        found = await _wait_for(Question(position, partial(other_char, position=position)))
+        with self._changing(edits=False) as document:
+            if found is None:
+                raise GenerationError("With these settings the model writes the same again, whatever the seed.")
+            place, seed, char = found
+            self._branch_off(place, char, GENERATED, kind="regenerating", seed=seed)
+            document.go_on_generating()
+            if self.speed:
+                self._stream = Stream(self.speed, PAUSE_AFTER, self._ends_with_sentence)
 
-        def find(work: Work) -> tuple[int, int, str] | None:
-            reading = work.reading
-            if position >= len(text):
-                return position, following, reading.draw_at(position, following)
-            for place in range(position, min(len(text), position + MOST_SAME)):
-                reading.read(place + 1, work.check)
-                if (seed := reading.other_seed(place)) is not None:
-                    return place, seed, reading.draw_at(place, seed)
-            return None
-
-        def put(found: tuple[int, int, str] | None) -> None:
-            with self._changing(edits=False) as document:
-                if found is None:
-                    raise GenerationError("With these settings the model writes the same again, whatever the seed.")
-                place, seed, char = found
-                self._branch_off(place, char, GENERATED, kind="regenerating", seed=seed)
-                document.go_on_generating()
-                if self.speed:
-                    self._stream = Stream(self.speed, PAUSE_AFTER, self._ends_with_sentence)
-
-        self._ask(position, find, put)
-
-    def alternative(self, direction: int, position: int) -> None:
+    @_waits
+    async def alternative(self, direction: int, position: int) -> None:
         """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
         and continue it to the end of the line, if it was not there before."""
-
-        note = ""
-
-        def put(chars: Sequence[str]) -> None:
-            here = self.document.text.read(position, position + 1)
-            number = chars.index(here) + direction if here in chars else 0
-            if not 0 <= number < len(chars):
-                self._say("The model has no likelier one." if direction < 0 else "That was the least likely one.")
-                self._changed()
-                return
-
-            nonlocal note
-            with self._changing() as document:
-                document.move(position)
-                self._branch_off(position, chars[number], CHOSEN, kind="showing alternatives", joins=True)
-                note = self._said.note
-                if document.cursor == len(document):
-                    document.go_on_generating()
-                document.put_cursor(position)
-            if position + 1 == len(document) and chars[number] != "\n":
-                self._ask(len(document), draw_line, finish)
-
-        def draw_line(work: Work) -> str:
-            chars = list[str]()
-            while len(chars) < ALTERNATIVE_LENGTH and chars[-1:] != ["\n"]:
-                chars.append(work.reading.draw())
-            return "".join(chars)
-
-        def finish(line: str) -> None:
+        chars = await _wait_for(Question(position, partial(likely_chars, position=position)))
+        here = self.document.text.read(position, position + 1)
+        number = chars.index(here) + direction if here in chars else 0
+        if not 0 <= number < len(chars):
+            self._say("The model has no likelier one." if direction < 0 else "That was the least likely one.")
+            self._changed()
+            return
+        with self._changing() as document:
+            document.move(position)
+            self._branch_off(position, chars[number], CHOSEN, kind="showing alternatives", joins=True)
+            note = self._said.note
+            if document.cursor == len(document):
+                document.go_on_generating()
+            document.put_cursor(position)
+        if position + 1 == len(document) and chars[number] != "\n":
+            line = await _wait_for(Question(len(document), rest_of_line))
             with self._changing() as document:
                 document.generate(line)
                 document.put_cursor(position)
                 self._say(note)
 
-        def find(work: Work) -> list[str]:
-            found = work.reading.distribution(position, len(work.reading.model.vocabulary))
-            return [one.char for one in found.alternatives]
-
-        self._ask(position, find, put)
-
-    def ways_on(self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], object]) -> None:
+    @_waits
+    async def ways_on(
+        self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], object]
+    ) -> None:
         """Find ``count`` texts that could come at the cursor, from number ``first`` on, each of at most so many
         characters and lines. ``show`` is called with them while they grow; :meth:`cancel` ends it."""
-
-        def find(work: Work) -> Continuations:
-            def grown(found: Sequence[Continuation]) -> None:
-                work.tell(Continuations(first, tuple(found), complete=False))
-
-            found = work.ways_on(work.order.cursor, count, length, first=first, lines=lines, grown=grown)
-            return Continuations(first, tuple(found), complete=True)
-
-        self._ask(self.document.cursor, find, show, changes_text=False)
+        find = partial(continuations, count=count, length=length, lines=lines, first=first)
+        show(await _wait_for(Question(self.document.cursor, find, changes_text=False, grown=show)))
 
     def put_in(self, text: str, note: str = "") -> None:
         """Put in a continuation that this model, or another one in Duel, offered, and say a note; what followed stays
@@ -516,28 +468,14 @@ class Desk:
             if note:
                 self._add_note(note, first=True)
 
-    def put_in_sentence(self, text: str, count: int, first: int) -> None:
+    @_waits
+    async def put_in_sentence(self, text: str, count: int, first: int) -> None:
         """Put in one of ``count`` continuations at the cursor from number ``first`` on, which goes on to the end of its
         first sentence."""
-
-        def find(work: Work) -> str:
-            longer = text
-
-            def grown(found: Sequence[Continuation]) -> None:
-                nonlocal longer
-                longer = next((each.text for each in found if each.text.startswith(text)), longer)
-                if next(sentence_ends(longer), None) is not None:
-                    raise _Enough
-
-            with contextlib.suppress(_Enough):
-                grown(work.ways_on(work.order.cursor, count, LONGEST_SENTENCE, first=first, grown=grown))
-            return longer
-
-        def put(longer: str) -> None:
-            end = next(sentence_ends(longer), None)
-            self.put_in(longer[:end], "" if end else f"No sentence ended within {LONGEST_SENTENCE} characters.")
-
-        self._ask(self.document.cursor, find, put)
+        find = partial(to_sentence, text=text, count=count, first=first)
+        longer = await _wait_for(Question(self.document.cursor, find))
+        end = next(sentence_ends(longer), None)
+        self.put_in(longer[:end], "" if end else f"No sentence ended within {LONGEST_SENTENCE} characters.")
 
     # ---- how it is generated
 
@@ -704,31 +642,22 @@ class Desk:
                 if (known.place or known.is_rest) and (rest := shown[len(text) :]).strip():
                     self._suggest([rest], is_rest=True)
 
-    def another_suggestion(self, direction: int) -> None:
+    @_waits
+    async def another_suggestion(self, direction: int) -> None:
         """Suggest the next (1) or previous (-1) of several, each with another first word."""
         if not self.suggests:
             return
         place = self._suggestions.place + direction
         known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
-
-        def find(work: Work) -> list[str]:
-            texts = [*known] or [work.suggest()]
-            found = work.ways_on(work.order.cursor, SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
-            texts += [as_suggestion(each.text, within=work.order.cursor < len(work.order.text)) for each in found]
-            by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
-            different = [text for text in texts if text in by_word.values()]
-            return list(dict.fromkeys([texts[0], *different]))[:SUGGESTIONS]
-
-        def show(texts: Sequence[str]) -> None:
-            self._suggest(texts, place % len(texts))
-            self._say("The model suggests nothing else with these settings." if len(texts) == 1 else "")
-            self._changed()
-
         if len(known) > 1:
             self._begin()
-            show(known)
+            texts: Sequence[str] = known
         else:
-            self._ask(self.document.cursor, find, show, changes_text=False)
+            find = partial(suggestions, known=known)
+            texts = await _wait_for(Question(self.document.cursor, find, changes_text=False))
+        self._suggest(texts, place % len(texts))
+        self._say("The model suggests nothing else with these settings." if len(texts) == 1 else "")
+        self._changed()
 
     def suggest_with(self, learnt: LearntModel | None, session_id: int) -> None:
         """Let suggestions and continuations in Write come from a copy of the model that has learnt from the text, or
@@ -834,20 +763,36 @@ class Desk:
             self._say("The prime is part of the text now.")
         self._changed()
 
-    def _ask(
-        self,
-        reads: int,
-        ask: Callable[[Work], Any],
-        then: Callable[[Any], object],
-        *,
-        changes_text: bool = True,
-    ) -> None:
-        """Ask what needs the model, once it has read so much of the text; any other change ends the question."""
-        self._begin()
+    def _go_on(self, job: Coroutine[Any, Any, None], found: Any = None) -> None:
+        """Let a job go on with what was found, to where it awaits the next thing; see :func:`_waits`."""
+        try:
+            awaited: Question | _Lookup = job.send(found)
+        except StopIteration:
+            return
+        then = partial(self._go_on, job)
+        self._begin(touches=isinstance(awaited, Question))
+        if isinstance(awaited, _Lookup):
+            self._opening, self._error = awaited.request, ""
+            self._publish()
+            self._spawn(self._look(awaited, then))
+            return
         if self.about is not None:
-            self._question = Question(reads, ask, then, changes_text)
+            self._question = replace(awaited, then=then)
         self._changed()
         self.bring_up_to_date()  # the next key may wait for the answer
+
+    async def _look(self, lookup: _Lookup, then: Callable[[Any], object]) -> None:
+        """Look for something on another thread, and go on with it unless that is left meanwhile."""
+        try:
+            found = await in_thread(lambda check: lookup.find())
+        except Exception as error:
+            if self._opening is lookup.request:
+                self._opening = None
+                self._fail(error)
+        else:
+            if self._opening is lookup.request:
+                self._opening = None
+                then(found)
 
     def take(self, batch: Batch) -> None:
         """Take what was computed, unless something else is wanted by now."""
@@ -882,8 +827,10 @@ class Desk:
             self._stream = self._rate = None
             reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
             self._said = replace(self._said, stop_reason=reason, ended=batch.stopped == "sentence")
-        if question is not None and (batch.answered or batch.answer is not None):
+        if question is not None and batch.answered:
             question.then(batch.answer)
+        elif question is not None and batch.answer is not None:
+            question.grown(batch.answer)
         self._changed()
 
     def _changed(self) -> None:

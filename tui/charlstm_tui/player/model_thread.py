@@ -92,14 +92,15 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """What the loop asks once the text is read up to ``reads``: ``ask(work)`` is called on the thread, and ``then``
-    with its answer on the loop."""
+    """What the loop asks once the text is read up to ``reads``: ``ask(work)`` is called on the thread, ``grown`` with
+    what it tells meanwhile and ``then`` with its answer on the loop."""
 
     reads: int
     ask: Callable[[Work], Any]
-    then: Callable[[Any], object]
     changes_text: bool = True
-    """Whether ``then`` changes the text: what is typed meanwhile comes afterwards."""
+    """Whether the answer changes the text: what is typed meanwhile comes afterwards."""
+    grown: Callable[[Any], object] = lambda answer: None
+    then: Callable[[Any], object] = lambda answer: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,9 +385,9 @@ class Work:
         """Texts that could come at a position, up to which the text is read; by the copy that has learnt, if there is
         one."""
 
-        def check(found: Sequence[Continuation]) -> None:
+        def check(found: Sequence[Continuation]) -> object:
             self.check()
-            grown(found)
+            return grown(found)
 
         reading, read_to, drawn_at = self._offering(position)
         return reading.ways_on(read_to, count, length, first=first, lines=lines, grown=check, drawn_at=drawn_at)

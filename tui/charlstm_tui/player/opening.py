@@ -100,6 +100,18 @@ def checkpoints(run: Path) -> list[tuple[int, int | None]]:
     return sorted(found.items(), key=lambda one: one[0])
 
 
+def model_beside(run: Path, here: int, by: int) -> int | str | None:
+    """The ``step`` of a request for the run's model that is ``by`` models later than the one after ``here`` steps, or
+    earlier where ``by`` is negative; or a sentence that says why there is none."""
+    found = checkpoints(run)
+    if not found:
+        return "The run has no models any more."
+    others = [one for one in found if (one[0] < here if by < 0 else one[0] > here)]
+    if not others:
+        return f"This is the {'earliest model of the run' if by < 0 else 'latest model so far'}."
+    return others[max(0, len(others) + by) if by < 0 else min(by, len(others)) - 1][1]
+
+
 def model_of_session(session: Path, runs_dir: Path | None = None) -> tuple[str, int | None] | None:
     """The model with which to continue a session, and the ``step`` of a request for it: the one with which it was
     played last, or where that is gone the best one of its run. None if the model is not there."""
