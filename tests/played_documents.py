@@ -61,9 +61,11 @@ def act(document: Document, action: str, choose: Callable[[int], int]) -> None:
             document.go_on_generating()
             document.generate("abcd"[choose(3)])
             document.put_cursor(place)
-    elif action in ("stream", "one"):
-        document.begin_generating(joins=action == "one")
-        for _ in range(1 if action == "one" else choose(5)):
+    elif action == "one":
+        document.generate_one("abcd"[choose(3)])
+    elif action == "stream":
+        document.begin_generating()
+        for _ in range(choose(5)):
             document.generate("abcd"[choose(3)])
     elif action == "rename":
         document.rename(sorted(document.branches)[-1], "name")

@@ -34,7 +34,7 @@ from charlstm_tui.formatting import home
 from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
-from charlstm_tui.player import saved_sessions, session_saver, text_saving
+from charlstm_tui.player import questions, saved_sessions, session_saver, text_saving
 from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex
@@ -272,7 +272,8 @@ def test_continuation_in_one_sentence_goes_on_to_its_end(
     assert found[-1].complete
     shown = found[-1].found[1].text
     assert not list(sentence_ends(shown))
-    monkeypatch.setattr(desk_module, "LONGEST_SENTENCE", 5000 if ends else 25)  # the model writes few ends
+    for module in (desk_module, questions):  # the model writes few ends
+        monkeypatch.setattr(module, "LONGEST_SENTENCE", 5000 if ends else 25)
     page.put_in_sentence(shown, 6, 1)
     state = page.finish()
     assert page.line.startswith(shown)

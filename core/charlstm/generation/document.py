@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -139,6 +139,23 @@ class Done:
     splice: Splice
 
 
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """Which step the next change belongs to, where that is not one of its own.
+
+    Attributes:
+        joins_at: with the cursor here, a change of the last step's kind belongs to the last step; None: nowhere.
+        generating: generated text belongs to the last step.
+        begun: the state before the step that generated text begins; None: it begins none.
+        way: a text that was undone, along which the text may go without becoming a new branch.
+    """
+
+    joins_at: int | None = None
+    generating: bool = False
+    begun: State | None = None
+    way: Text = field(default_factory=Text)
+
+
 def own_text(text: str) -> str:
     """A text of the user's as a document takes it: with composed accents (Unicode's NFC) and line ends that are one
     character, and without other control characters."""
@@ -169,11 +186,7 @@ class Document:
         self.undone: list[Done] = []
         self.names: dict[int, str] = {}
         self._last_number = 0  # of all branches that there were
-        self._change_end: int | None = None  # where typing or erasing goes on as the same step
-        self._joins_next = False  # when another character is asked for, it belongs to the last step as well
-        self._begun: State | None = None  # the first character that is generated now begins a step, which began here
-        self._grows = False  # what is generated now belongs to the last step
-        self._way = Text()  # a text that was undone, where what is generated may go along it
+        self._next = _Next()
         self._owner = object()  # of the chunks that it may append to
 
     # ---- reading
@@ -257,7 +270,7 @@ class Document:
             kind, self.cursor, 0, here.continued(self.cursor, text, source, self._owner), joins=goes_on and kind == TYPE
         )
         if len(text) > 1:
-            self._change_end = None  # what was pasted is a step of its own
+            self._next = _Next()  # what was pasted is a step of its own
 
     def erase(self, before: int = 0, after: int = 0) -> None:
         """Remove characters before and after the cursor, as many as there are of them."""
@@ -304,7 +317,7 @@ class Document:
         position = min(max(0, position), len(before.text))
         if position == before.cursor:
             return
-        self._settle()
+        self._next = _Next(way=self._next.way)
         if undoable and not self.undone:
             last = self.done[-1] if self.done else None
             if last is None or last.kind != MOVE:
@@ -315,44 +328,47 @@ class Document:
 
     # ---- generated text
 
-    def begin_generating(self, *, joins: bool = False) -> None:
-        """What is generated at the end of the text from now on is a step; with ``joins`` it is part of the last one
-        if that was generating with ``joins`` too, and the cursor is still at its end. What is generated without this,
-        in a text to which nothing was done, is no step."""
-        here, self._joins_next = self.state, joins
-        if joins and here.cursor == len(here.text) and self._joins(GENERATE):
-            self._grows = True
-            return
-        self._settle()
-        self._begun, self.state = here, replace(here, cursor=len(here.text))
+    def begin_generating(self) -> None:
+        """What is generated at the end of the text from now on is a step. What is generated without this, in a text to
+        which nothing was done, is no step."""
+        here = self.state
+        self._next = _Next(begun=here, way=self._next.way)
+        self.state = replace(here, cursor=len(here.text))
+
+    def generate_one(self, char: str) -> None:
+        """Add one generated character at the end of the text. Such characters one after another are one step."""
+        if self.cursor == len(self) and self._joins(GENERATE):
+            self._next = replace(self._next, generating=True)
+        else:
+            self.begin_generating()
+        self.generate(char)
+        self._next = replace(self._next, joins_at=self.cursor)
 
     def generate(self, text: str) -> None:
         """Add generated characters at the end of the text; the cursor is behind them then. Where another continuation
         of it was undone, that stays as a branch and the text becomes a new one."""
         if not text:
             return
-        here = self.state
+        here, begun = self.state, self._next.begun
         added = here.text.continued(len(here.text), text, GENERATED, self._owner)
         way = self._undone_way()
         whole = (here.text + added).along(way)
         after = replace(here, text=whole, cursor=len(whole))
         if not (way.starts_with(whole) or whole.starts_with(way)):
             after, way = self._as_new_branch(after, left=way), Text()
-        joins = self._grows and bool(self.done)
-        grows = joins or self._begun is not None or bool(self.done or self.undone)
-        if self._begun is not None:
-            self.state = self._begun
-        if grows:
+        joins = self._next.generating and bool(self.done)
+        is_step = joins or begun is not None or bool(self.done or self.undone)
+        if is_step:
+            self.state = begun or here
             self._step(GENERATE, after, Splice(len(here.text), 0, len(added)), joins=joins)
         else:
             self.state = after
-        self._grows, self._way = grows, way
-        self._change_end = after.cursor if grows and self._joins_next else None
+        self._next = _Next(generating=is_step, way=way)
 
     def _undone_way(self) -> Text:
         """The current text with what was generated or chosen at its end and undone."""
         text = self.state.text
-        way = self._way if len(self._way) > len(text) else text
+        way = self._next.way if len(self._next.way) > len(text) else text
         for each in reversed(self.undone):
             other = each.state
             begins = other.text.sources(len(way), len(way) + 1)
@@ -386,7 +402,7 @@ class Document:
         wanted = wanted.along(way)
         if wanted.starts_with(here) and (way.starts_with(wanted) or wanted.starts_with(way)):
             self._go(kind, replace(after, text=wanted), joins=joins)
-            self._way = way
+            self._next = replace(self._next, way=way)
         elif whole and (branch := self._branch_beginning_with(wanted)) is not None:
             self._go(kind, self._on(branch, after), joins=joins)
         else:
@@ -397,13 +413,13 @@ class Document:
     def go_on_generating(self) -> None:
         """What is generated from now on belongs to the step that was just made, if that is at the end of the text."""
         splice = self.done[-1].splice if self.done else None
-        self._grows = splice is None or splice[1:] == (0, 0) or splice.start + splice.added == len(self.text)
+        at_end = splice is None or splice[1:] == (0, 0) or splice.start + splice.added == len(self.text)
+        self._next = replace(self._next, generating=at_end)
 
     def put_cursor(self, position: int) -> None:
         """Let the last step end with the cursor at ``position``."""
-        state = self.state
-        self._change_end = position = min(max(0, position), len(state.text))
-        self.state = replace(state, cursor=position)
+        position = min(max(0, position), len(self))
+        self.state, self._next = replace(self.state, cursor=position), replace(self._next, joins_at=position)
 
     def switch(self, number: int) -> None:
         """Make a branch the current text, with the cursor at its end. Raises :class:`GenerationError` if there is no
@@ -501,9 +517,7 @@ class Document:
 
     def undo(self) -> str:
         """Undo the last step and return its kind; empty without a step. A branch that began in the step stays."""
-        here = self.state.with_own_text()
-        self._settle()
-        self._way = Text()
+        here, self._next = self.state.with_own_text(), _Next()
         if not self.done:
             return ""
         step = self.done.pop()
@@ -513,14 +527,12 @@ class Document:
         self.state = replace(step.state, branches=step.state.branches + began)
         left = next((each.text for each in here.branches if each.number == step.state.branch), Text())
         if here.branch != step.state.branch and left.starts_with(step.state.text):
-            self._way = left  # what the branch that was begun had left stays, as when it was begun
+            self._next = _Next(way=left)  # what the branch that was begun had left stays, as when it was begun
         return step.kind
 
     def redo(self) -> str:
         """Redo the last undone step and return its kind; empty without a step."""
-        here = self.state
-        self._settle()
-        self._way = Text()
+        here, self._next = self.state, _Next()
         if not self.undone:
             return ""
         step = self.undone.pop()
@@ -559,27 +571,20 @@ class Document:
     def _step(self, kind: str, after: State, splice: Splice, *, joins: bool = False) -> None:
         """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was
         undone can be made again from now on."""
-        here = self.state
-        self._settle()
+        here, self._next = self.state, _Next(way=self._next.way)
         if not any(splice[1:]) and after.with_own_text() == here.with_own_text():
             return  # nothing was done
         self.undone.clear()
-        self._way = Text()
         if joins:
             last = self.done[-1]
             self.done[-1] = replace(last, splice=last.splice.then(splice))
         else:
             self.done.append(Done(kind, here, splice))
-        self.state = after
-        self._change_end = after.cursor
+        self.state, self._next = after, _Next(after.cursor)
 
     def _joins(self, kind: str) -> bool:
         """Whether a step of this kind at the cursor goes on with the last one."""
-        return bool(self.done) and self.done[-1].kind == kind and self.state.cursor == self._change_end
-
-    def _settle(self) -> None:
-        """Nothing goes on as a part of the last step."""
-        self._change_end, self._grows, self._begun = None, False, None
+        return bool(self.done) and self.done[-1].kind == kind and self.cursor == self._next.joins_at
 
     # ---- as JSON
 

@@ -17,7 +17,7 @@ from charlstm.model.file import load_model
 from charlstm_tui.generate import writing
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, rows
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
-from charlstm_tui.player import desk, edits, model_thread
+from charlstm_tui.player import edits, model_thread, questions
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import Origin, origin
 from charlstm_tui.player.opening import PlayRequest
@@ -123,7 +123,7 @@ def test_a_suggestion_ends_with_a_whole_word_or_with_its_line(text: str, within:
 async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (desk, model_thread):  # the noise of this model is all one word
+    for module in (questions, model_thread):  # the noise of this model is all one word
         monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
     async with playing(model, paused=20) as it:
         first, before = await write(it), it.text

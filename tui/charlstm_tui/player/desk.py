@@ -403,8 +403,7 @@ class Desk:
         """Generate one character at the end of the text."""
         char = await _wait_for(Question(len(self.document), next_char))
         with self._changing(edits=False) as document:
-            document.begin_generating(joins=True)
-            document.generate(char)
+            document.generate_one(char)
 
     @_waits
     async def regenerate(self, position: int) -> None:
