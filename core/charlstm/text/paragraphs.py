@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm.text.vocabulary import code_points
 
 DECIDED_BY = 1_000_000
@@ -26,10 +27,12 @@ LEAST_LINES, LEAST_SHARE = 20, 0.2
 """A text with fewer lines inside paragraphs is a short one (:func:`_width`); one with a smaller share of its characters
 in them is left as it is."""
 _SPACE, _NEWLINE, _HYPHEN, _DASH = map(ord, " \n-—")
+_DOT, _QUESTION, _EXCLAMATION = map(ord, ".?!")
 
 
 class _Lines(NamedTuple):
-    """The lines that are not blank. Those without a blank line between them are a paragraph."""
+    """The lines that are not blank. A paragraph begins after a blank line, or with an indented line
+    (:func:`_indented`)."""
 
     codes: Codes
     start: Numbers
@@ -62,7 +65,22 @@ def _lines(codes: Codes) -> _Lines:
     apart = np.diff(kept, prepend=-2) > 1
     start, length, indent = start[kept], length[kept], indent[kept]
     initial = _kinds(codes[start + indent], lambda char: char.islower() - char.isupper())
+    apart |= _indented(codes[(start + length)[:-1] - 1], indent, initial, apart)
     return _Lines(codes, start, length, indent, initial, apart, np.append(apart[1:], True)[: len(kept)])
+
+
+def _indented(ends: Codes, indent: Numbers, initial: Numbers, apart: Flags) -> Flags:
+    """The lines that begin a paragraph by their indentation alone, in a text in which more paragraphs begin so than
+    after a blank line: with no small letter, after a line that ends with no letter. Not so begin the indented lines of
+    verse, program code, and paragraphs of which all lines but the first are indented. Of 305 books of prose whose blank
+    lines were replaced by indentation 304 are joined, of 25 of verse none.
+
+    ``ends``: the last characters of all lines but the last one.
+    """
+    begins = (indent > 1) & (indent <= 8) & ~apart
+    found = np.flatnonzero(begins)
+    sentences = (initial[found] != 1) & (_kinds(ends[found - 1], str.isalpha) == 0)
+    return begins & bool(len(found) > apart.sum() and sentences.mean() >= 0.7)
 
 
 def _kinds(codes: Codes, kind: Callable[[str], int | bool]) -> Numbers:
@@ -133,10 +151,43 @@ class Part(NamedTuple):
     """Whether this line is the second of its paragraph."""
 
 
-def _join(lines: _Lines, width: int) -> Part:
+class Wrapping(NamedTuple):
+    """How a text is wrapped, and how it sets what a line end may stand for."""
+
+    width: int
+    closed: bool
+    """Whether no space follows a dash, — or --, that stands after a word."""
+    closed_apart: bool
+    """Whether none follows a dash that stands after a space."""
+    wide: bool
+    """Whether two spaces follow a sentence."""
+
+
+def _wrapping(codes: Codes, width: int) -> Wrapping:
+    at, middle = np.arange(2, len(codes) - 2), codes[2:-2]
+    at_dash = at[((middle == _HYPHEN) | (middle == _DASH)) & (codes[3:-1] != _HYPHEN) & (codes[3:-1] != _NEWLINE)]
+    dash, apart = _dashes(codes, at_dash)
+    closed = np.where(codes[at_dash + 1] == _SPACE, -1, 1)
+    after_word, after_space = (closed[dash & (apart == kind)].sum() for kind in (False, True))
+    mark = (middle == _DOT) | (middle == _QUESTION) | (middle == _EXCLAMATION)
+    following = codes[at[mark & (codes[3:-1] == _SPACE)] + 2]
+    wide = following == _SPACE
+    narrow = ~wide & (_kinds(following, str.islower) == 0)
+    return Wrapping(width, after_word >= 0, after_space > 0, wide.sum() > narrow.sum())
+
+
+def _dashes(codes: Codes, at: Numbers) -> tuple[Flags, Flags]:
+    """Whether a dash, — or --, ends at each place, and whether it stands after a space."""
+    last, before = codes[at], codes[at - 1]
+    double = (last == _HYPHEN) & (before == _HYPHEN)
+    before = np.where(double, codes[at - 2], before)
+    return double | (last == _DASH), (before == _SPACE) | (before == _NEWLINE)
+
+
+def _join(lines: _Lines, wrapping: Wrapping) -> Part:
     if not len(lines.start):
         return Part(lines.codes, np.zeros(0, np.int64), np.zeros(0, np.bool_))
-    codes, (first, size) = lines.codes, _sizes(lines)
+    codes, width, (first, size) = lines.codes, wrapping.width, _sizes(lines)
     layout = np.where(lines.first, lines.indent > 8, lines.indent > 1) | (lines.length > width + 8)
     layout |= codes[lines.start + lines.indent] == ord("*")  # of a list, or around Project Gutenberg's licence
     short = np.add.reduceat(~lines.last & ~_full(lines, 0.8 * width), first, dtype=np.int64)
@@ -145,16 +196,23 @@ def _join(lines: _Lines, width: int) -> Part:
     joined = (size > 1) & ~np.logical_or.reduceat(layout, first) & (short <= 0.15 * (size - 1)) & ~verse
     chosen = np.flatnonzero(np.repeat(joined, size) & ~lines.first)
     begin = lines.start[chosen]
-    before, earlier = codes[begin - 2], codes[np.maximum(begin - 3, 0)]
-    whole = (before == _SPACE) | (((before == _HYPHEN) | (before == _DASH)) & (earlier != _SPACE))
+    last, (dash, apart) = codes[begin - 2], _dashes(codes, begin - 2)
+    hyphen = (last == _HYPHEN) & ~dash & ~apart
+    closed = np.where(apart, wrapping.closed_apart, wrapping.closed)
+    whole = (last == _SPACE) | hyphen | (dash & closed)
     dropped = np.sort(np.concatenate([begin[whole] - 1, begin[codes[begin] == _SPACE]]))
     text, begins = np.delete(codes, dropped), begin - np.searchsorted(dropped, begin)
     text[begins[~whole] - 1] = _SPACE
+    if wrapping.wide:
+        ended = begins[~whole & (lines.initial[chosen] != 1)]
+        ended = ended[[ends_sentence("".join(map(chr, text[max(at - LONGEST_END, 0) : at]))) for at in ended]]
+        text = np.insert(text, ended, _SPACE)
+        begins = begins + np.searchsorted(ended, begins, "right")
     return Part(text, begins, lines.first[chosen - 1])
 
 
-def join_first(codes: Codes) -> tuple[int, Part] | None:
-    """Join the lines of each paragraph in the first part of a text of wrapped prose, which decides how wide it is
+def join_first(codes: Codes) -> tuple[Wrapping, Part] | None:
+    """Join the lines of each paragraph in the first part of a text of wrapped prose, which decides how the text is
     wrapped; None for a text of another kind.
 
     What would still be taken for wrapped prose once it is joined, in lines of another width, is left as it is: so a
@@ -164,8 +222,9 @@ def join_first(codes: Codes) -> tuple[int, Part] | None:
     width = _width(lines)
     if width is None:
         return None
-    part = _join(lines, width)
-    return None if _width(_lines(part.codes)) is not None else (width, part)
+    wrapping = _wrapping(codes, width)
+    part = _join(lines, wrapping)
+    return None if _width(_lines(part.codes)) is not None else (wrapping, part)
 
 
 @dataclass(slots=True)
@@ -194,13 +253,13 @@ def read_paragraphs(pieces: Iterable[str], joined: Joined) -> Iterator[str]:
 
     The result does not depend on how the text is cut into ``pieces``.
     """
-    at, width = 0, None
+    at, wrapping = 0, None
     for number, text in enumerate(_parts(pieces)):
         part = None
         if number == 0 and (found := join_first(code_points(text))) is not None:
-            width, part = found
-        elif width is not None:
-            part = _join(_lines(code_points(text)), width)
+            wrapping, part = found
+        elif wrapping is not None:
+            part = _join(_lines(code_points(text)), wrapping)
         if part is not None:
             joined.add(part, at)
             encoding = "latin-1" if part.codes.itemsize == 1 else "utf-32-le"

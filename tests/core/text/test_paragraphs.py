@@ -88,6 +88,7 @@ def test_paragraphs_with_a_layout_of_their_own_are_kept(kept: str) -> None:
         (("of the house--", "and the river"), "of the house--and the river"),
         (("of the house—", "and the river"), "of the house—and the river"),
         (("of the house -", "and the river"), "of the house - and the river"),
+        (("of the house --", "and the river"), "of the house -- and the river"),
         (("of the house ", "and the river"), "of the house and the river"),
         (("of the house", " and the river"), "of the house and the river"),
     ],
@@ -97,6 +98,36 @@ def test_line_end_becomes_a_space_unless_there_is_one_or_a_hyphen(lines: tuple[s
     start = " ".join(WORDS)[: 70 - len(first)].rpartition(" ")[0] + " "
     text = f"{prose()}\n{start}{first}\n{second}\n"
     assert read(text).endswith(f"\n{start}{joined}\n")
+
+
+@pytest.mark.parametrize(
+    ("usual", "line", "joined"),
+    [
+        (" house -- ", "house --", "house -- Then"),
+        (" house --", "house --", "house --Then"),
+        (" house—", "house —", "house — Then"),
+        (" house-- ", "house--", "house-- Then"),
+        (" house-", "house--", "house--Then"),
+        (".  ", "mother.", "mother.  Then"),
+        (".  ", "mother!”", "mother!”  Then"),
+        (".  ", "Mr.", "Mr. Then"),
+        (".  ", "mother", "mother Then"),
+        (". ", "mother.", "mother. Then"),
+    ],
+)
+def test_habit_of_the_text_decides_what_a_line_end_stands_for(usual: str, line: str, joined: str) -> None:
+    text = prose(4, width=66).replace(f"{usual.strip(' -—')} ", usual)
+    start = " ".join(WORDS)[: 65 - len(line)].rpartition(" ")[0]
+    assert read(f"{text}\n{start} {line}\nThen\n").endswith(f"{start} {joined}\n")
+
+
+def test_paragraphs_that_are_indented_without_blank_lines_between_them_are_joined() -> None:
+    wrapped = [textwrap.fill(paragraph(random.Random(seed)), 70, initial_indent="   ") for seed in range(12)]
+    wrapped.insert(3, "   The house.")
+    text = "\n".join(wrapped)
+    assert read(text) == "\n".join(each.replace("\n", " ") for each in wrapped)
+    hanging = [textwrap.fill(paragraph(random.Random(seed)), 70, subsequent_indent="   ") for seed in range(12)]
+    assert read("\n".join(hanging)) == "\n".join(hanging)
 
 
 PARTS = [
