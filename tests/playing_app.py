@@ -18,9 +18,9 @@ from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences
+from charlstm_tui.player.text_player import TextPlayer
 from driven_app import Driven, contains, screen_text
 
 PRIME = "The morning"
@@ -42,8 +42,8 @@ class Session(Driven):
         return screen
 
     @property
-    def desk(self) -> Desk:
-        return self.screen.desk
+    def player(self) -> TextPlayer:
+        return self.screen.player
 
     @property
     def state(self) -> Played:
@@ -102,9 +102,9 @@ class Session(Driven):
     async def paused(self, count: int) -> None:
         """Stand still after ``count`` characters, all of which are read."""
         await self.until(lambda: self.screen.play.playing)
-        self.desk.change_speed(lambda speed: FULL)
+        self.player.change_speed(lambda speed: FULL)
         if count > self.state.length:
-            self.desk.stream(count - self.state.length)
+            self.player.stream(count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running and self.state.is_current)
 
     async def write_in(self, words: str) -> None:

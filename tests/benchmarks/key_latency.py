@@ -42,8 +42,8 @@ SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 # Without the automatic pause, so that the app streams all the time.
 PROGRAM = """
 from charlstm_tui.main import main
-from charlstm_tui.player import desk
-desk.PAUSE_AFTER = 10**9
+from charlstm_tui.player import text_player
+player.PAUSE_AFTER = 10**9
 main()
 """
 

@@ -40,7 +40,7 @@ def look(app):
         while True:  # one long sleep may begin just after the signal came, and Python would see that at its end
             time.sleep(0.1)
     elif play.playing:
-        play.desk.insert("Last words")
+        play.player.insert("Last words")
 
 mount = CharLSTMApp.on_mount
 CharLSTMApp.on_mount = lambda app: (mount(app), app.set_interval(0.1, lambda: look(app)))[0]

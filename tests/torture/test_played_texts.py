@@ -38,7 +38,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
 from charlstm_tui.player.opening import LoadedModel, ModelFacts, OpenText, PlayRequest
 from charlstm_tui.player.played import FULL, Continuations
-from played_desk import PlayedDesk
+from stepped_player import SteppedPlayer
 
 pytestmark = [pytest.mark.numeric, pytest.mark.torture]
 
@@ -49,68 +49,68 @@ MODELS = tuple(DATA / "played_models" / f"{name}.safetensors" for name in ("firs
 
 
 class Today:
-    """A text as this version plays it. What is no method here is one of the desk."""
+    """A text as this version plays it. What is no method here is one of the player."""
 
     def __init__(self, models: list[Model], prime: str, seed: int, sampler: dict[str, Any]) -> None:
         self.models = [LoadedModel((Path(), None), model, Stepper(model), "") for model in models]
-        self.desk = PlayedDesk()
+        self.player = SteppedPlayer()
         about = OpenText(PlayRequest(""), self.models[0], ModelFacts("", Path()))
-        self.desk._play(Document(prime, seed), about, Recipe(seed, 0, SamplerSettings(**sampler)))
-        self.desk._changed()
+        self.player._play(Document(prime, seed), about, Recipe(seed, 0, SamplerSettings(**sampler)))
+        self.player._changed()
 
     def do(self, name: str, *values: Any) -> None:
         """Do what a person does. What cannot be done changes nothing."""
         name = {"one": "generate_one", "paste": "insert", "write": "set_writing"}.get(name, name.replace(" ", "_"))
-        getattr(self if hasattr(self, name) else self.desk, name)(*values)
-        self.desk.finish()
+        getattr(self if hasattr(self, name) else self.player, name)(*values)
+        self.player.finish()
 
     def regenerate(self, position: int, count: int) -> None:
-        self.desk.speed = FULL if count else 0  # then nothing is streamed
+        self.player.speed = FULL if count else 0  # then nothing is streamed
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("charlstm_tui.player.desk.PAUSE_AFTER", count)
-            self.desk.regenerate(position)
-            self.desk.finish()
-        self.desk.speed = FULL
+            patch.setattr("charlstm_tui.player.text_player.PAUSE_AFTER", count)
+            self.player.regenerate(position)
+            self.player.finish()
+        self.player.speed = FULL
 
     def continuation(self, place: int) -> None:
         found: list[Continuations] = []
-        self.desk.ways_on(3, 12, 2, 0, found.append)
-        self.desk.finish()
+        self.player.ways_on(3, 12, 2, 0, found.append)
+        self.player.finish()
         texts = found[-1].found
-        self.desk.put_in(texts[place % len(texts)].text)
+        self.player.put_in(texts[place % len(texts)].text)
 
     def choose(self, position: int, chars: str) -> None:
-        self.desk.choose(chars, position)
+        self.player.choose(chars, position)
 
     def write_at(self, position: int, text: str) -> None:
-        self.desk.insert_at(text, position)
+        self.player.insert_at(text, position)
 
     def type(self, text: str) -> None:
         for char in text:
-            self.desk.insert(char)
+            self.player.insert(char)
 
     def switch(self, place: int) -> None:
-        self.desk.switch(self._branches()[place][1])
+        self.player.switch(self._branches()[place][1])
 
     def prune(self, place: int) -> None:
-        self.desk.prune(self._branches()[place][1])
+        self.player.prune(self._branches()[place][1])
 
     def settings(self, sampler: dict[str, Any]) -> None:
-        self.desk.change_settings(lambda before: SamplerSettings(**sampler))
+        self.player.change_settings(lambda before: SamplerSettings(**sampler))
 
     def cells(self, clamps: list[list[Any]]) -> None:
-        self.desk.change_clamps(lambda before: [Clamp(*each) for each in clamps])
+        self.player.change_clamps(lambda before: [Clamp(*each) for each in clamps])
 
     def model(self, place: int) -> None:
-        desk = self.desk
-        assert desk.about is not None
-        desk._play(desk.document, replace(desk.about, loaded=self.models[place]), desk.recipe)
-        desk._changed()
+        player = self.player
+        assert player.about is not None
+        player._play(player.document, replace(player.about, loaded=self.models[place]), player.recipe)
+        player._changed()
 
     def _branches(self) -> list[tuple[str, int]]:
         """The texts of the branches, sorted, each with the lowest of its numbers."""
         texts: dict[str, int] = {}
-        for number, branch in self.desk.document.branches.items():
+        for number, branch in self.player.document.branches.items():
             texts.setdefault(branch.text.read(), number)
         return sorted(texts.items())
 
@@ -118,11 +118,11 @@ class Today:
 
     def figures(self) -> Rows:
         """Of the characters after the prime."""
-        document = self.desk.document
-        return self.desk.thread._works[0].reading.rows(document.prime_length, len(document))
+        document = self.player.document
+        return self.player.thread._works[0].reading.rows(document.prime_length, len(document))
 
     def digests(self) -> str:
-        rows, document = self.figures(), self.desk.document
+        rows, document = self.figures(), self.player.document
         text = {
             "text": document.text.read(),
             "sources": document.text.sources().tolist(),
@@ -136,8 +136,8 @@ class Today:
 
     def end(self, likely: list[str]) -> list[float]:
         """The figures of the end of a sequence, and of what is ``likely`` there, before and after the sampler."""
-        rows, reading = self.figures(), self.desk.thread._works[0].reading
-        found = reading.distribution(self.desk.document.cursor, 6).alternatives
+        rows, reading = self.figures(), self.player.thread._works[0].reading
+        found = reading.distribution(self.player.document.cursor, 6).alternatives
         chars = {each.char: (each.probability, each.sampled) for each in found}
         entropy = rows["entropy"].mean() if len(rows) else 0.0
         return [*rows["probability"], entropy, *chain(*(chars.get(each, (math.nan,) * 2) for each in likely))]

@@ -115,17 +115,17 @@ async def test_text_that_was_touched_stays_until_the_run_is_played_again(runs: P
 async def test_what_stands_in_for_a_run_is_the_played_text_once_it_stays(runs: Path, home: Path) -> None:
     async with waiting(runs, steps=0) as (worker, app):
         await app.until(lambda: app.screen.play.playing)
-        app.screen.desk.save_as(home / "mine.json", None)
-        await app.until(lambda: app.screen.desk.file == home / "mine.json")
+        app.screen.player.save_as(home / "mine.json", None)
+        await app.until(lambda: app.screen.player.file == home / "mine.json")
         await app.press("e", *"Else", "enter")
         await app.until(lambda: app.screen.play.playing and "Else" in app.screen.play.prime)
         await app.enter("O", str(home / "mine.json"))
-        await app.until(lambda: app.screen.desk.file == home / "mine.json")
+        await app.until(lambda: app.screen.player.file == home / "mine.json")
         worker.advance(400)
         await app.press("2", mode="train", shows="Still learning")
         await app.press("3", mode="generate")
         await app.until(lambda: app.screen.play.playing)
-        assert app.screen.desk.file == home / "mine.json"
+        assert app.screen.player.file == home / "mine.json"
 
 
 async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(runs: Path, home: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from charlstm.generation.document import BranchInfo
 from charlstm_tui.generate.branch_tree import BranchTree, words_at
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.model_thread import ModelThread
+from charlstm_tui.player.text_player import TextPlayer
 from hosted_widget import drawn_rows, hosted, resize
 
 
 def tree() -> BranchTree:
-    return BranchTree(Desk(ModelThread(print), 0, StreamView(), print, spawn=print, post=print))
+    return BranchTree(TextPlayer(ModelThread(print), 0, StreamView(), print, spawn=print, post=print))
 
 
 def branch(number: int) -> BranchInfo:

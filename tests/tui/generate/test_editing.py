@@ -19,8 +19,8 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.player.model_thread import Batch, ModelThread
 from charlstm_tui.player.opening import PlayRequest
-from played_desk import PlayedDesk
 from playing_app import PRIME, Session, at, playing
+from stepped_player import SteppedPlayer
 
 LINES = "a line of text\n" * 60
 
@@ -28,7 +28,7 @@ LINES = "a line of text\n" * 60
 async def with_words(it: Session) -> str:
     """Put four words in, and begin to write. Gives the text."""
     await it.paused(2)
-    it.desk.insert_at("one two three four", at(2))
+    it.player.insert_at("one two three four", at(2))
     await it.until(lambda: it.text.endswith("four"))
     await it.go("write", "w")
     return it.text
@@ -43,7 +43,7 @@ def shows_cursor(it: Session) -> bool:
 async def with_lines(it: Session) -> None:
     """Put 60 lines in."""
     await it.paused(5)
-    it.desk.insert_at(LINES, at(5))
+    it.player.insert_at(LINES, at(5))
     await it.until(lambda: it.text.count("\n") == 60)
 
 
@@ -59,7 +59,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.until(lambda: it.text.endswith("own"))
         assert shows_cursor(it)
 
-        it.desk.move(at(20))
+        it.player.move(at(20))
         await it.until(lambda: it.position == 20)
         await it.press("ctrl+z")
         await it.until(lambda: it.position > 100)
@@ -156,15 +156,15 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
 
 
 def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
-    desk, loaded = PlayedDesk(), load_model(model)
-    desk.open(PlayRequest(str(model)))
-    desk.stream(1200)
-    desk.finish()
+    player, loaded = SteppedPlayer(), load_model(model)
+    player.open(PlayRequest(str(model)))
+    player.stream(1200)
+    player.finish()
     for position in (1200, 100):
-        desk.move(at(position))
-        text = desk.document.text.read(0, at(position))
+        player.move(at(position))
+        text = player.document.text.read(0, at(position))
         mean = score(loaded, text).nats[len(PRIME) :].mean() / np.log(2)
-        assert desk.finish().bits_per_char == pytest.approx(mean, rel=1e-4)
+        assert player.finish().bits_per_char == pytest.approx(mean, rel=1e-4)
 
 
 # ---- the mouse

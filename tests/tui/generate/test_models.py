@@ -24,7 +24,7 @@ from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import desk, saved_sessions, session_saver
+from charlstm_tui.player import saved_sessions, session_saver, text_player
 from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.save_dialog import SaveDialog
@@ -123,7 +123,7 @@ async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model:
 
     async with playing(run.path, paused=30) as it:
         await it.write_in("Zoë ñ5 ")
-        it.desk.give_title("The bell")
+        it.player.give_title("The bell")
         before = it.text
         await choose(str(model), "g", "tiny")
         await it.says("The text goes on with tiny.")
@@ -189,7 +189,7 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.write_in("and so on")
         story = it.text
         about = f"{len(story.split())} words · “The morning"
-        it.desk.change_speed(lambda speed: 0)
+        it.player.change_speed(lambda speed: 0)
         await it.press("e", "end", "x", "enter", says="l brings back the text before")
         assert it.prime.endswith("x")
         assert about in it.screen.message
@@ -241,7 +241,7 @@ async def test_file_of_text_is_opened_from_the_list_and_its_name_is_offered(mode
 async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
     async with playing(run.path, paused=10) as it:
-        it.desk.give_title("mine")
+        it.player.give_title("mine")
         own = await it.file()
         await it.until(lambda: read_summary(own).title == "mine")
         await it.press("O", *"mine", shows="● mine")
@@ -275,7 +275,7 @@ async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
 async def test_esc_while_the_first_model_opens_leaves_a_pane_that_names_the_keys(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = Held(monkeypatch, desk, "load")
+    opening = Held(monkeypatch, text_player, "load")
     async with playing(model, opens=False) as it:
         await it.shows("Opening tiny.safetensors …", "Esc stops")
         await it.press("escape", shows=("Nothing to play yet", "o opens a model"))

@@ -106,7 +106,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.go("play", "escape")
         stepper = Stepper(loaded)
         stepper.clamps = (parse_clamp("1:2=0.5"),)
-        it.desk.change_clamps(lambda clamps: stepper.clamps)
+        it.player.change_clamps(lambda clamps: stepper.clamps)
         await it.press("f", shows="held: 1:2=0.5")
         held = multiverse(loaded, it.text, depth=30, cutoff=0.002, stepper=stepper)
         await it.until(lambda: view.root == held)
@@ -126,7 +126,7 @@ async def test_colours_and_model_are_those_of_now(model: Path) -> None:
         assert shades == [shade.bgcolor and shade.bgcolor.name for shade in reversed(view.blocks.shades[1:])]
         assert all(now != was for now, was in zip(shades, before, strict=True))
         root = view.root
-        it.desk.open(PlayRequest(str(other), stream=False))  # of the same shape
+        it.player.open(PlayRequest(str(other), stream=False))  # of the same shape
         await it.until(lambda: it.model_name == "other" and view.root is not root and view.root is not None)
 
 

@@ -244,7 +244,7 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
 
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
     async with playing(model, size=(50, 14), paused=20) as it:
-        it.desk.choose("q", at(10))
+        it.player.choose("q", at(10))
         await it.press("b", "pagedown", "pageup", "end", "escape")
         assert it.screen.play.playing
         assert "BRANCHES" not in it.screen_text()

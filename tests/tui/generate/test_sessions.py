@@ -20,10 +20,10 @@ from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.session_files import file_name
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.opening import PlayRequest, model_of_session
-from played_desk import PlayedDesk
 from played_documents import about, played
 from playing_app import Session, playing
 from recorded_run import record
+from stepped_player import SteppedPlayer
 
 
 def save(path: Path, model: Path, clamps: tuple[Clamp, ...] = (), **values: object) -> str:
@@ -70,7 +70,7 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
     async with playing(run.path) as it:
         await it.paused(10)
-        it.desk.give_title("The bell")  # so that there is work in it
+        it.player.give_title("The bell")  # so that there is work in it
         await it.until(lambda: it.state.title == "The bell")
         await it.pilot.press("[")
         await it.until(lambda: it.step == 200 and it.screen.play.playing)
@@ -78,7 +78,7 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
         assert "l brings back your text   model 4 of 5: step 200" in it.status()
         await it.until(lambda: it.state.length == 1000 and not it.state.running)
         text, file = it.text, await it.file()
-        it.desk.give_title("a storm")
+        it.player.give_title("a storm")
     async with opened(file) as it:
         await it.until(lambda: it.screen.play.playing and it.text == text)
         assert it.step == 200
@@ -94,21 +94,21 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
 
 
 def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_last(home: Path) -> None:
-    run, desk = record(home / "runs", "finished", name="novel-quick-1", steps=400).run, PlayedDesk(saves=True)
-    desk.open(PlayRequest(str(run.path)))
-    desk.insert("words")
-    file = desk.saved(5)
-    desk.load_checkpoint(-1)
-    desk.until(lambda p: p.facts.step == 200)
-    desk.close_whole()
+    run, player = record(home / "runs", "finished", name="novel-quick-1", steps=400).run, SteppedPlayer(saves=True)
+    player.open(PlayRequest(str(run.path)))
+    player.insert("words")
+    file = player.saved(5)
+    player.load_checkpoint(-1)
+    player.until(lambda p: p.facts.step == 200)
+    player.close_whole()
     assert model_of_session(file) == (str(run.path), 200)
 
 
 def test_cells_that_were_held_are_held_again(model: Path, home: Path) -> None:
-    held, desk = (Clamp(1, 2, value=0.5),), PlayedDesk()
+    held, player = (Clamp(1, 2, value=0.5),), SteppedPlayer()
     save(home / "bell.json", model, held)
-    desk.open(PlayRequest(str(model), session=home / "bell.json"))
-    assert desk.finish().clamps == held
+    player.open(PlayRequest(str(model), session=home / "bell.json"))
+    assert player.finish().clamps == held
 
 
 def test_session_finds_its_run_that_was_moved_to_the_folder_of_runs(home: Path) -> None:

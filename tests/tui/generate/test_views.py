@@ -44,8 +44,8 @@ from wrapped_prose import prose
 
 async def found_suggestion(it: Session) -> str:
     """Wait for the suggestion. Until it is found, what is left of the one before is shown."""
-    await it.until(lambda: it.desk._suggestions.basis == it.desk._basis)
-    await it.until(lambda: it.screen.play.suggested == it.state.suggestion == it.desk.suggestion)
+    await it.until(lambda: it.player._suggestions.basis == it.player._basis)
+    await it.until(lambda: it.screen.play.suggested == it.state.suggestion == it.player.suggestion)
     return it.state.suggestion
 
 
@@ -282,7 +282,7 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
         await it.press("ctrl+b")
         await shows(learnt[2.0])
         await it.press("plus", "plus", says="Strength 4 is the highest here.")
-        assert all(np.array_equal(array, loaded.weights[name]) for name, array in it.desk.model.weights.items())
+        assert all(np.array_equal(array, loaded.weights[name]) for name, array in it.player.model.weights.items())
     assert model.read_bytes() == before
 
 
@@ -385,12 +385,12 @@ async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_th
         await it.press("d")
         duel = it.screen.duel
         await it.until(lambda: set(duel.sides) == {1, 2})
-        duel.desks[1].change_speed(lambda speed: FULL)
-        duel.desks[2].change_speed(lambda speed: 20)
+        duel.players[1].change_speed(lambda speed: FULL)
+        duel.players[2].change_speed(lambda speed: 20)
         await it.until(lambda: duel.sides[1].ended and duel.sides[2].running)
         text = duel.view(1).text()
         await it.press("space", "space")
-        duel.desks[2].change_speed(lambda speed: FULL)
+        duel.players[2].change_speed(lambda speed: FULL)
         await it.until(lambda: duel.query_one("#verdict-1").display)
         assert duel.view(1).text() == text, "what has ended stays until the other side has"
         texts = {}
@@ -433,7 +433,7 @@ async def test_what_is_copied_of_what_the_model_has_read_is_marked_and_says_wher
     async with playing(novel, paused=3) as it:
         play = it.screen.play
         await it.press("w")
-        it.desk.insert(COPIED)
+        it.player.insert(COPIED)
         await it.until(lambda: play.overlap is not None and play.overlap.share > 0.8)
         await it.press("escape", "escape", "left", "left", "left", says=" of novel.txt")
         await it.press(*["left"] * 3, *["right"] * 6, says="y 94 % copied")
@@ -442,7 +442,7 @@ async def test_what_is_copied_of_what_the_model_has_read_is_marked_and_says_wher
         assert underlined(it)
         await it.press("left_square_bracket")
         await it.until(lambda: it.step == 50 and play.overlap is not None and play.overlap.share > 0.8)
-        it.desk.go_on_with(str(model), None, None)
+        it.player.go_on_with(str(model), None, None)
         await it.until(lambda: it.model_name == "tiny" and play.playing)
         await it.press("y", says="It is not known what this model has read")
         assert not underlined(it)
@@ -453,12 +453,12 @@ async def test_copied_passages_that_were_looked_for_too_early_are_told_when_the_
 ) -> None:
     opening = Held(monkeypatch, overlap, "open_search")
     async with playing(novel, paused=3) as it:
-        it.desk.insert(COPIED)
+        it.player.insert(COPIED)
         await it.press("y", says="The text is still being compared")
         opening.release()
         await it.says("1 copied passage: y goes there.")
         opening = Held(monkeypatch, overlap, "open_search")
-        it.desk.go_on_with(str(model), None, None)
+        it.player.go_on_with(str(model), None, None)
         await it.until(opening.called.is_set)
         await it.press("y", says="The text is still being compared")
         opening.release()
@@ -482,7 +482,7 @@ async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_
         await it.until(lambda: play.overlap is not None)
         await it.press("y", shows="Nothing found; its texts are not here: below 500 characters may be missed.")
         await it.press("w")
-        it.desk.insert(f" {book[1000:2500]}")
+        it.player.insert(f" {book[1000:2500]}")
         await it.until(lambda: play.overlap is not None and play.overlap.share > 0.5)
         await it.press("escape", "escape", "y", says="characters or more that it has read")
         assert underlined(it)
@@ -545,7 +545,7 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
 
     monkeypatch.setattr(Novelty, "update", slow)
     async with playing(novel, paused=3) as it:
-        it.desk.insert(COPIED)
+        it.player.insert(COPIED)
         await it.until(compared.is_set)
         play = it.screen.play
         play.load(PlayRequest(str(novel), prime="Somebody said that", stream=False))

@@ -23,9 +23,9 @@ from charlstm_tui.player.marks import Origin, origin
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.played import Played
 from charlstm_tui.widgets.find import FindBar
-from played_desk import PlayedDesk
 from playing_app import PRIME, Session, at, playing
 from recorded_run import tiny_model
+from stepped_player import SteppedPlayer
 
 
 async def continuations(it: Session, first: int) -> list[str]:
@@ -87,24 +87,24 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
 
 
 def test_likelier_and_less_likely_characters_are_shown_with_what_follows(model: Path) -> None:
-    desk, place = PlayedDesk(), at(18)
+    player, place = SteppedPlayer(), at(18)
 
     def show(direction: int) -> Played:
-        desk.alternative(direction, place)
-        return desk.finish()
+        player.alternative(direction, place)
+        return player.finish()
 
-    desk.open(PlayRequest(str(model)))
-    desk.stream(20)
-    desk.finish()
-    before = desk.document.text.read()
+    player.open(PlayRequest(str(model)))
+    player.stream(20)
+    player.finish()
+    before = player.document.text.read()
     shown = show(1)
-    assert (desk.document.text.read(0, place), shown.position) == (before[:place], place)
+    assert (player.document.text.read(0, place), shown.position) == (before[:place], place)
     assert shown.size > place + 1
     other = show(1)
     assert (other.current_rank, other.position) == (shown.current_rank + 1, place)
     show(-1)
     show(-1)
-    assert desk.document.text.read() == before
+    assert player.document.text.read() == before
     notes = [show(-1).note for _ in range(shown.current_rank + 1)]
     assert notes[-1] == "The model has no likelier one."
 
@@ -313,9 +313,9 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         assert it.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
         await it.press("ctrl+b", says="A copy that learns from your text suggests, strength 2. Ctrl+B: learn more.")
         await suggests(2.0)
-        learnt = it.desk.learnt
+        learnt = it.player.learnt
         it.screen.play.post_message(events.Paste("Quite another one, and so on. " * 20))
-        await it.until(lambda: it.desk.learnt is not learnt)  # it has learnt again by itself
+        await it.until(lambda: it.player.learnt is not learnt)  # it has learnt again by itself
         await it.press("ctrl+b", says="Ctrl+B: fixed weights.")
         assert len(it.screen.message) <= 80 - 2, "all of it stands in the status line of a small terminal"
         await suggests(4.0)

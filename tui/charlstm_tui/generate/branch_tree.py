@@ -16,8 +16,8 @@ from charlstm.display import visible
 from charlstm.generation.document import BranchInfo
 from charlstm_tui.actions import key_of
 from charlstm_tui.dialogs import PromptDialog, ask
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import Played
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.widgets.option_list import SideList
 
 INDENT_WIDTH = 14
@@ -38,9 +38,9 @@ class BranchTree(SideList):
             super().__init__()
             self.number = number
 
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:
+    def __init__(self, player: TextPlayer, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._desk = desk
+        self._player = player
         self._branches: tuple[BranchInfo, ...] | None = None
 
     def on_mount(self) -> None:
@@ -89,13 +89,13 @@ class BranchTree(SideList):
     def do_prune_branch(self) -> None:
         branch = self.highlighted_branch
         if branch is not None:
-            self._desk.prune(branch.number)
+            self._player.prune(branch.number)
 
     def do_name_branch(self) -> None:
         branch = self.highlighted_branch
         if branch is not None:
             dialog = PromptDialog("Name this branch", value=branch.name)
-            ask(self, dialog, lambda name: self._desk.rename(branch.number, name))
+            ask(self, dialog, lambda name: self._player.rename(branch.number, name))
 
     # ---- drawing
 

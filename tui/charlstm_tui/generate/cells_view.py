@@ -42,10 +42,10 @@ from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.played import Played
+from charlstm_tui.player.text_player import TextPlayer
 
 Floats = npt.NDArray[np.float32]
 PLACES = 20
@@ -77,8 +77,8 @@ class CellsView(ReadingView):
     lesions: reactive[bool] = reactive(False, init=False)
     """Whether the text is coloured by how much worse the model is without the cell."""
 
-    def __init__(self, desk: Desk, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
-        super().__init__(desk, insight, id=id)
+    def __init__(self, player: TextPlayer, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
+        super().__init__(player, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
         self._source = source
         self._side = Vertical(id="cells-side", classes="view-side")
@@ -219,7 +219,7 @@ class CellsView(ReadingView):
         return True
 
     def leave(self) -> None:
-        self.desk.pause()  # which may begin a measurement
+        self.player.pause()  # which may begin a measurement
         self.explaining = self.through_training = self.lesions = False
         self.workers.cancel_group(self, "cells")
         self.workers.cancel_group(self, "names")
@@ -275,7 +275,7 @@ class CellsView(ReadingView):
 
     def _use_model(self, state: Played) -> None:
         """Show the cells of the model that is played now."""
-        self.activations, model = None, self.desk.model
+        self.activations, model = None, self.player.model
         if model is not self._model:
             self._model, self.named, self._chosen, self.cell = model, None, False, (1, 1)
             self._session_id = None  # what the text was coloured by is of the other model
@@ -405,7 +405,7 @@ class CellsView(ReadingView):
         self.workers.cancel_group(self, "history")
         self.history, self.step = [], 0
         if through_training:
-            self.desk.pause()
+            self.player.pause()
             self.lesions = False
             self._follow()
         self._draw_panels()
@@ -492,7 +492,7 @@ class CellsView(ReadingView):
         if had_focus:
             self._list.focus()
         if lesions:
-            self.desk.pause()
+            self.player.pause()
             self.through_training = self.explaining = False
             self._measure()
             self._read_damage()
@@ -682,7 +682,7 @@ class CellsView(ReadingView):
             others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
             return [*others, Clamp(layer, cell, value=value(held_at(clamps, (layer, cell))))]
 
-        self.desk.change_clamps(change)
+        self.player.change_clamps(change)
 
     def _judge_hold(self) -> None:
         """Find out what the held cells change, once the text stands still and it is known what they follow."""
@@ -718,14 +718,14 @@ class CellsView(ReadingView):
 
     def features_of(self, clamps: Sequence[Clamp]) -> list[str]:
         """The built-in features that held cells follow, as far as cells were named."""
-        if self._model is not self.desk.model:
+        if self._model is not self.player.model:
             return []
         held = {(each.layer, each.cell) for each in clamps}
         named = (each.feature for each in self.cell_list.cells if each.cell in held and each.above_chance)
         return [feature for feature in named if feature in BUILT_IN]
 
     def do_let_go(self) -> None:
-        self.desk.change_clamps(lambda clamps: ())
+        self.player.change_clamps(lambda clamps: ())
 
 
 def named_words(named: NamedCells) -> str:

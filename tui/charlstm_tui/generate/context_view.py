@@ -26,9 +26,9 @@ from charlstm.model.file import Model
 from charlstm_tui.formatting import loss, unit
 from charlstm_tui.generate.cell_history import columns
 from charlstm_tui.generate.reading_view import ReadingView
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
 from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.widgets.bars import sparkline
 
 SCALE = replace(
@@ -114,8 +114,8 @@ class ContextView(ReadingView):
 
     has_own_scale = True
 
-    def __init__(self, desk: Desk, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(desk, insight, id=id)
+    def __init__(self, player: TextPlayer, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, insight, id=id)
         self.set_reactive(ContextView.scale, SCALE)
         self._curves = ContextCurves(id="context-curves")
         self.whole: ModelContext | None = None
@@ -143,8 +143,8 @@ class ContextView(ReadingView):
 
     def enter(self, run: Path | None, text: str, cursor: int) -> None:
         """Show ``text``, and measure its model and the place at ``cursor``."""
-        self.desk.pause()
-        model, before, self._place, self.here = self.desk.model, self._measured_on, None, None
+        self.player.pause()
+        model, before, self._place, self.here = self.player.model, self._measured_on, None, None
         self._measured_on = run, text
         of_other = self.whole is not None and not self.whole.of_run and before != self._measured_on
         if model is not self._model or of_other:

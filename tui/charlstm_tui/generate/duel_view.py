@@ -35,10 +35,10 @@ from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.played import NORMAL_SPEED, Played
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.save_dialog import Format
 
 SIDES = (1, 2)
@@ -67,16 +67,18 @@ class DuelView(GenerateView):
 
     def __init__(
         self,
-        desk: Desk,
+        player: TextPlayer,
         insight: InsightJobs,
-        make_desk: Callable[[int, StreamView, Callable[[Played], object]], Desk],
+        make_player: Callable[[int, StreamView, Callable[[Played], object]], TextPlayer],
         *,
         id: str | None = None,
     ) -> None:
-        super().__init__(desk, id=id)
+        super().__init__(player, id=id)
         self._insight = insight
         self._views = {number: StreamView(id=f"duel-{number}") for number in SIDES}
-        self.desks = {number: make_desk(number, self._views[number], partial(self._show, number)) for number in SIDES}
+        self.players = {
+            number: make_player(number, self._views[number], partial(self._show, number)) for number in SIDES
+        }
         """The texts of the sides."""
         self._features: tuple[str, ...] = ()  # that the held cells follow
         self.seed: int | None = None
@@ -158,12 +160,12 @@ class DuelView(GenerateView):
                 played.request, prime=prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
                 session=None, clamps=clamps, to_sentence=LENGTH, seed=self.seed,
             )  # fmt: skip
-            self.desks[number].open(request)
+            self.players[number].open(request)
 
     def leave(self) -> None:
         """End both sides."""
-        for desk in self.desks.values():
-            desk.close_text()
+        for player in self.players.values():
+            player.close_text()
         self.sides = {}
 
     def open_model(self, model_name: str, step: int | None) -> None:
@@ -237,7 +239,7 @@ class DuelView(GenerateView):
     async def _compute_figures(self) -> None:
         """Find the figures of both sides, which are at their end, and show them."""
         states = self.sides
-        models = {number: desk.model for number, desk in self.desks.items()}
+        models = {number: player.model for number, player in self.players.items()}
         texts = {number: self._generated(state) for number, state in states.items()}
 
         def job(check: Callable[[], None]) -> dict[int, TextFigures]:
@@ -336,24 +338,24 @@ class DuelView(GenerateView):
     def do_stream(self) -> None:
         """Pause, or go on; a side that is at its end stays there until the other one is at its own."""
         running, ended = self.running, _ended(self.sides)
-        for number, desk in self.desks.items():
+        for number, player in self.players.items():
             state = self.sides.get(number)
             if state is not None and state.ended and not ended:
                 continue
             left = LENGTH if state is None or ended else max(1, LENGTH - state.length)
             if running:
-                desk.pause()
+                player.pause()
             else:
-                desk.stream(left)
+                player.stream(left)
 
     def do_speed(self, direction: int) -> None:
-        for desk in self.desks.values():
-            desk.change_speed(lambda speed: faster(speed, direction))
+        for player in self.players.values():
+            player.change_speed(lambda speed: faster(speed, direction))
 
     def do_adjust(self, name: str, direction: int) -> None:
         state = self.sides.get(self.chosen)
         symbols = math.inf if state is None or state.facts is None else state.facts.vocab_size
-        self.desks[self.chosen].change_settings(lambda settings: adjust(settings, name, direction, symbols))
+        self.players[self.chosen].change_settings(lambda settings: adjust(settings, name, direction, symbols))
 
     def do_all_settings(self) -> None:
         number = self.chosen
@@ -363,7 +365,7 @@ class DuelView(GenerateView):
 
         def chosen(answer: Chosen | None) -> None:
             if answer is not None:
-                self.desks[number].change_settings(lambda _: answer[0])
+                self.players[number].change_settings(lambda _: answer[0])
 
         side = "left" if number == SIDES[0] else "right"
         self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)
@@ -386,7 +388,7 @@ class DuelView(GenerateView):
         state = self.sides.get(number)
         if state is not None:
             request = replace(state.request, settings=None, speed=None, stream=True, **changes)
-            self.desks[number].open(request)
+            self.players[number].open(request)
 
 
 def _runs(sides: Mapping[int, Played]) -> bool:

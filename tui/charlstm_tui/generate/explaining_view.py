@@ -14,10 +14,10 @@ from charlstm.insight.influence import Influence
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
 from charlstm_tui.player.marks import INFLUENCE, Scale
 from charlstm_tui.player.played import Played
+from charlstm_tui.player.text_player import TextPlayer
 
 LEAST = 0.005
 """A smaller influence is 0.00 where it is shown."""
@@ -29,8 +29,8 @@ class ExplainingView(GenerateView):
 
     explaining: reactive[bool] = reactive(False, init=False)
 
-    def __init__(self, desk: Desk, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(desk, id=id)
+    def __init__(self, player: TextPlayer, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
         self.insight = insight
         self.explanation = ""
         self._explained: tuple[str, int] | None = None  # the text that the colours are about, and its position
@@ -52,10 +52,10 @@ class ExplainingView(GenerateView):
     def do_stream(self) -> None:
         self.say("")
         if self.running:
-            self.desk.pause()
+            self.player.pause()
         else:
             self.text_view.go_to_end()
-            self.desk.stream()
+            self.player.stream()
 
     def do_why(self) -> None:
         self.say("")
@@ -73,7 +73,7 @@ class ExplainingView(GenerateView):
         self._explained = None
         self.text_view.scale = INFLUENCE if explaining else self.scale
         if explaining:
-            self.desk.pause()
+            self.player.pause()
             self.explain()
         else:
             self.workers.cancel_group(self, "why")
@@ -105,7 +105,7 @@ class ExplainingView(GenerateView):
     @work(exclusive=True, group="why")
     async def _explain(self, text: str, start: int) -> None:
         """Explain the last character of ``text``, which begins at ``start`` of the whole one."""
-        model = self.desk.model
+        model = self.player.model
         if model is None:
             return
         try:

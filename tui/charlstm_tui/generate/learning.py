@@ -7,9 +7,9 @@ from textual.worker import Worker
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import key_of
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.played import Played
+from charlstm_tui.player.text_player import TextPlayer
 
 STRENGTHS = (1.0, 2.0, 4.0)
 """How much the copy learns, in the order of the key: factors of the learning rate."""
@@ -21,8 +21,8 @@ class Learning:
     """Whether suggestions come from a copy that learns, and how much it learns. It ends where another text, or another
     model, is played."""
 
-    def __init__(self, view: GenerateView, desk: Desk, insight: InsightJobs) -> None:
-        self._view, self._desk, self._insight = view, desk, insight
+    def __init__(self, view: GenerateView, player: TextPlayer, insight: InsightJobs) -> None:
+        self._view, self._player, self._insight = view, player, insight
         self._strength: float | None = None  # of the copy; none learns while it is None
         self._worker: Worker[None] | None = None
         self._share = 0.0  # how much is read, 0 to 1
@@ -82,12 +82,12 @@ class Learning:
             self._worker.cancel()
             self._worker = None
         if self._view.state is not None:
-            self._desk.suggest_with(None, self._view.state.session_id)
+            self._player.suggest_with(None, self._view.state.session_id)
         self._view.post_message(self._view.Changed())
 
     def _begin(self, strength: float) -> None:
         """Read the text in a thread, and let the copy that has learnt from it suggest."""
-        state, model, text_view = self._view.state, self._desk.model, self._view.text_view
+        state, model, text_view = self._view.state, self._player.model, self._view.text_view
         if state is None or model is None or text_view is None:
             return
         text = text_view.text()
@@ -101,7 +101,7 @@ class Learning:
                 self._end()
                 self._view.say(str(error), error=True)
                 return
-            self._desk.suggest_with(learnt, state.session_id)
+            self._player.suggest_with(learnt, state.session_id)
 
         self._worker = self._view.run_worker(learn(), group="learning", exclusive=True)
         self._view.post_message(self._view.Changed())

@@ -36,8 +36,8 @@ from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.probability_shades import probability_shades
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, InsightJobs
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.painted import Painted
 
@@ -206,8 +206,8 @@ class MultiverseView(GenerateView):
 
     MAIN_PANE = "#multiverse-blocks"
 
-    def __init__(self, desk: Desk, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(desk, id=id)
+    def __init__(self, player: TextPlayer, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
         self.insight = insight
         self.depth, self.cutoff = 20, 0.001
         self.before = ""
@@ -306,7 +306,7 @@ class MultiverseView(GenerateView):
         start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
         before, following = source.whole_text(start, cursor), source.whole_text(cursor, cursor + FOLLOWING)
         self._place = cursor if self._is_played else None
-        shown = (self.desk.model, before, following, state.clamps if self._is_played else ())
+        shown = (self.player.model, before, following, state.clamps if self._is_played else ())
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
             self._restart()
@@ -523,7 +523,7 @@ class MultiverseView(GenerateView):
     def do_put_in(self) -> None:
         """Put the chosen continuation into the text; what stood there stays as a branch."""
         if self._place is not None and self.chosen:
-            self.desk.choose(self.chosen, self._place)
+            self.player.choose(self.chosen, self._place)
 
 
 def _edge(block: Block, row: int) -> str:

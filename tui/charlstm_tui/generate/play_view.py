@@ -40,13 +40,13 @@ from charlstm_tui.generate.session_files import SessionFiles
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.generate.writing import Writing
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import OFF, SCALES, Scale
 from charlstm_tui.player.opening import ModelFacts, PlayRequest
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.find import FindBar
@@ -74,9 +74,15 @@ class PlayView(ExplainingView):
     """Focus mode: whether there is nothing on the screen but the text."""
 
     def __init__(
-        self, desk: Desk, text: StreamView, insight: InsightJobs, preferences: Preferences, *, id: str | None = None
+        self,
+        player: TextPlayer,
+        text: StreamView,
+        insight: InsightJobs,
+        preferences: Preferences,
+        *,
+        id: str | None = None,
     ) -> None:
-        super().__init__(desk, insight, id=id)
+        super().__init__(player, insight, id=id)
         self._is_empty = True  # whether a sentence is shown instead of the text
         self._preferences = preferences
         self._first_scale: Scale | None = None  # of the beginning of the text
@@ -86,11 +92,11 @@ class PlayView(ExplainingView):
         self._prime_hint = Static(id="prime-hint", classes="quiet")
         self._empty = Empty(id="empty")
         self._candidates = Candidates(id="candidates")
-        self._tree = BranchTree(desk, id="tree")
+        self._tree = BranchTree(player, id="tree")
         self._sampler = SamplerPanel(id="sampler")
-        self._text = PlayedText(desk, self._stream)
+        self._text = PlayedText(player, self._stream)
         self._writing = Writing(self, self._text)
-        self._learning = Learning(self, desk, insight)
+        self._learning = Learning(self, player, insight)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
@@ -158,7 +164,7 @@ class PlayView(ExplainingView):
     @property
     def prime(self) -> str:
         """The beginning of the text that is its prime."""
-        return self.text_view.text(0, self.desk.document.prime_length)
+        return self.text_view.text(0, self.player.document.prime_length)
 
     @property
     def playing(self) -> bool:
@@ -204,7 +210,7 @@ class PlayView(ExplainingView):
         return {
             "model": not state.busy,
             "snapshots": self.playing and len(facts.checkpoint_steps) > 1,
-            "units": self.desk.model is not None and self.desk.model.text_options.units is not None,
+            "units": self.player.model is not None and self.player.model.text_options.units is not None,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not state.suggests,  # the key says that there is no suggestion
             "saveable": True,
@@ -269,11 +275,11 @@ class PlayView(ExplainingView):
             return self.explanation
         if self._offered is not None:
             key, where = key_of("generate.later"), "in Play " if self.writing else ""
-            does = "plays it" if self.desk.document.is_edited else "begins again with it"
+            does = "plays it" if self.player.document.is_edited else "begins again with it"
             return f"A better model: {self._offered.sentence(self.bits)}.   {where}{key} {does}"
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
-        match = self.overlap.match_at(self.text_view.cursor - self.desk.document.prime_length)
+        match = self.overlap.match_at(self.text_view.cursor - self.player.document.prime_length)
         return "" if match is None else self.overlap.source(match)
 
     def legend(self) -> Legend | None:
@@ -303,7 +309,7 @@ class PlayView(ExplainingView):
             self.choosing = False
         elif self.explaining:
             self.explaining = False
-        elif self.desk.cancel():
+        elif self.player.cancel():
             pass
         elif self.screen.focused is not self.text_view and not self._is_empty:
             self.remove_class("-tree")
@@ -322,7 +328,7 @@ class PlayView(ExplainingView):
         """Another view or mode is shown: leave what is only for this one."""
         self.writing = self.choosing = self.explaining = self.text_only = False
         if self.state is not None:  # else there is no text, and its state would look as if there were one
-            self.desk.pause()
+            self.player.pause()
 
     # ---- which model
 
@@ -340,7 +346,7 @@ class PlayView(ExplainingView):
     def load(self, request: PlayRequest) -> None:
         """Play a request of the same model or another."""
         self.choosing = False
-        self.desk.open(request)
+        self.player.open(request)
 
     def load_session(self, path: Path, model_name: str | None = None, step: int | None = None) -> None:
         """Continue a saved session with the model that is played, or with the one of its run after so many steps."""
@@ -522,7 +528,7 @@ class PlayView(ExplainingView):
         """Mark what is copied from now on."""
         self.workers.cancel_group(self, "overlap")
         model = None if self.state is None else self.state.facts
-        check = self._copied.check(model, self.min_copied, lambda: self.desk.document.state)
+        check = self._copied.check(model, self.min_copied, lambda: self.player.document.state)
         if check is not None:
             self._watch_overlap(check)
 
@@ -554,15 +560,15 @@ class PlayView(ExplainingView):
     def do_next_unit(self) -> None:
         self.say("")
         self.text_view.go_to_end()
-        self.desk.stream_unit()
+        self.player.stream_unit()
 
     def do_speed(self, direction: int) -> None:
-        self.desk.change_speed(lambda speed: faster(speed, direction))
+        self.player.change_speed(lambda speed: faster(speed, direction))
 
     def do_adjust(self, name: str, direction: int) -> None:
         facts = None if self.state is None else self.state.facts
         symbols = math.inf if facts is None else facts.vocab_size
-        self.desk.change_settings(lambda settings: adjust(settings, name, direction, symbols))
+        self.player.change_settings(lambda settings: adjust(settings, name, direction, symbols))
 
     def do_all_settings(self) -> None:
         if self.state is None:
@@ -573,7 +579,7 @@ class PlayView(ExplainingView):
                 return
             settings, copied = answer
             self._writing.expect_suggestion()
-            self.desk.change_settings(lambda _: settings)
+            self.player.change_settings(lambda _: settings)
             if copied is not None and copied != self.min_copied:
                 self.min_copied = copied
                 self.check_overlap()
@@ -587,7 +593,7 @@ class PlayView(ExplainingView):
         event.stop()
         position = self.text_view.length if event.position is None else event.position
         if any(bar.has_class("-replacing") for bar in self.screen.query(FindBar)):  # undo is for what is replaced
-            self.desk.show_place(position)
+            self.player.show_place(position)
         else:
             self._text.move_to(position)
 
@@ -605,7 +611,7 @@ class PlayView(ExplainingView):
     def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
         """Replace what the bar has found: at ``place``, or everywhere."""
         view = self.text_view
-        self.desk.replace_found(bar.search.pattern, text, place, view.search_origin)
+        self.player.replace_found(bar.search.pattern, text, place, view.search_origin)
         view.search_origin = view.cursor  # where nothing more is found, what was replaced last stays in view
         bar.text_changed(view.cursor)
 
@@ -650,29 +656,29 @@ class PlayView(ExplainingView):
         """Show several continuations of the text at the cursor; the one that is picked is put in."""
         if self.state is None:
             return
-        self.desk.pause()
+        self.player.pause()
         if not self.writing:
             self._text.move_to(self.text_view.cursor)
 
         def picked(picked: Picked | None) -> None:
             if picked is None:
-                self.desk.cancel()
+                self.player.cancel()
             elif picked.first is None:
-                self.desk.put_in(picked.text)
+                self.player.put_in(picked.text)
             else:
-                self.desk.put_in_sentence(picked.text, COUNT, picked.first)
+                self.player.put_in_sentence(picked.text, COUNT, picked.first)
 
         cursor = self.text_view.cursor
         dialog = ContinuationsDialog(
             self.text_view.text(max(0, cursor - CONTEXT), cursor),
-            lambda first: self.desk.ways_on(COUNT, LENGTH, LINES, first, dialog.show),
+            lambda first: self.player.ways_on(COUNT, LENGTH, LINES, first, dialog.show),
             self.bits,
         )
         self.app.push_screen(dialog, picked)
 
     def do_alternative(self, direction: int) -> None:
         self.say("")
-        self.desk.alternative(direction, self.text_view.cursor)
+        self.player.alternative(direction, self.text_view.cursor)
 
     # ---- actions: choosing and branching
 
@@ -693,24 +699,24 @@ class PlayView(ExplainingView):
         self.call_after_refresh(self.post_message, self.Changed())  # by then it is known how many fit
 
     def do_choices(self) -> None:
-        self.desk.pause()
+        self.player.pause()
         self.choosing = True
 
     @on(Candidates.Picked)
     def _picked(self, event: Candidates.Picked) -> None:
-        self.desk.choose(event.char, self.text_view.cursor)
+        self.player.choose(event.char, self.text_view.cursor)
         self.choosing = False
 
     def do_regenerate(self) -> None:
-        self.desk.regenerate(self.text_view.cursor)
+        self.player.regenerate(self.text_view.cursor)
 
     def do_own_text(self) -> None:
-        self.desk.pause()
+        self.player.pause()
         place = self.text_view.cursor
 
         def typed(text: str | None) -> None:
             if text:
-                self.desk.insert_at(text, place)
+                self.player.insert_at(text, place)
 
         about = "It goes in at the cursor. The text from there on stays as a branch."
         self.app.push_screen(PromptDialog("Your own text", about, wide=True, lines=True), typed)
@@ -732,7 +738,7 @@ class PlayView(ExplainingView):
 
     @on(BranchTree.Chosen)
     def _branch_chosen(self, event: BranchTree.Chosen) -> None:
-        self.desk.switch(event.number)
+        self.player.switch(event.number)
         self.remove_class("-tree")
         self.focus_main()
 
@@ -745,7 +751,7 @@ class PlayView(ExplainingView):
 
         def answered(title: str | None) -> None:
             if title is not None:
-                self.desk.give_title(" ".join(title.split()))
+                self.player.give_title(" ".join(title.split()))
 
         about = "It stands above the text and in the list of sessions. An empty one removes it."
         self.app.push_screen(PromptDialog("Title of the session", about, self.state.title, "a title"), answered)
@@ -754,7 +760,7 @@ class PlayView(ExplainingView):
     @on(events.DescendantBlur)
     def _focus_moved(self, event: events.DescendantFocus | events.DescendantBlur) -> None:
         if isinstance(event, events.DescendantFocus) and event.widget is self.prime_input:
-            self.desk.pause()  # nothing is generated while a prime is typed
+            self.player.pause()  # nothing is generated while a prime is typed
         self.post_message(self.Changed())
 
     def do_edit_prime(self) -> None:
@@ -782,14 +788,14 @@ class PlayView(ExplainingView):
     def do_checkpoint(self, direction: int) -> None:
         self.say("")
         if direction > 0 and self._offered is not None:
-            self.desk.load_model_of_run(self._offered.choice.step)
+            self.player.load_model_of_run(self._offered.choice.step)
         else:
-            self.desk.load_checkpoint(direction)
+            self.player.load_checkpoint(direction)
 
     def begin_again(self, better: BetterModel) -> None:
         """Begin the text again with a better model of the run."""
         self._begins_again = better
-        self.desk.load_model_of_run(better.choice.step)
+        self.player.load_model_of_run(better.choice.step)
 
     def offer(self, better: BetterModel) -> None:
         """Say that a better model of the run has come, with which a key goes on."""
@@ -809,7 +815,7 @@ class PlayView(ExplainingView):
         self._show_levels()
         self.set_class(writing, "-typing")  # the keys of the settings and of the branches are letters then
         self._writing.expect_suggestion()
-        self.desk.set_writing(writing)
+        self.player.set_writing(writing)
         self.focus_main()
         if writing:
             back = key_of("app.back")

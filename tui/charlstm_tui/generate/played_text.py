@@ -9,21 +9,21 @@ from textual.events import Key
 
 from charlstm.generation.document import LONGEST_WORD
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.played import Played
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.widgets.text_input import has_alt
 
 
 class PlayedText:
-    """The text of ``desk``, as ``view`` shows it. In Write the cursor goes into the prime too."""
+    """The text of ``player``, as ``view`` shows it. In Write the cursor goes into the prime too."""
 
-    def __init__(self, desk: Desk, view: StreamView) -> None:
-        self.desk, self._view = desk, view
+    def __init__(self, player: TextPlayer, view: StreamView) -> None:
+        self.player, self._view = player, view
 
     @property
     def view(self) -> StreamView:
         """The view, with the text as it is now."""
-        self.desk.show_text()
+        self.player.show_text()
         return self._view
 
     def follow(self, before: Played | None, played: Played) -> None:
@@ -38,35 +38,35 @@ class PlayedText:
     @property
     def _first(self) -> int:
         """The first position that the cursor can have."""
-        return 0 if self.desk.writing else self.desk.document.prime_length
+        return 0 if self.player.writing else self.player.document.prime_length
 
     # ---- moving
 
     def move_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view."""
-        self.desk.move(position)
-        self.desk.before_draw(self._reveal_cursor)
+        self.player.move(position)
+        self.player.before_draw(self._reveal_cursor)
 
     def _reveal_cursor(self) -> None:
         self.view.reveal(self.view.cursor)
 
     def do_walk(self, characters: int, lines: int) -> None:
         """Move the cursor by characters or rows; beyond the end, generate a character."""
-        if characters > 0 and self.view.at_end and not self.desk.running:
-            self.desk.generate_one()
+        if characters > 0 and self.view.at_end and not self.player.running:
+            self.player.generate_one()
         else:
             self.walk(characters, lines)
 
     def walk(self, characters: int, lines: int) -> None:
         """Move the cursor by characters or rows."""
         if lines:
-            self.desk.move(self.view.walk(0, lines))
+            self.player.move(self.view.walk(0, lines))
         else:
-            self.desk.move_by(characters)
+            self.player.move_by(characters)
 
     def do_walk_words(self, direction: int) -> None:
         """Move the cursor by a word."""
-        self.desk.move_by_word(direction)
+        self.player.move_by_word(direction)
 
     def do_walk_page(self, direction: int) -> None:
         """Move the cursor by as many rows as are in view."""
@@ -80,7 +80,7 @@ class PlayedText:
 
     def do_walk_text(self, direction: int) -> None:
         """Move the cursor to the beginning (-1) or the end (1) of the text."""
-        self.move_to(0 if direction < 0 else len(self.desk.document))
+        self.move_to(0 if direction < 0 else len(self.player.document))
 
     # ---- writing
 
@@ -98,10 +98,10 @@ class PlayedText:
         elif (selects_to := _SELECTS.get(event.key)) is not None:
             view = self.view
             view.extend_selection(max(0, selects_to(view, view.selection_end)))
-            self.desk.move(view.cursor)
+            self.player.move(view.cursor)
         elif (erases := _ERASES.get(event.key)) is not None:
             if not self._replace_selected(""):
-                erases(self.desk)
+                erases(self.player)
         elif event.key == "ctrl+v":
             self.type(self.view.app.clipboard)
         else:
@@ -110,7 +110,7 @@ class PlayedText:
     def type(self, typed: str) -> None:
         """Put ``typed`` in at the cursor, or in the place of what is selected."""
         if not self._replace_selected(typed):
-            self.desk.insert(typed)
+            self.player.insert(typed)
 
     def _selected(self) -> tuple[int, int] | None:
         """The places of the selection, which ends; ``None`` if nothing is selected."""
@@ -128,7 +128,7 @@ class PlayedText:
         selected = self._selected()
         if selected is None:
             return False
-        self.desk.replace(*selected, typed)
+        self.player.replace(*selected, typed)
         return True
 
     def cut_selected(self) -> bool:
@@ -136,13 +136,13 @@ class PlayedText:
         selected = self._selected()
         if selected is None:
             return False
-        self._copy(self.desk.cut(*selected))
+        self._copy(self.player.cut(*selected))
         return True
 
     def cut_rest(self) -> None:
         """Take out what stands after the cursor, for the clipboard."""
         self._select_nothing()
-        self._copy(self.desk.cut_rest())
+        self._copy(self.player.cut_rest())
 
     def _copy(self, taken: str) -> None:
         if taken:
@@ -171,12 +171,12 @@ def _word_after(text: StreamView, position: int) -> int:
 
 
 _MOVES: dict[str, Callable[[PlayedText], None]] = {
-    "left": lambda text: text.desk.move_by(-1),
-    "right": lambda text: text.desk.move_by(1),
-    "ctrl+left": lambda text: text.desk.move_by_word(-1),
-    "ctrl+right": lambda text: text.desk.move_by_word(1),
-    "alt+left": lambda text: text.desk.move_by_word(-1),
-    "alt+right": lambda text: text.desk.move_by_word(1),
+    "left": lambda text: text.player.move_by(-1),
+    "right": lambda text: text.player.move_by(1),
+    "ctrl+left": lambda text: text.player.move_by_word(-1),
+    "ctrl+right": lambda text: text.player.move_by_word(1),
+    "alt+left": lambda text: text.player.move_by_word(-1),
+    "alt+right": lambda text: text.player.move_by_word(1),
     "up": lambda text: text.walk(0, -1),
     "down": lambda text: text.walk(0, 1),
     "pageup": lambda text: text.do_walk_page(-1),
@@ -204,15 +204,15 @@ _SELECTS: dict[str, Callable[[StreamView, int], int]] = {
 }
 """The same with Shift: where they move the end of the selection."""
 
-_ERASES: dict[str, Callable[[Desk], None]] = {
-    "backspace": lambda desk: desk.erase(1, 0),
-    "delete": lambda desk: desk.erase(0, 1),
-    "ctrl+w": lambda desk: desk.erase_word(-1),
-    "ctrl+backspace": lambda desk: desk.erase_word(-1),
-    "ctrl+delete": lambda desk: desk.erase_word(1),
-    "alt+backspace": lambda desk: desk.erase_word(-1),
-    "alt+delete": lambda desk: desk.erase_word(1),
-    "alt+d": lambda desk: desk.erase_word(1),
+_ERASES: dict[str, Callable[[TextPlayer], None]] = {
+    "backspace": lambda player: player.erase(1, 0),
+    "delete": lambda player: player.erase(0, 1),
+    "ctrl+w": lambda player: player.erase_word(-1),
+    "ctrl+backspace": lambda player: player.erase_word(-1),
+    "ctrl+delete": lambda player: player.erase_word(1),
+    "alt+backspace": lambda player: player.erase_word(-1),
+    "alt+delete": lambda player: player.erase_word(1),
+    "alt+d": lambda player: player.erase_word(1),
 }
 """The same for keys that remove characters."""
 EDITING_KEYS = (

@@ -48,13 +48,13 @@ from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.desk import Desk, Display
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.player.opening import LoadedModel, ModelFacts, PlayRequest, model_of_session
 from charlstm_tui.player.played import Played
 from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.session_saver import SessionSaver
+from charlstm_tui.player.text_player import Display, TextPlayer
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.to_play import Asked, OnBetter, Playing, ToPlay
@@ -93,19 +93,19 @@ class GenerateScreen(ModeScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._desks: dict[int, Desk] = {}
-        self.model_thread = ModelThread(lambda number, batch: self._do_later(lambda: self._desks[number].take(batch)))
-        self.saver = SessionSaver(lambda: self._do_later(lambda: self.desk.saving_changed()))
+        self._players: dict[int, TextPlayer] = {}
+        self.model_thread = ModelThread(lambda number, batch: self._do_later(lambda: self._players[number].take(batch)))
+        self.saver = SessionSaver(lambda: self._do_later(lambda: self.player.saving_changed()))
         self.insight = InsightJobs()
         preferences = Preferences.from_dict(self.charlstm.remembered.preferences).changed_by(self.charlstm.config)
         self._text = StreamView(keys_scroll=False, can_replace=True, id="stream")
-        self.desk = self._make_desk(0, self._text, self._show_played, self.saver, self._touch)
-        self.play = PlayView(self.desk, self._text, self.insight, preferences, id="play")
-        self.score = ScoreView(self.desk, self.insight, id="score")
-        self.duel = DuelView(self.desk, self.insight, self._make_desk, id="duel")
-        self.cells = CellsView(self.desk, self.insight, self._text, id="cells")
-        self.multiverse = MultiverseView(self.desk, self.insight, id="multiverse")
-        self.context = ContextView(self.desk, self.insight, id="context")
+        self.player = self._make_player(0, self._text, self._show_played, self.saver, self._touch)
+        self.play = PlayView(self.player, self._text, self.insight, preferences, id="play")
+        self.score = ScoreView(self.player, self.insight, id="score")
+        self.duel = DuelView(self.player, self.insight, self._make_player, id="duel")
+        self.cells = CellsView(self.player, self.insight, self._text, id="cells")
+        self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
+        self.context = ContextView(self.player, self.insight, id="context")
         self.use_views(self.play, later=(self.score, self.cells, self.context, self.multiverse, self.duel))
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._told_yielding: Path | None = None
@@ -129,7 +129,7 @@ class GenerateScreen(ModeScreen):
         for part in (self._bring_up_to_date, self._tell_not_saved):
             self.watch(self.play, "state", part, init=False)
         self.watch(self.charlstm, "to_play", self._show_awaited, init=False)
-        self.charlstm.run_renamed.subscribe(self, lambda folders: self.desk.rename_run(*folders), immediate=True)
+        self.charlstm.run_renamed.subscribe(self, lambda folders: self.player.rename_run(*folders), immediate=True)
         self.charlstm.unfinished.append(self._finish)
         if not self.detached:
             self.model_thread.start()
@@ -138,7 +138,7 @@ class GenerateScreen(ModeScreen):
         self.charlstm.remember(preferences=self.play.preferences().to_dict())
 
         def save(check: object) -> str | None:
-            ended = self.desk.close(SAVE_WITHIN, delete_unkept=not self.charlstm.return_code)
+            ended = self.player.close(SAVE_WITHIN, delete_unkept=not self.charlstm.return_code)
             return self._saved_words() if ended else None
 
         words = await in_thread(save)
@@ -148,14 +148,14 @@ class GenerateScreen(ModeScreen):
 
     def _finish(self) -> str:
         """Wait until all is saved."""
-        while not self.desk.close(SAVE_WITHIN):
+        while not self.player.close(SAVE_WITHIN):
             pass  # it goes on in threads; Ctrl+C ends the process
         return self._saved_words()
 
     def _saved_words(self) -> str:
         """What to say about the sessions at the end: what could not be saved, or how to continue the one that was
         played."""
-        return " ".join(self.desk.rescue()) or saved_sessions.kept(self.desk.file)
+        return " ".join(self.player.rescue()) or saved_sessions.kept(self.player.file)
 
     # ---- the views
 
@@ -269,25 +269,25 @@ class GenerateScreen(ModeScreen):
 
     # ---- what is played
 
-    def _make_desk(
+    def _make_player(
         self,
         number: int,
         display: Display,
         changed: Callable[[Played], object],
         saver: SessionSaver | None = None,
         touched: Callable[[], object] = lambda: None,
-    ) -> Desk:
+    ) -> TextPlayer:
         """A text with this number for the thread that computes."""
-        desk = self._desks[number] = Desk(
+        player = self._players[number] = TextPlayer(
             self.model_thread, number, display, partial(self._changed, changed), saver=saver, touched=touched,
             known=self._loaded_models,
             spawn=lambda job: self.run_worker(job, group=f"open {number}"),
             post=self._do_later, before_draw=self.charlstm.before_draw,
         )  # fmt: skip
-        return desk
+        return player
 
     def _loaded_models(self) -> list[LoadedModel]:
-        return [desk.about.loaded for desk in self._desks.values() if desk.about is not None]
+        return [player.about.loaded for player in self._players.values() if player.about is not None]
 
     def _do_later(self, act: Callable[[], object]) -> None:
         """Do something on the message loop. Other threads may call this."""
@@ -321,9 +321,9 @@ class GenerateScreen(ModeScreen):
         """See :class:`ModeScreen`. Keys for a text wait, too, while the model is asked for a change of it, or for the
         candidates that are picked."""
         if self.play.choosing:
-            self.desk.bring_up_to_date()
-        is_choosing = self.play.choosing and not self.desk.played.is_current
-        if self.view is self.play and (self.desk.keys_wait or is_choosing):
+            self.player.bring_up_to_date()
+        is_choosing = self.play.choosing and not self.player.played.is_current
+        if self.view is self.play and (self.player.keys_wait or is_choosing):
             return isinstance(event, events.Paste) or event.key != "escape"
         return super().keys_wait(event)
 
@@ -339,7 +339,7 @@ class GenerateScreen(ModeScreen):
     def action_move_checkpoint(self, by: int) -> None:
         """Play the model of the run that is so many after the one that is played."""
         if self.view is self.play and by:
-            self.desk.load_checkpoint(by)
+            self.player.load_checkpoint(by)
 
     def on_screen_suspend(self) -> None:
         visible = self in self.app.screen_stack  # behind a dialog it is visible
@@ -555,7 +555,7 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         folder = None if state is None or state.facts is None else state.facts.sessions
         played = None if state is None else state.file
-        picker = TextPicker(self.charlstm.runs_state, folder, played, self.desk.give_title)
+        picker = TextPicker(self.charlstm.runs_state, folder, played, self.player.give_title)
         self.app.push_screen(picker, self._text_picked)
 
     def _text_picked(self, name: str | None) -> None:
@@ -603,7 +603,7 @@ class GenerateScreen(ModeScreen):
         if self.view_name not in ("play", "write"):  # the other views are of the model that was played
             self.show_view("play")
         self.to_play = self.to_play.go_on_with(choice)
-        self.desk.go_on_with(found.model, found.step, self.charlstm.start_options.runs_dir)
+        self.player.go_on_with(found.model, found.step, self.charlstm.start_options.runs_dir)
         self._follow(choice)
 
     async def _find_model(self, choice: ModelChoice, purpose: str) -> ModelChoice | None:
@@ -695,7 +695,7 @@ class GenerateScreen(ModeScreen):
         last = None if state is None else state.last_session
         if state is None or last is None:
             self.show_message("There is no other session.")
-        elif last.path in (state.request.session, self.desk.file):
+        elif last.path in (state.request.session, self.player.file):
             self.show_message(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
         else:
             self._open_session(last.path)
@@ -716,14 +716,14 @@ class GenerateScreen(ModeScreen):
         elif state is not None and state.facts is not None:
             selected = self.play.text_view.selected
             await self.open_view("score")
-            self.score.enter(state.facts, self.desk.model, self.play.text_view.text(), selected)
+            self.score.enter(state.facts, self.player.model, self.play.text_view.text(), selected)
 
     async def do_duel(self) -> None:
         state = self.play.state
         if state is not None:
             await self.open_view("duel", "cells" if self.view is self.cells else "play")
             text = self.play.text_view
-            self.desk.move(text.cursor)
+            self.player.move(text.cursor)
             self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
 
     def do_report(self) -> None:
@@ -760,7 +760,7 @@ class GenerateScreen(ModeScreen):
     @on(DuelView.Kept)
     def _side_kept(self, event: DuelView.Kept) -> None:
         self.show_view("play")
-        self.desk.put_in(event.text, f"{plural(len(event.text), 'character')} put in.")
+        self.player.put_in(event.text, f"{plural(len(event.text), 'character')} put in.")
 
     async def do_multiverse(self) -> None:
         """Show what could come next at the cursor of Play or Score."""

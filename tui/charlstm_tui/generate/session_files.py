@@ -1,4 +1,4 @@
-"""The files that the played text goes to: they are asked for, and the desk writes them."""
+"""The files that the played text goes to: they are asked for, and the player writes them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SessionFiles:
 
         def named(path: Path) -> None:
             self._saved_as = (state.session_id, path)
-            self._view.desk.save_as(path, scale.name, prose=dialog.joins_lines)
+            self._view.player.save_as(path, scale.name, prose=dialog.joins_lines)
 
         stem = file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{FORMATS[0].ending}") if own is None else home(own)

@@ -10,9 +10,9 @@ from textual.reactive import reactive, var
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import KeyFigure, Legend
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale, in_unit
 from charlstm_tui.player.played import Played
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.view import View
 
 TELL_EVERY = 0.02
@@ -34,9 +34,9 @@ class GenerateView(View):
     has_own_scale = False
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
 
-    def __init__(self, desk: Desk, *, id: str | None = None) -> None:
+    def __init__(self, player: TextPlayer, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.desk = desk
+        self.player = player
 
     @property
     def view_name(self) -> str:

@@ -27,7 +27,7 @@ class Writing:
     @property
     def suggested(self) -> str:
         """The suggestion, while it is shown."""
-        return "" if self._is_hidden else self._text.desk.suggestion
+        return "" if self._is_hidden else self._text.player.suggestion
 
     def follow(self, state: Played) -> None:
         """Show the suggestion of this state in the text."""
@@ -77,30 +77,30 @@ class Writing:
 
     def do_undo(self) -> None:
         self.expect_suggestion()
-        self._text.desk.undo()
+        self._text.player.undo()
 
     def do_redo(self) -> None:
         self.expect_suggestion()
-        self._text.desk.redo()
+        self._text.player.redo()
 
     # ---- suggestions
 
     def do_accept_suggestion(self) -> None:
-        self._text.desk.accept(self.suggested)
+        self._text.player.accept(self.suggested)
 
     def do_accept_word(self) -> None:
         if time.monotonic() - self._walked_at < HELD_FOR:
             self._walked_at = time.monotonic()
-            self._text.desk.move_by_word(1)
+            self._text.player.move_by_word(1)
             return
         word = re.match(r"\s*\S+", self.suggested)
         if word is not None:
-            self._text.desk.accept(word.group())
+            self._text.player.accept(word.group())
 
     def do_another_suggestion(self, direction: int) -> None:
-        if not self._text.desk.suggests:
+        if not self._text.player.suggests:
             key = key_of("generate.continuations_written")
             self._view.say(f"Suggestions come at the end of a line; {key} reads ways on from here.")
             return
         self.expect_suggestion()
-        self._text.desk.another_suggestion(direction)
+        self._text.player.another_suggestion(direction)

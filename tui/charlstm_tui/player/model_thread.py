@@ -1,8 +1,8 @@
 """Compute on a background thread what is wanted of texts: figures, what could come next, generated characters.
 
-The message loop has the texts (:mod:`charlstm_tui.player.desk`). It says what it wants of one with an :class:`Order`
-about an immutable text. A newer order takes the place of the one before, also in the middle of its work. What was
-computed comes back as a :class:`Batch` about exactly one order, at most 20 a second while text streams.
+The message loop has the texts (:mod:`charlstm_tui.player.text_player`). It says what it wants of one with an
+:class:`Order` about an immutable text. A newer order takes the place of the one before, also in the middle of its work.
+What was computed comes back as a :class:`Batch` about exactly one order, at most 20 a second while text streams.
 
 One thread serves all texts (Duel has two), for models and their packed weights are shared between them. Characters are
 generated when they can be shown: generating them one by one, each after a wait, would find the weights out of the

@@ -1,4 +1,4 @@
-"""Where the text of a desk is saved, and what is to be said about that.
+"""Where the text of a player is saved, and what is to be said about that.
 
 All methods are called on the message loop, unless they say something else.
 """
@@ -128,7 +128,7 @@ class TextSaving:
         return is_saved
 
     def rescue(self, about: OpenText | None) -> list[str]:
-        """See :meth:`Desk.rescue`."""
+        """See :meth:`TextPlayer.rescue`."""
         unsaved = self.saver.unsaved()
         sentences = [f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in unsaved]
         if self._failures and not sentences and about is not None and (kept := saved_sessions.kept(self.file(about))):

@@ -1,6 +1,6 @@
 """A text on the message loop: keys change it at once, and what a model makes of it comes later.
 
-The :class:`Desk` has the text (:class:`~charlstm.generation.document.Document`), shows it, gives it to who saves it,
+The :class:`TextPlayer` has the text (:class:`~charlstm.generation.document.Document`), shows it, gives it to the saver,
 and says what is wanted of it: an :class:`~charlstm_tui.player.model_thread.Order`. What comes back is about exactly one
 order. It is taken if that still stands, and dropped otherwise: what was generated and not shown is generated again from
 the same seed. All methods are called on the message loop, unless they say something else.
@@ -118,14 +118,14 @@ def _wait_for(awaited: Question | _Lookup) -> Generator[Question | _Lookup, Any,
 
 
 def _waits(
-    method: Callable[Concatenate[Desk, Args], Coroutine[Any, Any, None]],
-) -> Callable[Concatenate[Desk, Args], None]:
+    method: Callable[Concatenate[TextPlayer, Args], Coroutine[Any, Any, None]],
+) -> Callable[Concatenate[TextPlayer, Args], None]:
     """A method that awaits the model or the disk, to be called like any other. It runs at once, up to where it awaits
     something, and goes on in the turn of the message loop in which that comes. Whatever else is asked for meanwhile
     ends it there."""
 
-    def start(desk: Desk, *args: Args.args, **options: Args.kwargs) -> None:
-        desk._go_on(method(desk, *args, **options))
+    def start(player: TextPlayer, *args: Args.args, **options: Args.kwargs) -> None:
+        player._go_on(method(player, *args, **options))
 
     return wraps(method)(start)
 
@@ -138,7 +138,7 @@ class _FoundText(NamedTuple):
     note: str
 
 
-class Desk:
+class TextPlayer:
     """One text, its model, and how it is generated.
 
     Args:

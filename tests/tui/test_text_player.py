@@ -1,4 +1,4 @@
-"""A desk without an app: how a text is changed, opened, saved, and what is said of it."""
+"""A player without an app: how a text is changed, opened, saved, and what is said of it."""
 
 from __future__ import annotations
 
@@ -33,17 +33,16 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
-from charlstm_tui.player import desk as desk_module
-from charlstm_tui.player import questions, saved_sessions, session_saver, text_saving
+from charlstm_tui.player import questions, saved_sessions, session_saver, text_player, text_saving
 from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex
 from charlstm_tui.player.played import PAUSE_AFTER, Continuations
 from charlstm_tui.player.saved_sessions import SavedSession
-from played_desk import PlayedDesk
 from played_documents import text_of
 from playing_app import PRIME, at
 from recorded_run import record, tiny_model
+from stepped_player import SteppedPlayer
 from wrapped_prose import prose
 
 
@@ -55,49 +54,49 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk() -> Iterator[PlayedDesk]:
-    desk = PlayedDesk(saves=True)
-    yield desk
-    desk.close()
+def player() -> Iterator[SteppedPlayer]:
+    player = SteppedPlayer(saves=True)
+    yield player
+    player.close()
 
 
 @pytest.fixture
-def page(model: Path, desk: PlayedDesk) -> PlayedDesk:
-    """The desk with the model, and no text but its prime."""
-    desk.open(PlayRequest(str(model)))
-    desk.finish()
-    return desk
+def page(model: Path, player: SteppedPlayer) -> SteppedPlayer:
+    """The player with the model, and no text but its prime."""
+    player.open(PlayRequest(str(model)))
+    player.finish()
+    return player
 
 
 @pytest.fixture
-def run_that_is_played(tmp_path: Path, desk: PlayedDesk) -> Run:
+def run_that_is_played(tmp_path: Path, player: SteppedPlayer) -> Run:
     """A run with snapshots after 0, 50, 100, 200, 400, 700 and 1,000 steps. Its best model is played, with a prime."""
     run = record(tmp_path, "finished").run
-    desk.open(PlayRequest(str(run.path), prime="The"))
-    desk.finish()
+    player.open(PlayRequest(str(run.path), prime="The"))
+    player.finish()
     return run
 
 
-def test_error_of_a_model_is_gone_while_the_next_one_opens(model: Path, desk: PlayedDesk) -> None:
-    desk.open(PlayRequest("nothing"))
-    assert desk.finish().error
-    desk._spawn = lambda job: job.close()  # it goes on opening
-    desk.open(PlayRequest(str(model)))
-    assert desk.played.busy
-    assert not desk.played.error
+def test_error_of_a_model_is_gone_while_the_next_one_opens(model: Path, player: SteppedPlayer) -> None:
+    player.open(PlayRequest("nothing"))
+    assert player.finish().error
+    player._spawn = lambda job: job.close()  # it goes on opening
+    player.open(PlayRequest(str(model)))
+    assert player.played.busy
+    assert not player.played.error
 
 
-def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, desk: PlayedDesk) -> None:
-    desk.open(PlayRequest(str(model), stream=True))
-    state = desk.finish()
+def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, player: SteppedPlayer) -> None:
+    player.open(PlayRequest(str(model), stream=True))
+    state = player.finish()
     assert (state.length, state.running) == (PAUSE_AFTER, False)
     assert "1,000" in state.stop_reason
     expected = Session(tiny_model(), PRIME)
-    assert (desk.prime, desk.line) == (PRIME, "".join(step.char for step in expected.stream(PAUSE_AFTER)))
-    assert desk.generate(10).length == PAUSE_AFTER + 10
+    assert (player.prime, player.line) == (PRIME, "".join(step.char for step in expected.stream(PAUSE_AFTER)))
+    assert player.generate(10).length == PAUSE_AFTER + 10
 
 
-def test_every_change_of_the_text_is_undone_and_done_again(page: PlayedDesk) -> None:
+def test_every_change_of_the_text_is_undone_and_done_again(page: SteppedPlayer) -> None:
     page.generate(40)
     other = "a" if page.line[20] != "a" else "b"
     changes: dict[str, Callable[[], object]] = {
@@ -124,7 +123,7 @@ def test_every_change_of_the_text_is_undone_and_done_again(page: PlayedDesk) -> 
 
 
 def test_between_two_pictures_changes_are_shown_and_published_once_and_no_older_answer_is_taken(
-    page: PlayedDesk,
+    page: SteppedPlayer,
 ) -> None:
     put_off = dict[Callable[[], object], None]()
     page.generate(20)
@@ -150,34 +149,34 @@ def test_between_two_pictures_changes_are_shown_and_published_once_and_no_older_
     assert page.played.is_current
 
 
-def test_what_needs_the_model_is_asked_at_once_also_between_two_pictures(page: PlayedDesk) -> None:
+def test_what_needs_the_model_is_asked_at_once_also_between_two_pictures(page: SteppedPlayer) -> None:
     page.before_draw = lambda act: None
     page.generate_one()
     page.finish()
     assert len(page.line) == 1
 
 
-def test_what_a_model_of_plain_letters_does_not_know_is_read_plainly(tmp_path: Path, desk: PlayedDesk) -> None:
+def test_what_a_model_of_plain_letters_does_not_know_is_read_plainly(tmp_path: Path, player: SteppedPlayer) -> None:
     path = tmp_path / "plain.safetensors"
     save_model(path, tiny_model(symbols=tuple("\n abcdefghijklmnopqrstuvwxyzC,'-")))
-    desk.open(PlayRequest(str(path), prime="Œe né"))
-    assert desk.finish().note == "The model reads Œ as a space, é as e."
-    desk.set_writing(True)
-    desk.insert("\r\n\x07Café, “quoth he” — and nai\u0308ve ☃Ω")
-    state = desk.finish()
-    assert (desk.prime, desk.line) == ("Œe né", "\nCafé, “quoth he” — and naïve ☃Ω")
+    player.open(PlayRequest(str(path), prime="Œe né"))
+    assert player.finish().note == "The model reads Œ as a space, é as e."
+    player.set_writing(True)
+    player.insert("\r\n\x07Café, “quoth he” — and nai\u0308ve ☃Ω")
+    state = player.finish()
+    assert (player.prime, player.line) == ("Œe né", "\nCafé, “quoth he” — and naïve ☃Ω")
     assert state.note == "The model reads é as e, “ as ', ” as ', — as -, ï as i, ☃ as a space …."
     assert state.read_as == "Ω, read as a space"
-    rows = [mark & 0b111 for mark in desk.shown.marks[len(desk.prime) :]]
-    unknown = [place for place, char in enumerate(desk.line) if char in "é“”—ï☃Ω"]
+    rows = [mark & 0b111 for mark in player.shown.marks[len(player.prime) :]]
+    unknown = [place for place, char in enumerate(player.line) if char in "é“”—ï☃Ω"]
     assert [place for place, level in enumerate(rows) if not level] == unknown  # their figures are another's
-    desk.move(9)
-    state = desk.finish()
+    player.move(9)
+    state = player.finish()
     assert (state.current_char, state.read_as) == ("é", "é, read as e")
     assert state.current_probability is not None
 
 
-def test_pruning_says_what_is_gone_and_how_it_comes_back(page: PlayedDesk) -> None:
+def test_pruning_says_what_is_gone_and_how_it_comes_back(page: SteppedPlayer) -> None:
     page.insert_at("one two three", at(0))
     page.insert_at("six", at(4))
     page.insert_at("even", at(5))
@@ -190,58 +189,62 @@ def test_pruning_says_what_is_gone_and_how_it_comes_back(page: PlayedDesk) -> No
 
 
 @pytest.mark.usefixtures("run_that_is_played")
-def test_held_cells_and_a_text_that_was_edited_stay_with_another_checkpoint(desk: PlayedDesk) -> None:
+def test_held_cells_and_a_text_that_was_edited_stay_with_another_checkpoint(player: SteppedPlayer) -> None:
     held = (Clamp(1, 1, value=1.0),)
-    desk.change_clamps(lambda clamps: held)
-    desk.load_checkpoint(-1)  # with which the text begins again
-    state = desk.finish()
+    player.change_clamps(lambda clamps: held)
+    player.load_checkpoint(-1)  # with which the text begins again
+    state = player.finish()
     assert (state.request.step, state.clamps, state.request.clamps) == (700, held, ())
-    desk.set_writing(True)
-    desk.erase(10, 0)
-    desk.set_writing(False)
-    ahead, text = desk.finish().distribution, desk.line
-    desk.load_checkpoint(-1)
-    state = desk.finish()
-    assert (state.request.step, desk.line, state.clamps, state.request.clamps) == (400, text, held, ())
+    player.set_writing(True)
+    player.erase(10, 0)
+    player.set_writing(False)
+    ahead, text = player.finish().distribution, player.line
+    player.load_checkpoint(-1)
+    state = player.finish()
+    assert (state.request.step, player.line, state.clamps, state.request.clamps) == (400, text, held, ())
     assert state.distribution != ahead, "the other model has read the text"
 
 
-def test_run_without_its_best_model_is_played_with_its_last_snapshot(tmp_path: Path, desk: PlayedDesk) -> None:
+def test_run_without_its_best_model_is_played_with_its_last_snapshot(tmp_path: Path, player: SteppedPlayer) -> None:
     run = record(tmp_path, "finished", steps=200).run
     run.model_path.unlink()
-    desk.open(PlayRequest(str(run.path)))
-    facts = desk.finish().facts
+    player.open(PlayRequest(str(run.path)))
+    facts = player.finish().facts
     assert (facts.step, facts.checkpoint_steps) == (200, (0, 50, 100, 200))
 
 
-def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, desk: PlayedDesk) -> None:
-    desk.insert("own")
+def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, player: SteppedPlayer) -> None:
+    player.insert("own")
     delete_run(run_that_is_played)
     for direction in (-1, 1):
-        desk.load_checkpoint(direction)
-        state = desk.finish()
-        assert (state.note, state.error, desk.line) == ("The run has no models any more.", "", "own")
+        player.load_checkpoint(direction)
+        state = player.finish()
+        assert (state.note, state.error, player.line) == ("The run has no models any more.", "", "own")
 
 
-def test_text_that_stays_with_another_model_of_the_run_replaces_none(run_that_is_played: Run, desk: PlayedDesk) -> None:
+def test_text_that_stays_with_another_model_of_the_run_replaces_none(
+    run_that_is_played: Run, player: SteppedPlayer
+) -> None:
     """Generate offered to bring back the older text before it as the one that the key had replaced."""
-    desk.insert("older")
-    desk.open(PlayRequest(str(run_that_is_played.path), prime="The"))
-    assert desk.finish().replaced is not None
-    desk.insert("own")
-    desk.load_checkpoint(-1)
-    state = desk.finish()
-    assert (state.request.step, desk.line, state.replaced) == (700, "own", None)
+    player.insert("older")
+    player.open(PlayRequest(str(run_that_is_played.path), prime="The"))
+    assert player.finish().replaced is not None
+    player.insert("own")
+    player.load_checkpoint(-1)
+    state = player.finish()
+    assert (state.request.step, player.line, state.replaced) == (700, "own", None)
 
 
 @pytest.mark.parametrize(("direction", "step"), [(-1, 400), (1, 700), (-2, 200), (2, 1000), (-9, 0), (9, 1000)])
 @pytest.mark.usefixtures("run_that_is_played")
-def test_checkpoint_beside_a_model_that_is_gone_is_the_next_one(direction: int, step: int, desk: PlayedDesk) -> None:
+def test_checkpoint_beside_a_model_that_is_gone_is_the_next_one(
+    direction: int, step: int, player: SteppedPlayer
+) -> None:
     """A best model that was superseded, for example."""
-    desk.about = replace(desk.about, facts=replace(desk.about.facts, step=450))
-    desk.load_checkpoint(direction)
-    desk.finish()
-    assert desk.about.facts.step == step
+    player.about = replace(player.about, facts=replace(player.about.facts, step=450))
+    player.load_checkpoint(direction)
+    player.finish()
+    assert player.about.facts.step == step
 
 
 def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path) -> None:
@@ -253,7 +256,7 @@ def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path) -> None:
     assert lines.line(corpus.chars - 1) == prose(20).count("\n")
 
 
-def test_cursor_is_behind_a_continuation_that_is_put_into_a_text(page: PlayedDesk) -> None:
+def test_cursor_is_behind_a_continuation_that_is_put_into_a_text(page: SteppedPlayer) -> None:
     page.set_writing(True)
     page.insert("before after")
     place = page.played.position - 5
@@ -264,7 +267,7 @@ def test_cursor_is_behind_a_continuation_that_is_put_into_a_text(page: PlayedDes
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_continuation_in_one_sentence_goes_on_to_its_end(
-    page: PlayedDesk, monkeypatch: pytest.MonkeyPatch, ends: bool
+    page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     found: list[Continuations] = []
     page.ways_on(6, 20, 2, 1, found.append)
@@ -272,7 +275,7 @@ def test_continuation_in_one_sentence_goes_on_to_its_end(
     assert found[-1].complete
     shown = found[-1].found[1].text
     assert not list(sentence_ends(shown))
-    for module in (desk_module, questions):  # the model writes few ends
+    for module in (text_player, questions):  # the model writes few ends
         monkeypatch.setattr(module, "LONGEST_SENTENCE", 5000 if ends else 25)
     page.put_in_sentence(shown, 6, 1)
     state = page.finish()
@@ -338,7 +341,7 @@ def test_own_files_are_remembered_once_and_not_for_ever(tmp_path: Path, monkeypa
     assert app_state.own_files() == []
 
 
-def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(page: PlayedDesk) -> None:
+def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(page: SteppedPlayer) -> None:
     page.insert("a story")
     file = page.saved(7)
     page.undo()
@@ -352,28 +355,28 @@ def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(page: Play
     assert (session.is_listed, saved_sessions.kept(file)) == (True, "")
 
 
-def test_text_before_another_prime_is_the_last_session_and_comes_back(model: Path, desk: PlayedDesk) -> None:
-    desk.open(PlayRequest(str(model), settings=SamplerSettings(temperature=0.5)))
-    desk.generate(30)
-    desk.choose("x", at(10))
-    story, line = desk.saved(11), desk.line
-    assert desk.played.replaced is None
-    desk.open(PlayRequest(str(model), prime="e", settings=SamplerSettings(), stream=True))
-    other = desk.saved(PAUSE_AFTER)
+def test_text_before_another_prime_is_the_last_session_and_comes_back(model: Path, player: SteppedPlayer) -> None:
+    player.open(PlayRequest(str(model), settings=SamplerSettings(temperature=0.5)))
+    player.generate(30)
+    player.choose("x", at(10))
+    story, line = player.saved(11), player.line
+    assert player.played.replaced is None
+    player.open(PlayRequest(str(model), prime="e", settings=SamplerSettings(), stream=True))
+    other = player.saved(PAUSE_AFTER)
     assert other != story  # in the same second
-    replaced = desk.played.replaced
+    replaced = player.played.replaced
     assert (replaced.path, replaced.length) == (story, 11)
-    assert desk.played.last_session == replaced
-    desk.undo()
-    assert ("nothing to undo" in desk.finish().note, desk.file) == (True, other)
-    desk.open(PlayRequest(str(model), session=story))
-    back = desk.finish()
-    assert (desk.prime, desk.line, back.file, back.undoable) == (PRIME, line, story, "choosing")
+    assert player.played.last_session == replaced
+    player.undo()
+    assert ("nothing to undo" in player.finish().note, player.file) == (True, other)
+    player.open(PlayRequest(str(model), session=story))
+    back = player.finish()
+    assert (player.prime, player.line, back.file, back.undoable) == (PRIME, line, story, "choosing")
     assert (back.settings.temperature, len(back.branches)) == (0.5, 2)
 
 
 def test_session_that_is_opened_before_it_is_saved_whole_says_so(
-    model: Path, page: PlayedDesk, monkeypatch: pytest.MonkeyPatch
+    model: Path, page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page.insert("first")
     file = page.saved(5)
@@ -382,16 +385,16 @@ def test_session_that_is_opened_before_it_is_saved_whole_says_so(
     assert "not saved yet" in page.finish().note
 
 
-def test_a_request_without_settings_and_speed_leaves_them_as_they_are(model: Path, desk: PlayedDesk) -> None:
-    desk.open(PlayRequest(str(model), speed=250))
-    desk.change_settings(lambda settings: replace(settings, temperature=settings.temperature / 2))
-    desk.change_speed(lambda speed: speed * 2)
-    desk.open(PlayRequest(str(model), prime="Again"))
-    state = desk.finish()
-    assert (desk.prime, state.settings.temperature, state.speed) == ("Again", 0.4, 500)
+def test_a_request_without_settings_and_speed_leaves_them_as_they_are(model: Path, player: SteppedPlayer) -> None:
+    player.open(PlayRequest(str(model), speed=250))
+    player.change_settings(lambda settings: replace(settings, temperature=settings.temperature / 2))
+    player.change_speed(lambda speed: speed * 2)
+    player.open(PlayRequest(str(model), prime="Again"))
+    state = player.finish()
+    assert (player.prime, state.settings.temperature, state.speed) == ("Again", 0.4, 500)
 
 
-def test_a_cursor_that_is_moved_writes_no_file_of_the_users(page: PlayedDesk, tmp_path: Path) -> None:
+def test_a_cursor_that_is_moved_writes_no_file_of_the_users(page: SteppedPlayer, tmp_path: Path) -> None:
     page.insert("own")
     path = tmp_path / "page.json"
     page.save_as(path, None)
@@ -406,23 +409,23 @@ def test_a_cursor_that_is_moved_writes_no_file_of_the_users(page: PlayedDesk, tm
 
 
 def test_failure_of_a_text_that_was_played_before_is_said_while_another_is_played(
-    tmp_path: Path, model: Path, desk: PlayedDesk, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Path, player: SteppedPlayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_saving, "WAIT_FOR_FILE", 0.05)
     run = record(tmp_path, "finished").run
     run.sessions_dir.write_text("in the way")
-    desk.open(PlayRequest(str(run.path), prime="A"))
-    desk.insert("first")
-    desk.open(PlayRequest(str(model), prime="The"))
-    desk.until(lambda p: desk.prime == "The" and "It is tried again" in p.not_saved)
-    desk.close_whole()
-    (sentence,) = desk.rescue()
+    player.open(PlayRequest(str(run.path), prime="A"))
+    player.insert("first")
+    player.open(PlayRequest(str(model), prime="The"))
+    player.until(lambda p: player.prime == "The" and "It is tried again" in p.not_saved)
+    player.close_whole()
+    (sentence,) = player.rescue()
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     assert home(kept) in sentence
     assert text_of(kept) == "Afirst"
 
 
-def test_title_of_a_text_that_was_played_before_is_in_its_file(model: Path, page: PlayedDesk) -> None:
+def test_title_of_a_text_that_was_played_before_is_in_its_file(model: Path, page: SteppedPlayer) -> None:
     page.insert("own")
     path = page.saved(3)
     page.open(PlayRequest(str(model), prime="The"))
@@ -430,7 +433,7 @@ def test_title_of_a_text_that_was_played_before_is_in_its_file(model: Path, page
     assert (page.prime, session_file.read(path).state.summary.title) == ("The", "The bell")
 
 
-def test_what_can_be_saved_nowhere_is_said_at_the_end(own_home: Path, page: PlayedDesk) -> None:
+def test_what_can_be_saved_nowhere_is_said_at_the_end(own_home: Path, page: SteppedPlayer) -> None:
     (own_home / ".local").write_text("in the way")
     page.insert("own")
     page.close_whole()
@@ -439,15 +442,15 @@ def test_what_can_be_saved_nowhere_is_said_at_the_end(own_home: Path, page: Play
     assert sentence.endswith("Its latest changes are lost.")
 
 
-def test_session_follows_its_run_through_a_rename(tmp_path: Path, desk: PlayedDesk) -> None:
+def test_session_follows_its_run_through_a_rename(tmp_path: Path, player: SteppedPlayer) -> None:
     run = record(tmp_path, "finished").run
-    desk.open(PlayRequest(str(run.path)))
-    desk.insert("first ")
-    desk.saved(6)
+    player.open(PlayRequest(str(run.path)))
+    player.insert("first ")
+    player.saved(6)
     renamed = rename_run(run, "renamed")
-    desk.rename_run(run.path, renamed.path)
-    desk.insert("second")
-    file, facts = desk.saved(12), desk.played.facts
+    player.rename_run(run.path, renamed.path)
+    player.insert("second")
+    file, facts = player.saved(12), player.played.facts
     assert (facts.run, facts.name) == (renamed.path, "renamed")
     assert list(renamed.sessions_dir.glob("*.json")) == [file]
     assert text_of(file).endswith("first second")
@@ -464,43 +467,43 @@ def test_a_name_of_the_users_is_not_one_of_the_apps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", [SamplerSettings(temperature=0.3), SamplerSettings(top_k=2, temperature=0.2)])
 def test_regenerating_changes_the_text_and_is_undone_with_its_seed(
-    model: Path, desk: PlayedDesk, settings: SamplerSettings
+    model: Path, player: SteppedPlayer, settings: SamplerSettings
 ) -> None:
-    desk.open(PlayRequest(str(model), settings=settings, seed=3))
-    desk.generate(60)
-    text = desk.line
-    desk.change_speed(lambda speed: 0)
+    player.open(PlayRequest(str(model), settings=settings, seed=3))
+    player.generate(60)
+    text = player.line
+    player.change_speed(lambda speed: 0)
     for position in range(0, 60, 6):
-        desk.regenerate(at(position))
-        assert desk.finish().undoable == "regenerating"
-        assert desk.line[:position] == text[:position]
-        assert desk.line != text[: len(desk.line)], position
-        assert desk.document.seed != 3
-        desk.undo()
-        assert (desk.line, desk.document.seed) == (text, 3)
-    desk.redo()
-    assert desk.document.seed != 3
+        player.regenerate(at(position))
+        assert player.finish().undoable == "regenerating"
+        assert player.line[:position] == text[:position]
+        assert player.line != text[: len(player.line)], position
+        assert player.document.seed != 3
+        player.undo()
+        assert (player.line, player.document.seed) == (text, 3)
+    player.redo()
+    assert player.document.seed != 3
 
 
-def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, desk: PlayedDesk) -> None:
-    desk.open(PlayRequest(str(model), settings=SamplerSettings(temperature=0)))
-    desk.generate(60)
-    text = desk.line
-    desk.regenerate(at(20))
-    state = desk.finish()
+def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, player: SteppedPlayer) -> None:
+    player.open(PlayRequest(str(model), settings=SamplerSettings(temperature=0)))
+    player.generate(60)
+    text = player.line
+    player.regenerate(at(20))
+    state = player.finish()
     assert "writes the same again" in state.failure
-    assert (desk.line, state.running, desk.document.seed) == (text, False, 0)
-    desk.change_settings(lambda settings: replace(settings, temperature=1.0))
-    desk.regenerate(at(20))
-    assert desk.finish().length > 60
-    assert desk.line[:20] == text[:20]
-    assert desk.line[:60] != text
+    assert (player.line, state.running, player.document.seed) == (text, False, 0)
+    player.change_settings(lambda settings: replace(settings, temperature=1.0))
+    player.regenerate(at(20))
+    assert player.finish().length > 60
+    assert player.line[:20] == text[:20]
+    assert player.line[:60] != text
 
 
 # ---- closing the app and opening another text while something waits
 
 
-def test_closing_waits_for_an_export(page: PlayedDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_waits_for_an_export(page: SteppedPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, path, save = threading.Event(), tmp_path / "story.html", user_files.save_text
     monkeypatch.setattr(text_saving, "WAIT_FOR_FILE", 0.01)
     monkeypatch.setattr(user_files, "save_text", lambda *arguments: (release.wait(60), save(*arguments)))
@@ -514,7 +517,7 @@ def test_closing_waits_for_an_export(page: PlayedDesk, tmp_path: Path, monkeypat
     assert not page.rescue()
 
 
-def test_export_that_fails_at_the_end_is_said(page: PlayedDesk, tmp_path: Path) -> None:
+def test_export_that_fails_at_the_end_is_said(page: SteppedPlayer, tmp_path: Path) -> None:
     page.insert("hello")
     page.saved(5)
     (tmp_path / "way").write_text("in the way")
@@ -525,7 +528,7 @@ def test_export_that_fails_at_the_end_is_said(page: PlayedDesk, tmp_path: Path) 
     assert kept.startswith("The text is kept")
 
 
-def test_closing_waits_for_a_slow_disk_if_it_may(page: PlayedDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_waits_for_a_slow_disk_if_it_may(page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch) -> None:
     release, replace_file = threading.Event(), storage.replace_file
 
     def slow(*arguments: Any, **options: Any) -> None:
@@ -564,7 +567,7 @@ def test_what_is_still_being_saved_when_the_app_ends_is_said(
     [("insert_at", ("he ha", at(2))), ("regenerate", (at(2),)), ("alternative", (1, at(2)))],
 )
 def test_note_says_how_much_left_the_page_and_on_which_branch_it_is(
-    page: PlayedDesk, operation: str, arguments: tuple[Any, ...]
+    page: SteppedPlayer, operation: str, arguments: tuple[Any, ...]
 ) -> None:
     page.generate(40)
     page.rename(0, "storm")
@@ -575,7 +578,7 @@ def test_note_says_how_much_left_the_page_and_on_which_branch_it_is(
     assert 30 < int(left[1]) <= 38
 
 
-def test_key_that_changes_nothing_and_another_seed_give_the_user_no_part_in_a_text(page: PlayedDesk) -> None:
+def test_key_that_changes_nothing_and_another_seed_give_the_user_no_part_in_a_text(page: SteppedPlayer) -> None:
     page.generate(30)
     page.redo()
     page.erase(0, 1)
@@ -588,7 +591,7 @@ def test_key_that_changes_nothing_and_another_seed_give_the_user_no_part_in_a_te
     assert page.finish().edited
 
 
-def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Path, page: PlayedDesk) -> None:
+def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Path, page: SteppedPlayer) -> None:
     page.generate(30)
     file = page.saved(30)
     for prime in "et":
@@ -604,11 +607,11 @@ def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Pa
 
 
 def test_text_that_is_written_in_while_another_is_opened_keeps_its_file(
-    model: Path, page: PlayedDesk, monkeypatch: pytest.MonkeyPatch
+    model: Path, page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page.generate(30)
-    file, load = page.saved(30), desk_module.load
-    monkeypatch.setattr(desk_module, "load", lambda *arguments: (page.insert("own"), load(*arguments))[1])
+    file, load = page.saved(30), text_player.load
+    monkeypatch.setattr(text_player, "load", lambda *arguments: (page.insert("own"), load(*arguments))[1])
     page.open(PlayRequest(str(model), prime="The"))
     page.insert("!")
     assert page.saved(1) != file
@@ -624,28 +627,28 @@ def test_text_that_is_written_in_while_another_is_opened_keeps_its_file(
     ],
 )
 def test_file_of_text_becomes_a_text_of_the_apps_own(
-    model: Path, desk: PlayedDesk, tmp_path: Path, content: bytes, text: str, said: str
+    model: Path, player: SteppedPlayer, tmp_path: Path, content: bytes, text: str, said: str
 ) -> None:
     path = tmp_path / "page one.txt"
     path.write_bytes(content)
-    desk.open(PlayRequest(str(model), session=path))
-    played = desk.finish()
+    player.open(PlayRequest(str(model), session=path))
+    played = player.finish()
     assert (played.text.text.read(), played.prime_length, played.title, played.undoable) == (text, 0, "page one", "")
     assert set(played.text.text.sources()) <= {TYPED}
     assert said in played.note
-    desk.move(len(text))
-    assert desk.finish().file is None  # nothing was done to it
-    desk.insert("x")
-    file = desk.saved(len(text) + 1)
+    player.move(len(text))
+    assert player.finish().file is None  # nothing was done to it
+    player.insert("x")
+    file = player.saved(len(text) + 1)
     assert saved_sessions.AUTO_NAME.fullmatch(file.name)
-    assert desk.close(60, delete_unkept=True)
+    assert player.close(60, delete_unkept=True)
     assert (text_of(file), session_file.read(file).state.summary.title) == (f"{text}x", "page one")
     assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(("content", "said"), [(bytes(range(256)) * 20, "looks like binary data"), (None, "no file")])
 def test_file_that_is_no_text_is_said_and_the_text_stays(
-    model: Path, page: PlayedDesk, tmp_path: Path, content: bytes | None, said: str
+    model: Path, page: SteppedPlayer, tmp_path: Path, content: bytes | None, said: str
 ) -> None:
     path = tmp_path / "page.txt"
     if content is not None:
@@ -657,7 +660,7 @@ def test_file_that_is_no_text_is_said_and_the_text_stays(
 
 
 @pytest.mark.parametrize("ending", [".json", ".txt"])
-def test_text_that_was_saved_or_exported_is_kept(page: PlayedDesk, tmp_path: Path, ending: str) -> None:
+def test_text_that_was_saved_or_exported_is_kept(page: SteppedPlayer, tmp_path: Path, ending: str) -> None:
     page.generate(30)
     page.saved(30)
     page.save_as(tmp_path / f"mine{ending}", None)
@@ -667,21 +670,21 @@ def test_text_that_was_saved_or_exported_is_kept(page: PlayedDesk, tmp_path: Pat
     assert file.exists()
 
 
-def test_batch_of_an_order_that_does_not_stand_any_more_is_dropped(page: PlayedDesk) -> None:
+def test_batch_of_an_order_that_does_not_stand_any_more_is_dropped(page: SteppedPlayer) -> None:
     order = page._order
     page.insert("own")
     page.take(Batch(order, added="late"))
     assert page.line == "own"
 
 
-def test_generating_that_is_stopped_before_it_made_anything_is_no_step(page: PlayedDesk) -> None:
+def test_generating_that_is_stopped_before_it_made_anything_is_no_step(page: SteppedPlayer) -> None:
     page.insert("own")
     page.stream()
     page.pause()
     assert page.finish().undoable == "typing"
 
 
-def test_candidates_stay_until_those_of_the_cursor_come_and_when_a_copy_has_learnt(page: PlayedDesk) -> None:
+def test_candidates_stay_until_those_of_the_cursor_come_and_when_a_copy_has_learnt(page: SteppedPlayer) -> None:
     page.insert("own text")
     before = page.finish()
     page.move_by(-3)
@@ -695,7 +698,7 @@ def test_candidates_stay_until_those_of_the_cursor_come_and_when_a_copy_has_lear
     assert page.finish().is_current
 
 
-def test_edit_ends_what_was_asked_of_the_model(page: PlayedDesk) -> None:
+def test_edit_ends_what_was_asked_of_the_model(page: SteppedPlayer) -> None:
     page.insert("the light")
     page.set_writing(True)
     found: list[Continuations] = []
@@ -712,7 +715,7 @@ def test_edit_ends_what_was_asked_of_the_model(page: PlayedDesk) -> None:
     assert (page.line, page.keys_wait) == ("the light on", False)
 
 
-def test_suggestions_come_at_the_end_of_each_paragraph(page: PlayedDesk) -> None:
+def test_suggestions_come_at_the_end_of_each_paragraph(page: SteppedPlayer) -> None:
     page.set_writing(True)
     page.insert(" was grey.\nThe evening")
     page.move(21)

@@ -1,4 +1,4 @@
-"""A desk without an app: what it wants of its model is computed when a test says so, in the test's own thread."""
+"""A player without an app: what it wants of its model is computed when a test says so, in the test's own thread."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.session_saver import SessionSaver
+from charlstm_tui.player.text_player import TextPlayer
 
 
 class Shown:
-    """What a desk shows, put together as a view does."""
+    """What a player shows, put together as a view does."""
 
     def __init__(self) -> None:
         self.text, self.marks, self.cursor = "", array("H"), 0
@@ -49,8 +49,8 @@ class SteppedThread(ModelThread):
             self._turn()
 
 
-class PlayedDesk(Desk):
-    """A desk whose text streams at full speed, with what it has shown and said."""
+class SteppedPlayer(TextPlayer):
+    """A player whose text streams at full speed, with what it has shown and said."""
 
     def __init__(self, *, saves: bool = False) -> None:
         self.shown, self.notes = Shown(), list[str]()
