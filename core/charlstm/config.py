@@ -19,7 +19,7 @@ from charlstm.toml_files import TomlFile, read_toml
 from charlstm.training.presets import DEFAULT, PRESETS, Preset, own_presets
 
 WORD = "a word in quotes"
-"""What an entry takes that is any text."""
+"""The phrase for an entry with any text."""
 
 LossUnit = Literal["nats", "bits"]
 Colouring = Literal["surprise", "rank", "entropy", "off"]

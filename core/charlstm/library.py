@@ -258,8 +258,8 @@ def score_models(models: Sequence[GivenModel], text: str) -> list[scoring.Scores
     lowest ``loss`` is the nearest.
 
     Args:
-        models: models, or what :func:`load_model` takes. Their order changes nothing: wrapped prose is joined for all
-            of them where it was for one.
+        models: models, or what :func:`load_model` takes. The order of the models changes nothing: wrapped prose is
+            joined for all models if for one.
 
     Returns:
         The scores for each model. Characters that only some of the models know are in no mean.

@@ -71,7 +71,7 @@ class SettingField:
     group: str = ""
     """The caption above it in forms, of the first setting of a group."""
     label: str = ""
-    """Its name in forms; empty: its name with spaces."""
+    """The name in forms; empty: ``name`` with spaces."""
     form: str = ""
     """What it is in the few words that a row of a form has room for; empty: ``about``."""
 
@@ -110,8 +110,8 @@ class SettingField:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The words that it takes, such as ``true`` and ``none``, as :meth:`parse` reads them. Numbers are not listed,
-        so the result may be empty."""
+        """The allowed words, such as ``true`` and ``none``, as :meth:`parse` reads them. Numbers are not listed, so the
+        result may be empty."""
         listed = ("true", "false") if self.kind is bool else self.words or self.examples
         return (*listed, "none") if self.optional else listed
 

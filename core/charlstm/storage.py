@@ -496,7 +496,7 @@ def write_all(file: BinaryIO, content: Buffer) -> None:
 
 
 def _checked(descriptor: int, path: Path) -> int:
-    """``descriptor``, which ``path`` was opened as. Closes it and raises when it is not that of a regular file."""
+    """``descriptor``, which ``path`` was opened as. Closes the descriptor and raises unless the file is regular."""
     kind = special_kind(os.fstat(descriptor).st_mode)
     if kind is not None:
         os.close(descriptor)

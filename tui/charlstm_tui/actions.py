@@ -52,7 +52,7 @@ class Action:
     footer: int = 0
     palette: bool = True
     words: str = ""
-    """What else people call it, for the palette."""
+    """Other words for the action, for the palette."""
     by: str = ""
     """Who carries it out: the view that is shown, a part of it with this name, or the ``screen`` of the mode."""
     needs: str = ""
@@ -510,7 +510,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
 def bindings(*heads: str) -> list[BindingType]:
     """Textual bindings for all actions whose scope is, or begins with, one of ``heads`` (a mode or a common scope).
 
-    Those that work anywhere run before the focused widget.
+    Bindings that work anywhere run before the focused widget.
     """
     return [
         Binding(

@@ -92,7 +92,7 @@ class ModelChoice:
 
 def playable(run: Run) -> ModelChoice | None:
     """The run as what to play: Generate finds out which of its models, and waits while a run that trains has none that
-    has learnt something. ``None`` for a run that ended without one."""
+    has learnt something. ``None`` for a run that ended without a model."""
     return ModelChoice(str(run.path)) if run.status().alive or playable_at_end(run) is not None else None
 
 

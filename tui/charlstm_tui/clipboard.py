@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Copyable:
-    """A text to copy, and what it is, for the sentence that it was copied: ``the branch``."""
+    """A text to copy, with words for the message: ``the branch``."""
 
     name: str
     text: str

@@ -37,7 +37,7 @@ from charlstm_tui.widgets.textual_repairs import SteadyOptionList, SteadyScreen
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer: the key that gives it, its words in a line or several, and what the dialog returns."""
+    """One answer: a key, words in one line or several, and the value that the dialog returns."""
 
     key: str
     label: str

@@ -196,7 +196,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.go("runs")
 
     def _go_to_generate(self) -> None:
-        """Go to Generate, which sees what it is to play when it is entered, also if it is on screen already."""
+        """Go to Generate, which decides what to play on entering, also if already on screen."""
         here = self.mode_screen
         self.go("generate")
         if here is not None and here.MODE == "generate":

@@ -76,7 +76,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     def __init__(self) -> None:
         super().__init__()
         self.views: dict[str, View] = {}
-        """The views by their id, those too that were not shown yet."""
+        """The views by id, with the views not shown yet."""
         self.switcher = ContentSwitcher(id="views")
         self._message_line = MessageLine()
 
@@ -140,7 +140,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
 
     # ---- what a mode fills in
     def compose_body(self) -> ComposeResult:
-        """What stands between top bar and key bar: the views, and what all of them have around them."""
+        """The widgets between top bar and key bar: the views and their common surroundings."""
         yield self.switcher
 
     def compose_foot(self) -> ComposeResult:

@@ -26,8 +26,8 @@ from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 LONGEST_WAIT = 15.0
-"""Seconds after which keys that wait are left out, so that the next ones act. Opening a form of many parts took 8 s on
-a busy machine; a key that does not wait for it acts on what stands below, where it may delete a run."""
+"""Seconds after which waiting keys are dropped, so that later keys act. Opening a form of many parts took 8 s on a busy
+machine; a key that does not wait for it acts on what stands below, where it may delete a run."""
 CHECK_INTERVAL = 0.02
 """Seconds between two looks, while keys wait, at whether what they wait for is there or has gone."""
 
@@ -222,7 +222,7 @@ class OrderedKeys(App[None]):
             await self._handle_keys()
 
     async def _check_target(self) -> None:
-        """Handle the next key if what it waits for is there, or the widget has gone that had the one before."""
+        """Handle the next key if the awaited dialog or view is there, or the widget of the key before has gone."""
         if not self.screen_stack:  # the app is ending
             return
         gone = isinstance(self._target, Widget) and not self._target.is_attached

@@ -96,7 +96,7 @@ def relevance(query: str, name: str, words: str, about: str) -> float:
 
 
 def _about(action: Action, typing: bool = False) -> str:
-    """What an action does, with its keys; while ``typing`` without those that would be typed."""
+    """The help of an action with its keys; while ``typing`` without keys that would be typed."""
     keys = () if typing and not action.acts_in_inputs else action.keys
     return f"{action.help}  [{' '.join(map(key_name, keys))}]" if keys else action.help
 

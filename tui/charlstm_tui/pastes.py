@@ -1,4 +1,4 @@
-"""Pastes from the terminal: where one begins and ends in what comes from it, and what of it is no text."""
+"""Pastes from the terminal: their begin and end in the input, and the parts that are no text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the keys of Train and Runs do to a run: play it, stop it, resume it, save its curves."""
+"""Actions of Train and Runs on a run: play, stop, resume, save its curves."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class RunsReader:
 
 
 def _with_times(views: list[RunView]) -> list[RunView]:
-    """The runs, where those in the queue say when they will begin and what they wait for."""
+    """The runs, with begin and reason of waiting in the status of queued runs."""
     waiting = sorted((view for view in views if view.status.place is not None), key=lambda view: view.status.place or 0)
     if not waiting:
         return views

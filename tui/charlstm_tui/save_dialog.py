@@ -28,7 +28,7 @@ from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a file can be saved as: the ending of its name, and what is in it."""
+    """A format to save in: the ending of the file name, and words for the content."""
 
     ending: str
     about: str

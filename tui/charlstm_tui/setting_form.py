@@ -109,8 +109,8 @@ class SettingForm(Dialog):
         self._keys.update(Content(EDIT_KEYS if self.editing else SEARCH_KEYS))
 
     def _shown(self) -> list[Row]:
-        """The rows that have what is searched for in their name or words, first those that begin with it; without a
-        search all, in their groups."""
+        """The rows with the searched text in their name or words, rows that begin with it first; without a search all
+        rows, in groups."""
         needle = "" if self.editing else self._line.value.strip().casefold()
         rows = []
         for name, each in self._declared.items():

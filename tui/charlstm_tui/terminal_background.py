@@ -1,8 +1,8 @@
 """Ask the terminal for the colour of its background (OSC 11), before the app starts.
 
 The question is followed by one that every terminal answers (DA1), so that one which does not know the first is not
-waited for. Answers come as input. Those that come late are removed from what the app reads, and what was typed
-meanwhile is handed on to it.
+waited for. Answers come as input. Late answers are removed from the app's input, and keys typed meanwhile are handed
+on.
 """
 
 from __future__ import annotations

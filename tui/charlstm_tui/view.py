@@ -61,7 +61,7 @@ class View(SafeWorkers, Widget):
 
     class Said(Message):
         """A sentence for the line above the key bar, for some seconds; an ``error`` and what ``stays`` until the next
-        key. An empty sentence removes what is said there."""
+        key. An empty sentence removes the message."""
 
         def __init__(self, sentence: str, error: bool = False, stays: bool = False) -> None:
             super().__init__()

@@ -208,8 +208,8 @@ def score(
     text repeats surprises less. MODEL does not change.
 
     With --against the models are compared: which one needs the fewest bits for the whole text, and in how many of its
-    sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All read TEXT in
-    one way, and characters that one of them does not know do not count.
+    sentences; --per-sentence shows for each sentence the nearest and by how many bits per character. All models read
+    TEXT in one way. Characters that a model does not know do not count.
 
     With --json: the loss as of `eval`, `places`, `lines`, `sentences`, the scored `text`, and for each of its
     characters `losses` (nats), `ranks` (1 is the most likely character) and `entropy` (the bits that the model

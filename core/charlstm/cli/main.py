@@ -75,7 +75,7 @@ _COMMANDS = {
     "doctor": ("doctor", "Show machine, terminal and folders, and what is wrong with them"),
     "cache": ("texts", "Empty the cache of prepared texts"),
 }
-"""Each command: the module of this package that defines it, and its line in `--help`, which thus imports no module."""
+"""Commands with their module in this package and their line in `--help`, which thus imports no module."""
 
 _KINDS: dict[type[BaseException], ErrorKind] = {
     click.UsageError: "usage",

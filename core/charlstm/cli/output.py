@@ -172,8 +172,8 @@ def as_read(model: Model, text: str) -> str:
 
 
 def report_unknown_characters(unknown: Mapping[str, int], vocabulary: Vocabulary, also: str = "") -> None:
-    """Print a note about characters that are not in a model's ``vocabulary``, with their counts in ``unknown``: as
-    which it reads them, and what ``also`` holds for them."""
+    """Print a note on ``unknown`` characters, with their counts: how the model with ``vocabulary`` reads them, and
+    ``also``."""
     if not unknown:
         return
     listed = []

@@ -237,7 +237,7 @@ def runs(
 
 
 def _explain_mark(statuses: Sequence[RunStatus]) -> None:
-    """Say what the mark of a loss on text that was read means, if one has it."""
+    """Explain the mark of a loss on text that was read, if a loss has the mark."""
     if any(status.loss is not None and is_much(status.read_share) for status in statuses):
         print_remark(f"{LEGEND}; `charlstm info RUN` says how much")
 
@@ -445,7 +445,7 @@ def control(run: str, command: str, value: float | None, wait: bool, timeout: fl
     does not take the command back.
 
     A run may come to its own end before it reads `stop` or `finish`. The exit code is 0 then too, since it is over, and
-    `done` is false. When it is stopped before it reads `finish`, that is a failure.
+    `done` is false. An end before the worker reads `finish` is a failure.
 
     With --json: {"id", "command", "value", "done", "step", "state"}.
     """

@@ -64,7 +64,7 @@ class Limits:
     """Where the others come from, in words."""
 
     def planned(self, limit: str, step: int) -> str:
-        """Which ``limit`` will end the run at ``step``, and in a line below it which others there are."""
+        """The ``limit`` that will end the run at ``step``, and below it a line with the other limits."""
         others = self._words()
         ends = others.pop(limit)
         about = "about " if limit == "max_minutes" else ""

@@ -97,7 +97,7 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
 
 
 def extension_peak(settings: Settings) -> float:
-    """The rate to which that of a run climbs again when it is extended after its end."""
+    """The learning rate to which an extended run climbs after its end."""
     return settings.lr if settings.schedule == "constant" else EXTENSION_PEAK * settings.lr
 
 

@@ -52,7 +52,7 @@ class RunConstants:
 
     @classmethod
     def continued(cls, run: ResumePlan, info: Mapping[str, Any]) -> Self:
-        """Those of a run that an earlier process began."""
+        """The constants of a run that an earlier process began."""
         record, info = run.state.record, dict(info)
         if (lineage := record.get("lineage")) is not None:
             info.setdefault("lineage", lineage)
@@ -66,7 +66,7 @@ class RunConstants:
         return {name: self.info.get(name) for name in READ_BEFORE}
 
     def record(self) -> dict[str, Any]:
-        """What the state of a run has of this."""
+        """The constants that the state of a run has."""
         return {
             "asked": self.requested_settings.to_dict(),
             "vocabulary": self.text.vocabulary.to_dict(),

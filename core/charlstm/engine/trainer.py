@@ -1,7 +1,7 @@
 """Train a network: a trainer that does one thing at a time, and says as events what it did.
 
-:meth:`Trainer.advance` is the loop: it decides what comes next, and the methods that it calls are below it, by topic.
-Where a trainer is in its run lies in its attributes alone, so between two calls its state is exact.
+:meth:`Trainer.advance` is the loop and decides what comes next; its methods are below, by topic. Where a trainer is in
+its run lies in its attributes alone, so between two calls its state is exact.
 
 What changes the course of a run (the learning rate, the end, the number of threads) acts only once a state that names
 it is on disk: see :class:`_Change`. So a resume needs the last state and nothing of what came after it. The one
@@ -132,8 +132,8 @@ class Trainer:
     """One training run: new, from another model's weights, or continued from its exact state (:meth:`resume`).
 
     Iterate over :meth:`events`, or call :meth:`train`. ``settings`` are those of the run, ``progress`` says how far it
-    is. ``plan``, ``schedule`` and ``network`` of a new run exist from its first event on. To read one of them earlier
-    raises :class:`RunError`.
+    is. ``plan``, ``schedule`` and ``network`` of a new run exist from its first event on. Earlier reads raise
+    :class:`RunError`.
     """
 
     def __init__(
@@ -511,8 +511,8 @@ class Trainer:
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _make_plan(self, start_from: Model | None, warnings: list[str]) -> list[AnyEvent]:
-        """Measure and plan, and save that; unless there is a stored plan that fits this machine. Training waits until
-        the plan is on disk."""
+        """Measure, plan and save the plan, unless a stored plan fits this machine. Training waits until the plan is on
+        disk."""
         settings, plan = self.settings, self._course.plan
         if plan is None or not resume.fits_machine(plan):
             plan = measure_and_plan(settings, self._text, self._ranks, worked=self._count_start)
@@ -744,7 +744,7 @@ class Trainer:
         self._propose(replace(event, value=float(steps_left), minutes=minutes), course)
 
     def _propose(self, event: Controlled | Decided, course: _Course) -> None:
-        """Take this course once a state that names it is on disk; ``event`` says it then."""
+        """Change to ``course`` once a state with it is on disk, and then emit ``event``."""
         self._change = _Change(event, course)
         self._checkpoint(course)
         self._checkpoint_writer.hold_training()

@@ -311,8 +311,8 @@ class Document:
         self._edit(REPLACE, start, end - start, Text.of("".join(parts), np.concatenate(kept)), cursor=cursor)
 
     def move(self, position: int, *, undoable: bool = True) -> None:
-        """Move the cursor. Moves one after another are one step, if they are ``undoable`` at all; while there is
-        something to redo they are none, so that one can look around before deciding."""
+        """Move the cursor. Consecutive ``undoable`` moves are one step; with steps to redo, moves are no step, so that
+        a user can look around first."""
         before = self.state
         position = min(max(0, position), len(before.text))
         if position == before.cursor:
@@ -452,7 +452,7 @@ class Document:
 
     @property
     def branches(self) -> dict[int, Branch]:
-        """All branches by number, each after the one from which it parted."""
+        """All branches by number, each after its parent."""
         return {branch.number: branch for branch in self.state.with_own_text().branches}
 
     def list_branches(self) -> list[BranchInfo]:
@@ -569,8 +569,8 @@ class Document:
         self._step(kind, after, Splice(start, len(here) - start, len(after.text) - start), joins=joins)
 
     def _step(self, kind: str, after: State, splice: Splice, *, joins: bool = False) -> None:
-        """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was
-        undone can be made again from now on."""
+        """Make ``after`` the state: a new step, unless the change ``joins`` the last step. Nothing that was undone can
+        be made again from now on."""
         here, self._next = self.state, _Next(way=self._next.way)
         if not any(splice[1:]) and after.with_own_text() == here.with_own_text():
             return  # nothing was done

@@ -73,7 +73,7 @@ class Adaptation:
 
 
 class AdaptiveModel:
-    """A copy of ``model`` that learns from one text that it reads piece by piece.
+    """A copy of ``model`` that learns from a text, piece by piece.
 
     The weights change after each whole segment, as soon as the character that follows it is known. So the pieces in
     which a text is read make no difference, except for rounding.

@@ -1,4 +1,4 @@
-"""What a model makes of one text, as far as it has read it: figures, hidden states, what could come next.
+"""A model's reading of a text up to a position: figures, hidden states, probabilities of the next character.
 
 A text changes anywhere; a reading follows when there is time (:meth:`Reading.follow`, :meth:`Reading.read`). What
 stands before a change is not read again, and what is cut off is kept for some time, so that going back to it reads
@@ -101,7 +101,7 @@ class Reading:
         progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
 
     Attributes:
-        prime: as the model read it; ``prime_length`` is that of its text.
+        prime: the prime as read; ``prime_length`` counts its characters.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Reading:
         self._compute_logits(0)
 
     def fork(self, stepper: Stepper) -> Self:
-        """The same, for another thread with a stepper of its own. What was cut off is not in it."""
+        """The same, for another thread with a stepper of its own. Without the tails that were cut off."""
         other = copy.copy(self)
         other._set_stepper(stepper)
         other._text, other._tails, other._ahead = self.text, deque(maxlen=MOST_TAILS), None
@@ -191,7 +191,7 @@ class Reading:
 
     @property
     def text(self) -> Text:
-        """The text that was given last, with what was drawn since: its beginning is what was read."""
+        """The last given text and the characters drawn since; its beginning is read."""
         if len(self._text) < self.read_to:
             self._text += Text.of(text_of(self.rows(len(self._text), self.read_to)), GENERATED)
         return self._text
@@ -318,8 +318,8 @@ class Reading:
         return self._symbols[draw(self._weights_at(offset), uniform(key, offset))]
 
     def other_seed(self, position: int) -> int | None:
-        """The next seed with which another character is drawn at ``position`` than the one that is there; None if the
-        settings allow no other one, or one so rarely that no seed draws it."""
+        """The next seed that draws a different character at ``position``; None if the settings allow none, or one so
+        rarely that no seed draws it."""
         which, offset = self.step_at(position).id, position - self.prime_length
         return other_seed(self._weights_at(offset), which, self.recipe.seed, self.recipe.sample, offset)
 

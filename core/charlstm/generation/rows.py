@@ -192,8 +192,8 @@ class Step:
 
 @cache
 def row_type(vocab_size: int) -> np.dtype[np.void]:
-    """The array type of the statistics of one character: some 130 bytes. ``char`` is its code point; ``id`` that of the
-    symbol as which the model reads it."""
+    """The array type of the statistics of one character: some 130 bytes. ``char`` is the code point, ``id`` the symbol
+    as which the model reads the character."""
     index = np.uint16 if vocab_size <= 1 << 16 else np.uint32
     count = min(ALTERNATIVES, vocab_size)
     return np.dtype(

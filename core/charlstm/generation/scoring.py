@@ -239,8 +239,8 @@ def score(
 
 
 def shared_options(models: Sequence[Model]) -> TextOptions:
-    """The options with which several models read one text, whatever their order: as one text, not as units, with its
-    paragraphs joined, Unicode composed and licences left out where one of them has read its own text so."""
+    """The options with which several models, in any order, read one text: not as units; with paragraphs joined, Unicode
+    composed and licences left out if a model has read its own text so."""
     own = [model.text_options for model in models]
     return TextOptions(
         lines="auto" if any(each.lines == "auto" for each in own) else "keep",

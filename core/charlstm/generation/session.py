@@ -102,7 +102,7 @@ class Session:
 
     @classmethod
     def of_document(cls, document: Document, reading: Reading) -> Session:
-        """A session of a text that there is. The reading, which has read its prime, reads all of it here."""
+        """A session of an existing text. The reading, which has read its prime, reads all of it here."""
         session = cls.__new__(cls)
         session.document, session.reading = document, reading
         document.move(max(document.cursor, document.prime_length), undoable=False)
@@ -338,8 +338,8 @@ class Session:
             self.rewind(position)
 
     def prune(self, number: int) -> None:
-        """Remove the branch ``number`` and all that continue it. If the current text is on one of them, it becomes that
-        of the parent.
+        """Remove the branch ``number`` and all that continue it. If the current branch is removed, its parent becomes
+        current.
 
         Raises :class:`GenerationError` if there is no such branch or it is the root.
         """

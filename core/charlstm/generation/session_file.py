@@ -1,8 +1,8 @@
 """Read and write session files: the text of a session with its branches and its history (format 4).
 
-A file is one JSON object, which is written whole and atomically; its first line has what a list of sessions shows, and
-its history comes last, so that a file that was cut there still has its text. No model is needed to read or write one:
-what a model had made of the text is not in the file. Nothing in a file is trusted.
+A file is one JSON object, written whole and atomically. The first line has the summary for lists of sessions. The
+history comes last: a file that is cut there still has the text. No model is needed to read or write one: what a model
+had made of the text is not in the file. Nothing in a file is trusted.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def read_summary(path: Path) -> SessionSummary:
 
 
 def says_automatic(path: Path) -> bool:
-    """Whether a session file says that the app saved it by itself. Raises :class:`OSError`."""
+    """Whether a session file was saved automatically, by its own record. Raises :class:`OSError`."""
     with storage.open_file(path) as file:
         return b'"automatic": true' in file.readline(LONGEST_HEAD)
 

@@ -1,4 +1,4 @@
-"""What a session is, as its file has it: the document, the settings, and what a list shows of it."""
+"""A session as in its file: document, settings, and a summary for lists."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Look inside a trained LSTM: what its cells follow, which characters matter, what could come next. In numpy."""
+"""Look inside a trained LSTM: features of cells, influence of characters, possible continuations. In numpy."""

@@ -121,8 +121,7 @@ def _losses(
     stepper: Stepper, ids: Ids, state: StepperState, at_start: bool, progress: Callable[[int, int], None] | None
 ) -> npt.NDArray[np.float64]:
     """``(n + 1,)``: the loss of the last of ``ids`` with each of the n before it hidden in turn, and with none hidden.
-    ``state`` is that before them, and stays as it is; ``at_start`` says that it has read nothing, and so expects
-    nothing."""
+    ``state`` is the state before, which does not change; ``at_start``: it has read nothing, and so expects nothing."""
     count = len(ids) - 1
     # The earlier a character is hidden, the more is read with it: all parts take the same time.
     parts = thread_count() if count >= WORTH_THREADS else 1

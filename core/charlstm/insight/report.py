@@ -72,7 +72,7 @@ WORDS = (
         "that.",
     ),
 )
-"""Words of a page and what they mean."""
+"""A glossary of the words of a page."""
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[str, int, int], None]

@@ -47,7 +47,7 @@ class ComparedRun:
 class Difference:
     """Something that may not be the same in all runs: a setting, an option of the text, or what it started from.
 
-    ``values`` has one for each run, in their order.
+    ``values`` are in the order of the runs.
     """
 
     name: str

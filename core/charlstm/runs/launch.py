@@ -233,9 +233,9 @@ def control_size(run: Run) -> int:
 
 
 def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:
-    """A sentence that names the commands to a worker of ``run`` that died before it read them, if there are any; no
-    later worker carries them out. They are in the first ``until`` bytes of the file; ``series`` are the run's events.
-    One that is in the last checkpoint was carried out, though the worker was killed before it logged that.
+    """A sentence on commands that a worker of ``run`` died before reading; empty without any. No later worker carries
+    them out. They are in the first ``until`` bytes of the file; ``series`` are the run's events. One that is in the
+    last checkpoint was carried out, though the worker was killed before it logged that.
     """
     checkpoint, sent = last_checkpoint(run), ControlReader(run.control_path).read(until)
     done = set() if checkpoint is None else checkpoint.commands

@@ -154,7 +154,7 @@ class RunFigures:
         return {each.name: getattr(self, each.name) for each in fields(RunFigures)}
 
     def still_true(self) -> dict[str, Any]:
-        """Those that still hold when another worker begins."""
+        """Fields that still hold when another worker begins."""
         return self.by_name() | {"seconds_left": None, "validated": None}
 
 

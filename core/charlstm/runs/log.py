@@ -58,7 +58,7 @@ class EventLog:
         return not storage.leads_to(self._path, self._descriptor)
 
     def _remove_torn_line(self) -> None:
-        """A line that was appended to it would be lost with it."""
+        """Remove an incomplete last line, with which an appended line would be lost."""
         if self._torn_at is not None:
             storage.disk.truncate(self._descriptor, self._torn_at)
             self._torn_at = None

@@ -84,7 +84,7 @@ def models_of_run(run: Run, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
 def evenly_chosen(items: Sequence[Item], count: int, *, keep: Item | None = None) -> list[Item]:
     """Up to ``count`` of ``items``, evenly chosen: the first, the last, and some between.
 
-    ``keep`` is one of them and always among those that are chosen, even if it is neither the first nor the last.
+    ``keep`` is a model that is always chosen, wherever it stands.
     """
     if keep is None or len(items) <= count:
         chosen = {round(n * (len(items) - 1) / max(1, count - 1)) for n in range(count)} if items else set()

@@ -81,7 +81,7 @@ def playable_at_end(run: Run) -> PlayableModel | None:
 
 def is_untrained(info: Mapping[str, Any]) -> bool:
     """Whether the ``info`` of a model is that of a network from before the first step, and not of a trained model that
-    a run began with. A model that does not say its step, such as an imported one, is trained."""
+    a run began with. A model without a step, such as an imported model, counts as trained."""
     return info.get("step") == 0 and not info.get("lineage")
 
 

@@ -2,7 +2,7 @@
 
 No process of its own looks after the queue: a worker that ends starts the next run, under the lock of the queue. After
 a worker or the machine was killed, the next command that lists runs or the app does (:func:`start_next`). The queue
-waits for every run that trains on this machine, also for one that was never in it, and for a paused one.
+waits for every run that trains or is paused on this machine, also for runs outside the queue.
 """
 
 from __future__ import annotations
@@ -135,8 +135,7 @@ def read_queue() -> list[QueuedRun]:
 
 
 def arrange(live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, RunStatus]]) -> list[QueuedRun]:
-    """The runs that train, and those that wait in this order, with when they will begin and end, as far as that is
-    known."""
+    """The runs that train and the runs that wait in this order, with begin and end where known."""
     found = []
     for run, status in live:
         left = None if status.state == "paused" else seconds_needed(run, status)

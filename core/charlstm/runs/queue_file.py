@@ -42,7 +42,7 @@ class Waiting:
 
 
 def waiting_runs() -> tuple[Waiting, ...]:
-    """The runs that wait, the next one first. Raises :class:`RunError` when the file cannot be read."""
+    """The waiting runs, the next run first. Raises :class:`RunError` when the file cannot be read."""
     path = queue_path()
     try:
         return _parse(path, storage.FileStamp.of(path.stat()))

@@ -57,7 +57,7 @@ class Curve:
 
 
 class RunSeries:
-    """What has happened in one run so far. Takes events as they arrive, at the same cost however long the run is."""
+    """The events of one run so far. Takes events as they arrive, at the same cost however long the run is."""
 
     def __init__(self) -> None:
         self.started: Started | None = None

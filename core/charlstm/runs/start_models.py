@@ -1,8 +1,8 @@
 """Which weights a new run on a text starts from: those of a model that already predicts the text, or new ones.
 
-A model helps where its loss on the text, before any training on it, is below that of the text's own pairs of letters.
-A text that is near to what the model has read is read only a few times, at a low rate, and one that is far from it as
-often and as fast as from nothing. ``docs/measured.md`` has texts on which this was tried.
+A model helps where its loss on the text, before any training on it, is below that of the text's own pairs of letters. A
+text that is near to what the model has read is read only a few times, at a low rate, and one that is far from it as
+often and as fast as from nothing. ``docs/measured.md`` has results on several texts.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ COUNTED = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class StartModel:
-    """A model and what it makes of a text before it is trained on it. Losses are in nats per character."""
+    """A model and its losses on a text before training on the text. Losses are in nats per character."""
 
     name: str
     """The name of its run, or ``demo``."""
@@ -146,8 +146,8 @@ def with_passages(model: Model) -> Model:
 
 
 def share_read(model: Model, corpus: Corpus, spans: Sequence[tuple[int, int]]) -> tuple[float | None, str | None]:
-    """How much of ``spans`` of a text ``model`` has read, 0 to 1, and which model did, where its file says that: one
-    from which its run began, empty for itself. ``None`` for what is not known."""
+    """The fraction of ``spans`` of a text that ``model`` has read, and which model read it, by the file's record: an
+    ancestor, or empty for the model itself. ``None`` for what is not known."""
     share = read_share(with_passages(model), corpus, spans)
     is_own = model.info.get("fingerprint") == corpus.fingerprint
     by = model.info.get("read_by") if is_own and is_much(share) else None
@@ -193,9 +193,9 @@ def best_start(
     progress: Callable[[int, int], None] | None = None,
     left_out: Callable[[StartModel], object] | None = None,
 ) -> StartModel | None:
-    """The one of ``models`` (name and file) with the lowest loss on the text, if it helps. Those that cannot be used
-    are left out. ``progress`` is called with the numbers ``(done, total)`` of models. With ``left_out``, a model that
-    would be better but has read the held-out part is left out too, and passed to it.
+    """The one of ``models`` (name and file) with the lowest loss on the text, if it helps. Unusable models are left
+    out. ``progress`` is called with the numbers ``(done, total)`` of models. With ``left_out``, a model that would be
+    better but has read the held-out part is left out too, and passed to it.
     """
     best: StartModel | None = None
     for number, (name, path) in enumerate(models, 1):

@@ -76,7 +76,7 @@ class RunStatus(RunFigures):
 
     @property
     def mark(self) -> str:
-        """What stands before ``loss``: that its model has read the held-out part, or that it is an estimate."""
+        """The mark before ``loss``: the model has read the held-out part, or the loss is an estimate."""
         return read_before.mark(self.read_share) or ("" if self.best_whole else ESTIMATE)
 
     @property

@@ -93,7 +93,7 @@ class FolderStore(_Store):
         return self._run.path
 
     def state(self) -> TrainingState | None:
-        """The last state; the one before it when the last one is damaged. None when none was saved.
+        """The last state, or the state before if the last is damaged. None when none was saved.
 
         Raises :class:`RunError` when no state can be read.
         """

@@ -135,7 +135,7 @@ def best_of(cells: Sequence[Cell]) -> Cell | None:
 def queue_sweep(trials: Trials, new: NewRun) -> list[Run]:
     """Put a run like ``new``, whose text is open, with the settings of each of ``trials`` into the queue, as NAME-1,
     NAME-2 and so on. Without a name, the text gives it. If one cannot be created, or after Ctrl-C, none is left. After
-    a kill those that were added are whole.
+    a kill, the added runs are whole.
 
     Raises :class:`SettingsError` where the settings of a run do not go together, and :class:`RunError` when its name is
     taken; and as :func:`~charlstm.runs.queue.add_new_run` does.

@@ -50,8 +50,8 @@ def _keep(source: Path | None, target: Path, content: npt.NDArray[Any]) -> None:
 
 
 def open_text(run: Run, *, progress: ProgressCallback | None = None) -> Corpus:
-    """Open and verify the text of ``run``. Where it is not in its folder, or damaged, it comes from the cache or its
-    source if these are unchanged. Raises :class:`TextError` where that fails too, and :class:`RunError`."""
+    """Open and verify the text of ``run``. A text that is missing in its folder or damaged comes from the unchanged
+    cache or source. Raises :class:`TextError` where that fails too, and :class:`RunError`."""
     record = run.spec().corpus
     with contextlib.suppress(*cache.UNREADABLE):
         return open_ids(run.text_path, record)

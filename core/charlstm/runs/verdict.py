@@ -253,7 +253,7 @@ class Verdict:
 
 
 def advice_to_stop(command: str) -> str:
-    """What to do with a run that diverges; ``command`` lowers its learning rate while it trains."""
+    """Advice on a run that diverges; ``command`` lowers the learning rate during training."""
     return f"Stop it and train with a lower learning rate, or lower it now: {command}"
 
 

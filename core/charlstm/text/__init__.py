@@ -1,1 +1,1 @@
-"""The text a model learns from: read it, encode it, split it, cut it into batches."""
+"""The text that a model learns from: reading, encoding, splitting, cutting into batches."""

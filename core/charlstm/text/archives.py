@@ -53,7 +53,7 @@ def whole(shown: str) -> Iterator[None]:
 class Expanded(io.BufferedIOBase):
     """A file that is expanded while it is read, up to ``most`` bytes, of which ``before`` were read of other files.
 
-    Bytes are counted as they are read, whatever the archive says of them. Reading raises :class:`TextError`.
+    The bytes that are read count, not the archive's own figure. Reading raises :class:`TextError`.
     """
 
     def __init__(self, file: BinaryIO, most: int, shown: str, before: int = 0) -> None:
@@ -115,7 +115,7 @@ class Archive:
             for info in sorted(self._zip.infolist(), key=lambda info: info.filename.split("/"))
             if not any(part.startswith((".", "__MACOSX")) for part in info.filename.split("/")) and not info.is_dir()
         ]
-        """Without hidden ones, in order of their paths."""
+        """Without hidden files, in order of paths."""
 
     def chosen(self, choose: Callable[[str], bool]) -> list[zipfile.ZipInfo]:
         """Those of the files whose names, without folders, are to be read. Raises :class:`TextError` when they expand

@@ -27,7 +27,7 @@ class Builtin(NamedTuple):
 
     @property
     def chars(self) -> int:
-        """Its length, about; 0 where it is lacking."""
+        """The approximate length; 0 for a missing text."""
         return self.most_chars or sum(map(len, self.pieces() or ()))
 
 

@@ -187,7 +187,7 @@ class Corpus:
 
     @property
     def units_words(self) -> str:
-        """How many units there are and what one is, and what stands before the first; empty without units."""
+        """The number and kind of units, and the text before the first unit; empty without units."""
         if self.options.units is None:
             return ""
         before = len(self.text(0, self.units[0].start).strip())

@@ -252,4 +252,4 @@ ENCODINGS = {
     "euc_jp": "Japanese", "euc_kr": "Korean", "mac-roman": "Western Europe, old Macintosh",
     "cp850": "Western Europe, DOS", "cp437": "Western Europe, DOS", "utf-16-le": "Unicode", "utf-16-be": "Unicode",
 }  # fmt: skip
-"""Encodings that text files are in, and what for."""
+"""Encodings of text files, with their languages or systems."""

@@ -146,7 +146,7 @@ class Part(NamedTuple):
 
     codes: Codes
     begins: Numbers
-    """Positions at which a line begins that was joined to the one before."""
+    """Positions of the beginnings of lines that were joined to the line before."""
     second: Flags
     """Whether this line is the second of its paragraph."""
 

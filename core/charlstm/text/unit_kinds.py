@@ -1,4 +1,4 @@
-"""What a unit of a text may be, such as a line or what begins with ``X:``, and what ends one."""
+"""The kinds of units of a text, such as lines or parts that begin with ``X:``, and their separators."""
 
 from __future__ import annotations
 

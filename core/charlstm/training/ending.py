@@ -50,7 +50,7 @@ RESUME_QUESTION = "The loss ran away. From the last checkpoint on, the highest l
 
 
 def divergence_warning(step: int, rate: float, best_step: int) -> str:
-    """What the trainer warns of when it ends a run that diverged after ``step``, at this learning ``rate``."""
+    """The trainer's warning at the end of a run that diverged after ``step``, at this learning ``rate``."""
     return (
         f"The loss is no longer a number after step {step:,}, at learning rate {rate:.2g}, so training stops. "
         f"The best model so far (step {best_step:,}) is kept; try a lower lr or clip"

@@ -28,7 +28,7 @@ ValidationProgress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Functions that a trainer calls, besides its store."""
+    """Functions that a trainer calls, besides the store."""
 
     sample: SampleWriter | None = None
     commands: CommandSource | None = None

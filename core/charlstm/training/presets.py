@@ -34,8 +34,7 @@ class Preset:
     """A preset; ``about`` is one line for lists and help, ``settings`` takes the sizes of text and vocabulary.
 
     ``from_model`` takes the same, and returns the settings for a start from a model that has read such text; ``None``
-    for a preset that starts from nothing unless asked. One of the user's has the preset that it is based on, and its
-    ``changes``.
+    for a preset that starts from nothing unless asked. A user's preset names its base preset and its ``changes``.
     """
 
     name: str

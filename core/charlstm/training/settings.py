@@ -1,4 +1,4 @@
-"""The settings of a training run: one frozen dataclass, which checks its values when it is created.
+"""The settings of a training run: one frozen dataclass that checks its values on creation.
 
 Presets are in ``training.presets``. What a run measures and decides at its start, such as its number of steps and the
 fastest kernel, is in its ``training.plan.Plan``.
@@ -63,7 +63,7 @@ ALIASES = {
 class Settings:
     """All settings of training, under the names that they have everywhere.
 
-    Raises :class:`~charlstm.errors.SettingsError` when a value is not one that its field takes.
+    Raises :class:`~charlstm.errors.SettingsError` for a value that the field does not take.
     """
 
     hidden_size: int = setting(
@@ -266,7 +266,7 @@ class Settings:
 
     @classmethod
     def of_model(cls, info: Mapping[str, Any]) -> Self:
-        """Those that the model with this ``info`` was trained with, or the defaults if it does not say."""
+        """The settings with which the model with this ``info`` was trained, or the defaults without a record."""
         settings = info.get("settings")
         return cls.from_dict(settings) if isinstance(settings, dict) else cls()
 

@@ -57,7 +57,7 @@ class TextPreview(FindTarget, VerticalScroll, can_focus=True):
 
     state: reactive[TextState | None] = reactive(None)
     otherwise: reactive[str] = reactive("")
-    """What is shown when there is no text."""
+    """Shown without a text."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

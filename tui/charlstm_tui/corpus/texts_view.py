@@ -131,7 +131,7 @@ class TextsView(View):
     # ---- the list
     @work(exclusive=True, group="list")
     async def reload(self, came_from: Path | None = None) -> None:
-        """List again what there is to choose from. ``came_from`` is the folder that was left for another."""
+        """Refresh the list. ``came_from`` is the folder that was left for another."""
         browsed, recent, given = self._browsed, self._recent, self._given
         found = await in_thread(lambda check: sections(browsed, recent, given))
         if is_detached(self):
@@ -398,9 +398,9 @@ class TextsView(View):
 
 
 _OTHER = "\n"
-"""The answer that other units are typed: nothing that these can be."""
+"""The answer that asks for typed units. No units are equal to it."""
 
 
 def _description(text: RemoteText) -> str:
-    """What a text is that can be fetched."""
+    """A description of a text to fetch."""
     return f"{text.about[:1].upper()}{text.about[1:]}. Licence: {text.licence}."

@@ -113,8 +113,8 @@ def model_beside(run: Path, here: int, by: int) -> int | str | None:
 
 
 def model_of_session(session: Path, runs_dir: Path | None = None) -> tuple[str, int | None] | None:
-    """The model with which to continue a session, and the ``step`` of a request for it: the one with which it was
-    played last, or where that is gone the best one of its run. None if the model is not there."""
+    """The model with which to continue a session, and the ``step`` of a request for it: the model that last played the
+    session, or if gone the best model of the run. None if the model is not there."""
     name = saved_sessions.model_of(session, runs_dir)
     if name is None:
         return None
@@ -223,7 +223,7 @@ def load(request: PlayRequest, known: Iterable[LoadedModel]) -> tuple[LoadedMode
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenText:
-    """What is known of a text that is played besides what is done to it.
+    """Facts about a played text, besides its document.
 
     Attributes:
         key: its number for who saves it.

@@ -85,7 +85,7 @@ class Played:
     """The model's probability of that character, before the sampler."""
     current_rank: int = 0
     read_as: str = ""
-    """As which other character the model reads the one at the cursor, if it does not know it."""
+    """The character as which the model reads an unknown character at the cursor."""
     bits_per_char: float | None = None
     """The mean over all of the text before the cursor, as far as the model reads its characters as themselves."""
     branches: tuple[BranchInfo, ...] = ()

@@ -87,7 +87,7 @@ class SavedSession:
 
     @property
     def title(self) -> str:
-        """The title that the user gave it; empty if it has none."""
+        """The user's title, or empty."""
         return "" if self.summary is None else self.summary.title
 
     @property

@@ -2,7 +2,7 @@
 
 Each change hands over the whole session, which is a few references (:meth:`SessionSaver.keep`). The newest is written
 0.2 seconds after the first change that is not written, later where writing takes long, and at once when a session is
-left and at the end. What fails is tried again until it succeeds.
+left and at the end. A failed write is repeated until it succeeds.
 """
 
 from __future__ import annotations
@@ -303,7 +303,7 @@ class SessionSaver:
                 time.sleep(RETRY_AFTER)
 
     def _step(self) -> bool:
-        """Do what is due, or wait for it. Returns whether all is done and the app is being closed."""
+        """Do the work that is due, or wait. Returns whether all is done and the app is being closed."""
         with self._changed:
             now = time.monotonic()
             due = [saving for saving in self._savings.values() if saving.due <= now]

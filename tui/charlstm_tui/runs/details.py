@@ -28,7 +28,7 @@ class DetailsPane(VerticalScroll, can_focus=True):
     ALLOW_MAXIMIZE = True
 
     runs: reactive[tuple[tuple[RunView, RunDetails | None], ...]] = reactive((), always_update=True)
-    """What to show: each run, and its details once they are read."""
+    """The runs to show, with their details once read."""
     bits: reactive[bool] = reactive(False)
     """Whether losses are in bits per character instead of nats."""
 

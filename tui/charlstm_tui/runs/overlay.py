@@ -176,7 +176,7 @@ class OverlayPane(View):
 
     @property
     def _setting(self) -> SettingAxis | None:
-        """The setting that the chart is drawn over, if it is one."""
+        """The setting on the x axis, if the axis is a setting."""
         if self.axis in AXES or not self.runs:
             return None
         values = [self._value(run) for run in self.runs if run.status.loss is not None]

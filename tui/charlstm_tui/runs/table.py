@@ -81,7 +81,7 @@ class Sort:
         return Sort(turn[(turn.index(self.title) + 1) % len(turn)] if self.title in turn else turn[0])
 
     def sorted(self, runs: Sequence[RunView]) -> list[RunView]:
-        """The runs in this order. Those with the same figure stay in the order in which they are."""
+        """The runs in this order. Runs with equal figures keep their order."""
         return sorted(runs, key=BY_TITLE[self.title].key, reverse=self.falling)
 
 

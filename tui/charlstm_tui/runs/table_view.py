@@ -253,7 +253,7 @@ class TableView(RunActions):
             self.marked = tuple(p for p in marked if p != run.path) if run.path in marked else (*marked, run.path)
 
     def do_compare(self) -> None:
-        """Compare what is marked; with one mark alone, that one and the run under the cursor."""
+        """Compare the marked runs; with a single mark, that run and the run under the cursor."""
         run = self.run
         if not self.comparing and len(self.marked) == 1 and run is not None and run.path not in self.marked:
             self.marked = (*self.marked, run.path)

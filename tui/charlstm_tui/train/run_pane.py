@@ -183,7 +183,7 @@ class RunPane(Vertical):
 
     @staticmethod
     def _doing(view: RunView | None) -> str:
-        """What the worker does before its first step."""
+        """The worker's task before the first step."""
         if view is None or view.status.state != "starting":
             return "no step was taken" if view is not None and view.status.state in NO_WORKER else ""
         return f"{visible(view.status.message, keep='') or 'its process begins'} …"

@@ -338,7 +338,8 @@ def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
 
 
 def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settings, keys: Mapping[str, str]) -> str:
-    """What a run that starts now has to share the processor with, and what one can do; empty when it is free.
+    """The programs with which a run that starts now would share the processor, and a remedy; empty for a free
+    processor.
 
     ``keys`` are the keys of ``queue``, ``more_time`` and ``generate``, as far as they help.
     """

@@ -144,7 +144,7 @@ STEP_ACTIONS = {
 
 
 def keys_for(shown: ShownRun) -> list[str]:
-    """The keys that act on the run and matter for it, each with what it does."""
+    """The keys that matter for the run, with their help."""
     if shown.view is not None and shown.view.status.elsewhere:
         return []
     steps, flaw = shown.verdict.next_steps, shown.verdict.flaw

@@ -1,7 +1,7 @@
 """The samples that the model wrote during training, an option for each, all with the same prime and the same seed.
 
-The newest is chosen until the user chooses another. The chosen one is shown in full where there are rows for it. Texts
-are shown literally, control characters made visible.
+The newest is chosen until the user chooses another. The chosen sample is shown in full where there are enough rows.
+Texts are shown literally, control characters made visible.
 """
 
 from __future__ import annotations

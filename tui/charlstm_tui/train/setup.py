@@ -1,4 +1,4 @@
-"""What Train offers before a run, as a value: the text, what was chosen for it, and what it will cost.
+"""Train's state before a run, as a value: the text, the choices, and the costs.
 
 No widgets here: ``setup_pane`` draws it, and measures what is missing.
 """
@@ -30,7 +30,7 @@ LONGEST = 5
 SIZE = frozenset(("hidden_size", "num_layers"))
 """The settings that a model decides whose weights a run starts from."""
 Costs = Mapping[str, Mapping[str, Any]]
-"""What runs cost on this machine, by preset, as ``charlstm presets`` measures it."""
+"""The costs of runs on this machine, by preset, from ``charlstm presets``."""
 CostsKey = tuple[str | None, tuple[tuple[str, Any], ...]]
 """Of which runs: what ``--from`` says, and the settings that differ from the presets."""
 
@@ -189,7 +189,7 @@ class Setup:
 
     @property
     def costs(self) -> Costs:
-        """What the presets cost as they are; empty until it is measured."""
+        """The costs of the unchanged presets; empty until measured."""
         return self.measured.get(self.costs_key({}), {})
 
     @property

@@ -444,7 +444,7 @@ class SetupPane(View):
 
 
 def head_line(state: Setup, width: int) -> Content:
-    """The text in a line: its name, what is changed, and what is known of it."""
+    """The text in a line: name, changes and facts."""
     assert state.corpus is not None
     facts = state.facts
     parts = [f"{facts.chars:,} characters", f"{facts.symbols} symbols"] if facts else []
@@ -529,7 +529,7 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
 
 
 def model_name(path: Path) -> str:
-    """What the model in this file is called: by its run, or by its file if it belongs to none."""
+    """The name of the model in this file: the run's, or the file's for a model without a run."""
     if path == demo_path():
         return DEMO
     run = run_of_model(path)

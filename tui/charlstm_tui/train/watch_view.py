@@ -263,7 +263,7 @@ class WatchView(RunActions):
     # ---- after, and more
     @property
     def rate_for_next_run(self) -> float | None:
-        """The learning rate for another run on this text, if that of this one was too high."""
+        """A lower learning rate for another run on this text, if this run's was too high."""
         shown = self.pane.shown
         return lower_rate(shown.spec.settings.lr) if shown.spec is not None and shown.rate_was_too_high else None
 
@@ -284,8 +284,8 @@ class WatchView(RunActions):
         ask(self, dialog, lambda text: self._more(run.run, float(text)))
 
     async def _more(self, run: Run, minutes: float) -> None:
-        """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
-        one that has ended is resumed."""
+        """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command; a
+        run that has ended is resumed."""
         status = await self.attempt(run.status)
         if status.alive and status.validated is not None:
             key = key_of("train.more")

@@ -1,7 +1,7 @@
 """Serve the app to browsers, one process of it for each page. Needs the package textual-serve.
 
-Only those who know the address can use it: it has a random token in it. A page of another site cannot either, even if
-its author knows the token: a browser says where a request comes from (``Origin``), and a foreign one is refused. On
+Only users with the address can use the app: the address has a random token. A page of another site cannot either, even
+if its author knows the token: a browser says where a request comes from (``Origin``), and a foreign one is refused. On
 loopback, so are names of this machine that other sites could have made up (``Host``). The page loads nothing from other
 hosts, and its content security policy forbids it.
 """

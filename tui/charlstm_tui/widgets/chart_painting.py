@@ -385,7 +385,7 @@ def _points(inside: PaintedChart, data: ChartData, x: AxisScale, y: AxisScale, u
 
 def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: AxisScale, y: AxisScale, unit: float) -> None:
     """Letters along the validation curves, at the end of each and in turns before it; what happened; the best points.
-    Letters do not cover one another, so that of curves that run together each has its own."""
+    Letters do not cover one another, so that curves that run together keep their letters."""
     columns = inside.codes.shape[1]
     taken = np.zeros(inside.codes.shape, dtype=bool)
 

@@ -21,10 +21,10 @@ MOST_KEYS = 7
 class KeyBar(Widget):
     """The keys of the actions that the action table has a place for here, each of which a click sets off too.
 
-    Textual's Footer shows all bindings in the order of the code and scrolls sideways; here the most important ones
-    come first, and what does not fit is left to the help. ``actions`` gives the actions that would act now, and
-    ``labels`` the labels that differ from the table's now, by action id, as "licence: kept" does from "licence". One
-    whose label is empty is left out. The keys of a line that is typed in come first.
+    Textual's Footer shows all bindings in the order of the code and scrolls sideways; here the most important ones come
+    first, and what does not fit is left to the help. ``actions`` gives the actions that would act now, and ``labels``
+    the labels that differ from the table's now, by action id, as "licence: kept" does from "licence". An action with an
+    empty label is left out. The keys of a line that is typed in come first.
     """
 
     DEFAULT_CSS = "KeyBar { height: 1; width: 100%; }"

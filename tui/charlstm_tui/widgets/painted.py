@@ -32,7 +32,7 @@ class Painted(_Widget):
     """How its parts look, by name, as in Textual's markup: ``bold $accent``, ``$foreground on $background``. Component
     classes would be looked up in all style sheets whenever the widget or its focus changes."""
     ANSI_PARTS: ClassVar[Mapping[str, str]] = {}
-    """Those that look otherwise in the terminal's own colours."""
+    """Parts that look different in the terminal's own colours."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

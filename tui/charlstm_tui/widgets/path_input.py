@@ -1,4 +1,4 @@
-"""Completes the path that is being typed. Only names of the one folder that it stands in are looked at."""
+"""Completes the path that is being typed. Only names in the folder of the path are offered."""
 
 from __future__ import annotations
 

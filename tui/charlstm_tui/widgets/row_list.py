@@ -1,4 +1,4 @@
-"""A list of one-line rows with a cursor, for texts and runs. It knows nothing of what the rows mean.
+"""A list of one-line rows with a cursor, for texts and runs.
 
 Textual's DataTable draws every cell in view again when one of them changes: 80 ms for 60 rows of 10 columns, which a
 run that trains would cost six times a second, and 110 ms for another order of 200 rows. Its OptionList takes 21 and
@@ -31,7 +31,7 @@ _LineKey = tuple[str, tuple[Span, ...], int, Style]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line. ``key`` is what the cursor stays with; a row without one is a caption that it skips."""
+    """One line. The cursor stays with a ``key``, and skips captions, which have no key."""
 
     key: str | None
     content: Content
@@ -106,7 +106,7 @@ class RowList(Painted, ScrollView, can_focus=True):
             self._show_cursor()
 
     def stay(self) -> None:
-        """Leave the cursor on the row that it is on, even if the one that it was on before comes back."""
+        """Keep the cursor on its row, even if the row before comes back."""
         if self.cursor is not None:
             self._home = self.cursor
 

@@ -19,7 +19,7 @@ LINE_BREAK = "↵"
 
 
 class TextInput(Input):
-    """Textual's line with an end. ``typing_keys`` are its own keys and what they do, for the key bar."""
+    """Textual's line with an end. ``typing_keys`` are the input's own keys with their help, for the key bar."""
 
     def __init__(self, *args: Any, typing_keys: tuple[tuple[str, str], ...] = (), **named: Any) -> None:
         super().__init__(*args, max_length=LONGEST, **named)
