@@ -57,6 +57,12 @@ def test_description_of_a_wheel_has_neither_relative_links_nor_pictures(wheel: P
     assert not re.search(r"^\[[^\]]+\]: (?!https?://)", description, re.M)
 
 
+def test_wheel_changelog_and_citation_have_one_version(wheel: Path) -> None:
+    version = wheel.name.split("-")[1]
+    assert re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[0] == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
 def test_the_model_in_the_box_is_small_and_can_be_read() -> None:
     path = find_model("demo")
     assert path.stat().st_size <= 8 * 2**20
