@@ -14,7 +14,7 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
-from charlstm_tui.generate.continuation_layout import Block, place
+from charlstm_tui.generate.continuation_layout import Block, lay_out
 from charlstm_tui.generate.multiverse_view import ContinuationBlocks, MultiverseView
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.theme import LIGHT
@@ -42,7 +42,7 @@ def rows(
     tree: ContinuationNode, height: int, columns: int, wanted: Sequence[ContinuationNode] = ()
 ) -> dict[str, tuple[int, int]]:
     """The first row of each block and the row after its last, by its text."""
-    return {text_of(block): (block.top, block.bottom) for block in place(tree, height, columns, wanted)}
+    return {text_of(block): (block.top, block.bottom) for block in lay_out(tree, height, columns, wanted)}
 
 
 async def opened(it: Session, *keys: str) -> MultiverseView:
@@ -55,7 +55,7 @@ async def opened(it: Session, *keys: str) -> MultiverseView:
 
 def test_the_height_of_a_block_is_its_share_of_the_rows(tree: ContinuationNode) -> None:
     assert rows(tree, 10, 5) == {"a": (0, 6), "ab": (0, 6), "c": (6, 9), "cd": (6, 7), "ce": (7, 8)}
-    assert [text_of(block) for block in place(tree, 10, 5) if not block.splits] == ["ab"]
+    assert [text_of(block) for block in lay_out(tree, 10, 5) if not block.splits] == ["ab"]
     assert rows(tree, 10, 1) == {"a": (0, 6), "c": (6, 9)}
     assert rows(tree, 1, 5) == {"a": (0, 1), "ab": (0, 1)}
     assert rows(branch("", 1.0), 10, 5) == {}
@@ -147,7 +147,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         share = "below 0.1 %" if came is None else percent(came.probability)
         await it.shows(f"{quoted(it.text[cursor])} follows in the text: {share}")
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
-        first = place(root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]
+        first = lay_out(root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]
         assert [id(each) for each in view.path] == [id(first.branch)]
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
         assert view.zoomed == view.chosen == text_of(first)

@@ -69,7 +69,7 @@ class BranchTree(SideList):
             )
             return
         depths: dict[int, int] = {}
-        tip = max(place for place, branch in enumerate(branches) if branch.current or not place)
+        tip = max(index for index, branch in enumerate(branches) if branch.current or not index)
         for branch in branches:
             depths[branch.number] = 0 if branch.parent is None else depths[branch.parent] + 1
         self.add_options(
@@ -81,8 +81,8 @@ class BranchTree(SideList):
     @property
     def highlighted_branch(self) -> BranchInfo | None:
         """The branch under the cursor of the list."""
-        place = self.highlighted
-        return self._branches[place] if self._branches and place is not None and place < len(self._branches) else None
+        index = self.highlighted
+        return self._branches[index] if self._branches and index is not None and index < len(self._branches) else None
 
     # ---- actions
 
@@ -133,9 +133,9 @@ def words_at(branch: BranchInfo, width: int) -> Content:
     there, with as many of those before it, quiet, as a third of the space holds."""
     begun = re.search(r"\S*\Z", branch.before)
     assert begun is not None
-    place = len(branch.before) if branch.text[:1].isspace() else begun.start()  # a word that is whole is the same one
-    words = _shown(branch.before[place:] + branch.text).strip("↵ ")
-    lead = _shown(branch.before[:place]).rstrip("↵ ").split(" ")
+    length = len(branch.before) if branch.text[:1].isspace() else begun.start()  # a word that is whole is the same one
+    words = _shown(branch.before[length:] + branch.text).strip("↵ ")
+    lead = _shown(branch.before[:length]).rstrip("↵ ").split(" ")
     start = ""
     while lead and lead[-1] and len(lead[-1]) + len(start) + 2 <= width // 3:
         start = f"{lead.pop()} {start}"

@@ -147,7 +147,7 @@ class Candidates(Painted, Widget):
         listed = self._listed()
         symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in listed), default=1)
         bar_width = max(0, width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH)
-        cut = next((place for place, (_, one) in enumerate(listed) if not one.kept), len(listed))
+        cut = next((index for index, (_, one) in enumerate(listed) if not one.kept), len(listed))
         lines: list[tuple[int, Alternative] | None] = [*listed]  # None: what follows is cut
         if not self.choosing:
             del lines[cut:]
@@ -163,7 +163,7 @@ class Candidates(Painted, Widget):
         rows = [self._head(width)]
         if not listed:
             return [*rows, self._line([("once the text is read again", self.look("quiet"))], width)]
-        for place, line in enumerate(lines[self._top : self._top + space], self._top):
+        for index, line in enumerate(lines[self._top : self._top + space], self._top):
             if line is None:
                 filters = ", ".join(filters_on(self._settings)) or "the sampler"
                 share = percent(max(0.0, 1 - distribution.kept_probability))
@@ -172,7 +172,7 @@ class Candidates(Painted, Widget):
                 continue
             rank, one = line
             self._chars[len(rows)] = one.char
-            rows.append(self._candidate(one, rank, symbol_width, bar_width, width, place == chosen))
+            rows.append(self._candidate(one, rank, symbol_width, bar_width, width, index == chosen))
         more = len(lines) - self._top - space
         foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width, None in lines)
         rows.append(self._line([(foot, self.look("quiet"))], width))

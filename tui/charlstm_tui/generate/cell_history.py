@@ -64,12 +64,12 @@ class CellHistory(Static):
             rows = sparkline(strengths, len(strengths), ROWS, low=low, high=1)
             line = ROWS - 1 - min(ROWS - 1, int((named.chance - low) / (1 - low) * ROWS))
             better = [named.better_than_chance(score) for score in scores]
-            for place, row in enumerate(rows):
+            for index, row in enumerate(rows):
                 parts = [
                     (cell * (width - 1) + " ", "$kept" if tells else "$quiet")
                     for cell, tells in zip(row.ljust(len(scores)), better, strict=True)
                 ]
-                if place == line:
+                if index == line:
                     parts = [(text.replace(" ", CHANCE), style) for text, style in parts]
                 lines.append(Content.assemble(*parts))
             texts = [f"{strength:.2f}" for strength in strengths]
@@ -92,7 +92,7 @@ def _about(named: NamedCell, scores: Sequence[float]) -> str:
 def columns(texts: Sequence[str], width: int, chosen: int | None, style: str, others: str = "$quiet") -> Content:
     """A line of texts, each in so many cells, with the one at the place ``chosen`` in another style."""
     parts = []
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         text = text[: width - 1]
-        parts += [(text, style if place == chosen else others), (" " * (width - len(text)), "")]
+        parts += [(text, style if index == chosen else others), (" " * (width - len(text)), "")]
     return Content.assemble(*parts)

@@ -28,13 +28,13 @@ class CellRows(SideList):
 
     def fill(self, rows: Sequence[tuple[Cell, Content]], chosen: Cell | None) -> None:
         """Show these rows, with the cursor on the one of the ``chosen`` cell."""
-        place = self.highlighted
+        index = self.highlighted
         self.listed = tuple(cell for cell, _ in rows)
         self.clear_options()
         self.add_options(Option(words) for _, words in rows)
         with self.prevent(OptionList.OptionHighlighted):  # the same rows again choose nothing
-            if place is not None and self.listed[place : place + 1] == (chosen,):  # of several that it has
-                self.highlighted = place
+            if index is not None and self.listed[index : index + 1] == (chosen,):  # of several that it has
+                self.highlighted = index
             else:
                 self.highlight(chosen)
 
@@ -69,8 +69,8 @@ class CellList(CellRows):
         return Content.assemble((named.feature, style), (f"  {named.spans_words}\n{figures} {chance}", "$quiet"))
 
     def on_resize(self) -> None:
-        place = self.highlighted
-        self.show(self.cells, None if place is None else self.listed[place])
+        index = self.highlighted
+        self.show(self.cells, None if index is None else self.listed[index])
 
 
 class LesionList(CellRows):

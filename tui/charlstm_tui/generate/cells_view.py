@@ -96,7 +96,7 @@ class CellsView(ReadingView):
         self.history: list[CellsAtStep] = []
         """What the cells did during the training, as far as it is computed."""
         self.step = 0
-        """The place in it by which the text is coloured."""
+        """The index in it by which the text is coloured."""
         self._model: Model | None = None
         self._session_id: int | None = None  # of the text that is shown
         self._start = 0  # of what is shown of it
@@ -393,11 +393,11 @@ class CellsView(ReadingView):
         if not self.through_training:
             return
         cells = self.cell_list.cells  # whose scores the history has
-        places = [place for place, named in enumerate(cells) if named.cell == self.cell]
+        indices = [index for index, named in enumerate(cells) if named.cell == self.cell]
         listed = self.cell_list.highlighted
-        place = listed if listed in places else next(iter(places), None)
-        named = None if place is None else cells[place]
-        scores = [] if place is None else [found.scores[place] for found in self.history]
+        index = listed if listed in indices else next(iter(indices), None)
+        named = None if index is None else cells[index]
+        scores = [] if index is None else [found.scores[index] for found in self.history]
         keys = f"{key_of('generate.earlier_step')} {key_of('generate.later_step')}"
         self._history_bars.show(named, [found.step for found in self.history], scores, self.step, keys)
 
@@ -466,11 +466,11 @@ class CellsView(ReadingView):
             return Content.styled(visible(words), "$warning" if failure else "$quiet")
         if self.cell not in self.measured.cells:
             return Content.styled("not among the cells that were measured", "$quiet")
-        place = self.measured.cells.index(self.cell)
-        rise, error = (float(each[place]) / self._nats for each in (self.measured.means, self.measured.errors))
+        index = self.measured.cells.index(self.cell)
+        rise, error = (float(each[index]) / self._nats for each in (self.measured.means, self.measured.errors))
         words = f"silenced: loss {abs(rise):.4f} ±{TELLS * error:.4f} {unit(self.bits)} "
         words += "higher" if rise >= 0 else "lower"
-        if not self.measured.tells[place]:
+        if not self.measured.tells[index]:
             words += ", which cannot be told from chance"
         return Content.assemble(words, (f", at {self.measured.chars:,} chars of {self._measured_on}", "$quiet"))
 
@@ -603,9 +603,9 @@ class CellsView(ReadingView):
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
-        shown, place = self._list, event.option_index
-        if event.option_list is shown and place < len(shown.listed):
-            self.choose(shown.listed[place])
+        shown, index = self._list, event.option_index
+        if event.option_list is shown and index < len(shown.listed):
+            self.choose(shown.listed[index])
 
     def do_another_cell(self, direction: int) -> None:
         shown = self._list

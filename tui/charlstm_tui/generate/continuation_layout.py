@@ -1,4 +1,4 @@
-"""Place a tree of continuations on rows: the height of a block is its probability, its column the place in the text."""
+"""Lay out a tree of continuations on rows: blocks as high as their probabilities, in the column of their position."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Block:
         return len(self.path) - 1
 
 
-def place(root: ContinuationNode, rows: int, columns: int, wanted: Sequence[ContinuationNode] = ()) -> list[Block]:
+def lay_out(root: ContinuationNode, rows: int, columns: int, wanted: Sequence[ContinuationNode] = ()) -> list[Block]:
     """The blocks that have a row of their own, each before its continuations.
 
     Each block has the share of its rows that is its character's probability, rounded so that the rows add up
@@ -60,19 +60,19 @@ def _heights(parent: ContinuationNode, rows: int, wanted: Mapping[int, int]) -> 
     that get a row in any case, by id."""
     shares = [rows * each / parent.probability for each in (*(c.probability for c in parent.children), parent.open)]
     heights = [int(share) for share in shares]
-    order = sorted(range(len(shares)), key=lambda place: heights[place] - shares[place])
-    for place in order[: rows - sum(heights)]:
-        heights[place] += 1
+    order = sorted(range(len(shares)), key=lambda index: heights[index] - shares[index])
+    for index in order[: rows - sum(heights)]:
+        heights[index] += 1
     heights.pop()  # of what is less likely than the cut-off
     if heights and not sum(heights):  # a single row is the likeliest child's
         heights[0] = 1
     importance = [wanted.get(id(child), -len(wanted)) for child in parent.children]
-    for place in sorted(range(len(heights)), key=lambda place: -importance[place]):
-        if heights[place] or id(parent.children[place]) not in wanted:
+    for index in sorted(range(len(heights)), key=lambda index: -importance[index]):
+        if heights[index] or id(parent.children[index]) not in wanted:
             continue
-        heights[place] = 1
+        heights[index] = 1
         if sum(heights) > rows:  # the highest one gives a row, or a less important one that has no other
-            less = importance[place]
+            less = importance[index]
             others = [n for n, height in enumerate(heights) if height > 1 or (height and importance[n] < less)]
-            heights[max(others, key=lambda n: (heights[n], -importance[n]), default=place)] -= 1
+            heights[max(others, key=lambda n: (heights[n], -importance[n]), default=index)] -= 1
     return heights

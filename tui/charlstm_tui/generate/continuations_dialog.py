@@ -72,8 +72,8 @@ class ContinuationsDialog(Dialog):
         options, self._found = self.query_one(OptionList), continuations.found
         lines = [self._line(number, each) for number, each in enumerate(self._found, 1)]
         if options.option_count == len(lines):
-            for place, line in enumerate(lines):
-                options.replace_option_prompt_at_index(place, line)
+            for index, line in enumerate(lines):
+                options.replace_option_prompt_at_index(index, line)
         else:
             options.clear_options().add_options(Option(line) for line in lines)
             options.highlighted = 0
@@ -109,8 +109,8 @@ class ContinuationsDialog(Dialog):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self._pick(event.option_index)
 
-    def _pick(self, place: int, *, sentence: bool = False) -> None:
-        if 0 <= place < len(self._found) and (text := self._found[place].text):
+    def _pick(self, index: int, *, sentence: bool = False) -> None:
+        if 0 <= index < len(self._found) and (text := self._found[index].text):
             end = next(sentence_ends(text), None) if sentence else len(text)
             self.dismiss(Picked(text, self._first) if end is None else Picked(text[:end]))
 

@@ -97,10 +97,10 @@ class ExplainingView(GenerateView):
         view = self.text_view
         position = self.text_start + min(view.cursor, view.length - 1)
         start = max(0, position - INFLUENCE_CHARS)
-        place = (self.whole_text(start, position + 1), start)
-        if place != self._explained:
-            self._explained = place
-            self._explain(*place)
+        explained = (self.whole_text(start, position + 1), start)
+        if explained != self._explained:
+            self._explained = explained
+            self._explain(*explained)
 
     @work(exclusive=True, group="why")
     async def _explain(self, text: str, start: int) -> None:
@@ -131,13 +131,13 @@ def started(before: Played | None, state: Played) -> bool:
 def in_words(found: Influence, text: str, bits: bool) -> str:
     """``Why “e”? Most important: “"” 26 characters before, +0.73 nats``, or in bits. A change that is shown as 0.00 is
     not called important."""
-    place = found.strongest
-    if place is None:
+    strongest = found.strongest
+    if strongest is None:
         return f"There is nothing before {quoted(found.char)} that explains it."
-    change = found.changes[place - found.start] / (math.log(2) if bits else 1)
+    change = found.changes[strongest - found.start] / (math.log(2) if bits else 1)
     if abs(change) < LEAST:
         hidden = plural(len(found.changes), "character")
         return f"Why {quoted(found.char)}? None of the {hidden} before it matters alone: 0.00 {unit(bits)} each."
-    before = found.position - place
+    before = found.position - strongest
     distance = "just before" if before == 1 else f"{before} characters before"
-    return f"Why {quoted(found.char)}? Most important: {quoted(text[place])} {distance}, {change:+.2f} {unit(bits)}"
+    return f"Why {quoted(found.char)}? Most important: {quoted(text[strongest])} {distance}, {change:+.2f} {unit(bits)}"

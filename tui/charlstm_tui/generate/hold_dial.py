@@ -60,7 +60,7 @@ class HoldDial(Painted, Widget):
         """The cells of the line."""
         return self.size.width - sum(map(len, self._labels()))
 
-    def _place(self, value: float) -> int:
+    def _cell_of(self, value: float) -> int:
         """The cell of the line that shows a value."""
         low, high = self._ends
         last = self._cells() - 1
@@ -85,12 +85,12 @@ class HoldDial(Painted, Widget):
         return lines
 
     def _draw_range(self) -> Strip:
-        first, last = map(self._place, self._range)
-        held = None if self._held is None else self._place(self._held)
+        first, last = map(self._cell_of, self._range)
+        held = None if self._held is None else self._cell_of(self._held)
         line = []
-        for place in range(self._cells()):
-            inside = first <= place <= last
-            char, look = ("●", "held") if place == held else ("━", "range") if inside else ("─", "quiet")
+        for cell in range(self._cells()):
+            inside = first <= cell <= last
+            char, look = ("●", "held") if cell == held else ("━", "range") if inside else ("─", "quiet")
             line.append(Segment(char, self.look(look)))
         low, high = self._labels()
         parts = [Segment(low, self.look("quiet")), *line, Segment(high, self.look("quiet"))]

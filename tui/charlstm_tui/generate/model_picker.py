@@ -131,7 +131,7 @@ class ModelPicker(SafeWorkers, Dialog):
             for (word, _, about), name in zip(self.shown, names, strict=True)
         )
         if self.shown:
-            played = (place for place, (word, _, _) in enumerate(self.shown) if word in self._is_played)
+            played = (index for index, (word, _, _) in enumerate(self.shown) if word in self._is_played)
             options.highlighted = 0 if needle else next(played, 0)
             self.call_after_refresh(options.scroll_to_highlight)  # when the list is as high as it will be
         elif self._entries:

@@ -31,7 +31,7 @@ from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import shorten
-from charlstm_tui.generate.continuation_layout import Block, place
+from charlstm_tui.generate.continuation_layout import Block, lay_out
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.probability_shades import probability_shades
 from charlstm_tui.generate.view import GenerateView
@@ -110,7 +110,7 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
         """Give each character the columns that are free, with space for the figure after the longest continuation.
         Walking along a longer continuation changes nothing."""
         width = self.size.width
-        shown = place(self._root, self.rows, max(1, width // self._least), self._followed)
+        shown = lay_out(self._root, self.rows, max(1, width // self._least), self._followed)
         deepest = max((block.column + 1 for block in shown), default=1)
         self._cell = max(self._least, min(WIDEST_CELL, (width - FIGURE) // deepest))
 
@@ -154,7 +154,7 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
     def draw(self) -> list[Strip]:
         width, cell, base = self.size.width, self._cell, self.look()
         styles = {name: self.part_style(name) for name in self.PARTS}
-        self._blocks = place(self._root, self.rows, self.columns, (*self._path, *self._followed))
+        self._blocks = lay_out(self._root, self.rows, self.columns, (*self._path, *self._followed))
         chosen, followed = ({id(branch) for branch in branches} for branches in (self._path, self._followed))
         whole = self._root.probability
         continued = {id(block.path[-2]) for block in self._blocks if len(block.path) > 1}
@@ -227,7 +227,7 @@ class MultiverseView(GenerateView):
         self._source: ExplainingView | None = None  # the view with the text
         self._is_played = False  # whether its text is the one that is played
         self._model: Model | None = None
-        self._place: int | None = None  # where a continuation can be put
+        self._position: int | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
 
     def compose(self) -> ComposeResult:
@@ -255,7 +255,7 @@ class MultiverseView(GenerateView):
 
     def has(self) -> dict[str, bool]:
         return {
-            "continuation": self._place is not None and bool(self.chosen),
+            "continuation": self._position is not None and bool(self.chosen),
             "path": bool(self.path),
             "zoom": bool(self.zoomed),
         }
@@ -305,7 +305,7 @@ class MultiverseView(GenerateView):
         cursor = source.text_start + source.text_view.cursor
         start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
         before, following = source.whole_text(start, cursor), source.whole_text(cursor, cursor + FOLLOWING)
-        self._place = cursor if self._is_played else None
+        self._position = cursor if self._is_played else None
         shown = (self.player.model, before, following, state.clamps if self._is_played else ())
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
@@ -522,8 +522,8 @@ class MultiverseView(GenerateView):
 
     def do_put_in(self) -> None:
         """Put the chosen continuation into the text; what stood there stays as a branch."""
-        if self._place is not None and self.chosen:
-            self.player.choose(self.chosen, self._place)
+        if self._position is not None and self.chosen:
+            self.player.choose(self.chosen, self._position)
 
 
 def _edge(block: Block, row: int) -> str:

@@ -89,11 +89,11 @@ class NextChars(Painted, Widget):
             look = base + style["cursor"] if at == self._cursor else base
             rows[1].append(Segment(shown + " " * (cells - cell_len(shown)), look))
             assert self._shares is not None
-            for place, (each, share) in enumerate(zip(expected, self._shares[at].tolist(), strict=False)):
+            for index, (each, share) in enumerate(zip(expected, self._shares[at].tolist(), strict=False)):
                 look = self._look(bisect_right(SHADES, share), shades, style)
                 if each == after:
                     look += style["followed"]
-                rows[2 + place].append(Segment(symbol(each) + " " * (cells - cell_len(symbol(each))), look))
+                rows[2 + index].append(Segment(symbol(each) + " " * (cells - cell_len(symbol(each))), look))
         return [Strip(row).simplify().adjust_cell_length(width, base) for row in rows]
 
     def _look(self, level: int, shades: Sequence[Style], style: dict[str, Style]) -> Style:

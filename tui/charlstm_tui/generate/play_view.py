@@ -406,7 +406,7 @@ class PlayView(ExplainingView):
             if facts.step is None or count < 2:
                 return ""
             figure = "" if facts.loss is None else f", {loss_words(facts, self.bits)}"
-            words = f"model {facts.place + 1} of {count}: step {facts.step:,}{figure}"
+            words = f"model {facts.number + 1} of {count}: step {facts.step:,}{figure}"
             # First what the key does, as the end is cut off where there is little space.
             return words if replaced is None else f"{last} brings back your text   {words}"
         if replaced is not None and replaced.length:

@@ -59,13 +59,13 @@ def _next(values: Sequence[float], value: float, direction: int) -> float | None
     """The value next to ``value``. Beyond an end it is ``None`` if off is there, else the end itself, or ``value`` if
     that is farther still."""
     if direction > 0:
-        place = bisect_right(values, value)
-        if place < len(values):
-            return values[place]
+        index = bisect_right(values, value)
+        if index < len(values):
+            return values[index]
         return max(values[-1], value) if values in (TEMPERATURE, MIN_P, SPEEDS) else None
-    place = bisect_left(values, value) - 1
-    if place >= 0:
-        return values[place]
+    index = bisect_left(values, value) - 1
+    if index >= 0:
+        return values[index]
     return min(values[0], value) if values in (TEMPERATURE, TOP_K, TOP_P, SPEEDS) else None
 
 

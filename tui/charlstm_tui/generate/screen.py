@@ -228,7 +228,7 @@ class GenerateScreen(ModeScreen):
         if name == first or self.view.question:
             shown.append("look_inside")
         count = len(facts.checkpoint_steps) if name == "play" else 0
-        self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
+        self._bar.show(name, shown, names, facts.number, count, self.view.escape_label)
 
     def _draw_status(self) -> None:
         self.charlstm.before_draw(self._draw_status_now)

@@ -139,18 +139,18 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self._keys_scroll or action not in ("page_up", "page_down", "scroll_home", "scroll_end")
 
-    # ---- the text: a position is a character's in it, a place is in the layout, which has the suggestion too
+    # ---- the text: positions are its characters', indices those of the layout, which has the suggestion too
 
-    def _place(self, position: int) -> int:
-        """The place of a position. That of the suggestion is where that begins."""
+    def _layout_index(self, position: int) -> int:
+        """The index of a position in the layout; the suggestion's position has the index of its first character."""
         return position + self._suggested if position > self._suggested_at else position
 
-    def _position(self, place: int) -> int:
-        """The position at a place. All places in the suggestion have the position at which the suggestion stands."""
-        return place if place <= self._suggested_at else max(self._suggested_at, place - self._suggested)
+    def _position(self, index: int) -> int:
+        """The position at an index of the layout. The whole suggestion is at one position."""
+        return index if index <= self._suggested_at else max(self._suggested_at, index - self._suggested)
 
     def _row_of(self, position: int) -> int:
-        return self._text_layout.row_of(self._place(position))
+        return self._text_layout.row_of(self._layout_index(position))
 
     @property
     def length(self) -> int:
@@ -429,7 +429,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         return self.cursor
 
     def _column_of(self, position: int) -> int:
-        return self._text_layout.column_of(self._place(position))
+        return self._text_layout.column_of(self._layout_index(position))
 
     def rows_away(self, position: int, rows: int, column: int | None = None) -> int:
         """The position so many rows below ``position``, in its column or another one: the start or the end of the text
@@ -449,7 +449,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         that wraps."""
         layout = self._text_layout
         start, stop = layout.row_span(self._row_of(position))
-        if stop >= self._place(self._length) and not (stop > start and layout.ends_row(stop - 1)):
+        if stop >= self._layout_index(self._length) and not (stop > start and layout.ends_row(stop - 1)):
             return self._length
         return self._position(stop - 1)
 
@@ -593,22 +593,22 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         """A row with its padding."""
         layout, base = self._text_layout, self.look()
         start, stop = layout.row_span(row)
-        cursor = self._place(self.cursor)
+        cursor = self._layout_index(self.cursor)
         selected = self._selected(row)
         selection = self._selection_style() if selected else Style()
         found = self._found_styles(self._position(start), self._position(stop)) if self._search.needle else {}
         runs: list[tuple[str, Style]] = []
         suggested = range(self._suggested_at, self._suggested_at + self._suggested)
         unread, width_used = self._read_to, 0
-        for place, (shown, cells) in enumerate(layout.glyphs(start, stop), start):
-            position = place if place < suggested.stop else place - len(suggested)
-            mark = SUGGESTED if place in suggested else self._marks[position]
+        for index, (shown, cells) in enumerate(layout.glyphs(start, stop), start):
+            position = index if index < suggested.stop else index - len(suggested)
+            mark = SUGGESTED if index in suggested else self._marks[position]
             style = self._style(mark if unread is None or position < unread else without_levels(mark))
-            if position in found and place not in suggested:
+            if position in found and index not in suggested:
                 style += found[position]
-            if place in selected:
+            if index in selected:
                 style += selection
-            if place == cursor and position not in found:
+            if index == cursor and position not in found:
                 shown, cells = (shown, cells) if shown.strip() or cells else ("↵", 1)
                 style += self.part_style("cursor")
             width_used += cells
@@ -705,9 +705,9 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     def _drawn_offset(self, position: int) -> Offset:
         """Where ``position`` is, as Textual counts."""
-        row, place = self._row_of(position), self._place(position)
+        row, index = self._row_of(position), self._layout_index(position)
         start, _ = self._text_layout.row_span(row)
-        return Offset(sum(len(shown) for shown, _ in self._text_layout.glyphs(start, place)), row)
+        return Offset(sum(len(shown) for shown, _ in self._text_layout.glyphs(start, index)), row)
 
     def _positions(self, selection: Selection) -> tuple[int, int]:
         layout = self._text_layout

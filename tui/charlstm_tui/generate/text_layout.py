@@ -158,16 +158,16 @@ class TextLayout:
         all are the same. Returns the row after the last that was wrapped."""
         size, block = len(self.chars), FIRST_BLOCK if known else LONGEST_BLOCK
         known = known or array("q")
-        base, place = self.starts[row], 0
+        base, index = self.starts[row], 0
         while True:
             stop = min(size, base + max(block, 2 * self.width * ROW_CHARS_PER_CELL))
             for start in self._row_starts(base, stop):
                 here = base + start
                 self.starts.append(here)
-                place = bisect_left(known, here, place)
-                if here > changed and place < len(known) and known[place] == here:
-                    self.starts.extend(known[place + 1 :])
-                    return len(self.starts) - (len(known) - place)
+                index = bisect_left(known, here, index)
+                if here > changed and index < len(known) and known[index] == here:
+                    self.starts.extend(known[index + 1 :])
+                    return len(self.starts) - (len(known) - index)
             if stop == size:
                 return len(self.starts)
             base, block = self.starts[-1], min(2 * block, LONGEST_BLOCK)

@@ -113,10 +113,10 @@ class TextPicker(ModelPicker):
     def _list(self, entries: list[Entry]) -> None:
         """List these, with the cursor in the row where it was."""
         options = self.query_one(OptionList)
-        place, self._entries = options.highlighted or 0, entries
+        index, self._entries = options.highlighted or 0, entries
         self.fill(self.query_one(Input).value)
         if self.shown:
-            options.highlighted = min(place, len(self.shown) - 1)
+            options.highlighted = min(index, len(self.shown) - 1)
 
     def action_delete_session(self) -> None:
         """Delete the session under the cursor, if the user says so again."""

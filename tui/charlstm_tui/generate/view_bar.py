@@ -21,7 +21,7 @@ from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 class GenerateBar(Widget):
     """`` [Play] w Write  I Look inside     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 models``.
 
-    The last part is a slider through the models of the run: its ends are the keys, and a click goes to a place.
+    The last part is a slider through the models of the run: its ends are the keys, and a click goes to a model.
     """
 
     DEFAULT_CSS = "GenerateBar { height: 1; padding: 0 1; }"
@@ -31,18 +31,18 @@ class GenerateBar(Widget):
         self._view = "play"
         self._views: tuple[str, ...] = ("play",)
         self._names: tuple[str, ...] = ("",)
-        self._place, self._count = 0, 0
+        self._number, self._count = 0, 0
         self._escape = ""
 
     def show(
-        self, view: str, views: Sequence[str], names: Sequence[str], place: int = 0, count: int = 0, escape: str = ""
+        self, view: str, views: Sequence[str], names: Sequence[str], number: int = 0, count: int = 0, escape: str = ""
     ) -> None:
-        """``names`` are names of the model, the longest first: the first that fits is shown. ``place`` is its number
+        """``names`` are names of the model, the longest first: the first that fits is shown. ``number`` is its number
         among the ``count`` models of its run, from 0; without any there is no slider. ``escape`` is what Esc does,
         if it does not lead back to the other view."""
-        state = (view, tuple(views), tuple(names), place, count, escape)
-        if state != (self._view, self._views, self._names, self._place, self._count, self._escape):
-            self._view, self._views, self._names, self._place, self._count, self._escape = state
+        state = (view, tuple(views), tuple(names), number, count, escape)
+        if state != (self._view, self._views, self._names, self._number, self._count, self._escape):
+            self._view, self._views, self._names, self._number, self._count, self._escape = state
             self.refresh()
 
     def render(self) -> Content:
@@ -81,25 +81,24 @@ class GenerateBar(Widget):
         earlier, later = (
             (key_of(f"generate.{name}"), key + _click(f"screen.do('generate.{name}')")) for name in ("earlier", "later")
         )
-        track = slider_track(self._place, self._count)
+        track = slider_track(self._number, self._count)
+        now = self._number
         cells = [
-            (char, (here if place == self._place else other) + _click(f"screen.move_checkpoint({place - self._place})"))
-            for char, place in track
+            (char, (here if number == now else other) + _click(f"screen.move_checkpoint({number - now})"))
+            for char, number in track
         ]
-        return Content.assemble(
-            "   ", earlier, " ", *cells, " ", later, (f" {self._place + 1} of {self._count}", other)
-        )
+        return Content.assemble("   ", earlier, " ", *cells, " ", later, (f" {now + 1} of {self._count}", other))
 
 
 SLIDER = 12
 """Cells of the slider, at most."""
 
 
-def slider_track(place: int, count: int) -> list[tuple[str, int]]:
-    """The cells of a slider: each with the number of the place that it stands for, the one at ``place`` marked."""
+def slider_track(number: int, count: int) -> list[tuple[str, int]]:
+    """The cells of a slider: each with a number of a model, and a mark at ``number``."""
     cells = min(count, SLIDER)
-    here = round(place * (cells - 1) / (count - 1))
-    return [("●", place) if cell == here else ("─", round(cell * (count - 1) / (cells - 1))) for cell in range(cells)]
+    here = round(number * (cells - 1) / (count - 1))
+    return [("●", number) if cell == here else ("─", round(cell * (count - 1) / (cells - 1))) for cell in range(cells)]
 
 
 def _click(action: str) -> Style:

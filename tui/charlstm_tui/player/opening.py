@@ -79,7 +79,7 @@ class ModelFacts:
     vocab_size: int = 0
 
     @property
-    def place(self) -> int:
+    def number(self) -> int:
         """The number of the model among the models of its run, from 0."""
         return max((n for n, step in enumerate(self.checkpoint_steps) if step <= (self.step or 0)), default=0)
 
