@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from charlstm.cli.output import print_json
+from charlstm.cli.output import format_size, print_json
 from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
 from charlstm.line import TerminalLine, terminal_width, truncate
@@ -21,6 +21,7 @@ from charlstm.runs.status import RunStatus
 from charlstm.runs.verdict import Verdict, advice_to_stop, judge
 from charlstm.text import read_before
 from charlstm.training.ending import END_REASONS, lower_rate
+from charlstm.training.estimate import disk_bytes
 from charlstm.training.events import (
     ESTIMATE,
     Checkpointed,
@@ -223,13 +224,15 @@ def milestone(event: Event) -> str | None:
     at = f"step {event.step:>6,}  "
     match event:
         case Started():
+            chars = event.train_chars + event.val_chars + event.test_chars
+            disk = format_size(disk_bytes(event.parameters, chars))
             return (
                 f"{event.parameters:,} parameters · {event.train_chars:,} training characters, "
                 f"{event.val_chars:,} held out"
                 + (f", {event.test_chars:,} in the test part" if event.test_chars else "")
                 + "\n"
                 f"{plural(event.planned_steps, 'step')} · {event.kernel} on {event.device}, "
-                f"{plural(event.threads, 'thread')}"
+                f"{plural(event.threads, 'thread')} · up to {disk} on the disk"
             )
         case Validated():
             name = "validation loss on all held-out characters " if event.whole else f"validation loss {ESTIMATE}"

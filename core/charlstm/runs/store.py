@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from charlstm import arguments, storage
 from charlstm.errors import ModelError, RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain, read
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from charlstm.model.file import Model
+
+LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 class _Store:
@@ -47,18 +51,19 @@ class _Store:
         self._replace(self._run.model_path, model)
 
     def save_snapshot(self, model: Model, step: int) -> None:
-        """Write the model as it is after ``step`` steps."""
+        """Write the model as it is after ``step`` steps, in float16 unless a weight is too large for that."""
         with contextlib.suppress(FileExistsError):
             storage.make_folder(self._run.snapshots_dir)
-        self._replace(self._run.snapshots_dir / f"{step}.safetensors", model)
+        half = max(float(np.abs(weights).max()) for weights in model.weights.values()) <= LARGEST_HALF
+        self._replace(self._run.snapshots_dir / f"{step}.safetensors", model, half=half)
 
     def save_state(self, state: TrainingState) -> None:
         """Replace the state; the previous one stays beside it."""
         self._sync_events()
         state_file.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
 
-    def _replace(self, path: Path, model: Model) -> None:
-        storage.replace_file(path, model_writer(model, str(path)))
+    def _replace(self, path: Path, model: Model, *, half: bool = False) -> None:
+        storage.replace_file(path, model_writer(model, str(path), half=half))
 
 
 class FolderStore(_Store):

@@ -326,6 +326,9 @@ class _Training:
                 yield event
                 while warnings:
                     yield Warned(step=event.step, message=warnings.pop(0))
+            if state_in_log(self._recorder.series) == "finished":
+                with contextlib.suppress(OSError):  # it only takes space
+                    self._run.previous_state_path.unlink(missing_ok=True)
 
     def _state_before(self) -> RunState | None:
         """The state that the run had before this worker, and has again because nothing was recorded. ``None`` for one

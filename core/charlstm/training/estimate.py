@@ -24,6 +24,7 @@ from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
 from charlstm.training.plan import (
     SAMPLE_SECONDS,
+    SNAPSHOTS,
     VALIDATION_SPEED,
     MeasuredSpeed,
     final_chars,
@@ -127,6 +128,12 @@ def memory_bytes(settings: Settings, chars: int, vocab_size: int) -> int:
     config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
     batch = math.prod(batch_shape(settings, chars))
     return BASE_MEMORY + sum(_memory(settings, config, batch, has_card(settings.device)))
+
+
+def disk_bytes(parameters: int, chars: int) -> int:
+    """At most so much does a run take on the disk once it has finished: text, best model, exact state with two moments
+    and the best weights, and snapshots of 2 bytes a weight."""
+    return chars + parameters * (4 + 4 * 4 + 2 * SNAPSHOTS)
 
 
 def batch_shape(settings: Settings, chars: int) -> tuple[int, int]:

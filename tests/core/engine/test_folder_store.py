@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import charlstm
-from recorded_run import record
+from recorded_run import record, tiny_model
 from small_training import log_of
 from trained import CORPUS, PLAN, SETTINGS, trained
 
@@ -38,6 +38,15 @@ def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(tmp_pa
     assert before.step <= 60
     longer = charlstm.Trainer.resume(CORPUS, before.settings.with_changes(max_steps=70), before)
     assert longer.train().step == 70
+
+
+def test_snapshots_take_two_bytes_a_weight_unless_a_weight_is_too_large(tmp_path: Path) -> None:
+    store, model = charlstm.FolderStore(tmp_path / "novel"), tiny_model(hidden_size=64)
+    store.save_snapshot(model, 1)
+    model.weights["fc.bias"][0] = 1e6
+    store.save_snapshot(model, 2)
+    half, whole = ((store.path / "snapshots" / f"{step}.safetensors").stat().st_size for step in (1, 2))
+    assert half < 0.6 * whole
 
 
 def test_folder_store_refuses_a_new_training_where_another_one_has_trained(tmp_path: Path) -> None:

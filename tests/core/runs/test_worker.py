@@ -110,6 +110,8 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Train) -> None:
         trainer.store.save_model(tiny_model())
         trainer.store.save_snapshot(tiny_model(), 5)
         trainer.store.save_state(state(5))
+        trainer.store.save_state(state(5))
+        assert run.previous_state_path.exists()
         assert trainer.info["prime"] == "The old pond: a frog"
         assert trainer.hooks.sample(tiny_model())[0] == trainer.info["prime"]
         yield ended(10)
@@ -129,6 +131,8 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Train) -> None:
     assert spec.versions["python"]
     assert load_model(run.model_path).config.hidden_size == 8
     assert [snapshot.step for snapshot in run.snapshots()] == [5]
+    assert run.state_path.exists()
+    assert not run.previous_state_path.exists()
     assert made[0].settings == Settings(max_steps=100)
     with pytest.raises(RunError, match="is finished: resume it with more"):
         next(worker.run_foreground(run))

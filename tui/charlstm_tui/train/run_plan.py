@@ -19,7 +19,7 @@ from charlstm.system import torch_folder
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
 from charlstm.training.ending import risk_words
-from charlstm.training.estimate import batch_shape, memory_bytes
+from charlstm.training.estimate import batch_shape, disk_bytes, memory_bytes
 from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import presets
 from charlstm.training.settings import OWN_NETWORK, Settings, write_setting
@@ -90,6 +90,10 @@ def plan_lines(setup: Setup) -> list[tuple[PlanLine, bool]]:
         lines.append(PlanLine("test", test, ("test_fraction",)))
     every = ("checkpoint_minutes", "checkpoint_steps")
     lines.append(PlanLine("checkpoints", checkpoint_words(settings), every))
+    if facts is not None:
+        symbols = facts.symbols if setup.start is None else setup.start.symbols
+        parameters = ModelConfig(symbols, settings.hidden_size, settings.num_layers).parameters
+        lines.append(PlanLine("disk", f"up to {size(disk_bytes(parameters, facts.chars))}", ()))
     changed = dict(setup.differences)
     shown = {name for line in lines for name in line.settings}
     lines += [
