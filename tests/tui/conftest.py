@@ -106,7 +106,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
     monkeypatch.setattr(generate_screen, "INFO_SECONDS", 600.0)
-    for name, value in (("INTERVAL", 0.05), ("LIST_EVERY", 1), ("FIGURES_EVERY", 1)):
+    for name, value in (("INTERVAL", 0.15), ("LIST_EVERY", 1), ("FIGURES_EVERY", 1)):
         monkeypatch.setattr(Watcher, name, value)
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
     monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
