@@ -33,8 +33,6 @@ compiled: $(VENV)/.dev
 
 unit: compiled
 	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal
-	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
-		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 
 # What matters under other conditions: Python 3.13, lowest versions, other kernels, the locale C, unusual folders, a busy
 # machine; ONLY='locale' runs one of them. Takes 20 to 30 minutes. What this machine lacks for it is named.
