@@ -170,6 +170,7 @@ def test_doctor_names_what_is_wrong(cli: Cli, monkeypatch: pytest.MonkeyPatch, t
     config.write_text('mouse = 1\ntheme = "nord"\n[keys]\n"train.pause" = "p"\n[presets.small]\nhidden_size = 64\n')
     monkeypatch.setenv("CHARLSTM_CONFIG", str(config))
     monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("charlstm.cli.doctor._training", lambda problems: {})
     result = json.loads(cli("doctor", "--json", code=1)[0])
     expected = {"file": str(config), "theme": '"nord"', "keys": "train.pause", "presets": "small"}
     assert result["sections"]["configuration"].items() >= expected.items()
@@ -194,6 +195,7 @@ def test_doctor_shows_every_section_and_a_busy_moment_as_a_note(cli: Cli, monkey
     notes = " ".join(result["notes"])
     assert "Other programs keep the processor busy" in notes
     assert "Less than 1 GB of memory is free" in notes
+    monkeypatch.setattr("charlstm.cli.doctor.check_import_of_torch", lambda: None)  # a process of its own, for seconds
     assert "Note: Less than 1 GB" in cli("doctor")[0]
 
 

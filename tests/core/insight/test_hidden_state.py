@@ -8,7 +8,7 @@ import pytest
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.generate import generate_many
 from charlstm.generation.recipe import DEFAULT
-from charlstm.insight.cells import CellSample, name_cells, sample_cells
+from charlstm.insight.cells import NamedCell, name_cells, sample_cells
 from charlstm.insight.features import feature_starts
 from charlstm.insight.holding import LENGTH, PAIRS, HoldEffect, hold_effects
 from charlstm.insight.influence import influence
@@ -20,12 +20,12 @@ QUOTES = "inside quotes"
 
 
 @pytest.fixture(scope="module")
-def sample(nested_model: Model, held_out: str) -> CellSample:
-    return sample_cells(nested_model, held_out)
+def named(nested_model: Model, held_out: str) -> NamedCell:
+    """The cell that tells quotes."""
+    return next(each for each in name_cells(sample_cells(nested_model, held_out)) if each.feature == QUOTES)
 
 
-def test_a_cell_finds_inside_quotes(sample: CellSample) -> None:
-    named = next(each for each in name_cells(sample) if each.feature == QUOTES)
+def test_a_cell_finds_inside_quotes(named: NamedCell) -> None:
     assert named.above_chance
     assert named.strength() > 0.75
 
@@ -39,9 +39,9 @@ def test_a_distant_opening_bracket_is_the_strongest_influence_on_the_closing_one
 
 
 def test_holding_the_cell_of_quotes_changes_what_is_written_and_ends_in_a_sentence(
-    nested_model: Model, held_out: str, sample: CellSample
+    nested_model: Model, held_out: str, named: NamedCell
 ) -> None:
-    named, prime = next(each for each in name_cells(sample) if each.feature == QUOTES), held_out[:300]
+    prime = held_out[:300]
 
     def effect(value: float) -> HoldEffect:
         clamp = Clamp(*named.cell, value=value)
