@@ -160,6 +160,15 @@ async def test_runs_are_drawn_over_a_setting_in_which_they_differ(places: Path, 
         assert not pane.chart.view.log_x
 
 
+async def test_legend_has_the_only_setting_that_differs_and_marks_the_best_run(places: Path) -> None:
+    for name, size, steps in (("small", 64, 200), ("large", 256, 400)):
+        record(places, name=name, steps=steps, settings=Settings(hidden_size=size, max_steps=500))
+    async with driven(places, (120, 36)) as app:
+        await overlaid(app, "small", "large")
+        text = await app.shows("hidden_size · last values", "64 · small", "◂ the lowest best loss")
+        assert re.search(r"256 · large .* [.\d]+ ◂", text)
+
+
 async def test_curves_appear_as_their_logs_are_read(
     runs: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,6 +228,11 @@ def test_details_say_of_which_step_the_best_loss_is_and_why_it_is_marked(
     assert ("before training" in shown) == (loss[0] != "b")
 
 
+def test_details_of_a_run_that_finished_without_having_learnt_anything_say_so(places: Path) -> None:
+    assert "no better than guessing all characters alike" in details_of(record(places, planned=1).run)
+    assert "no better than" not in details_of(record(places, name="longer").run)
+
+
 def test_separate_validation_text_of_a_run(places: Path) -> None:
     """Its details name it, and a new run of the same text is validated on it again."""
     run = record(places, "finished").run

@@ -132,6 +132,11 @@ def run_lines(
             lines.append(Content.styled(words, "$quiet"))
         if sentence := read_before.words(status.read_share, status.read_by or ""):
             lines.append(Content.styled(f"{read_before.MARK} {sentence}", "$warning"))
+    if series is not None:
+        from charlstm.runs.verdict import judge  # brings numpy
+
+        if flaw := judge(series, status, bits=bits).flaw:
+            lines.append(Content.styled(f"! {flaw.words}.", "$warning"))
     if series is not None and (last := series.last_step) is not None:
         memory = f" · {size(status.memory)} of memory" if status.memory else ""
         steps = f"step {series.step:,} of {series.planned_steps or series.step:,} · epoch {last.epoch:.2f}"

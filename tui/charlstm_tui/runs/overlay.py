@@ -269,13 +269,19 @@ class OverlayPane(View):
 
     def _values(self) -> Content:
         """A row for each run: its letter, its name and its losses."""
-        cursor, name_width = self.chart.cursor, max(8, min(40, self._list.size.width - 3 * NUMBER - 5))
+        cursor, name_width = self.chart.cursor, max(8, min(40, self._list.size.width - 3 * NUMBER - 7))
 
         def figures(*values: str) -> str:
             return "".join(value.rjust(NUMBER) for value in values)
 
-        cursor_words = shorten(self._cursor_words(cursor), name_width).ljust(name_width)
-        lines = [Content.styled(f"   {cursor_words}{figures('train', 'valid', 'best')}", "$quiet")]
+        differing = differing_settings([run.spec for run in self._drawn])
+        compared = self.axis if self._setting else differing[0] if len(differing) == 1 else ""
+        words = f"{compared} · {self._cursor_words(cursor)}" if compared else self._cursor_words(cursor)
+        words = shorten(words, name_width).ljust(name_width)
+        lines = [Content.styled(f"   {words}{figures('train', 'valid', 'best')}", "$quiet")]
+        found = [run.status.loss for run in self._drawn if run.status.loss is not None]
+        lowest = min(found) if len(found) > 1 and len({run.spec.corpus_name for run in self._drawn}) == 1 else None
+        explained = False
         for number, (run, curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
             train, validation = (
                 _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
@@ -289,10 +295,16 @@ class OverlayPane(View):
                 _figure(best, self.bits, mark=status.mark),
             )
             letter = (LETTERS[number], f"bold $run-{number % RUN_COLOURS}")
-            value = f"{write_setting(self.axis, self._value(run))} · " if self._setting else ""
+            value = f"{write_setting(compared, getattr(run.spec.settings, compared))} · " if compared else ""
             name = shorten(visible(f"{value}{run.run.name}", keep=""), name_width).ljust(name_width)
             named = (f" {name}", "bold" if chosen else "")
-            lines.append(Content.assemble("›" if chosen else " ", letter, named, losses))
+            mark = (" ◂", "bold $success") if status.loss is not None and status.loss == lowest else ""
+            lines.append(Content.assemble("›" if chosen else " ", letter, named, losses, mark))
+            explained = explained or (cursor is None and best > validation)
+        if lowest is not None:
+            lines.append(Content.styled("   ◂ the lowest best loss", "$quiet"))
+        if explained:
+            lines.append(Content.styled("   best: on more held-out text than valid", "$quiet"))
         return Content("\n").join(lines)
 
     def _cursor_words(self, x: float | None) -> str:
