@@ -74,7 +74,7 @@ class SteppedPlayer(TextPlayer):
     def _say_played(self, played: Played) -> None:
         self.notes += [played.note] if played.note else []
         self._last_said = played.note or self._last_said[0], played.failure or self._last_said[1]
-        assert self.about is None or self.shown.text == self.document.text.read()
+        assert self.open_text is None or self.shown.text == self.document.text.read()
 
     def _begin(self, *, touches: bool = True) -> None:
         super()._begin(touches=touches)

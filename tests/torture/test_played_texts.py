@@ -103,8 +103,8 @@ class Today:
 
     def model(self, place: int) -> None:
         player = self.player
-        assert player.about is not None
-        player._play(player.document, replace(player.about, loaded=self.models[place]), player.recipe)
+        assert player.open_text is not None
+        player._play(player.document, replace(player.open_text, loaded=self.models[place]), player.recipe)
         player._changed()
 
     def _branches(self) -> list[tuple[str, int]]:

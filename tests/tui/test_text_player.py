@@ -241,10 +241,10 @@ def test_checkpoint_beside_a_model_that_is_gone_is_the_next_one(
     direction: int, step: int, player: SteppedPlayer
 ) -> None:
     """A best model that was superseded, for example."""
-    player.about = replace(player.about, facts=replace(player.about.facts, step=450))
+    player.open_text = replace(player.open_text, facts=replace(player.open_text.facts, step=450))
     player.load_checkpoint(direction)
     player.finish()
-    assert player.about.facts.step == step
+    assert player.open_text.facts.step == step
 
 
 def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path) -> None:
@@ -671,7 +671,7 @@ def test_text_that_was_saved_or_exported_is_kept(page: SteppedPlayer, tmp_path: 
 
 
 def test_batch_of_an_order_that_does_not_stand_any_more_is_dropped(page: SteppedPlayer) -> None:
-    order = page._order
+    order = page._orders._placed
     page.insert("own")
     page.take(Batch(order, added="late"))
     assert page.line == "own"
@@ -692,7 +692,7 @@ def test_candidates_stay_until_those_of_the_cursor_come_and_when_a_copy_has_lear
     after = page.finish()
     assert after.is_current
     assert after.distribution != before.distribution
-    loaded = page.about.loaded
+    loaded = page.open_text.loaded
     copy = LearntModel(loaded.model, loaded.stepper, 1.0)  # which was begun in Write
     page.suggest_with(copy, page.played.session_id)
     assert page.finish().is_current

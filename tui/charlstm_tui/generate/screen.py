@@ -54,7 +54,8 @@ from charlstm_tui.player.opening import LoadedModel, ModelFacts, PlayRequest, mo
 from charlstm_tui.player.played import Played
 from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.session_saver import SessionSaver
-from charlstm_tui.player.text_player import Display, TextPlayer
+from charlstm_tui.player.shown_text import Display
+from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.to_play import Asked, OnBetter, Playing, ToPlay
@@ -287,7 +288,7 @@ class GenerateScreen(ModeScreen):
         return player
 
     def _loaded_models(self) -> list[LoadedModel]:
-        return [player.about.loaded for player in self._players.values() if player.about is not None]
+        return [player.open_text.loaded for player in self._players.values() if player.open_text is not None]
 
     def _do_later(self, act: Callable[[], object]) -> None:
         """Do something on the message loop. Other threads may call this."""

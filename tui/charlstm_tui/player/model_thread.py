@@ -586,3 +586,39 @@ class ModelThread:
             self._is_delivered = True
             self._quiet_until = time.monotonic() + LONGEST_DRAW
         self._deliver(number, batch)
+
+
+class Orders:
+    """The orders for one text: the one that the ``thread`` has, and what of it is wanted still."""
+
+    def __init__(self, thread: ModelThread, number: int) -> None:
+        self.thread, self._number = thread, number
+        self.clear()
+
+    def clear(self) -> None:
+        """No order stands any more."""
+        self._placed: Order | None = None
+        self._wanted: Order | None = None
+
+    def forget(self) -> None:
+        """The text has ended."""
+        self.clear()
+        self.thread.forget(self._number)
+
+    def stands(self, order: Order) -> bool:
+        """Whether what was computed for an order is still wanted."""
+        return order is self._placed
+
+    def go_on_with(self, order: Order | None) -> None:
+        """The placed order is this one by now, after what came of it."""
+        self._wanted = order
+
+    def place(self, order: Order | None) -> None:
+        """Let this be wanted, if something else was."""
+        if order is not None and order != self._wanted:
+            self._wanted = self._placed = order
+            self.thread.put(self._number, order)
+
+    def do(self, act: Callable[[Reading | None], object]) -> None:
+        """See :meth:`ModelThread.do`."""
+        self.thread.do(self._number, act)

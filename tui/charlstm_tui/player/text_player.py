@@ -8,40 +8,32 @@ the same seed. All methods are called on the message loop, unless they say somet
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import re
 import time
 import types
-from array import array
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
-from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import reading_cache, session_file
 from charlstm.generation.clamp import Clamp, existing_clamps
-from charlstm.generation.document import BranchInfo, Document, Splice, State, own_text
+from charlstm.generation.document import Document, own_text
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
-from charlstm.generation.rows import CHOSEN, GENERATED, NO_DISTRIBUTION, TYPED
+from charlstm.generation.rows import CHOSEN, GENERATED, NO_DISTRIBUTION, NextCharDistribution
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import ReadSession, SessionState, begin_reading, session_of
-from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model
 from charlstm.text.sentences import sentence_ends
-from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.edits import LONGEST_SENTENCE, branch_words, joint, read_as, read_as_words
-from charlstm_tui.player.figures import Figures, marks_of
-from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Question, Stream
+from charlstm_tui.player.edits import LONGEST_SENTENCE, joint, read_as, read_as_words
+from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Orders, Question, Stream
 from charlstm_tui.player.opening import (
     LearntModel,
     LoadedModel,
@@ -65,43 +57,20 @@ from charlstm_tui.player.questions import (
 )
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.player.session_saver import SessionSaver
+from charlstm_tui.player.shown_text import Display, ShownText
+from charlstm_tui.player.suggestions import Suggestions
+from charlstm_tui.player.text_editor import TextEditor
 from charlstm_tui.player.text_saving import SavedWork, TextSaving
 
 Args = ParamSpec("Args")
 
 
-class Display(Protocol):
-    """Where a text is shown, with a cursor before the character at a position or at the end."""
-
-    @property
-    def cursor(self) -> int: ...
-    @cursor.setter
-    def cursor(self, position: int | None) -> None: ...
-    def clear(self) -> None: ...
-    def replace(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None: ...
-    def set_marks(self, start: int, marks: array[int], read_to: int | None) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Suggestions:
-    """How the text ``after`` could continue: one of ``texts`` is shown. ``basis`` is what they were found for;
-    ``is_rest`` says that the only one is what is left of one that was chosen among several."""
+class NextChars:
+    """What could come at the cursor, and what it was computed for."""
 
-    texts: tuple[str, ...] = ("",)
-    place: int = 0
-    after: Text = field(default_factory=Text)
+    distribution: NextCharDistribution = NO_DISTRIBUTION
     basis: tuple[object, ...] = ()
-    is_rest: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What is said of the last thing that was done."""
-
-    note: str = ""
-    failure: str = ""
-    stop_reason: str = ""
-    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +107,7 @@ class _FoundText(NamedTuple):
     note: str
 
 
-class TextPlayer:
+class TextPlayer(TextEditor):
     """One text, its model, and how it is generated.
 
     Args:
@@ -151,7 +120,7 @@ class TextPlayer:
         known: models that are loaded already.
 
     Attributes:
-        document: the text; ``about`` is what else is known of it, or ``None`` while there is no text.
+        document: the text; ``open_text`` is what else is known of it, or ``None`` while there is no text.
         played: how all of it is now.
     """
 
@@ -169,13 +138,12 @@ class TextPlayer:
         saver: SessionSaver | None = None,
         known: Callable[[], Iterable[LoadedModel]] = tuple,
     ) -> None:
-        self._thread, self._number, self._display, self._changed_to = thread, number, display, changed
+        super().__init__()
+        self._orders, self._changed_to = Orders(thread, number), changed
         self._spawn, self.before_draw, self._touched, self._known = spawn, before_draw, touched, known
         self._saving = None if saver is None else TextSaving(saver, lambda: post(self._publish))
-        self.document = Document()
-        self.about: OpenText | None = None
+        self.open_text: OpenText | None = None
         self.recipe, self.speed = Recipe(), NORMAL_SPEED
-        self.writing = False
         self.learnt: LearntModel | None = None
         self.played = Played(0, PlayRequest(""))
         self._session_id = 0
@@ -183,16 +151,10 @@ class TextPlayer:
         self._stream: Stream | None = None
         self._rate: float | None = None
         self._question: Question | None = None
-        self._order: Order | None = None
-        self._wanted: Order | None = None  # the order, with what came of it since
-        self._shown: State | None = None  # of the text that the display has
-        self._splice = Splice(0, 0, 0)  # between it and the one before
-        self._figures = Figures()
-        self._ahead, self._ahead_of = NO_DISTRIBUTION, tuple[object, ...]()
+        self._shown = ShownText(display)
+        self._next_chars = NextChars()
         self._suggestions = Suggestions()
-        self._branches: tuple[State | None, tuple[BranchInfo, ...]] = (None, ())
-        self._said, self._error, self._reading = _Said(), "", ""
-        self._keys = itertools.count(1)
+        self._error = self._progress = ""
         self._is_behind = False  # whether orders, saving and ``played`` lack the last changes
 
     # ---- what views ask
@@ -200,12 +162,12 @@ class TextPlayer:
     @property
     def model(self) -> Model | None:
         """The model, which is never modified."""
-        return None if self.about is None else self.about.loaded.model
+        return None if self.open_text is None else self.open_text.loaded.model
 
     @property
     def file(self) -> Path | None:
         """The file of the text."""
-        return None if self._saving is None or self.about is None else self._saving.file(self.about)
+        return None if self._saving is None or self.open_text is None else self._saving.file(self.open_text)
 
     @property
     def running(self) -> bool:
@@ -223,7 +185,7 @@ class TextPlayer:
     async def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
         """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
         self.bring_up_to_date()
-        about, document = self.about, self.document.copy()
+        about, document = self.open_text, self.document.copy()
         found = await _wait_for(_Lookup(request, lambda: self._find(request, about, document)))
         self._begin_text(found, request.clamps if clamps is None else clamps)
 
@@ -241,9 +203,9 @@ class TextPlayer:
 
     def close_text(self) -> None:
         """End the text."""
-        self._opening = self.about = self._stream = self._question = self._order = None
-        self.document, self._wanted = Document(), None
-        self._thread.forget(self._number)
+        self._opening = self.open_text = self._stream = self._question = None
+        self.document = Document()
+        self._orders.forget()
 
     def _find(self, request: PlayRequest, before: OpenText | None, document: Document) -> _FoundText:
         """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
@@ -255,7 +217,8 @@ class TextPlayer:
         loaded, facts = load(request, [*self._known()])
         last = None if saving is None else saved_sessions.last(facts.sessions, closed)
         is_last = closed is not None and closed.has_work and last == closed
-        about = OpenText(request, loaded, facts, next(self._keys), None, closed if is_last else None, last)
+        key = 0 if saving is None else saving.new_key()
+        about = OpenText(request, loaded, facts, key, None, closed if is_last else None, last)
         if request.session is not None:
             saved, opened = read(request.session)
             if opened is not None:
@@ -270,8 +233,9 @@ class TextPlayer:
 
     def _begin_text(self, found: _FoundText, clamps: Sequence[Clamp]) -> None:
         about, saved, note = found
-        if self.about is not None and self.about.edited and about.key == self.about.key:
-            about = replace(about, key=next(self._keys))  # the text was written in meanwhile: its file stays
+        known = self.open_text
+        if known is not None and known.edited and about.key == known.key and self._saving is not None:
+            about = replace(about, key=self._saving.new_key())  # the text was written in meanwhile: its file stays
         request, vocabulary = about.request, about.loaded.model.vocabulary
         self.speed = self.speed if request.speed is None else request.speed
         if saved is None:
@@ -293,22 +257,21 @@ class TextPlayer:
     def _play(self, document: Document, about: OpenText, recipe: Recipe) -> None:
         """Let this be the text from now on, with its model; all of it is shown anew."""
         clamps = existing_clamps(recipe.clamps, about.loaded.model.config)
-        self.document, self.about, self.recipe = document, about, replace(recipe, clamps=clamps)
+        self.document, self.open_text, self.recipe = document, about, replace(recipe, clamps=clamps)
         self._session_id += 1
-        self._order = self._wanted = None
-        self._stream = self._question = self._shown = self._rate = None
-        self._error = self._reading = ""
+        self._orders.clear()
+        self._stream = self._question = self._rate = None
+        self._error = self._progress = ""
         self.learnt = None
-        self._figures = Figures(document.prime_length)
-        self._ahead, self._ahead_of = NO_DISTRIBUTION, ()
+        self._next_chars = NextChars()
         self._suggestions = Suggestions()
-        self._display.clear()
+        self._shown.begin(document.prime_length)
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, CharLSTMError):
             LOG.error("Unexpected error while a text was opened", exc_info=error)
         words = sentence(error, "opening the text")
-        if self.about is None:
+        if self.open_text is None:
             self._error = words
         else:
             self._say(failure=words)
@@ -328,7 +291,7 @@ class TextPlayer:
 
     async def _load_of_run(self, choose: Callable[[ModelFacts, Path], int | str | None]) -> None:
         """Go on with the model of the run after as many steps as ``choose`` finds, or say why there is none."""
-        about, document = self.about, self.document
+        about, document = self.open_text, self.document
         if about is None or about.facts.run is None or self._opening is not None:
             return
         facts, run = about.facts, about.facts.run
@@ -353,17 +316,17 @@ class TextPlayer:
     @_waits
     async def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
         """Go on with the same text in another model: its branches, its history and who wrote it stay."""
-        if self.about is not None:
+        if self.open_text is not None:
             model = {"model_name": model_name, "step": step, "runs_dir": runs_dir}
             await self._use_model(
-                self._same_text(self.document, self.about.request, **model), "The text goes on with {}."
+                self._same_text(self.document, self.open_text.request, **model), "The text goes on with {}."
             )
 
     async def _use_model(self, request: PlayRequest, note: str = "") -> None:
         """Let another model read the text and go on with it."""
         loaded, facts = await _wait_for(_Lookup(request, lambda: load(request, [*self._known()])))
-        assert self.about is not None
-        about = replace(self.about, request=request, loaded=loaded, facts=facts, closed=None)
+        assert self.open_text is not None
+        about = replace(self.open_text, request=request, loaded=loaded, facts=facts, closed=None)
         self._play(self.document, about, self.recipe)
         self._say(note.format(facts.name))
         self._changed()
@@ -376,7 +339,7 @@ class TextPlayer:
             self.generate_one()
             return
         self._begin()
-        if self.about is not None:
+        if self.open_text is not None:
             self.document.begin_generating()
             self._stream = Stream(self.speed, count or PAUSE_AFTER, self._ends_with_sentence)
         self._changed()
@@ -384,14 +347,14 @@ class TextPlayer:
     def stream_unit(self) -> None:
         """Generate to the end of a unit at the end of the text: of the one that has begun, or of a new one."""
         self._begin()
-        if self.about is not None:
+        if self.open_text is not None:
             self.document.begin_generating()
             self._stream = Stream(self.speed or NORMAL_SPEED, 1, to_unit=True)
         self._changed()
 
     @property
     def _ends_with_sentence(self) -> bool:
-        return self.about is not None and self.about.request.to_sentence is not None
+        return self.open_text is not None and self.open_text.request.to_sentence is not None
 
     def pause(self) -> None:
         """Stop generating. The text ends with the last character that was shown."""
@@ -433,7 +396,7 @@ class TextPlayer:
         with self._changing() as document:
             document.move(position)
             self._branch_off(position, chars[number], CHOSEN, kind="showing alternatives", joins=True)
-            note = self._said.note
+            note = self._outcome.note
             if document.cursor == len(document):
                 document.go_on_generating()
             document.put_cursor(position)
@@ -496,101 +459,6 @@ class TextPlayer:
             self._stream, self._rate = replace(self._stream, speed=self.speed) if self.speed else None, None
         self._changed()
 
-    # ---- moving
-
-    def move(self, position: int) -> None:
-        """Put the cursor at a place."""
-        first = 0 if self.writing else self.document.prime_length  # a writer's text has it too
-        with self._changing(edits=False) as document:
-            document.move(max(first, position), undoable=not self.writing)
-
-    def move_by(self, characters: int) -> None:
-        """Move the cursor by so many characters."""
-        self.move(self.document.cursor + characters)
-
-    def move_by_word(self, direction: int) -> None:
-        """Move the cursor to the beginning of the word before it (-1) or the end of the next one (1)."""
-        self.move_by(self.document.word_after() if direction > 0 else -self.document.word_before())
-
-    def show_place(self, position: int) -> None:
-        """Put the cursor at a place that was found; undo passes over it."""
-        with self._changing(edits=False) as document:
-            document.move(position, undoable=False)
-
-    # ---- writing
-
-    def insert(self, text: str) -> None:
-        """Put the user's own text in at the cursor; what follows stays."""
-        with self._changing() as document:
-            document.insert(self._own(text))
-
-    def replace(self, start: int, stop: int, text: str = "") -> None:
-        """Put the user's own text, or nothing, in the place of the characters from one place to another."""
-        with self._changing() as document:
-            document.replace(start, max(start, stop), self._own(text))
-
-    def cut(self, start: int, stop: int) -> str:
-        """Take out the characters from one place to another. Returns them, for the clipboard."""
-        with self._changing() as document:
-            if taken := document.text.read(start, stop):
-                document.replace(start, stop)
-                self._add_note(f"Cut {plural(len(taken), 'character')}: {key_of('generate.undo')} brings them back.")
-        return taken
-
-    def cut_rest(self) -> str:
-        """Take out what stands after the cursor. Returns it."""
-        taken = self.cut(self.document.cursor, len(self.document))
-        if not taken:
-            self._say("There is nothing after the cursor.")
-            self._publish()
-        return taken
-
-    def erase(self, before: int, after: int) -> None:
-        """Remove so many characters before the cursor and after it."""
-        with self._changing() as document:
-            document.erase(before, after)
-
-    def erase_word(self, direction: int) -> None:
-        """Remove the word before the cursor (-1) or after it (1)."""
-        document = self.document
-        before, after = (0, document.word_after()) if direction > 0 else (document.word_before(), 0)
-        self.erase(before, after)
-
-    def insert_at(self, text: str, position: int) -> None:
-        """Put the user's own text at a place; the text from there on stays as a branch."""
-        with self._changing():
-            if own := self._own(text):
-                self._branch_off(position, own, TYPED, kind="typing", whole=False)
-
-    def replace_found(self, pattern: re.Pattern[str], text: str, place: int | None, origin: int) -> None:
-        """Replace what ``pattern`` finds: at ``place``, or everywhere as one change; then the cursor is at ``origin``,
-        where the search began, before and after."""
-        with self._changing() as document:
-            here = document.text.read()
-            if place is None:
-                spans = [found.span() for found in pattern.finditer(here)]
-            else:
-                found = pattern.match(here, place)
-                spans = [] if found is None else [found.span()]
-            if not spans:
-                self._say("Nothing was found to replace.")
-                return
-            own = self._own(text)
-            if place is None:
-                document.move(origin, undoable=False)
-            document.replace_all(spans, own)
-            if place is not None:
-                document.put_cursor(spans[0][0] + len(own))
-            replaced = f"Replaced {plural(len(spans), 'place')}; {key_of('generate.undo')} undoes."
-            self._add_note(replaced, first=True)
-
-    def set_writing(self, writing: bool) -> None:
-        """Begin or end writing: at the end of a line there is a suggestion of how it could go on."""
-        self.writing = writing
-        with self._changing(edits=False) as document:
-            if not writing and document.cursor < document.prime_length:
-                document.move(document.prime_length, undoable=False)
-
     # ---- suggestions
 
     @property
@@ -613,19 +481,9 @@ class TextPlayer:
 
     @property
     def suggestion(self) -> str:
-        """How the text could continue at the cursor, while it is being written and a line or the text ends there. Until
-        it is found: what is left of the one before, if the text went on as that said."""
-        known, text, cursor = self._suggestions, self.document.text, self.document.cursor
-        shown = known.texts[known.place]
-        begin = len(known.after)
-        if not shown or cursor < begin or not self.suggests:
-            return ""
-        if known.basis == self._basis:
-            return shown
-        if not known.basis or not text.starts_with(known.after):
-            return ""
-        went_on = text.read(begin, min(cursor, begin + len(shown) + 1))
-        return shown[len(went_on) :] if shown.startswith(went_on) else ""
+        """How the text could continue at the cursor, while it is being written and a line or the text ends there."""
+        known, document = self._suggestions, self.document
+        return known.at(self._basis, document.text, document.cursor) if self.suggests else ""
 
     def _suggest(self, texts: Sequence[str], place: int = 0, *, is_rest: bool = False) -> None:
         after = self.document.text.part(0, self.document.cursor)
@@ -666,70 +524,6 @@ class TextPlayer:
             self.learnt = learnt
             self._changed()
 
-    # ---- choosing and branches
-
-    def choose(self, chars: str, position: int) -> None:
-        """Put characters at a place; what follows stays while writing, else it stays as a branch."""
-        with self._changing() as document:
-            if self.writing:
-                document.move(position, undoable=False)
-                document.insert(chars, CHOSEN, kind="choosing")
-            else:
-                self._branch_off(position, chars, CHOSEN, kind="choosing")
-
-    def switch(self, number: int) -> None:
-        """Make a branch the current text."""
-        with self._changing() as document:
-            document.switch(number)
-
-    def prune(self, number: int) -> None:
-        """Remove a branch and all that parted from it."""
-        with self._changing() as document:
-            before = document.list_branches()
-            document.prune(number)
-            pruned = next(each for each in before if each.number == number)
-            others = len(before) - len(document.branches) - 1
-            branch, size = branch_words(number, pruned.name), plural(pruned.stop - pruned.start, "character")
-            also, it = (f" and {others} that parted from it", "them") if others else ("", "it")
-            self._say(f"Pruned {branch} ({size}){also}: {key_of('generate.undo')} brings {it} back.")
-
-    def rename(self, number: int, name: str) -> None:
-        """Give a branch a name."""
-        with self._changing() as document:
-            document.rename(number, name)
-            self._branches = None, ()
-
-    def undo(self) -> None:
-        """Go back before the last change of the text, the cursor or the branches."""
-        with self._changing() as document:
-            kind = document.undo()
-            self._say(f"Undone: {kind}." if kind else "There is nothing to undo.")
-
-    def redo(self) -> None:
-        """Make the last change again that was undone."""
-        with self._changing() as document:
-            kind = document.redo()
-            self._say(f"Done again: {kind}." if kind else "There is nothing to redo.")
-
-    def _branch_off(self, position: int, text: str, source: int, **how: Any) -> None:
-        """:meth:`Document.branch_off`, which takes what follows off the page: a note says how much, and where it is
-        now."""
-        document = self.document
-        before, number = document.text, document.branch
-        document.branch_off(position, text, source, **how)
-        left = len(before) - before.same_start(document.text, sources=False)
-        if left > 1 and document.branch != number:
-            branch = branch_words(number, document.names.get(number, ""))
-            branches, undo = key_of("generate.branches"), key_of("generate.undo")
-            self._add_note(f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes.")
-
-    def _own(self, text: str) -> str:
-        """A text of the user's as the document takes it; of a longer one a note says what the model reads otherwise."""
-        text = own_text(text)
-        if len(text) > 1 and self.model is not None:
-            self._add_note(read_as_words(text, self.model.vocabulary))
-        return text
-
     # ---- how something is done
 
     def _begin(self, *, touches: bool = True) -> None:
@@ -737,30 +531,11 @@ class TextPlayer:
         if touches:
             self._touched()
         self._stream = self._question = self._rate = None
-        self._said = _Said()
+        super()._begin()
 
-    def _say(self, note: str = "", failure: str = "") -> None:
-        self._said = replace(self._said, note=note, failure=failure)
-
-    def _add_note(self, note: str, *, first: bool = False) -> None:
-        notes = (note, self._said.note) if first else (self._said.note, note)
-        self._said = replace(self._said, note=" ".join(filter(None, notes)))
-
-    @contextlib.contextmanager
-    def _changing(self, *, edits: bool = True) -> Iterator[Document]:
-        """Change the text or the cursor. ``edits``: as the user's work, for which a session is kept."""
-        self._begin()
-        document = self.document
-        before = document.state
-        try:
-            yield document
-        except CharLSTMError as error:
-            self._say(failure=str(error))
-        if edits and document.state is not before and self.about is not None:
-            self.about = replace(self.about, edited=True)
-        if before.prime_length and not document.prime_length and not self._said.note:
-            self._say("The prime is part of the text now.")
-        self._changed()
+    def _is_edited(self) -> None:
+        if self.open_text is not None:
+            self.open_text = replace(self.open_text, edited=True)
 
     def _go_on(self, job: Coroutine[Any, Any, None], found: Any = None) -> None:
         """Let a job go on with what was found, to where it awaits the next thing; see :func:`_waits`."""
@@ -775,7 +550,7 @@ class TextPlayer:
             self._publish()
             self._spawn(self._look(awaited, then))
             return
-        if self.about is not None:
+        if self.open_text is not None:
             self._question = replace(awaited, then=then)
         self._changed()
         self.bring_up_to_date()  # the next key may wait for the answer
@@ -797,9 +572,9 @@ class TextPlayer:
         """Take what was computed, unless something else is wanted by now."""
         self.bring_up_to_date()
         document = self.document
-        if batch.order is not self._order:
+        if not self._orders.stands(batch.order):
             return
-        self._reading = batch.progress
+        self._progress = batch.progress
         if batch.failure:
             self._stream = self._question = None
             self._say(failure=batch.failure)
@@ -815,17 +590,16 @@ class TextPlayer:
             self._rate = batch.rate
         self.show_text()
         if batch.figures is not None:
-            self._figures.put(batch.figures)
-            self._display.set_marks(batch.figures.start, batch.figures.marks, self._figures.read_to)
+            self._shown.put(batch.figures)
         if batch.ahead is not None:
-            self._ahead, self._ahead_of = batch.ahead, self._place
+            self._next_chars = NextChars(batch.ahead, self._place)
         if batch.suggestion is not None:
             self._suggest([batch.suggestion])
-        self._wanted = self._make_order()
+        self._orders.go_on_with(self._make_order())
         if batch.stopped:
             self._stream = self._rate = None
             reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
-            self._said = replace(self._said, stop_reason=reason, ended=batch.stopped == "sentence")
+            self._outcome = replace(self._outcome, stop_reason=reason, ended=batch.stopped == "sentence")
         if question is not None and batch.answered:
             question.then(batch.answer)
         elif question is not None and batch.answer is not None:
@@ -842,55 +616,28 @@ class TextPlayer:
         if self._is_behind:
             self._is_behind = False
             self.show_text()
-            self._order_what_is_wanted()
+            self._orders.place(self._make_order())
             self._keep()
             self._publish()
 
     # ---- showing
 
     def show_text(self) -> None:
-        """Show what has changed of the text, and the cursor where it is: a view may have moved it beyond its limits."""
-        if self.about is None:
-            return
-        state = self.document.state
-        if state is not self._shown:
-            self._show_change(self._shown, state)
-        if self._display.cursor != state.cursor:
-            self._display.cursor = state.cursor
-
-    def _show_change(self, before: State | None, after: State) -> None:
-        """Show what has changed of the text. The prime looks different from the text: where it was edited, all of it is
-        another."""
-        self._shown = after
-        text, prime, known = after.text, after.prime_length, Text() if before is None else before.text
-        if text is known and before is not None:
-            return
-        is_same_prime = before is not None and before.prime_length == prime
-        start = known.same_start(text) if is_same_prime else 0
-        end = known.same_end(text, min(len(known), len(text)) - start)
-        if before is not None and not is_same_prime:
-            end = max(0, min(end, len(known) - before.prime_length, len(text) - prime))
-        added = text.part(start, len(text) - end)
-        splice = Splice(start, len(known) - end - start, len(added))
-        self._splice = self._splice.then(splice)
-        if prime == self._figures.start:
-            self._figures.cut(start)
-        else:
-            self._figures = Figures(prime)
-        self._display.replace(start, start + splice.removed, added.read(), marks_of(added, start, prime))
-        self._display.set_marks(start, array("H"), self._figures.read_to)
+        """Show what has changed of the text, and the cursor where it is."""
+        if self.open_text is not None:
+            self._shown.show(self.document.state)
 
     def _publish(self) -> None:
         """Tell how all is now. What is said, is said once."""
-        document, about = self.document, self.about
-        said, splice, saving, opening = self._said, self._splice, self._saving, self._opening
-        self._said, self._splice = replace(said, note="", failure=""), Splice(0, 0, 0)
+        document, about = self.document, self.open_text
+        said, saving, opening = self._outcome, self._saving, self._opening
+        self._outcome = replace(said, note="", failure="")
         written, of_its_file, not_written = ("", "", "") if saving is None else saving.take(about)
         played = Played(
             self._session_id,
             PlayRequest("") if about is None else about.request,
             None if about is None else about.facts,
-            splice=splice,
+            splice=self._shown.take_splice(),
             busy="" if opening is None else f"Opening {Path(opening.model_name).name} …",
             error=self._error,
             note=" ".join(filter(None, (written, said.note, of_its_file))),
@@ -913,23 +660,23 @@ class TextPlayer:
 
     def _with_text(self, played: Played, document: Document, about: OpenText) -> Played:
         state, vocabulary = document.state, about.loaded.model.vocabulary
-        cursor, here = state.cursor, self._figures.at(state.cursor)
+        cursor, here = state.cursor, self._shown.figures.at(state.cursor)
         if not self.running and self._branches[0] is not state:
             self._branches = state, tuple(document.list_branches())
-        is_current = self._ahead_of == self._place
-        ahead = self._ahead if is_current or not self._reading else NO_DISTRIBUTION
+        is_current = self._next_chars.basis == self._place
+        ahead = self._next_chars.distribution if is_current or not self._progress else NO_DISTRIBUTION
         return replace(
             played,
             text=state,
-            read_to=self._figures.read_to,
+            read_to=self._shown.figures.read_to,
             distribution=ahead if ahead.total else replace(ahead, total=len(vocabulary)),
             is_current=is_current,
-            reading=self._reading,
+            reading=self._progress,
             current_char=state.text.read(cursor, cursor + 1) or None,
             current_probability=None if here is None else here[0],
             current_rank=0 if here is None else here[1],
             read_as=read_as(state.text, cursor, vocabulary),
-            bits_per_char=self._figures.mean(cursor),
+            bits_per_char=self._shown.figures.mean(cursor),
             branches=self._branches[1],
             file=self.file,
             last_session=about.last_session,
@@ -948,7 +695,7 @@ class TextPlayer:
 
     def _make_order(self) -> Order | None:
         """What is wanted now."""
-        about, state = self.about, self.document.state
+        about, state = self.open_text, self.document.state
         if about is None:
             return None
         return Order(
@@ -957,7 +704,7 @@ class TextPlayer:
             state.prime_length,
             state.cursor,
             replace(self.recipe, seed=state.seed),
-            self._figures.read_to,
+            self._shown.figures.read_to,
             self.writing,
             self._stream,
             self._question,
@@ -966,23 +713,16 @@ class TextPlayer:
             file=None if about.opened is None else about.opened.path,
         )
 
-    def _order_what_is_wanted(self) -> None:
-        """Put an order, if something else is wanted than before."""
-        order = self._make_order()
-        if order is not None and order != self._wanted:
-            self._wanted = self._order = order
-            self._thread.put(self._number, order)
-
     # ---- saving
 
     def _work(self) -> SavedWork:
-        about, document = self.about, self.document
+        about, document = self.open_text, self.document
         assert about is not None
         return document.state, self.recipe.settings, self.recipe.clamps, about.edited, about.loaded, {**document.names}
 
     def _session_state(self) -> SessionState:
         """All of it, to be saved."""
-        document, about = self.document, self.about
+        document, about = self.document, self.open_text
         assert about is not None
         return SessionState(
             document=document.copy(),
@@ -996,8 +736,8 @@ class TextPlayer:
 
     def _keep(self, *, even_if_same: bool = False) -> None:
         """Give the text to who writes it, if it has changed."""
-        if self._saving is not None and self.about is not None:
-            self._saving.keep(self.about, self._work(), self._session_state, even_if_same=even_if_same)
+        if self._saving is not None and self.open_text is not None:
+            self._saving.keep(self.open_text, self._work(), self._session_state, even_if_same=even_if_same)
 
     def _leave(self, about: OpenText) -> Path | None:
         """Let other programs go on in the file of the text, and keep what the model has read of it. Returns the file.
@@ -1009,7 +749,7 @@ class TextPlayer:
                 if reading is not None:
                     reading_cache.keep(reading, file)
 
-            self._thread.do(self._number, keep)
+            self._orders.do(keep)
         return file
 
     def saving_changed(self) -> None:
@@ -1020,8 +760,8 @@ class TextPlayer:
         """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
         if self._saving is not None:
             self._saving.saver.rename_run(old, new)
-        if self.about is not None:
-            self.about = self.about.after_rename(old, new)
+        if self.open_text is not None:
+            self.open_text = self.open_text.after_rename(old, new)
             self._publish()
 
     def give_title(self, title: str, path: Path | None = None) -> None:
@@ -1034,8 +774,8 @@ class TextPlayer:
             session_file.give_title(path, title)
             return
         self._touched()
-        if self.about is not None:
-            self.about = replace(self.about, title=title)
+        if self.open_text is not None:
+            self.open_text = replace(self.open_text, title=title)
             self._say(f"Title: {title}" if title else "The session has no title now.")
             self._keep(even_if_same=True)
             self._publish()
@@ -1045,10 +785,10 @@ class TextPlayer:
         ``path`` says, with ``prose`` as paragraphs. That is done by another thread; the note or the failure says what
         came of it."""
         self._touched()
-        about, saving = self.about, self._saving
+        about, saving = self.open_text, self._saving
         if about is None or saving is None:
             return
-        self.about = about = replace(about, edited=True)
+        self.open_text = about = replace(about, edited=True)
         if path.suffix.lower() in ("", ".json"):
             self._keep(even_if_same=True)
             saving.move(about, path)
@@ -1066,7 +806,7 @@ class TextPlayer:
 
             saving.export(about, lambda: export_as(path, colour, state, session, prose=prose))
 
-        self._thread.do(self._number, write)
+        self._orders.do(write)
         self._changed()
 
     # ---- the end; these wait, and are called in another thread
@@ -1076,13 +816,13 @@ class TextPlayer:
         Waits ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it
         elsewhere. Otherwise it is to be called again."""
         end = time.monotonic() + timeout
-        if self.about is not None:
-            self._leave(self.about)
-        if not self._thread.close(timeout):
+        if self.open_text is not None:
+            self._leave(self.open_text)
+        if not self._orders.thread.close(timeout):
             return False
         return self._saving is None or self._saving.close(max(0.0, end - time.monotonic()), delete_unkept=delete_unkept)
 
     def rescue(self) -> list[str]:
         """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these sessions,
         and about each file that was asked for and could not be written, where the screen has not said it."""
-        return [] if self._saving is None else self._saving.rescue(self.about)
+        return [] if self._saving is None else self._saving.rescue(self.open_text)

@@ -5,6 +5,7 @@ All methods are called on the message loop, unless they say something else.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -34,6 +35,11 @@ class TextSaving:
         self._noted = 0, ""  # the key of a text, and what was said about where it is saved
         self._notes, self._failures = deque[str](), deque[str]()  # of files, until they are said
         self._writer = JobQueue()
+        self._keys = itertools.count(1)
+
+    def new_key(self) -> int:
+        """A number for another text. In any thread."""
+        return next(self._keys)
 
     def file(self, about: OpenText) -> Path | None:
         """The file of a text."""
