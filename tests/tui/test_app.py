@@ -97,6 +97,13 @@ async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_
         await app.in_mode("runs")
 
 
+async def test_the_palette_finds_a_sweep_and_says_where_it_is_done(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        await app.press("ctrl+p", shows="What would you like to do?")
+        await app.press(*"sweep", shows=("Sweep over settings", "charlstm sweep TEXT --grid"))
+
+
 async def test_the_palette_closes_when_it_should_and_takes_no_dialog_along(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")

@@ -22,6 +22,14 @@ Entry = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
 
 SYSTEM_WORDS = {"Theme": "dark light colours"}
 """What else people call the app's own commands."""
+ELSEWHERE = (
+    (
+        "Sweep over settings",
+        "On the command line: charlstm sweep TEXT --grid lr=1e-3,2e-3",
+        "grid search tune hyperparameters",
+    ),
+)
+"""What the command line does and people look for in the app: name, where it is done, and other words for it."""
 
 
 class Actions(Provider):
@@ -42,8 +50,8 @@ class Actions(Provider):
             yield command.title, command.help, SYSTEM_WORDS.get(command.title, ""), command.callback
 
     def _in_other_modes(self) -> Iterator[Entry]:
-        """The actions of the other modes, which are shown first. Only in a search, as they are many. Of those with the
-        same name, such as undo in two views, only the first."""
+        """The actions of the other modes, which are shown first, and what the command line does. Only in a search, as
+        they are many. Of those with the same name, such as undo in two views, only the first."""
         app, screen, titles = self.app, self.screen, dict(MODES)
         if isinstance(app, ModeApp) and isinstance(screen, ModeScreen):
             named: set[str] = set()
@@ -52,6 +60,8 @@ class Actions(Provider):
                 if action.palette and action.mode not in (None, screen.MODE) and name not in named:
                     named.add(name)
                     yield name, _about(action), action.words, partial(_do_in_mode, app, action)
+            for name, about, words in ELSEWHERE:
+                yield name, about, words, partial(app.notify_info, f"{about}.")
 
     async def discover(self) -> Hits:
         for name, about, _, act in self._commands():

@@ -151,12 +151,14 @@ def import_(file: Path, out: str | None, force: bool) -> None:
     help="script: a checkpoint of the reference script; onnx: an ONNX model; folder: with a model card.  [default: by "
     "the name of FILE]",
 )
-@_out_option("./MODEL.net, ./MODEL.onnx or ./MODEL/")
+@_out_option("FILE, else with --to ./MODEL.net, ./MODEL.onnx or ./MODEL/")
 @_force_option
 @snapshot_option
 @common_options
 def export(model: str, file: str | None, kind: str | None, out: str | None, force: bool, snapshot: int | None) -> None:
     """Write MODEL to FILE, which other programs can read: name.net, name.onnx or folder/. Prints its path.
+
+    FILE may be left out if --to names the format.
 
     script (.net): the dictionary that the reference script reads with torch.load and load_state_dict.
 
@@ -172,7 +174,7 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
     out = file if file is not None else out
     kind = kind or next((kind for kind, suffix in _SUFFIXES.items() if out is not None and out.endswith(suffix)), None)
     if kind is None:
-        raise click.UsageError("Name a FILE that ends in .net, .onnx or /, or the format with --to")
+        raise click.UsageError("Name a FILE that ends in .net, .onnx or /, or its format: --to script, onnx or folder")
     path = find_model(model, given_runs_dir(), snapshot=snapshot)
     name = _export_name(model, path, snapshot)
     out = out or name + _SUFFIXES[kind]
