@@ -11,7 +11,7 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
@@ -29,6 +29,7 @@ from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import (
     STEP_ACTIONS,
     ShownRun,
+    beginning,
     figures,
     keys_for,
     progress,
@@ -251,6 +252,17 @@ def test_phase_without_steps_is_named_beside_the_progress(status: dict[str, Any]
     shown, _ = progress(RunView(RUN, RunStatus(state="running", alive=True, **status)))
     assert shown.words == words
     assert (shown.left is None) == bool(words)
+
+
+def test_chart_before_the_first_loss_says_what_is_done_and_what_is_known() -> None:
+    spec = RunSpec(preset="quick", corpus={"name": "novel"}, settings=preset("quick", 500_000, 80))
+    status = RunStatus(state="starting", alive=True, message="loading torch")
+    shown = ShownRun(RunsState(runs=(RunView(RUN, status),), attached=RUN.path), spec)
+    lines = beginning(shown).splitlines()
+    assert lines[:4] == ["Starting: loading torch.", "", "text     novel", "preset   quick, from nothing"]
+    assert lines[-1] == "ends     after 1:00"
+    status = replace(status, state="stopped")
+    assert beginning(replace(shown, state=replace(shown.state, runs=(RunView(RUN, status),)))) == "no step was taken"
 
 
 def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:

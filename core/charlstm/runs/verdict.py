@@ -296,7 +296,8 @@ def judge(
         return Verdict("paused", f"Paused at step {series.step:,}.{set_meanwhile}")
     if state == "starting" or series.started is None or not series.step:
         if state == "running" and series.started is not None and not message:
-            message = "the first step comes next"
+            measured = series.val_loss is not None or not series.started.val_chars
+            message = "the first step comes next" if measured else "measuring the loss before training"
         return Verdict("starting", as_sentence(f"Starting: {message}" if message else "Starting"))
     if status is not None and status.validated is not None:
         words = "Training has ended. Now the best model is validated on the held-out text."

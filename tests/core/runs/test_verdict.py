@@ -137,6 +137,8 @@ FROM_MODEL = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34)]
     [
         ([], "running", {}, "Starting."),
         ([started()], "running", {}, "Starting: the first step comes next."),
+        ([replace(started(), val_chars=9)], "running", {}, "Starting: measuring the loss before training."),
+        ([replace(started(), val_chars=9), validated(0, 4.5)], "running", {}, "Starting: the first step comes next."),
         ([started()], "crashed", {}, "Crashed: The reason is unknown."),
         ([started()], "stopped", {}, "Stopped at step 0."),
         ([started(), DIVERGED], None, {}, "Diverged at step 9: the loss is not a number any more. No model was kept."),

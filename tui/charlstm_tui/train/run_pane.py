@@ -27,6 +27,7 @@ from charlstm_tui.train.progress_line import RunProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_summary import (
     ShownRun,
+    beginning,
     figures,
     headline,
     keys_for,
@@ -150,8 +151,6 @@ class RunPane(Vertical):
         self._verdict_line.update(self._verdict(shown))
 
     def _draw_chart(self) -> None:
-        state = self.shown.state
-        words = self._doing(state.attached_run)
         upper, how = self._upper, self._chart_words()
         smoothed = SMOOTHING[self.smoothing][1] > 0
         note = train_curve_words(self.shown.series, self.shown.spec, smoothed)
@@ -159,7 +158,7 @@ class RunPane(Vertical):
             how = f"{note} · {how}"
         if how != upper.border_title:  # a new title redraws the whole pane
             upper.border_title = how
-        self.chart.show(self._chart_data(self.shown.series, self.shown.references, words))
+        self.chart.show(self._chart_data(self.shown.series, self.shown.references, beginning(self.shown)))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
         parts, line = headline(view, spec, series), Content("")
@@ -180,13 +179,6 @@ class RunPane(Vertical):
         logarithmic = [name for name, log in (("loss", view.log_y), (across, view.log_x)) if log]
         axes = f"log scale: {' and '.join(logarithmic)}" if logarithmic else ""
         return " · ".join([*filter(None, (zoom, axes)), f"smoothing: {SMOOTHING[self.smoothing][0]}"])
-
-    @staticmethod
-    def _doing(view: RunView | None) -> str:
-        """The worker's task before the first step."""
-        if view is None or view.status.state != "starting":
-            return "no step was taken" if view is not None and view.status.state in NO_WORKER else ""
-        return f"{visible(view.status.message, keep='') or 'its process begins'} …"
 
     def _chart_data(self, series: RunSeries, references: Sequence[tuple[str, float]], words: str) -> ChartData:
         seconds = self.chart.view.seconds

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from charlstm.display import BITS_PER_NAT, as_sentence, shell_command, visible
+from charlstm.display import BITS_PER_NAT, as_sentence, plural, shell_command, visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries
+from charlstm.runs.status import NO_WORKER
 from charlstm.runs.verdict import STUCK_NEAR, Flaw, NextStep, Verdict, judge
 from charlstm.text import read_before
 from charlstm.training.ending import RISKY_RATE, rate_was_too_high
@@ -24,6 +25,7 @@ from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import RunProgress
 from charlstm_tui.train.result_card import RunResult
+from charlstm_tui.train.run_plan import ends_words
 
 LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
 
@@ -76,6 +78,25 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
         parts.append(f"{count(series.started.parameters)} parameters")
         parts.append(f"{series.started.device}, {series.started.kernel}")
     return [visible(part) for part in parts if part]
+
+
+def beginning(shown: ShownRun) -> str:
+    """What stands in place of the chart while there is no curve: what the worker does, and what the run will be."""
+    view, spec = shown.view, shown.spec
+    if view is None or view.status.state in NO_WORKER:
+        return "" if view is None else "no step was taken"
+    lines = [visible(shown.verdict.text)]
+    if spec is not None:
+        settings = spec.settings
+        facts = {
+            "text": spec.corpus_name,
+            "preset": f"{spec.preset}, from {spec.started_from or 'nothing'}",
+            "network": f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}",
+            "rate": f"{settings.optimizer} {formatting.learning_rate(settings.lr)}, {settings.schedule}",
+            "ends": ends_words(settings),
+        }
+        lines += ["", *(f"{name:<9}{visible(words)}" for name, words in facts.items())]
+    return "\n".join(lines)
 
 
 def figures(series: RunSeries, bits: bool) -> list[Figure]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from rich.cells import cell_len
 
 from charlstm.display import BITS_PER_NAT, scientific
 from charlstm.runs.series import Curve
@@ -129,17 +130,19 @@ class PaintedChart:
 
     def text(self) -> str:
         """The characters alone, rows joined by newlines."""
-        return "\n".join("".join(map(chr, row)).rstrip() for row in self.codes)
+        return "\n".join(_characters(row).rstrip() for row in self.codes)
 
     def runs(self, row: int) -> list[tuple[str, str]]:
         """A row as stretches of one role: (characters, role name)."""
         roles, codes = self.roles[row], self.codes[row]
         edges = [0, *(np.flatnonzero(np.diff(roles)) + 1).tolist(), len(roles)]
         return [
-            ("".join(map(chr, codes[start:stop].tolist())), ROLES[roles[start]])
-            for start, stop in pairwise(edges)
-            if stop > start
+            (_characters(codes[start:stop]), ROLES[roles[start]]) for start, stop in pairwise(edges) if stop > start
         ]
+
+
+def _characters(codes: Array) -> str:
+    return "".join(map(chr, codes[codes > 0].tolist()))
 
 
 class AxisScale:
@@ -174,10 +177,10 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
     plot_width, plot_height = width - left - (1 if axes else 0), height - bottom
     x, y = _scales(data, view)
     if x is None or y is None:
-        if axes:
-            _axes(chart, None, None, view, left, plot_width, plot_height)
-        words = data.words[:plot_width]
-        _write(chart, left + (plot_width - len(words)) // 2, plot_height // 2, words, "label")
+        lines = data.words.splitlines()
+        column = max(0, (width - max(map(cell_len, lines), default=0)) // 2)
+        for row, line in enumerate(lines, max(0, (height - len(lines)) // 2)):
+            _write(chart, column, row, line, "label")
         return chart
     chart = PaintedChart(codes, roles, x, left, plot_width)
     inside = PaintedChart(codes[:plot_height, left : left + plot_width], roles[:plot_height, left : left + plot_width])
@@ -437,14 +440,16 @@ def _thinned(row: Array, column: Array, hides: Array, apart: int) -> tuple[Array
 
 
 def _write(chart: PaintedChart, column: int, row: int, text: str, role: str) -> None:
-    """Put ``text`` into cells; what does not fit is left out."""
+    """Put ``text`` into cells; what does not fit is left out. The second cell of a wide character gets no code."""
     rows, columns = chart.codes.shape
     if not 0 <= row < rows:
         return
-    for offset, character in enumerate(text):
-        if 0 <= column + offset < columns:
-            chart.codes[row, column + offset] = ord(character)
-            chart.roles[row, column + offset] = ROLE[role]
+    for character in text:
+        end = column + cell_len(character)
+        if 0 <= column < end <= columns:
+            chart.codes[row, column:end] = [ord(character), 0][: end - column]
+            chart.roles[row, column:end] = ROLE[role]
+        column = end
 
 
 def _references(
@@ -476,17 +481,13 @@ def cell_of_label(roles: Array, row: int, cells: int) -> tuple[int, int] | None:
     return None
 
 
-def _axes(
-    chart: PaintedChart, x: AxisScale | None, y: AxisScale | None, view: ChartView, left: int, columns: int, rows: int
-) -> None:
+def _axes(chart: PaintedChart, x: AxisScale, y: AxisScale, view: ChartView, left: int, columns: int, rows: int) -> None:
     """The frame with its ticks and their labels, outside the plot."""
     axis_column = left - 1
     for row in range(rows):
         _write(chart, axis_column, row, "│", "axis")
     _write(chart, axis_column, rows, "└" + "─" * columns, "axis")
     _write(chart, 0, 0, ("bits" if view.bits else "nats").rjust(axis_column - 1), "label")
-    if x is None or y is None:
-        return
     count = max(2, min(8, rows // 2))
     ticks = log_ticks(y.low, y.high, count) if y.log else nice_ticks(y.low, y.high, count)
     digits = _digits(ticks)
