@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +62,17 @@ LOOK = Look()
 screen_text = LOOK.text
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object], *, settle: bool = True) -> None:
-    """Wait for ``condition``, at most until the deadline; with ``settle`` then for the app to have nothing left to do,
-    which a busy player keeps it from. A screen that has come has all of its parts then: where other programs take the
-    processor, :meth:`Pilot.pause` takes an app that still makes them for an idle one."""
-    app, end = pilot.app, time.monotonic() + DEADLINE
-    while not LOOK.ask(condition) or (app.screen_stack and not app.screen.is_mounted):
-        assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(app)}"
-        await asyncio.sleep(0.01)  # pilot.pause() instead would ask each widget, which takes longer than the condition
-    if settle:
-        await pilot.pause()
+@contextmanager
+def screen_in_failure(app: App[Any]) -> Iterator[None]:
+    """The report of a failure shows the screen and the last messages."""
+    try:
+        yield
+    except Exception as error:
+        messages = "\n".join(each.message for each in app._notifications) or "none"
+        error.add_note(
+            f"The screen was:\n{screen_text(app) if app.screen_stack else ''}\nThe last messages: {messages}"
+        )
+        raise
 
 
 def contains(text: str, *words: str) -> bool:
@@ -116,8 +117,15 @@ class Driven:
             self.app.post_message(Key(key, key if len(key) == 1 else None) if isinstance(key, str) else key)
 
     async def until(self, condition: Callable[[], object], *, settle: bool = True) -> None:
-        """Wait for ``condition``, at most until the deadline."""
-        await until(self.pilot, condition, settle=settle)
+        """Wait for ``condition``, at most until the deadline; with ``settle`` then for the app to have nothing left to
+        do, which a busy player keeps it from. A screen that has come has all of its parts then: where other programs
+        take the processor, :meth:`Pilot.pause` takes an app that still makes them for an idle one."""
+        app, end = self.app, time.monotonic() + DEADLINE
+        while not LOOK.ask(condition) or (app.screen_stack and not app.screen.is_mounted):
+            assert time.monotonic() < end, "never came true"
+            await asyncio.sleep(0.01)  # pilot.pause() instead would ask each widget, which takes longer
+        if settle:
+            await self.pilot.pause()
 
     async def shows(self, *words: str) -> str:
         """Wait until all ``words`` are on the screen, and give all of it."""
@@ -175,7 +183,8 @@ async def driven(
     """The app on a folder of runs."""
     app = CharLSTMApp(StartOptions(text=text, run=run, runs_dir=runs_dir))
     async with app.run_test(size=size, notifications=True) as pilot:
-        yield Driven(app, pilot)
+        with screen_in_failure(app):
+            yield Driven(app, pilot)
 
 
 @asynccontextmanager

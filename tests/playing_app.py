@@ -21,7 +21,7 @@ from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.text_player import TextPlayer
-from driven_app import Driven, contains, screen_text
+from driven_app import Driven, contains, screen_in_failure, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
@@ -182,12 +182,13 @@ async def playing(
     app = CharLSTMApp(StartOptions(model=str(model)))
     async with app.run_test(size=size) as pilot:
         session = Session(app, pilot)
-        await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
-        if opens:
-            await session.until(lambda: session.screen.play.playing)
-        if paused is not None:
-            await session.paused(paused)
-        yield session
+        with screen_in_failure(app):
+            await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+            if opens:
+                await session.until(lambda: session.screen.play.playing)
+            if paused is not None:
+                await session.paused(paused)
+            yield session
     assert not app.is_running
 
 
