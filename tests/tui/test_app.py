@@ -34,7 +34,7 @@ from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
 from charlstm_tui.run_watcher import RunsReader, RunsState, RunView, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
-from driven_app import Held, driven, training
+from driven_app import DEADLINE, Held, driven, training
 from recorded_run import NASTY, record
 
 
@@ -293,7 +293,7 @@ async def test_in_thread_stops_when_it_is_cancelled() -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert stopped.wait(5)
+    assert stopped.wait(DEADLINE)
 
 
 def test_figures_are_worded_for_narrow_columns() -> None:

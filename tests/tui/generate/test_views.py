@@ -540,7 +540,7 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
         report = update(self, text)
         if COPIED in text:
             compared.set()
-            release.wait(10)
+            release.wait(60)
         return report
 
     monkeypatch.setattr(Novelty, "update", slow)
