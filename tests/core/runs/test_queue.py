@@ -269,7 +269,8 @@ def test_queue_goes_on_after_kills_at_three_points(tmp_path: Path, monkeypatch: 
     text.write_text(TEXT)
     runs = []
     for name, steps in (("a", 20), ("b", 10**9), ("c", 20)):
-        settings = SETTINGS.with_changes(max_steps=steps, device="cpu")
+        # A worker that outlives tests that were killed ends by itself.
+        settings = SETTINGS.with_changes(max_steps=steps, max_minutes=5.0, device="cpu")
         runs.append(queue.add_new_run(NewRun(str(text), settings, name=name, runs_dir=tmp_path / "runs")))
     a, b, c = runs
     text.unlink()  # each has it in its folder
