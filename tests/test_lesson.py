@@ -56,6 +56,7 @@ def test_lesson_is_small_and_leaves_runs_of_its_names_alone(tmp_path: Path, caps
     assert {row["name"]: row["added"] for row in rows} == {RUNS[0]: True, RUNS[1]: False, RUNS[2]: True}
     assert {Path(row["path"]) for row in rows} == {tmp_path / name for name in RUNS} == set(tmp_path.iterdir())
     assert not list((tmp_path / RUNS[1]).iterdir())
+    assert Cli(capsys)("lesson", "--read")[0].startswith("# A lesson")
     assert "left alone: lesson-words, lesson-recites" in Cli(capsys)("lesson", "--runs-dir", str(tmp_path))[1]
 
 
@@ -71,7 +72,11 @@ def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> N
     assert len(losses) == 8
     assert f"step 100 ({losses[100]:.2f} nats) something like words, step 300 ({losses[300]:.2f}) words" in PAGE
     trained, validated = recites.history()["train_loss"], recites.history()["val_loss"]
-    assert f"On {open_text(recites).chars:,} characters the training loss falls to {trained[-1]:.3f}. " in PAGE
+    chars, trained_on = open_text(recites).chars, next(event for event in recites.events()).train_chars
+    assert (
+        f"On {trained_on:,} of {chars:,} characters, the training part, the training loss falls to {trained[-1]:.3f}. "
+        in PAGE
+    )
     best = f"{validated.min():.2f} at step {recites.model().info['step']}"
     assert f"The validation loss falls to {best}, then rises to {validated[-1]:.2f}. " in PAGE
 

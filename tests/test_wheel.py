@@ -37,7 +37,8 @@ def test_a_wheel_has_all_that_the_programs_need(wheel: Path) -> None:
             if path.suffix in (".py", ".pyi", ".toml", ".tcss", ".html", ".css", ".js")
         }
         assert sources <= names
-    assert {"charlstm/demo.safetensors", "charlstm/lesson.zip", "charlstm/py.typed", "charlstm_tui/py.typed"} <= names
+    assert {"charlstm/demo.safetensors", "charlstm/lesson.zip", "charlstm/lesson.md"} <= names
+    assert {"charlstm/py.typed", "charlstm_tui/py.typed"} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"charlstm", "charlstm_tui"}
 
 

@@ -67,13 +67,15 @@ async def test_welcome_names_the_ready_model_and_can_be_hidden(places: Path) -> 
         assert app.app.to_play.chosen == ModelChoice("demo")
 
 
-async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_shows_them_unless_one_went_on(
+async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_opens_one_unless_one_went_on(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adding = Held(monkeypatch, texts_view, "add_lesson")
     async with driven(places) as app:
         await app.shows("▸ the model in the box")
-        await app.press("down", shows=("▸ a lesson", "Enter add to runs"))
+        await app.press(
+            "down", shows=("▸ a lesson", "Enter add to runs", "A lesson", "Three small runs, already finished")
+        )
         await app.press("enter")
         await app.until(adding.called.is_set)
         await app.press("enter", "2", mode="train")
@@ -81,7 +83,8 @@ async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_shows_
         await app.shows("The lesson is here: lesson-words")
         assert app.mode.MODE == "train"
         await app.press("1", mode="corpus", shows="▸ a lesson")
-        await app.press("enter", mode="runs", shows=("lesson-words  ", "lesson-recites  ", "lesson-brackets  "))
+        await app.press("enter", mode="train", shows="Finished · lesson-words")
+        await app.press("4", mode="runs", shows=("lesson-words  ", "lesson-recites  ", "lesson-brackets  "))
 
 
 @pytest.mark.usefixtures("counted")

@@ -56,7 +56,7 @@ from charlstm.line import TerminalLine
 from charlstm.runs import folder
 from charlstm.runs.control import check_command, send_command
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.lesson import add_lesson, told
+from charlstm.runs.lesson import add_lesson, lesson_page, told
 from charlstm.runs.log import EventTail, lasting_events
 from charlstm.runs.names import natural_key
 from charlstm.runs.notes import Notes, read_notes
@@ -142,19 +142,23 @@ FALLING = frozenset({"step", "time", "size", "created"})
 """Those that begin with the largest figure or the latest time."""
 
 
-@click.command(epilog=examples("charlstm lesson", "charlstm generate lesson-words --checkpoints --length 200"))
+@click.command(epilog=examples("charlstm lesson", "charlstm lesson --read"))
+@click.option("--read", is_flag=True, help="Print the page that leads through the runs, and add none.")
 @common_options
-def lesson() -> None:
+def lesson(read: bool) -> None:
     """Put the three small runs of the lesson, which are finished, into the folder of the runs, with their texts.
 
-    Runs of these names that are there already are left alone. docs/lesson.md of the source leads through it.
+    Runs of these names that are there already are left alone.
 
     With --json: a list with name, path, and whether the run was added.
     """
+    if read:
+        click.echo(lesson_page())
+        return
     added, present = add_lesson(given_runs_dir())
     rows = [LessonRow(name=run.name, path=str(run.path), added=run in added) for run in added + present]
     print_result(rows, "\n".join(str(run.path) for run in added) or None)
-    print_remark(told(added, present))
+    print_remark(f"{told(added, present)} `charlstm lesson --read` leads through it.")
 
 
 @click.command(

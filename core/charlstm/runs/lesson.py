@@ -1,4 +1,4 @@
-"""The lesson: three finished runs with their texts, which come with the program (``docs/lesson.md``).
+"""The lesson: three finished runs with their texts and a page about them, which come with the program.
 
 ``checkpoints/make_lesson.py`` makes the zip file that they are in.
 """
@@ -23,6 +23,12 @@ RUNS = ("lesson-words", "lesson-recites", "lesson-brackets")
 def lesson_path() -> Path | None:
     """The file with the runs; ``None`` where the installation lacks it."""
     return shipped("lesson.zip")
+
+
+def lesson_page() -> str:
+    """The page that leads through the runs, as Markdown: ``docs/lesson.md``. Empty where the installation lacks it."""
+    page = shipped("lesson.md")
+    return "" if page is None else page.read_text(encoding="utf-8")
 
 
 def add_lesson(folder: str | Path | None = None) -> tuple[list[Run], list[Run]]:

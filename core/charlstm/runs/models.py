@@ -60,10 +60,10 @@ def demo_path() -> Path | None:
 
 
 def shipped(name: str) -> Path | None:
-    """A file that comes with the program: in the installed package, or in ``checkpoints`` of a clone; ``None`` where
-    the installation lacks it."""
+    """A file that comes with the program: in the installed package, or in ``checkpoints`` or ``docs`` of a clone;
+    ``None`` where the installation lacks it."""
     package = Path(charlstm.__file__).parent
-    paths = (package / name, package.parents[1] / "checkpoints" / name)
+    paths = (package / name, *(package.parents[1] / folder / name for folder in ("checkpoints", "docs")))
     return next((path for path in paths if path.is_file()), None)
 
 

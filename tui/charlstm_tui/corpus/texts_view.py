@@ -22,7 +22,9 @@ from textual.widgets import Input, Static
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm.runs.lesson import add_lesson, told
+from charlstm.runs.folder import runs_dir
+from charlstm.runs.lesson import RUNS as LESSON_RUNS
+from charlstm.runs.lesson import add_lesson, lesson_page, told
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.reading import TextOptions
 from charlstm.text.remote import RemoteText, fetch
@@ -55,7 +57,7 @@ BOX = (
 )
 LESSON = (
     "Three small runs that are finished, with their texts: simple sentences, a text that is learnt by heart, and a "
-    "language of brackets and quotes. docs/lesson.md of the source leads through them."
+    "language of brackets and quotes."
 )
 PAUSE = 0.25
 """Seconds that the cursor stays on a text before the whole text is read."""
@@ -167,7 +169,8 @@ class TextsView(View):
         elif isinstance(entry, BoxModel):
             self.otherwise = f"{BOX} {key_of('corpus.use')} plays it at once."
         elif isinstance(entry, Lesson):
-            self.otherwise = f"{LESSON} {key_of('corpus.use')} puts them among your runs."
+            enters = f"{key_of('corpus.use')} puts them among your runs and opens the first."
+            self.otherwise = f"{LESSON} {enters}\n\n{lesson_page()}"
         elif isinstance(entry, ToFetch):
             self.otherwise = f"{_description(entry.text)}\n\n{key_of('corpus.use')} fetches it."
         else:
@@ -276,9 +279,10 @@ class TextsView(View):
     @work(exclusive=True, group="lesson")
     async def _add_lesson(self) -> None:
         folder = self.charlstm.start_options.runs_dir
-        self.charlstm.notify_info(told(*await in_thread(lambda check: add_lesson(folder))))
+        added, present = await in_thread(lambda check: add_lesson(folder))
+        self.charlstm.notify_info(told(added, present))
         if self.screen.is_current:  # else the user is at something else by now
-            self.charlstm.go("runs")
+            self.charlstm.attach(runs_dir(folder) / LESSON_RUNS[0])
 
     def _ask_to_fetch(self, text: RemoteText) -> None:
         def fetched(answer: Path | CharLSTMError) -> None:
