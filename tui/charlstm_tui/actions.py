@@ -86,28 +86,17 @@ class Action:
 
 
 def row(
-    scopes: str,
-    name: str,
-    keys: str,
-    label: str,
-    about: str,
-    *args: Any,
-    handler: str = "",
-    footer: int = 0,
-    palette: bool = True,
-    words: str = "",
-    by: str = "",
-    needs: str = "",
-) -> Action:
+    scopes: str, name: str, keys: str, label: str, about: str, *args: Any, handler: str = "", footer: int = 0,
+    palette: bool = True, words: str = "", by: str = "", needs: str = "",
+) -> Action:  # fmt: skip
     """A row of the table, in scopes of one mode. The method that carries it out is ``do_HANDLER``, by default that of
     the action; ``by`` is by default who has those of the first scope."""
     scope, *_ = where = tuple(scopes.split())
     mode = scope.partition(".")[0]
     id = f"{'app' if mode in COMMON else mode}.{name}"
     by = by or BY.get(scope, "")
-    return Action(
-        id, tuple(keys.split()), where, label, about, handler or name, args, footer, palette, words, by, needs
-    )
+    default_keys, handler = tuple(keys.split()), handler or name
+    return Action(id, default_keys, where, label, about, handler, args, footer, palette, words, by, needs)
 
 
 _NAMES = {

@@ -133,7 +133,6 @@ class RunActions(View):
 
     @work(group="run")
     async def do_resume(self) -> None:
-        """Resume the run."""
         if (run := self.run) is not None:
             await self.ask_and_resume(run.run, {})
 

@@ -81,7 +81,6 @@ class RunSpec:
 
     @property
     def corpus_name(self) -> str:
-        """The name of the text, to show."""
         name = self.corpus.get("name")
         return name if isinstance(name, str) and name else _text_name(self.corpus.get("sources", ()))
 

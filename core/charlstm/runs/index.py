@@ -20,7 +20,6 @@ _MAX_BYTES = 64 * 2**20
 
 
 def index_path() -> Path:
-    """The path of the index."""
     return state_dir(make=False) / "runs.jsonl"
 
 

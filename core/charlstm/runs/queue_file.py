@@ -26,7 +26,6 @@ NOT_BEGUN = "its worker ended before it began"
 
 
 def queue_path() -> Path:
-    """The path of the file."""
     return state_dir(make=False) / "queue.json"
 
 

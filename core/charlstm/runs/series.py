@@ -184,7 +184,6 @@ class RunSeries:
 
     @property
     def best_step(self) -> int | None:
-        """The step of the best model."""
         return None if self.best is None else self.best.step
 
     @property

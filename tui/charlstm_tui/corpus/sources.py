@@ -40,7 +40,6 @@ class ListedText:
 
     @property
     def key(self) -> str:
-        """Identifies the entry for the cursor."""
         return self.source
 
 
@@ -54,7 +53,6 @@ class Folder:
 
     @property
     def key(self) -> str:
-        """Identifies the entry for the cursor."""
         return str(self.path)
 
 
@@ -86,7 +84,6 @@ class ToFetch:
 
     @property
     def key(self) -> str:
-        """Identifies the entry for the cursor."""
         return self.text.name
 
 

@@ -52,7 +52,6 @@ class CellList(CellRows):
         """The cells that follow a feature."""
 
     def show(self, cells: Sequence[NamedCell], chosen: Cell | None) -> None:
-        """Show these."""
         self.cells = tuple(cells)
         self.fill([(each.cell, self._words(each)) for each in cells], chosen)
 

@@ -57,7 +57,6 @@ class HoldDial(Painted, Widget):
         return f"{low:.1f} ", f" {high:.1f}"
 
     def _cells(self) -> int:
-        """The cells of the line."""
         return self.size.width - sum(map(len, self._labels()))
 
     def _cell_of(self, value: float) -> int:

@@ -62,7 +62,6 @@ class NextChars(Painted, Widget):
         self.repaint()
 
     def clear(self) -> None:
-        """Show nothing."""
         if self._text:  # while text streams this is called for each frame
             self._text, self._chars = "", ()
             self.repaint()

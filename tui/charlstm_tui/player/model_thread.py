@@ -456,7 +456,6 @@ class ModelThread:
     # ---- for the loop; nothing here waits but close()
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     @property

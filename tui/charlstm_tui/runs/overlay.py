@@ -308,7 +308,6 @@ class OverlayPane(View):
         return Content("\n").join(lines)
 
     def _cursor_words(self, x: float | None) -> str:
-        """The cursor in words."""
         if x is None:
             return "last values"
         match self.axis:

@@ -67,7 +67,6 @@ class Sort:
 
     @property
     def words(self) -> str:
-        """The order in words."""
         column = BY_TITLE[self.title]
         return column.reversed if self.reverse else column.order
 

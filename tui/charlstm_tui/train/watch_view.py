@@ -97,7 +97,6 @@ class WatchView(RunActions):
         return {"train.pause": "continue" if self._pauses else "pause"}
 
     def watch_run_path(self, path: Path | None) -> None:
-        """Show another run."""
         self.pane.clear()
         self.pane.shown, self._looked_into, self._counted = ShownRun(), None, None
         self.workers.cancel_group(self, "references")
