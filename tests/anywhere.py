@@ -1,8 +1,9 @@
 """``make anywhere``: run the tests that matter under other conditions than those of this machine.
 
 Python 3.13; the lowest versions that ``pyproject.toml`` allows; other kernels of OpenBLAS and oneDNN; the locale C;
-folders whose names have spaces and letters beyond ASCII; an app whose threads are late; and beside other
-processes that keep the processor busy. What a condition needs and this machine lacks is said in a line.
+folders whose names have spaces and letters beyond ASCII; a Mac and an Arm processor, as far as Python can pretend to be
+on one; an app whose threads are late; and beside other processes that keep the processor busy. What a condition needs
+and this machine lacks is said in a line.
 
 Virtual environments and the whole output of each condition are in ``build/anywhere``. Exits with 1 if something failed.
 Takes about 20 minutes on two cores. A name, or a part of one, as the argument runs only that condition.
@@ -42,6 +43,13 @@ AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE
 SSE4 = {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
 """Instruction sets for oneDNN, torch's own kernels and MKL."""
 
+OTHER_MACHINE = {
+    "PYTHONPATH": str(ROOT / "tests" / "other_machine"),
+    "PATH": f"{ROOT / 'tests' / 'other_machine' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+}
+MACHINE = "tests/core/test_system.py tests/core/cli/test_trial.py tests/core/engine/test_kernels.py"
+MACHINE += " tests/terminal/test_app.py tests/terminal/test_worker_process.py"
+
 CONDITIONS: dict[str, tuple[str, dict[str, str]]] = {
     "Python 3.13": (WHOLE, {"USE_LIBUV": "0"}),  # which Debian's torch is built without
     "lowest versions": (WHOLE, OWN_PLUGINS),
@@ -52,6 +60,8 @@ CONDITIONS: dict[str, tuple[str, dict[str, str]]] = {
     "oneDNN with SSE 4": ("-m numeric", SSE4),
     "the locale C": (FILES, {"LANG": "C", "LC_ALL": "C"}),
     "folders with spaces and other letters": (FILES, {"HOME": str(ODD), "TMPDIR": str(ODD)}),
+    "darwin": (MACHINE, {**OTHER_MACHINE, "OTHER_MACHINE": "darwin"}),
+    "aarch64": (MACHINE, {**OTHER_MACHINE, "OTHER_MACHINE": "aarch64"}),
     "threads that are late": ("tests/tui", {"CHARLSTM_LATE_THREADS": "1"}),
     "beside busy processes": (TRAINING, {}),
 }
