@@ -107,7 +107,7 @@ def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, cli:
     assert [row["best_kind"] for row in rows] == ["estimate", "whole", "estimate"]
     out, err = cli("runs", "--runs-dir", str(tmp_path))
     for row, mark, line in zip(rows, ("~", "", "~"), out.splitlines()[1:], strict=True):
-        assert f" {mark}{row['loss']:.4f} " in line
+        assert f" {mark}{row['loss']:.3f} " in line
     assert err.startswith("~ is an estimate from slices")
     for state, said in (("stopped", ("validation loss ~", "; best ~", "Best ~")), ("finished", ("; best 1", "Best 1"))):
         err = cli("watch", state, "--plain", "--runs-dir", str(tmp_path))[1]

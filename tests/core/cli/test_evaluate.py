@@ -120,7 +120,7 @@ def test_score_against_names_the_model_that_needs_fewest_bits(cat: Path, cli: Cl
     assert found["chars"] == len(found["text"]) - 1 - sum(found["unknown"].values())
 
     out, err = cli("score", "cat", "both.txt", "--against", "fox")
-    assert re.search(rf"^cat +{other['bits_per_char']:.4f} .* 1 : 10\^{-other['log10_odds']:.0f} +1$", out, re.M)
+    assert re.search(rf"^cat +{other['bits_per_char']:.3f} .* 1 : 10\^{-other['log10_odds']:.0f} +1$", out, re.M)
     assert "nearest in 3 of 4 sentences" in out
     assert f"{sum(found['unknown'].values())} of {len(found['text'])} characters count for no model" in err
     sentences = cli("score", "cat", "both.txt", "--against", "fox", "--per-sentence")[0].splitlines()

@@ -84,8 +84,8 @@ def test_a_report_is_one_page_about_a_run_and_its_text_that_loads_nothing(cli: C
     assert "<th>surprises and context on</th><td>540 characters of the held-out part of fox.txt" in page
     assert f"It uses {charlstm.context('fox', TEXT[-540:]).used_words}" in page
     loss = cli.json("info", "fox")["loss"]
-    assert f"<th>validation loss, on all held-out text</th><td>{loss:.4f} nats or {loss / math.log(2):.4f} bits" in page
-    assert f">all held-out text: {loss:.4f}</text>" in page
+    assert f"<th>validation loss, on all held-out text</th><td>{loss:.3f} nats or {loss / math.log(2):.3f} bits" in page
+    assert f">all held-out text: {loss:.3f}</text>" in page
     for name, figures in cli.json("stats", "data/fox.txt")["baselines"].items():
         assert (f">{BASELINES[name]}</text>" in page) == (figures["loss"] > 0), "a text that repeats itself needs none"
     page = cli("report", "runs/fox/model.safetensors", text, "--out", "-")[0]

@@ -94,10 +94,10 @@ def test_loss_on_text_that_was_read_has_a_mark_and_a_word(several: dict[str, Run
     for words in (("runs",), ("compare", "a", "e", "f")):
         out, err = cli(*words)
         assert out.count("†") == 1
-        assert f"†{rows['e']['loss']:.4f}" in out
+        assert f"†{rows['e']['loss']:.3f}" in out
         assert "† read: the model had read much of the held-out part" in err
     finished = cli("watch", "e", "--plain")[1]
-    assert f"best †{rows['e']['loss']:.4f}" in finished
+    assert f"best †{rows['e']['loss']:.3f}" in finished
     assert "a, from which training starts, has read 94 % of the held-out part" in finished
     assert {row["read_share"] for row in cli.json("compare", "e", "f")["runs"]} == {0.94, 0.04}
 
