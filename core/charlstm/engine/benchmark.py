@@ -174,9 +174,10 @@ def measure(
 
 def processor_share(before: system.ProcessorTimes | None = None) -> float:
     """The part of the time in which threads of this process could compute since ``before``, by default since they
-    began, and had a core for that; 1 where the system does not tell. On a quiet machine about 0.95."""
+    began, and had a core for that; where the system does not tell, by the load average. On a quiet machine about
+    0.95."""
     now, before = system.processor_times(), before or system.ProcessorTimes(0.0, 0.0)
     if now is None:
-        return 1.0
+        return 1 / max(1.0, system.load() or 0.0)
     running, waiting = now.running - before.running, now.waiting - before.waiting
     return running / max(running + waiting, 1e-9)

@@ -428,6 +428,16 @@ def test_speed_measured_beside_other_programs_is_not_stored(monkeypatch: pytest.
         assert len(stored) == times
 
 
+def test_share_of_the_processor_is_by_the_load_average_where_the_system_tells_no_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a speed that was measured beside other programs would be stored there, and never be measured again."""
+    monkeypatch.setattr(system, "processor_times", lambda: None)
+    for load, share in ((None, 1.0), (0.5, 1.0), (2.0, 0.5)):
+        monkeypatch.setattr(system, "load", lambda load=load: load)
+        assert benchmark.processor_share() == share
+
+
 def test_trainer_takes_the_stored_speed_for_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measuring takes more than a second before the first step. How busy the machine is now is known anyhow."""
     chosen: list[str] = []
