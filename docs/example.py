@@ -64,7 +64,7 @@ print([each.name for each in runs], len(events), run.history()["val_loss"])
 
 # A model: how well it predicts, what it writes, how it sees a text, what it copied.
 model = charlstm.load_model(charlstm.find_model("example", folder))
-print(f"{charlstm.evaluate(model, corpus).bits:.3f} bits per character")
+print(f"{charlstm.evaluate(model, corpus).bits_per_char:.3f} bits per character")
 sampler = charlstm.SamplerSettings(temperature=0.7)
 print(charlstm.generate("demo", "The ", 80, settings=sampler, clamps=[charlstm.Clamp(2, 187, value=-1.0)]))
 print(charlstm.generate_many(model, "The ", 40, samples=3, temperature=0.7))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import inspect
 import io
 import os
 import re
@@ -30,12 +29,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, get_args, get_origin
 
 import click
 import pytest
 
-from charlstm.cli import json_schemas
 from charlstm.cli.main import cli, run
 from charlstm.config import Config, written
 from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
@@ -45,6 +43,7 @@ from charlstm.runs.folder import Run, list_runs
 from charlstm.setting_fields import setting_fields
 from charlstm.training.events import AnyEvent, Event
 from charlstm.training.plan import MeasuredSpeed
+from command_results import RESULTS, descriptions, json_fields, parts_of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -355,7 +354,7 @@ def with_configuration(text: str) -> str:
 def with_json(text: str) -> str:
     """The fields that each command prints with --json, and when some of them are null or missing."""
     commands: dict[tuple[str, str], list[str]] = {}
-    for command, schema in json_schemas.SCHEMAS.items():
+    for command, schema in RESULTS.items():
         absences: dict[str, list[str]] = {}
         printed = shown_fields(schema, absences, command)
         when = "; ".join(f"{', '.join(names)}: {words}" for words, names in absences.items())
@@ -367,34 +366,24 @@ def with_json(text: str) -> str:
 def shown_fields(schema: Any, absences: dict[str, list[str]], command: str) -> str:
     """The fields of a schema and of the objects within it; ``{…}`` is an object, ``[…]`` a
     list. ``absences`` gets those that may be null or missing, by the words in which their description says when."""
-    if not is_typeddict(schema):
-        found = [part for each in get_args(schema) if (part := shown_fields(each, absences, command))]
-        return f"[{found[0]}]" if found and get_origin(schema) is list else "".join(found)
-    printed_by = next((name for name, other in json_schemas.SCHEMAS.items() if schema in get_args(other)), command)
+    if not (named := json_fields(schema)):
+        found = [part for each in parts_of(schema) if (part := shown_fields(each, absences, command))]
+        is_list = isinstance(schema, list) or get_origin(schema) in (list, tuple)
+        return f"[{found[0]}]" if found and is_list else "".join(found)
+    printed_by = next((name for name, other in RESULTS.items() if schema in parts_of(other)), command)
     if printed_by.split()[0] != command.split()[0]:
         return f"as `{printed_by}`"
     about = descriptions(schema)
     parts = []
-    for name, hint in get_type_hints(schema, include_extras=True).items():
+    for name, hint in named.items():
         if re.search("None|Optional|NotRequired", str(hint)):
             sentences = re.split(r"(?<=\.)\s+|;\s+", about.get(name, ""))
-            when = next((each for each in sentences if "null" in each or each.startswith("Only")), "")
-            assert when, f"{schema.__name__}.{name}: its description does not say when it is null or missing"
-            when = re.sub("^Only", "only", when.rstrip(".").replace("``", "`"))
+            when = next((each for each in sentences if "None" in each or each.startswith("Only")), "")
+            assert when, f"{command}: the description of {name} does not say when it is null or missing"
+            when = re.sub("^Only", "only", re.sub(r"\bNone\b", "`null`", when.rstrip(".").replace("``", "`")))
             absences.setdefault(when, []).append(f"`{name}`")
         parts.append(f"`{name}` {shown_fields(hint, absences, command)}".strip())
     return f"{{{', '.join(parts)}}}"
-
-
-def descriptions(schema: type) -> dict[str, str]:
-    """The strings below the fields of a class."""
-    [cls] = [each for each in ast.parse(inspect.getsource(schema)).body if isinstance(each, ast.ClassDef)]
-    return {
-        field.target.id: " ".join(text.value.value.split())
-        for field, text in zip(cls.body, cls.body[1:], strict=False)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
-    }
 
 
 GENERATED: dict[str, Callable[[str], str]] = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 MAX_INTEGER = 2**53
@@ -19,14 +21,20 @@ Reader = Callable[[Any], Any]
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON has it: dataclasses become objects, tuples become lists, also inside one another."""
+    """``value`` as JSON has it: dataclasses become objects, tuples become lists, also inside one another.
+
+    A class has the attributes in its JSON that its ``JSON_FIELDS`` names, which may be properties; ``run.name`` stands
+    there as ``name``. Without ``JSON_FIELDS`` a dataclass has its fields.
+    """
+    if hasattr(value, "JSON_FIELDS"):
+        return {name.rpartition(".")[2]: plain(operator.attrgetter(name)(value)) for name in value.JSON_FIELDS}
     if is_dataclass(value):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def read(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -24,7 +24,7 @@ from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
 from charlstm.runs.start_models import share_read
-from charlstm.text.batches import part_spans, usual_part
+from charlstm.text.batches import part_spans, unknown_in, usual_part
 from charlstm.text.corpus import Corpus, read_as, read_text
 from charlstm.text.reading import SplitMode
 from charlstm.training import state as _state
@@ -320,9 +320,9 @@ def evaluate(
         progress: called with ``(done, total)`` predicted characters; an exception that it raises ends the evaluation.
 
     Returns:
-        ``nats`` and ``bits`` per character and ``perplexity``, over ``chars`` predicted characters: a span of N
-        characters has N − 1. ``read_share`` of the text the model had read before, so far as that is known: a loss on
-        text that was read is lower than on new text.
+        ``loss``, ``bits_per_char`` and ``perplexity``, over ``chars`` predicted characters: a span of N characters has
+        N − 1. ``read_share`` of the text the model had read before, so far as that is known: a loss on text that was
+        read is lower than on new text.
 
     Raises:
         TextError: the part has fewer than two characters that the model knows.
@@ -361,7 +361,7 @@ def evaluate(
     if isinstance(model, CharLSTM):
         return found
     share, by = share_read(model, corpus, spans)
-    return replace(found, read_share=share, read_by=by)
+    return replace(found, unknown=unknown_in(corpus, vocabulary, spans), read_share=share, read_by=by)
 
 
 def activations(model: GivenModel, text: str) -> Activations:

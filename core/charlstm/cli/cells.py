@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import click
 
-from charlstm.cli.json_schemas import NamedCellRow
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
@@ -18,7 +17,7 @@ from charlstm.cli.options import (
     optional_text_argument,
     usage_errors,
 )
-from charlstm.cli.output import paragraph, print_result, result_of
+from charlstm.cli.output import paragraph, print_result
 from charlstm.display import cell_name, shell_command, table
 from charlstm.insight.cells import (
     FEWEST_BLOCKS,
@@ -84,8 +83,7 @@ def cells(given: ModelAndText, patterns: tuple[str, ...], per_feature: int) -> N
     with TerminalLine() as bar:
         sample = sample_cells(loaded, content, features, max_chars=count, progress=bar.stage("reading the text"))
     found = name_cells(sample, per_feature=per_feature)
-    rows = [result_of(NamedCellRow, each) for each in found]
-    print_result(rows, "\n".join(_cell_lines(found, source, given.model)))
+    print_result(found, "\n".join(_cell_lines(found, source, given.model)))
 
 
 def named_pattern(text: str) -> tuple[str, str]:

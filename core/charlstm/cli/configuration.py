@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from charlstm import user_files
-from charlstm.cli.json_schemas import ConfigPath
 from charlstm.cli.options import json_option
 from charlstm.cli.output import print_result
 from charlstm.config import example_config
@@ -42,5 +41,4 @@ def config(action: str, path: Path | None) -> None:
         user_files.save_text(path, example_config(), overwrite=False)
     except FileExistsError:
         raise CharLSTMError(f"{path} exists already: edit it, or remove it first") from None
-    result: ConfigPath = {"path": str(path), "exists": True}
-    print_result(result, str(path))
+    print_result({"path": str(path), "exists": True}, str(path))

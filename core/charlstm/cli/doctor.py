@@ -17,7 +17,6 @@ import click
 from rich.console import Console
 
 from charlstm import paths
-from charlstm.cli.json_schemas import DoctorResult
 from charlstm.cli.options import common_options, given_runs_dir
 from charlstm.cli.output import format_size, print_result
 from charlstm.config import Config, load_config, written
@@ -65,14 +64,13 @@ def doctor(tries: bool, device: str) -> None:
 
         where = device if sections["training"] else None
         sections["tried"] = try_all(folder.runs_dir(given_runs_dir()), where, problems)
-    result: DoctorResult = {"sections": sections, "problems": problems, "notes": notes}
     width = max(len(name) for values in sections.values() for name in values) + 2
     lines = []
     for title, values in sections.items():
         lines += [title.upper(), *(f"  {name:<{width}}{visible(value, keep='')}" for name, value in values.items()), ""]
     lines += [f"Note: {note}" for note in notes]
     lines += [f"✗ {problem}" for problem in problems] or ["Nothing is wrong."]
-    print_result(result, "\n".join(lines))
+    print_result({"sections": sections, "problems": problems, "notes": notes}, "\n".join(lines))
     if problems:
         raise click.exceptions.Exit(ExitCode.FAILED)
 

@@ -7,26 +7,12 @@ import functools
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
 import click
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.cli.json_schemas import (
-    ComparedSentence,
-    CopiedStretch,
-    DynamicResult,
-    EvalResult,
-    LossFigures,
-    ModelBits,
-    NoveltyResult,
-    ScoreAgainstResult,
-    ScoredLine,
-    ScoredPlace,
-    ScoredSentence,
-    ScoreResult,
-)
 from charlstm.cli.options import (
     MODEL_HELP,
     ModelAndText,
@@ -46,12 +32,12 @@ from charlstm.cli.options import (
     text_argument,
     usage_errors,
 )
-from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of, wants_json
+from charlstm.cli.output import joined, print_note, print_result, report_unknown_characters, wants_json
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
 from charlstm.errors import RunError, TextError
 from charlstm.generation.dynamic import checked_strength, evaluate_dynamic, score_dynamic
 from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, with_known_passages, with_matches
-from charlstm.generation.scoring import APART, Scores, score_models, shared_options
+from charlstm.generation.scoring import APART, Place, Scores, score_models, shared_options
 from charlstm.generation.scoring import score as score_text
 from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.model.file import Model
@@ -62,7 +48,6 @@ from charlstm.text.corpus import Corpus, line_numbers
 from charlstm.text.passages import SURE
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import USUAL, TextOptions
-from charlstm.text.vocabulary import TextIds
 from charlstm.training.settings import Settings
 
 _PARTS = {
@@ -76,6 +61,163 @@ _PARTS = {
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class DynamicFigures(TypedDict):
+    """How well a model predicts the same characters while it learns from those before them.
+
+    Attributes:
+        strength: as given with --strength.
+    """
+
+    strength: float
+    loss: float
+    bits_per_char: float
+    perplexity: float
+
+
+class EvalDetails(TypedDict):
+    """What ``eval`` adds to an :class:`~charlstm.engine.evaluation.Evaluation`.
+
+    Attributes:
+        dynamic: Only with --dynamic; the other figures are those of the fixed weights.
+    """
+
+    dynamic: NotRequired[DynamicFigures]
+
+
+class ScoredLine(TypedDict):
+    """A line of a text; its newline counts as one of its characters.
+
+    Attributes:
+        line: from 1.
+        loss, bits_per_char: None for a line without a predicted character.
+    """
+
+    line: int
+    chars: int
+    loss: float | None
+    bits_per_char: float | None
+    text: str
+
+
+class SentencePlace(TypedDict):
+    """A sentence of a text, ``text[start:stop]``.
+
+    Attributes:
+        line: where it begins, from 1.
+    """
+
+    line: int
+    start: int
+    stop: int
+    text: str
+
+
+class ScoredSentence(SentencePlace):
+    """A sentence of a text and how surprising it is."""
+
+    loss: float
+    bits_per_char: float
+
+
+class ScoreDetails(TypedDict):
+    """What ``score`` adds to :class:`~charlstm.generation.scoring.Scores`. ``losses``, ``ranks`` and ``entropy`` have
+    an entry for each character of the text. With --dynamic all figures are those of the model that learns as it reads.
+
+    Attributes:
+        losses: in nats; None for the first character.
+        ranks: 1 for the most likely character; None for the first character.
+        entropy: bits that the model expected; None for the first character.
+        strength: Only with --dynamic: as given with --strength.
+    """
+
+    losses: list[float | None]
+    ranks: list[int | None]
+    entropy: list[float | None]
+    places: list[Place]
+    lines: list[ScoredLine]
+    sentences: list[ScoredSentence]
+    strength: NotRequired[float]
+
+
+class ModelBits(TypedDict):
+    """The bits of a text under one of several models.
+
+    Attributes:
+        model: as given.
+        bits: of the whole text.
+        log10_odds: the logarithm of the odds of this model against the nearest one: 0 for the nearest, else negative.
+        nearest_in: in so many sentences it is the nearest.
+    """
+
+    model: str
+    bits: float
+    bits_per_char: float
+    log10_odds: float
+    nearest_in: int
+
+
+class ComparedSentence(SentencePlace):
+    """A sentence under several models.
+
+    Attributes:
+        bits_per_char: by model.
+    """
+
+    bits_per_char: dict[str, float]
+    nearest: str
+
+
+class ScoreAgainstResult(TypedDict):
+    """A text under several models, from ``score --against``. Characters that one of the models does not know count in
+    no figure of any. The odds are for equal chances before, among these models alone.
+
+    Attributes:
+        unknown: the characters that one of the models does not know, with their counts.
+        text: as the first model reads it, and so all of them.
+        models: the nearest first.
+    """
+
+    nearest: str
+    chars: int
+    unknown: dict[str, int]
+    text: str
+    models: list[ModelBits]
+    sentences: list[ComparedSentence]
+
+
+class CopiedStretch(TypedDict):
+    """A stretch of a text that is in the corpus word for word, or known to be in a text that is not here, such as the
+    books that demo has read.
+
+    Attributes:
+        corpus_start: where the stretch stands in the other text; None where that text is not here.
+        corpus_line: its line there; None likewise.
+    """
+
+    start: int
+    length: int
+    line: int
+    corpus_start: int | None
+    corpus_line: int | None
+    text: str
+
+
+class NoveltyDetails(TypedDict):
+    """What ``novelty`` adds to a :class:`~charlstm.generation.novelty.NoveltyReport`.
+
+    Attributes:
+        units: units of the text. Only with a run that was trained on units.
+        known_units: those that are units of the training part of the run's text. Only with ``units``.
+        held_out_units: those that stand only in what the run held out. Only with ``units``.
+    """
+
+    corpus: str
+    stretches: list[CopiedStretch]
+    units: NotRequired[int]
+    known_units: NotRequired[list[str]]
+    held_out_units: NotRequired[list[str]]
 
 
 def _dynamic_options(command: _F) -> _F:
@@ -157,16 +299,21 @@ def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None
     with TerminalLine() as bar:
         spans_read = corpus.reading_spans(read)
         figures = evaluate(CharLSTM.from_model(loaded), ids, spans_read, progress=bar.stage("reading the text"))
-        learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
-    result = result_of(EvalResult, figures, bits_per_char=figures.bits, unknown=unknown, read_share=share, read_by=by)
+        learnt = None
+        if strength is not None:
+            show = bar.stage("learning from the text")
+            learnt = evaluate_dynamic(loaded, ids, read, strength=strength, progress=show)
+    figures = dataclasses.replace(figures, unknown=unknown, read_share=share, read_by=by)
+    details: EvalDetails = {}
     whole = "" if corpus.options.units is None else f" of {plural(len(spans_read), 'whole unit')}"
-    shown = f"{_figures(result)}  over {plural(figures.chars, 'character')}{whole}{part_name}"
-    if learnt is not None:
-        result["dynamic"] = learnt
-        shown += f"\n{_figures(learnt)}  learning from what it reads, at strength {learnt['strength']:g}"
-        if result["loss"]:
-            shown += f": {learnt['loss'] / result['loss'] - 1:+.1%}"
-    print_result(result, shown)
+    shown = f"{_figures(figures.loss)}  over {plural(figures.chars, 'character')}{whole}{part_name}"
+    if strength is not None and learnt is not None:
+        bits, perplexity = learnt * BITS_PER_NAT, math.exp(min(learnt, 700))
+        details["dynamic"] = {"strength": strength, "loss": learnt, "bits_per_char": bits, "perplexity": perplexity}
+        shown += f"\n{_figures(learnt)}  learning from what it reads, at strength {strength:g}"
+        if figures.loss:
+            shown += f": {learnt / figures.loss - 1:+.1%}"
+    print_result(joined(figures, details), shown)
 
 
 @click.command(
@@ -231,10 +378,10 @@ def score(
     report_unknown_characters(scores.unknown, loaded.vocabulary, "They count in no mean")
     lines = line_numbers(corpus, np.arange(corpus.chars))
     if wants_json():
-        result = _score_result(scores, lines, top)
+        details = _score_details(scores, lines, top)
         if strength is not None:
-            result["strength"] = strength
-        print_result(result)
+            details["strength"] = strength
+        print_result(joined(scores, details))
     elif per_sentence:
         for sentence in _scored_sentences(scores, lines):
             one_line = visible(sentence["text"], keep="")
@@ -327,10 +474,10 @@ def novelty(
     stretches = _copied_stretches(searched_text, corpus, report.matches)
     if wants_json():
         source = name if corpus is None else corpus.name
-        result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
+        details: NoveltyDetails = {"corpus": source, "stretches": stretches}
         if units:
-            result |= {"units": len(units), "known_units": of_text, "held_out_units": held_out_units}
-        print_result(result)
+            details |= {"units": len(units), "known_units": of_text, "held_out_units": held_out_units}
+        print_result(joined(report, details))
         return
     if units:
         for found_units, part in ((of_text, "training"), (held_out_units, "held-out")):
@@ -420,32 +567,22 @@ def _name_of_part(corpus: Corpus, part: str) -> str:
 # -- output ------------------------------------------------------------------------------------------------------
 
 
-def _figures(found: LossFigures | DynamicResult) -> str:
+def _figures(loss: float) -> str:
     return (
-        f"loss {found['loss']:.3f} nats per character  {found['bits_per_char']:.3f} bits per character  "
-        f"perplexity {found['perplexity']:.3f}"
+        f"loss {loss:.3f} nats per character  {loss * BITS_PER_NAT:.3f} bits per character  "
+        f"perplexity {math.exp(min(loss, 700)):.3f}"
     )
 
 
-def _dynamic_result(
-    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: TerminalLine
-) -> DynamicResult:
-    loss = evaluate_dynamic(model, ids, spans, strength=strength, progress=bar.stage("learning from the text"))
-    bits, perplexity = loss * BITS_PER_NAT, math.exp(min(loss, 700))
-    return DynamicResult(strength=strength, loss=loss, bits_per_char=bits, perplexity=perplexity)
-
-
-def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
-    return result_of(
-        ScoreResult,
-        scores,
-        losses=[None, *(round(loss, 4) for loss in scores.nats[1:].tolist())],
-        ranks=[None, *scores.ranks[1:].tolist()],
-        entropy=[None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
-        places=[result_of(ScoredPlace, each, loss=each.bits / BITS_PER_NAT) for each in scores.places(top)],
-        lines=_scored_lines(scores, file_lines),
-        sentences=_scored_sentences(scores, file_lines),
-    )
+def _score_details(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreDetails:
+    return {
+        "losses": [None, *(round(loss, 4) for loss in scores.nats[1:].tolist())],
+        "ranks": [None, *scores.ranks[1:].tolist()],
+        "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
+        "places": scores.places(top),
+        "lines": _scored_lines(scores, file_lines),
+        "sentences": _scored_sentences(scores, file_lines),
+    }
 
 
 def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredLine]:
@@ -466,13 +603,14 @@ def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[Sco
 def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredSentence]:
     """Each sentence with the mean loss of its characters."""
     return [
-        result_of(
-            ScoredSentence,
-            each,
-            line=int(file_lines[each.start]),
-            loss=each.bits_per_char / BITS_PER_NAT,
-            text=scores.text[each.start : each.stop],
-        )
+        {
+            "line": int(file_lines[each.start]),
+            "start": each.start,
+            "stop": each.stop,
+            "text": scores.text[each.start : each.stop],
+            "loss": each.bits_per_char / BITS_PER_NAT,
+            "bits_per_char": each.bits_per_char,
+        }
         for each in scores.sentences()
     ]
 
@@ -519,23 +657,34 @@ def _against_result(names: Sequence[str], scores: Sequence[Scores], lines: npt.N
     sentences: list[ComparedSentence] = []
     for row in zip(*(each.sentences() for each in scores), strict=True):
         bits = {name: each.bits_per_char for name, each in zip(names, row, strict=True)}
-        start, nearest = row[0].start, min(bits, key=bits.__getitem__)
-        line, text = int(lines[start]), scores[0].text[start : row[0].stop]
-        sentences.append(result_of(ComparedSentence, row[0], line=line, bits_per_char=bits, nearest=nearest, text=text))
+        start, stop, nearest = row[0].start, row[0].stop, min(bits, key=bits.__getitem__)
+        place: SentencePlace = {
+            "line": int(lines[start]),
+            "start": start,
+            "stop": stop,
+            "text": scores[0].text[start:stop],
+        }
+        sentences.append({**place, "bits_per_char": bits, "nearest": nearest})
     order = sorted(zip(names, scores, strict=True), key=lambda each: each[1].loss)
     chars, least = scores[0].chars, order[0][1].loss
-    models = [
-        result_of(
-            ModelBits,
-            each,
-            model=name,
-            bits=each.bits_per_char * chars,
-            log10_odds=(least - each.loss) * chars / math.log(10),
-            nearest_in=[sentence["nearest"] for sentence in sentences].count(name),
-        )
+    models: list[ModelBits] = [
+        {
+            "model": name,
+            "bits": each.bits_per_char * chars,
+            "bits_per_char": each.bits_per_char,
+            "log10_odds": (least - each.loss) * chars / math.log(10),
+            "nearest_in": [sentence["nearest"] for sentence in sentences].count(name),
+        }
         for name, each in order
     ]
-    return result_of(ScoreAgainstResult, scores[0], nearest=order[0][0], models=models, sentences=sentences)
+    return {
+        "nearest": order[0][0],
+        "chars": chars,
+        "unknown": scores[0].unknown,
+        "text": scores[0].text,
+        "models": models,
+        "sentences": sentences,
+    }
 
 
 def _against_table(text: str, found: ScoreAgainstResult) -> str:
@@ -587,13 +736,13 @@ def _copied_stretches(searched: Corpus, corpus: Corpus | None, matches: tuple[Ma
     positions = np.array([match.where or 0 for match in matches])
     corpus_lines = [0] * len(matches) if corpus is None else line_numbers(corpus, positions).tolist()
     return [
-        result_of(
-            CopiedStretch,
-            match,
-            line=line,
-            corpus_start=match.where,
-            corpus_line=None if match.where is None else corpus_line,
-            text=searched.text(match.start, match.stop),
-        )
+        {
+            "start": match.start,
+            "length": match.length,
+            "line": line,
+            "corpus_start": match.where,
+            "corpus_line": None if match.where is None else corpus_line,
+            "text": searched.text(match.start, match.stop),
+        }
         for match, line, corpus_line in zip(matches, lines, corpus_lines, strict=True)
     ]

@@ -6,11 +6,10 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import click
 
-from charlstm.cli.json_schemas import CheckpointResult, GeneratedStep, GenerateResult
 from charlstm.cli.options import (
     MODEL_HELP,
     MOST_CHARS,
@@ -33,7 +32,6 @@ from charlstm.cli.output import (
     as_read,
     print_note,
     print_result,
-    result_of,
     wants_json,
 )
 from charlstm.display import symbol, visible
@@ -58,6 +56,35 @@ SEPARATOR = "-" * 8
 """The line between two samples."""
 
 ALTERNATIVES_SHOWN = 6
+
+
+class CheckpointResult(TypedDict):
+    """What one model of a run generated, from ``generate --checkpoints``.
+
+    Attributes:
+        loss: its validation loss in nats; None where it was not measured.
+        text: without the prime.
+    """
+
+    step: int
+    loss: float | None
+    text: str
+
+
+class GenerateResult(TypedDict):
+    """From ``generate``. The prime is included only with --until unit.
+
+    Attributes:
+        text: Only without --samples and --checkpoints.
+        texts: Only with --samples.
+        steps: Only with --show-probs.
+        checkpoints: Only with --checkpoints.
+    """
+
+    text: NotRequired[str]
+    texts: NotRequired[list[str]]
+    steps: NotRequired[list[Step]]
+    checkpoints: NotRequired[list[CheckpointResult]]
 
 
 def sampler_options(command: F) -> F:
@@ -187,7 +214,7 @@ def generate(
                 progress(len(generated), length)
         result = {"text": "".join(step.char for step in generated)}
         if show_probs:
-            result["steps"] = [result_of(GeneratedStep, step) for step in generated]
+            result["steps"] = generated
         print_result(result)
     elif show_probs:
         for step in steps:

@@ -6,8 +6,8 @@ generate` does not import what `charlstm train` needs.
 stdout carries the result and nothing else; progress, notes and errors go to stderr. The exit code is one of
 ``errors.ExitCode``, or 141 when the reader of a stream has ended (`| head`).
 
-With --json an error is one line of JSON (``json_schemas.ErrorResult``), the last line on stderr. It is not on stdout,
-so that a script which reads the result never takes an error for one: ``gh``, ``kubectl`` and ``ruff`` keep stdout for
+With --json an error is one line of JSON with ``kind`` and ``message``, the last line on stderr. It is not on stdout, so
+that a script which reads the result never takes an error for one: ``gh``, ``kubectl`` and ``ruff`` keep stdout for
 results in the same way.
 """
 
@@ -19,7 +19,6 @@ import importlib
 import itertools
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
@@ -38,9 +37,6 @@ from charlstm.errors import (
     is_out_of_memory,
 )
 from charlstm.system import own_process
-
-if TYPE_CHECKING:
-    from charlstm.cli.json_schemas import ErrorKind, ErrorResult
 
 _COMMANDS = {
     "corpora": ("texts", "List the texts here and in ./data, and the built-in texts"),
@@ -77,7 +73,7 @@ _COMMANDS = {
 }
 """Commands with their module in this package and their line in `--help`, which thus imports no module."""
 
-_KINDS: dict[type[BaseException], ErrorKind] = {
+_KINDS: dict[type[BaseException], str] = {
     click.UsageError: "usage",
     TextError: "text",
     ModelError: "model",
@@ -93,9 +89,9 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     CharLSTMError: "other",
 }
 """The kinds of errors that are told in a sentence; the first class that fits counts. Any other error, but a lack of
-memory, is a mistake in the program."""
+memory (of the kind ``memory``), is a mistake in the program."""
 
-_CODES: dict[ErrorKind, int] = {
+_CODES: dict[str, int] = {
     "usage": ExitCode.WRONG_USAGE,
     "settings": ExitCode.WRONG_USAGE,
     "diverged": ExitCode.DIVERGED,
@@ -186,7 +182,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _print_error(error: BaseException, command: str, *, as_json: bool) -> int:
     """Print an error of ``command`` to stderr, as a sentence or as JSON; returns the exit code."""
-    kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    kind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
     if is_out_of_memory(error):
         kind = "memory"
     elif kind == "settings" and isinstance(error.__cause__, OSError):
@@ -196,8 +192,7 @@ def _print_error(error: BaseException, command: str, *, as_json: bool) -> int:
         if as_json:
             from charlstm.cli.output import print_json, to_json
 
-            result: ErrorResult = {"error": {"kind": kind, "message": message}}
-            print_json(to_json(result), err=True)
+            print_json(to_json({"error": {"kind": kind, "message": message}}), err=True)
         elif kind == "interrupted":
             click.echo(message, err=True)
         else:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, TypedDict
 
 import click
 
-from charlstm.cli.json_schemas import ExportResult, ImportResult, InfoResult
 from charlstm.cli.options import (
     MODEL_HELP,
     F,
@@ -23,10 +22,10 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     check_stdout,
+    joined,
     output_errors,
     print_remark,
     print_result,
-    result_of,
     wants_json,
     write_stdout,
 )
@@ -38,6 +37,27 @@ from charlstm.runs.models import find_model
 from charlstm.user_files import STDOUT, check_destination, refuse_sources, save
 
 _SUFFIXES = {"script": ".net", "onnx": ".onnx", "folder": "/"}
+
+
+class InfoDetails(TypedDict):
+    """What ``info`` adds to the size of a model.
+
+    Attributes:
+        loss: validation loss of the model, in nats per character; None where the file does not say.
+        loss_kind: as ``best_kind`` of ``runs``; None where the file does not say.
+        read_share: as in ``runs``; None where the file does not say.
+        read_by: as in ``runs``; None likewise.
+        info: everything that the file says about the model, as it is stored there.
+    """
+
+    path: str
+    loss: float | None
+    loss_kind: Literal["whole", "estimate"] | None
+    read_share: float | None
+    read_by: str | None
+    vocabulary: list[str]
+    text_options: dict[str, Any]
+    info: dict[str, Any]
 
 
 def _out_option(default: str) -> Callable[[F], F]:
@@ -62,20 +82,18 @@ def info(model: str, snapshot: int | None) -> None:
     loss = loaded.info.get("val_loss")
     if not isinstance(loss, float) or not math.isfinite(loss):
         loss = None
-    result = result_of(
-        InfoResult,
-        config,
-        path=str(path),
-        loss=loss,
-        loss_kind=None if loss is None else "estimate" if loaded.info.get("val_whole") is False else "whole",
-        read_share=loaded.info.get("read_share"),
-        read_by=loaded.info.get("read_by"),
-        vocabulary=list(loaded.vocabulary.symbols),
-        text_options=loaded.text_options.to_dict(),
-        info=loaded.info,
-    )
+    details: InfoDetails = {
+        "path": str(path),
+        "loss": loss,
+        "loss_kind": None if loss is None else "estimate" if loaded.info.get("val_whole") is False else "whole",
+        "read_share": loaded.info.get("read_share"),
+        "read_by": loaded.info.get("read_by"),
+        "vocabulary": list(loaded.vocabulary.symbols),
+        "text_options": loaded.text_options.to_dict(),
+        "info": loaded.info,
+    }
     if wants_json():
-        print_result(result)
+        print_result(joined(config, details))
         return
     symbols = "".join(symbol(char) for char in loaded.vocabulary.symbols[:200])
     click.echo(
@@ -89,7 +107,7 @@ def info(model: str, snapshot: int | None) -> None:
         click.echo(f"{'read before':<13} {percent(share)} of the held-out part{f', by {who}' if share else ''}")
     for key, value in loaded.info.items():
         if value not in (None, "", {}) and key not in ("val_whole", "read_share", "read_by"):
-            estimate = key == "val_loss" and result["loss_kind"] == "estimate"
+            estimate = key == "val_loss" and details["loss_kind"] == "estimate"
             about = " (estimated from slices of the held-out part)" if estimate else ""
             click.echo(f"{visible(key, keep=''):<13} {_format_info(key, value)}{about}")
 
@@ -134,7 +152,7 @@ def import_(file: Path, out: str | None, force: bool) -> None:
     if out == STDOUT:
         return
     config = model.config
-    print_result(result_of(ImportResult, config, out=str(Path(out).absolute())), out)
+    print_result(joined(config, {"out": str(Path(out).absolute())}), out)
     print_remark(
         f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
         f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
@@ -199,7 +217,7 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
             from charlstm.engine.onnx_format import onnx_writer as writer
         _write(out, writer(load_model(path)), force=force)
     if out != STDOUT:
-        print_result(ExportResult(out=str(Path(out).absolute()), to=kind), out)
+        print_result({"out": str(Path(out).absolute()), "to": kind}, out)
 
 
 def _export_name(model: str, path: Path, snapshot: int | None) -> str:

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import click
 
-from charlstm.cli.json_schemas import NotesResult
 from charlstm.cli.options import common_options, examples, find_run, run_argument
-from charlstm.cli.output import print_result, wants_json
+from charlstm.cli.output import joined, print_result, wants_json
 from charlstm.display import visible
 from charlstm.runs.folder import Run
 from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, parse_tags, read_notes
@@ -77,7 +76,6 @@ def parsed_tags(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _print_notes(run: Run, notes: Notes, shown: str) -> None:
-    result: NotesResult = {"name": run.name, "path": str(run.path), "tags": list(notes.tags), "notes": notes.note}
     text = " ".join(notes.tags) if shown == "tags" else notes.note
     if wants_json() or text:
-        print_result(result, text)
+        print_result(joined(run, {"tags": notes.tags, "notes": notes.note}), text)

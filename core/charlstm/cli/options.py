@@ -113,7 +113,7 @@ def complete_model(context: click.Context, parameter: click.Parameter, start: st
 
 def complete_text(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of built-in and fetched texts, or files if none matches."""
-    fetched = [name for name, text in remote.catalogue().items() if text.is_here]
+    fetched = [name for name, text in remote.catalogue().items() if text.path]
     names = [*(each.name for each in builtins()), *fetched]
     found = [CompletionItem(name) for name in names if start and name.startswith(start)]
     return found or [CompletionItem(start, type="file")]

@@ -10,12 +10,11 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from charlstm import user_files
-from charlstm.cli.json_schemas import PageResult
 from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError
 from charlstm.fields import plain
@@ -25,8 +24,6 @@ from charlstm.user_files import STDOUT
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.text.vocabulary import Vocabulary
-
-R = TypeVar("R")
 
 JSON = "charlstm.json"
 """What the option --json is called in click's context of a command."""
@@ -39,19 +36,17 @@ def wants_json() -> bool:
 
 
 def print_result(value: Any, text: str | None = None) -> None:
-    """Print the result of a command to stdout: with --json ``value``, else ``text``, if there is one."""
+    """Print the result of a command to stdout: with --json ``value``, of dataclasses and what JSON has, else ``text``,
+    if there is one."""
     if wants_json():
-        print_json(to_json(value))
+        print_json(to_json(plain(value)))
     elif text is not None:
         click.echo(visible(text) if sys.stdout.isatty() else text)
 
 
-def result_of(schema: type[R], source: object, **others: Any) -> R:
-    """An object of the type ``schema`` for JSON. Its fields are the attributes of ``source`` with their names, but for
-    ``others``; a field that may be missing is there only if it is one of these."""
-    names = (name for name in schema.__annotations__ if name in others or name in vars(schema)["__required_keys__"])
-    values = {name: others[name] if name in others else plain(getattr(source, name)) for name in names}
-    return cast(R, values)
+def joined(*parts: object) -> dict[str, Any]:
+    """One object for JSON: the fields of a result of the core, and those that a command adds."""
+    return {name: value for part in parts for name, value in plain(part).items()}
 
 
 def print_json(line: str, *, err: bool = False) -> None:
@@ -148,8 +143,7 @@ def write_page(name: str, page: str) -> None:
     """Write a web page as :func:`write_text` does, and print its path unless it went to stdout."""
     size = write_text(name, page)
     if name != user_files.STDOUT:
-        written: PageResult = {"out": os.path.abspath(name), "bytes": size}
-        print_result(written, name)
+        print_result({"out": os.path.abspath(name), "bytes": size}, name)
         print_remark("Open it in a browser")
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.json_schemas import QueueRow
 from charlstm.cli.options import (
     common_options,
     complete_run,
@@ -18,7 +17,7 @@ from charlstm.cli.options import (
     refuse_all_but,
     runs_argument,
 )
-from charlstm.cli.output import print_remark, print_result, result_of, wants_json
+from charlstm.cli.output import print_remark, print_result, wants_json
 from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
 from charlstm.display import duration, shell_command, table
@@ -79,7 +78,7 @@ def _begin(new: NewRun, limits: Limits) -> None:
 def _print_added(run: Run) -> None:
     added = begin_or_wait(run)
     watch = f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
-    print_result(_row(added), run.name)
+    print_result(added, run.name)
     print_remark(f"It is {added.words}" if added.place else watch)
 
 
@@ -100,7 +99,7 @@ def list_() -> None:
         (str(each.place or ""), each.run.name, state_words(each.status), *_times(each), each.why) for each in found
     ]
     lines = table(("PLACE", "RUN", "STATE", "BEGINS IN", "DONE IN", ""), cells, right=("BEGINS IN", "DONE IN"))
-    print_result([_row(each) for each in found], "\n".join(lines) if found else None)
+    print_result(found, "\n".join(lines) if found else None)
     if not found:
         print_remark("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
 
@@ -108,10 +107,6 @@ def list_() -> None:
 def _times(each: QueuedRun) -> tuple[str, str]:
     begins, ends = ("not known" if seconds is None else duration(seconds) for seconds in (each.begins, each.ends))
     return (begins, ends) if each.place else ("", ends)
-
-
-def _row(each: QueuedRun) -> QueueRow:
-    return result_of(QueueRow, each, name=each.run.name, path=str(each.run.path), state=each.status.state)
 
 
 @queue.command()
@@ -130,7 +125,7 @@ def remove(runs: tuple[str, ...]) -> None:
         print_remark(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
     continue_queue()
     if wants_json():
-        print_result([_row(each) for each in read_queue()])
+        print_result(read_queue())
 
 
 def _find_waiting(name: str) -> list[Run]:

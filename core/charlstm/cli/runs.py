@@ -7,23 +7,12 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
 from charlstm import user_files
-from charlstm.cli.json_schemas import (
-    CompareResult,
-    ControlResult,
-    DeleteResult,
-    ExportResult,
-    LessonRow,
-    PrunedRun,
-    RenameResult,
-    RunRow,
-)
 from charlstm.cli.notes import parsed_tags
 from charlstm.cli.options import (
     common_options,
@@ -43,10 +32,10 @@ from charlstm.cli.output import (
     check_output_file,
     check_stdout,
     format_size,
+    joined,
     print_note,
     print_remark,
     print_result,
-    result_of,
     wants_json,
     write_text,
 )
@@ -55,7 +44,7 @@ from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
 from charlstm.runs import folder
 from charlstm.runs.control import check_command, send_command
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import Run
 from charlstm.runs.lesson import add_lesson, lesson_page, told
 from charlstm.runs.log import EventTail, lasting_events
 from charlstm.runs.names import natural_key
@@ -63,7 +52,7 @@ from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.notifications import end_words
 from charlstm.runs.queue_file import waiting_runs
 from charlstm.runs.status import STATES, RunStatus, queue_problem
-from charlstm.runs.table import best_words, run_values, spec_if_readable, state_words
+from charlstm.runs.table import ListedRun, best_words, spec_if_readable, state_words
 from charlstm.text.read_before import LEGEND, is_much
 from charlstm.training.commands import COMMANDS, Command
 from charlstm.training.events import Checkpointed, Controlled, Validated, to_line
@@ -93,48 +82,32 @@ def continue_queue() -> None:
         print_note(problem)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedRun:
-    """A run as `runs` lists it; without ``spec`` when its run.json cannot be read."""
+class ControlDetails(TypedDict):
+    """What ``control`` adds to a :class:`~charlstm.training.commands.Command`.
 
-    run: Run
-    status: RunStatus
-    spec: RunSpec | None
-    row: RunRow
-    """The run as JSON."""
+    Attributes:
+        done: whether the command was carried out; always false without --wait, which does not ask. With --wait it is
+            false when the run came to its own end before it read ``stop`` or ``finish``.
+        step: the step at which it was carried out; for ``stop`` and ``finish``, the last step of the run; None without
+            --wait.
+        state: the state of the run afterwards; None without --wait.
+    """
 
-    @classmethod
-    def read(cls, run: Run, status: RunStatus) -> Self:
-        """Read what the run's folder says."""
-        spec = spec_if_readable(run)
-        return cls(run, status, spec, cast(RunRow, run_values(run, status, spec, _notes(run))))
-
-    def cells(self, text: str) -> tuple[str, ...]:
-        """The cells of the table, with this name of the text."""
-        return (
-            self.run.name,
-            state_words(self.status),
-            text,
-            self.row["started_from"] or "",
-            best_words(self.status) or "–",
-            f"{self.row['step']:,}",
-            duration(self.row["work_seconds"]),
-            format_size(self.row["bytes"]),
-            " ".join(self.row["tags"]),
-            "" if self.status.place is not None else self.status.remark,  # which the state says
-        )
+    done: bool
+    step: int | None
+    state: str | None
 
 
 SORTS: dict[str, Callable[[ListedRun], Any]] = {
     "name": lambda each: natural_key(each.run.name),
     "state": lambda each: (not each.status.alive, each.status.state),
-    "text": lambda each: each.row["text"].casefold(),
-    "preset": lambda each: each.row["preset"].casefold(),
-    "best": lambda each: math.inf if each.row["loss"] is None else each.row["loss"],
-    "step": lambda each: each.row["step"],
-    "time": lambda each: each.row["work_seconds"],
-    "size": lambda each: each.row["bytes"],
-    "created": lambda each: each.row["created"] or 0.0,
+    "text": lambda each: each.text.casefold(),
+    "preset": lambda each: each.preset.casefold(),
+    "best": lambda each: math.inf if each.status.loss is None else each.status.loss,
+    "step": lambda each: each.status.step,
+    "time": lambda each: each.status.work_seconds,
+    "size": lambda each: each.bytes,
+    "created": lambda each: each.created or 0.0,
 }
 """What `runs` can be sorted by: the columns of the app's table."""
 
@@ -156,7 +129,7 @@ def lesson(read: bool) -> None:
         click.echo(lesson_page())
         return
     added, present = add_lesson(given_runs_dir())
-    rows = [LessonRow(name=run.name, path=str(run.path), added=run in added) for run in added + present]
+    rows = [joined(run, {"added": run in added}) for run in added + present]
     print_result(rows, "\n".join(str(run.path) for run in added) or None)
     print_remark(f"{told(added, present)} `charlstm lesson --read` leads through it.")
 
@@ -213,8 +186,8 @@ def runs(
     asked = set(parsed_tags(tags))
     continue_queue()
     listed = folder.list_runs(given_runs_dir(), elsewhere=elsewhere)
-    found = [ListedRun.read(run, run.status()) for run in listed]
-    found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.row["tags"])]
+    found = [ListedRun(run, run.status(), spec_if_readable(run), _notes(run)) for run in listed]
+    found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.noted.tags)]
     found.sort(key=SORTS["name"])
     found.sort(key=SORTS[sort], reverse=sort in FALLING)
     if reverse:
@@ -222,7 +195,21 @@ def runs(
     found.sort(key=lambda each: sort == "best" and each.status.loss is None)  # which are last in both orders
     found = found[:limit]
     texts = iter(folder.text_names([each.spec for each in found if each.spec is not None]))
-    rows = [each.cells("" if each.spec is None else next(texts)) for each in found]
+    rows: list[tuple[str, ...]] = [
+        (
+            each.run.name,
+            state_words(each.status),
+            "" if each.spec is None else next(texts),
+            each.started_from or "",
+            best_words(each.status) or "–",
+            f"{each.status.step:,}",
+            duration(each.status.work_seconds),
+            format_size(each.bytes),
+            " ".join(each.noted.tags),
+            "" if each.status.place is not None else each.status.remark,  # which the state says
+        )
+        for each in found
+    ]
     titles = ["RUN", "STATE", "TEXT", "START", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
     for title in ("TAGS", "START"):
         which = titles.index(title)
@@ -230,7 +217,7 @@ def runs(
             titles.pop(which)
             rows = [row[:which] + row[which + 1 :] for row in rows]
     lines = table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE"))
-    print_result([each.row for each in found], "\n".join(lines) if found else None)
+    print_result(found, "\n".join(lines) if found else None)
     if not found:
         parent = folder.runs_dir(given_runs_dir())
         start = f"No runs in {parent}; start one with: charlstm train python-reference --preset quick"
@@ -293,10 +280,7 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
     if "-" in (csv_file, svg_file):
         return
     differing = comparison.differences(compared)
-    result: CompareResult = {
-        "runs": [ListedRun.read(each.run, each.status).row for each in compared],
-        "differences": [{"name": each.name, "values": list(each.values)} for each in differing],
-    }
+    listed = [ListedRun(each.run, each.status, each.spec, _notes(each.run)) for each in compared]
     rows = [
         ["state", *(each.status.state for each in compared)],
         ["best loss", *(best_words(each.status) or "–" for each in compared)],
@@ -310,7 +294,7 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
         lines.append("One text was read in different ways, so these losses cannot be compared.")
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
-    print_result(result, "\n".join(lines))
+    print_result({"runs": listed, "differences": differing}, "\n".join(lines))
     _explain_mark([each.status for each in compared])
     for name in (csv_file, svg_file):
         if name is not None:
@@ -360,7 +344,7 @@ def log(run: str, kind: str, out: str | None) -> None:
             text = "".join(f"{to_line(event)}\n" for event in lasting_events(found.events()))
         write_text(out, text)
     if out != STDOUT:
-        print_result(ExportResult(out=str(Path(out).absolute()), to=kind), out)
+        print_result({"out": str(Path(out).absolute()), "to": kind}, out)
     if kind == "tensorboard":
         print_remark(f"Look at it: tensorboard --logdir {shell_word(out)}")
 
@@ -461,7 +445,8 @@ def control(run: str, command: str, value: float | None, wait: bool, timeout: fl
     sent = send_command(found, command, value)
     print_remark(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
     done, step, state = _wait_until_done(found, sent, timeout) if wait else (False, None, None)
-    print_result(result_of(ControlResult, sent, done=done, step=step, state=state))
+    details: ControlDetails = {"done": done, "step": step, "state": state}
+    print_result(joined(sent, details))
     if done:
         print_remark(f"Done at step {step:,}; {found.name} is {state}")
     elif wait:
@@ -518,7 +503,7 @@ def rename(run: str, name: str) -> None:
     """
     found = find_run(run)
     renamed = folder.rename_run(found, name)
-    print_result(RenameResult(name=renamed.name, path=str(renamed.path), former=found.name))
+    print_result(joined(renamed, {"former": found.name}))
     print_remark(f"Renamed {found.name} to {renamed.name}")
 
 
@@ -550,7 +535,7 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
         if not click.confirm(f"Delete {what}{texts}? This cannot be undone", err=True):
             print_note("Nothing was deleted")
             return
-    results: list[DeleteResult] = []
+    results: list[dict[str, Any]] = []
     failures: list[RunError] = []
     for run in found:
         try:
@@ -558,7 +543,7 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
         except RunError as error:
             failures.append(error)
             continue
-        results.append({"name": run.name, "path": str(run.path), "left": left})
+        results.append(joined(run, {"left": left}))
         print_remark(f"Deleted {run.name}")
         if left:
             print_remark(folder.left_over(run, left))
@@ -591,7 +576,7 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
     named = find_runs(runs)
     here = (run for run in folder.list_runs(given_runs_dir()) if not run.path.is_symlink())  # a link may be to others'
     found = named or [run for run in here if run.status().state == "finished"]
-    rows: list[PrunedRun] = []
+    rows: list[dict[str, Any]] = []
     failures: list[RunError] = []
     for run in found:
         try:
@@ -602,7 +587,7 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
             failures.append(error)
             continue
         if files or named:
-            rows.append({"name": run.name, "path": str(run.path), "files": len(files), "bytes": size, "pruned": yes})
+            rows.append(joined(run, {"files": len(files), "bytes": size, "pruned": yes}))
             for link in links:
                 print_remark(f"What the link {link} leads to stays")
     cells = [(row["name"], str(row["files"]), format_size(row["bytes"])) for row in rows]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import click
 
-from charlstm.cli.json_schemas import SweepResult
 from charlstm.cli.options import examples, given_runs_dir, integer_option, number_option, refuse_all_but, run_name
 from charlstm.cli.output import check_output_file, check_stdout, print_remark, print_result, write_text
 from charlstm.cli.runs import continue_queue
@@ -23,6 +23,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.runs.notes import sweep_runs
 from charlstm.runs.start_models import NOTHING, find_start, preset_from, starts_from_model
+from charlstm.runs.status import RunStatus
 from charlstm.runs.sweep import Cell, Trials
 from charlstm.runs.table import best_words, state_words
 from charlstm.runs.text import open_text
@@ -34,6 +35,32 @@ from charlstm.training.settings import KERNELS, LENGTH, OWN_NETWORK, setting_nam
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
     from charlstm.runs.launch import NewRun
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A run of a sweep, with the settings that the runs vary."""
+
+    JSON_FIELDS: ClassVar = ("run.name", "run.path", "settings", "status.state", "status.step", "status.loss")
+
+    run: Run
+    settings: dict[str, Any]
+    status: RunStatus
+
+
+class SweepResult(TypedDict):
+    """From ``sweep``.
+
+    Attributes:
+        best: the best run of the cell with the lowest mean; None before a run has finished.
+        preset: its settings as a preset of your own, lines for the configuration; None before a run has finished.
+    """
+
+    name: str
+    runs: list[_Trial]
+    cells: list[Cell]
+    best: str | None
+    preset: str | None
 
 
 @click.command(
@@ -141,50 +168,37 @@ def _queue(trials: Trials, new: NewRun, _: Limits) -> None:
 def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
     """Print the runs of a sweep, and the best of those that have finished as a preset; draw their losses into the file
     ``out``."""
-    found = [(run, run.spec().settings.to_dict(), run.status()) for run in runs]
-    varied = [each for each in setting_names() if len({repr(settings[each]) for _, settings, _ in found}) > 1]
-    ended = [
-        (run, settings, status.loss)
-        for run, settings, status in found
-        if status.state == "finished" and status.loss is not None
-    ]
-    losses = {run: loss for run, _, loss in ended}
-    tried = [({each: settings[each] for each in varied}, losses.get(run)) for run, settings, _ in found]
-    cells = sweeps.cells_of(tried)
+    read = [(run, run.spec().settings.to_dict()) for run in runs]
+    varied = [each for each in setting_names() if len({repr(settings[each]) for _, settings in read}) > 1]
+    found = [_Trial(run, {each: settings[each] for each in varied}, run.status()) for run, settings in read]
+    losses = {each.run: each.status.loss for each in found if each.status.state == "finished"}
+    cells = sweeps.cells_of([(each.settings, losses.get(each.run)) for each in found])
     best_cell = sweeps.best_of(cells)
-    among = [run for run, settings, _ in ended if best_cell and best_cell.settings.items() <= settings.items()]
-    best = min(among, key=lambda run: losses[run]) if among else None
+    ended = [(each, loss) for each in found if (loss := losses.get(each.run)) is not None]
+    among = [each for each in ended if best_cell and best_cell.settings.items() <= each[0].settings.items()]
+    best = min(among, key=lambda each: each[1])[0].run if among else None
     preset, again = ("", "") if best is None else _preset(best)
     result: SweepResult = {
         "name": name,
-        "runs": [
-            {
-                "name": run.name,
-                "path": str(run.path),
-                "settings": {each: settings[each] for each in varied},
-                "state": status.state,
-                "step": status.step,
-                "loss": status.loss,
-            }
-            for run, settings, status in found
-        ],
-        "cells": [{"settings": cell.settings, "losses": cell.losses, "mean": cell.mean} for cell in cells],
+        "runs": found,
+        "cells": cells,
         "best": None if best is None else best.name,
         "preset": preset or None,
     }
     rows = []
-    for run, settings, status in found:
-        values = [write_setting(each, settings[each]) for each in varied]
-        star = "★" if run is best else ""
-        rows.append((star, run.name, *values, state_words(status), f"{status.step:,}", best_words(status)))
+    for each in found:
+        values = [write_setting(name, value) for name, value in each.settings.items()]
+        star, status = "★" if each.run is best else "", each.status
+        rows.append((star, each.run.name, *values, state_words(status), f"{status.step:,}", best_words(status)))
     lines = table(("", "RUN", *varied, "STATE", "STEPS", "BEST LOSS"), rows, right=(*varied, "STEPS", "BEST LOSS"))
     if "seed" in varied:
         titles = (*cells[0].settings, "FINISHED", "MEAN LOSS", "RANGE")
         rows = [("★" if cell is best_cell else "", *_cell_words(cell)) for cell in cells]
         lines += ["", *table(("", *titles), rows, right=titles)]
     if out is not None:
-        points = [(settings, loss) for _, settings, loss in ended]
-        chart = stacked([each for setting in cells[0].settings or varied if (each := setting_chart(setting, points))])
+        points = [(each.settings, loss) for each, loss in ended]
+        charts = (setting_chart(setting, points) for setting in cells[0].settings or varied)
+        chart = stacked([each for each in charts if each])
         if not chart:
             raise RunError(f"No setting has two values with a loss of a finished run, so {out} was not drawn")
         write_text(out, chart)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 from pathlib import Path
-from typing import cast
+from typing import NotRequired, TypedDict
 
 import click
 
-from charlstm.cli.json_schemas import PruneResult, RemoteRow, StatsResult, TextRow
 from charlstm.cli.options import (
     complete_remote,
     examples,
@@ -21,10 +19,9 @@ from charlstm.cli.options import (
     text_argument,
     text_options,
 )
-from charlstm.cli.output import format_size, print_note, print_remark, print_result, result_of, wants_json
+from charlstm.cli.output import format_size, print_note, print_remark, print_result, wants_json
 from charlstm.display import BITS_PER_NAT, plural, shell_command, symbol, visible
 from charlstm.errors import TextError
-from charlstm.fields import plain
 from charlstm.line import TerminalLine
 from charlstm.text import remote
 from charlstm.text.baselines import baseline_words
@@ -36,6 +33,20 @@ BAR_WIDTH = 30
 """Cells of the longest bar in `stats`."""
 
 
+class TextRow(TypedDict):
+    """A text that ``corpora`` lists.
+
+    Attributes:
+        bytes: Only with a file.
+        chars: Only with a built-in text: about so many, None if unknown.
+    """
+
+    name: str
+    about: str
+    bytes: NotRequired[int]
+    chars: NotRequired[int | None]
+
+
 @click.command()
 @json_option
 def corpora() -> None:
@@ -44,8 +55,8 @@ def corpora() -> None:
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
     rows: list[TextRow] = [{"name": name, "bytes": size, "about": ""} for name, size in find_texts(Path())]
-    fetched = [each for each in remote.catalogue().values() if each.is_here]
-    rows += [{"name": each.name, "bytes": each.path.stat().st_size, "about": each.about} for each in fetched]
+    fetched = ((each, each.path) for each in remote.catalogue().values())
+    rows += [{"name": each.name, "bytes": path.stat().st_size, "about": each.about} for each, path in fetched if path]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
     width = max((len(row["name"]) for row in rows), default=0)
     lines = []
@@ -88,9 +99,8 @@ def fetch(names: tuple[str, ...]) -> None:
     for licence, group in itertools.groupby(texts, lambda text: text.licence):
         lines.append(f"Licence: {licence}")
         for text in group:
-            lines.append(f"{'✓' if text.is_here else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
-    rows = [result_of(RemoteRow, text, path=str(text.path) if text.is_here else None) for text in texts]
-    print_result(rows, "\n".join(lines))
+            lines.append(f"{'✓' if text.path else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
+    print_result(texts, "\n".join(lines))
     print_remark("`charlstm fetch NAME` fetches a text. ✓: fetched.")
 
 
@@ -119,12 +129,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
     corpus = load_corpus(text, options)
     found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
     if wants_json():
-        baselines = None
-        if found.bits is not None:
-            baselines = {name: {"loss": bits * math.log(2), "bits_per_char": bits} for name, bits in found.bits.items()}
-        values = {"name": corpus.name, **plain(found), "baselines": baselines, "skipped": list(corpus.skipped)}
-        del values["bits"]
-        print_result(cast(StatsResult, values))
+        print_result(found)
         return
     is_joined = bool(corpus.report.joined)
     lines = "" if is_joined else f"{plural(found.lines, 'line')}, "
@@ -182,5 +187,4 @@ def cache(action: str) -> None:
     from charlstm.text.cache import prune_cache, texts_dir
 
     freed = prune_cache()
-    pruned: PruneResult = {"freed": freed}
-    print_result(pruned, f"Freed {format_size(freed)} in {texts_dir()}")
+    print_result({"freed": freed}, f"Freed {format_size(freed)} in {texts_dir()}")

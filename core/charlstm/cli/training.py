@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.json_schemas import ListedSetting, Named, PresetEstimate, RunPlace
 from charlstm.cli.options import (
     common_options,
     complete_run,
@@ -28,7 +27,7 @@ from charlstm.cli.options import (
     settings_option,
     text_options,
 )
-from charlstm.cli.output import print_note, print_remark, print_result, result_of, wants_json
+from charlstm.cli.output import joined, print_note, print_remark, print_result, wants_json
 from charlstm.display import (
     as_sentence,
     duration,
@@ -151,7 +150,7 @@ def presets(
     """
     if list_settings:
         listed = [
-            result_of(ListedSetting, each, default=each.write(each.default, "none"))
+            {"name": each.name, "about": each.about, "takes": each.takes, "default": each.write(each.default, "none")}
             for each in setting_fields(Settings).values()
         ]
         lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}; default {row['default']}" for row in listed]
@@ -160,7 +159,7 @@ def presets(
     if not text:
         if assignments or val_files or start_word:
             raise click.UsageError("Name a TEXT: what presets come to depends on it")
-        names = [Named(name=each.name, about=each.about) for each in known_presets().values()]
+        names = [{"name": each.name, "about": each.about} for each in known_presets().values()]
         print_result(names, "\n".join(f"{each['name']:<10} {each['about']}" for each in names))
         return
     from charlstm.runs.start_models import find_start, starts_from_model
@@ -180,8 +179,7 @@ def presets(
         start = find_start(start_word, corpus, preset_for(corpus, None, DEFAULT, changes))
     if start is not None:
         check_own_network(start.config, changes)
-    rows: list[PresetEstimate] = []
-    cells = []
+    rows, cells = [], []
     for each in known_presets().values():
         begins_with = start if each.name in takes_start else None
         settings = preset_for(corpus, begins_with, each.name, changes)
@@ -192,7 +190,7 @@ def presets(
         estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=slowdown)
         asked = {"name": each.name, "about": each.about, "settings": settings.to_dict()}
         busy = {"slowdown": round(slowdown, 2), "crowded": measured.crowded}
-        rows.append(result_of(PresetEstimate, estimated, **asked, **busy))
+        rows.append(joined(asked, estimated, busy))
         cells.append(
             (
                 each.name,
@@ -580,8 +578,7 @@ def _print_waiting(run: Run) -> None:
 
 def _print_detached(run: Run, limits: Limits) -> None:
     """Print the name of a run that was started in the background, and what will end it."""
-    result: RunPlace = {"name": run.name, "path": str(run.path)}
-    print_result(result, run.name)
+    print_result(run, run.name)
     _print_waiting(run)
     print_remark(f"The run {limits.listed()}")
     print_remark(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -76,17 +77,27 @@ characters (measured: equally fast at 1,000, three times as fast at 4,495)."""
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean ``loss`` in nats per character over ``chars`` targets; not-a-number if there are none. A model that is
-    evaluated on a text had read ``read_share`` of it, 0 to 1, in its training or in that of the model ``read_by``, from
-    which its run began; ``None`` for what is not known."""
+    """How well a model predicts a text.
+
+    Attributes:
+        loss: the mean in nats per character; not-a-number without targets.
+        chars: how many targets there are.
+        unknown: characters that the model does not know and that count in no figure, with their counts.
+        read_share: the share of the text, 0 to 1, that the model was trained on; None if unknown.
+        read_by: the model from which its run started, if that one has read it; empty where the training part has the
+            same words; else None.
+    """
+
+    JSON_FIELDS: ClassVar = ("loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by")
 
     loss: float
     chars: int
+    unknown: Mapping[str, int] = field(default_factory=dict)
     read_share: float | None = None
     read_by: str | None = None
 
     @property
-    def bits(self) -> float:
+    def bits_per_char(self) -> float:
         """Bits per character."""
         return self.loss / math.log(2)
 

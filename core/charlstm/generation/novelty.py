@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,8 @@ class NoveltyReport:
         matches: in the order of the text. Each has at least the index's ``min_length`` and is the longest from where it
             starts. Two may overlap by fewer characters than that.
     """
+
+    JSON_FIELDS: ClassVar = ("chars", "copied", "share")
 
     chars: int
     copied: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -139,6 +139,7 @@ class Step:
         position: number of characters before it, without the prime.
     """
 
+    JSON_FIELDS: ClassVar = ("char", "probability", "rank", "entropy", "alternatives")
     __slots__ = ("_block", "char", "position")
 
     def __init__(self, block: Block, position: int) -> None:

@@ -9,13 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from charlstm import arguments
-from charlstm.display import short_repr
+from charlstm.display import BITS_PER_NAT, short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.stepper import Stepper
@@ -38,8 +38,16 @@ report and library."""
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A surprising character: ``position`` in the text, surprise in ``bits``, ``rank`` (1 = most likely), and the text
-    ``before`` and ``after`` it."""
+    """A surprising character.
+
+    Attributes:
+        position: index of the character in the text.
+        bits: how surprising it is.
+        rank: 1 for the most likely character.
+        before, after: the text around it.
+    """
+
+    JSON_FIELDS: ClassVar = ("position", "char", "loss", "rank", "before", "after")
 
     position: int
     char: str
@@ -47,6 +55,11 @@ class Place:
     rank: int
     before: str
     after: str
+
+    @property
+    def loss(self) -> float:
+        """In nats."""
+        return self.bits / BITS_PER_NAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,8 @@ class Scores:
         unpredicted: the characters at the beginning that are not predicted: 1, or 0 for a part whose beginning was
             predicted from what is before it.
     """
+
+    JSON_FIELDS: ClassVar = ("loss", "bits_per_char", "perplexity", "chars", "unknown", "text")
 
     text: str
     nats: npt.NDArray[np.float32]

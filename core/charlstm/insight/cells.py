@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +99,11 @@ class NamedCell:
         step: after how many training steps the model was saved; None where its file does not say.
         blocks: in how many of :data:`SEGMENTS` segments of that half the feature is true, or above its mean.
     """
+
+    JSON_FIELDS: ClassVar = (
+        "feature", "cell", "kind", "score", "margin", "spans", "chance", "verdict", "low", "high", "where_true",
+        "where_false", "chars", "places", "step",
+    )  # fmt: skip
 
     feature: str
     cell: tuple[int, int]

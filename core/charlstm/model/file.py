@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,8 @@ Weights = dict[str, npt.NDArray[np.float32]]
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """The shape of a network: V = ``vocab_size`` characters, H = ``hidden_size`` units in each of ``num_layers``."""
+
+    JSON_FIELDS: ClassVar = ("hidden_size", "num_layers", "vocab_size", "parameters")
 
     vocab_size: int
     hidden_size: int

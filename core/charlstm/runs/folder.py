@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from charlstm import storage
 from charlstm.display import short_repr, visible
@@ -152,6 +152,8 @@ class _Inside:
 @dataclass(frozen=True, slots=True)
 class Run:
     """The folder of a run. It may be deleted at any time, so every method may find nothing."""
+
+    JSON_FIELDS: ClassVar = ("name", "path")
 
     path: Path
 

@@ -128,12 +128,21 @@ ENDED_STATES = ("stopped", "finished", "failed")
 class RunFigures:
     """How far a run is and how good its model is: what the heartbeat and the status of a run share.
 
-    ``loss``: of the best model in nats per character, on the whole held-out part if ``best_whole`` (only of runs that
-    ended by themselves), else estimated from slices of it. ``work_seconds``: time of the run so far, without pauses;
-    ``train_seconds`` counts its steps alone. ``progress``: the fraction of the whole run that is done, 0 to 1, the
-    final validation included; ``validated``: of the final validation, ``None`` before it. ``seconds_left``: until the
-    end of the run. ``read_share`` of the held-out part, 0 to 1, had been read by the model ``read_by`` (see the event
-    ``started``). What is not known is ``None``.
+    Attributes:
+        planned_steps: None until the run is planned.
+        loss: of the best model, the lowest validation loss in nats per character; None before the first validation.
+        best_whole: whether ``loss`` is over the whole held-out part, as of runs that ended by themselves; else it is
+            estimated from slices of that part.
+        train_seconds: time of the training steps alone.
+        work_seconds: time of the run so far, without pauses: training, validations and samples.
+        progress: the fraction of the whole run that is done, 0 to 1, the final validation included; None until the run
+            is planned.
+        seconds_left: until the end of the run, estimated; None if it does not train.
+        validated: the fraction of the final validation that is done; None before it.
+        read_share: the share of the held-out part, 0 to 1, that the model had read before: a loss on it is lower than
+            on new text. None if unknown.
+        read_by: the model that had read it, from which training started; empty where the training part has the same
+            words. None where no other model had read it.
     """
 
     step: int = 0

@@ -13,10 +13,11 @@ import subprocess
 from charlstm import storage
 from charlstm.config import Notify, load_config
 from charlstm.display import visible
+from charlstm.fields import plain
 from charlstm.runs.folder import Run
 from charlstm.runs.notes import notes_if_readable
 from charlstm.runs.status import RunStatus
-from charlstm.runs.table import best_words, run_values, spec_if_readable
+from charlstm.runs.table import ListedRun, best_words, spec_if_readable
 
 SHORTEST = 60.0
 """Seconds of work of a run from which on its end is told in the terminal. For less, one stays and watches."""
@@ -55,7 +56,7 @@ def call_on_end(run: Run) -> str:
     config, problems = load_config()
     if not (command := config.on_end):
         return next((problem for problem in problems if "on_end" in problem), "")
-    values = run_values(run, run.status(), spec_if_readable(run), notes_if_readable(run))
+    values = plain(ListedRun(run, run.status(), spec_if_readable(run), notes_if_readable(run)))
     words = [os.path.expanduser(command[0]), *command[1:]]
     try:
         output = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from charlstm.errors import Advice, CharLSTMError, RunError, SettingsError
 from charlstm.runs import folder, launch, queue_file
@@ -25,10 +26,15 @@ from charlstm.training.estimate import batch_shape, estimate, find_speed
 
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
-    """A run that trains (``place`` 0) or waits in the queue (1 for the next one).
+    """A run that trains or waits in the queue.
 
-    ``begins`` and ``ends`` are seconds from now, ``None`` if not known. ``why``: why it does not train yet.
+    Attributes:
+        place: 0: it trains; 1: it is the next one.
+        begins, ends: seconds from now, estimated; None if not known.
+        why: why it does not train yet, or why it could not be started when it was its turn; empty if it trains.
     """
+
+    JSON_FIELDS: ClassVar = ("run.name", "run.path", "place", "status.state", "begins", "ends", "why")
 
     run: Run
     status: RunStatus

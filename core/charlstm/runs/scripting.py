@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from charlstm import arguments, system
 from charlstm.errors import RunError, RunTimeoutError, SettingsError
+from charlstm.fields import plain
 from charlstm.runs import control
 from charlstm.runs import folder as _folder
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import find_model
 from charlstm.runs.notes import notes_if_readable
 from charlstm.runs.status import RunStatus
-from charlstm.runs.table import run_values, runs_html, runs_text, spec_if_readable
+from charlstm.runs.table import ListedRun, runs_html, runs_text, spec_if_readable
 from charlstm.training.presets import DEFAULT, differences, presets, with_given
 from charlstm.training.progress_line import ProgressLine
 from charlstm.training.settings import OWN_NETWORK, Settings, check_name
@@ -145,7 +146,7 @@ class RunList(list[Run]):
 
     def rows(self) -> list[dict[str, Any]]:
         """What ``charlstm runs --json`` gives of each, for ``pandas.DataFrame(charlstm.list_runs().rows())``."""
-        return [run_values(run, run.status(), spec_if_readable(run), notes_if_readable(run)) for run in self]
+        return [plain(ListedRun(run, run.status(), spec_if_readable(run), notes_if_readable(run))) for run in self]
 
 
 def start_run(

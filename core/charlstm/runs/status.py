@@ -47,12 +47,16 @@ WORKER_LINE = "— worker "
 class RunStatus(RunFigures):
     """The status of a run, with the figures that :class:`~charlstm.runs.liveness.RunFigures` describes.
 
-    ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``place``: of a run that
-    waits in the queue, 1 for the next one. ``start_problem``: why it could not be started when it was its turn, or
-    empty. ``memory``: bytes.
-    ``slowdown``: how many times as long training takes now because other programs use the processor, ``None`` if not
-    known. ``updated``: Unix seconds of
-    the last heartbeat. ``message``: one sentence for a person, or empty.
+    Attributes:
+        alive: whether the run has a worker, on this host or another.
+        message: one sentence for a person, or empty.
+        elsewhere: whether the worker is on another host.
+        place: of a run that waits in the queue, 1 for the next one.
+        start_problem: why the run could not be started when it was its turn, or empty.
+        memory: bytes.
+        slowdown: how many times as long training takes now because other programs use the processor; None if unknown,
+            or if the run does not train.
+        updated: Unix seconds of the last heartbeat.
     """
 
     state: RunState

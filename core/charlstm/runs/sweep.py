@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -102,8 +102,13 @@ def with_seeds(trials: Trials, first: int, count: int) -> Trials:
 class Cell:
     """The runs of a sweep that differ in the seed alone.
 
-    ``settings``: the others that the sweep varies; ``runs``: how many; ``losses``: of those that have finished.
+    Attributes:
+        settings: the other settings that the sweep varies.
+        runs: the number of runs.
+        losses: those of the runs that have finished.
     """
+
+    JSON_FIELDS: ClassVar = ("settings", "losses", "mean")
 
     settings: dict[str, Any]
     runs: int
@@ -111,6 +116,7 @@ class Cell:
 
     @property
     def mean(self) -> float | None:
+        """None before a run has finished."""
         return fmean(self.losses) if self.losses else None
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
 
 from charlstm.display import loss_figure, table, visible
 from charlstm.errors import RunError
@@ -30,28 +32,55 @@ def runs_html(runs: Sequence[Run]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-REPORTED = (
-    "state", "step", "planned_steps", "loss", "read_share", "read_by", "train_seconds", "work_seconds", "progress",
-    "seconds_left", "message", "slowdown",
-)  # fmt: skip
-"""What :func:`run_values` has of a run's status."""
+@dataclass(frozen=True)
+class ListedRun:
+    """A run as ``charlstm runs`` lists it; ``spec`` is None when its run.json cannot be read."""
 
+    JSON_FIELDS: ClassVar = (
+        "run.name", "run.path", "status.state", "status.step", "status.planned_steps", "status.loss", "best_kind",
+        "status.read_share", "status.read_by", "status.train_seconds", "status.work_seconds", "status.progress",
+        "status.seconds_left", "text", "preset", "started_from", "bytes", "status.message", "status.slowdown",
+        "noted.tags", "notes", "created",
+    )  # fmt: skip
 
-def run_values(run: Run, status: RunStatus, spec: RunSpec | None, notes: Notes) -> dict[str, Any]:
-    """A run as JSON; ``spec`` is None when its run.json cannot be read."""
-    return {
-        "name": run.name,
-        **{name: getattr(status, name) for name in REPORTED},
-        "best_kind": None if status.loss is None else "whole" if status.best_whole else "estimate",
-        "text": "" if spec is None else spec.corpus_name,
-        "preset": "" if spec is None else spec.preset,
-        "started_from": None if spec is None else spec.started_from or None,
-        "bytes": run.size(),
-        "path": str(run.path),
-        "tags": list(notes.tags),
-        "notes": notes.note,
-        "created": None if spec is None else spec.created,
-    }
+    run: Run
+    status: RunStatus
+    spec: RunSpec | None
+    noted: Notes
+
+    @property
+    def best_kind(self) -> Literal["whole", "estimate"] | None:
+        """``whole``: the loss is over the whole held-out part; ``estimate``: from slices of it, as while a run trains;
+        None before the first validation."""
+        return None if self.status.loss is None else "whole" if self.status.best_whole else "estimate"
+
+    @property
+    def text(self) -> str:
+        return "" if self.spec is None else self.spec.corpus_name
+
+    @property
+    def preset(self) -> str:
+        return "" if self.spec is None else self.spec.preset
+
+    @property
+    def started_from(self) -> str | None:
+        """The run or the file of the model whose weights it began with; None for a run from nothing."""
+        return None if self.spec is None else self.spec.started_from or None
+
+    @cached_property
+    def bytes(self) -> int:
+        """Size of the run's folder."""
+        return self.run.size()
+
+    @property
+    def notes(self) -> str:
+        """The user's note; empty without one."""
+        return self.noted.note
+
+    @property
+    def created(self) -> float | None:
+        """Unix seconds; None if its ``run.json`` cannot be read."""
+        return None if self.spec is None else self.spec.created
 
 
 def _cell_html(column: str, cell: str) -> str:

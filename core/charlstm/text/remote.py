@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from charlstm import storage
@@ -36,6 +37,8 @@ the fetching."""
 class RemoteText:
     """A text that can be fetched: what is at ``address`` has this ``sha256`` and so many ``bytes``."""
 
+    JSON_FIELDS: ClassVar = ("name", "about", "address", "sha256", "bytes", "licence", "path")
+
     name: str
     address: str
     sha256: str
@@ -44,14 +47,14 @@ class RemoteText:
     about: str
 
     @property
-    def path(self) -> Path:
+    def file(self) -> Path:
         """Where it is kept. The folder belongs to the sum: with another sum, it is another text."""
         return _folder() / self.sha256[:12] / f"{self.name}.txt"
 
     @property
-    def is_here(self) -> bool:
-        """Whether it has been fetched."""
-        return os.path.isfile(self.path)
+    def path(self) -> Path | None:
+        """Where it is; None until it is fetched."""
+        return self.file if os.path.isfile(self.file) else None
 
     @property
     def host(self) -> str:
@@ -85,9 +88,9 @@ def fetch(text: RemoteText, progress: Progress = lambda done, total: None) -> Pa
 
     Raises :class:`TextError`, and then nothing was kept.
     """
-    path = text.path
+    path = text.file
     try:
-        if text.is_here:
+        if text.path:
             with storage.open_file(path) as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() == text.sha256:
                     return path

@@ -133,7 +133,7 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
             builtin.pieces(given)  # raises when this Python does not have it
             return given, given, [Item(given, builtin=given)]
         if (text := remote.catalogue().get(given)) is not None:
-            if text.is_here:
+            if text.path:
                 return _resolve_one(str(text.path), options, skipped)
             sentence = f"There is no file {shown}; the text {shown} of the catalogue, {text.size}, was not fetched yet"
             raise TextError(sentence, Advice("fetch", given)) from None

@@ -121,37 +121,58 @@ _PIECES = 20
 _TOP = 12
 
 
+@dataclass(frozen=True, slots=True)
+class LossWithBits:
+    """A mean loss in nats per character, and the same in bits."""
+
+    loss: float
+    bits_per_char: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """The result of :func:`describe`; counts are of the whole text."""
+    """The result of :func:`describe`; counts are of the whole text.
 
+    Attributes:
+        distinct: different characters.
+        units: units as which the text is read; None where the text has no units.
+        top: the most frequent characters and their counts.
+        invalid_bytes: bytes that were not valid in the encoding.
+        baselines: losses on the held-out part, of n-grams of the training part (``order 0``, ``order 1``, ``order 2``)
+            and of xz after compressing the training part (``xz``); None when the text is too short. None also where
+            they are not wanted.
+        too_little: the reason when the text is too short for ``baselines``; None with baselines.
+        sampled: whether ``baselines`` were computed on a sample of a large text.
+        parts_overlap: a warning when much of the held-out part is in the training part too; None if little is.
+        skipped: files and folders that could not be read.
+    """
+
+    name: str
     chars: int
     lines: int
     distinct: int
     units: int | None
-    """Units as which the text is read; None where it is not."""
     top: tuple[tuple[str, int], ...]
-    """The most frequent characters and their counts."""
     encoding: str
     newlines: str
     invalid_bytes: int
     train_chars: int
     held_out_chars: int
-    bits: Mapping[str, float] | None
-    """Bits per character of the held-out part, for n-grams of the training part (``order 0``, ``order 1``, ``order 2``)
-    and for xz after compressing the training part (``xz``). None when there is too little text or they are not wanted.
-    """
+    baselines: Mapping[str, LossWithBits] | None
     too_little: str | None
-    """The reason when there is too little text for ``bits``."""
     sampled: bool
-    """Whether ``bits`` were computed on a sample of a large text."""
     parts_overlap: str | None
-    """A warning when much of the held-out part is in the training part too. Always None where ``bits`` is."""
+    skipped: Sequence[str]
+
+    @property
+    def bits(self) -> dict[str, float] | None:
+        """``baselines`` in bits per character."""
+        return None if self.baselines is None else {name: each.bits_per_char for name, each in self.baselines.items()}
 
     @property
     def losses(self) -> dict[str, float]:
-        """``bits`` in nats per character, for a chart of losses; without models that predict every character."""
-        return {name: bits * math.log(2) for name, bits in (self.bits or {}).items() if bits}
+        """``baselines`` in nats per character, for a chart; without models that predict every character."""
+        return {name: each.loss for name, each in (self.baselines or {}).items() if each.loss}
 
 
 def describe(corpus: Corpus, split: TextSplit | None = None, *, bits: bool = True) -> Statistics:
@@ -168,7 +189,10 @@ def describe(corpus: Corpus, split: TextSplit | None = None, *, bits: bool = Tru
     order = np.argsort(-corpus.counts, kind="stable")[:_TOP]
     reason = _too_little(split)
     figures = _cached_figures(corpus, split) if bits and reason is None else None
+    bits_of = {} if figures is None else figures.bits
+    baselines = {name: LossWithBits(each * math.log(2), each) for name, each in bits_of.items()}
     return Statistics(
+        name=corpus.name,
         chars=corpus.chars,
         lines=corpus.lines,
         distinct=len(corpus.vocabulary),
@@ -179,10 +203,11 @@ def describe(corpus: Corpus, split: TextSplit | None = None, *, bits: bool = Tru
         invalid_bytes=corpus.report.invalid_bytes,
         train_chars=split.train_chars,
         held_out_chars=split.held_out_chars,
-        bits=None if figures is None else figures.bits,
+        baselines=baselines or None,
         too_little=reason,
         sampled=figures is not None and figures.sampled,
         parts_overlap=None if figures is None else words(figures.share, by="") or None,
+        skipped=corpus.skipped,
     )
 
 

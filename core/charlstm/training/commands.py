@@ -9,6 +9,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr", "more")
 """All commands. Only ``set-lr`` and ``more`` take a value."""
@@ -16,8 +17,15 @@ COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr", "more")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request, handled between two steps. ``value`` is the new learning rate of ``set-lr`` or the
-    minutes that ``more`` adds, else ``None``. ``sent`` is in Unix seconds, 0 if not known."""
+    """One request, handled between two steps.
+
+    Attributes:
+        id: that of the ``control`` event which the run logs when it carries the command out.
+        value: the new learning rate of ``set-lr``, or the minutes that ``more`` adds; None for a command without one.
+        sent: Unix seconds, 0 if not known.
+    """
+
+    JSON_FIELDS: ClassVar = ("id", "command", "value")
 
     id: str
     command: str

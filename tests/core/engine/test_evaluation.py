@@ -88,7 +88,7 @@ def test_exact_loss_equals_that_of_reading_in_order(forget: float | None, spans:
     expected, found = read_in_order(network, ids, spans), evaluate(network, ids, spans)
     assert found.chars == expected.chars
     assert found.loss == pytest.approx(expected.loss, abs=1e-5)
-    assert found.bits == pytest.approx(found.loss / math.log(2))
+    assert found.bits_per_char == pytest.approx(found.loss / math.log(2))
     assert found.perplexity == pytest.approx(math.exp(found.loss))
 
 

@@ -13,7 +13,7 @@ from charlstm.fields import plain
 from charlstm.text import statistics
 from charlstm.text.corpus import Corpus, Span, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import NGrams, _sample, describe
+from charlstm.text.statistics import LossWithBits, NGrams, _sample, describe
 from random_examples import examples
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
@@ -76,7 +76,8 @@ def test_describe_prose() -> None:
     assert bits["order 0"] > bits["order 1"] > bits["order 2"]
     assert 0.5 < bits["xz"] < bits["order 0"]
     assert found.losses == {name: each * math.log(2) for name, each in bits.items()}
-    assert replace(found, bits={**bits, "xz": 0.0}).losses.keys() == bits.keys() - {"xz"}
+    baselines = {**(found.baselines or {}), "xz": LossWithBits(0.0, 0.0)}
+    assert replace(found, baselines=baselines).losses.keys() == bits.keys() - {"xz"}
     json.dumps(plain(found))
     assert replace(describe(corpus, bits=False), bits=bits) == found
 

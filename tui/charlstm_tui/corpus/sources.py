@@ -122,7 +122,7 @@ def sections(browsed: Path, recent: Iterable[str], given: str | None = None) -> 
     in_data, _, _ = _entries(here / "data")
     listed = [Section("DATA/", "", tuple(in_data))]
     known |= {text.source for text in (*texts, *in_data)}
-    here_already = [_fetched(each) for each in fetchable.values() if each.is_here]
+    here_already = [_fetched(each.name, each.path) for each in fetchable.values() if each.path]
     fetched = tuple(each for each in here_already if each.source not in known)
     known |= {each.source for each in fetched}
     listed.append(Section("RECENT", "", _recent(recent, known)))
@@ -133,7 +133,7 @@ def sections(browsed: Path, recent: Iterable[str], given: str | None = None) -> 
     )
     listed.append(Section("BUILT IN", "", built_in))
     listed.append(Section("FETCHED", "", fetched))
-    to_fetch = tuple(ToFetch(each) for each in fetchable.values() if not each.is_here)
+    to_fetch = tuple(ToFetch(each) for each in fetchable.values() if not each.path)
     has_texts = browsed != here or any(is_likely_text(text) for text in texts)
     return (
         *first,
@@ -168,12 +168,12 @@ def _given_text(source: str) -> ListedText | None:
             if builtin.name == source:
                 return ListedText(source, source, chars=builtin.chars)
         if (text := remote.catalogue().get(source)) is not None:
-            return _fetched(text) if text.is_here else None
+            return _fetched(source, text.path) if text.path else None
     return ListedText(str(path.absolute()), path.name or source, octets=_octets(path))
 
 
-def _fetched(text: RemoteText) -> ListedText:
-    return ListedText(str(text.path), text.name, octets=_octets(text.path))
+def _fetched(name: str, path: Path) -> ListedText:
+    return ListedText(str(path), name, octets=_octets(path))
 
 
 def _octets(path: Path) -> int | None:
