@@ -1,4 +1,4 @@
-"""Faulty disks for ``storage.use_disk``: one that fails at the nth change, and one that loses power. And a file system
+"""Faulty disks: one that fails at the nth change, and one that loses power. And a file system
 without locks.
 
 Every write, truncation, sync, rename, link, unlink and rmdir of the program is a method of these classes, so that a
@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from charlstm import storage
 from charlstm.storage import Disk
+
+use_disk = functools.partial(mock.patch.object, storage, "disk")
+"""A context in which the program uses another disk: ``with use_disk(FaultyDisk(0))``."""
 
 
 class FaultyDisk(Disk):

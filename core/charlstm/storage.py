@@ -3,8 +3,7 @@
 Read regular files alone: to open a pipe waits for its other end, and a device may have no end.
 
 All files that the program keeps are opened here, and every call that changes the disk is a method of :class:`Disk`.
-Tests replace it by one that is full, kills the process or loses what was not synced:
-``with storage.use_disk(faulty): ...``.
+Tests replace :data:`disk` by one that is full, kills the process or loses what was not synced.
 """
 
 from __future__ import annotations
@@ -117,17 +116,6 @@ class Disk:
 
 
 disk = Disk()
-
-
-@contextlib.contextmanager
-def use_disk(other: Disk) -> Iterator[Disk]:
-    """Replace the disk by ``other`` inside the block. For tests."""
-    global disk
-    before, disk = disk, other
-    try:
-        yield other
-    finally:
-        disk = before
 
 
 _anchors: dict[str, int] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charlstm import storage
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, use_disk
 
 OLD, NEW = b"old " * 1000, b"new " * 2000
 
@@ -35,7 +35,7 @@ def test_replace_file_leaves_old_or_new_content_when_any_change_fails(tmp_path: 
         folder.mkdir()
         path, kept = folder / "file", folder / "kept"
         storage.replace_bytes(path, OLD)
-        with storage.use_disk(FaultyDisk(at, half=half)) as disk, contextlib.suppress(OSError):
+        with use_disk(FaultyDisk(at, half=half)) as disk, contextlib.suppress(OSError):
             replace(path, NEW, kept if keeps else None)
             calls = disk.calls
         assert path.read_bytes() in (OLD, NEW)
@@ -51,7 +51,7 @@ def test_replace_file_leaves_old_or_new_content_when_any_change_fails(tmp_path: 
 @pytest.mark.parametrize("fails", [frozenset(), frozenset({"link"})], ids=["with links", "without hard links"])
 def test_replace_file_keeps_old_content_under_other_name(tmp_path: Path, fails: frozenset[str]) -> None:
     path, keep = tmp_path / "state", tmp_path / "state.prev"
-    with storage.use_disk(FaultyDisk(0 if fails else None, only=fails, again=True)):
+    with use_disk(FaultyDisk(0 if fails else None, only=fails, again=True)):
         for content in (b"1", b"2", b"3"):
             replace(path, content, keep)
     assert (path.read_bytes(), keep.read_bytes()) == (b"3", b"2")
@@ -70,7 +70,7 @@ def test_link_file_gives_a_file_a_second_name_in_place_of_another_file(tmp_path:
 def test_append_line_after_half_written_line_starts_new_line(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     storage.append_line(path, b"one")
-    with storage.use_disk(FaultyDisk(0, half=True)), pytest.raises(OSError, match="space"):
+    with use_disk(FaultyDisk(0, half=True)), pytest.raises(OSError, match="space"):
         storage.append_line(path, b"torn in half")
     storage.append_line(path, b"two")
     assert path.read_bytes().split(b"\n")[::2] == [b"one", b"two"]

@@ -21,6 +21,7 @@ from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+from faulty_disk import use_disk
 from played_documents import about, everything, text_of
 from recorded_run import record
 
@@ -92,7 +93,7 @@ class FailingDisk(storage.Disk):
 
 @pytest.fixture
 def disk() -> Iterator[FailingDisk]:
-    with storage.use_disk(FailingDisk()) as disk:
+    with use_disk(FailingDisk()) as disk:
         yield disk
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from charlstm import storage
 from charlstm.errors import GenerationError
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
@@ -29,7 +28,7 @@ from charlstm.generation.session_file import (
     write,
 )
 from charlstm.model.file import Model
-from faulty_disk import FaultyDisk, have_no_locks
+from faulty_disk import FaultyDisk, have_no_locks, use_disk
 from played_documents import about, everything, load_session, played, save_session, text_of, work_on
 
 
@@ -279,7 +278,7 @@ def test_new_file_replaces_none_that_is_there(tmp_path: Path) -> None:
 def test_new_file_that_cannot_be_written_leaves_no_lock(tmp_path: Path) -> None:
     """While the disk was full, each attempt took another name and left its lock."""
     file = OwnFile(tmp_path / "a.json", None)
-    with storage.use_disk(FaultyDisk(0)), pytest.raises(OSError, match="No space"):
+    with use_disk(FaultyDisk(0)), pytest.raises(OSError, match="No space"):
         file.write(state_of(played()))
     file.close()
     assert os.listdir(tmp_path) == []
@@ -291,7 +290,7 @@ def test_old_file_is_whole_whatever_change_of_the_disk_fails(file: OwnFile, faul
     for at in range(3):
         document.insert("word ")
         before = text_of(path)
-        with storage.use_disk(FaultyDisk(at, fault, half=True)), pytest.raises((OSError, KeyboardInterrupt)):
+        with use_disk(FaultyDisk(at, fault, half=True)), pytest.raises((OSError, KeyboardInterrupt)):
             file.write(state_of(document))
         assert text_of(path) == before
     file.write(state_of(document))

@@ -35,7 +35,7 @@ from charlstm.runs.folder import (
 from charlstm.runs.liveness import HeartbeatRecord, RunLock, acquire_lock
 from charlstm.runs.names import check_name, next_name
 from charlstm.training.settings import Settings
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, use_disk
 from recorded_run import record
 
 
@@ -222,7 +222,7 @@ def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> 
         storage.replace_bytes(run.text_path, b"text")
         return spec().corpus
 
-    with storage.use_disk(FaultyDisk(at)), pytest.raises(RunError, match=r"No run can be created in .*No space left"):
+    with use_disk(FaultyDisk(at)), pytest.raises(RunError, match=r"No run can be created in .*No space left"):
         create_run(spec(), name="novel", folder=tmp_path, prepare=keep_text)
     assert list(tmp_path.iterdir()) == []
     create_run(spec(), name="novel", folder=tmp_path)
@@ -362,12 +362,12 @@ def test_run_of_which_a_part_could_be_removed_is_found_and_the_rest_removed_agai
 ) -> None:
     made = record(tmp_path / "whole").run
     made.state_path.touch()
-    with storage.use_disk(counting := FaultyDisk()):
+    with use_disk(counting := FaultyDisk()):
         command(Run(shutil.copytree(made.path, tmp_path / "counted")))
     refused = 0
     for at in range(counting.calls):
         run = Run(shutil.copytree(made.path, tmp_path / f"run-{at}"))
-        with storage.use_disk(FaultyDisk(at, again=True)), contextlib.suppress(RunError):
+        with use_disk(FaultyDisk(at, again=True)), contextlib.suppress(RunError):
             command(run)
             continue
         if not run.exists():  # at the end of delete_run

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.log import EventLog, EventTail, read_events
 from charlstm.training.events import Event, Sampled, Warned, to_line
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, use_disk
 
 
 def warning(step: int) -> Event:
@@ -70,7 +69,7 @@ def test_torn_line_that_cannot_be_removed_at_once_is_removed_before_the_next_lin
     """Else the next event would be appended to the torn line, and readers skip such a line."""
     log = EventLog(tmp_path / "events.jsonl")
     log.append(warning(1))
-    with storage.use_disk(FaultyDisk(0, half=True, again=True)):
+    with use_disk(FaultyDisk(0, half=True, again=True)):
         for _ in range(2):
             with pytest.raises(OSError, match="space"):
                 log.append(warning(2))

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from charlstm import storage
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder, launch, liveness, queue, queue_file
 from charlstm.runs.folder import Run, RunSpec, create_run
@@ -26,7 +25,7 @@ from charlstm.runs.queue import arrange
 from charlstm.runs.status import STATES, RunState, RunStatus, ordinal, queue_problem
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.settings import Settings
-from faulty_disk import FaultyDisk, killed
+from faulty_disk import FaultyDisk, killed, use_disk
 from queued_runs import launched, pretend_start, waiting
 from recorded_run import LIVE, record
 from waiting import wait_until
@@ -220,7 +219,7 @@ def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], l
     text.write_text(TEXT)
     before = waiting()
     for at in itertools.count():
-        with storage.use_disk(FaultyDisk(at, again=True, only=TAKES_SPACE)):
+        with use_disk(FaultyDisk(at, again=True, only=TAKES_SPACE)):
             try:
                 added = queue.add_new_run(NewRun(str(text), SETTINGS, name="new", runs_dir=tmp_path))
                 break
@@ -232,7 +231,7 @@ def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], l
         assert waiting() in (before, [*before, "new"])
     assert at > 5
     assert waiting() == [*before, "new"]
-    with storage.use_disk(FaultyDisk(0, again=True)), pytest.raises(RunError, match="The queue cannot be changed: No"):
+    with use_disk(FaultyDisk(0, again=True)), pytest.raises(RunError, match="The queue cannot be changed: No"):
         queue_file.remove_from_queue(added.path)
     assert waiting() == [*before, "new"]
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from charlstm import storage
 from charlstm.runs import liveness
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, use_disk
 from recorded_run import LIVE, record
 from waiting import wait_until
 
@@ -75,7 +74,7 @@ def test_heartbeat_returns_after_its_folder_was_gone_and_after_disk_errors(tmp_p
         heart.update(state="running")
         assert not (folder / "heartbeat").exists()  # it is no run's folder, and may be under way to be deleted
         (folder / "run.json").touch()
-        with storage.use_disk(FaultyDisk(0, again=True)):
+        with use_disk(FaultyDisk(0, again=True)):
             heart.update(state="paused")
         assert liveness.read_heartbeat(folder / "heartbeat") is None
         heart.update(state="waiting")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import storage
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import queue
 from charlstm.runs.folder import Run, delete_run, list_runs, rename_run
@@ -29,7 +28,7 @@ from charlstm.runs.sweep import (
 from charlstm.runs.text import open_text
 from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import Settings
-from faulty_disk import FaultyDisk, killed
+from faulty_disk import FaultyDisk, killed, use_disk
 from queued_runs import launched, waiting
 from small_training import words
 
@@ -124,10 +123,10 @@ def test_name_that_a_sweep_or_a_run_has_is_taken(new: NewRun) -> None:
 
 def test_disk_that_is_full_keeps_no_part_of_a_sweep(new: NewRun, launched: list[str]) -> None:
     trials = grid_trials(parse_grid(["lr=0.1,0.2,0.3"]))
-    with storage.use_disk(disk := FaultyDisk(only=frozenset({"write"}))):
+    with use_disk(disk := FaultyDisk(only=frozenset({"write"}))):
         queue_sweep(trials, new)
     full = FaultyDisk(disk.calls // 2, again=True, only=frozenset({"write"}))
-    with storage.use_disk(full), pytest.raises(RunError, match="space"):
+    with use_disk(full), pytest.raises(RunError, match="space"):
         queue_sweep(trials, replace(new, name="full"))
     assert [run.name for run in list_runs(new.runs_dir)] == ["s-1", "s-2", "s-3"]
     assert queue.start_next() == Run(new.runs_dir / "s-1")
@@ -137,7 +136,7 @@ def test_disk_that_is_full_keeps_no_part_of_a_sweep(new: NewRun, launched: list[
 def test_end_while_runs_are_added_leaves_whole_runs(new: NewRun, end: Callable[[], object]) -> None:
     """A run without its tag was left by a kill, and one that was not in the queue by Ctrl-C."""
     trials = grid_trials(parse_grid(["lr=0.1,0.2"]))
-    with storage.use_disk(disk := FaultyDisk()):
+    with use_disk(disk := FaultyDisk()):
         first = queue_sweep(trials, replace(new, name="first"))
     for run in first:
         delete_run(run)
@@ -146,7 +145,7 @@ def test_end_while_runs_are_added_leaves_whole_runs(new: NewRun, end: Callable[[
         child = os.fork()
         if child == 0:
             try:
-                with storage.use_disk(FaultyDisk(at, end)):
+                with use_disk(FaultyDisk(at, end)):
                     queue_sweep(trials, replace(new, name=name))
             except KeyboardInterrupt:
                 os._exit(130)

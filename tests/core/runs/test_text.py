@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.paths import cache_dir
 from charlstm.runs.folder import Run, delete_run
@@ -20,7 +19,7 @@ from charlstm.text import cache
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm.training.settings import Settings
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, use_disk
 from wrapped_prose import prose
 
 TEXT, VALIDATION = "The old pond: a frog jumps in, the sound of water.\n" * 20, "Größe, wie sie ist.\n" * 5
@@ -54,7 +53,7 @@ def test_text_is_copied_where_it_cannot_be_linked(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm.runs.text._PIECE", 100)
-    with storage.use_disk(FaultyDisk(0, only=frozenset({"link"}))):
+    with use_disk(FaultyDisk(0, only=frozenset({"link"}))):
         run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
     assert run.text_path.stat().st_nlink == 1
     assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600

@@ -33,7 +33,7 @@ from charlstm.training import state as exact
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from faulty_disk import FaultyDisk, have_no_locks
+from faulty_disk import FaultyDisk, have_no_locks, use_disk
 from recorded_run import started, stepped, tiny_model, validated
 from small_training import make_plan
 from waiting import wait_until
@@ -303,7 +303,7 @@ def test_worker_waits_while_the_disk_is_full_and_takes_commands_meanwhile(
     monkeypatch.setattr(worker.Heartbeat, "update", note_waiting)
     monkeypatch.setattr(worker.time, "sleep", lambda seconds: act(run))
     train(script)
-    with storage.use_disk(storage.Disk()):
+    with use_disk(storage.Disk()):
         events = list(worker.run_foreground(run))
     assert [event.name for event in events] == names
     assert list(read_events(run.events_path)) == events  # each once
