@@ -30,7 +30,6 @@ from charlstm.insight.cells import (
 from charlstm.insight.features import Feature, compile_pattern, pattern_feature, with_own
 from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
 from charlstm.line import TerminalLine
-from charlstm.runs.own_text import text_for_cells
 
 MARKS = {"no better than chance": "chance", "too few to tell": "too few"}
 """How the verdict on a cell that follows nothing stands beside its score."""
@@ -74,16 +73,16 @@ def cells(given: ModelAndText, patterns: tuple[str, ...], per_feature: int) -> N
         raise click.UsageError("Two --feature have the same name: give each one of its own")
     loaded = given.open_model()
     spread = replace(given, max_chars=TEXT_CHARS)  # --max-chars is how many are read, from all over this
-    content, source = spread.own_or_start_of_text(loaded, text_for_cells)
+    source = spread.own_or_start_of_text(loaded)
 
     def features(read: str) -> Sequence[Feature]:
         return with_own([pattern_feature(name, regex, read) for name, regex in named_patterns], read)
 
     count = given.max_chars or READ_CHARS
     with TerminalLine() as bar:
-        sample = sample_cells(loaded, content, features, max_chars=count, progress=bar.stage("reading the text"))
+        sample = sample_cells(loaded, source.text, features, max_chars=count, progress=bar.stage("reading the text"))
     found = name_cells(sample, per_feature=per_feature)
-    print_result(found, "\n".join(_cell_lines(found, source, given.model)))
+    print_result(found, "\n".join(_cell_lines(found, source.words, given.model)))
 
 
 def named_pattern(text: str) -> tuple[str, str]:

@@ -257,34 +257,25 @@ class ModelAndText:
             print_note(f"The text is read as paragraphs: {corpus.report.joined}")
         return corpus
 
-    def own_or_start_of_text(
-        self,
-        model: Model,
-        own: Callable[[Run, int | None], OwnText],
-        usual: int | None = None,
-    ) -> tuple[str, str]:
-        """The text as :meth:`start_of_text` gives it, or without one that of the run which ``own`` gives, as long.
+    def own_or_start_of_text(self, model: Model) -> OwnText:
+        """The first characters of the text, or without one those of the run on which its cells are named:
+        :data:`TEXT_CHARS` unless the user said how many, with a note where that leaves some of the text out.
         Raises :class:`TextError` where the model is not a run."""
+        from charlstm.insight.sample import TEXT_CHARS
+        from charlstm.runs.own_text import OwnText, text_for_cells
+
+        most = self.max_chars or TEXT_CHARS
         if self.text:
-            return self.start_of_text(model, usual)
+            corpus = self._open(model.text_options, None)
+            if self.max_chars is None and corpus.chars > most:
+                print_note(f"Only the first {most:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+            return OwnText(corpus.text(0, most), corpus.chars, visible(corpus.name, keep=""))
         run = run_of(self.model)
         if run is None:
             raise TextError(f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own")
         if self.encoding is not None:
             raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
-        found = own(run, self.max_chars or usual)
-        return found.text, found.words
-
-    def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
-        """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in words.
-        Where some are left out without that, it is noted."""
-        from charlstm.runs.own_text import OwnText
-
-        corpus = self._open(model.text_options, None)
-        if self.max_chars is None and usual is not None and corpus.chars > usual:
-            print_note(f"Only the first {usual:,} of {corpus.chars:,} characters are read: --max-chars changes that")
-        found = OwnText(corpus.text(0, self.max_chars or usual), corpus.chars, visible(corpus.name, keep=""))
-        return found.text, found.words
+        return text_for_cells(run, most)
 
     def _open(self, own: TextOptions, max_chars: int | None) -> Corpus:
         with usage_errors():

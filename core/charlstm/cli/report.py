@@ -29,7 +29,7 @@ from charlstm.line import TerminalLine
 from charlstm.model.file import Model
 from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
-from charlstm.runs.own_text import held_out_text, text_for_cells
+from charlstm.runs.own_text import held_out_text
 from charlstm.runs.series import RunSeries
 from charlstm.runs.text import open_text
 from charlstm.svg import ChartCurve
@@ -66,23 +66,22 @@ def report(given: ModelAndText, out: str, primes: tuple[str, ...]) -> None:
     check_page_file(out, given.model, given.text)
     loaded = given.open_model()
     run = run_of(given.model)
-    content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
-    facts = [("explained on", source), *_model_facts(loaded)]
+    read = given.own_or_start_of_text(loaded)
+    facts = [("explained on", read.words), *_model_facts(loaded)]
     curves, samples = ((), ()) if run is None else _history(run)
     facts += _steps_fact(loaded, curves)
-    unseen = content
+    unseen = read
     if run is not None and not given.text:
-        held_out = held_out_text(run, given.max_chars or TEXT_CHARS)
-        unseen, where = held_out.text, held_out.words
-        if where != source:
-            facts[:1] = [("cells on", source), ("surprises and context on", where)]
+        unseen = held_out_text(run, given.max_chars or TEXT_CHARS)
+        if unseen.words != read.words:
+            facts[:1] = [("cells on", read.words), ("surprises and context on", unseen.words)]
     with TerminalLine() as bar:
 
         def progress(stage: str, done: int, total: int) -> None:
             bar.stage(stage)(done, total)
 
         page = report_page(
-            loaded, unseen, title=f"Inside {Path(given.model).name}", sample=content, facts=facts, curves=curves,
+            loaded, unseen.text, title=f"Inside {Path(given.model).name}", sample=read.text, facts=facts, curves=curves,
             samples=samples, primes=primes, progress=progress,
         )  # fmt: skip
     write_page(out, page)

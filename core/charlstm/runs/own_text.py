@@ -32,21 +32,19 @@ class OwnText:
         return f"the first {len(self.text):,} of {self.chars:,} characters of {self.name}"
 
 
-def beginning_of_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
-    """The first ``max_chars`` characters of the text of a run; None takes all of it.
+def beginning_of_text(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
+    """The first ``max_chars`` characters of the text of a run.
 
     Raises :class:`TextError` where the text is gone or has changed.
     """
     corpus = open_text(run)
-    count = corpus.text_chars if max_chars is None else min(max_chars, corpus.text_chars)
     name = f"{visible(corpus.name, keep='')}, which it was trained on"
-    return OwnText(corpus.text(0, count), corpus.text_chars, name)
+    return OwnText(corpus.text(0, min(max_chars, corpus.text_chars)), corpus.text_chars, name)
 
 
-def held_out_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
-    """Up to ``max_chars`` characters that a run was not trained on, or of all of its text where nothing was held out;
-    None takes all of them. Raises :class:`TextError` where the text is gone or has changed.
-    """
+def held_out_text(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
+    """Up to ``max_chars`` characters that a run was not trained on, or of all of its text where nothing was held out.
+    Raises :class:`TextError` where the text is gone or has changed."""
     corpus, settings = open_text(run), run.spec().settings
     divided = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
     text = "".join(corpus.text(start, stop) for start, stop in divided.parts.held_out)
@@ -60,15 +58,15 @@ def held_out_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
     return OwnText(text[:max_chars], len(text), part)
 
 
-def text_for_cells(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
+def text_for_cells(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
     """The text on which the cells of a run's model are named, and it is measured which of them matter:
     :func:`held_out_text`, or where that is shorter than :data:`LEAST_HELD_OUT` characters :func:`beginning_of_text`."""
     found = held_out_text(run, max_chars)
     return found if found.chars >= LEAST_HELD_OUT else beginning_of_text(run, max_chars)
 
 
-def text_for_context(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
+def text_for_context(run: Run) -> OwnText:
     """The text on which it is measured how far the model of a run looks back: :func:`held_out_text`, or where that is
     shorter than the longest context :func:`beginning_of_text`."""
-    found = held_out_text(run, max_chars)
-    return found if len(found.text) > LENGTHS[-1] else beginning_of_text(run, max_chars)
+    found = held_out_text(run)
+    return found if len(found.text) > LENGTHS[-1] else beginning_of_text(run)

@@ -46,7 +46,7 @@ def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(
     cli: Cli, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "1,000 characters from all over 1,320 characters" in cli.flat("cells", "fox", text, "--max-chars", "1000")
-    monkeypatch.setattr("charlstm.cli.report.TEXT_CHARS", 1_000)
+    monkeypatch.setattr("charlstm.insight.sample.TEXT_CHARS", 1_000)
     remarks = cli("report", "fox", text, "--out", "-")[1]
     assert "Only the first 1,000 of 1,320 characters are read: --max-chars" in remarks
 
