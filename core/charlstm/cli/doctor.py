@@ -165,7 +165,7 @@ def _folders(problems: list[str]) -> dict[str, str]:
             continue
         existing = next(each for each in (found_folder, *found_folder.parents) if each.exists())
         found[name] = str(found_folder)
-        if not os.access(existing, os.W_OK):
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
             problems.append(f"The folder {existing} cannot be written: choose another one for {name}")
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(existing).free

@@ -129,7 +129,7 @@ class ScoreDetails(TypedDict):
         losses: in nats; None for the first character.
         ranks: 1 for the most likely character; None for the first character.
         entropy: bits that the model expected; None for the first character.
-        strength: Only with --dynamic: as given with --strength.
+        strength: Only with --dynamic; as given with --strength.
     """
 
     losses: list[float | None]
@@ -193,7 +193,7 @@ class CopiedStretch(TypedDict):
 
     Attributes:
         corpus_start: where the stretch stands in the other text; None where that text is not here.
-        corpus_line: its line there; None likewise.
+        corpus_line: its line there; None where that text is not here.
     """
 
     start: int

@@ -46,7 +46,7 @@ class InfoDetails(TypedDict):
         loss: validation loss of the model, in nats per character; None where the file does not say.
         loss_kind: as ``best_kind`` of ``runs``; None where the file does not say.
         read_share: as in ``runs``; None where the file does not say.
-        read_by: as in ``runs``; None likewise.
+        read_by: as in ``runs``; None where the file does not say.
         info: everything that the file says about the model, as it is stored there.
     """
 
