@@ -76,8 +76,8 @@ class SteppedPlayer(TextPlayer):
         self._last_said = played.note or self._last_said[0], played.failure or self._last_said[1]
         assert self.open_text is None or self.shown.text == self.document.text.read()
 
-    def _begin(self, *, touches: bool = True) -> None:
-        super()._begin(touches=touches)
+    def begin(self, *, touches: bool = True) -> None:
+        super().begin(touches=touches)
         self._last_said = "", ""
 
     def finish(self) -> Played:

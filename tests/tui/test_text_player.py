@@ -33,7 +33,7 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
-from charlstm_tui.player import questions, saved_sessions, session_saver, text_player, text_saving
+from charlstm_tui.player import found_text, questions, saved_sessions, session_saver, text_player, text_saving
 from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex
@@ -80,7 +80,7 @@ def run_that_is_played(tmp_path: Path, player: SteppedPlayer) -> Run:
 def test_error_of_a_model_is_gone_while_the_next_one_opens(model: Path, player: SteppedPlayer) -> None:
     player.open(PlayRequest("nothing"))
     assert player.finish().error
-    player._spawn = lambda job: job.close()  # it goes on opening
+    player.jobs._spawn = lambda job: job.close()  # it goes on opening
     player.open(PlayRequest(str(model)))
     assert player.played.busy
     assert not player.played.error
@@ -610,8 +610,8 @@ def test_text_that_is_written_in_while_another_is_opened_keeps_its_file(
     model: Path, page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page.generate(30)
-    file, load = page.saved(30), text_player.load
-    monkeypatch.setattr(text_player, "load", lambda *arguments: (page.insert("own"), load(*arguments))[1])
+    file, load = page.saved(30), found_text.load
+    monkeypatch.setattr(found_text, "load", lambda *arguments: (page.insert("own"), load(*arguments))[1])
     page.open(PlayRequest(str(model), prime="The"))
     page.insert("!")
     assert page.saved(1) != file

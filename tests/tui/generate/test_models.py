@@ -24,7 +24,7 @@ from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import saved_sessions, session_saver, text_player
+from charlstm_tui.player import found_text, saved_sessions, session_saver
 from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.save_dialog import SaveDialog
@@ -275,7 +275,7 @@ async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
 async def test_esc_while_the_first_model_opens_leaves_a_pane_that_names_the_keys(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = Held(monkeypatch, text_player, "load")
+    opening = Held(monkeypatch, found_text, "load")
     async with playing(model, opens=False) as it:
         await it.shows("Opening tiny.safetensors …", "Esc stops")
         await it.press("escape", shows=("Nothing to play yet", "o opens a model"))

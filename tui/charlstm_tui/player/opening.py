@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Branch, Document, State, own_text
+from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session_file import ReadSession, SessionState, SessionSummary, summary_of
@@ -54,6 +56,11 @@ class PlayRequest:
     """Cells that are held from the first generated character on."""
     session: Path | None = None
     """A saved session to continue, or a file of text, instead of starting from the prime."""
+
+    def with_text(self, document: Document, **model: Any) -> PlayRequest:
+        """A request for the text of a document with another model."""
+        prime = document.text.read(0, document.prime_length)
+        return replace(self, prime=prime, settings=None, speed=None, stream=False, **model)
 
     def after_rename(self, old: Path, new: Path) -> PlayRequest:
         """The same request after the run in the folder ``old`` was renamed to ``new``."""
@@ -255,6 +262,14 @@ class OpenText:
         return SessionSummary(
             len(text) - document.prime_length, text.read(0, BEGINNING), self.edited, model=self.model_name,
             title=self.title, size=len(text), step=-1 if self.facts.step is None else self.facts.step,
+        )  # fmt: skip
+
+    def session_state(self, document: Document, recipe: Recipe) -> SessionState:
+        """All of the text, to be saved."""
+        return SessionState(
+            document=document.copy(), summary=self.summary(document), settings=recipe.settings,
+            clamps=tuple(recipe.clamps), sample=recipe.sample, weights=self.loaded.digest,
+            run=str(self.loaded.model.info.get("run") or ""),
         )  # fmt: skip
 
     def as_saved(self, document: Document, file: Path | None) -> SavedSession | None:

@@ -11,10 +11,10 @@ from typing import Any
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError
 from charlstm.generation.document import BranchInfo, Document, State, own_text
-from charlstm.generation.rows import CHOSEN, TYPED
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED
 from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
-from charlstm_tui.player.edits import branch_words, read_as_words
+from charlstm_tui.player.edits import branch_words, joint, read_as_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,23 @@ class TextEditor:
         """The model, which is never modified."""
         return None
 
-    def _begin(self, *, touches: bool = True) -> None:
+    def begin(self, *, touches: bool = True) -> None:
         """Something is asked for: what was said and asked before is over."""
         self._outcome = Outcome()
 
     def _is_edited(self) -> None:
         """The text is the user's work from now on, for which a session is kept."""
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
         """Something has changed."""
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         """Tell how all is now."""
 
-    def _say(self, note: str = "", failure: str = "") -> None:
+    def bring_up_to_date(self) -> None:
+        """What follows from changes is done, such as showing and publishing."""
+
+    def say(self, note: str = "", failure: str = "") -> None:
         self._outcome = replace(self._outcome, note=note, failure=failure)
 
     def _add_note(self, note: str, *, first: bool = False) -> None:
@@ -71,18 +74,18 @@ class TextEditor:
     @contextlib.contextmanager
     def _changing(self, *, edits: bool = True) -> Iterator[Document]:
         """Change the text or the cursor. ``edits``: as the user's work, for which a session is kept."""
-        self._begin()
+        self.begin()
         document = self.document
         before = document.state
         try:
             yield document
         except CharLSTMError as error:
-            self._say(failure=str(error))
+            self.say(failure=str(error))
         if edits and document.state is not before:
             self._is_edited()
         if before.prime_length and not document.prime_length and not self._outcome.note:
-            self._say("The prime is part of the text now.")
-        self._changed()
+            self.say("The prime is part of the text now.")
+        self.changed()
 
     # ---- moving
 
@@ -129,8 +132,8 @@ class TextEditor:
         """Take out what stands after the cursor. Returns it."""
         taken = self.cut(self.document.cursor, len(self.document))
         if not taken:
-            self._say("There is nothing after the cursor.")
-            self._publish()
+            self.say("There is nothing after the cursor.")
+            self.publish()
         return taken
 
     def erase(self, before: int, after: int) -> None:
@@ -161,7 +164,7 @@ class TextEditor:
                 found = pattern.match(here, place)
                 spans = [] if found is None else [found.span()]
             if not spans:
-                self._say("Nothing was found to replace.")
+                self.say("Nothing was found to replace.")
                 return
             own = self._own(text)
             if place is None:
@@ -190,6 +193,20 @@ class TextEditor:
             else:
                 self._branch_off(position, chars, CHOSEN, kind="choosing")
 
+    def put_in(self, text: str, note: str = "") -> None:
+        """Put in a continuation that this model, or another one in Duel, offered, and say a note; what followed stays
+        while writing, else it stays as a branch. The cursor is behind the continuation then."""
+        with self._changing() as document:
+            if self.writing and self.model is not None and (own := self._own(text)):
+                end = document.cursor + len(own)
+                space = joint(document.text, document.cursor, own, self.model.vocabulary)
+                document.insert(own + space, GENERATED, kind="continuing")
+                document.put_cursor(end)
+            elif not self.writing and (own := self._own(text)):
+                self._branch_off(document.cursor, own, GENERATED, kind="continuing")
+            if note:
+                self._add_note(note, first=True)
+
     def switch(self, number: int) -> None:
         """Make a branch the current text."""
         with self._changing() as document:
@@ -204,7 +221,7 @@ class TextEditor:
             others = len(before) - len(document.branches) - 1
             branch, size = branch_words(number, pruned.name), plural(pruned.stop - pruned.start, "character")
             also, it = (f" and {others} that parted from it", "them") if others else ("", "it")
-            self._say(f"Pruned {branch} ({size}){also}: {key_of('generate.undo')} brings {it} back.")
+            self.say(f"Pruned {branch} ({size}){also}: {key_of('generate.undo')} brings {it} back.")
 
     def rename(self, number: int, name: str) -> None:
         """Give a branch a name."""
@@ -216,13 +233,13 @@ class TextEditor:
         """Go back before the last change of the text, the cursor or the branches."""
         with self._changing() as document:
             kind = document.undo()
-            self._say(f"Undone: {kind}." if kind else "There is nothing to undo.")
+            self.say(f"Undone: {kind}." if kind else "There is nothing to undo.")
 
     def redo(self) -> None:
         """Make the last change again that was undone."""
         with self._changing() as document:
             kind = document.redo()
-            self._say(f"Done again: {kind}." if kind else "There is nothing to redo.")
+            self.say(f"Done again: {kind}." if kind else "There is nothing to redo.")
 
     def _branch_off(self, position: int, text: str, source: int, **how: Any) -> None:
         """:meth:`Document.branch_off`, which takes what follows off the page: a note says how much, and where it is

@@ -9,30 +9,25 @@ the same seed. All methods are called on the message loop, unless they say somet
 from __future__ import annotations
 
 import time
-import types
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec
+from typing import Any, ParamSpec
 
-from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.errors import GenerationError
 from charlstm.generation import reading_cache, session_file
 from charlstm.generation.clamp import Clamp, existing_clamps
-from charlstm.generation.document import Document, own_text
-from charlstm.generation.prime import prime_suggestion
-from charlstm.generation.reading import Reading
+from charlstm.generation.document import Document
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import CHOSEN, GENERATED, NO_DISTRIBUTION, NextCharDistribution
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session import Session
-from charlstm.generation.session_file import ReadSession, SessionState, begin_reading, session_of
+from charlstm.generation.session_file import SessionState
 from charlstm.model.file import Model
 from charlstm.text.sentences import sentence_ends
-from charlstm_tui.background import in_thread
-from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.edits import LONGEST_SENTENCE, joint, read_as, read_as_words
+from charlstm_tui.player.edits import LONGEST_SENTENCE, read_as
+from charlstm_tui.player.found_text import FoundText, find_text
+from charlstm_tui.player.jobs import Jobs, Lookup, wait_for, waits
 from charlstm_tui.player.model_thread import Batch, ModelThread, Order, Orders, Question, Stream
 from charlstm_tui.player.opening import (
     LearntModel,
@@ -42,8 +37,6 @@ from charlstm_tui.player.opening import (
     PlayRequest,
     load,
     model_beside,
-    other_model_words,
-    read,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
 from charlstm_tui.player.questions import (
@@ -66,45 +59,14 @@ Args = ParamSpec("Args")
 
 
 @dataclass(frozen=True, slots=True)
-class NextChars:
-    """What could come at the cursor, and what it was computed for."""
+class _Computed:
+    """What the thread computed last for a text: what could come at the cursor and what that depends on, a sentence
+    about what is being read, and characters per second while text streams."""
 
     distribution: NextCharDistribution = NO_DISTRIBUTION
     basis: tuple[object, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Lookup:
-    """What is looked for on the disk, for a request."""
-
-    request: PlayRequest
-    find: Callable[[], Any]
-
-
-@types.coroutine
-def _wait_for(awaited: Question | _Lookup) -> Generator[Question | _Lookup, Any, Any]:
-    return (yield awaited)
-
-
-def _waits(
-    method: Callable[Concatenate[TextPlayer, Args], Coroutine[Any, Any, None]],
-) -> Callable[Concatenate[TextPlayer, Args], None]:
-    """A method that awaits the model or the disk, to be called like any other. It runs at once, up to where it awaits
-    something, and goes on in the turn of the message loop in which that comes. Whatever else is asked for meanwhile
-    ends it there."""
-
-    def start(player: TextPlayer, *args: Args.args, **options: Args.kwargs) -> None:
-        player._go_on(method(player, *args, **options))
-
-    return wraps(method)(start)
-
-
-class _FoundText(NamedTuple):
-    """What was found on the disk: a text with its model, which is ``saved`` or begins now, and what to say of it."""
-
-    about: OpenText
-    saved: ReadSession | None
-    note: str
+    progress: str = ""
+    rate: float | None = None
 
 
 class TextPlayer(TextEditor):
@@ -140,21 +102,18 @@ class TextPlayer(TextEditor):
     ) -> None:
         super().__init__()
         self._orders, self._changed_to = Orders(thread, number), changed
-        self._spawn, self.before_draw, self._touched, self._known = spawn, before_draw, touched, known
-        self._saving = None if saver is None else TextSaving(saver, lambda: post(self._publish))
+        self.before_draw, self._touched, self._known = before_draw, touched, known
+        self._saving = None if saver is None else TextSaving(saver, lambda: post(self.publish))
         self.open_text: OpenText | None = None
         self.recipe, self.speed = Recipe(), NORMAL_SPEED
         self.learnt: LearntModel | None = None
         self.played = Played(0, PlayRequest(""))
         self._session_id = 0
-        self._opening: PlayRequest | None = None
+        self.jobs = Jobs(self, spawn)
         self._stream: Stream | None = None
-        self._rate: float | None = None
-        self._question: Question | None = None
         self._shown = ShownText(display)
-        self._next_chars = NextChars()
+        self._computed = _Computed()
         self._suggestions = Suggestions()
-        self._error = self._progress = ""
         self._is_behind = False  # whether orders, saving and ``played`` lack the last changes
 
     # ---- what views ask
@@ -177,82 +136,46 @@ class TextPlayer(TextEditor):
     @property
     def keys_wait(self) -> bool:
         """Whether a change of the text needs the model first: what is typed meanwhile comes afterwards."""
-        return self._question is not None and self._question.changes_text
+        return self.jobs.question is not None and self.jobs.question.changes_text
 
     # ---- opening
 
-    @_waits
+    @waits
     async def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
         """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
         self.bring_up_to_date()
         about, document = self.open_text, self.document.copy()
-        found = await _wait_for(_Lookup(request, lambda: self._find(request, about, document)))
+        file = partial(self._leave, about)
+        find = partial(find_text, request, about, document, file, self._saving, self._known)
+        found = await wait_for(Lookup(request, find))
         self._begin_text(found, request.clamps if clamps is None else clamps)
 
     def cancel(self) -> bool:
         """Leave what is being opened, or what needs the model. Returns whether there is any of them."""
-        if self._opening is not None:
-            self._opening = None
-            self._say(failure="Stopped opening.")
-        elif self._question is not None:
-            self._question = None
-        else:
-            return False
-        self._changed()
-        return True
+        return self.jobs.cancel()
 
     def close_text(self) -> None:
         """End the text."""
-        self._opening = self.open_text = self._stream = self._question = None
+        self.open_text = self._stream = None
+        self.jobs.end()
         self.document = Document()
         self._orders.forget()
 
-    def _find(self, request: PlayRequest, before: OpenText | None, document: Document) -> _FoundText:
-        """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
-        closed, note, saving = None, "", self._saving
-        if saving is not None and before is not None:
-            closed = before.as_saved(document, self._leave(before) or saving.named_file(before))
-        if saving is not None and request.session is not None and not saving.flush(request.session):
-            note = "Its last changes are not saved yet: this is how it was before them."
-        loaded, facts = load(request, [*self._known()])
-        last = None if saving is None else saved_sessions.last(facts.sessions, closed)
-        is_last = closed is not None and closed.has_work and last == closed
-        key = 0 if saving is None else saving.new_key()
-        about = OpenText(request, loaded, facts, key, None, closed if is_last else None, last)
-        if request.session is not None:
-            saved, opened = read(request.session)
-            if opened is not None:
-                about = replace(about, opened=opened, edited=opened.edited, title=opened.title)
-            return _FoundText(
-                about, saved, " ".join(filter(None, (saved.note, other_model_words(opened, facts), note)))
-            )
-        only_grew = before is not None and before.opened is None and closed is not None and not closed.has_work
-        if before is not None and only_grew and before.facts.sessions == facts.sessions:
-            about = replace(about, key=before.key)  # it goes into the file of that text
-        return _FoundText(about, None, "")
-
-    def _begin_text(self, found: _FoundText, clamps: Sequence[Clamp]) -> None:
-        about, saved, note = found
+    def _begin_text(self, found: FoundText, clamps: Sequence[Clamp]) -> None:
+        about, saved = found.about, found.saved
         known = self.open_text
         if known is not None and known.edited and about.key == known.key and self._saving is not None:
             about = replace(about, key=self._saving.new_key())  # the text was written in meanwhile: its file stays
-        request, vocabulary = about.request, about.loaded.model.vocabulary
+        request = about.request
         self.speed = self.speed if request.speed is None else request.speed
-        if saved is None:
-            prime = own_text(prime_suggestion(about.loaded.model) if request.prime is None else request.prime)
-            document, note = Document(prime, request.seed), read_as_words(prime, vocabulary)
-            settings = self.recipe.settings if request.settings is None else request.settings
-            recipe = Recipe(request.seed, 0, settings, clamps)
-        else:
-            state = saved.state
-            document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
+        document, recipe, note = found.begin(self.recipe.settings, clamps)
         self._play(document, about, recipe)
         if self._saving is not None:
             self._saving.begin(about, self._work(), saved)
-        self._say(note)
+        self.say(note)
         if request.stream and self.speed > 0:
             self._stream = Stream(self.speed, request.to_sentence or PAUSE_AFTER, self._ends_with_sentence)
-        self._changed()
+        self.changed()
 
     def _play(self, document: Document, about: OpenText, recipe: Recipe) -> None:
         """Let this be the text from now on, with its model; all of it is shown anew."""
@@ -260,30 +183,20 @@ class TextPlayer(TextEditor):
         self.document, self.open_text, self.recipe = document, about, replace(recipe, clamps=clamps)
         self._session_id += 1
         self._orders.clear()
-        self._stream = self._question = self._rate = None
-        self._error = self._progress = ""
+        self._stream = None
+        self.jobs.end()
         self.learnt = None
-        self._next_chars = NextChars()
+        self._computed = _Computed()
         self._suggestions = Suggestions()
         self._shown.begin(document.prime_length)
 
-    def _fail(self, error: Exception) -> None:
-        if not isinstance(error, CharLSTMError):
-            LOG.error("Unexpected error while a text was opened", exc_info=error)
-        words = sentence(error, "opening the text")
-        if self.open_text is None:
-            self._error = words
-        else:
-            self._say(failure=words)
-        self._publish()
-
-    @_waits
+    @waits
     async def load_checkpoint(self, by: int) -> None:
         """Go on with the run's model that is so many later than the one that is played, or earlier where ``by`` is
         negative (:meth:`load_model_of_run`)."""
         await self._load_of_run(lambda facts, run: model_beside(run, facts.step or 0, by))
 
-    @_waits
+    @waits
     async def load_model_of_run(self, step: int | None) -> None:
         """Go on with the model of the run after ``step`` steps, or with its best one. A text in which the user had a
         part stays, and the other model reads it; other text begins again from its prime, with the same seed."""
@@ -292,44 +205,36 @@ class TextPlayer(TextEditor):
     async def _load_of_run(self, choose: Callable[[ModelFacts, Path], int | str | None]) -> None:
         """Go on with the model of the run after as many steps as ``choose`` finds, or say why there is none."""
         about, document = self.open_text, self.document
-        if about is None or about.facts.run is None or self._opening is not None:
+        if about is None or about.facts.run is None or self.jobs.opening is not None:
             return
         facts, run = about.facts, about.facts.run
         self._touched()
-        step = await _wait_for(_Lookup(about.request, lambda: choose(facts, run)))
+        step = await wait_for(Lookup(about.request, lambda: choose(facts, run)))
         if isinstance(step, str):
-            self._say(step)
-            self._publish()
+            self.say(step)
+            self.publish()
             return
-        request = self._same_text(document, about.request, model_name=str(run), step=step)
+        request = about.request.with_text(document, model_name=str(run), step=step)
         if document.is_edited:
             await self._use_model(request)
         else:
             self.open(replace(request, stream=True, session=None), self.recipe.clamps)
 
-    @staticmethod
-    def _same_text(document: Document, request: PlayRequest, **model: Any) -> PlayRequest:
-        """A request for the same text with another model."""
-        prime = document.text.read(0, document.prime_length)
-        return replace(request, prime=prime, settings=None, speed=None, stream=False, **model)
-
-    @_waits
+    @waits
     async def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
         """Go on with the same text in another model: its branches, its history and who wrote it stay."""
         if self.open_text is not None:
             model = {"model_name": model_name, "step": step, "runs_dir": runs_dir}
-            await self._use_model(
-                self._same_text(self.document, self.open_text.request, **model), "The text goes on with {}."
-            )
+            await self._use_model(self.open_text.request.with_text(self.document, **model), "The text goes on with {}.")
 
     async def _use_model(self, request: PlayRequest, note: str = "") -> None:
         """Let another model read the text and go on with it."""
-        loaded, facts = await _wait_for(_Lookup(request, lambda: load(request, [*self._known()])))
+        loaded, facts = await wait_for(Lookup(request, lambda: load(request, [*self._known()])))
         assert self.open_text is not None
         about = replace(self.open_text, request=request, loaded=loaded, facts=facts, closed=None)
         self._play(self.document, about, self.recipe)
-        self._say(note.format(facts.name))
-        self._changed()
+        self.say(note.format(facts.name))
+        self.changed()
 
     # ---- generating
 
@@ -338,19 +243,19 @@ class TextPlayer(TextEditor):
         if not self.speed:
             self.generate_one()
             return
-        self._begin()
+        self.begin()
         if self.open_text is not None:
             self.document.begin_generating()
             self._stream = Stream(self.speed, count or PAUSE_AFTER, self._ends_with_sentence)
-        self._changed()
+        self.changed()
 
     def stream_unit(self) -> None:
         """Generate to the end of a unit at the end of the text: of the one that has begun, or of a new one."""
-        self._begin()
+        self.begin()
         if self.open_text is not None:
             self.document.begin_generating()
             self._stream = Stream(self.speed or NORMAL_SPEED, 1, to_unit=True)
-        self._changed()
+        self.changed()
 
     @property
     def _ends_with_sentence(self) -> bool:
@@ -358,21 +263,21 @@ class TextPlayer(TextEditor):
 
     def pause(self) -> None:
         """Stop generating. The text ends with the last character that was shown."""
-        self._begin()
-        self._changed()
+        self.begin()
+        self.changed()
 
-    @_waits
+    @waits
     async def generate_one(self) -> None:
         """Generate one character at the end of the text."""
-        char = await _wait_for(Question(len(self.document), next_char))
+        char = await wait_for(Question(len(self.document), next_char))
         with self._changing(edits=False) as document:
             document.generate_one(char)
 
-    @_waits
+    @waits
     async def regenerate(self, position: int) -> None:
         """Put another character at a place, as another seed draws it, or at the first place after it where the settings
         allow another one; the text streams on from there."""
-        found = await _wait_for(Question(position, partial(other_char, position=position)))
+        found = await wait_for(Question(position, partial(other_char, position=position)))
         with self._changing(edits=False) as document:
             if found is None:
                 raise GenerationError("With these settings the model writes the same again, whatever the seed.")
@@ -382,16 +287,16 @@ class TextPlayer(TextEditor):
             if self.speed:
                 self._stream = Stream(self.speed, PAUSE_AFTER, self._ends_with_sentence)
 
-    @_waits
+    @waits
     async def alternative(self, direction: int, position: int) -> None:
         """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
         and continue it to the end of the line, if it was not there before."""
-        chars = await _wait_for(Question(position, partial(likely_chars, position=position)))
+        chars = await wait_for(Question(position, partial(likely_chars, position=position)))
         here = self.document.text.read(position, position + 1)
         number = chars.index(here) + direction if here in chars else 0
         if not 0 <= number < len(chars):
-            self._say("The model has no likelier one." if direction < 0 else "That was the least likely one.")
-            self._changed()
+            self.say("The model has no likelier one." if direction < 0 else "That was the least likely one.")
+            self.changed()
             return
         with self._changing() as document:
             document.move(position)
@@ -401,63 +306,53 @@ class TextPlayer(TextEditor):
                 document.go_on_generating()
             document.put_cursor(position)
         if position + 1 == len(document) and chars[number] != "\n":
-            line = await _wait_for(Question(len(document), rest_of_line))
+            line = await wait_for(Question(len(document), rest_of_line))
             with self._changing() as document:
                 document.generate(line)
                 document.put_cursor(position)
-                self._say(note)
+                self.say(note)
 
-    @_waits
+    @waits
     async def ways_on(
         self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], object]
     ) -> None:
         """Find ``count`` texts that could come at the cursor, from number ``first`` on, each of at most so many
         characters and lines. ``show`` is called with them while they grow; :meth:`cancel` ends it."""
         find = partial(continuations, count=count, length=length, lines=lines, first=first)
-        show(await _wait_for(Question(self.document.cursor, find, changes_text=False, grown=show)))
+        show(await wait_for(Question(self.document.cursor, find, changes_text=False, grown=show)))
 
-    def put_in(self, text: str, note: str = "") -> None:
-        """Put in a continuation that this model, or another one in Duel, offered, and say a note; what followed stays
-        while writing, else it stays as a branch. The cursor is behind the continuation then."""
-        with self._changing() as document:
-            if self.writing and self.model is not None and (own := self._own(text)):
-                end = document.cursor + len(own)
-                space = joint(document.text, document.cursor, own, self.model.vocabulary)
-                document.insert(own + space, GENERATED, kind="continuing")
-                document.put_cursor(end)
-            elif not self.writing and (own := self._own(text)):
-                self._branch_off(document.cursor, own, GENERATED, kind="continuing")
-            if note:
-                self._add_note(note, first=True)
-
-    @_waits
+    @waits
     async def put_in_sentence(self, text: str, count: int, first: int) -> None:
         """Put in one of ``count`` continuations at the cursor from number ``first`` on, which goes on to the end of its
         first sentence."""
         find = partial(to_sentence, text=text, count=count, first=first)
-        longer = await _wait_for(Question(self.document.cursor, find))
+        longer = await wait_for(Question(self.document.cursor, find))
         end = next(sentence_ends(longer), None)
         self.put_in(longer[:end], "" if end else f"No sentence ended within {LONGEST_SENTENCE} characters.")
 
     # ---- how it is generated
 
+    def _let_stream(self, stream: Stream | None) -> None:
+        """Generate this from now on, or nothing; how fast that is, is measured anew."""
+        self._stream, self._computed = stream, replace(self._computed, rate=None)
+
     def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
         """Choose characters with changed settings, from the next one on."""
         self.recipe = replace(self.recipe, settings=change(self.recipe.settings))
-        self._changed()
+        self.changed()
 
     def change_clamps(self, change: Callable[[tuple[Clamp, ...]], Iterable[Clamp]]) -> None:
         """Hold other cells, from the next character on."""
         self._touched()
         self.recipe = replace(self.recipe, clamps=tuple(change(tuple(self.recipe.clamps))))
-        self._changed()
+        self.changed()
 
     def change_speed(self, change: Callable[[float], float]) -> None:
         """Stream at another speed."""
         self.speed = change(self.speed)
         if self._stream is not None:
-            self._stream, self._rate = replace(self._stream, speed=self.speed) if self.speed else None, None
-        self._changed()
+            self._let_stream(replace(self._stream, speed=self.speed) if self.speed else None)
+        self.changed()
 
     # ---- suggestions
 
@@ -499,7 +394,7 @@ class TextPlayer(TextEditor):
                 if (known.place or known.is_rest) and (rest := shown[len(text) :]).strip():
                     self._suggest([rest], is_rest=True)
 
-    @_waits
+    @waits
     async def another_suggestion(self, direction: int) -> None:
         """Suggest the next (1) or previous (-1) of several, each with another first word."""
         if not self.suggests:
@@ -507,14 +402,14 @@ class TextPlayer(TextEditor):
         place = self._suggestions.place + direction
         known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
         if len(known) > 1:
-            self._begin()
+            self.begin()
             texts: Sequence[str] = known
         else:
             find = partial(suggestions, known=known)
-            texts = await _wait_for(Question(self.document.cursor, find, changes_text=False))
+            texts = await wait_for(Question(self.document.cursor, find, changes_text=False))
         self._suggest(texts, place % len(texts))
-        self._say("The model suggests nothing else with these settings." if len(texts) == 1 else "")
-        self._changed()
+        self.say("The model suggests nothing else with these settings." if len(texts) == 1 else "")
+        self.changed()
 
     def suggest_with(self, learnt: LearntModel | None, session_id: int) -> None:
         """Let suggestions and continuations in Write come from a copy of the model that has learnt from the text, or
@@ -522,51 +417,21 @@ class TextPlayer(TextEditor):
         self._touched()
         if session_id == self._session_id:
             self.learnt = learnt
-            self._changed()
+            self.changed()
 
     # ---- how something is done
 
-    def _begin(self, *, touches: bool = True) -> None:
+    def begin(self, *, touches: bool = True) -> None:
         """Something is asked for: what streams stops, and what was said and asked before is over."""
         if touches:
             self._touched()
-        self._stream = self._question = self._rate = None
-        super()._begin()
+        self.jobs.question = None
+        self._let_stream(None)
+        super().begin()
 
     def _is_edited(self) -> None:
         if self.open_text is not None:
             self.open_text = replace(self.open_text, edited=True)
-
-    def _go_on(self, job: Coroutine[Any, Any, None], found: Any = None) -> None:
-        """Let a job go on with what was found, to where it awaits the next thing; see :func:`_waits`."""
-        try:
-            awaited: Question | _Lookup = job.send(found)
-        except StopIteration:
-            return
-        then = partial(self._go_on, job)
-        self._begin(touches=isinstance(awaited, Question))
-        if isinstance(awaited, _Lookup):
-            self._opening, self._error = awaited.request, ""
-            self._publish()
-            self._spawn(self._look(awaited, then))
-            return
-        if self.open_text is not None:
-            self._question = replace(awaited, then=then)
-        self._changed()
-        self.bring_up_to_date()  # the next key may wait for the answer
-
-    async def _look(self, lookup: _Lookup, then: Callable[[Any], object]) -> None:
-        """Look for something on another thread, and go on with it unless that is left meanwhile."""
-        try:
-            found = await in_thread(lambda check: lookup.find())
-        except Exception as error:
-            if self._opening is lookup.request:
-                self._opening = None
-                self._fail(error)
-        else:
-            if self._opening is lookup.request:
-                self._opening = None
-                then(found)
 
     def take(self, batch: Batch) -> None:
         """Take what was computed, unless something else is wanted by now."""
@@ -574,39 +439,39 @@ class TextPlayer(TextEditor):
         document = self.document
         if not self._orders.stands(batch.order):
             return
-        self._progress = batch.progress
+        self._computed = replace(self._computed, progress=batch.progress)
         if batch.failure:
-            self._stream = self._question = None
-            self._say(failure=batch.failure)
-            self._publish()
+            self._stream = self.jobs.question = None
+            self.say(failure=batch.failure)
+            self.publish()
             return
-        question = self._question
+        question = self.jobs.question
         if batch.answered:
-            self._question = None
+            self.jobs.question = None
         if batch.added:
             document.generate(batch.added)
             if self._stream is not None:
                 self._stream = replace(self._stream, count=self._stream.count - len(batch.added))
-            self._rate = batch.rate
+            self._computed = replace(self._computed, rate=batch.rate)
         self.show_text()
         if batch.figures is not None:
             self._shown.put(batch.figures)
         if batch.ahead is not None:
-            self._next_chars = NextChars(batch.ahead, self._place)
+            self._computed = replace(self._computed, distribution=batch.ahead, basis=self._place)
         if batch.suggestion is not None:
             self._suggest([batch.suggestion])
         self._orders.go_on_with(self._make_order())
         if batch.stopped:
-            self._stream = self._rate = None
+            self._let_stream(None)
             reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
             self._outcome = replace(self._outcome, stop_reason=reason, ended=batch.stopped == "sentence")
         if question is not None and batch.answered:
             question.then(batch.answer)
         elif question is not None and batch.answer is not None:
             question.grown(batch.answer)
-        self._changed()
+        self.changed()
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
         """Something has changed: what follows from it comes before the next picture."""
         self._is_behind = True
         self.before_draw(self.bring_up_to_date)
@@ -618,7 +483,7 @@ class TextPlayer(TextEditor):
             self.show_text()
             self._orders.place(self._make_order())
             self._keep()
-            self._publish()
+            self.publish()
 
     # ---- showing
 
@@ -627,10 +492,10 @@ class TextPlayer(TextEditor):
         if self.open_text is not None:
             self._shown.show(self.document.state)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         """Tell how all is now. What is said, is said once."""
         document, about = self.document, self.open_text
-        said, saving, opening = self._outcome, self._saving, self._opening
+        said, saving, opening = self._outcome, self._saving, self.jobs.opening
         self._outcome = replace(said, note="", failure="")
         written, of_its_file, not_written = ("", "", "") if saving is None else saving.take(about)
         played = Played(
@@ -639,7 +504,7 @@ class TextPlayer(TextEditor):
             None if about is None else about.facts,
             splice=self._shown.take_splice(),
             busy="" if opening is None else f"Opening {Path(opening.model_name).name} …",
-            error=self._error,
+            error=self.jobs.error,
             note=" ".join(filter(None, (written, said.note, of_its_file))),
             failure=" ".join(filter(None, (not_written, said.failure))),
             not_saved="" if saving is None else saving.failure,
@@ -648,7 +513,7 @@ class TextPlayer(TextEditor):
             ended=said.ended,
             settings=self.recipe.settings,
             speed=self.speed,
-            rate=self._rate,
+            rate=self._computed.rate,
             clamps=tuple(self.recipe.clamps),
         )
         if about is None:
@@ -663,15 +528,15 @@ class TextPlayer(TextEditor):
         cursor, here = state.cursor, self._shown.figures.at(state.cursor)
         if not self.running and self._branches[0] is not state:
             self._branches = state, tuple(document.list_branches())
-        is_current = self._next_chars.basis == self._place
-        ahead = self._next_chars.distribution if is_current or not self._progress else NO_DISTRIBUTION
+        is_current = self._computed.basis == self._place
+        ahead = self._computed.distribution if is_current or not self._computed.progress else NO_DISTRIBUTION
         return replace(
             played,
             text=state,
             read_to=self._shown.figures.read_to,
             distribution=ahead if ahead.total else replace(ahead, total=len(vocabulary)),
             is_current=is_current,
-            reading=self._progress,
+            reading=self._computed.progress,
             current_char=state.text.read(cursor, cursor + 1) or None,
             current_probability=None if here is None else here[0],
             current_rank=0 if here is None else here[1],
@@ -707,7 +572,7 @@ class TextPlayer(TextEditor):
             self._shown.figures.read_to,
             self.writing,
             self._stream,
-            self._question,
+            self.jobs.question,
             suggests=self.suggests and not self.running and self._suggestions.basis != self._basis,
             learnt=self.learnt if self.writing else None,
             file=None if about.opened is None else about.opened.path,
@@ -722,39 +587,25 @@ class TextPlayer(TextEditor):
 
     def _session_state(self) -> SessionState:
         """All of it, to be saved."""
-        document, about = self.document, self.open_text
-        assert about is not None
-        return SessionState(
-            document=document.copy(),
-            summary=about.summary(document),
-            settings=self.recipe.settings,
-            clamps=tuple(self.recipe.clamps),
-            sample=self.recipe.sample,
-            weights=about.loaded.digest,
-            run=str(about.loaded.model.info.get("run") or ""),
-        )
+        assert self.open_text is not None
+        return self.open_text.session_state(self.document, self.recipe)
 
     def _keep(self, *, even_if_same: bool = False) -> None:
         """Give the text to who writes it, if it has changed."""
         if self._saving is not None and self.open_text is not None:
             self._saving.keep(self.open_text, self._work(), self._session_state, even_if_same=even_if_same)
 
-    def _leave(self, about: OpenText) -> Path | None:
+    def _leave(self, about: OpenText | None) -> Path | None:
         """Let other programs go on in the file of the text, and keep what the model has read of it. Returns the file.
         In any thread."""
-        file = None if self._saving is None else self._saving.leave(about)
+        file = None if self._saving is None or about is None else self._saving.leave(about)
         if file is not None:
-
-            def keep(reading: Reading | None) -> None:
-                if reading is not None:
-                    reading_cache.keep(reading, file)
-
-            self._orders.do(keep)
+            self._orders.do(lambda reading: None if reading is None else reading_cache.keep(reading, file))
         return file
 
     def saving_changed(self) -> None:
         """Show where the text is saved, or why it is not, or one that was played before."""
-        self._publish()
+        self.publish()
 
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
@@ -762,7 +613,7 @@ class TextPlayer(TextEditor):
             self._saving.saver.rename_run(old, new)
         if self.open_text is not None:
             self.open_text = self.open_text.after_rename(old, new)
-            self._publish()
+            self.publish()
 
     def give_title(self, title: str, path: Path | None = None) -> None:
         """Give the text a title, by which it is listed; or the one at ``path``, which may have been played before. Only
@@ -776,9 +627,9 @@ class TextPlayer(TextEditor):
         self._touched()
         if self.open_text is not None:
             self.open_text = replace(self.open_text, title=title)
-            self._say(f"Title: {title}" if title else "The session has no title now.")
+            self.say(f"Title: {title}" if title else "The session has no title now.")
             self._keep(even_if_same=True)
-            self._publish()
+            self.publish()
 
     def save_as(self, path: Path, colour: str | None, *, prose: bool = False) -> None:
         """Save the session in a file, where the text goes on then, or export a copy of the text, as the ending of
@@ -792,22 +643,13 @@ class TextPlayer(TextEditor):
         if path.suffix.lower() in ("", ".json"):
             self._keep(even_if_same=True)
             saving.move(about, path)
-            self._changed()
+            self.changed()
             return
         state, model = self._session_state(), about.loaded.model
-
-        def write(reading: Reading | None) -> None:
-            own: Reading | None = None
-            if reading is not None and reading.fits(state.document.text, state.document.prime_length):
-                own = reading.fork(reading.stepper.for_another_thread())
-
-            def session() -> Session:
-                return session_of(state, own or begin_reading(state, model))
-
-            saving.export(about, lambda: export_as(path, colour, state, session, prose=prose))
-
-        self._orders.do(write)
-        self._changed()
+        self._orders.do(
+            lambda reading: saving.export(about, state, model, reading, partial(export_as, path, colour, prose=prose))
+        )
+        self.changed()
 
     # ---- the end; these wait, and are called in another thread
 
@@ -816,8 +658,7 @@ class TextPlayer(TextEditor):
         Waits ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it
         elsewhere. Otherwise it is to be called again."""
         end = time.monotonic() + timeout
-        if self.open_text is not None:
-            self._leave(self.open_text)
+        self._leave(self.open_text)
         if not self._orders.thread.close(timeout):
             return False
         return self._saving is None or self._saving.close(max(0.0, end - time.monotonic()), delete_unkept=delete_unkept)

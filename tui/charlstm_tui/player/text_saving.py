@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charlstm.generation.document import State, only_moved
-from charlstm.generation.session_file import ReadSession, SessionState
+from charlstm.generation.reading import Reading
+from charlstm.generation.session import Session
+from charlstm.generation.session_file import ReadSession, SessionState, begin_reading, session_of
+from charlstm.model.file import Model
 from charlstm_tui.background import JobQueue
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.opening import OpenText
@@ -92,12 +95,23 @@ class TextSaving:
         """Save the text in a file of the user's from now on."""
         self.saver.move(about.key, path, self._tell_note, self._tell_failure)
 
-    def export(self, about: OpenText, write: Callable[[], str]) -> None:
-        """Write a copy on another thread, after the text's own file. In any thread."""
+    def export(
+        self,
+        about: OpenText,
+        state: SessionState,
+        model: Model,
+        reading: Reading | None,
+        write: Callable[[SessionState, Callable[[], Session]], str],
+    ) -> None:
+        """Write a copy on another thread, after the text's own file; ``write`` returns what to say. The copy is read
+        by ``model``, as far as ``reading`` has not. In the thread of the reading."""
+        own: Reading | None = None
+        if reading is not None and reading.fits(state.document.text, state.document.prime_length):
+            own = reading.fork(reading.stepper.for_another_thread())
 
         def write_after_own_file() -> None:
             self.saver.wait_for(about.key, WAIT_FOR_FILE)
-            self._tell_note(write())
+            self._tell_note(write(state, lambda: session_of(state, own or begin_reading(state, model))))
 
         self._writer.add(write_after_own_file, "exporting the text", self._tell_failure)
 
