@@ -235,6 +235,19 @@ def test_text_that_stays_with_another_model_of_the_run_replaces_none(
     assert (state.request.step, player.line, state.replaced) == (700, "own", None)
 
 
+@pytest.mark.usefixtures("run_that_is_played")
+def test_text_in_a_runs_folder_that_went_on_with_another_model_goes_on_with_that_one(
+    model: Path, player: SteppedPlayer
+) -> None:
+    """It was said that its model was not there."""
+    player.insert("own")
+    player.go_on_with(str(model), None, None)
+    player.finish()
+    path = player.saved(3)
+    player.open(PlayRequest(str(model), session=path))
+    assert player.finish().note == ""
+
+
 @pytest.mark.parametrize(("direction", "step"), [(-1, 400), (1, 700), (-2, 200), (2, 1000), (-9, 0), (9, 1000)])
 @pytest.mark.usefixtures("run_that_is_played")
 def test_checkpoint_beside_a_model_that_is_gone_is_the_next_one(

@@ -166,12 +166,13 @@ def other_model_words(opened: SavedSession | None, facts: ModelFacts) -> str:
     if opened is None or opened.summary is None or not opened.model:
         return ""
     was, here = visible(opened.model, keep=""), facts.name
+    played = visible(Path(opened.summary.model).name.removesuffix(".safetensors"), keep="")
     step = "" if facts.step is None else f" @ step {facts.step:,}"
-    if was != here:
+    if here not in (was, played):  # a session in the folder of a run may have gone on with another model
         return f"Its model {was} is not there: it goes on with {here}{step}."
     before = opened.summary.step
     if before >= 0 and facts.step is not None and before != facts.step:
-        return f"Its model {was} @ step {before:,} is not there: it goes on with step {facts.step:,}."
+        return f"Its model {here} @ step {before:,} is not there: it goes on with step {facts.step:,}."
     return ""
 
 
