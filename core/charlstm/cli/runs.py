@@ -121,7 +121,7 @@ FALLING = frozenset({"step", "time", "size", "created"})
 def lesson(read: bool) -> None:
     """Put the three small runs of the lesson, which are finished, into the folder of the runs, with their texts.
 
-    Runs of these names that are there already are left alone.
+    Existing runs of these names stay as they are.
 
     With --json: a list with name, path, and whether the run was added.
     """

@@ -74,7 +74,7 @@ def _try_folder(runs_dir: Path) -> str:
 
 
 def _resume(runs_dir: Path, device: str) -> str:
-    """Kill a run, resume it, and compare it with one that was not killed."""
+    """Kill and resume a run, and compare the result with an undisturbed run."""
     with tempfile.TemporaryDirectory(prefix=".try-", dir=runs_dir) as name, open(Path(name, "output"), "wb") as output:
         text, folder = Path(name, "text"), Path(name, "runs")
         text.write_text("".join(f"{n} green bottles hanging on the wall, {n * n} more\n" for n in range(1000)))

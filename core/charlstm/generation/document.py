@@ -336,7 +336,7 @@ class Document:
         self.state = replace(here, cursor=len(here.text))
 
     def generate_one(self, char: str) -> None:
-        """Add one generated character at the end of the text. Such characters one after another are one step."""
+        """Add one generated character at the end of the text. Consecutive characters of this kind are one step."""
         if self.cursor == len(self) and self._joins(GENERATE):
             self._next = replace(self._next, generating=True)
         else:
