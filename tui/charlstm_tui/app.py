@@ -226,7 +226,7 @@ class CharLSTMApp(SteadyTimers, ModeApp):
             self.push_screen(SteadyPalette([Actions], placeholder="What would you like to do?"))
 
     def search_themes(self) -> None:
-        self.push_screen(SteadyPalette([ThemeProvider], placeholder="Which theme?"))
+        self.push_screen(SteadyPalette([ThemeProvider], placeholder=f"Which theme? Now it is {self.theme}."))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -538,13 +540,18 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
     results: list[dict[str, Any]] = []
     failures: list[RunError] = []
     for run in found:
+        targets: dict[str, str] = {}
         try:
+            with contextlib.suppress(OSError):  # what cannot be read cannot be deleted either, which is said below
+                targets = {path.name: os.path.realpath(path) for path in run.parts() if path.is_symlink()}
             left = folder.delete_run(run)
         except RunError as error:
             failures.append(error)
             continue
         results.append(joined(run, {"left": left}))
         print_remark(f"Deleted {run.name}")
+        for name, target in targets.items():
+            print_remark(f"The link {name} led to {target}, which is kept")
         if left:
             print_remark(folder.left_over(run, left))
     several = len(runs) > 1 or len(found) > 1

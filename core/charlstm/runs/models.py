@@ -59,6 +59,11 @@ def demo_path() -> Path | None:
     return shipped(_DEMO_FILE)
 
 
+def model_words(name: str) -> str:
+    """What a model is called in a sentence, by the name of its run or :data:`DEMO`."""
+    return "the model in the box" if name == DEMO else name
+
+
 def shipped(name: str) -> Path | None:
     """A file that comes with the program: in the installed package, or in ``checkpoints`` or ``docs`` of a clone;
     ``None`` where the installation lacks it."""

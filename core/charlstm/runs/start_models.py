@@ -23,7 +23,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model, ModelConfig, load_model, read_info
 from charlstm.runs.folder import list_runs
-from charlstm.runs.models import DEMO, demo_path, find_model
+from charlstm.runs.models import DEMO, demo_path, find_model, model_words
 from charlstm.text.batches import trained_texts
 from charlstm.text.corpus import Corpus, Span, TextSplit
 from charlstm.text.read_before import is_much
@@ -94,7 +94,7 @@ class StartModel:
     @property
     def words(self) -> str:
         """The model's name in a sentence."""
-        return "the model in the box" if self.name == DEMO else visible(self.name, keep="")
+        return visible(model_words(self.name), keep="")
 
     @property
     def knows_such_text(self) -> bool:

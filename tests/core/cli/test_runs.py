@@ -161,6 +161,9 @@ def test_runs_are_renamed_and_deleted(several: dict[str, Run], cli: Cli) -> None
     assert names(cli.json("runs")) == "cd"
     assert cli.json("rename", "c", "e") == {"name": "e", "path": str(runs_dir / "e"), "former": "c"}
     assert cli.json("delete", "e", "--yes") == {"name": "e", "path": str(runs_dir / "e"), "left": []}
+    several["d"].snapshots_dir.rename(runs_dir.parent / "elsewhere")
+    several["d"].snapshots_dir.symlink_to(runs_dir.parent / "elsewhere")
+    assert f"The link snapshots led to {runs_dir.parent / 'elsewhere'}, which is kept" in cli("delete", "d", "--yes")[1]
 
 
 def test_run_that_cannot_be_deleted_does_not_keep_the_others_from_it(several: dict[str, Run], cli: Cli) -> None:

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from charlstm.display import plural, shell_command, visible
+from charlstm.runs.models import model_words
 from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.formatting import best_loss, clock, home, shorten, size, unit
@@ -106,7 +107,8 @@ def run_lines(
     if validation := spec.validation_name:
         lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
     if model := spec.started_from:
-        lines.append(Content.styled(f"started from {visible(shorten(model, width - 13), keep='')}", "$quiet"))
+        words = shorten(model_words(model), width - 13)
+        lines.append(Content.styled(f"started from {visible(words, keep='')}", "$quiet"))
     if view.notes.tags:
         lines.append(Content.styled(" ".join(f"#{tag}" for tag in view.notes.tags), "$accent"))
     if view.notes.note:

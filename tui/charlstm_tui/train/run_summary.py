@@ -10,6 +10,7 @@ from functools import cached_property
 
 from charlstm.display import BITS_PER_NAT, as_sentence, plural, shell_command, visible
 from charlstm.runs.folder import RunSpec
+from charlstm.runs.models import model_words
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import NO_WORKER
 from charlstm.runs.verdict import STUCK_NEAR, Flaw, NextStep, Verdict, judge
@@ -72,7 +73,7 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
     parts = [view.text, view.preset] if view is not None else []
     if spec is not None:
         settings = spec.settings
-        parts = [spec.corpus_name, spec.preset, f"from {spec.started_from or 'nothing'}"]
+        parts = [spec.corpus_name, spec.preset, f"from {model_words(spec.started_from) or 'nothing'}"]
         parts.append(f"{settings.num_layers}×{settings.hidden_size}")
     if series is not None and series.started is not None:
         parts.append(f"{count(series.started.parameters)} parameters")
