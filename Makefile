@@ -69,9 +69,9 @@ documents: $(VENV)/.dev
 	$(BIN)/python tests/test_documents.py
 	git diff --stat -- docs
 
-# The README's pictures, drawn by the real app on a real run. Takes two minutes.
+# The README's picture, drawn by the real app on a real run, of a novel if TEXT=FILE names one. Takes two minutes.
 pictures: $(VENV)/.dev
-	$(BIN)/python tests/pictures/draw.py
+	$(BIN)/python tests/pictures/draw.py $(if $(TEXT),--text "$(TEXT)")
 
 # Trains the model that comes with charlstm again, on the books of checkpoints/books.csv, which are in BOOKS as text files.
 # First as paragraphs, then, at a lower rate, with some books in lines too. The wheel takes the model from checkpoints/.

@@ -72,7 +72,7 @@ RUN_BY_TEST_LESSON = ("cells lesson-", "report lesson-")
 """Commands that take seconds: ``tests/test_lesson.py`` runs them, and here they are only parsed."""
 CTRL_C_AFTER = 60.0
 """Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""
-EXTERNAL = ("python3 -m venv", ".venv/bin/", "source ", "pip install", "charlstm-tui")
+EXTERNAL = ("python3 -m venv", ".venv/bin/", "source ", "uv tool ", "pip install", "charlstm-tui")
 """Lines that the suite does not run: they install something, or open the full-screen app."""
 
 
