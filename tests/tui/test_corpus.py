@@ -67,6 +67,21 @@ async def test_welcome_names_the_ready_model_and_can_be_hidden(places: Path) -> 
         assert app.app.to_play.chosen == ModelChoice("demo")
 
 
+async def test_what_is_read_of_a_text_is_put_off_until_the_next_picture(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It changes the layout, which is drawn at once also while keys wait: a held arrow went on after its release."""
+    reading, put_off = Held(monkeypatch, texts_view, "read_beginning"), list[Any]()
+    async with driven(places) as app:
+        await onto(app, "python-reference")
+        await app.until(reading.called.is_set)
+        monkeypatch.setattr(app.app, "before_draw", put_off.append)
+        reading.release()
+        await app.until(lambda: put_off)
+        begun = [view(app).text, put_off[0]() or view(app).text]
+        assert [text is not None and text.beginning is not None for text in begun] == [False, True]
+
+
 async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_opens_one_unless_one_went_on(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,7 +163,7 @@ class TextsView(View):
         """Show the text under the cursor: its beginning at once, its figures when the whole text is read."""
         choice, entry = self._choice(), self.texts.current
         self.reading = None
-        self.text = None if choice is None else self._state(choice)
+        self._show_state()
         if isinstance(entry, Folder):
             self.otherwise = f"{key_of('corpus.use')} opens {visible(entry.name, keep='')}"
         elif isinstance(entry, BoxModel):
@@ -186,8 +186,12 @@ class TextsView(View):
         """Change what is known of a text, and show it if the cursor is on it."""
         self._states[choice] = state = replace(self._state(choice), **changes)
         if not is_detached(self) and choice == self._choice():
-            self.text = state
+            self.charlstm.before_draw(self._show_state)  # a new layout is drawn at once, also while keys wait
         return state
+
+    def _show_state(self) -> None:
+        choice = self._choice()
+        self.text = None if choice is None else self._state(choice)
 
     @work(exclusive=True, group="read")
     async def _read(self, choice: CorpusChoice) -> None:
