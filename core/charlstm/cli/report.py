@@ -21,7 +21,6 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import check_stdout, write_page
 from charlstm.display import plural
-from charlstm.errors import TextError
 from charlstm.insight.report import Sample
 from charlstm.insight.report import report as report_page
 from charlstm.insight.sample import TEXT_CHARS
@@ -31,10 +30,9 @@ from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
 from charlstm.runs.own_text import held_out_text
 from charlstm.runs.series import RunSeries
-from charlstm.runs.text import open_text
+from charlstm.runs.text import baseline_losses
 from charlstm.svg import ChartCurve
 from charlstm.text.baselines import baseline_words
-from charlstm.text.statistics import describe
 
 SAMPLES = 6
 """Samples of a run that its report shows."""
@@ -130,17 +128,8 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     last = max((float(curve.x.max()) for curve in curves if len(curve.x)), default=0)
     if last:
         ends = np.array([0, last])
-        curves += [ChartCurve(name, ends, np.full(2, loss)) for name, loss in _baselines(run)]
+        curves += [
+            ChartCurve(baseline_words(name), ends, np.full(2, loss)) for name, loss in baseline_losses(run).items()
+        ]
     samples = [Sample(event.step, event.prime + event.text) for event in series.samples]
     return curves, evenly_chosen(samples, SAMPLES)
-
-
-def _baselines(run: Run) -> list[tuple[str, float]]:
-    """Simple models on the held-out text of a run, in words, and their losses; none where its text is gone."""
-    settings = run.spec().settings
-    try:
-        corpus = open_text(run)
-    except TextError:
-        return []
-    found = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction))
-    return [(baseline_words(name), loss) for name, loss in found.losses.items()]

@@ -396,6 +396,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView, ring
     from charlstm.runs.series import RunSeries
+    from charlstm.runs.text import baseline_losses
     from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
 
@@ -420,7 +421,8 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, p
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(status.message or f"The run {run.name} has not begun")
     # of the whole run, whose first part another process may have trained
-    judged = judge(RunSeries.of(run.events()), status)
+    references = {} if wants_json() else baseline_losses(run)
+    judged = judge(RunSeries.of(run.events()), status, references=references)
     if judged.remark:  # such as what went wrong with the program of on_end
         print_note(as_sentence(judged.remark))
     rate = f"{lower_rate(run.spec().settings.lr):.1g}"

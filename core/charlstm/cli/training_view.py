@@ -18,6 +18,7 @@ from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
+from charlstm.runs.text import baseline_losses
 from charlstm.runs.verdict import Verdict, advice_to_stop, judge
 from charlstm.text import read_before
 from charlstm.training.ending import END_REASONS, lower_rate
@@ -156,9 +157,11 @@ class EventView:
     def print_verdict(self, status: RunStatus | None = None) -> Verdict:
         """Print the verdict on the run, if it has changed, and return it.
 
-        ``status`` is that of :func:`~charlstm.runs.verdict.judge`. The text is not read, so no run is found stuck.
+        ``status`` is that of :func:`~charlstm.runs.verdict.judge`. The text is read once the run has finished, to
+        compare its model with simple ones: so no run is found stuck before.
         """
-        judged = judge(self.series, status)
+        finished = self.series.finished is not None and not self._json
+        judged = judge(self.series, status, references=baseline_losses(self._run) if finished else None)
         if not self._json and (self._verdict is None or judged.text != self._verdict.text):
             self.print_line(judged.text)
         self._verdict = judged

@@ -59,15 +59,9 @@ def playable_model(run: Run, status: RunStatus, series: RunSeries, pairs: Callab
 def pairs_loss(run: Run) -> float:
     """The loss of counting the pairs of letters of a run's text, on its held-out part, in nats per character; 0 if the
     text is gone, is too short or has no such part."""
-    from charlstm.runs.text import open_text  # numpy
-    from charlstm.text.statistics import describe
+    from charlstm.runs.text import baseline_losses  # numpy
 
-    try:
-        corpus, settings = open_text(run), run.spec().settings
-        split = corpus.split(settings.val_fraction, settings.split, settings.test_fraction)
-        return describe(corpus, split).losses.get("order 1", 0.0)
-    except (CharLSTMError, OSError):
-        return 0.0
+    return baseline_losses(run).get("order 1", 0.0)
 
 
 def playable_at_end(run: Run) -> PlayableModel | None:

@@ -11,14 +11,16 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from numpy import typing as npt  # not "import numpy.typing", beside which another thread cannot import numpy
 
 from charlstm import storage
-from charlstm.errors import TextError
+from charlstm.errors import CharLSTMError, TextError
 from charlstm.runs.folder import Run
 from charlstm.text import cache
 from charlstm.text.corpus import Corpus, open_ids, reopen_corpus
 from charlstm.text.sources import ProgressCallback
+from charlstm.text.statistics import describe
 
 _PIECE = 4 * 1024 * 1024
 
@@ -61,3 +63,18 @@ def open_text(run: Run, *, progress: ProgressCallback | None = None) -> Corpus:
         if run.text_path.exists():
             raise TextError(f"{run.text_path} is damaged, and the text cannot be read again: {error}") from None
         raise
+
+
+def baseline_losses(run: Run) -> dict[str, float]:
+    """The losses of simple models on the held-out part of the text of ``run``, in nats per character, by their labels
+    (:data:`charlstm.text.baselines.BASELINES`); of a text that is too short for them, the entropy of its letter
+    frequencies. None where the text is gone."""
+    try:
+        corpus, settings = open_text(run), run.spec().settings
+    except (CharLSTMError, OSError):
+        return {}
+    found = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction))
+    if found.too_little is None:
+        return found.losses
+    shares = corpus.counts[corpus.counts > 0] / corpus.chars
+    return {"order 0": float(-(shares * np.log(shares)).sum())}

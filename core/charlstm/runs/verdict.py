@@ -54,11 +54,12 @@ HARDLY_LOWER = 0.03
 model that its run began with."""
 
 BEATEN_BY = {
-    "order 1": "a model of the last letter alone",
-    "order 2": "a model of the last two letters alone",
-    "xz": "a file compressor",
+    "order 1": ("a model of the last letter alone", "writes gibberish"),
+    "order 2": ("a model of the last two letters alone", "writes few real words"),
+    "xz": ("a file compressor", "writes few real words"),
 }
-"""The simple models that a run's model should beat, by their labels (:func:`charlstm.text.statistics.baselines`)."""
+"""The simple models that a run's model should beat, by their labels (:func:`charlstm.runs.text.baseline_losses`), and
+what a model that does not beat them does."""
 
 
 class NextStep(Enum):
@@ -127,14 +128,18 @@ class Losses(NamedTuple):
 
 
 class Beaten(NamedTuple):
-    """What a model is no better than, in words, and the loss of that."""
+    """What a model is no better than, or hardly, in words, the loss of that, whether the model's is a little lower, and
+    what such a model does."""
 
     by: str
     loss: float
+    lower: bool
+    effect: str = "writes gibberish"
 
     def describe(self, bits: bool) -> str:
         """``no better than guessing all characters alike (4.58 nats)``."""
-        return f"no better than {self.by} ({_loss(self.loss, bits)} {_unit(bits)})"
+        better = "hardly better" if self.lower else "no better"
+        return f"{better} than {self.by} ({_loss(self.loss, bits)} {_unit(bits)})"
 
 
 class Best(NamedTuple):
@@ -273,7 +278,7 @@ def judge(
     """Judge the run, in words with losses in nats, or in ``bits``.
 
     ``status`` adds what the log does not show: crashed, waiting for the disk, starting. ``references`` are the losses
-    of simple models in nats per character (:func:`charlstm.text.statistics.baselines`); without that of ``order 0``,
+    of simple models in nats per character (:func:`charlstm.runs.text.baseline_losses`); without that of ``order 0``,
     the entropy of the letter frequencies on the held-out part, no run is found stuck. ``risky_rate``: the learning rate
     is many times that of the preset (:data:`charlstm.training.ending.RISKY_RATE`).
 
@@ -375,6 +380,7 @@ def _finished(
     """
     best, from_model, risen = found.best, found.from_model, _risen_from(series)
     useless = None if best is None else _no_better_than(series, best.loss, references.get("order 0"))
+    beaten = useless or (None if best is None else _simple_model_that_beats(best.loss, references))
     above_guessing = _rose_above_guessing(series)
     too_high = risen is not None or (useless is not None and (above_guessing or _has_stalled(series)))
     rose = ""
@@ -385,6 +391,8 @@ def _finished(
     parts, extended_at = [found.text], series.extended_at
     if useless is not None:
         parts.append(f"That is {useless.describe(bits)}: it has learnt nothing of use yet.")
+    elif beaten is not None:
+        parts.append(f"That is {beaten.describe(bits)}: it {beaten.effect}.")
     if rose:
         parts.append(f"{rose}.")
     elif too_high:
@@ -398,44 +406,28 @@ def _finished(
     # what other programs did comes last: the sentences before it are about the model
     text = " ".join(filter(None, (*parts, found.busy)))
 
-    flaw = _flaw(found, useless, references, rose, too_high, above_guessing or risky_rate, bits)
+    too_high_for_flaw = too_high or (beaten is not None and (above_guessing or risky_rate))
+    flaw = _flaw(found, beaten, rose, too_high_for_flaw, bits)
     return replace(found, text=text, needs_lower_rate=too_high, flaw=flaw)
 
 
-def _flaw(
-    found: Verdict,
-    useless: Beaten | None,
-    references: Mapping[str, float],
-    rose: str,
-    too_high: bool,
-    suspect: bool,
-    bits: bool,
-) -> Flaw | None:
-    """What is wrong with the model of a run that finished, compared with simple models too. ``rose``: that its loss
-    rose, in words; ``suspect``: a model that is no better than a simple one has had a rate that was too high.
-
-    A model that is no better than one which sees the letter before alone writes gibberish. One that is worse than the
-    simple models of two letters or than a compressor has hardly learnt a word.
-    """
-    effect, best, from_model = "writes gibberish", found.best, found.from_model
-    loss, untrained = (math.inf, False) if best is None else (best.loss, best.step == 0)
-    beaten_by = [name for name in BEATEN_BY if references.get(name, math.inf) <= loss < math.inf]
-    if useless is None and beaten_by:
-        useless = Beaten(BEATEN_BY[beaten_by[0]], references[beaten_by[0]])
-        effect = effect if beaten_by[0] == "order 1" else "writes few real words"
-    too_high = too_high or (useless is not None and suspect)
+def _flaw(found: Verdict, beaten: Beaten | None, rose: str, too_high: bool, bits: bool) -> Flaw | None:
+    """What is wrong with the model of a run that finished, which is ``beaten`` by a simple one. ``rose``: that its loss
+    rose, in words."""
+    best, from_model = found.best, found.from_model
+    untrained = best is not None and best.step == 0
     if rose:
         words = rose
-    elif useless is not None:
+    elif beaten is not None:
         model = "Its model, still the one from before training," if untrained else "Its best model"
-        words = f"{model} is {useless.describe(bits)}, so that it {effect}"
+        words = f"{model} is {beaten.describe(bits)}, so that it {beaten.effect}"
     elif from_model is not None and from_model.hardly_changed:
         return Flaw(from_model.describe(bits), too_high, more_minutes=not too_high, reads_well=True)
     elif untrained:
         words = "No step has improved the model that training began with. A lower rate or more text may help"
     else:
         return None
-    return Flaw(words, too_high, useless is not None and not too_high, useless is None and from_model is not None)
+    return Flaw(words, too_high, beaten is not None and not too_high, beaten is None and from_model is not None)
 
 
 def _from_model(series: RunSeries) -> FromModel | None:
@@ -465,9 +457,16 @@ def _no_better_than(series: RunSeries, loss: float, order0: float | None) -> Bea
     if not math.isfinite(loss):
         return None
     if (guessing := series.guessing_loss) is not None and loss > guessing * (1 - STUCK_NEAR):
-        return Beaten("guessing all characters alike", guessing)
+        return Beaten("guessing all characters alike", guessing, loss < guessing)
     if order0 is not None and loss > order0 * (1 - STUCK_NEAR):
-        return Beaten("the letter frequencies alone", order0)
+        return Beaten("the letter frequencies alone", order0, loss < order0)
+    return None
+
+
+def _simple_model_that_beats(loss: float, references: Mapping[str, float]) -> Beaten | None:
+    for label, (words, effect) in BEATEN_BY.items():
+        if references.get(label, math.inf) <= loss < math.inf:
+            return Beaten(words, references[label], False, effect)
     return None
 
 

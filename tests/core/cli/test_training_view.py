@@ -143,6 +143,17 @@ def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, monkeypat
     assert err.splitlines()[-1] == "Next: charlstm train --like rose --lr 0.002"
 
 
+def test_end_of_training_and_watch_compare_the_model_with_simple_ones(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app said that a run was worse than two letters' memory, the command line did not."""
+    best = validated(200, 2.6, whole=True)
+    last = Finished(step=200, reason="done", loss=2.6, best_step=200, train_seconds=9.0, best_whole=True)
+    log_instead_of_training(monkeypatch, started(), stepped(200, 2.6), best, last)
+    assert "That is no better than " in cli(*TRAIN, "--name", "compared")[1]
+    assert "That is no better than " in cli("watch", "compared")[1]
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_training_ends_with_the_number_of_the_signal(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str, code: int

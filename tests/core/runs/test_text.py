@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import stat
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from charlstm.errors import TextError
 from charlstm.paths import cache_dir
 from charlstm.runs.folder import Run, delete_run
 from charlstm.runs.launch import NewRun, create_new_run
-from charlstm.runs.text import open_text
+from charlstm.runs.text import baseline_losses, open_text
 from charlstm.text import cache
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
@@ -118,3 +120,12 @@ def test_run_has_all_of_its_text_once_it_is_created(run: Run, corpus: Corpus, so
     assert found.text() == TEXT + VALIDATION == corpus.text()
     assert found.to_record() == corpus.to_record()
     assert (found.vocabulary, found.counts.tolist()) == (corpus.vocabulary, corpus.counts.tolist())
+
+
+def test_run_on_a_short_text_is_compared_with_the_letter_frequencies(run: Run, corpus: Corpus, source: Path) -> None:
+    """A run on 1,500 characters that had learnt nothing was not told so."""
+    shares = [count / corpus.chars for count in Counter(corpus.text()).values()]
+    assert baseline_losses(run) == {"order 0": pytest.approx(-sum(share * math.log(share) for share in shares))}
+    run.text_path.unlink()
+    lose_all_others(source)
+    assert baseline_losses(run) == {}

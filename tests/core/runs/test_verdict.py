@@ -271,6 +271,10 @@ def test_flaw_names_the_simplest_model_that_is_better() -> None:
         "no better than a model of the last two letters alone (1.400 nats), so that it writes few real words"
     )
     assert (flaw.lower_rate, flaw.more_minutes) == (False, True)
+    assert (
+        "That is no better than a file compressor (1.300 nats): it writes few"
+        in judge(series, references={"xz": 1.3}).text
+    )
     risky = judge(series, references={"xz": 1.3}, risky_rate=True).flaw
     assert (risky.lower_rate, risky.more_minutes) == (True, False)
 

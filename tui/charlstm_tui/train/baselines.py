@@ -12,7 +12,7 @@ from textual.cache import LRUCache
 
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
-from charlstm.runs.text import open_text
+from charlstm.runs.text import baseline_losses as losses_for_run
 from charlstm.text.corpus import reopen_corpus
 from charlstm.text.statistics import describe
 from charlstm.training.settings import Settings
@@ -33,7 +33,7 @@ async def baseline_losses(
     fingerprint = record.get("fingerprint")
     if not isinstance(fingerprint, str) or not fingerprint:
         return None
-    key = (fingerprint, settings.val_fraction, settings.split, settings.test_fraction)
+    key = (fingerprint, settings.val_fraction, settings.split, settings.test_fraction, run is None)
     if (found := _counted.get(key)) is None:
         try:
             found = await in_thread(lambda check: _count(record, settings, run))
@@ -44,6 +44,8 @@ async def baseline_losses(
 
 
 def _count(record: Mapping[str, Any], settings: Settings, run: Run | None) -> BaselineLosses:
-    corpus = reopen_corpus(record) if run is None else open_text(run)
+    if run is not None:
+        return tuple(losses_for_run(run).items())
+    corpus = reopen_corpus(record)
     found = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction))
     return tuple(found.losses.items())
