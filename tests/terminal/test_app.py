@@ -102,7 +102,7 @@ def test_newcomer_trains_and_plays_and_finds_the_run_again_after_the_app_was_kil
     app.key("a")
     app.until("ALL SETTINGS")
     # It trains while the next app starts.
-    settings = {"hidden_size": "32", "threads": "1", "warmup": "0", "max_steps": "1000000", "max_minutes": "none"}
+    settings = {"hidden_size": "32", "threads": "1", "warmup": "0", "max_steps": "1000000", "max_minutes": "30"}
     for name, value in settings.items():
         app.key(name, "enter", value, "enter")
     app.key("ctrl+s")
