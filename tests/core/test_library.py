@@ -19,6 +19,7 @@ import pytest
 import charlstm
 from charlstm.display import visible
 from charlstm.engine.evaluation import evaluate as evaluate_spans
+from charlstm.errors import GenerationError
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
 from charlstm.training.events import Stepped, Validated
 from recorded_run import record, tiny_model
@@ -245,3 +246,8 @@ def test_session_shows_its_text_coloured_by_surprise_in_a_notebook(monkeypatch: 
     assert "color:" not in shown.replace("background-color:", ""), "the text has the colour of the page"
     monkeypatch.setattr("charlstm.generation.session.MOST_CHARS", 10)
     assert re.sub("<[^>]*>", "", session._repr_html_()) == f"…{html.escape(text[-10:], quote=False)}"
+
+
+def test_length_that_is_no_whole_number_is_refused() -> None:
+    with pytest.raises(GenerationError, match="length takes a whole number"):
+        charlstm.generate("demo", length=2.5)

@@ -118,6 +118,8 @@ def generate_many(
             clamped cell.
     """
     threads = None if threads is None else arguments.number("threads", threads, 1, 1024)
+    for name, value in (("samples", samples), ("length", length)):
+        arguments.instance(name, value, (int, np.integer), "a whole number")
     if samples < 1 or not 0 <= length <= MAX_CHARS // max(samples, 1):
         raise GenerationError(
             f"{samples} samples of {length} characters are not possible: ask for 1 or more that fit in memory"
