@@ -24,8 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
@@ -38,8 +37,7 @@ from charlstm.cli.main import cli, run
 from charlstm.config import Config, written
 from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.insight.features import BUILT_IN
-from charlstm.runs import launch, worker
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import list_runs
 from charlstm.setting_fields import setting_fields
 from charlstm.training.events import AnyEvent, Event
 from charlstm.training.plan import MeasuredSpeed
@@ -189,16 +187,7 @@ def test_commands_in_documents_run(document: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("document", with_blocks("python"))
-def test_python_in_documents_runs(
-    document: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Runs train in this process: ``tests/test_example.py`` starts real ones."""
-
-    def train_here(run: Run, changes: Mapping[str, Any] | None = None) -> int:
-        deque(worker.run_foreground(run, changes=changes), maxlen=0)
-        return os.getpid()
-
-    monkeypatch.setattr(launch, "launch", train_here)
+def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     few = 'max_steps=20, threads=1, hidden_size=16, niceness=0, kernel="nn", batch_size=4, seq_length=16'
     for content in blocks(document, "python"):
