@@ -56,7 +56,7 @@ class Today:
         self.player = SteppedPlayer()
         about = OpenText(PlayRequest(""), self.models[0], ModelFacts("", Path()))
         self.player._play(Document(prime, seed), about, Recipe(seed, 0, SamplerSettings(**sampler)))
-        self.player._changed()
+        self.player.changed()
 
     def do(self, name: str, *values: Any) -> None:
         """Do what a person does. What cannot be done changes nothing."""
@@ -105,7 +105,7 @@ class Today:
         player = self.player
         assert player.open_text is not None
         player._play(player.document, replace(player.open_text, loaded=self.models[place]), player.recipe)
-        player._changed()
+        player.changed()
 
     def _branches(self) -> list[tuple[str, int]]:
         """The texts of the branches, sorted, each with the lowest of its numbers."""
