@@ -94,7 +94,7 @@ def refuse_sources(path: str | Path, sources: Iterable[str | Path]) -> None:
 def is_private(path: Path) -> bool:
     """Whether a file at ``path`` is private to the user: in a run's folder or subfolder, or in the app's own folder."""
     above = path.absolute().parents
-    return any((folder / "run.json").is_file() for folder in above[:2]) or state_dir() in above
+    return any((folder / "run.json").is_file() for folder in above[:2]) or state_dir(make=False) in above
 
 
 def _mode(file: Path) -> int | None:

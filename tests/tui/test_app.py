@@ -302,7 +302,7 @@ def test_figures_are_worded_for_narrow_columns() -> None:
     assert [size(n) for n in (0, 999, 21_000_000)] == ["0 B", "999 B", "21 MB"]
     assert [clock(n) for n in (None, 0, 35.4, 727, 11_109)] == ["–", "0:00", "0:35", "12:07", "3:05:09"]
     assert [loss(n, False) for n in (None, float("nan"), 1.7412)] == ["–", "not finite", "1.741"]
-    assert loss(1.0, True) == "1.44"
+    assert loss(1.0, True) == "1.443"
     assert shorten("novel-quick-12", 9) == "novel…-12"
     assert home(Path.home() / "x") == "~/x"
 

@@ -159,7 +159,7 @@ class CharLSTMApp(SteadyTimers, ModeApp):
 
     def _last_text(self, since: float) -> Path | None:
         """The session that was worked on last, if that was after ``since`` (Unix seconds)."""
-        folders = [*(paths.state_dir() / "sessions").glob("*")]
+        folders = [*(paths.state_dir(make=False) / "sessions").glob("*")]
         folders += [run.run.sessions_dir for run in self.runs_state.runs]
         with contextlib.suppress(OSError):
             files = itertools.chain(own_files(), *(folder.glob("*.json") for folder in folders))

@@ -43,7 +43,7 @@ class AppState:
 
 def state_file() -> Path:
     """Where it is kept."""
-    return paths.state_dir() / "app.json"
+    return paths.state_dir(make=False) / "app.json"
 
 
 def load_state() -> AppState:

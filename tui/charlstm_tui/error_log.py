@@ -56,7 +56,7 @@ class RecentErrors(logging.Handler):
 
 def log_path() -> Path:
     """The file that unexpected errors are written to."""
-    return state_dir() / "app.log"
+    return state_dir(make=False) / "app.log"
 
 
 class LogFile(logging.FileHandler):

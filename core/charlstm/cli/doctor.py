@@ -155,7 +155,7 @@ def _folders(problems: list[str]) -> dict[str, str]:
     folders: dict[str, Callable[[], Path]] = {
         "runs": lambda: folder.runs_dir(given_runs_dir()),
         "cache": paths.cache_dir,
-        "state": paths.state_dir,
+        "state": lambda: paths.state_dir(make=False),
     }
     for name, find in folders.items():
         try:

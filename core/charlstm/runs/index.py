@@ -20,7 +20,7 @@ _MAX_BYTES = 64 * 2**20
 
 
 def index_path() -> Path:
-    return state_dir() / "runs.jsonl"
+    return state_dir(make=False) / "runs.jsonl"
 
 
 def located(path: Path) -> Path:

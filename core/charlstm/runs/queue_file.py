@@ -26,7 +26,7 @@ NOT_BEGUN = "its worker ended before it began"
 
 
 def queue_path() -> Path:
-    return state_dir() / "queue.json"
+    return state_dir(make=False) / "queue.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from charlstm_tui.player.opening import ModelFacts
 def page_file(facts: ModelFacts) -> Path:
     """Where the page about a model is written: the next page about it takes its place."""
     name = re.sub(r"[^\w.-]+", "-", facts.name).strip(".-") or "model"
-    return paths.state_dir() / "pages" / f"{name}.html"
+    return paths.state_dir(make=False) / "pages" / f"{name}.html"
 
 
 def is_too_short(facts: ModelFacts, text: str) -> bool:

@@ -127,7 +127,7 @@ def folder(run: Path | None, model: Path) -> Path:
 def own_folder(model: Path, name: str) -> Path:
     """The app's own folder for sessions of the model or run at ``model``, which is called ``name``."""
     digest = hashlib.sha256(os.fsencode(model.absolute())).hexdigest()[:8]  # others may have its name elsewhere
-    return paths.state_dir() / "sessions" / f"{name}-{digest}"
+    return paths.state_dir(make=False) / "sessions" / f"{name}-{digest}"
 
 
 def saved(folder: Path, since: float = 0.0) -> list[SavedSession]:
@@ -142,7 +142,7 @@ def saved(folder: Path, since: float = 0.0) -> list[SavedSession]:
 def everywhere(folder: Path, runs_dir: Path | None = None, since: float = 0.0) -> list[SavedSession]:
     """The sessions of all models that were saved after ``since``, newest first: those in ``folder``, of the
     runs that are known and of other models, and the files of the user's elsewhere that are remembered."""
-    own = paths.state_dir() / "sessions"
+    own = paths.state_dir(make=False) / "sessions"
     folders = {folder, *(run.sessions_dir for run in list_runs(runs_dir, elsewhere=True))}
     with contextlib.suppress(OSError):
         folders.update(each for each in own.iterdir() if each.is_dir())
@@ -154,14 +154,14 @@ def everywhere(folder: Path, runs_dir: Path | None = None, since: float = 0.0) -
 def left_off(runs_dir: Path | None = None, since: float = 0.0) -> SavedSession | None:
     """The last session with work in it that was saved after ``since`` (Unix seconds), of whichever model, if the model
     is there."""
-    found = everywhere(paths.state_dir() / "sessions", runs_dir, since)
+    found = everywhere(paths.state_dir(make=False) / "sessions", runs_dir, since)
     return next((each for each in found if each.has_work and model_of(each.path, runs_dir) is not None), None)
 
 
 def is_in_own_folder(path: Path) -> bool:
     """Whether a session lies in a folder of the app's: beside a run, or in the user's state folder."""
     path = path.absolute()
-    return run_of_session(path) is not None or path.is_relative_to(paths.state_dir().absolute() / "sessions")
+    return run_of_session(path) is not None or path.is_relative_to(paths.state_dir(make=False).absolute() / "sessions")
 
 
 def elsewhere(sessions: Iterable[SavedSession]) -> list[SavedSession]:
@@ -323,7 +323,7 @@ def export_as(
 
 def rescue(state: SessionState) -> str:
     """Save a session that could not be saved among the app's own files. Returns a sentence about that."""
-    folder = paths.state_dir() / "sessions" / "unsaved"
+    folder = paths.state_dir(make=False) / "sessions" / "unsaved"
     try:
         make(folder)
         path = new_name(folder)
