@@ -377,8 +377,8 @@ class TextPlayer(TextEditor):
     @property
     def suggestion(self) -> str:
         """How the text could continue at the cursor, while it is being written and a line or the text ends there."""
-        known, document = self._suggestions, self.document
-        return known.at(self._basis, document.text, document.cursor) if self.suggests else ""
+        shown = self._suggestions.at(self._basis, self.document.text, self.document.cursor)
+        return shown if shown and self.suggests else ""  # in this order: each key asks, and few find one
 
     def _suggest(self, texts: Sequence[str], place: int = 0, *, is_rest: bool = False) -> None:
         after = self.document.text.part(0, self.document.cursor)
