@@ -67,7 +67,7 @@ async def film(text: str, runs: Path) -> MovingPicture:
         await until(pilot, lambda: shows("Enter start"))
         picture.add(app.screen._compositor.render_strips(), 1.5)
         await pilot.press("enter")
-        await until(pilot, ended, every=1.0, each=0.1)
+        await until(pilot, ended, every=2.0, each=0.2)
         await until(pilot, lambda: shows("Finished"))
         picture.add(app.screen._compositor.render_strips(), 1.5)
         await pilot.press("enter")
