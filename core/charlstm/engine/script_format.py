@@ -24,7 +24,7 @@ from torch import Tensor
 
 from charlstm.errors import Advice, CharLSTMError, ModelError
 from charlstm.model.file import Model, ModelConfig, read_info
-from charlstm.model.tensors import open_model_file
+from charlstm.model.tensors import open_model_file, read_header
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -159,11 +159,12 @@ def _check_names(pickles: BinaryIO, count: int, path: Path) -> None:
 
 def _refuse_other(path: Path) -> NoReturn:
     try:
-        read_info(path)
+        read_header(path)
     except ModelError:
         raise ModelError(
             f"{path} is not a PyTorch checkpoint: import reads files that the reference script wrote with torch.save"
         ) from None
+    read_info(path)
     raise ModelError(f"{path} is a charlstm model already: use it as it is", Advice("generate", str(path)))
 
 

@@ -19,7 +19,14 @@ import numpy.typing as npt
 
 from charlstm import arguments, user_files
 from charlstm.errors import CharLSTMError, ModelError, UnreadableFileError
-from charlstm.model.tensors import Header, TensorSpec, read_header, read_tensors, tensors_writer
+from charlstm.model.tensors import (
+    Header,
+    TensorSpec,
+    of_another_program,
+    read_header,
+    read_tensors,
+    tensors_writer,
+)
 from charlstm.text.passages import Passages
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
@@ -210,7 +217,7 @@ def read_info(path: str | Path) -> tuple[ModelConfig, dict[str, Any]]:
 def _read_about(header: Header, path: Path) -> tuple[ModelConfig, dict[str, Any]]:
     version = header.metadata.get("format", "")
     if "charlstm" not in header.metadata or not (version.isascii() and version.isdecimal()):
-        raise ModelError(f"{path} is a safetensors file but not a charlstm model")
+        raise of_another_program(path)
     if len(version) > 9 or int(version) > FORMAT:  # int() of a very long number would take long
         raise UnreadableFileError(
             f"{path} was written by a newer charlstm (format {version[:9]}); update charlstm to read it", "other_format"

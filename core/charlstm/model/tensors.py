@@ -130,6 +130,8 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
             )
         metadata = dict(header.metadata)
         expected = metadata.pop(_CHECKSUM, None)
+        if expected is None:
+            raise of_another_program(path)
         checksum = _start_checksum(metadata, header.tensors)
         tensors: dict[str, npt.NDArray[Any]] = {}
         try:
@@ -148,6 +150,14 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
     if checksum.hexdigest() != expected:
         raise _damaged(path, what, "its checksum does not match")
     return tensors, header
+
+
+def of_another_program(path: Path) -> ModelError:
+    """The error for weights without the metadata of this program."""
+    return ModelError(
+        f"{path} is a safetensors file of another program, which does not say what character each number means: make a "
+        "model of its weights and their characters in Python, with charlstm.Model"
+    )
 
 
 def open_model_file(path: Path, what: str) -> BufferedReader:

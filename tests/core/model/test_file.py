@@ -65,6 +65,13 @@ def test_safetensors_library_reads_our_files_and_we_read_its(saved: Path) -> Non
     assert_same(again.weights, make().weights)
 
 
+def test_weights_of_another_program_are_not_called_damaged(tmp_path: Path) -> None:
+    safetensors.save_file(make().weights, tmp_path / "plain.safetensors")
+    for read in (load_model, read_info):
+        with pytest.raises(ModelError, match=r"a safetensors file of another program.*with charlstm\.Model"):
+            read(tmp_path / "plain.safetensors")
+
+
 def test_equal_models_give_equal_bytes(saved: Path, tmp_path: Path) -> None:
     save_model(tmp_path / "other", make())
     assert (tmp_path / "other").read_bytes() == saved.read_bytes()
