@@ -278,30 +278,34 @@ def setting_chart(name: str, runs: Sequence[tuple[Mapping[str, Any], float]]) ->
 
 
 def comparison_csv(runs: Sequence[ComparedRun]) -> str:
-    """Every logged loss as a row: run, curve, step, epochs, characters, seconds, loss.
+    """Every logged loss as a row: run, curve, step, epochs, characters, seconds, loss, read_share.
 
     The curve is ``train``, ``validation`` (estimates from slices of the held-out part), or ``final``: one row with the
-    loss of the best model on all of the held-out part, at the step of that model.
+    loss of the best model on all of the held-out part, at the step of that model. The share of that part that the
+    model had read before stands beside the losses on it.
     """
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["run", "curve", *AXES, "loss"])
+    writer.writerow(["run", "curve", *AXES, "loss", "read_share"])
 
-    def write(run: Run, curve: str, step: float, epochs: float, characters: float, seconds: float, loss: float) -> None:
+    def write(
+        each: ComparedRun, curve: str, step: float, epochs: float, characters: float, seconds: float, loss: float
+    ) -> None:
         axes = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}"]
-        writer.writerow([_cell(run.name), curve, *axes, repr(loss)])
+        share = None if curve == "train" else each.status.read_share
+        writer.writerow([_cell(each.run.name), curve, *axes, repr(loss), share])
 
     for each in runs:
         over = [run_curves(each, axis) for axis in AXES]
         train, validation = [found.raw for found in over], [found.validation for found in over]
         for name, curves in (("train", train), ("validation", validation)):
             for figures in zip(*(curve.x.tolist() for curve in curves), curves[0].y.tolist(), strict=True):
-                write(each.run, name, *figures)
+                write(each, name, *figures)
         if each.series.whole is not None:
             step, loss = each.series.whole
             steps, *others = (curve.x for curve in validation)
             epochs, characters, seconds = (float(np.interp(step, steps, x)) if len(steps) else 0.0 for x in others)
-            write(each.run, "final", step, epochs, characters, seconds, loss)
+            write(each, "final", step, epochs, characters, seconds, loss)
     return content.getvalue()
 
 

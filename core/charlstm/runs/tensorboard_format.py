@@ -1,4 +1,5 @@
-"""The log of a run as a file for TensorBoard: curves, samples as text, settings as hyperparameters.
+"""The log of a run as a file for TensorBoard: curves, samples as text, settings as hyperparameters. A text says where
+the losses are lower than on new text, because the model had read the held-out part.
 
 Losses are in nats per character. A scalar of TensorBoard is a float32. Needs the package tensorboard, which only this
 module imports.
@@ -13,7 +14,8 @@ from typing import Any
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
 from charlstm.runs.log import lasting_events
-from charlstm.training.events import Event, Sampled, Stepped, Validated
+from charlstm.text.read_before import MARK, words
+from charlstm.training.events import Event, Sampled, Started, Stepped, Validated
 
 FILE_NAME = "events.out.tfevents.charlstm"
 """Always the same, so that a run that is written again replaces its file; TensorBoard reads all files with `tfevents`
@@ -39,10 +41,10 @@ def tensorboard_file(run: Run) -> bytes:
     content = io.BytesIO()
     records = RecordWriter(content)
 
-    def text(words: str) -> Any:
+    def text(tag: str, words: str) -> Any:
         tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=[words.encode("utf-8", "replace")])
         metadata = create_summary_metadata(display_name=None, description="")
-        return summary_pb2.Summary.Value(tag="sample", tensor=tensor, metadata=metadata)
+        return summary_pb2.Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
 
     settings = {"text": spec.corpus_name, "preset": spec.preset, **spec.settings.to_dict()}
     known = {name: value for name, value in settings.items() if value is not None}
@@ -52,7 +54,9 @@ def tensorboard_file(run: Run) -> bytes:
     for event in events:
         values = [summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in _scalars(event).items()]
         if isinstance(event, Sampled):  # indented, since TensorBoard reads texts as Markdown
-            values.append(text(textwrap.indent(event.prime + event.text, "    ", lambda line: True)))
+            values.append(text("sample", textwrap.indent(event.prime + event.text, "    ", lambda line: True)))
+        if isinstance(event, Started) and (said := words(event.read_share, event.read_by or "")):
+            values.append(text("read before", f"{MARK} {said}"))
         if values:
             summary = summary_pb2.Summary(value=values)
             records.write(event_pb2.Event(wall_time=event.time, step=event.step, summary=summary).SerializeToString())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -70,6 +71,21 @@ def test_tensorboard_reads_samples_as_text_and_settings_as_hyperparameters(run: 
     settings = {name: value for name, value in plain(run.spec().settings).items() if value is not None}
     for name, value in (settings | {"text": "novel.txt", "preset": "quick"}).items():
         assert getattr(read[name], read[name].WhichOneof("kind")) == value
+
+
+def test_a_loss_on_text_that_was_read_has_its_share_in_the_table_and_a_sentence_in_tensorboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record(runs_dir(), name="fox", steps=100, read=(0.4, "sea"))
+    rows = csv.DictReader(cli("log", "fox", "--to", "csv", "--out", "-")[0].splitlines())
+    assert {(row["curve"], row["read_share"]) for row in rows} == {
+        ("train", ""),
+        ("validation", "0.4"),
+        ("final", "0.4"),
+    }
+    [said] = [each.tensor_proto.string_val[0].decode() for each in accumulated(tmp_path).Tensors("read before")]
+    assert said.startswith("† sea, from which training starts, has read 40 % of the held-out part")
 
 
 def test_run_that_is_written_again_replaces_its_file(run: Run, tmp_path: Path, cli: Cli) -> None:
