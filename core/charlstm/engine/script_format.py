@@ -1,7 +1,9 @@
 """Read and write checkpoints of the reference script, without running any code that they contain.
 
-The script saves ``{'n_hidden', 'n_layers', 'state_dict', 'tokens'}`` with ``torch.save``, which writes a pickle. A
-pickle can name any Python object and have it called, so ``torch.load(weights_only=True)`` reads it, which
+The script saves ``{'n_hidden', 'n_layers', 'state_dict', 'tokens'}`` with ``torch.save``, which writes a pickle. What
+this program adds, under :data:`ABOUT` and :data:`READ`, the script ignores.
+
+A pickle can name any Python object and have it called, so ``torch.load(weights_only=True)`` reads it, which
 calls little more than what makes tensors. That it names nothing else is checked before: torch alone would also make a
 ``bytearray`` of any size, and collections of all that is in one.
 """
@@ -9,6 +11,7 @@ calls little more than what makes tensors. That it names nothing else is checked
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import pickletools
 import re
@@ -19,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,9 +51,16 @@ _ALLOWED = {
     "torch._utils _rebuild_tensor",  # before torch 0.4
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_parameter",
-    *(f"torch {name}Storage" for name in ("Float", "Double", "Half", "BFloat16")),
+    *(f"torch {name}Storage" for name in ("Float", "Double", "Half", "BFloat16", "Int")),
 }
 """The objects that the pickle of a dictionary of tensors names, as ``module name``."""
+
+ABOUT = "charlstm"
+"""The key with what else is known of a model, as JSON: how it reads texts, and its ``info``."""
+READ = "charlstm.passages"
+"""The key with :attr:`Model.passages`, as int32, since torch before 2.3 has no uint32."""
+_ABOUT_SCRIPT = json.dumps({"replacement": None, "text_options": {"normalize": False}, "info": {}})
+"""What is known of a model of the script, which does not normalise texts."""
 
 _LSTM_NAME = re.compile(r"(.*?)((?:weight|bias)_(?:ih|hh)_l\d+)")
 
@@ -61,8 +72,7 @@ def import_checkpoint(path: str | Path) -> Model:
     """Read the model in a checkpoint of the reference script, with its characters in the order of ``tokens``.
 
     Zip and legacy files are read, storages of any device, any size and number of layers (taken from the shapes of the
-    tensors, not from ``n_hidden`` and ``n_layers``), and an output layer of any name. The script does not normalise
-    texts, so neither do the model's text options.
+    tensors, not from ``n_hidden`` and ``n_layers``), and an output layer of any name.
 
     torch does not check the CRC-32 of a zip member, and before 2.10 not whether a storage is as long as the pickle
     says, so this function does. A legacy file has no checksums; only its size is checked.
@@ -106,7 +116,16 @@ def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
         "n_layers": model.config.num_layers,
         "state_dict": state,
         "tokens": model.vocabulary.symbols,
+        ABOUT: json.dumps(
+            {
+                "replacement": model.vocabulary.replacement,
+                "text_options": model.text_options.to_dict(),
+                "info": model.info,
+            }
+        ),
     }
+    if model.passages is not None:
+        content[READ] = torch.from_numpy(model.passages.view(np.int32))
     return lambda file: torch.save(content, file)
 
 
@@ -187,11 +206,17 @@ def _model(content: Any, path: Path, size: int, members: set[int] | None) -> Mod
             f"{path} is not a checkpoint of the reference script: its {missing} is missing or of another type"
         )
     try:
-        vocabulary = Vocabulary(tokens)
-    except (CharLSTMError, TypeError) as error:
+        about = json.loads(content.get(ABOUT, _ABOUT_SCRIPT))
+        vocabulary = Vocabulary(tokens, about["replacement"])
+        options, info = TextOptions.from_dict(about["text_options"]), {**about["info"], "imported_from": path.name}
+    except (CharLSTMError, TypeError, ValueError, KeyError, RecursionError) as error:
         raise ModelError(f"{path} is not a character model: {str(error)[:200]}") from None
     lstm, head = _split_state(state, path)
-    if members and any(each.untyped_storage().nbytes() not in members for each in (lstm | head).values()):
+    read = content.get(READ, torch.empty(0, dtype=torch.int32))
+    if not isinstance(read, Tensor) or read.dtype != torch.int32 or not read.is_contiguous():
+        raise _damaged(path)
+    stored = [each for each in (*lstm.values(), *head.values(), read) if each.numel()]
+    if members and any(each.untyped_storage().nbytes() not in members for each in stored):
         raise _damaged(path)
     config = _config(lstm, len(vocabulary), path)
     # half precision has two bytes per weight; strides can make many weights of a few bytes
@@ -206,7 +231,8 @@ def _model(content: Any, path: Path, size: int, members: set[int] | None) -> Mod
         if tuple(found[name].shape) != shape:
             raise ModelError(f"{path} is damaged: {name} has shape {tuple(found[name].shape)} instead of {shape}")
     weights = {name: found[name].detach().to(torch.float32).contiguous().numpy().copy() for name in config.shapes}
-    return Model(config, vocabulary, weights, TextOptions(normalize=False), {"imported_from": path.name})
+    passages = read.flatten().numpy().view(np.uint32).copy() if READ in content else None
+    return Model(config, vocabulary, weights, options, info, passages)
 
 
 def _split_state(state: dict[Any, Any], path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -22,6 +22,7 @@ from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
+from charlstm.text.vocabulary import Vocabulary
 from charlstm.user_files import save
 
 pytestmark = pytest.mark.numeric
@@ -156,6 +157,19 @@ def test_export_can_be_loaded_by_the_script(tmp_path: Path, n_hidden: int, n_lay
         assert np.allclose(net(IDS).numpy(), model_probabilities(model, IDS), atol=1e-6)
 
 
+def test_import_gives_back_what_an_exported_model_has_read_and_how(tmp_path: Path) -> None:
+    options = TextOptions(lines="auto", strip_boilerplate=True)
+    passages = np.array([1, 7, 2**32 - 1], np.uint32)
+    plain = imported(tmp_path)
+    vocabulary = Vocabulary(TOKENS, " ")
+    model = Model(plain.config, vocabulary, plain.weights, options, {"corpus": "Анна", "read_share": 0.4}, passages)
+    save(tmp_path / "back.net", checkpoint_writer(model))
+    again = import_checkpoint(tmp_path / "back.net")
+    assert (again.vocabulary, again.text_options) == (vocabulary, options)
+    assert again.info == model.info | {"imported_from": "back.net"}
+    np.testing.assert_array_equal(again.passages, passages, strict=True)
+
+
 # -- refused files -----------------------------------------------------------------------------------------------
 
 
@@ -196,6 +210,8 @@ HEAD = {"fc.weight": torch.ones(7, 12), "fc.bias": torch.ones(7)}
         ({"second.weight_ih_l0": torch.ones(48, 7)}, "several networks"),
         ({"fc.bias": torch.ones(8)}, "fc.bias has shape (8,)"),
         ({"step": 3}, "'step' is not a weight"),
+        ({"charlstm": "[]", "state_dict": network().state_dict()}, "not a character model"),
+        ({"charlstm.passages": torch.zeros(1).expand(9), "state_dict": network().state_dict()}, "damaged"),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )
