@@ -82,6 +82,10 @@ print(charlstm.score(model, session.text).bits_per_char, charlstm.novelty(sessio
 print([each.bits_per_char for each in charlstm.score_models([model, "demo"], session.text)])
 print(charlstm.score_dynamic(model, session.text, strength=0.5).bits_per_char)  # a copy learns as it reads
 
+# Weights of another program, with their characters, as a model.
+own = charlstm.Model(charlstm.ModelConfig(len(vocabulary), 32, best.config.num_layers), vocabulary, best.weights)
+print(charlstm.generate(own, "The ", 20))
+
 # Inside the model: which cells follow what, why a character is expected, what could come next.
 print(charlstm.name_cells(model, corpus.text(0, 3000), patterns={"the": r"\bthe\b"})[0])
 print(charlstm.activations(model, session.text).cells.shape, charlstm.lesions(model, corpus.text(0, 800)).ranked(3))

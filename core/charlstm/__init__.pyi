@@ -28,6 +28,7 @@ from charlstm.library import score as score
 from charlstm.library import score_dynamic as score_dynamic
 from charlstm.library import score_models as score_models
 from charlstm.model.file import Model as Model
+from charlstm.model.file import ModelConfig as ModelConfig
 from charlstm.runs.scripting import Run as Run
 from charlstm.runs.scripting import RunList as RunList
 from charlstm.runs.scripting import find_run as find_run

@@ -248,7 +248,7 @@ def _check_shapes(config: ModelConfig, found: Mapping[str, TensorSpec], path: st
     expected = config.shapes
     for name, shape in expected.items():
         if name not in found or found[name].shape != shape or found[name].dtype not in ("F32", "F16"):
-            raise ModelError(f"The model {path} is damaged: {name} is not float32 of shape {shape}")
+            raise ModelError(f"The model {path} cannot be used: its {name} must be a float32 array of shape {shape}")
     passages = found.get(PASSAGES)
     if passages is not None and (passages.dtype != "U32" or len(passages.shape) != 1):
         raise ModelError(f"The model {path} is damaged: its passages are not a list of whole numbers")
