@@ -12,12 +12,16 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui.error_log import LOG, sentence
 
+Check = Callable[[], None]
+Args = ParamSpec("Args")
+Owner = TypeVar("Owner")
 Result = TypeVar("Result")
 
 
@@ -38,7 +42,7 @@ async def run_command(*argv: str) -> Any:
     return await in_thread(lambda check: _run_process(argv, check))
 
 
-def _run_process(argv: Sequence[str], check: Callable[[], None]) -> Any:
+def _run_process(argv: Sequence[str], check: Check) -> Any:
     command = [sys.executable, "-P", "-m", "charlstm", *argv, "--json"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
@@ -60,7 +64,7 @@ def _error_message(line: str) -> str:
         return line
 
 
-def _wait_for_output(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
+def _wait_for_output(process: subprocess.Popen[bytes], check: Check) -> tuple[bytes, bytes]:
     """Wait until ``process`` ends, and return its stdout and stderr. Calls ``check`` ten times a second."""
     while True:
         check()
@@ -70,7 +74,7 @@ def _wait_for_output(process: subprocess.Popen[bytes], check: Callable[[], None]
             continue
 
 
-async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
+async def in_thread(job: Callable[[Check], Result]) -> Result:
     """Run ``job(check)`` in a daemon thread and await its result.
 
     The job should call ``check()`` often: it raises :class:`Cancelled` after the awaiting task was cancelled. Unlike
@@ -106,7 +110,19 @@ async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
         cancelled.set()
 
 
-async def write_in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
+def threaded(
+    method: Callable[Concatenate[Owner, Check, Args], Result],
+) -> Callable[Concatenate[Owner, Args], Coroutine[Any, Any, Result]]:
+    """Let a method that runs in a thread be awaited; ``check`` of :func:`in_thread` is its first argument."""
+
+    @wraps(method)
+    async def start(owner: Owner, *args: Args.args, **options: Args.kwargs) -> Result:
+        return await in_thread(lambda check: method(owner, check, *args, **options))
+
+    return start
+
+
+async def write_in_thread(job: Callable[[Check], Result]) -> Result:
     """As :func:`in_thread`, for a job that writes a file. Raises :class:`CharLSTMError` if that is not possible."""
     try:
         return await in_thread(job)

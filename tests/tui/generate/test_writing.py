@@ -340,7 +340,7 @@ async def test_a_copy_that_learns_on_is_as_one_that_has_learnt_all_of_the_text(m
     await learns(text[:600])
     await learns(text)
     await learns("A" + text[1:] + "more")  # its beginning is another
-    await jobs.learnt_scores(loaded, text, 2.0, lambda done, total: None)  # of Score, which uses the copy
+    await jobs.learnt_scores(loaded, text, 2.0, lambda share: None)  # of Score, which uses the copy
     await learns(text)
 
 

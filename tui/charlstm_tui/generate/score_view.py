@@ -336,9 +336,7 @@ class ScoreView(ReadingView):
         tell = self.begin(LEARNING)
         self.draw_head()
         try:
-            scored.learnt[strength] = await self.insight.learnt_scores(
-                self._model, scored.text, strength, lambda done, total: tell(done / total)
-            )
+            scored.learnt[strength] = await self.insight.learnt_scores(self._model, scored.text, strength, tell)
         except CharLSTMError as error:
             self._learning = None
             self._keep_shown(Content.styled(visible(str(error)), "$error"))

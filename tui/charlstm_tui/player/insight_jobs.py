@@ -5,11 +5,11 @@ The jobs have packed weights of their own: those of the player are its thread's,
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
 from charlstm.runs.own_text import OwnText, text_for_cells, text_for_context
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import Check, threaded
 from charlstm_tui.player.opening import LearntModel, checkpoints
 
 SHOWN_CHARS = 3000
@@ -52,7 +52,8 @@ LEARNT_CHARS = 20_000
 seventh by then."""
 
 Floats = npt.NDArray[np.float32]
-Result = TypeVar("Result")
+Tell = Callable[[float], object]
+"""Called from the thread with how much of a job is done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,11 +100,11 @@ class InsightJobs:
         self._adaptive: AdaptiveModel | None = None  # the copy that learnt last, kept for what it measured at first
         self._learnt_from: tuple[int, str] | None = None  # where the text begins that it has read for Write, and that
 
-    async def activations(self, model: Model, text: str, start: int) -> Activations:
+    @threaded
+    def activations(self, check: Check, model: Model, text: str, start: int) -> Activations:
         """What the cells do on ``text`` from ``start`` on. If it continues the text of the call before, only the new
         characters are read. Raises :class:`CharLSTMError`."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> Activations:
+        with self._short.of(model, check) as stepper:
             kept, self._traced = self._traced, None
             if kept is not None and kept[0] is model and kept[1] <= start:
                 _, begin, trace = kept
@@ -117,23 +118,21 @@ class InsightJobs:
             self._traced = model, start, trace
             return trace.activations()
 
-        return await self._short.run(model, job)
-
-    async def name(self, model: Model, run: Path | None, played: str, tell: Callable[[float], object]) -> NamedCells:
+    @threaded
+    def name(self, check: Check, model: Model, run: Path | None, played: str, tell: Tell) -> NamedCells:
         """Find the cells that follow features: in what the run held out, or without it in the text that was played.
-        ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`CharLSTMError`."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> NamedCells:
+        Raises :class:`CharLSTMError`."""
+        with self._long.of(model, check) as stepper:
             text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
             sampled = _report(check, lambda share: tell(share / 2))
             sample = sample_cells(model, text, stepper=stepper, progress=sampled)
             found = name_cells(sample, progress=_report(check, lambda share: tell(0.5 + share / 2)))
             return NamedCells(tuple(found), text, source)
 
-        return await self._long.run(model, job)
-
-    async def through_training(
+    @threaded
+    def through_training(
         self,
+        check: Check,
         run: Path,
         text: str,
         start: int,
@@ -144,157 +143,114 @@ class InsightJobs:
         """Find out what the ``named`` cells and another ``cell`` did on ``text`` from ``start`` on in the models of a
         run: the best one and snapshots, up to :data:`FOLLOWED_MODELS`, evenly chosen. The scores are on the text on
         which the cells were named. ``tell`` is called from the thread for each model. Raises :class:`CharLSTMError`."""
+        found = checkpoints(run)
+        best = next((each for each in found if each[1] is None), None)
+        cells = () if named is None else named.cells
+        for listed, request in evenly_chosen(found, FOLLOWED_MODELS, keep=best):
+            model = load_model(Run(run).model_file(request))
+            own = model_step(model)  # a run that trains may have a better model by now
+            stepper = Stepper(model)
+            states = _read_from(model, stepper, text, start, check).activations().cells
+            values = {
+                (layer, at): states[:, layer - 1, at - 1].copy() for layer, at in (*(n.cell for n in cells), cell)
+            }
+            scores: list[float] = []
+            if named is not None and cells:
+                sample = sample_cells(model, named.text, stepper=stepper, progress=_report(check))
+                scores = score_cells(sample, cells)
+            tell(CellsAtStep(listed if own is None else own, values, tuple(scores)))
 
-        def job(check: Callable[[], None]) -> None:
-            found = checkpoints(run)
-            best = next((each for each in found if each[1] is None), None)
-            cells = () if named is None else named.cells
-            for listed, request in evenly_chosen(found, FOLLOWED_MODELS, keep=best):
-                model = load_model(Run(run).model_file(request))
-                own = model_step(model)  # a run that trains may have a better model by now
-                stepper = Stepper(model)
-                states = _read_from(model, stepper, text, start, check).activations().cells
-                values = {
-                    (layer, at): states[:, layer - 1, at - 1].copy() for layer, at in (*(n.cell for n in cells), cell)
-                }
-                scores: list[float] = []
-                if named is not None and cells:
-                    sample = sample_cells(model, named.text, stepper=stepper, progress=_report(check))
-                    scores = score_cells(sample, cells)
-                tell(CellsAtStep(listed if own is None else own, values, tuple(scores)))
-
-        await in_thread(job)
-
-    async def lesions(
-        self,
-        model: Model,
-        run: Path | None,
-        played: str,
-        also: Sequence[tuple[int, int]],
-        tell: Callable[[float], object],
+    @threaded
+    def lesions(
+        self, check: Check, model: Model, run: Path | None, played: str, also: Sequence[tuple[int, int]], tell: Tell
     ) -> tuple[MeasuredLesions, str]:
         """Measure what silencing each of the cells ``also`` does, and of those that seem to matter: on the text on
-        which cells are named, which is given in words too. ``tell`` is called from the thread with how much is done,
-        0 to 1. Raises :class:`GenerationError` if the text is too short."""
+        which cells are named, which is given in words too. Raises :class:`GenerationError` if the text is too short."""
+        text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
+        return most_important(model, text, also=also, progress=_report(check, tell)), source
 
-        def job(check: Callable[[], None]) -> tuple[MeasuredLesions, str]:
-            text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
-            return most_important(model, text, also=also, progress=_report(check, tell)), source
-
-        return await in_thread(job)
-
-    async def damage(self, model: Model, text: str, cell: tuple[int, int]) -> Floats:
+    @threaded
+    def damage(self, check: Check, model: Model, text: str, cell: tuple[int, int]) -> Floats:
         """How much the loss of each character of ``text`` rises when a cell is silenced. Raises
         :class:`GenerationError` if the text is too short."""
-        return await in_thread(lambda check: measure_lesions(model, text, [cell], progress=_report(check))[0])
+        return measure_lesions(model, text, [cell], progress=_report(check))[0]
 
-    async def held(
-        self, model: Model, prime: str, recipe: Recipe, features: Sequence[str], tell: Callable[[float], object]
+    @threaded
+    def held(
+        self, check: Check, model: Model, prime: str, recipe: Recipe, features: Sequence[str], tell: Tell
     ) -> list[HoldEffect]:
-        """What the held cells of ``recipe`` change in the ``features`` of what is written after ``prime``. ``tell`` is
-        called from the thread with how much is done, 0 to 1."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> list[HoldEffect]:
-            report = _report(check, tell)
+        """What the held cells of ``recipe`` change in the ``features`` of what is written after ``prime``."""
+        with self._long.of(model, check) as stepper:
             return hold_effects(
-                model, features, recipe.clamps, prime=prime, recipe=recipe, stepper=stepper, progress=report
-            )
+                model, features, recipe.clamps, prime=prime, recipe=recipe, stepper=stepper,
+                progress=_report(check, tell),
+            )  # fmt: skip
 
-        return await self._long.run(model, job)
-
-    async def model_context(
-        self, model: Model, run: Path | None, shown: str, tell: Callable[[float], object]
-    ) -> ModelContext:
-        """Measure how far back a model looks: on text that its run held out, or else on the text that is shown.
-        ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`GenerationError` if that is
-        too short."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> ModelContext:
-            own = _run_text(run, text_for_context)
-            text, source = own or (shown[-TEXT_CHARS:], "this text")
+    @threaded
+    def model_context(self, check: Check, model: Model, run: Path | None, shown: str, tell: Tell) -> ModelContext:
+        """Measure how far back a model looks: on text that its run held out, or else on the text that is shown. Raises
+        :class:`GenerationError` if that is too short."""
+        own = _run_text(run, text_for_context)
+        text, source = own or (shown[-TEXT_CHARS:], "this text")
+        with self._long.of(model, check) as stepper:
             found = context(model, text, stepper=stepper, progress=_report(check, tell))
-            return ModelContext(found, source, own is not None)
+        return ModelContext(found, source, own is not None)
 
-        return await self._long.run(model, job)
-
-    async def place_context(self, model: Model, text: str) -> Context:
+    @threaded
+    def place_context(self, check: Check, model: Model, text: str) -> Context:
         """Measure how far back a model looks for the last character of ``text``, which is not the first."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> Context:
-            at = len(text) - 1
-            lengths = [length for length in LENGTHS if length <= at]
+        at = len(text) - 1
+        lengths = [length for length in LENGTHS if length <= at]
+        with self._short.of(model, check) as stepper:
             return context(model, text, at=at, lengths=lengths, stepper=stepper, progress=_report(check))
 
-        return await self._short.run(model, job)
-
-    async def influence(self, model: Model, text: str) -> Influence:
+    @threaded
+    def influence(self, check: Check, model: Model, text: str) -> Influence:
         """The influence of earlier characters on the last one of ``text``, of which the last :data:`INFLUENCE_CHARS`
         before it matter. Raises :class:`GenerationError` if there is none before it."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> Influence:
+        with self._short.of(model, check) as stepper:
             return influence(model, text, len(text) - 1, stepper=stepper, progress=_report(check))
 
-        return await self._short.run(model, job)
-
-    async def continuations(
-        self, model: Model, text: str, depth: int, cutoff: float, clamps: Sequence[Clamp] = ()
+    @threaded
+    def continuations(
+        self, check: Check, model: Model, text: str, depth: int, cutoff: float, clamps: Sequence[Clamp] = ()
     ) -> ContinuationNode:
         """All continuations of ``text`` of up to ``depth`` characters whose probability is at least ``cutoff``, with
         these cells held."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> ContinuationNode:
-            report = _report(check)
+        report = _report(check)
+        with self._short.of(model, check, clamps) as stepper:
             self._read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=report)
             return multiverse(model, depth=depth, cutoff=cutoff, stepper=stepper, after=self._read, progress=report)
 
-        return await self._short.run(model, job, clamps)
-
-    async def next_words(self, model: Model, text: str, count: int, clamps: Sequence[Clamp] = ()) -> list[NextWord]:
+    @threaded
+    def next_words(
+        self, check: Check, model: Model, text: str, count: int, clamps: Sequence[Clamp] = ()
+    ) -> list[NextWord]:
         """The likeliest next words after ``text``, with these cells held. One that continues the text of the last
         :meth:`continuations` is not read again."""
-
-        def job(stepper: Stepper, check: Callable[[], None]) -> list[NextWord]:
+        with self._short.of(model, check, clamps) as stepper:
             read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=_report(check))
             return next_words(model, count=count, stepper=stepper, after=read, check=check)
 
-        return await self._short.run(model, job, clamps)
+    @threaded
+    def learnt_scores(self, check: Check, model: Model, text: str, strength: float, tell: Tell) -> Scores:
+        """The scores of ``text`` by a copy of ``model`` that learns from it while it reads. Raises
+        :class:`CharLSTMError`."""
+        with self._learning:
+            check()
+            self._learnt_from = None
+            return score_with(self._copy(model, strength), text, progress=_report(check, tell))
 
-    async def learnt_scores(
-        self, model: Model, text: str, strength: float, tell: Callable[[int, int], object]
-    ) -> Scores:
-        """The scores of ``text`` by a copy of ``model`` that learns from it while it reads. ``tell`` is called from the
-        thread with (done, total) characters. Raises :class:`CharLSTMError`."""
-
-        def job(check: Callable[[], None]) -> Scores:
-            def progress(done: int, total: int) -> None:
-                check()
-                tell(done, total)
-
-            with self._learning:
-                check()
-                self._learnt_from = None
-                return score_with(self._copy(model, strength), text, progress=progress)
-
-        return await in_thread(job)
-
-    async def learnt_model(
-        self, model: Model, text: str, strength: float, tell: Callable[[float], object]
-    ) -> LearntModel:
+    @threaded
+    def learnt_model(self, check: Check, model: Model, text: str, strength: float, tell: Tell) -> LearntModel:
         """A copy of ``model`` that has learnt from the last :data:`LEARNT_CHARS` of ``text``. If that continues the
-        text of the call before, the copy learns from what is new alone. ``tell`` is called from the thread with how
-        much is learnt, 0 to 1. Raises :class:`CharLSTMError`."""
+        text of the call before, the copy learns from what is new alone. Raises :class:`CharLSTMError`."""
+        with self._learning:
+            check()
+            learnt = self._learn_on(model, text, strength, check, tell)
+        return LearntModel(learnt, Stepper(learnt), strength)
 
-        def job(check: Callable[[], None]) -> LearntModel:
-            with self._learning:
-                check()
-                learnt = self._learn_on(model, text, strength, check, tell)
-            return LearntModel(learnt, Stepper(learnt), strength)
-
-        return await in_thread(job)
-
-    def _learn_on(
-        self, model: Model, text: str, strength: float, check: Callable[[], None], tell: Callable[[float], object]
-    ) -> Model:
+    def _learn_on(self, model: Model, text: str, strength: float, check: Check, tell: Tell) -> Model:
         """A copy of ``model`` that has learnt from the end of ``text``, or goes on where it had read to."""
         known, before = self._learnt_from, self._adaptive
         goes_on = before is not None and before.model is model and before.strength == strength
@@ -329,23 +285,18 @@ class _Weights:
         self._lock = threading.Lock()
         self._stepper: tuple[Model, Stepper] | None = None
 
-    async def run(
-        self, model: Model, job: Callable[[Stepper, Callable[[], None]], Result], clamps: Sequence[Clamp] = ()
-    ) -> Result:
-        """Run ``job(stepper, check)`` in a thread, with these cells held."""
-
-        def run(check: Callable[[], None]) -> Result:
-            with self._lock:
-                check()
-                if self._stepper is None or self._stepper[0] is not model:
-                    self._stepper = (model, Stepper(model))
-                self._stepper[1].clamps = tuple(clamps)
-                return job(self._stepper[1], check)
-
-        return await in_thread(run)
+    @contextlib.contextmanager
+    def of(self, model: Model, check: Check, clamps: Sequence[Clamp] = ()) -> Iterator[Stepper]:
+        """The packed weights of a model, with these cells held."""
+        with self._lock:
+            check()
+            if self._stepper is None or self._stepper[0] is not model:
+                self._stepper = (model, Stepper(model))
+            self._stepper[1].clamps = tuple(clamps)
+            yield self._stepper[1]
 
 
-def _report(check: Callable[[], None], tell: Callable[[float], object] | None = None) -> Callable[[int, int], None]:
+def _report(check: Check, tell: Tell | None = None) -> Callable[[int, int], None]:
     """Reports of progress that end a job which was cancelled, and tell how much is done, 0 to 1."""
 
     def report(done: int, total: int) -> None:
@@ -356,7 +307,7 @@ def _report(check: Callable[[], None], tell: Callable[[float], object] | None = 
     return report
 
 
-def _read_from(model: Model, stepper: Stepper, text: str, start: int, check: Callable[[], None]) -> Trace:
+def _read_from(model: Model, stepper: Stepper, text: str, start: int, check: Check) -> Trace:
     """What the cells do on ``text`` from ``start`` on, after :data:`WARM_UP` characters before."""
     trace = Trace(model, stepper)
     before = min(start, WARM_UP)
