@@ -102,7 +102,7 @@ class Session(Driven):
     async def paused(self, count: int) -> None:
         """Stand still after ``count`` characters, all of which are read."""
         await self.until(lambda: self.screen.play.playing)
-        self.player.change_speed(lambda speed: FULL)
+        self.player.change_speed(FULL)
         if count > self.state.length:
             self.player.stream(count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running and self.state.is_current)

@@ -96,10 +96,10 @@ class Today:
         self.player.prune(self._branches()[place][1])
 
     def settings(self, sampler: dict[str, Any]) -> None:
-        self.player.change_settings(lambda before: SamplerSettings(**sampler))
+        self.player.change_settings(SamplerSettings(**sampler))
 
     def cells(self, clamps: list[list[Any]]) -> None:
-        self.player.change_clamps(lambda before: [Clamp(*each) for each in clamps])
+        self.player.change_clamps([Clamp(*each) for each in clamps])
 
     def model(self, place: int) -> None:
         player = self.player

@@ -191,7 +191,7 @@ def test_pruning_says_what_is_gone_and_how_it_comes_back(page: SteppedPlayer) ->
 @pytest.mark.usefixtures("run_that_is_played")
 def test_held_cells_and_a_text_that_was_edited_stay_with_another_checkpoint(player: SteppedPlayer) -> None:
     held = (Clamp(1, 1, value=1.0),)
-    player.change_clamps(lambda clamps: held)
+    player.change_clamps(held)
     player.load_checkpoint(-1)  # with which the text begins again
     state = player.finish()
     assert (state.request.step, state.clamps, state.request.clamps) == (700, held, ())
@@ -400,8 +400,8 @@ def test_session_that_is_opened_before_it_is_saved_whole_says_so(
 
 def test_a_request_without_settings_and_speed_leaves_them_as_they_are(model: Path, player: SteppedPlayer) -> None:
     player.open(PlayRequest(str(model), speed=250))
-    player.change_settings(lambda settings: replace(settings, temperature=settings.temperature / 2))
-    player.change_speed(lambda speed: speed * 2)
+    player.change_settings(replace(player.recipe.settings, temperature=player.recipe.settings.temperature / 2))
+    player.change_speed(player.speed * 2)
     player.open(PlayRequest(str(model), prime="Again"))
     state = player.finish()
     assert (player.prime, state.settings.temperature, state.speed) == ("Again", 0.4, 500)
@@ -485,7 +485,7 @@ def test_regenerating_changes_the_text_and_is_undone_with_its_seed(
     player.open(PlayRequest(str(model), settings=settings, seed=3))
     player.generate(60)
     text = player.line
-    player.change_speed(lambda speed: 0)
+    player.change_speed(0)
     for position in range(0, 60, 6):
         player.regenerate(at(position))
         assert player.finish().undoable == "regenerating"
@@ -506,7 +506,7 @@ def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, player: 
     state = player.finish()
     assert "writes the same again" in state.failure
     assert (player.line, state.running, player.document.seed) == (text, False, 0)
-    player.change_settings(lambda settings: replace(settings, temperature=1.0))
+    player.change_settings(replace(player.recipe.settings, temperature=1.0))
     player.regenerate(at(20))
     assert player.finish().length > 60
     assert player.line[:20] == text[:20]
@@ -584,7 +584,7 @@ def test_note_says_how_much_left_the_page_and_on_which_branch_it_is(
 ) -> None:
     page.generate(40)
     page.rename(0, "storm")
-    page.change_speed(lambda speed: 0.0)
+    page.change_speed(0.0)
     getattr(page, operation)(*arguments)
     note = page.finish().note
     left = re.fullmatch(r"(\d+) characters are on branch “storm” now: b shows branches, Ctrl\+Z undoes\.", note)

@@ -122,6 +122,17 @@ def threaded(
     return start
 
 
+def report_to(check: Check, tell: Callable[[float], object] | None = None) -> Callable[[int, int], None]:
+    """Reports of progress that end a job which was cancelled, and tell how much is done, 0 to 1."""
+
+    def report(done: int, total: int) -> None:
+        check()
+        if tell is not None:
+            tell(done / total)
+
+    return report
+
+
 async def write_in_thread(job: Callable[[Check], Result]) -> Result:
     """As :func:`in_thread`, for a job that writes a file. Raises :class:`CharLSTMError` if that is not possible."""
     try:

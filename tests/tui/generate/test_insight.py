@@ -122,7 +122,7 @@ async def test_the_text_is_coloured_by_the_chosen_cell_and_the_likeliest_next_st
 
 async def test_new_characters_are_coloured_while_text_streams(model: Path) -> None:
     async with cells(model) as (it, view):
-        it.player.change_speed(lambda speed: 60)
+        it.player.change_speed(60)
         await it.press("space")
         await it.until(lambda: len(view.activations.text) > 410, settle=False)
         assert any(shown(view, CELL)[400:410])
@@ -272,7 +272,7 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         view = it.screen.cells
         assert it.state.length == 1
         assert "once there is text" not in " ".join(it.screen_text().split())
-        it.player.change_speed(lambda speed: 250)
+        it.player.change_speed(250)
         await it.press("space")
         await it.until(lambda: it.state.length > 300, settle=False)
         await it.press("space")
@@ -319,7 +319,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         held = (Clamp(*named.cell, value=2.0),)
         await it.press("plus", "plus", "plus", "plus")
         await it.until(lambda: it.state.clamps == held)
-        it.player.change_speed(lambda speed: FULL)
+        it.player.change_speed(FULL)
         await it.press("d")
         duel = it.screen.duel
         await it.until(
@@ -341,7 +341,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         await it.press("r")
         await it.until(lambda: measuring.begun == 1, settle=False)  # once the figures are known
         for player in duel.players.values():
-            player.change_speed(lambda speed: 5)
+            player.change_speed(5)
         await it.press("r")
         await it.until(lambda: not duel._figures)
         measuring.free.set()
@@ -437,7 +437,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
 
 async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Path) -> None:
     async with cells(model) as (it, view):
-        it.player.change_speed(lambda speed: 250)
+        it.player.change_speed(250)
 
         async def streaming() -> None:
             length = it.state.length

@@ -189,7 +189,7 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.write_in("and so on")
         story = it.text
         about = f"{len(story.split())} words · “The morning"
-        it.player.change_speed(lambda speed: 0)
+        it.player.change_speed(0)
         await it.press("e", "end", "x", "enter", says="l brings back the text before")
         assert it.prime.endswith("x")
         assert about in it.screen.message

@@ -106,7 +106,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.go("play", "escape")
         stepper = Stepper(loaded)
         stepper.clamps = (parse_clamp("1:2=0.5"),)
-        it.player.change_clamps(lambda clamps: stepper.clamps)
+        it.player.change_clamps(stepper.clamps)
         await it.press("f", shows="held: 1:2=0.5")
         held = multiverse(loaded, it.text, depth=30, cutoff=0.002, stepper=stepper)
         await it.until(lambda: view.root == held)

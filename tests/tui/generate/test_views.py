@@ -385,12 +385,12 @@ async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_th
         await it.press("d")
         duel = it.screen.duel
         await it.until(lambda: set(duel.sides) == {1, 2})
-        duel.players[1].change_speed(lambda speed: FULL)
-        duel.players[2].change_speed(lambda speed: 20)
+        duel.players[1].change_speed(FULL)
+        duel.players[2].change_speed(20)
         await it.until(lambda: duel.sides[1].ended and duel.sides[2].running)
         text = duel.view(1).text()
         await it.press("space", "space")
-        duel.players[2].change_speed(lambda speed: FULL)
+        duel.players[2].change_speed(FULL)
         await it.until(lambda: duel.query_one("#verdict-1").display)
         assert duel.view(1).text() == text, "what has ended stays until the other side has"
         texts = {}

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -425,13 +426,10 @@ class CellsView(ReadingView):
         state = self.state
         if state is None or state.facts is None or state.facts.run is None:
             return
-
-        def tell(found: CellsAtStep) -> None:
-            self.call_later(self._add_step, found, history)
-
+        tell = partial(self.call_later, self._add_step, history)
         await self.insight.through_training(state.facts.run, self._source.text(), self._start, named, self.cell, tell)
 
-    def _add_step(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
+    def _add_step(self, history: list[CellsAtStep], found: CellsAtStep) -> None:
         """Add what the cells did in another model of the run to ``history``, unless another one is shown."""
         if history is not self.history or found.step in [each.step for each in history]:
             return
@@ -547,10 +545,7 @@ class CellsView(ReadingView):
 
     def _list_measured(self) -> None:
         """List what was measured, each cell with the feature that it follows."""
-
-        def words(cell: Cell) -> str:
-            return self._follows(cell, lambda named: named.feature)
-
+        words = partial(self._follows, words=lambda named: named.feature)
         self.lesion_list.show(self.measured, words, self.bits, self.cell)
 
     def _draw_next(self) -> None:
@@ -614,33 +609,29 @@ class CellsView(ReadingView):
             shown.highlighted = 0 if listed is None else (listed + direction) % count
 
     def do_find_cell(self) -> None:
-        def check(answer: str) -> str | None:
-            found = self._find(answer)
-            return found if isinstance(found, str) else None
-
-        def named(answer: str) -> None:
-            found = self._find(answer)
-            if isinstance(found, str):
-                return
-            self.cell_list.highlight(found)
-            self.lesion_list.highlight(found)
-            self.choose(found)
-
         about = "Its layer and number, such as 1:7, or a part of the name of a feature."
-        ask(self, PromptDialog("Go to a cell", about, check=check), named)
+        ask(self, PromptDialog("Go to a cell", about, check=self._find), self._go_to_cell)
 
-    def _find(self, answer: str) -> Cell | str:
-        """The cell that is meant, or why there is none."""
+    def _go_to_cell(self, answer: str) -> None:
+        cell = self._find(answer)
+        self.cell_list.highlight(cell)
+        self.lesion_list.highlight(cell)
+        self.choose(cell)
+
+    def _find(self, answer: str) -> Cell:
+        """The cell that is meant. Raises :class:`CharLSTMError` if there is none."""
         numbers = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", answer)
         if numbers is None:
             wanted = answer.strip().lower()
             found = next((each.cell for each in self.cell_list.cells if wanted and wanted in each.feature), None)
-            return f"No feature of the list has “{answer.strip()}” in its name." if found is None else found
+            if found is None:
+                raise CharLSTMError(f"No feature of the list has “{answer.strip()}” in its name.")
+            return found
         cell = int(numbers[1]), int(numbers[2])
         config = None if self._model is None else self._model.config
         if config is None or not (1 <= cell[0] <= config.num_layers and 1 <= cell[1] <= config.hidden_size):
             size = "" if config is None else f": it has {config.num_layers} × {config.hidden_size}, from 1:1"
-            return f"The model has no cell {cell_name(cell)}{size}."
+            raise CharLSTMError(f"The model has no cell {cell_name(cell)}{size}.")
         return cell
 
     # ---- places
@@ -676,13 +667,9 @@ class CellsView(ReadingView):
 
     def _hold(self, value: Callable[[float | None], float]) -> None:
         """Hold the cell at a value that is computed from the one at which it is held."""
-        layer, cell = self.cell
-
-        def change(clamps: tuple[Clamp, ...]) -> list[Clamp]:
-            others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
-            return [*others, Clamp(layer, cell, value=value(held_at(clamps, (layer, cell))))]
-
-        self.player.change_clamps(change)
+        clamps = self.player.recipe.clamps
+        others = [each for each in clamps if (each.layer, each.cell) != self.cell]
+        self.player.change_clamps([*others, Clamp(*self.cell, value=value(held_at(clamps, self.cell)))])
 
     def _judge_hold(self) -> None:
         """Find out what the held cells change, once the text stands still and it is known what they follow."""
@@ -725,7 +712,7 @@ class CellsView(ReadingView):
         return [feature for feature in named if feature in BUILT_IN]
 
     def do_let_go(self) -> None:
-        self.player.change_clamps(lambda clamps: ())
+        self.player.change_clamps(())
 
 
 def named_words(named: NamedCells) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from charlstm.insight.multiverse import ContinuationNode
@@ -39,20 +39,22 @@ def lay_out(root: ContinuationNode, rows: int, columns: int, wanted: Sequence[Co
     Args:
         wanted: branches that get a row even if their share is smaller, where there is one: the first ones first.
     """
-    blocks: list[Block] = []
     order = {id(branch): -number for number, branch in enumerate(wanted)}
+    return [*_blocks_below((root,), 0, rows, columns, order)]
 
-    def below(parent: ContinuationNode, path: tuple[ContinuationNode, ...], top: int, rows: int) -> None:
-        for child, height in zip(parent.children, _heights(parent, rows, order), strict=True):
-            if height:
-                here = (*path, child)
-                blocks.append(Block(here, top, top + height, height < rows))
-                if len(here) < columns:
-                    below(child, here, top, height)
-            top += height
 
-    below(root, (), 0, rows)
-    return blocks
+def _blocks_below(
+    path: tuple[ContinuationNode, ...], top: int, rows: int, columns: int, order: Mapping[int, int]
+) -> Iterator[Block]:
+    """The blocks of what continues ``path``, which begins with the root, in ``rows`` from ``top`` on."""
+    *_, parent = path
+    for child, height in zip(parent.children, _heights(parent, rows, order), strict=True):
+        if height:
+            here = (*path, child)
+            yield Block(here[1:], top, top + height, height < rows)
+            if len(path) < columns:
+                yield from _blocks_below(here, top, height, columns, order)
+        top += height
 
 
 def _heights(parent: ContinuationNode, rows: int, wanted: Mapping[int, int]) -> list[int]:

@@ -27,10 +27,12 @@ from charlstm.generation.novelty import MIN_LENGTH, Novelty
 from charlstm.generation.sampling import next_seed
 from charlstm.insight.duel import Side, TextFigures, in_words, text_figures, to_html, to_markdown
 from charlstm.insight.holding import PAIRS
+from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import Check, threaded
+from charlstm_tui.dialogs import ask
 from charlstm_tui.formatting import from_bits, unit
-from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
+from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
@@ -240,19 +242,7 @@ class DuelView(GenerateView):
         """Find the figures of both sides, which are at their end, and show them."""
         states = self.sides
         models = {number: player.model for number, player in self.players.items()}
-        texts = {number: self._generated(state) for number, state in states.items()}
-
-        def job(check: Callable[[], None]) -> dict[int, TextFigures]:
-            found = {}
-            for number, other in (SIDES, SIDES[::-1]):
-                check()
-                model, others = models[number], models[other]
-                if model is not None and others is not None:
-                    novelty = self._novelty(states[number])
-                    found[number] = text_figures(model, others, self._prime(states[number]), texts[number], novelty)
-            return found
-
-        figures = await in_thread(job)
+        figures = await self._text_figures(states, models)
         if not _ended(self.sides):
             return
         self._held = ""
@@ -264,6 +254,19 @@ class DuelView(GenerateView):
                 return
             self._held = f"In {PAIRS} pairs of texts: {' '.join(each.sentence for each in effects)}"
             self._show_figures(figures)
+
+    @threaded
+    def _text_figures(
+        self, check: Check, states: Mapping[int, Played], models: Mapping[int, Model | None]
+    ) -> dict[int, TextFigures]:
+        found = {}
+        for number, other in (SIDES, SIDES[::-1]):
+            check()
+            state, model, others = states[number], models[number], models[other]
+            if model is not None and others is not None:
+                novelty = self._novelty(state)
+                found[number] = text_figures(model, others, self._prime(state), self._generated(state), novelty)
+        return found
 
     def watch_bits(self) -> None:
         self._draw_heads()
@@ -328,10 +331,8 @@ class DuelView(GenerateView):
             if number in self._figures
         ]
 
-        def write(path: Path) -> None:
-            user_files.save_text(path, to_markdown(sides) if path.suffix.lower() == ".md" else to_html(sides))
-
-        self.charlstm.save_file("Save both texts and their figures", f"duel{FORMATS[0].ending}", FORMATS, write)
+        write, name = partial(_write, sides), f"duel{FORMATS[0].ending}"
+        self.charlstm.save_file("Save both texts and their figures", name, FORMATS, write)
 
     # ---- actions
 
@@ -350,25 +351,22 @@ class DuelView(GenerateView):
 
     def do_speed(self, direction: int) -> None:
         for player in self.players.values():
-            player.change_speed(lambda speed: faster(speed, direction))
+            player.change_speed(faster(player.speed, direction))
 
     def do_adjust(self, name: str, direction: int) -> None:
         state = self.sides.get(self.chosen)
         symbols = math.inf if state is None or state.facts is None else state.facts.vocab_size
-        self.players[self.chosen].change_settings(lambda settings: adjust(settings, name, direction, symbols))
+        player = self.players[self.chosen]
+        player.change_settings(adjust(player.recipe.settings, name, direction, symbols))
 
     def do_all_settings(self) -> None:
         number = self.chosen
         state = self.sides.get(number)
         if state is None:
             return
-
-        def chosen(answer: Chosen | None) -> None:
-            if answer is not None:
-                self.players[number].change_settings(lambda _: answer[0])
-
         side = "left" if number == SIDES[0] else "right"
-        self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)
+        dialog = SamplerDialog(f"How characters are chosen on the {side}", state.settings)
+        ask(self, dialog, lambda answer: self.players[number].change_settings(answer[0]))
 
     def do_keep_side(self) -> None:
         """Put the text of a side into that of Play, as far as it is generated."""
@@ -389,6 +387,11 @@ class DuelView(GenerateView):
         if state is not None:
             request = replace(state.request, settings=None, speed=None, stream=True, **changes)
             self.players[number].open(request)
+
+
+def _write(sides: Sequence[Side], path: Path) -> None:
+    """Write both texts with their settings and figures."""
+    user_files.save_text(path, to_markdown(sides) if path.suffix.lower() == ".md" else to_html(sides))
 
 
 def _runs(sides: Mapping[int, Played]) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from textual.worker import Worker
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import key_of
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player.insight_jobs import InsightJobs
+from charlstm_tui.player.opening import LearntModel
 from charlstm_tui.player.played import Played
 from charlstm_tui.player.text_player import TextPlayer
 
@@ -93,15 +96,15 @@ class Learning:
         text = text_view.text()
         tell = self._view.progress_teller(self._show_progress)
         self._share, self._read = 0.0, state.size
-
-        async def learn() -> None:
-            try:
-                learnt = await self._insight.learnt_model(model, text, strength, tell)
-            except CharLSTMError as error:
-                self._end()
-                self._view.say(str(error), error=True)
-                return
-            self._player.suggest_with(learnt, state.session_id)
-
-        self._worker = self._view.run_worker(learn(), group="learning", exclusive=True)
+        learns = self._learn(self._insight.learnt_model(model, text, strength, tell), state.session_id)
+        self._worker = self._view.run_worker(learns, group="learning", exclusive=True)
         self._view.post_message(self._view.Changed())
+
+    async def _learn(self, job: Awaitable[LearntModel], session_id: int) -> None:
+        try:
+            learnt = await job
+        except CharLSTMError as error:
+            self._end()
+            self._view.say(str(error), error=True)
+        else:
+            self._player.suggest_with(learnt, session_id)

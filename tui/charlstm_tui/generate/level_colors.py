@@ -21,21 +21,21 @@ BLACK, WHITE = Color(0, 0, 0), Color(255, 255, 255)
 def level_backgrounds(background: Color, hue: Color) -> tuple[Color, ...]:
     """A background for each of :data:`STEPS`: ``background`` with more and more of ``hue``, and beyond it of white or
     black, until the contrast is reached."""
-    end = WHITE if luminance(background) < 0.18 else BLACK
-
-    def mixed(part: float) -> Color:
-        return background.blend(hue, part) if part <= 1 else hue.blend(end, part - 1)
-
-    found = []
+    found, end = [], WHITE if luminance(background) < 0.18 else BLACK
     for step in STEPS:
         low, high = 0.0, 2.0
         for _ in range(12):
             middle = (low + high) / 2
-            color = mixed(middle)
+            color = _mixed(background, hue, end, middle)
             far = luminance(color) > luminance(background) if end is WHITE else luminance(color) < luminance(background)
             low, high = (low, middle) if far and contrast(color, background) >= step else (middle, high)
-        found.append(mixed(high))
+        found.append(_mixed(background, hue, end, high))
     return tuple(found)
+
+
+def _mixed(background: Color, hue: Color, end: Color, part: float) -> Color:
+    """From the background (0) by the hue (1) to the end (2)."""
+    return background.blend(hue, part) if part <= 1 else hue.blend(end, part - 1)
 
 
 def level_greys(background: Color) -> tuple[Color, ...]:

@@ -23,7 +23,7 @@ from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.rows import Alternative
 from charlstm_tui.actions import active, key_of
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import from_bits, loss, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
@@ -563,28 +563,25 @@ class PlayView(ExplainingView):
         self.player.stream_unit()
 
     def do_speed(self, direction: int) -> None:
-        self.player.change_speed(lambda speed: faster(speed, direction))
+        self.player.change_speed(faster(self.player.speed, direction))
 
     def do_adjust(self, name: str, direction: int) -> None:
         facts = None if self.state is None else self.state.facts
         symbols = math.inf if facts is None else facts.vocab_size
-        self.player.change_settings(lambda settings: adjust(settings, name, direction, symbols))
+        self.player.change_settings(adjust(self.player.recipe.settings, name, direction, symbols))
 
     def do_all_settings(self) -> None:
-        if self.state is None:
-            return
+        if self.state is not None:
+            dialog = SamplerDialog("How characters are chosen", self.state.settings, self.min_copied)
+            ask(self, dialog, self._settings_chosen)
 
-        def chosen(answer: Chosen | None) -> None:
-            if answer is None:
-                return
-            settings, copied = answer
-            self._writing.expect_suggestion()
-            self.player.change_settings(lambda _: settings)
-            if copied is not None and copied != self.min_copied:
-                self.min_copied = copied
-                self.check_overlap()
-
-        self.app.push_screen(SamplerDialog("How characters are chosen", self.state.settings, self.min_copied), chosen)
+    def _settings_chosen(self, answer: Chosen) -> None:
+        settings, copied = answer
+        self._writing.expect_suggestion()
+        self.player.change_settings(settings)
+        if copied is not None and copied != self.min_copied:
+            self.min_copied = copied
+            self.check_overlap()
 
     # ---- actions: moving
 
@@ -659,22 +656,21 @@ class PlayView(ExplainingView):
         self.player.pause()
         if not self.writing:
             self._text.move_to(self.text_view.cursor)
-
-        def picked(picked: Picked | None) -> None:
-            if picked is None:
-                self.player.cancel()
-            elif picked.first is None:
-                self.player.put_in(picked.text)
-            else:
-                self.player.put_in_sentence(picked.text, COUNT, picked.first)
-
         cursor = self.text_view.cursor
         dialog = ContinuationsDialog(
             self.text_view.text(max(0, cursor - CONTEXT), cursor),
             lambda first: self.player.ways_on(COUNT, LENGTH, LINES, first, dialog.show),
             self.bits,
         )
-        self.app.push_screen(dialog, picked)
+        self.app.push_screen(dialog, self._continuation_picked)
+
+    def _continuation_picked(self, picked: Picked | None) -> None:
+        if picked is None:
+            self.player.cancel()
+        elif picked.first is None:
+            self.player.put_in(picked.text)
+        else:
+            self.player.put_in_sentence(picked.text, COUNT, picked.first)
 
     def do_alternative(self, direction: int) -> None:
         self.say("")
@@ -712,14 +708,10 @@ class PlayView(ExplainingView):
 
     def do_own_text(self) -> None:
         self.player.pause()
-        place = self.text_view.cursor
-
-        def typed(text: str | None) -> None:
-            if text:
-                self.player.insert_at(text, place)
-
+        cursor = self.text_view.cursor
         about = "It goes in at the cursor. The text from there on stays as a branch."
-        self.app.push_screen(PromptDialog("Your own text", about, wide=True, lines=True), typed)
+        dialog = PromptDialog("Your own text", about, wide=True, lines=True)
+        ask(self, dialog, lambda text: self.player.insert_at(text, cursor))
 
     def do_branches(self) -> None:
         """Show the branches and give them the focus; from there, back to the text."""
@@ -746,15 +738,10 @@ class PlayView(ExplainingView):
 
     def do_give_title(self) -> None:
         """Ask for a title of the session."""
-        if self.state is None:
-            return
-
-        def answered(title: str | None) -> None:
-            if title is not None:
-                self.player.give_title(" ".join(title.split()))
-
-        about = "It stands above the text and in the list of sessions. An empty one removes it."
-        self.app.push_screen(PromptDialog("Title of the session", about, self.state.title, "a title"), answered)
+        if self.state is not None:
+            about = "It stands above the text and in the list of sessions. An empty one removes it."
+            dialog = PromptDialog("Title of the session", about, self.state.title, "a title")
+            ask(self, dialog, lambda title: self.player.give_title(" ".join(title.split())))
 
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from textual import events, on
@@ -41,13 +42,12 @@ class ReadingView(ExplainingView):
     def begin(self, job: str) -> Callable[[float], None]:
         """Nothing is done of this job now; what is given tells how much is, from its thread."""
         begun = time.monotonic()
-
-        def show(share: float) -> None:
-            self._jobs[job] = (begun, share)
-            self.draw_head()
-
         self._jobs[job] = (begun, 0.0)
-        return self.progress_teller(show)
+        return self.progress_teller(partial(self._show_done, job, begun))
+
+    def _show_done(self, job: str, begun: float, share: float) -> None:
+        self._jobs[job] = (begun, share)
+        self.draw_head()
 
     def done_words(self, job: str) -> str:
         """How much of a job is done, and how long the rest will take: ``40 %, left 0:12``."""

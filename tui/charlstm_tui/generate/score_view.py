@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview, read_text
+from charlstm.text.reading import TextOptions
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import in_thread, report_to
 from charlstm_tui.dialogs import PathDialog, ask
 from charlstm_tui.formatting import from_bits, typed_path, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
+from charlstm_tui.player.insight_jobs import Tell
 from charlstm_tui.player.marks import Origin, pack, uniform
 from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
@@ -220,16 +223,11 @@ class ScoreView(ReadingView):
 
     def open(self, path: Path) -> None:
         """Score a file."""
-
-        def read(model: Model) -> tuple[str, str]:
-            found = preview(path, MOST_CHARS, model.text_options.for_another_text())
-            return found.text, path.name if found.complete else f"{path.name}, its beginning"
-
-        self._job = self._score(read, path.name)
+        self._job = self._score(partial(_beginning_of_file, path), path.name)
 
     def score(self, text: str, name: str, part: tuple[int, int] | None = None) -> None:
         """Score a text, and show the figures of all of it or of a part."""
-        self._job = self._score(lambda model: _beginning(text, name), name, part)
+        self._job = self._score(lambda options: _beginning(text, name), name, part)
 
     @property
     def escape_label(self) -> str:
@@ -251,17 +249,13 @@ class ScoreView(ReadingView):
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
         name = "the pasted text"
-
-        def read(model: Model) -> tuple[str, str]:
-            return _beginning(read_text(event.text, model.text_options.for_another_text()), name)
-
-        self._job = self._score(read, name)
+        self._job = self._score(lambda options: _beginning(read_text(event.text, options), name), name)
 
     @work(exclusive=True)
     async def _score(
-        self, read: Callable[[Model], tuple[str, str]], name: str, part: tuple[int, int] | None = None
+        self, read: Callable[[TextOptions], tuple[str, str]], name: str, part: tuple[int, int] | None = None
     ) -> None:
-        """Score what ``read`` gives for the model, a text and what it is, in words, and show all of it or a part."""
+        """Score what ``read`` gives, a text and what it is, in words, and show all of it or a part."""
         facts, model = self._facts, self._model
         if facts is None:
             return
@@ -269,19 +263,10 @@ class ScoreView(ReadingView):
         self._text_name = visible(name, keep="")
         tell = self.begin(SCORING)
         self.draw_head()
-
-        def job(check: Callable[[], None]) -> tuple[Model, ScoredText]:
-            loaded = model or load_model(facts.path)
-            text, words = read(loaded)
-
-            def progress(done: int, total: int) -> None:
-                check()
-                tell(done / total)
-
-            return loaded, ScoredText(visible(words, keep=""), text, score(loaded, text, progress=progress))
-
         try:
-            self._model, scored = await in_thread(job)
+            if model is None:
+                model = self._model = await in_thread(lambda check: load_model(facts.path))
+            scored = await _score_text(model, read, tell)
         except (CharLSTMError, OSError) as error:
             self._job = None
             self._keep_shown(Content.styled(visible(str(error)), "$error"))
@@ -479,17 +464,14 @@ class ScoreView(ReadingView):
     def _unlisted_words(self, scores: Scores) -> tuple[str, ...]:
         """What is true of all characters that the list does not have."""
         least, most = scores.surprising, scores.unlisted(self._places)
-
-        def shown(value: float) -> str:
-            return f"{from_bits(value, self.bits):.1f} {unit(self.bits)}"
-
+        lowest, highest = (f"{from_bits(value, self.bits):.1f} {unit(self.bits)}" for value in (least, most))
         if not self._places:
-            return (f"none: all below {shown(least)}",)
+            return (f"none: all below {lowest}",)
         if most < least:
-            return (f"elsewhere: below {shown(least)}",)
+            return (f"elsewhere: below {lowest}",)
         if most <= self._places[-1].bits:
-            return (f"elsewhere: up to {shown(most)}",)
-        return (f"elsewhere: up to {shown(most)},", f"within {APART} of a place")
+            return (f"elsewhere: up to {highest}",)
+        return (f"elsewhere: up to {highest},", f"within {APART} of a place")
 
     def _place_row(self, place: Place) -> Row:
         sign, figure = symbol(place.char), f"{from_bits(place.bits, self.bits):4.1f} "
@@ -584,6 +566,19 @@ class ScoreView(ReadingView):
 def _with_stop(doing: str) -> Content:
     """Words for a task in progress, and the key that stops it."""
     return Content.assemble((f"{doing}   ", "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
+
+
+async def _score_text(model: Model, read: Callable[[TextOptions], tuple[str, str]], tell: Tell) -> ScoredText:
+    """Score in a thread what ``read`` gives for the model; ``tell`` is called from there with how much is done."""
+    text, words = await in_thread(lambda check: read(model.text_options.for_another_text()))
+    scores = await in_thread(lambda check: score(model, text, progress=report_to(check, tell)))
+    return ScoredText(visible(words, keep=""), text, scores)
+
+
+def _beginning_of_file(path: Path, options: TextOptions) -> tuple[str, str]:
+    """The scored part of a file, and words for that part."""
+    found = preview(path, MOST_CHARS, options)
+    return found.text, path.name if found.complete else f"{path.name}, its beginning"
 
 
 def _beginning(text: str, name: str) -> tuple[str, str]:

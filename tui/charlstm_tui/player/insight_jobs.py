@@ -32,7 +32,7 @@ from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
 from charlstm.runs.own_text import OwnText, text_for_cells, text_for_context
-from charlstm_tui.background import Check, threaded
+from charlstm_tui.background import Check, report_to, threaded
 from charlstm_tui.player.opening import LearntModel, checkpoints
 
 SHOWN_CHARS = 3000
@@ -110,7 +110,7 @@ class InsightJobs:
                 _, begin, trace = kept
                 read_to = begin + len(trace.text)
                 if text.startswith(trace.text, begin) and read_to > start:
-                    trace.extend(text[read_to:], _report(check))
+                    trace.extend(text[read_to:], report_to(check))
                     trace.drop(start - begin)
                     self._traced = model, start, trace
                     return trace.activations()
@@ -124,9 +124,9 @@ class InsightJobs:
         Raises :class:`CharLSTMError`."""
         with self._long.of(model, check) as stepper:
             text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
-            sampled = _report(check, lambda share: tell(share / 2))
+            sampled = report_to(check, lambda share: tell(share / 2))
             sample = sample_cells(model, text, stepper=stepper, progress=sampled)
-            found = name_cells(sample, progress=_report(check, lambda share: tell(0.5 + share / 2)))
+            found = name_cells(sample, progress=report_to(check, lambda share: tell(0.5 + share / 2)))
             return NamedCells(tuple(found), text, source)
 
     @threaded
@@ -156,7 +156,7 @@ class InsightJobs:
             }
             scores: list[float] = []
             if named is not None and cells:
-                sample = sample_cells(model, named.text, stepper=stepper, progress=_report(check))
+                sample = sample_cells(model, named.text, stepper=stepper, progress=report_to(check))
                 scores = score_cells(sample, cells)
             tell(CellsAtStep(listed if own is None else own, values, tuple(scores)))
 
@@ -167,13 +167,13 @@ class InsightJobs:
         """Measure what silencing each of the cells ``also`` does, and of those that seem to matter: on the text on
         which cells are named, which is given in words too. Raises :class:`GenerationError` if the text is too short."""
         text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
-        return most_important(model, text, also=also, progress=_report(check, tell)), source
+        return most_important(model, text, also=also, progress=report_to(check, tell)), source
 
     @threaded
     def damage(self, check: Check, model: Model, text: str, cell: tuple[int, int]) -> Floats:
         """How much the loss of each character of ``text`` rises when a cell is silenced. Raises
         :class:`GenerationError` if the text is too short."""
-        return measure_lesions(model, text, [cell], progress=_report(check))[0]
+        return measure_lesions(model, text, [cell], progress=report_to(check))[0]
 
     @threaded
     def held(
@@ -183,7 +183,7 @@ class InsightJobs:
         with self._long.of(model, check) as stepper:
             return hold_effects(
                 model, features, recipe.clamps, prime=prime, recipe=recipe, stepper=stepper,
-                progress=_report(check, tell),
+                progress=report_to(check, tell),
             )  # fmt: skip
 
     @threaded
@@ -193,7 +193,7 @@ class InsightJobs:
         own = _run_text(run, text_for_context)
         text, source = own or (shown[-TEXT_CHARS:], "this text")
         with self._long.of(model, check) as stepper:
-            found = context(model, text, stepper=stepper, progress=_report(check, tell))
+            found = context(model, text, stepper=stepper, progress=report_to(check, tell))
         return ModelContext(found, source, own is not None)
 
     @threaded
@@ -202,14 +202,14 @@ class InsightJobs:
         at = len(text) - 1
         lengths = [length for length in LENGTHS if length <= at]
         with self._short.of(model, check) as stepper:
-            return context(model, text, at=at, lengths=lengths, stepper=stepper, progress=_report(check))
+            return context(model, text, at=at, lengths=lengths, stepper=stepper, progress=report_to(check))
 
     @threaded
     def influence(self, check: Check, model: Model, text: str) -> Influence:
         """The influence of earlier characters on the last one of ``text``, of which the last :data:`INFLUENCE_CHARS`
         before it matter. Raises :class:`GenerationError` if there is none before it."""
         with self._short.of(model, check) as stepper:
-            return influence(model, text, len(text) - 1, stepper=stepper, progress=_report(check))
+            return influence(model, text, len(text) - 1, stepper=stepper, progress=report_to(check))
 
     @threaded
     def continuations(
@@ -217,7 +217,7 @@ class InsightJobs:
     ) -> ContinuationNode:
         """All continuations of ``text`` of up to ``depth`` characters whose probability is at least ``cutoff``, with
         these cells held."""
-        report = _report(check)
+        report = report_to(check)
         with self._short.of(model, check, clamps) as stepper:
             self._read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=report)
             return multiverse(model, depth=depth, cutoff=cutoff, stepper=stepper, after=self._read, progress=report)
@@ -229,7 +229,7 @@ class InsightJobs:
         """The likeliest next words after ``text``, with these cells held. One that continues the text of the last
         :meth:`continuations` is not read again."""
         with self._short.of(model, check, clamps) as stepper:
-            read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=_report(check))
+            read = read_text(model, _recent(text), stepper=stepper, known=self._read, progress=report_to(check))
             return next_words(model, count=count, stepper=stepper, after=read, check=check)
 
     @threaded
@@ -239,7 +239,7 @@ class InsightJobs:
         with self._learning:
             check()
             self._learnt_from = None
-            return score_with(self._copy(model, strength), text, progress=_report(check, tell))
+            return score_with(self._copy(model, strength), text, progress=report_to(check, tell))
 
     @threaded
     def learnt_model(self, check: Check, model: Model, text: str, strength: float, tell: Tell) -> LearntModel:
@@ -296,22 +296,11 @@ class _Weights:
             yield self._stepper[1]
 
 
-def _report(check: Check, tell: Tell | None = None) -> Callable[[int, int], None]:
-    """Reports of progress that end a job which was cancelled, and tell how much is done, 0 to 1."""
-
-    def report(done: int, total: int) -> None:
-        check()
-        if tell is not None:
-            tell(done / total)
-
-    return report
-
-
 def _read_from(model: Model, stepper: Stepper, text: str, start: int, check: Check) -> Trace:
     """What the cells do on ``text`` from ``start`` on, after :data:`WARM_UP` characters before."""
     trace = Trace(model, stepper)
     before = min(start, WARM_UP)
-    trace.extend(text[start - before :], _report(check))
+    trace.extend(text[start - before :], report_to(check))
     trace.drop(before)
     return trace
 

@@ -336,20 +336,20 @@ class TextPlayer(TextEditor):
         """Generate this from now on, or nothing; how fast that is, is measured anew."""
         self._stream, self._computed = stream, replace(self._computed, rate=None)
 
-    def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
-        """Choose characters with changed settings, from the next one on."""
-        self.recipe = replace(self.recipe, settings=change(self.recipe.settings))
+    def change_settings(self, settings: SamplerSettings) -> None:
+        """Choose characters with other settings, from the next one on."""
+        self.recipe = replace(self.recipe, settings=settings)
         self.changed()
 
-    def change_clamps(self, change: Callable[[tuple[Clamp, ...]], Iterable[Clamp]]) -> None:
+    def change_clamps(self, clamps: Iterable[Clamp]) -> None:
         """Hold other cells, from the next character on."""
         self._touched()
-        self.recipe = replace(self.recipe, clamps=tuple(change(tuple(self.recipe.clamps))))
+        self.recipe = replace(self.recipe, clamps=tuple(clamps))
         self.changed()
 
-    def change_speed(self, change: Callable[[float], float]) -> None:
+    def change_speed(self, speed: float) -> None:
         """Stream at another speed."""
-        self.speed = change(self.speed)
+        self.speed = speed
         if self._stream is not None:
             self._let_stream(replace(self._stream, speed=self.speed) if self.speed else None)
         self.changed()
