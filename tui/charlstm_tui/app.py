@@ -54,13 +54,10 @@ LIGHT_FROM = 0.18
 """The luminance from which on black is easier to read on a background than white (WCAG 2.2)."""
 
 
-def _screen(mode: str) -> Callable[[], Screen[None]]:
-    def load() -> Screen[None]:
-        module = importlib.import_module(f"charlstm_tui.{mode}.screen")
-        screen: Screen[None] = getattr(module, f"{mode.capitalize()}Screen")()
-        return screen
-
-    return load
+def _screen(mode: str) -> Screen[None]:
+    module = importlib.import_module(f"charlstm_tui.{mode}.screen")
+    screen: Screen[None] = getattr(module, f"{mode.capitalize()}Screen")()
+    return screen
 
 
 class CharLSTMApp(SteadyTimers, ModeApp):
@@ -69,7 +66,7 @@ class CharLSTMApp(SteadyTimers, ModeApp):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False  # it has two keys in the action table
     TITLE = "charlstm"
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {mode: _screen(mode) for mode, _ in MODES}
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {mode: partial(_screen, mode) for mode, _ in MODES}
     BINDINGS = bindings(ANYWHERE, PANES, DIGITS, OUTSIDE)
 
     def __init__(self, start_options: StartOptions | None = None) -> None:
@@ -239,11 +236,7 @@ class CharLSTMApp(SteadyTimers, ModeApp):
 
     def do_screenshot(self) -> None:
         """Save what is on the screen now, before the dialog covers it."""
-        content = self.export_screenshot(title=self.TITLE)
-
-        def write(path: Path) -> None:
-            user_files.save_text(path, content)
-
+        write = partial(_write, self.export_screenshot(title=self.TITLE))
         name = f"charlstm-{time.strftime('%Y%m%d-%H%M%S')}.svg"
         self.save_file("Save a picture of the screen", name, [Format(".svg", "a drawing, for browsers")], write)
 
@@ -356,3 +349,7 @@ class CharLSTMApp(SteadyTimers, ModeApp):
     async def on_unmount(self) -> None:
         self.watcher.close()
         await in_thread(lambda check: self.jobs.wait(SAVE_WITHIN))
+
+
+def _write(content: str, path: Path) -> None:
+    user_files.save_text(path, content)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from charlstm.errors import CharLSTMError
@@ -151,18 +151,7 @@ class JobQueue:
     def add(self, job: Callable[[], object], doing: str, failed: Callable[[str], object] = lambda words: None) -> None:
         """Run ``job`` after the earlier jobs. If it raises an exception, ``failed`` is called with a sentence, and an
         unexpected one is logged; ``doing`` is what failed then, such as ``saving the session``."""
-        previous = self._last
-
-        def run() -> None:
-            if previous is not None:
-                previous.join()
-            try:
-                job()
-            except Exception as error:
-                if not isinstance(error, CharLSTMError):
-                    LOG.exception("Unexpected error: %s", doing)
-                failed(sentence(error, doing))
-
+        run = partial(_run_after, self._last, job, doing, failed)
         self._last = threading.Thread(target=run, name="charlstm-job", daemon=True)
         self._last.start()
 
@@ -171,3 +160,16 @@ class JobQueue:
         if self._last is not None:
             self._last.join(timeout)
         return self._last is None or not self._last.is_alive()
+
+
+def _run_after(
+    previous: threading.Thread | None, job: Callable[[], object], doing: str, failed: Callable[[str], object]
+) -> None:
+    if previous is not None:
+        previous.join()
+    try:
+        job()
+    except Exception as error:
+        if not isinstance(error, CharLSTMError):
+            LOG.exception("Unexpected error: %s", doing)
+        failed(sentence(error, doing))

@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -24,7 +25,7 @@ from textual.widgets.option_list import Option
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import Check, in_thread
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.ordered_keys import TakesKeys
@@ -102,13 +103,13 @@ class Dialog(TakesKeys, SteadyScreen, ModalScreen[Any]):
 def ask(asker: Widget | App[Any], dialog: Dialog, then: Callable[[Any], object]) -> None:
     """Show a dialog, and give its answer to ``then`` unless it was left. A coroutine that this gives is a worker of the
     asker."""
+    asker.app.push_screen(dialog, partial(_answered, asker, then))
 
-    def answered(answer: Any) -> None:
-        outcome = None if answer is None else then(answer)
-        if inspect.iscoroutine(outcome):
-            asker.run_worker(outcome, group="asked")
 
-    asker.app.push_screen(dialog, answered)
+def _answered(asker: Widget | App[Any], then: Callable[[Any], object], answer: Any) -> None:
+    outcome = None if answer is None else then(answer)
+    if inspect.iscoroutine(outcome):
+        asker.run_worker(outcome, group="asked")
 
 
 class ChoiceDialog(Dialog):
@@ -162,7 +163,7 @@ class WaitDialog(SafeWorkers, Dialog):
     def __init__(self, words: str, job: Callable[[Callable[[int, int], None]], Any]) -> None:
         super().__init__()
         self._words, self._job = visible(words, keep=""), job
-        self._line = Static(Content(self._words))
+        self._line, self._shown = Static(Content(self._words)), Content()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -173,27 +174,22 @@ class WaitDialog(SafeWorkers, Dialog):
         self.run_worker(self._wait())
 
     async def _wait(self) -> None:
-        result, loop, shown = None, asyncio.get_running_loop(), Content()
-
-        def job(check: Callable[[], None]) -> Any:
-            def show(done: int, total: int) -> None:
-                nonlocal shown
-                check()
-                share = done / total if total else 0.0
-                drawn = (bar(share, BAR).ljust(BAR, "░"), "$primary")
-                content = Content.assemble(self._words, "\n\n", drawn, f" {share:4.0%}")
-                if content != shown:
-                    shown = content
-                    loop.call_soon_threadsafe(self._line.update, content)
-
-            return self._job(show)
-
+        result, loop = None, asyncio.get_running_loop()
         try:
-            result = await in_thread(job)
+            result = await in_thread(lambda check: self._job(partial(self._show_done, loop, check)))
         except CharLSTMError as error:
             result = error
         finally:
             self.dismiss_later(result)
+
+    def _show_done(self, loop: asyncio.AbstractEventLoop, check: Check, done: int, total: int) -> None:
+        check()
+        share = done / total if total else 0.0
+        drawn = (bar(share, BAR).ljust(BAR, "░"), "$primary")
+        content = Content.assemble(self._words, "\n\n", drawn, f" {share:4.0%}")
+        if content != self._shown:
+            self._shown = content
+            loop.call_soon_threadsafe(self._line.update, content)
 
     def keys_wait(self, event: Key | Paste) -> bool:
         return not isinstance(event, Key) or event.key != "escape"

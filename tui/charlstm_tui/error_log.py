@@ -82,15 +82,15 @@ def log_to(path: Path) -> None:
 
 def log_uncaught() -> None:
     """Log what no code caught: exceptions of threads, and of tasks that nothing awaits."""
-
-    def log_thread(args: threading.ExceptHookArgs) -> None:
-        if args.exc_value is not None:
-            LOG.error("thread %s", args.thread.name if args.thread else "?", exc_info=args.exc_value)
-
-    threading.excepthook = log_thread
+    threading.excepthook = _log_thread
     tasks = logging.getLogger("asyncio")
     for handler in LOG.handlers:
         tasks.addHandler(handler)
+
+
+def _log_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None:
+        LOG.error("thread %s", args.thread.name if args.thread else "?", exc_info=args.exc_value)
 
 
 RECENT = RecentErrors()

@@ -222,13 +222,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     async def _continue_queue(self) -> None:
         """Start the next run of the queue, and say so."""
-
-        def start(check: Callable[[], None]) -> Run | None:
-            from charlstm.runs.queue import start_next  # 0.3 s, with numpy: not before the first paint
-
-            return start_next()
-
-        if run := await in_thread(start):
+        if run := await in_thread(_start_next):
             self.notify_info(f"The queue goes on: {run.name} trains now.")
             self.watcher.read_soon()
 
@@ -251,12 +245,11 @@ class ModeApp(SafeWorkers, OrderedKeys):
         nothing while another such question is open."""
         if any(isinstance(screen, SaveDialog) for screen in self.screen_stack):
             return
+        ask(self, SaveDialog(title, name, formats), lambda path: self._save_file(path, write))
 
-        async def save(path: Path) -> None:
-            await write_in_thread(lambda check: write(path))
-            self.notify_info(f"Saved {home(path)}.")
-
-        ask(self, SaveDialog(title, name, formats), save)
+    async def _save_file(self, path: Path, write: Callable[[Path], object]) -> None:
+        await write_in_thread(lambda check: write(path))
+        self.notify_info(f"Saved {home(path)}.")
 
     # ---- messages, shown literally
     def notify(
@@ -330,3 +323,10 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def on_job_failed(self, event: JobFailed) -> None:
         self.show_error(sentence(event.error))
+
+
+def _start_next(check: Callable[[], None]) -> Run | None:
+    """Start the next run of the queue. In a thread."""
+    from charlstm.runs.queue import start_next  # 0.3 s, with numpy: not before the first paint
+
+    return start_next()

@@ -265,14 +265,12 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         if not self.ready:
             return ()
-        busy, has = self.busy, self.has()
-
-        def acts(action: Action) -> bool:
-            if typing and not action.acts_in_inputs:
-                return False
-            return action.mode != self.MODE or (not busy and (not action.needs or has.get(action.needs, False)))
-
-        return tuple(filter(acts, active(scopes)))
+        has = {} if self.busy else {"": True, **self.has()}
+        return tuple(
+            action
+            for action in active(scopes)
+            if (action.acts_in_inputs or not typing) and (action.mode != self.MODE or has.get(action.needs, False))
+        )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action != "do" or not parameters or BY_ID.get(str(parameters[0])) in self.available()

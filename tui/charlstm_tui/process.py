@@ -83,15 +83,15 @@ def exit_now(code: int) -> None:
 def exit_at_the_latest(code: int, finish: Callable[[], object] = lambda: None) -> None:
     """End the process in :data:`LAST_RESORT` seconds, if it has not ended by then. ``finish``, which saves what is not
     saved yet, is called before and waited for, :data:`SAVE_AT_THE_LATEST` seconds at most."""
+    _end_in(LAST_RESORT, lambda: _finish(code, finish))
 
-    def end() -> None:
-        _end_in(SAVE_AT_THE_LATEST, lambda: os._exit(code))
-        try:
-            finish()
-        finally:
-            os._exit(code)
 
-    _end_in(LAST_RESORT, end)
+def _finish(code: int, finish: Callable[[], object]) -> None:
+    _end_in(SAVE_AT_THE_LATEST, lambda: os._exit(code))
+    try:
+        finish()
+    finally:
+        os._exit(code)
 
 
 def _end_in(seconds: float, end: Callable[[], object]) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -31,7 +31,7 @@ from charlstm.text.remote import RemoteText, fetch
 from charlstm.text.sources import ReadProgress, resolve
 from charlstm.text.unit_kinds import BLANK_LINES, LINES, PREVIEWED, kind_of_units, proposed
 from charlstm_tui.actions import Action, key_of
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import Check, in_thread, threaded
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.corpus.sources import (
     BoxModel,
@@ -207,7 +207,7 @@ class TextsView(View):
                 state = self._update(choice, **await in_thread(lambda check: read_beginning(choice)))
             await asyncio.sleep(PAUSE)
             if state.corpus is None:
-                state = self._update(choice, **await in_thread(self._whole_reader(choice)))
+                state = self._update(choice, **await self._read_whole(choice, asyncio.get_running_loop()))
             corpus, split = state.corpus, state.split
             assert corpus is not None
             assert split is not None
@@ -218,21 +218,19 @@ class TextsView(View):
             reason = error.strerror or error
             self._update(choice, problem=f"{visible(choice.name, keep='')} cannot be prepared: {reason}.")
 
-    def _whole_reader(self, choice: CorpusChoice) -> Callable[[Callable[[], None]], dict[str, object]]:
-        """The job that reads a whole text, and shows ten times a second how far it is."""
-        loop, shown = asyncio.get_running_loop(), 0.0
+    @threaded
+    def _read_whole(self, check: Check, choice: CorpusChoice, loop: asyncio.AbstractEventLoop) -> dict[str, object]:
+        """Read a whole text, and show ten times a second how far it is."""
+        shown = 0.0
 
-        def read(check: Callable[[], None]) -> dict[str, object]:
-            def report(progress: ReadProgress) -> None:
-                nonlocal shown
-                check()
-                if (now := monotonic()) - shown > SHOWN_EVERY:
-                    shown = now
-                    loop.call_soon_threadsafe(setattr, self, "reading", progress)
+        def report(progress: ReadProgress) -> None:
+            nonlocal shown
+            check()
+            if (now := monotonic()) - shown > SHOWN_EVERY:
+                shown = now
+                loop.call_soon_threadsafe(setattr, self, "reading", progress)
 
-            return read_whole(choice, self.charlstm.config.preset, report)
-
-        return read
+        return read_whole(choice, self.charlstm.config.preset, report)
 
     # ---- the table of actions
     @property
@@ -289,19 +287,19 @@ class TextsView(View):
             self.charlstm.attach(runs_dir(folder) / LESSON_RUNS[0])
 
     def _ask_to_fetch(self, text: RemoteText) -> None:
-        def fetched(answer: Path | CharLSTMError) -> None:
-            if isinstance(answer, CharLSTMError):
-                self.charlstm.show_error(str(answer))
-            else:
-                self.texts.go_to(str(answer))
-                self.reload()
-
-        def agreed(_: bool) -> None:
-            ask(self, WaitDialog(f"Fetching {text.name} …", lambda progress: fetch(text, progress)), fetched)
-
-        choices = [Choice("y", "yes, fetch it", True), Choice("n", "no", None)]
+        choices = [Choice("y", "yes, fetch it", text), Choice("n", "no", None)]
         question = f"Fetch {text.name}, {text.size}, from {text.host}?"
-        ask(self, ChoiceDialog(question, _description(text), choices), agreed)
+        ask(self, ChoiceDialog(question, _description(text), choices), self._fetch)
+
+    def _fetch(self, text: RemoteText) -> None:
+        ask(self, WaitDialog(f"Fetching {text.name} …", partial(fetch, text)), self._fetched)
+
+    def _fetched(self, answer: Path | CharLSTMError) -> None:
+        if isinstance(answer, CharLSTMError):
+            self.charlstm.show_error(str(answer))
+        else:
+            self.texts.go_to(str(answer))
+            self.reload()
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:
@@ -318,12 +316,8 @@ class TextsView(View):
         self.charlstm.remember_folder(folder)
 
     def do_open_path(self) -> None:
-        def check(typed: str) -> None:
-            if not os.path.isdir(typed_path(typed)):
-                resolve(typed.strip(), TextOptions())
-
         about = "A text, a document, or a folder or archive whose *.txt are read as one text."
-        ask(self, PathDialog("Open a text", about, check), self._opened)
+        ask(self, PathDialog("Open a text", about, _check_text), self._opened)
 
     def _opened(self, typed: str) -> None:
         if not typed.strip():
@@ -358,18 +352,15 @@ class TextsView(View):
             "Read as units", "A model learns each unit by itself, and where one ends.",
             [*choices, Choice("o", "what begins with something else …", _OTHER)], [*usual].index(here),
         )  # fmt: skip
+        ask(self, dialog, partial(self._units_chosen, state.choice))
 
-        def chosen(units: str) -> None:
-            if units == _OTHER:
-                about = "A unit begins at each line that begins with this, such as From or def."
-                ask(self, PromptDialog("Units begin with", about, check=check), chosen)
-            else:
-                self._choose(replace(state.choice, units=units or None))
-
-        def check(typed: str) -> object:
-            return TextOptions(units=typed) if typed else "Type what each unit begins with."
-
-        ask(self, dialog, chosen)
+    def _units_chosen(self, choice: CorpusChoice, units: str) -> None:
+        if units == _OTHER:
+            about = "A unit begins at each line that begins with this, such as From or def."
+            dialog = PromptDialog("Units begin with", about, check=_check_units)
+            ask(self, dialog, partial(self._units_chosen, choice))
+        else:
+            self._choose(replace(choice, units=units or None))
 
     def _choose(self, choice: CorpusChoice) -> None:
         """Remember what was chosen for a text, and read it so."""
@@ -407,6 +398,16 @@ class TextsView(View):
 
 _OTHER = "\n"
 """The answer that asks for typed units. No units are equal to it."""
+
+
+def _check_text(typed: str) -> None:
+    """Raise :class:`CharLSTMError` if there is no text, and no folder, at a typed path."""
+    if not os.path.isdir(typed_path(typed)):
+        resolve(typed.strip(), TextOptions())
+
+
+def _check_units(typed: str) -> object:
+    return TextOptions(units=typed) if typed else "Type what each unit begins with."
 
 
 def _description(text: RemoteText) -> str:

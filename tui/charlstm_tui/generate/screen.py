@@ -137,13 +137,9 @@ class GenerateScreen(ModeScreen):
 
     async def on_unmount(self) -> None:
         self.charlstm.remember(preferences=self.play.preferences().to_dict())
-
-        def save(check: object) -> str | None:
-            ended = self.player.close(SAVE_WITHIN, delete_unkept=not self.charlstm.return_code)
-            return self._saved_words() if ended else None
-
-        words = await in_thread(save)
-        if words is not None:
+        delete_unkept = not self.charlstm.return_code
+        if await in_thread(lambda check: self.player.close(SAVE_WITHIN, delete_unkept=delete_unkept)):
+            words = await in_thread(lambda check: self._saved_words())
             self.charlstm.unfinished.remove(self._finish)
             self.charlstm.add_farewell(words)
 
@@ -292,13 +288,12 @@ class GenerateScreen(ModeScreen):
 
     def _do_later(self, act: Callable[[], object]) -> None:
         """Do something on the message loop. Other threads may call this."""
+        self.call_later(self._do, act)
 
-        def do() -> None:
-            if not self.detached:
-                with self.app.batch_update():
-                    act()
-
-        self.call_later(do)
+    def _do(self, act: Callable[[], object]) -> None:
+        if not self.detached:
+            with self.app.batch_update():
+                act()
 
     def _changed(self, changed: Callable[[Played], object], played: Played) -> None:
         """Show how a text is now; the thread goes on when it is drawn."""
@@ -579,21 +574,21 @@ class GenerateScreen(ModeScreen):
 
     def _choose_model(self, choice: ModelChoice) -> None:
         """Play another model; ask first what becomes of a text in which the user had a part."""
-
-        def answered(goes_on: bool | None) -> None:
-            if goes_on:
-                self._go_on_with(choice)
-            elif goes_on is not None:
-                self.to_play = self.to_play.choose(choice, Asked.BEGIN)
-                self._open_choice()
-
         state = self.play.state
         if state is None or not state.edited or not self.play.playing:
-            answered(False)
+            self._begin_with(choice)
             return
-        choices = (Choice("g", "go on with this text", True), Choice("n", "begin a new one", False))
+        choices = (
+            Choice("g", "go on with this text", self._go_on_with),
+            Choice("n", "begin a new one", self._begin_with),
+        )
         about = "The text stays, with its branches and what can be undone; its figures are then those of this model."
-        self.app.push_screen(ChoiceDialog(f"Play {Path(choice.model).name}", about, choices), answered)
+        ask(self, ChoiceDialog(f"Play {Path(choice.model).name}", about, choices), lambda use: use(choice))
+
+    def _begin_with(self, choice: ModelChoice) -> None:
+        """Begin a new text with a model."""
+        self.to_play = self.to_play.choose(choice, Asked.BEGIN)
+        self._open_choice()
 
     @work(exclusive=True, group="choice")
     async def _go_on_with(self, choice: ModelChoice) -> None:

@@ -49,15 +49,14 @@ class SessionFiles:
         about = f"In Play, {key_of('generate.texts')} lists the sessions in {home(sessions)}."
         if own is not None:
             about = "As it changes, the text is saved there by itself."
-
-        def named(path: Path) -> None:
-            self._saved_as = (state.session_id, path)
-            self._view.player.save_as(path, scale.name, prose=dialog.joins_lines)
-
         stem = file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{FORMATS[0].ending}") if own is None else home(own)
         dialog = SaveDialog("Save the text, or the session", name, FORMATS, about, own)
-        ask(self._view, dialog, named)
+        ask(self._view, dialog, lambda path: self._save_as(state, path, scale, prose=dialog.joins_lines))
+
+    def _save_as(self, state: Played, path: Path, scale: Scale, *, prose: bool) -> None:
+        self._saved_as = (state.session_id, path)
+        self._view.player.save_as(path, scale.name, prose=prose)
 
     def _offered_name(self, state: Played, name: str) -> str:
         """The file of this text, if it was exported before or opened from a file of text; else ``name``, in the folder

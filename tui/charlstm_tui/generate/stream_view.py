@@ -710,15 +710,15 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         return Offset(sum(len(shown) for shown, _ in self._text_layout.glyphs(start, index)), row)
 
     def _positions(self, selection: Selection) -> tuple[int, int]:
+        start = 0 if selection.start is None else self._position_at(selection.start)
+        return start, self._length if selection.end is None else self._position_at(selection.end)
+
+    def _position_at(self, offset: Offset) -> int:
+        """The position at an offset, as Textual counts."""
         layout = self._text_layout
-
-        def position(offset: Offset) -> int:
-            if offset.y >= layout.rows:
-                return self._length
-            return self._position(self._drawn_at(*layout.row_span(offset.y), offset.x))
-
-        start = 0 if selection.start is None else position(selection.start)
-        return start, self._length if selection.end is None else position(selection.end)
+        if offset.y >= layout.rows:
+            return self._length
+        return self._position(self._drawn_at(*layout.row_span(offset.y), offset.x))
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         return self.text(*self._positions(selection)), "\n"

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from textual import work
 from textual.binding import Binding
 from textual.widgets import Input, OptionList
 
@@ -77,25 +76,16 @@ class TextPicker(ModelPicker):
             return
         session = saved_sessions.session_at(path)
         title = "" if session is None else session.title
+        about = "It stands in the list. Without one, the first words stand there again."
+        dialog = PromptDialog("Title of the session", about, title, "a title", wide=True)
+        ask(self, dialog, lambda title: self._write_title(path, " ".join(title.split())))
 
-        def answered(title: str) -> None:
-            title = " ".join(title.split())
+    async def _write_title(self, path: Path, title: str) -> None:
+        try:
             if path == self._played:
                 self._give_title(title)
-                self._show_title(path, title)
             else:
-                self._write_title(path, title)
-
-        about = "It stands in the list. Without one, the first words stand there again."
-        ask(self, PromptDialog("Title of the session", about, title, "a title", wide=True), answered)
-
-    @work
-    async def _write_title(self, path: Path, title: str) -> None:
-        def write(check: object) -> None:
-            self._give_title(title, path)
-
-        try:
-            await write_in_thread(write)
+                await write_in_thread(lambda check: self._give_title(title, path))
         except CharLSTMError as error:
             self.show_problem(f"It gets no title: {str(error).rstrip('.')}.")
         else:

@@ -305,14 +305,8 @@ class Work:
 
     def _read(self, goal: int, until: float) -> None:
         """Read on, until it is the turn of another text."""
-
-        def check() -> None:
-            self.check()
-            if time.monotonic() >= until:
-                raise _Interrupted
-
         try:
-            self.reading.read(goal, check)
+            self.reading.read(goal, lambda: self._check_until(until))
         finally:
             now, is_read = time.monotonic(), self.reading.read_to >= goal
             if (is_read and self.is_done) or now - self._posted_at >= READING_INTERVAL:
@@ -321,6 +315,11 @@ class Work:
                 if now - self._read_since >= PROGRESS_AFTER and unread and not self.is_done:
                     words = _progress("reading again", now - self._read_since, done, done + unread)
                 self._hand_over(progress=words)
+
+    def _check_until(self, until: float) -> None:
+        self.check()
+        if time.monotonic() >= until:
+            raise _Interrupted
 
     # ---- generating
 
@@ -480,14 +479,13 @@ class ModelThread:
     def do(self, number: int, act: Callable[[Reading | None], object]) -> None:
         """Do something on the thread with what is read of a text so far, whatever order comes next; ``None`` if nothing
         is."""
-
-        def run() -> None:
-            work = self._works.get(number)
-            act(None if work is None or not work.readings else work.readings[0])
-
         with self._changed:
-            self._acts.append(run)
+            self._acts.append(lambda: act(self._reading_of(number)))
             self._changed.notify()
+
+    def _reading_of(self, number: int) -> Reading | None:
+        work = self._works.get(number)
+        return None if work is None or not work.readings else work.readings[0]
 
     def drawn(self) -> None:
         """Say that what was put and delivered is on the screen: the thread goes on."""
@@ -535,7 +533,7 @@ class ModelThread:
         if closing:
             return True
         for number, order in orders.items():
-            work, check = self._works.get(number), self._checker(number, order)
+            work, check = self._works.get(number), partial(self._check, number, order)
             if work is None:
                 self._works[number] = Work(partial(self._post, number), order, check)
             elif work.order is not order:
@@ -546,12 +544,9 @@ class ModelThread:
                 work.turn(time.monotonic() + SLICE, may_post)
         return False
 
-    def _checker(self, number: int, order: Order) -> Check:
-        def check() -> None:
-            if self._closing or self._acts or self._orders.get(number) is not order:
-                raise _Interrupted
-
-        return check
+    def _check(self, number: int, order: Order) -> None:
+        if self._closing or self._acts or self._orders.get(number) is not order:
+            raise _Interrupted
 
     def _wait(self) -> tuple[list[Callable[[], object]], dict[int, Order], bool]:
         with self._changed:

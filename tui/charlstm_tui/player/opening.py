@@ -280,14 +280,11 @@ class OpenText:
 
     def after_rename(self, old: Path, new: Path) -> OpenText:
         """The same after the run in the folder ``old`` was renamed to ``new``."""
-
-        def renamed(session: SavedSession | None) -> SavedSession | None:
-            return None if session is None else replace(session, path=path_after_rename(session.path, old, new))
-
         request, facts = self.request.after_rename(old, new), self.facts
         if facts.run == old:
             facts = describe(self.loaded.model, path_after_rename(facts.path, old, new), request)
-        return replace(
-            self, request=request, facts=facts,
-            opened=renamed(self.opened), closed=renamed(self.closed), last_session=renamed(self.last_session),
-        )  # fmt: skip
+        sessions = (self.opened, self.closed, self.last_session)
+        opened, closed, last = (
+            each and replace(each, path=path_after_rename(each.path, old, new)) for each in sessions
+        )
+        return replace(self, request=request, facts=facts, opened=opened, closed=closed, last_session=last)

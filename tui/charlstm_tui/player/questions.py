@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from charlstm.generation.reading import Continuation
 from charlstm.generation.sampling import next_seed
@@ -55,30 +56,28 @@ def rest_of_line(work: Work) -> str:
 
 def continuations(work: Work, count: int, length: int, lines: int, first: int) -> Continuations:
     """``count`` texts that could come at the cursor, which are handed over while they grow too."""
-
-    def grown(found: Sequence[Continuation]) -> None:
-        work.tell(Continuations(first, tuple(found), complete=False))
-
-    found = work.ways_on(work.order.cursor, count, length, first=first, lines=lines, grown=grown)
-    return Continuations(first, tuple(found), complete=True)
+    known = partial(Continuations, first)
+    found = work.ways_on(
+        work.order.cursor, count, length, first=first, lines=lines,
+        grown=lambda found: work.tell(known(tuple(found), complete=False)),
+    )  # fmt: skip
+    return known(tuple(found), complete=True)
 
 
 def to_sentence(work: Work, text: str, count: int, first: int) -> str:
     """The one of ``count`` continuations from number ``first`` on that begins with ``text``, as far as its first
     sentence goes."""
-
-    def longer(found: Sequence[Continuation]) -> str:
-        return next((each.text for each in found if each.text.startswith(text)), text)
-
-    found = work.ways_on(
-        work.order.cursor, count, LONGEST_SENTENCE, first=first, grown=lambda found: has_sentence(longer(found))
-    )
-    return longer(found)
+    grown = partial(_has_sentence, text)
+    return _longer(text, work.ways_on(work.order.cursor, count, LONGEST_SENTENCE, first=first, grown=grown))
 
 
-def has_sentence(text: str) -> bool:
-    """Whether a sentence ends in the text."""
-    return next(sentence_ends(text), None) is not None
+def _longer(text: str, found: Sequence[Continuation]) -> str:
+    """The continuation that begins with ``text``; ``text`` itself while there is none."""
+    return next((each.text for each in found if each.text.startswith(text)), text)
+
+
+def _has_sentence(text: str, found: Sequence[Continuation]) -> bool:
+    return next(sentence_ends(_longer(text, found)), None) is not None
 
 
 def suggestions(work: Work, known: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from charlstm.generation.document import State, only_moved
@@ -108,12 +109,12 @@ class TextSaving:
         own: Reading | None = None
         if reading is not None and reading.fits(state.document.text, state.document.prime_length):
             own = reading.fork(reading.stepper.for_another_thread())
+        written = partial(write, state, lambda: session_of(state, own or begin_reading(state, model)))
+        self._writer.add(partial(self._export, about.key, written), "exporting the text", self._tell_failure)
 
-        def write_after_own_file() -> None:
-            self.saver.wait_for(about.key, WAIT_FOR_FILE)
-            self._tell_note(write(state, lambda: session_of(state, own or begin_reading(state, model))))
-
-        self._writer.add(write_after_own_file, "exporting the text", self._tell_failure)
+    def _export(self, key: int, written: Callable[[], str]) -> None:
+        self.saver.wait_for(key, WAIT_FOR_FILE)
+        self._tell_note(written())
 
     def _tell_note(self, note: str) -> None:
         self._notes.append(note)

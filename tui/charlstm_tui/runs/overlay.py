@@ -270,15 +270,11 @@ class OverlayPane(View):
     def _values(self) -> Content:
         """A row for each run: its letter, its name and its losses."""
         cursor, name_width = self.chart.cursor, max(8, min(40, self._list.size.width - 3 * NUMBER - 7))
-
-        def figures(*values: str) -> str:
-            return "".join(value.rjust(NUMBER) for value in values)
-
         differing = differing_settings([run.spec for run in self._drawn])
         compared = self.axis if self._setting else differing[0] if len(differing) == 1 else ""
         words = f"{compared} · {self._cursor_words(cursor)}" if compared else self._cursor_words(cursor)
         words = shorten(words, name_width).ljust(name_width)
-        lines = [Content.styled(f"   {words}{figures('train', 'valid', 'best')}", "$quiet")]
+        lines = [Content.styled(f"   {words}{_columns('train', 'valid', 'best')}", "$quiet")]
         found = [run.status.loss for run in self._drawn if run.status.loss is not None]
         lowest = min(found) if len(found) > 1 and len({run.spec.corpus_name for run in self._drawn}) == 1 else None
         explained = False
@@ -289,7 +285,7 @@ class OverlayPane(View):
             )
             status, chosen = run.status, number == self.selected
             best = (math.nan if curves.best is None else curves.best[1]) if status.loss is None else status.loss
-            losses = figures(
+            losses = _columns(
                 _figure(train, self.bits),
                 _figure(validation, self.bits, mark=ESTIMATE),  # its points are estimates from slices
                 _figure(best, self.bits, mark=status.mark),
@@ -389,3 +385,7 @@ def _last(values: Sequence[float]) -> float:
 
 def _figure(value: float, bits: bool, mark: str = "") -> str:
     return "–" if not math.isfinite(value) else f"{mark}{loss(value, bits)}"
+
+
+def _columns(*values: str) -> str:
+    return "".join(value.rjust(NUMBER) for value in values)

@@ -282,14 +282,7 @@ class TableView(RunActions):
             left = f"{run.name} has left the queue. Its folder stays."
             await self.attempt(lambda: remove_from_queue(run.path), left)
             return
-
-        def add() -> QueuedRun:
-            from charlstm.runs import queue  # 0.3 s, with numpy
-
-            queue.add_run(run.run)
-            return queue.begin_or_wait(run.run)
-
-        placed = await self.attempt(add)
+        placed = await self.attempt(lambda: _add_to_queue(run.run))
         self.say(f"{run.name} is {placed.words}.")
 
     # ---- the curves
@@ -310,11 +303,7 @@ class TableView(RunActions):
         run = self.run
         if run is None:
             return
-
-        def check(name: str) -> None:
-            check_name(name.strip())
-
-        dialog = PromptDialog("A new name", f"for {run.name}", run.name, check=check)
+        dialog = PromptDialog("A new name", f"for {run.name}", run.name, check=_check_name)
         ask(self, dialog, lambda name: self._rename(run, name.strip()))
 
     async def _rename(self, run: RunView, name: str) -> None:
@@ -341,13 +330,13 @@ class TableView(RunActions):
 
     def do_note(self) -> None:
         if run := self.run:
-            before, done = run.notes.note, f"The note on {run.name} is saved."
+            dialog = PromptDialog("A note", f"on {run.name}", run.notes.note, wide=True, lines=True)
+            ask(self, dialog, lambda note: self._write_note(run, note))
 
-            def typed(note: str) -> object:
-                change = partial(change_notes, run.run, lambda now: replace(now, note=note.strip()))
-                return None if note == before else self.attempt(change, done)
-
-            ask(self, PromptDialog("A note", f"on {run.name}", before, wide=True, lines=True), typed)
+    async def _write_note(self, run: RunView, note: str) -> None:
+        if note != run.notes.note:
+            change = partial(change_notes, run.run, lambda now: replace(now, note=note.strip()))
+            await self.attempt(change, f"The note on {run.name} is saved.")
 
     def do_delete(self) -> None:
         run = self.run
@@ -422,3 +411,14 @@ class TableView(RunActions):
     def begin_action(self, action: Action) -> None:
         if action.handler not in ("back", "find"):  # what is done is done to the run that the cursor is on now
             self._rows.stay()
+
+
+def _check_name(typed: str) -> None:
+    check_name(typed.strip())
+
+
+def _add_to_queue(run: folder.Run) -> QueuedRun:
+    from charlstm.runs import queue  # 0.3 s, with numpy
+
+    queue.add_run(run)
+    return queue.begin_or_wait(run)

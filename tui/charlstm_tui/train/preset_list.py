@@ -79,13 +79,13 @@ class PresetList(SteadyOptionList, inherit_bindings=False):
 
 def _lines(rows: Sequence[Mapping[str, str]], index: int, width: int) -> list[Content]:
     """The column names and a line for each preset, with the columns that fit into ``width``."""
-    columns = [(title, cells) for title, cells, least in COLUMNS if width >= least]
+    head = {title: title for title in (NAME, *(title for title, _, _ in COLUMNS), ABOUT)}
+    lines = [_line(row, "▸" if number == index else " ", width) for number, row in enumerate(rows)]
+    return [_line(head, " ", width), *lines]
 
-    def line(row: Mapping[str, str], marker: str) -> Content:
-        figures = "".join(row[title].rjust(cells) for title, cells in columns)
-        about = f"   {row[ABOUT]}" if width >= ABOUT_FROM else ""
-        words = f" {marker} {row[NAME]:<12}{figures}{about}"
-        return Content(words.ljust(width)).truncate(width, ellipsis=True)
 
-    head = line({title: title for title in (NAME, *(title for title, _, _ in COLUMNS), ABOUT)}, " ")
-    return [head, *(line(row, "▸" if number == index else " ") for number, row in enumerate(rows))]
+def _line(row: Mapping[str, str], marker: str, width: int) -> Content:
+    figures = "".join(row[title].rjust(cells) for title, cells, least in COLUMNS if width >= least)
+    about = f"   {row[ABOUT]}" if width >= ABOUT_FROM else ""
+    words = f" {marker} {row[NAME]:<12}{figures}{about}"
+    return Content(words.ljust(width)).truncate(width, ellipsis=True)

@@ -178,13 +178,9 @@ class SetupPane(View):
             self._measure(again=True)  # other programs may have come or gone
 
     async def _read(self, choice: CorpusChoice) -> None:
-        loop = asyncio.get_running_loop()
-
-        def tell(words: str) -> None:
-            loop.call_soon_threadsafe(self._show_reading, choice, words)
-
+        soon, show = asyncio.get_running_loop().call_soon_threadsafe, partial(self._show_reading, choice)
         try:
-            self._change(facts=await in_thread(lambda check: read_text_facts(choice, check, tell)))
+            self._change(facts=await in_thread(lambda check: read_text_facts(choice, check, partial(soon, show))))
         except CharLSTMError as error:
             self._change(problem=str(error))
         except Exception as error:
@@ -271,47 +267,39 @@ class SetupPane(View):
     def do_all_settings(self) -> None:
         """All settings as a form."""
         before = self.state
-
-        def edited(settings: Settings) -> None:
-            choices, lifted = self.state.choices.edited(before.settings, settings, self.state.usual)
-            self.choose(choices)
-            if lifted:
-                self.say("The usual limit is lifted, since you set another; set it again to have both.")
-
         without_effect = without_effect_words(before.corpus, before.choices)
-        ask(self, SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect), edited)
+        dialog = SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect)
+        ask(self, dialog, partial(self._edited, before.settings))
+
+    def _edited(self, before: Settings, settings: Settings) -> None:
+        choices, lifted = self.state.choices.edited(before, settings, self.state.usual)
+        self.choose(choices)
+        if lifted:
+            self.say("The usual limit is lifted, since you set another; set it again to have both.")
 
     def do_from_model(self) -> None:
         """Where the first weights come from."""
-        runs_dir = self.charlstm.start_options.runs_dir
         runs = [view for view in self.runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
-        choices = [Choice("n", "nothing: random weights", ("", None))]
+        choices: list[Choice] = [Choice("n", "nothing: random weights", ("", None))]
         for number, view in enumerate(runs, 1):
             label = f"{visible(view.name)}, the best model of the run"
             choices.append(Choice(str(number), label, (view.name, view.run.model_path)))
         if (demo := demo_path()) is not None:
             choices.append(Choice("d", "the model in the box", (DEMO, demo)))
-        choices.append(Choice("p", "a model file: type its path", "path"))
-
-        def path_chosen(text: str) -> None:
-            path = find_model(text, runs_dir)
-            self.start_from(model_name(path), path)
-
-        def answered(answer: Any) -> None:
-            if answer == "path":
-                about = "A .safetensors file, or the name or folder of a run."
-                check = partial(find_model, runs_dir=runs_dir)
-                ask(self, PathDialog("A model file", about, check), path_chosen)
-            else:
-                self.start_from(*answer)
-
+        choices.append(Choice("p", "a model file: type its path", ()))
         about = (
             "A run that starts from a model has its weights and its size. Characters that the model does not know are "
             "added."
         )
         path = None if self.state.start is None else self.state.start.path
         cursor = next((at for at, each in enumerate(choices[:-1]) if each.value[1] == path), 0)
-        ask(self, ChoiceDialog("Start from", about, choices, cursor), answered)
+        dialog = ChoiceDialog("Start from", about, choices, cursor)
+        ask(self, dialog, lambda answer: self.start_from(*answer) if answer else self._ask_for_model_file())
+
+    def _ask_for_model_file(self) -> None:
+        find = partial(find_model, runs_dir=self.charlstm.start_options.runs_dir)
+        dialog = PathDialog("A model file", "A .safetensors file, or the name or folder of a run.", find)
+        ask(self, dialog, lambda typed: self.start_from(model_name(find(typed)), find(typed)))
 
     def start_from(self, name: str, path: Path | None) -> None:
         """Start from the weights of this model, ``None`` for random ones. A dialog is shown while it is read."""
@@ -321,15 +309,14 @@ class SetupPane(View):
             nothing = path is None and state.box_helps
             self.choose(replace(state.choices, start_from=None, from_nothing=nothing))
         elif corpus is not None and facts is not None:
-
-            def read(answer: StartModel | CharLSTMError) -> None:
-                if isinstance(answer, CharLSTMError):
-                    self.say(str(answer), error=True)
-                else:
-                    self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
-
             job = partial(try_start, name, path, facts.record, corpus.split)
-            ask(self, WaitDialog(f"Reading {name} …", lambda progress: job()), read)
+            ask(self, WaitDialog(f"Reading {name} …", lambda progress: job()), self._start_read)
+
+    def _start_read(self, answer: StartModel | CharLSTMError) -> None:
+        if isinstance(answer, CharLSTMError):
+            self.say(str(answer), error=True)
+        else:
+            self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
 
     def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""
@@ -348,23 +335,14 @@ class SetupPane(View):
         if not self.state.live:
             self._start_and_show()
             return
-
-        def answered(answer: Any) -> None:
-            if answer == "start":
-                self._start_and_show()
-            elif answer == "queue":
-                self.do_queue()
-            else:
-                self.charlstm.attach(answer, show=False)
-
         other = self.state.live[0]
         about = "They would share the processor: each takes longer, and with a time limit learns less."
         choices = [
-            Choice("w", f"watch {other.name}", other.path),
-            Choice("l", "begin later, when the runs before it have ended", "queue"),
-            Choice("s", "start it anyway", "start"),
+            Choice("w", f"watch {other.name}", partial(self.charlstm.attach, other.path, show=False)),
+            Choice("l", "begin later, when the runs before it have ended", self.do_queue),
+            Choice("s", "start it anyway", self._start_and_show),
         ]
-        ask(self, ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
+        ask(self, ChoiceDialog(f"Train beside {other.name}?", about, choices), lambda act: act())
 
     @work(exclusive=True, group="start")
     async def do_queue(self) -> None:
@@ -505,20 +483,20 @@ def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
     return "$success" if beats_all(shown, losses) else "$warning"
 
 
-def read_text_facts(choice: CorpusChoice, check: Callable[[], None], tell: Callable[[str], None]) -> TextFacts:
+def read_text_facts(choice: CorpusChoice, check: Callable[[], None], tell: Callable[[str], object]) -> TextFacts:
     """Read the text. ``check`` raises when nothing needs it any more, and ``tell`` is told what is being done."""
-
-    def report(progress: ReadProgress) -> None:
-        check()
-        share = f" {100 * min(1.0, progress.done / progress.total):.0f} %" if progress.total else ""
-        tell(f"{progress.stage} …{share}")
-
-    stamps = file_stamps(choice)
+    stamps, report = file_stamps(choice), partial(_report, check, tell)
     corpus = open_corpus(choice.source, choice.options(), validation=choice.validation or None, progress=report)
     tell("trying the model in the box …")
     settings = preset(DEFAULT, corpus.text_chars).with_changes(split=choice.split)
     box = find_start(None, corpus, settings)
     return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record(), box, stamps)
+
+
+def _report(check: Callable[[], None], tell: Callable[[str], object], progress: ReadProgress) -> None:
+    check()
+    share = f" {100 * min(1.0, progress.done / progress.total):.0f} %" if progress.total else ""
+    tell(f"{progress.stage} …{share}")
 
 
 def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> StartModel:

@@ -94,12 +94,7 @@ class AppServer:
 
     def application(self) -> web.Application:
         """What aiohttp serves."""
-
-        @web.middleware
-        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._guard(request, handler)
-
-        app = web.Application(middlewares=[guard])
+        app = web.Application(middlewares=[self._guard])
         base = f"/{self.token}"
         for name in ("page.css", "page.js"):
             app.router.add_get(f"{base}/{name}", _file(HERE / name))
@@ -115,6 +110,7 @@ class AppServer:
         """What listens; errors of requests go to :data:`SERVER_LOG`."""
         return web.AppRunner(self.application(), access_log=None, logger=SERVER_LOG, shutdown_timeout=3)
 
+    @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse what does not come from our own page; all answers get the headers."""
         token = request.path.removeprefix("/").partition("/")[0]  # of OPTIONS the path may be *, of CONNECT nothing

@@ -54,20 +54,18 @@ class TopBar(Widget):
             self.post_message(self.ModeChosen(mode))
 
     def _tabs(self) -> list[Content]:
-        def tab(mode: str, title: str, full: bool) -> Content:
-            active, key = mode == self._mode, key_of(f"app.mode_{mode}")
-            label = f"{key} {title}" if full or active else key
-            style = Style.parse("bold $foreground" if active else "$quiet")
-            style += Style.from_meta({"mode": mode})
-            return Content.styled(f"[{label}]" if active else f" {label} ", style)
-
-        def row(full: bool) -> list[Content]:
-            return [tab(mode, title, full) for mode, title in MODES]
-
         name = Content.styled(" charlstm ", "bold $accent")
+        full, short = ([self._tab(*mode, full) for mode in MODES] for full in (True, False))
         return [
-            Content(" ").join([name, *row(True)]),
-            Content("").join(row(True)),
-            Content("").join([Content(" "), *row(False)]),
-            Content("").join(row(False)),
+            Content(" ").join([name, *full]),
+            Content("").join(full),
+            Content("").join([Content(" "), *short]),
+            Content("").join(short),
         ]
+
+    def _tab(self, mode: str, title: str, full: bool) -> Content:
+        active, key = mode == self._mode, key_of(f"app.mode_{mode}")
+        label = f"{key} {title}" if full or active else key
+        style = Style.parse("bold $foreground" if active else "$quiet")
+        style += Style.from_meta({"mode": mode})
+        return Content.styled(f"[{label}]" if active else f" {label} ", style)
