@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -38,6 +38,10 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+LogEvents = Callable[..., None]
+"""Says which events a command that trains logs instead of training."""
 
 
 class Cli:

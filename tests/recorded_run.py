@@ -59,12 +59,13 @@ LONG_AGO = 120.0
 
 
 def tiny_model(
-    *, seed: int = 0, symbols: Sequence[str] = SYMBOLS, hidden_size: int = 8, num_layers: int = 1, **info: Any
-) -> Model:
+    *, seed: int = 0, symbols: Sequence[str] = SYMBOLS, hidden_size: int = 8, num_layers: int = 1, scale: float = 1.0,
+    **info: Any,
+) -> Model:  # fmt: skip
     """A small random model over ``symbols``."""
     config = ModelConfig(len(symbols), hidden_size, num_layers)
     random = np.random.default_rng(seed)
-    weights = {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes.items()}
+    weights = {name: random.normal(0, scale / 2, shape).astype(np.float32) for name, shape in config.shapes.items()}
     return Model(config, Vocabulary(symbols), weights, TextOptions(), dict(info))
 
 

@@ -7,13 +7,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.clamp import Clamp, parse_clamp
+from charlstm.generation.generate import generate_many
 from charlstm.generation.novelty import NoveltyReport, novelty
+from charlstm.generation.recipe import DEFAULT
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.cells import name_cells, sample_cells, score_cells
+from charlstm.insight.features import feature_starts
+from charlstm.insight.holding import LENGTH, PAIRS, HoldEffect, hold_effects
 from charlstm.insight.multiverse import read_text
 from charlstm.library import evaluate, generate, influence
 from charlstm.model.file import Model, load_model
@@ -25,7 +30,7 @@ from command_line import Cli
 
 pytestmark = pytest.mark.numeric
 
-ROOT = Path(__file__).parents[1]
+ROOT, QUOTES = Path(__file__).parents[1], "inside quotes"
 PAGE = " ".join((ROOT / "docs" / "lesson.md").read_text(encoding="utf-8").split())
 
 
@@ -150,3 +155,22 @@ def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(
     assert share * math.exp(-float(why.changes[why.strongest])) == pytest.approx(after, abs=0.06)
     uses = re.findall(r"It uses about [^)]*\)", PAGE)[0]
     assert uses in Cli(capsys)("report", str(runs["words"].path), "--out", "-")[0]
+
+
+def test_holding_the_cell_of_quotes_changes_what_is_written_and_ends_in_a_sentence(runs: dict[str, Run]) -> None:
+    model, prime = runs["brackets"].model(), open_text(runs["brackets"]).text(0, 300)
+
+    def effect(value: float) -> HoldEffect:
+        [found] = hold_effects(model, [QUOTES], [Clamp(2, 61, value)], prime=prime, recipe=DEFAULT)
+        return found
+
+    held = effect(-9.9), effect(8.4)
+    assert [each.sentence[:15] for each in held if each.tells] == ["It writes fewer", "It writes more "]
+    texts = generate_many(model, prime, LENGTH, DEFAULT, samples=PAIRS, threads=1)
+    assert held[0].free == pytest.approx(
+        np.mean([1000 * feature_starts(QUOTES, prime, each) / LENGTH for each in texts])
+    )
+    assert HoldEffect(QUOTES, 4.0, 4.5, 0.3, 32_000).sentence == (
+        "Holding it changes nothing that can be told from chance: “inside quotes” 4.5 times in 1,000 characters, "
+        "not 4.0 (+0.50 ±0.60)."
+    )

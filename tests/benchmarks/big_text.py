@@ -9,15 +9,14 @@ seconds until the run's first event, and the megabytes of text that are prepared
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+from _common import empty_home, parser_of
 
 from charlstm.runs.folder import Run
 from charlstm.text.corpus import open_corpus
@@ -53,18 +52,17 @@ def train(text: Path, name: str, runs: Path, steps: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--megabytes", type=float, default=1000.0)
     parser.add_argument("--steps", type=int, default=40)
     options = parser.parse_args()
     report: dict[str, object] = {"megabytes": options.megabytes}
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ |= dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
+    with empty_home() as folder:
         peaks = {}
         for name, megabytes in (("small", 1.0), ("large", options.megabytes)):
-            text = Path(folder) / f"{name}.txt"
+            text = folder / f"{name}.txt"
             write_text(text, megabytes)
-            first, second = (train(text, f"{name}-{turn}", Path(folder) / "runs", options.steps) for turn in (1, 2))
+            first, second = (train(text, f"{name}-{turn}", folder / "runs", options.steps) for turn in (1, 2))
             report[name] = {"first": first, "second": second}
             peaks[name] = max(first["peak_mb"], second["peak_mb"])
         report["above_small_mb"] = round(peaks["large"] - peaks["small"], 1)

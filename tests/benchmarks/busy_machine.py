@@ -12,8 +12,6 @@ session of its own, as those of a desktop or of several users are, and the busy 
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import json
 import os
 import platform
@@ -23,15 +21,13 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from _common import default_text
+from _common import busy, default_text, parser_of
 
 from charlstm.system import cpu_count, cpu_model
 
-BUSY = "import hashlib\ndata = bytes(1 << 18)\nwhile True: hashlib.sha256(data)"
 GIVE_UP = 300.0
 """Seconds after which a run of a minute is ended."""
 
@@ -60,15 +56,8 @@ class Version:
         self._count += 1
         command = [self._python, "-m", "charlstm", "train", self._text, "--preset", "quick", "--json"]
         command += ["--runs-dir", str(self._folder / "runs"), "--name", f"run-{self._count}", *options]
-        child = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=self._environment,
-            start_new_session=True,
-        )
-        return child, time.monotonic()
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        return subprocess.Popen(command, env=self._environment, start_new_session=True, **streams), time.monotonic()
 
     def result(self, started: tuple[subprocess.Popen[str], float], number: int) -> Trained:
         child, began = started
@@ -79,13 +68,10 @@ class Version:
             output, _ = child.communicate()
         seconds = time.monotonic() - began
         events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-        finished = events[-1]
+        last = events[-1]
         plan = json.loads((self._folder / "runs" / f"run-{number}" / "run.json").read_text())["plan"]
-        chars = finished["step"] * plan["batch_size"] * plan["seq_length"]
-        loss = finished["loss"]
-        return Trained(
-            chars / max(finished["train_seconds"], 1e-9), seconds, finished["step"], loss, bool(finished["best_whole"])
-        )
+        speed = last["step"] * plan["batch_size"] * plan["seq_length"] / max(last["train_seconds"], 1e-9)
+        return Trained(speed, seconds, last["step"], last["loss"], bool(last["best_whole"]))
 
     def train(self, *options: str, at_once: int = 1) -> list[Trained]:
         started = []
@@ -94,20 +80,8 @@ class Version:
         return [self.result(each, number) for each, number in started]
 
 
-@contextlib.contextmanager
-def busy(count: int) -> Iterator[None]:
-    """Keep ``count`` processes busy."""
-    children = [subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--text", default=default_text())
     parser.add_argument("--minutes", type=float, default=0.4)
     parser.add_argument("--rounds", type=int, default=3)

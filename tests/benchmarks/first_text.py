@@ -14,23 +14,17 @@ that were played, in their order, whether the untrained network of step 0 was am
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import json
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from _common import default_text
+from _common import busy, default_text, parser_of
 
 from charlstm.text.corpus import open_corpus
 from terminal_app import Terminal, workers
@@ -47,18 +41,6 @@ TEXT_ROWS = slice(5, -2)
 def words(text: str) -> list[str]:
     """The words of a text, in small letters."""
     return [word.lower() for word in WORD.findall(text)]
-
-
-@contextlib.contextmanager
-def busy_processes(count: int) -> Iterator[None]:
-    """Processes that keep a processor busy meanwhile."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
 
 
 def text_shown(app: Terminal) -> str:
@@ -132,7 +114,7 @@ def read_screen(app: Terminal, begun: float, known: set[str]) -> dict[str, objec
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--text", type=Path, help="a text file; usually a novel, else the Python reference")
     parser.add_argument("--beside", type=int, default=0, metavar="N", help="busy processes meanwhile")
     parser.add_argument("--rounds", type=int, default=1)
@@ -146,7 +128,7 @@ def main() -> None:
             source.write_text(corpus.text(), encoding="utf-8")
         known = set(words(corpus.text()))
         for _ in range(options.rounds):
-            with busy_processes(options.beside):
+            with busy(options.beside):
                 result = measure(source, known)
             print(json.dumps({"text": source.name, "beside": options.beside, **result}), flush=True)
 

@@ -9,7 +9,6 @@ The machine should be idle.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
@@ -17,33 +16,16 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from _common import parser_of
 from reference_script import CharRNN, sample
 
 from charlstm.generation.generate import generate_many
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
-from charlstm.model.file import Model, ModelConfig
-from charlstm.text.vocabulary import Vocabulary
+from recorded_run import tiny_model
 
 STREAMS = 64
-
-
-def random_model(vocab_size: int, hidden_size: int, num_layers: int) -> Model:
-    """A model with random weights; the speed does not depend on the weights."""
-    config = ModelConfig(vocab_size, hidden_size, num_layers)
-    random = np.random.default_rng(0)
-    bound = hidden_size**-0.5
-    weights = {name: random.uniform(-bound, bound, shape).astype(np.float32) for name, shape in config.shapes.items()}
-    return Model(config, Vocabulary([chr(10), *map(chr, range(32, 31 + vocab_size))]), weights)
-
-
-def reference_script(model: Model) -> CharRNN:
-    """The script's network with the weights of ``model``."""
-    config = model.config
-    net = CharRNN(model.vocabulary.symbols, config.hidden_size, config.num_layers)
-    net.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights.items()})
-    return net
 
 
 def pin(cores: Iterable[int]) -> None:
@@ -76,13 +58,16 @@ def sgemm(threads: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--seconds", type=float, default=5, help="spent on each figure")
     parser.add_argument("--hidden-size", type=int, default=512)
     parser.add_argument("--num-layers", type=int, default=2)
     arguments = parser.parse_args()
-    model = random_model(83, arguments.hidden_size, arguments.num_layers)
-    script, stepper = reference_script(model), Stepper(model)
+    # The speed does not depend on the weights.
+    symbols, sizes = "\n" + "".join(map(chr, range(32, 114))), (arguments.hidden_size, arguments.num_layers)
+    model = tiny_model(symbols=symbols, hidden_size=sizes[0], num_layers=sizes[1], scale=0.08)
+    script, stepper = CharRNN(model.vocabulary.symbols, *sizes), Stepper(model)
+    script.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights.items()})
     cores = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else [0, 1]
 
     def reference() -> int:
@@ -113,25 +98,21 @@ def main() -> None:
     operations = 2 * sum(array.size for name, array in model.weights.items() if array.ndim == 2)
     operations -= 2 * model.weights["lstm.weight_ih_l0"].size
     peak = sgemm(len(cores))
-    print(
-        json.dumps(
-            {
-                "reference_one_core": round(one_reference),
-                "one_stream_one_core": round(one_ours),
-                "one_stream_ratio": round(one_ours / one_reference, 1),
-                "reference_two_cores": round(two_reference),
-                "streams": STREAMS,
-                "streams_two_cores": round(many),
-                "streams_ratio": round(many / two_reference, 1),
-                "sgemm_gflops": round(peak / 1e9, 1),
-                "streams_share_of_sgemm": round(many * operations / peak, 3),
-                "cores": cores,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
-            indent=2,
-        )
-    )
+    report = {
+        "reference_one_core": round(one_reference),
+        "one_stream_one_core": round(one_ours),
+        "one_stream_ratio": round(one_ours / one_reference, 1),
+        "reference_two_cores": round(two_reference),
+        "streams": STREAMS,
+        "streams_two_cores": round(many),
+        "streams_ratio": round(many / two_reference, 1),
+        "sgemm_gflops": round(peak / 1e9, 1),
+        "streams_share_of_sgemm": round(many * operations / peak, 3),
+        "cores": cores,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

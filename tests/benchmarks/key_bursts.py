@@ -12,7 +12,6 @@ JSON for each version and round, and the ratios of the medians. ``load`` is the 
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
@@ -20,15 +19,15 @@ import random
 import select
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from _common import empty_home, parser_of
 from key_latency import App
 
 SIZE = (100, 30)
-RIGHT, CTRL_HOME, CTRL_Q = "\x1b[C", "\x1b[1;5H", "\x11"
+RIGHT, CTRL_HOME = "\x1b[C", "\x1b[1;5H"
 MARKS = "ΩΨΦΣΠΞΛΘΔΓБДЖЗИЛФЦЧШЩЪЫЭЮЯ"
 """Letters that are nowhere else on the screen: the last one of a burst."""
 PROGRAM = "from charlstm_tui.main import main; main()"
@@ -40,12 +39,7 @@ def edits(count: int, seed: int = 0) -> str:
     return "".join(CTRL_HOME + RIGHT * draw.randrange(40) + draw.choice("abcdefgh") for _ in range(count))
 
 
-BURSTS = {
-    "single": ("", 1),
-    "arrow": (RIGHT * 300, 300),
-    "letter": ("abcdefg hi" * 30, 300),
-    "edit": (edits(60), 60),
-}
+BURSTS = {"single": ("", 1), "arrow": (RIGHT * 300, 300), "letter": ("abcdefg hi" * 30, 300), "edit": (edits(60), 60)}
 
 
 class Writer(App):
@@ -106,13 +100,8 @@ class Writer(App):
     def quit_after(self, keys: str) -> float:
         """Milliseconds from ``keys`` with Ctrl+Q behind them to the end of the program."""
         begin = time.perf_counter()
-        self.press(keys + CTRL_Q)
-        try:
-            while os.read(self.fd, 1 << 16):
-                pass
-        except OSError:  # on Linux, when the other end is closed
-            pass
-        os.waitpid(self.pid, 0)
+        self.press(keys)
+        self.quit()
         return 1000 * (time.perf_counter() - begin)
 
 
@@ -125,7 +114,7 @@ def measure(python: str, text: str, marks: Iterator[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--other", action="append", default=[], metavar="PYTHON", help="of another version")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--text", type=Path, help="a text; without one, words are made up")
@@ -137,9 +126,7 @@ def main() -> None:
     results = dict[str, list[dict[str, float]]]()
     for _ in range(options.rounds):
         for python in versions:
-            with tempfile.TemporaryDirectory() as folder:
-                names = ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
-                os.environ |= dict.fromkeys(names, folder)
+            with empty_home():
                 results.setdefault(python, []).append(report := measure(python, text, marks))
             print(json.dumps({"python": python, **report, "load": round(os.getloadavg()[0], 2)}), flush=True)
     medians = {

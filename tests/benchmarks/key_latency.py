@@ -10,7 +10,7 @@ and 99th percentile in milliseconds. No training should run meanwhile; ``load`` 
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import fcntl
 import json
 import math
@@ -21,29 +21,26 @@ import select
 import statistics
 import struct
 import sys
-import tempfile
 import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from _common import empty_home, parser_of
 
-from charlstm.model.file import Model, ModelConfig, save_model
-from charlstm.text.reading import TextOptions
-from charlstm.text.vocabulary import Vocabulary
+from charlstm.model.file import save_model
 from charlstm_tui.app_state import save_state
 from charlstm_tui.player.preferences import Preferences
+from recorded_run import tiny_model
 
 CELLS = "60 a second, cells shown"
 SPEEDS = {"rest": 0.0, "60 a second": 60.0, "full": math.inf, CELLS: 60.0}
-TIMEOUT = 30.0
-SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-()")))
+TIMEOUT, CTRL_Q = 30.0, "\x11"
 # Without the automatic pause, so that the app streams all the time.
 PROGRAM = """
 from charlstm_tui.main import main
 from charlstm_tui.player import text_player
-player.PAUSE_AFTER = 10**9
+text_player.PAUSE_AFTER = 10**9
 main()
 """
 
@@ -76,24 +73,13 @@ class App:
                     return True
         return until is None
 
-    def close(self) -> None:
-        os.write(self.fd, b"\x11")
-        while True:
-            try:
-                if not os.read(self.fd, 1 << 16):
-                    break
-            except OSError:  # on Linux, when the other end is closed
-                break
+    def quit(self) -> None:
+        """Press Ctrl+Q, and wait for the end of the program."""
+        os.write(self.fd, CTRL_Q.encode())
+        with contextlib.suppress(OSError):  # on Linux, when the other end is closed
+            while os.read(self.fd, 1 << 16):
+                pass
         os.waitpid(self.pid, 0)
-
-
-def random_model(folder: Path, hidden_size: int = 512) -> Path:
-    """Write a 2-layer model with random weights; the speed does not depend on the weights."""
-    config, random = ModelConfig(len(SYMBOLS), hidden_size, 2), np.random.default_rng(0)
-    weights = {name: random.normal(0, 0.08, shape).astype(np.float32) for name, shape in config.shapes.items()}
-    path = folder / "random.safetensors"
-    save_model(path, Model(config, Vocabulary(SYMBOLS), weights, TextOptions(), {"prime": "The morning "}))
-    return path
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -127,7 +113,7 @@ def measure(model: Path, size: tuple[int, int], keys: int, in_cells: bool = Fals
     app.seen = b""
     app.read(1.2)
     rates = re.findall(rb"([\d,]+) ch/s", app.seen)
-    app.close()
+    app.quit()
     return {
         "median_ms": round(statistics.median(taken), 1),
         "p99_ms": round(percentile(taken, 0.99), 1),
@@ -137,16 +123,16 @@ def measure(model: Path, size: tuple[int, int], keys: int, in_cells: bool = Fals
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--keys", type=int, default=200)
     parser.add_argument("--size", default="120x36", help="columns x rows")
     parser.add_argument("--hidden", type=int, default=512)
     options = parser.parse_args()
     columns, rows = map(int, options.size.split("x"))
     report: dict[str, object] = {"keys": options.keys, "size": options.size, "model": f"2x{options.hidden}"}
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ |= dict.fromkeys(("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
-        model = random_model(Path(folder), options.hidden)
+    with empty_home() as folder:
+        model = folder / "random.safetensors"  # the speed does not depend on the weights
+        save_model(model, tiny_model(hidden_size=options.hidden, num_layers=2, scale=0.16, prime="The morning "))
         for name, speed in SPEEDS.items():
             save_state({"preferences": Preferences(speed=speed).to_dict()})
             report[name] = measure(model, (columns, rows), options.keys, name == CELLS)

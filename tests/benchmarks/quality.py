@@ -10,26 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from _common import parser_of
+
 from charlstm import __version__, find_run
 from charlstm.display import duration, shell_command
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
+from charlstm.system import cpu_count, cpu_model
 
 HEAD = "| text | start | preset | seed | loss | bits | steps | trained for | machine, kernel | version | command |"
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} × {names[0]}" if names else platform.processor() or platform.machine()
 
 
 def charlstm(*words: str) -> str:
@@ -49,15 +43,9 @@ def row(text: str, options: argparse.Namespace, words: list[str], folder: str) -
     series.feed(read_events(run.events_path))
     spec = run.spec()
     cells = [
-        Path(text).name,
-        spec.started_from or "nothing",
-        options.preset,
-        str(spec.settings.seed),
-        f"{found['loss']:.4f}",
-        f"{found['bits_per_char']:.4f}",
-        f"{series.step:,}",
-        duration(series.train_seconds),
-        f"{processor()}, {series.started.kernel if series.started else '–'}",
+        *(Path(text).name, spec.started_from or "nothing", options.preset, str(spec.settings.seed)),
+        *(f"{found['loss']:.4f}", f"{found['bits_per_char']:.4f}", f"{series.step:,}", duration(series.train_seconds)),
+        f"{cpu_count()} × {cpu_model()}, {series.started.kernel if series.started else '–'}",
         __version__,
         f"`{shell_command('train', Path(text).name, *words)}`",
     ]
@@ -65,7 +53,7 @@ def row(text: str, options: argparse.Namespace, words: list[str], folder: str) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("text", nargs="+", help="files or built-in texts, one row for each")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--from", dest="start", help="as that of charlstm train")

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import default_text, machine, rates, take_turns
-from train_speed import both
+from _common import default_text, parser_of
+from train_speed import both, machine, rates, take_turns
 
 from charlstm import CharLSTMError, Corpus, Run, Settings, open_corpus, preset, start_run
 from charlstm.cli.training import settings_from_options
@@ -150,7 +150,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("goal", choices=GOALS)
     parser.add_argument("--text", default=default_text(), help="a file or a built-in corpus")
     parser.add_argument("--preset", default="standard")

@@ -11,29 +11,131 @@ counts; medians are printed too. The machine should be idle.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
-from _common import SeparateProcess, default_text, machine, matrix_product, rates, read_text, take_turns
+from _common import default_text, parser_of
 from reference_script import CharRNN, Training
 from reference_script import batches as reference_batches
 
 from charlstm.engine.kernels import candidates, choose_kernel, fast_bfloat16
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import TrainStep
+from charlstm.system import prepare_for_torch
 from charlstm.text.batches import Batches
+from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import Settings
 
 SHAPES = ("2x512:64x100", "2x512:16x50", "2x512:32x64", "2x256:64x100", "1x64:64x100")
 REQUIRED_RATIO = {"2x512:64x100": 2.5, "2x512:16x50": 1.6, "2x256:64x100": 2.0, "1x64:64x100": 1.0}
 """The ratio that each shape must reach."""
+
+
+TURN_SECONDS = 0.5
+"""Length of a turn."""
+
+
+def take_turns(steps: Mapping[str, Callable[[], object]], seconds: float, rounds: int = 3) -> dict[str, list[float]]:
+    """Call the functions ``steps`` in turns for about ``seconds``; returns the seconds of each call.
+
+    Turns make other programs slow down all of them alike. The first call of a turn is not counted: the others have
+    filled the caches, and their threads may still occupy the cores.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    end = time.perf_counter() + seconds
+    done = 0
+    while done < rounds or time.perf_counter() < end:
+        for name, step in steps.items():
+            step()
+            until = time.perf_counter() + TURN_SECONDS
+            while True:
+                before = time.perf_counter()
+                step()
+                after = time.perf_counter()
+                taken[name].append(after - before)
+                if after > until:
+                    break
+        done += 1
+    return taken
+
+
+class SeparateProcess:
+    """A function that is called in another process with as many threads.
+
+    ``make(*arguments)`` returns there the function and a description of it (``about``). With ``worker`` the process is
+    prepared for training as a run's worker is; otherwise it is as Python starts it.
+    """
+
+    def __init__(self, make: Callable[..., tuple[Callable[[], object], Any]], *arguments: Any, worker: bool) -> None:
+        spawn, threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_take_steps, args=(theirs, make, arguments, threads, worker), daemon=True)
+        with mock.patch.dict(os.environ):
+            if worker:
+                prepare_for_torch()  # sets environment variables, which the new process reads when it loads torch
+            self._process.start()
+        self.about = self._pipe.recv()
+
+    def __call__(self) -> None:
+        """Call the function in the other process."""
+        self._pipe.send(None)
+        self._pipe.recv()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+
+
+def _take_steps(
+    pipe: Any, make: Callable[..., tuple[Callable[[], object], Any]], arguments: Any, threads: int, worker: bool
+) -> None:
+    if worker:
+        prepare_for_torch()
+    torch.set_num_threads(threads)
+    step, about = make(*arguments)
+    pipe.send(about)
+    while True:
+        pipe.recv()
+        step()
+        pipe.send(None)
+
+
+def rates(taken: Mapping[str, list[float]], work: float) -> dict[str, dict[str, float]]:
+    """``work`` per second for each function, by its fastest call and by its median one."""
+    return {
+        name: {"best": work / min(seconds), "median": work / statistics.median(seconds)}
+        for name, seconds in taken.items()
+    }
+
+
+def matrix_product(dtype: torch.dtype, size: int = 2048) -> tuple[Callable[[], object], float]:
+    """A function that multiplies two large matrices in ``dtype`` on all threads, and its floating point operations."""
+    left, right = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    out = torch.empty(size, size, dtype=dtype)
+    return lambda: torch.mm(left, right, out=out), 2.0 * size**3
+
+
+def machine() -> dict[str, Any]:
+    """Facts about the machine of the measurement."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }
 
 
 def reference_step(
@@ -49,16 +151,8 @@ def our_step(
     ids: np.ndarray, vocab_size: int, shape: tuple[int, int, int, int], kernel: str, precision: str
 ) -> tuple[Callable[[], object], dict[str, Any]]:
     layers, hidden, rows, length = shape
-    settings = Settings(
-        hidden_size=hidden,
-        num_layers=layers,
-        batch_size=rows,
-        seq_length=length,
-        dropout=0.5,
-        max_steps=1,
-        kernel=kernel,
-        precision=precision,
-    )
+    sizes = {"hidden_size": hidden, "num_layers": layers, "batch_size": rows, "seq_length": length}
+    settings = Settings(**sizes, dropout=0.5, max_steps=1, kernel=kernel, precision=precision)
     network = CharLSTM(vocab_size, hidden, layers)
     name = choose_kernel(candidates(settings, torch.device("cpu")), network, rows, length, budget=2.5)
     train_step = TrainStep(network, Batches(ids, [(0, len(ids))], rows, length), settings, name)
@@ -121,7 +215,7 @@ def compare(text: str, name: str, *, kernel: str, precision: str, seconds: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--text", default=default_text(), help="a file or a built-in corpus")
     parser.add_argument("--shape", nargs="+", default=SHAPES, help="LAYERSxHIDDEN:ROWSxLENGTH")
@@ -131,7 +225,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    text = read_text(options.text)
+    text = open_corpus(options.text).text()
     results = []
     for name in options.shape:
         result = compare(text, name, kernel=options.kernel, precision=options.precision, seconds=options.seconds)

@@ -35,14 +35,11 @@ def change_often(change: Callable[[Path, str], None], place: Path, process: str)
         change(place, f"{process}-{number}")
 
 
-"""What makes one change, by a name that only it has."""
-
 FILES: dict[str, tuple[Callable[[Path, str], None], Callable[[Path], object]]] = {
     "notes": (change_tags, lambda place: read_notes(Run(place / "one")).tags),
     "index of runs": (change_index, lambda place: [path.name for path in remembered_paths()]),
 }
 """What makes one change, by a name that only it has, and the names in the file."""
-"""The names in the file."""
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from command_line import TEXT, TINY, Cli
+from charlstm.runs import worker
+from charlstm.runs.folder import Run
+from charlstm.runs.log import EventLog
+from charlstm.training.events import Event, Finished
+from command_line import TEXT, TINY, Cli, LogEvents
+from recorded_run import started
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +42,31 @@ def _enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
     for name in ("CACHE", "STATE", "RUNS"):
         patch.setenv(f"CHARLSTM_{name}", str(folder / name.lower()))
     patch.chdir(folder)
+
+
+@pytest.fixture
+def log_instead_of_training(monkeypatch: pytest.MonkeyPatch) -> LogEvents:
+    """Let commands that train do no more than log these events."""
+
+    def log_only(*events: Event) -> None:
+        def train(run: Run, **_: object) -> Iterator[Event]:
+            log = EventLog(run.events_path)
+            for event in events:
+                log.append(event)
+                yield event
+            log.close()
+
+        monkeypatch.setattr(worker, "run_foreground", train)
+
+    return log_only
+
+
+@pytest.fixture
+def untrained(log_instead_of_training: LogEvents) -> None:
+    """Commands that train end at once, with a run that was created but not trained."""
+    log_instead_of_training(
+        started(), Finished(step=1, reason="done", loss=2.0, best_step=1, train_seconds=1.0, best_whole=True)
+    )
 
 
 @pytest.fixture

@@ -187,6 +187,7 @@ def test_doctor_shows_every_section_and_a_busy_moment_as_a_note(cli: Cli, monkey
     monkeypatch.setattr("charlstm.memory.machine_memory", lambda: Memory(total=8 << 30, available=1 << 20))
     monkeypatch.setattr("charlstm.cli.doctor._terminal", lambda problems: {})  # which may be too small here
     monkeypatch.setattr("charlstm.cli.doctor.LOW_SPACE", 0)
+    monkeypatch.setattr("charlstm.cli.doctor.check_import_of_torch", lambda: None)  # a process of its own, for seconds
     result = cli.json("doctor")
     sections = result["sections"]
     assert list(sections) == ["program", "machine", "terminal", "training", "folders", "configuration"]
@@ -195,7 +196,6 @@ def test_doctor_shows_every_section_and_a_busy_moment_as_a_note(cli: Cli, monkey
     notes = " ".join(result["notes"])
     assert "Other programs keep the processor busy" in notes
     assert "Less than 1 GB of memory is free" in notes
-    monkeypatch.setattr("charlstm.cli.doctor.check_import_of_torch", lambda: None)  # a process of its own, for seconds
     assert "Note: Less than 1 GB" in cli("doctor")[0]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from charlstm.model.file import load_model, save_model
+from charlstm.text.reading import TextOptions
 from command_line import TINY, Cli
 from made_documents import made_book, write_epub
 from wrapped_prose import prose, verse
@@ -33,6 +36,7 @@ def test_stats_says_what_was_joined(cli: Cli) -> None:
     assert "joined" not in cli("stats", "data/fox.txt")[0]
 
 
+@pytest.mark.usefixtures("untrained")
 def test_what_is_left_out_of_a_document_is_said(cli: Cli, workspace: Path) -> None:
     write_epub(workspace / "book.epub", made_book())
     words = "1 extra page, 2 front pages, 3 images, 6 notes, the table of contents"
@@ -47,6 +51,7 @@ def test_as_is_keeps_lines_and_licence(cli: Cli) -> None:
     assert "--lines has no effect with --as-is" in cli.error("stats", "house.txt", "--as-is", "--lines", "auto")
 
 
+@pytest.mark.usefixtures("untrained")
 def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
     err = cli("train", "house.txt", *TINY, "--as-is", "--name", "kept")[1]
     assert "joined" not in err
@@ -64,10 +69,13 @@ def test_runs_say_how_they_read_one_text(cli: Cli) -> None:
     assert re.search(r"text\.lines +keep +auto", out)
     assert {"name": "text.lines", "values": ["keep", "auto"]} in cli.json("compare", "kept", "joined")["differences"]
     assert "different ways" not in cli("compare", "joined", "same")[0]
-    err = cli("train", "house.txt", *TINY, "--from", "kept", "--name", "further")[1]
+    fox = load_model(Path("runs/fox/model.safetensors"))
+    save_model(Path("lines.safetensors"), replace(fox, text_options=TextOptions(lines="keep")))
+    err = cli("train", "house.txt", *TINY, "--from", "lines.safetensors", "--name", "further")[1]
     assert "It has learnt from texts with their lines, and this one is read as paragraphs" in err
 
 
+@pytest.mark.usefixtures("untrained")
 def test_reference_reads_a_text_as_it_is(cli: Cli) -> None:
     words = ("train", "house.txt", *TINY, "--max-steps", "2", "--preset", "reference")
     assert "joined" not in cli(*words)[1]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyte
 import pytest
 
+from charlstm.cli.main import run
 from charlstm.cli.output import print_json, print_note, print_result, to_json
 from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
@@ -149,9 +150,17 @@ def test_closed_stdin_is_empty_input() -> None:
     assert (done.returncode, len(done.stdout)) == (0, 4)
 
 
-def test_train_writes_a_checkpoint_when_its_pipe_closes() -> None:
-    done = shell('"$@" | head -1', "train", "data/fox.txt", *TINY, "--max-steps", "100000", "--name", "left", "--json")
-    assert (done.returncode, done.stderr) == (141, "")
-    assert json.loads(done.stdout)["event"] == "started"
-    status = find_run("left").status()
-    assert (status.state, find_run("left").state_path.exists()) == ("stopped", True)
+class ClosedPipe(Terminal):
+    """Takes one line."""
+
+    def write(self, text: str) -> int:
+        if "\n" in self.getvalue():
+            raise BrokenPipeError
+        return super().write(text)
+
+
+def test_train_writes_a_checkpoint_when_its_pipe_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", pipe := ClosedPipe())
+    assert run(["train", "data/fox.txt", *TINY, "--max-steps", "100000", "--name", "left", "--json"]) == 141
+    assert json.loads(pipe.getvalue())["event"] == "started"
+    assert (find_run("left").status().state, find_run("left").state_path.exists()) == ("stopped", True)

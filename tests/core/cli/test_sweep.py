@@ -6,10 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-import charlstm
 from charlstm.config import load_config
 from charlstm.paths import config_path
 from charlstm.runs import liveness, queue
@@ -19,6 +17,7 @@ from charlstm.runs.notes import read_notes
 from charlstm.training.presets import preset
 from command_line import TINY, Cli
 from queued_runs import waiting
+from recorded_run import record
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("workspace")]
 GRID = ("data/fox.txt", "--grid", "lr=1e-3,1e-2", "hidden_size=4,8")
@@ -62,18 +61,16 @@ def test_sweep_queues_every_combination_and_shows_the_best_that_has_finished(cli
     assert {(row["state"], row["loss"]) for row in result["runs"]} == {("queued", None)}
     assert (result["best"], result["preset"]) == (None, None)
     assert "all.svg was not drawn" in cli.error("sweep", "--show", "all", "--out", "all.svg")
-    for name in names[1:]:
-        cli("resume", name)
-        assert read_notes(find_run(name)).tags == ("sweep:all",)
+    for name, loss in zip(names[1:], (2.0, 1.75, 1.5), strict=True):
+        assert read_notes(finish(name, loss)).tags == ("sweep:all",)
     result = cli.json("sweep", "--show", "all", "--out", "all.svg")
-    losses = {row["name"]: row["loss"] for row in result["runs"]}
-    assert losses.pop("all-1") is None
-    assert result["best"] == min(losses, key=lambda name: losses[name])
+    assert [row["loss"] for row in result["runs"]] == [None, 2.0, 1.75, 1.5]
+    assert result["best"] == "all-4"
     assert Path("all.svg").read_text().startswith("<svg")
     out, err = cli("sweep", "--show", "all")
     assert result["preset"] in out
-    assert re.search(rf"^★ +{result['best']} .* 0\.01 ", out, re.MULTILINE)
-    assert f"The best is {result['best']}" in err
+    assert re.search(r"^★ +all-4 .* 0\.01 ", out, re.MULTILINE)
+    assert "The best is all-4" in err
     assert "The sweep all has 4 runs already" in cli.error("sweep", *GRID, *SMALL, "--name", "all")
     assert [row["name"] for row in cli.json("delete", "all", "--yes")] == names
     assert "There is no run of a sweep all" in cli.error("sweep", "--show", "all")
@@ -85,48 +82,31 @@ def test_sweep_queues_every_combination_and_shows_the_best_that_has_finished(cli
         ("size", ["--grid", "hidden_size=4,8", *SMALL], []),
         ("nothing", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none"], []),
         ("model", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "fox"], ["--from"]),
+        ("box", ["--grid", "lr=1e-3,1e-2", "--max-steps", "2", "--from", "demo"], ["--from", "demo"]),
         ("own", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none", "--preset", "as-it-is"], []),
-        (
-            "read",
-            ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none", "--as-is", "--val-file", "data/fox.txt"],
-            ["--no-strip-boilerplate", "--lines", "keep", "--val-file"],
-        ),
+        ("read", ["--grid", "lr=1e-3,1e-2", *SMALL, "--from", "none", "--as-is", "--val-file", "data/fox.txt"],
+         ["--no-strip-boilerplate", "--lines", "keep", "--val-file"]),
     ],
-)
-def test_printed_preset_trains_the_best_run_again(
+)  # fmt: skip
+def test_printed_preset_is_of_the_same_run(
     cli: Cli, config: Path, name: str, words: list[str], command: list[str]
 ) -> None:
     """A preset lost `--from none`, the limit that `--max-steps` lifts, and how the reference reads a text."""
     config.write_text('[presets.as-it-is]\npreset = "reference"\nhidden_size = 8\nnum_layers = 1\n')
     cli("sweep", "data/fox.txt", *words, "--name", name)
-    cli("resume", f"{name}-2")
-    finish(f"{name}-1", 99.0)
+    best = finish(f"{name}-2", 2.0).spec()
     result = cli.json("sweep", "--show", name)
     err = cli("sweep", "--show", name)[1]
     config.write_text(result["preset"])
     assert load_config()[1] == ()
-    again = re.search(r"same run again: charlstm (.*)", err)
+    again = re.search(r"same run again: charlstm train (.*)", err)
     assert again
     asked = again[1].split()
-    assert asked[4 : 4 + len(command)] == command
-    assert bool(asked[4:]) == bool(command)
-    cli(*asked, "--name", f"{name}-again")
-    best, trained = (find_run(each) for each in (result["best"], f"{name}-again"))
-    assert trained.spec().settings == best.spec().settings
-    weights = [charlstm.load_model(run.model_path).weights for run in (best, trained)]
-    assert all(np.array_equal(array, weights[1][key]) for key, array in weights[0].items())
-
-
-def test_printed_preset_starts_from_the_model_in_the_box_and_keeps_its_network(cli: Cli, config: Path) -> None:
-    cli("sweep", "data/fox.txt", "--grid", "lr=1e-3,1e-2", "--from", "demo", "--max-steps", "2", "--name", "box")
-    best = finish("box-2", 2.0)
-    out, err = cli("sweep", "--show", "box")
-    config.write_text(out[out.index("[presets.") :])
-    again = re.search(r"same run again: charlstm train (.* --from demo)$", err, re.MULTILINE)
-    assert again
-    cli("queue", "add", *again[1].split(), "--name", "box-again")
-    added = find_run("box-again").spec()
-    assert (added.settings, added.lineage) == (best.spec().settings, best.spec().lineage)
+    assert asked[3 : 3 + len(command)] == command
+    assert bool(asked[3:]) == bool(command)
+    cli("queue", "add", *asked, "--name", f"{name}-again")
+    added = find_run(f"{name}-again").spec()
+    assert (added.settings, added.lineage, added.corpus) == (best.settings, best.lineage, best.corpus)
 
 
 def test_command_for_the_same_run_names_the_kernel_that_was_measured(cli: Cli) -> None:
@@ -172,8 +152,8 @@ def test_sweep_is_named_after_its_text(cli: Cli) -> None:
 
 
 def test_prune_says_what_it_frees_and_frees_it_with_yes(cli: Cli) -> None:
-    cli("train", "data/fox.txt", *TINY, "--name", "pruned")
-    run = find_run("pruned")
+    run = record(Path("runs"), name="pruned").run
+    run.lock_path.touch()
     before, model = files(run), run.model_path.read_bytes()
     [row] = [row for row in cli.json("prune") if row["name"] == "pruned"]
     size = run.size()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,12 @@ import pytest
 from charlstm.cli.training_view import EventView, Limits
 from charlstm.errors import ExitCode
 from charlstm.line import TerminalLine
-from charlstm.runs import worker
 from charlstm.runs.folder import Run, find_run
-from charlstm.runs.log import EventLog
-from charlstm.training.events import Controlled, Event, Finished, Resumed
+from charlstm.training.events import Controlled, Finished, Resumed
 from charlstm.training.plan import limit_at
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
-from command_line import TINY, Cli, Terminal
+from command_line import TINY, Cli, LogEvents, Terminal
 from recorded_run import record, started, stepped, validated
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -121,43 +118,30 @@ def test_training_that_diverges_ends_with_3_and_says_what_to_do(cli: Cli) -> Non
     assert re.search(r"at step \d\d, kept", error["message"]), "what the run did before this process is known"
 
 
-def log_instead_of_training(monkeypatch: pytest.MonkeyPatch, *events: Event) -> None:
-    """Commands that train do no more than log these events."""
-
-    def train(run: Run, **_: object) -> Iterator[Event]:
-        log = EventLog(run.events_path)
-        for event in events:
-            log.append(event)
-            yield event
-        log.close()
-
-    monkeypatch.setattr(worker, "run_foreground", train)
-
-
-def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, log_instead_of_training: LogEvents) -> None:
     steps = (stepped(5 * n, loss) for n, loss in enumerate([2.0] * 20 + [9.0] * 20, 1))
     last = Finished(step=200, reason="done", loss=2.0, best_step=100, train_seconds=9.0, best_whole=True)
-    log_instead_of_training(monkeypatch, started(), *steps, last)
+    log_instead_of_training(started(), *steps, last)
     err = cli(*TRAIN, "--lr", "0.02", "--name", "rose")[1]
     assert "It diverged: the training loss rose from 2.000 to 9.000 nats" in err
     assert err.splitlines()[-1] == "Next: charlstm train --like rose --lr 0.002"
 
 
 def test_end_of_training_and_watch_compare_the_model_with_simple_ones(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, log_instead_of_training: LogEvents
 ) -> None:
     """The app said that a run was worse than two letters' memory, the command line did not."""
     best = validated(200, 2.6, whole=True)
     last = Finished(step=200, reason="done", loss=2.6, best_step=200, train_seconds=9.0, best_whole=True)
-    log_instead_of_training(monkeypatch, started(), stepped(200, 2.6), best, last)
+    log_instead_of_training(started(), stepped(200, 2.6), best, last)
     assert "That is no better than " in cli(*TRAIN, "--name", "compared")[1]
     assert "That is no better than " in cli("watch", "compared")[1]
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_training_ends_with_the_number_of_the_signal(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+    cli: Cli, log_instead_of_training: LogEvents, name: str, code: int
 ) -> None:
     last = Finished(step=5, reason="stopped", loss=None, best_step=0, train_seconds=1.0)
-    log_instead_of_training(monkeypatch, started(), stepped(5), Controlled(step=5, id=name, command="stop"), last)
+    log_instead_of_training(started(), stepped(5), Controlled(step=5, id=name, command="stop"), last)
     assert cli(*TRAIN, "--name", name, code=code)[1].endswith(f"Next: charlstm resume {name}\n")

@@ -19,7 +19,10 @@ pytestmark = pytest.mark.numeric
 
 def test_try_names_what_each_part_came_to(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_trial, "STEPS", 3)
+    small = "hidden_size=8 batch_size=4 seq_length=16 checkpoint_steps=7 max_steps=60 log_every=1 kernel=nn threads=1"
+    monkeypatch.setattr(trial, "SETTINGS", small)  # other kernels are compiled in each of three processes
     monkeypatch.setattr("charlstm.cli.doctor._terminal", lambda problems: {})  # which may be too small here
+    monkeypatch.setattr("charlstm.cli.doctor.check_import_of_torch", lambda: None)
     monkeypatch.setattr("charlstm.cli.doctor.LOW_SPACE", 0)
     result = cli.json("doctor", "--try", "--device", "cpu")
     assert result["problems"] == []

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from typing import Any
 
-import numpy as np
 import pytest
 
 from charlstm.generation import sampling
-from charlstm.model.file import Model, ModelConfig
-from charlstm.text.vocabulary import Vocabulary
+from charlstm.model.file import Model
+from recorded_run import tiny_model
 
 MakeModel = Callable[..., Model]
 
 
 @pytest.fixture(scope="session")
 def make_model() -> MakeModel:
-    def make(
-        symbols: Sequence[str] = "\n abcdefghij", hidden: int = 16, layers: int = 2, seed: int = 0, scale: float = 1.0
-    ) -> Model:
-        config = ModelConfig(len(symbols), hidden, layers)
-        random = np.random.default_rng(seed)
-        weights = {name: random.normal(0, scale / 2, shape).astype(np.float32) for name, shape in config.shapes.items()}
-        return Model(config, Vocabulary(list(symbols)), weights)
+    def make(symbols: str = "\n abcdefghij", hidden: int = 16, layers: int = 2, **how: Any) -> Model:
+        return tiny_model(symbols=symbols, hidden_size=hidden, num_layers=layers, **how)
 
     return make
 
