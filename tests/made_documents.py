@@ -71,10 +71,7 @@ def write_epub(path: Path, book: Book, **more: str) -> Path:
     notes = f"<section epub:type='endnotes'>{note * sum(text.count(NOTE) for _, text in book)}</section>"
     pages = {"cover": page([("p", "The cover")], attributes='epub:type="cover"'), "title": page([("p", "By Nobody")])}
     pages |= {f"c{number} a": chapter for number, chapter in enumerate(chapters)}
-    pages |= {
-        "notes": page([], body=notes),
-        "extra": page([("p", "Extra")]),
-    }
+    pages |= {"notes": page([], body=notes), "extra": page([("p", "Extra")])}
     links = '<nav epub:type="landmarks"><a epub:type="titlepage" href="title.xhtml">Title</a></nav>'
     contents = '<nav epub:type="toc"><a href="title.xhtml">Title</a><a href="c0%20a.xhtml">Chapter 1</a></nav>'
     pages["nav"] = page([], body=links + contents)

@@ -7,6 +7,7 @@
 - The tables of configuration, events, sampler settings and JSON are generated from declarations (:data:`GENERATED`).
   ``make documents`` writes them again.
 - ``python`` blocks of a document run in order, in one namespace, with fewer steps of a small network where they train.
+- docs/example.py uses every public name of the library, and runs.
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
 
@@ -22,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +35,7 @@ from typing import Any, get_args, get_origin
 import click
 import pytest
 
+import charlstm
 from charlstm.cli.main import cli, run
 from charlstm.config import Config, written
 from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
@@ -98,6 +101,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.02)
     # `charlstm presets` measures networks of full size, for 8 seconds of CPU time; tests/core/cli measures them.
     monkeypatch.setattr(benchmark, "measured_speed", lambda *_: MeasuredSpeed("nn", 0.01, 1000))
+    monkeypatch.setattr("charlstm.cli.doctor.check_import_of_torch", lambda: None)  # a process of its own, for seconds
     (place / "poems").mkdir()
     texts = {"novel.txt": TEXT, "letter.txt": LETTER, "names.txt": "anna\nbo\ncy\ndora\n" * 100, "poems/one.txt": TEXT}
     for name, text in texts.items():
@@ -248,28 +252,23 @@ FOREIGN = {
 """Names in docstrings that are not the program's: of other programs and libraries, and parts of examples."""
 
 
-def names_in(tree: ast.AST) -> set[str]:
-    """The names that code uses, with texts that look like names, such as keys."""
-    found = set[str]()
-    for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) and re.fullmatch(r"[\w.-]+", str(node.value)) else ""
-        values = [text, *(getattr(node, field, None) for field in ("name", "id", "attr", "arg", "asname", "module"))]
-        found.update(part for value in values if isinstance(value, str) for part in value.split("."))
-    return found
-
-
 def test_names_in_docstrings_exist() -> None:
+    """They are names that code uses, or texts that look like names, such as keys."""
     files = [path for root in SOURCES[1:] for path in root.rglob("*.py")]
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
     known = {*dir(builtins), *FOREIGN, *(part for path in files for part in (*path.parts, path.stem))}
-    known = known.union(*map(names_in, trees.values()))
-    for path, tree in trees.items():
-        for node in ast.walk(tree):
-            match node:
-                case ast.Expr(value=ast.Constant(value=str() as text)):
-                    names = re.findall(r":\w+:`~?([\w.]+)`|(?<![:`])``([A-Za-z_][\w.]*)(?:\(\))?``", text)
-                    cited = {part for pair in names for name in pair for part in name.split(".") if part}
-                    assert cited <= known, f"{path}:{node.lineno} cites {cited - known}"
+    cited: dict[str, str] = {}
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant):
+                if isinstance(node.value, str) and re.fullmatch(r"[\w.-]+", node.value):
+                    known.update(node.value.split("."))
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                names = re.findall(r":\w+:`~?([\w.]+)`|(?<![:`])``([A-Za-z_][\w.]*)(?:\(\))?``", str(node.value.value))
+                cited |= {part: f"{path}:{node.lineno}" for pair in names for name in pair for part in name.split(".")}
+            else:
+                names = (getattr(node, field, None) for field in ("name", "id", "attr", "arg", "asname", "module"))
+                known.update(part for name in names if isinstance(name, str) for part in name.split("."))
+    assert {name: place for name, place in cited.items() if name and name not in known} == {}
 
 
 def test_documents_that_are_cited_are_in_the_repository() -> None:
@@ -387,6 +386,37 @@ GENERATED: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("document", GENERATED)
 def test_generated_parts_are_those_of_their_declarations(document: str) -> None:
     assert text_of(document) == GENERATED[document](text_of(document)), "write it again: make documents"
+
+
+EXAMPLE = ROOT / "docs" / "example.py"
+
+
+def test_example_uses_every_public_name() -> None:
+    tree = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "charlstm"
+    }
+    assert used == {*charlstm.__all__, "__version__"}
+
+
+def test_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "small.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog. The end\n" * 400, encoding="utf-8")
+    for name in ("CACHE", "STATE", "RUNS"):
+        monkeypatch.setenv(f"CHARLSTM_{name}", str(tmp_path / name.lower()))
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), str(text)])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # With its usual niceness a run would wait for the tests beside this one.
+    small = "threads=1, niceness=0, batch_size=4, seq_length=16, "
+    script = EXAMPLE.read_text(encoding="utf-8").replace("threads=1, ", small)
+    assert small in script
+    exec(compile(script, EXAMPLE, "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    assert re.search(r"^40 \d\.\d{3} nats per character on held-out text$", printed, re.M)
+    assert re.search(r"^\['example'\] \d+ \[", printed, re.M)
+    assert printed.splitlines()[-1].startswith("There is no run 'no such run'")
 
 
 if __name__ == "__main__":

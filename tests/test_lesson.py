@@ -17,6 +17,7 @@ from charlstm.generation.recipe import DEFAULT
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.cells import name_cells, sample_cells, score_cells
+from charlstm.insight.context import context
 from charlstm.insight.features import feature_starts
 from charlstm.insight.holding import LENGTH, PAIRS, HoldEffect, hold_effects
 from charlstm.insight.multiverse import read_text
@@ -24,7 +25,7 @@ from charlstm.library import evaluate, generate, influence
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.lesson import RUNS, add_lesson, lesson_path
-from charlstm.runs.own_text import text_for_cells
+from charlstm.runs.own_text import text_for_cells, text_for_context
 from charlstm.runs.text import open_text
 from command_line import Cli
 
@@ -134,9 +135,7 @@ def test_cells_of_the_lesson_are_the_documented_ones(runs: dict[str, Run], capsy
     assert found == pytest.approx(said, abs=0.02)
 
 
-def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(
-    runs: dict[str, Run], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> None:
     words, brackets = runs["words"].model(), runs["brackets"].model()
     [prime] = re.findall(r"--prime '(Anna[^']*)'", PAGE)
     closing, held = figures(r"closing quote has (\d+) %, with it less than ([\d.]+) %")
@@ -153,8 +152,7 @@ def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(
     share = 100 * math.exp(-why.loss)
     assert share == pytest.approx(before, abs=0.6)
     assert share * math.exp(-float(why.changes[why.strongest])) == pytest.approx(after, abs=0.06)
-    uses = re.findall(r"It uses about [^)]*\)", PAGE)[0]
-    assert uses in Cli(capsys)("report", str(runs["words"].path), "--out", "-")[0]
+    assert f"It uses {context(words, text_for_context(runs['words']).text).used_words}" in PAGE
 
 
 def test_holding_the_cell_of_quotes_changes_what_is_written_and_ends_in_a_sentence(runs: dict[str, Run]) -> None:

@@ -59,9 +59,7 @@ print(json.dumps([sorted(each) for each in loaded]))
     assert training == ["numpy", "torch"] or (earlier and training == ["numpy", "sympy", "torch"])
 
 
-def test_models_are_found_by_name_path_and_run_folder(
-    finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_are_found_by_name_path(finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = finished.path.parent
     best = charlstm.load_model("run", runs_dir=runs)
     assert np.array_equal(charlstm.load_model(finished.path).weights["fc.bias"], best.weights["fc.bias"])
@@ -85,9 +83,7 @@ def test_models_are_found_by_name_path_and_run_folder(
         charlstm.load_model("nothing", runs_dir=tmp_path)
 
 
-def test_classes_and_presets_take_a_model_by_its_name_or_file(
-    finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_classes_take_names_of_models(finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLSTM_RUNS", str(finished.path.parent))
     run, corpus, file = charlstm.load_model("run"), make_corpus(words(100)), tmp_path / "copy.safetensors"
     charlstm.save_model(file, "run")

@@ -88,9 +88,7 @@ def test_signal_restores_the_terminal(machine: tuple[Path, dict[str, str]]) -> N
     assert app.end() == 128 + signal.SIGTERM
 
 
-def test_newcomer_trains_and_plays_and_finds_the_run_again_after_the_app_was_killed(
-    machine: tuple[Path, dict[str, str]],
-) -> None:
+def test_newcomer_trains_plays_and_finds_the_run_after_a_kill(machine: tuple[Path, dict[str, str]]) -> None:
     """The third Enter played the model of step 0, and that stayed."""
     home, environment = machine
     (home / "text.txt").write_text(BOTTLES, encoding="utf-8")

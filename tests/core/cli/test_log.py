@@ -95,9 +95,7 @@ def test_run_that_is_written_again_replaces_its_file(run: Run, tmp_path: Path, c
     assert [each.name for each in (tmp_path / "tensorboard" / "fox").iterdir()] == [FILE_NAME]
 
 
-def test_without_the_package_one_sentence_says_how_to_get_it(
-    run: Run, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_package_is_one_sentence(run: Run, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
     assert "pip install tensorboard" in cli.error("log", "fox", "--to", "tensorboard")
     assert not (tmp_path / "tensorboard").exists()
@@ -105,7 +103,12 @@ def test_without_the_package_one_sentence_says_how_to_get_it(
 
 def test_log_is_csv_of_the_comparison_or_the_events_that_count(run: Run, cli: Cli, tmp_path: Path) -> None:
     resume(run, 600)
+    table, chart = tmp_path / "losses.csv", tmp_path / "losses.svg"
+    for file in (table, chart):
+        file.write_text("replaced")
+    cli("compare", "fox", "--csv", str(table), "--svg", str(chart))
     assert cli("log", "fox", "--to", "csv", "--out", "-")[0] == cli("compare", "fox", "--csv", "-")[0]
+    assert (cli("compare", "fox", "--csv", "-")[0], chart.read_text()[:4]) == (table.read_text(), "<svg")
     assert cli("log", "fox", "--to", "jsonl")[0] == "fox.jsonl\n"
     read = list(read_events(tmp_path / "fox.jsonl"))
     assert [event.name for event in read[-3:]] == ["resumed", "step", "step"]

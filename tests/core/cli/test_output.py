@@ -144,7 +144,7 @@ def test_command_with_closed_streams_exits_quietly(line: str, words: str, code: 
 
 
 def test_closed_stdin_is_empty_input() -> None:
-    done = shell('"$@" <&-', "eval", "fox", "-")
+    done = shell('"$@" <&-', "score", "fox", "-")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     done = shell('"$@" <&-', "generate", "fox", "--prime-file", "-", "--length", "3")
     assert (done.returncode, len(done.stdout)) == (0, 4)

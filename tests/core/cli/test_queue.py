@@ -72,9 +72,7 @@ def test_queue_remove_keeps_the_folder(cli: Cli, busy: Recorded, tmp_path: Path)
 
 
 @pytest.mark.parametrize("words", [("runs",), ("queue", "list"), ("watch", "old")])
-def test_command_continues_a_queue_that_nobody_continues(
-    words: tuple[str, ...], cli: Cli, tmp_path: Path, launched: list[str]
-) -> None:
+def test_command_continues_a_queue(words: tuple[str, ...], cli: Cli, tmp_path: Path, launched: list[str]) -> None:
     record(tmp_path / "runs", "stopped", name="old")
     record(tmp_path / "runs", "queued", name="one")
     assert "The queue goes on: one trains now, in the background\n" in cli(*words)[1]

@@ -117,9 +117,7 @@ def test_tags_are_added_removed_and_printed(several: dict[str, Run], cli: Cli) -
     assert read_notes(several["a"]).tags == ("good", "draft", "last")
 
 
-def test_note_is_written_printed_and_removed(
-    several: dict[str, Run], cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_note_is_written_shown_and_removed(several: dict[str, Run], cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     change_notes(several["a"], lambda now: Notes(("good",)))
     assert cli("note", "a", " less dropout ") == ("less dropout\n", "")
     monkeypatch.setattr("sys.stdin", io.StringIO("two\nlines\n"))
@@ -135,9 +133,7 @@ def test_note_is_written_printed_and_removed(
     assert read_notes(several["a"]).note == ""
 
 
-def test_the_question_before_deleting_counts_the_texts_that_go_too(
-    several: dict[str, Run], cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_question_of_delete_counts_texts(several: dict[str, Run], cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("story.json", "poem.json", ".poem.json.lock"):
         several["a"].sessions_dir.mkdir(exist_ok=True)
         (several["a"].sessions_dir / name).write_text("{}")

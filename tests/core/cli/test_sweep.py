@@ -88,9 +88,7 @@ def test_sweep_queues_every_combination_and_shows_the_best_that_has_finished(cli
          ["--no-strip-boilerplate", "--lines", "keep", "--val-file"]),
     ],
 )  # fmt: skip
-def test_printed_preset_is_of_the_same_run(
-    cli: Cli, config: Path, name: str, words: list[str], command: list[str]
-) -> None:
+def test_printed_preset_is_of_that_run(cli: Cli, config: Path, name: str, words: list[str], command: list[str]) -> None:
     """A preset lost `--from none`, the limit that `--max-steps` lifts, and how the reference reads a text."""
     config.write_text('[presets.as-it-is]\npreset = "reference"\nhidden_size = 8\nnum_layers = 1\n')
     cli("sweep", "data/fox.txt", *words, "--name", name)

@@ -127,9 +127,7 @@ def test_training_whose_loss_ran_away_before_its_end_says_so(cli: Cli, log_inste
     assert err.splitlines()[-1] == "Next: charlstm train --like rose --lr 0.002"
 
 
-def test_end_of_training_and_watch_compare_the_model_with_simple_ones(
-    cli: Cli, log_instead_of_training: LogEvents
-) -> None:
+def test_end_of_training_and_watch_compare_with_simple_models(cli: Cli, log_instead_of_training: LogEvents) -> None:
     """The app said that a run was worse than two letters' memory, the command line did not."""
     best = validated(200, 2.6, whole=True)
     last = Finished(step=200, reason="done", loss=2.6, best_step=200, train_seconds=9.0, best_whole=True)
@@ -139,7 +137,7 @@ def test_end_of_training_and_watch_compare_the_model_with_simple_ones(
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_training_ends_with_the_number_of_the_signal(
+def test_training_ends_with_number_of_a_signal(
     cli: Cli, log_instead_of_training: LogEvents, name: str, code: int
 ) -> None:
     last = Finished(step=5, reason="stopped", loss=None, best_step=0, train_seconds=1.0)

@@ -42,9 +42,7 @@ def test_each_command_that_needs_torch_says_in_a_sentence_that_it_is_not_there(t
     assert os.listdir(tmp_path) == ["text"]
 
 
-def test_import_of_torch_that_kills_its_process_is_said_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_import_of_torch_that_kills_its_process_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "torch.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(TorchError, match="import ends with SIGILL"):

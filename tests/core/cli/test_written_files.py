@@ -31,7 +31,7 @@ from recorded_run import tiny_model
 pytestmark = pytest.mark.usefixtures("workspace")
 
 
-def test_import_prints_the_path_of_a_usable_model(
+def test_import_prints_path_of_model(
     workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -58,9 +58,7 @@ def test_export_is_named_after_run_and_snapshot(cli: Cli, monkeypatch: pytest.Mo
     assert score(grown, TEXT).loss < score(young, TEXT).loss
 
 
-def test_exported_folder_is_loaded_by_plain_torch_as_its_card_says(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exported_folder_is_loaded_as_its_card_says(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "given"
     assert cli.json("export", "fox", f"{folder}/") == {"out": str(folder), "to": "folder"}
     assert "already exists: replace it with --force" in cli.error("export", "fox", f"{folder}/")
@@ -101,13 +99,8 @@ def umask() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("report", "fox", "--out"), ("compare", "fox", "--svg")],
-)
-def test_folder_that_is_not_there_is_said_before_the_work(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("words", [("report", "fox", "--out"), ("compare", "fox", "--svg")])
+def test_missing_folder_is_said_before_work(cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
     cli("generate", "--help")  # imports what would keep a function that is replaced
     for work in ("cli.options.open_model", "runs.comparison.read_run"):
         monkeypatch.setattr(f"charlstm.{work}", lambda *_, **__: pytest.fail("the work was done first"))

@@ -31,7 +31,7 @@ def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(tmp_pa
     assert log_of(events) == log_of([event for event in whole.events if event.step > state.step])
     assert later.model().info["step"] == trainer.progress.best_step
     assert {path.name for path in store.path.iterdir()} == {
-        *("model.safetensors", "state.safetensors", "state.prev.safetensors", "snapshots"),
+        *("model.safetensors", "state.safetensors", "state.prev.safetensors", "snapshots")
     }
     (store.path / "state.safetensors").write_bytes(b"damaged")
     before = later.state()

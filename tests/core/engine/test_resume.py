@@ -259,9 +259,9 @@ def test_amend_schedule_lowers_the_rate_of_a_run_that_ended_by_patience() -> Non
     assert changed.rate(30) == pytest.approx(schedule.rate(30) / 3)
 
 
-FUSED = replace(PLAN, kernel="fused-f32", batch_size=8)
+FUSED = replace(PLAN, kernel="fused-f32", batch_size=8, planned_steps=40)
 """With rows for two threads of a kernel whose last digits depend on their number."""
-FREE = SETTINGS.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
+FREE = SETTINGS.with_changes(kernel="fused", checkpoint_steps=10, threads=None, max_steps=40)
 
 
 class ForcedThreads:
@@ -304,7 +304,7 @@ def test_resumed_search_that_wants_a_change_at_once_waits_until_the_log_ends(mon
     forced = ForcedThreads(monkeypatch, {})
     first = trained(FREE, FUSED, until=28)
     assert first.store.states[-1].step == 20
-    forced.changes = {step: 2 - step % 2 for step in range(20, 61)}
+    forced.changes = {step: 2 - step % 2 for step in range(20, 41)}
     second = resumed_after(first)
     assert min(event.step for event in second.only("decision")) == first.events[-1].step == 28
     logged = [line for line in log_of(first.events) if json.loads(line)["step"] > 20]

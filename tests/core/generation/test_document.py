@@ -376,7 +376,7 @@ def test_branch_that_parted_within_the_prime_has_none(prune):
 # ---- everything at once
 
 
-@examples(120)
+@examples(60)
 @given(data=st.data())
 def test_anything_is_undone_through_every_text_there_was_and_redone_also_after_it_was_saved(data):
     document = Document("abc", seed=3)

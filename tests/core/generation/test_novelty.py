@@ -21,9 +21,7 @@ def corpus_of(text, dtype=None):
     vocabulary = Vocabulary(sorted(set(text)))
     ids = vocabulary.encode(text)[0].astype(dtype or vocabulary.dtype)
     return SimpleNamespace(
-        ids=ids,
-        vocabulary=vocabulary,
-        text=lambda start=0, stop=None: vocabulary.decode(ids[start:stop]),
+        ids=ids, vocabulary=vocabulary, text=lambda start=0, stop=None: vocabulary.decode(ids[start:stop])
     )
 
 
@@ -53,7 +51,7 @@ def check(corpus, text, length, report, begins=0):
     assert report.share == pytest.approx(sum(expected) / max(1, len(text)))
 
 
-@examples(200)
+@examples(100)
 @given(
     st.text("ab", min_size=1, max_size=80),
     st.lists(st.text("abx", max_size=60), min_size=1, max_size=4),

@@ -34,9 +34,7 @@ def test_sampler_writes_the_same_for_one_model_and_seed() -> None:
         ("A title that stands above the text\n\n" + "one two " * 20, "one two one two one two"),
     ],
 )
-def test_sample_prime_is_the_start_of_the_first_paragraph_or_long_line(
-    tmp_path: Path, content: str, prime: str
-) -> None:
+def test_sample_prime_is_the_start_of_first_paragraph_or_long_line(tmp_path: Path, content: str, prime: str) -> None:
     path = tmp_path / "t.txt"
     path.write_text(content)
     assert sample_prime(open_corpus(path)) == prime
@@ -50,9 +48,7 @@ def test_sample_prime_is_the_start_of_the_first_paragraph_or_long_line(
         ("all in one line", "\n"),
     ],
 )
-def test_text_start_is_an_empty_line_where_paragraphs_are_separated_by_one(
-    tmp_path: Path, content: str, start: str
-) -> None:
+def test_text_start_is_an_empty_line_where_one_separates_paragraphs(tmp_path: Path, content: str, start: str) -> None:
     path = tmp_path / "t.txt"
     path.write_text(content)
     assert text_start(open_corpus(path)) == start

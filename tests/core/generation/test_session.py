@@ -14,7 +14,10 @@ from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
 from charlstm.generation import threads
-from charlstm.generation.generate import generate_many
+from charlstm.generation.clamp import Clamp, parse_clamp
+from charlstm.generation.generate import MOST_DRAWN, generate_many, generate_units
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import CHOSEN, GENERATED, TYPED, in_bits, surprise
 from charlstm.generation.sampler_settings import SamplerSettings
@@ -23,6 +26,7 @@ from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 from charlstm.library import generate
+from charlstm.model.file import Model
 from charlstm.text.reading import TextOptions
 
 pytestmark = pytest.mark.numeric
@@ -257,13 +261,7 @@ def test_continuations_are_those_of_other_samples_and_change_nothing(model):
 
 @pytest.mark.parametrize(
     "chosen",
-    [
-        SamplerSettings(),
-        GREEDY,
-        SamplerSettings(kind="reference", top_k=3),
-        SamplerSettings(top_p=0.9),
-        LOOPING,
-    ],
+    [SamplerSettings(), GREEDY, SamplerSettings(kind="reference", top_k=3), SamplerSettings(top_p=0.9), LOOPING],
 )
 @pytest.mark.usefixtures("short_repeats")
 def test_generate_many_gives_the_texts_of_single_sessions(model, chosen):
@@ -380,3 +378,69 @@ def test_surprise_of_many_probabilities_is_that_of_each_and_finite_for_none() ->
     probabilities = np.array([1, 0.5, 0.1, 0], np.float32)
     assert in_bits(probabilities).tolist() == [surprise(float(each)) for each in probabilities]
     assert in_bits(probabilities)[[0, 1, 3]].tolist() == [0, 1, 149]
+
+
+# ---- whole units
+
+
+@pytest.fixture
+def names(make_model) -> Model:
+    """Writes a or b, or ends the unit."""
+    model = make_model("\nab", scale=0.3)
+    return replace(model, text_options=TextOptions(units="lines"))
+
+
+def test_units_are_whole_and_known_or_repeated_ones_are_left_out(names: Model) -> None:
+    some = generate_units(names, 30, 40)
+    assert len(some) == 30
+    assert all(set(unit) <= set("ab") for unit in some)
+    assert len(set(some)) < 30
+    new = generate_units(names, 10, 40, known={"a", "b"}, unique=True)
+    assert len(set(new)) == 10
+    assert not {"a", "b"} & set(new)
+
+
+def test_search_for_new_units_ends(names: Model) -> None:
+    every = [a + b + c for a in ("", "a", "b") for b in ("", "a", "b") for c in ("", "a", "b")]
+    progress: list[int] = []
+    assert generate_units(names, 3, 2, known=every, progress=progress.append) == []
+    assert len(progress) <= MOST_DRAWN
+
+
+def test_unit_begins_with_the_prefix(make_model) -> None:
+    model = replace(make_model("\nX:ab", scale=0.3), text_options=TextOptions(units="X:"))
+    assert all(unit.startswith("X:") and "\nX:" not in unit for unit in generate_units(model, 20, 60))
+
+
+def test_model_without_units_is_refused(make_model) -> None:
+    with pytest.raises(GenerationError, match="--split-units"):
+        generate_units(make_model(), 3)
+
+
+def test_reading_goes_back_into_a_unit_as_it_was_read(make_model) -> None:
+    """A separator may stand across the place of a stored state."""
+    model = replace(make_model("\nab"), text_options=TextOptions(units="blank-lines"))
+    prime = prepare_prime(model, "")
+    reading = Reading(model, prime, Recipe(3))
+    for _ in range(200):
+        reading.draw()
+    before = [reading.distribution(at).entropy for at in range(200)]
+    again = Reading(model, prime, Recipe(3))
+    again.follow(reading.text)
+    again.read(200)
+    assert [again.distribution(at).entropy for at in reversed(range(200))] == pytest.approx(before[::-1], abs=1e-4)
+    assert np.ptp(before) > 0
+
+
+# ---- clamps
+
+
+@pytest.mark.parametrize(("text", "value"), [("2:3=1", 1.0), (" 2 : 3 = -0.5 ", -0.5), ("2:3=-2E+3", -2e3)])
+def test_clamp_is_read_with_its_value(text, value):
+    assert parse_clamp(text) == parse_clamp(str(parse_clamp(text))) == Clamp(2, 3, value)
+
+
+@pytest.mark.parametrize("text", ["2:3=1+1", "2:3=", "2:3*0.5", "2:3=e-5", "2:3", "2=1", ""])
+def test_other_texts_are_no_clamps(text):
+    with pytest.raises(GenerationError, match="is not a clamp"):
+        parse_clamp(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,6 +19,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import cross_entropy, softmax
 from charlstm.generation.stepper import Stepper
+from charlstm.insight import side_by_side
 from charlstm.insight.activations import Trace, activations, iterate_activations, likeliest_next
 from charlstm.insight.cells import (
     FEWEST_SPANS,
@@ -28,18 +31,12 @@ from charlstm.insight.cells import (
     score_cells,
 )
 from charlstm.insight.context import CERTAIN, ENOUGH, context
-from charlstm.insight.features import (
-    BUILT_IN,
-    FEWEST,
-    function_feature,
-    kind_of_text,
-    pattern_feature,
-    text_features,
-)
+from charlstm.insight.features import BUILT_IN, FEWEST, function_feature, kind_of_text, pattern_feature, text_features
 from charlstm.insight.influence import influence
 from charlstm.insight.lesions import BLOCKS, COUNTED, SETTLING, estimate_lesions, measure_lesions, most_important
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words, read_text
 from charlstm.insight.sample import spread_blocks
+from charlstm.insight.side_by_side import Report, compute
 from charlstm.model.file import Model
 from plain_numpy import PlainLSTM
 
@@ -289,9 +286,7 @@ def test_cells_have_no_score_on_a_sample_without_their_feature(sample: CellSampl
     assert np.isnan(score_cells(without, found)).tolist() == missing
 
 
-def test_the_strength_of_a_score_is_more_in_the_direction_of_the_named_cell(
-    sample: CellSample,
-) -> None:
+def test_the_strength_of_a_score_is_more_in_the_direction_of_the_named_cell(sample: CellSample) -> None:
     found = name_cells(sample, per_feature=32)
     assert {(each.kind, each.follows_low) for each in found} == {
         ("auc", True), ("auc", False), ("r", True), ("r", False)
@@ -571,3 +566,46 @@ def test_states_of_a_constant_cell_do_not_deviate(state: float) -> None:
     states[5] += 0.1
     mean, deviation = mean_and_deviation(states)
     assert (states[5] - mean) / deviation > 20
+
+
+# -- threads
+
+
+def test_a_part_that_fails_ends_the_others(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "cpu_count", lambda: 2)
+    ended, begun, end = threading.Event(), threading.Event(), time.monotonic() + 60
+
+    def waits(stepper: Stepper, report: Report) -> None:
+        begun.set()
+        try:
+            while time.monotonic() < end:
+                report(0)
+            raise AssertionError("it was not ended")
+        finally:
+            ended.set()
+
+    def fails(stepper: Stepper, report: Report) -> None:
+        assert begun.wait(60)
+        raise ValueError("the reason")
+
+    with pytest.raises(ValueError, match="the reason"):
+        compute(Stepper(model), [waits, fails, waits])
+    assert ended.is_set()
+
+
+def test_influence_and_context_are_those_of_one_thread(
+    model: Model, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for threads in (1, 2, 3, 4):
+        monkeypatch.setattr(side_by_side, "cpu_count", lambda threads=threads: threads)
+        told: list[tuple[int, int]] = []
+        hidden = influence(model, text, 90, back=70, progress=lambda *done, told=told: told.append(done))
+        assert told[-1] == (70, 70)
+        assert len(hidden.changes) == 70
+        kept = context(model, text, lengths=(1, 5, 20), places=60)
+        found.append((hidden.changes, np.array([kept.losses, kept.shuffled]), hidden.loss))
+    for changes, losses, nats in found[1:]:
+        assert np.allclose(changes, found[0][0], atol=2e-6)
+        assert np.allclose(losses, found[0][1], atol=1e-6)
+        assert nats == pytest.approx(found[0][2], abs=1e-6)

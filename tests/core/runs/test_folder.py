@@ -43,9 +43,7 @@ def spec(text: str = "novel.txt") -> RunSpec:
     return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset="quick")
 
 
-def test_runs_dir_is_the_requested_folder_else_the_default(
-    tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_dir_is_the_requested_or_usual(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARLSTM_DATA", "")  # an empty variable is one that is not set
     if sys.platform == "linux":
@@ -62,9 +60,7 @@ def test_runs_dir_is_the_requested_folder_else_the_default(
         runs_dir("")
 
 
-def test_runs_dir_is_the_usual_one_where_the_working_folder_has_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_dir_is_the_usual_one_where_the_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app could not read its runs any more."""
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -159,9 +155,7 @@ def test_find_run_by_name_by_folder_and_from_elsewhere(tmp_path: Path, monkeypat
             find_run(nothing, "a")
 
 
-def test_run_that_is_named_from_a_folder_in_it_has_its_own_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_that_is_named_from_a_folder_in_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = create_run(spec(), name="mine", folder=tmp_path)
     run.sessions_dir.mkdir()
     (run.sessions_dir / "auto-1.json").touch()
@@ -357,9 +351,7 @@ def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_go
 
 
 @pytest.mark.parametrize("command", [delete_run, prune_run])
-def test_run_of_which_a_part_could_be_removed_is_found_and_the_rest_removed_again(
-    tmp_path: Path, command: Callable[[Run], object]
-) -> None:
+def test_run_of_which_a_part_was_removed_is_found_and_removed(tmp_path: Path, command: Callable[[Run], object]) -> None:
     made = record(tmp_path / "whole").run
     made.state_path.touch()
     with use_disk(counting := FaultyDisk()):

@@ -32,9 +32,7 @@ def configure(tmp_path: Path, *command: str) -> None:
     (tmp_path / "config.toml").write_text(f"on_end = {written(command)}\n")
 
 
-def test_program_gets_the_run_as_json_without_a_shell(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_program_gets_run_as_json_without_a_shell(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; open(sys.argv[1], 'w').write(sys.argv[2] + sys.stdin.read()); print('seen')"
     configure(tmp_path, sys.executable, "-c", code, str(tmp_path / "got"), "$HOME; ")
     before = run.size()
@@ -47,9 +45,7 @@ def test_program_gets_the_run_as_json_without_a_shell(
     assert run.log_path.read_text() == "seen\n"
 
 
-def test_program_that_hangs_is_killed_with_the_processes_that_it_started(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_that_hangs_is_killed_with_children(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifications, "TIME_LIMIT", 0.5)
     os.mkfifo(tmp_path / "held")
     reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
@@ -80,9 +76,7 @@ def test_what_goes_wrong_is_one_sentence(run: Run, tmp_path: Path, command: tupl
     assert says in call_on_end(run)
 
 
-def test_program_comes_from_the_users_configuration_alone(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_comes_from_own_configuration_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch = ("touch", str(tmp_path / "got"))
     entry = f"on_end = {written(touch)}\n"
     monkeypatch.chdir(run.path)

@@ -13,14 +13,7 @@ from charlstm.model.file import save_model
 from charlstm.runs.folder import Run, RunSpec, create_run
 from charlstm.runs.log import read_events
 from charlstm.runs.models import MOST_MODELS, models_of_run
-from charlstm.runs.playable import (
-    LEARNT,
-    PlayableModel,
-    is_untrained,
-    pairs_loss,
-    playable_at_end,
-    playable_model,
-)
+from charlstm.runs.playable import LEARNT, PlayableModel, is_untrained, pairs_loss, playable_at_end, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import Settings

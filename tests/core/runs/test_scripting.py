@@ -49,9 +49,7 @@ def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.M
         run.resume(max_step=900)
 
 
-def test_wait_shows_progress_and_gives_up_with_an_error_of_the_library(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wait_shows_progress_and_gives_up_with_own_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with record(tmp_path, "running", name="mine") as recorded:
         run = charlstm.find_run("mine", tmp_path)
         with pytest.raises(charlstm.CharLSTMError, match=r"still running after 0\.2 seconds") as error:

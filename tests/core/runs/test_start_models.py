@@ -9,14 +9,7 @@ import pytest
 from charlstm.errors import ModelError
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.runs import start_models
-from charlstm.runs.start_models import (
-    StartModel,
-    best_start,
-    loss_before_training,
-    pairs_loss,
-    preset_from,
-    try_model,
-)
+from charlstm.runs.start_models import StartModel, best_start, loss_before_training, pairs_loss, preset_from, try_model
 from charlstm.text.corpus import Corpus, Span, TextSplit, open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.vocabulary import Vocabulary
@@ -91,9 +84,7 @@ def test_model_helps_where_it_predicts_the_text_better_than_its_pairs(models: di
     assert found["good"].config == ModelConfig(4, 3, 1)
 
 
-def test_run_reads_a_far_text_as_often_as_from_nothing_and_a_near_one_slowly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_far_text_is_read_often_and_near_one_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = ModelConfig(90, 384, 2)
     near = StartModel("demo", Path("demo.safetensors"), shape, loss=1.2, pairs=2.4, read=0.0, symbols=90)
     between, far = replace(near, loss=1.7), replace(near, loss=2.0)
@@ -109,9 +100,7 @@ def test_run_reads_a_far_text_as_often_as_from_nothing_and_a_near_one_slowly(
     assert preset_from(between, "mine", 300_000, 90).lr == 0.0007
 
 
-def test_best_start_is_the_model_with_the_lowest_loss_and_skips_what_cannot_be_read(
-    models: dict[str, Path], corpus: Corpus
-) -> None:
+def test_best_start_is_the_model_with_lowest_loss_that_can_be_read(models: dict[str, Path], corpus: Corpus) -> None:
     done: list[tuple[int, int]] = []
     best = best_start(list(models.items()), corpus, whole(corpus), lambda *found: done.append(found))
     assert done == [(number + 1, len(models)) for number in range(len(models))]
@@ -121,9 +110,7 @@ def test_best_start_is_the_model_with_the_lowest_loss_and_skips_what_cannot_be_r
         try_model("damaged", models["damaged"], corpus, whole(corpus))
 
 
-def test_best_start_leaves_out_a_model_that_has_read_what_is_held_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_best_start_leaves_out_a_model_that_read_the_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = np.random.default_rng(2)
     monkeypatch.setattr(start_models, "COUNTED", 2_000)
     text = "".join(numbers.choice(list("abcd"), 2_000)) + "a" * 20_000 + "".join(numbers.choice(list("abc "), 9_000))

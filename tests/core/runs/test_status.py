@@ -1,19 +1,29 @@
+"""What is known of a run: by its heartbeat, its lock, its log and the load of the machine."""
+
 from __future__ import annotations
 
+import errno
+import math
 import os
 import shutil
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from charlstm import system
+from charlstm.errors import RunError
 from charlstm.runs import liveness
+from charlstm.runs.contention import ContentionMeter, probe_slowdown, slowdown_words
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
-from faulty_disk import FaultyDisk, use_disk
+from charlstm.system import MachineTimes, ProcessorTimes
+from faulty_disk import FaultyDisk, have_no_locks, use_disk
 from recorded_run import LIVE, record
 from waiting import wait_until
 
@@ -177,9 +187,7 @@ def test_crash_message_has_the_last_output(tmp_path: Path) -> None:
     assert read_status(tmp_path).message.endswith("Its last output: UserWarning: this is slow")
 
 
-def test_worker_that_ends_while_the_status_is_read_has_not_crashed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_that_ends_while_status_is_read_has_not_crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lock").touch()
     say(tmp_path)
 
@@ -193,3 +201,182 @@ def test_worker_that_ends_while_the_status_is_read_has_not_crashed(
 
 def test_ago_words() -> None:
     assert [ago(seconds) for seconds in (0, 12, 300, 7200, 300_000)] == ["0 s", "12 s", "5 min", "2 h", "3 days"]
+
+
+# ---- locks
+
+
+def test_lock_has_one_holder(tmp_path: Path) -> None:
+    path = tmp_path / "novel-quick-1" / "lock"
+    path.parent.mkdir()
+    assert system.is_locked(path) is False
+    held = liveness.acquire_lock(path)
+    assert system.is_locked(path) is True
+    with pytest.raises(RunError, match="Another worker is already training the run novel-quick-1"):
+        liveness.acquire_lock(path, patience=0.05)
+    held.release()
+    assert system.is_locked(path) is False
+
+
+def test_processes_that_test_the_lock_neither_see_each_other_nor_make_a_starting_worker_fail(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "lock"
+    path.touch()
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert system.is_locked(path) is False
+        looked = threading.Timer(0.1, file.close)
+        looked.start()
+        liveness.acquire_lock(path).release()  # a worker that starts waits until it has been looked at
+        looked.join()
+
+
+def test_problem_of_a_lock_tells_what_was_done(tmp_path: Path) -> None:
+    place = tmp_path / "disk" / "runs"
+    folder, other = place / "run", place / "other"
+    folder.mkdir(parents=True)
+    (folder / "run.json").touch()
+    held = liveness.acquire_lock(folder / "lock")
+    assert held.problem() == ""
+    lock, aside = folder / "lock", folder / "aside"
+    lock.rename(aside)
+    lock.touch()  # another one
+    assert "`lock` was removed" in held.problem()
+    aside.replace(lock)
+    folder.rename(other)
+    folder.mkdir()  # another one
+    assert "moved" in held.problem()
+    folder.rmdir()
+    place.rename(tmp_path / "disk" / "old")  # and a folder above it
+    assert "moved" in held.problem()
+    shutil.rmtree(tmp_path / "disk" / "old")
+    assert "deleted" in held.problem()
+    held.release()
+
+
+def test_lock_and_heartbeat_follow_no_link(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("precious")
+    for name in ("lock", "heartbeat"):
+        (tmp_path / name).symlink_to(mine)
+    with pytest.raises(RunError, match="symbolic link"):
+        liveness.acquire_lock(tmp_path / "lock")
+    liveness.write_heartbeat(tmp_path / "heartbeat", liveness.HeartbeatRecord(state="starting", read_by="é" * 900))
+    assert mine.read_text() == "precious"
+
+
+def test_acquire_lock_creates_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="any more"):
+        liveness.acquire_lock(tmp_path / "gone" / "lock")
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("answer", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, 45])
+def test_lock_where_there_are_none_is_a_sentence(answer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errno, "ENOTSUP", 45)  # as on macOS, where EOPNOTSUPP is another number
+    have_no_locks(monkeypatch, answer)
+    with pytest.raises(RunError, match="has no locks"):
+        liveness.acquire_lock(tmp_path / "lock")
+
+
+# ---- how much slower training is beside other programs
+
+
+class Times:
+    """Processor times and a clock that a test sets, and a meter that reads them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now, self.running, self.waiting = 0.0, 0.0, 0.0
+        patch.setattr(system, "processor_times", lambda: ProcessorTimes(self.running, self.waiting))
+        patch.setattr("charlstm.runs.contention.time", SimpleNamespace(monotonic=lambda: self.now))
+        self.meter = ContentionMeter()
+
+    def advance(self, seconds: float, running: float, waiting: float) -> float | None:
+        """Let time pass; what the meter reads then."""
+        self.now += seconds
+        self.running += running
+        self.waiting += waiting
+        return self.meter.read()
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> Times:
+    return Times(monkeypatch)
+
+
+def test_meter_gives_time_on_and_off_the_processor_as_a_factor(times: Times) -> None:
+    assert times.meter.read() is None  # nothing to compare with yet
+    assert times.advance(1, 0.001, 0.02) is None  # a pause
+    assert times.advance(1, 1.999, 1.98) == pytest.approx(2.0)
+    assert times.advance(1, -5.0, -1.0) is None  # a thread has ended
+    assert times.meter.read() is None
+    assert times.advance(1, 1.0, 0.0) == 1.0
+
+
+def test_meter_forgets_what_was_before_its_window(times: Times) -> None:
+    times.meter.read()
+    for _ in range(10):
+        times.advance(1, 0.5, 1.5)
+    assert [times.advance(1, 2.0, 0.0) for _ in range(12)][-1] == 1.0
+
+
+def test_meter_knows_the_slowdown_since_its_first_reading(times: Times) -> None:
+    assert times.meter.overall() is None
+    times.meter.read()
+    for _ in range(60):  # half of the work that it would have done alone
+        times.advance(1, 0.5, 0.5)
+    for _ in range(30):
+        times.advance(1, 1.0, 0.0)
+    assert times.meter.overall() == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("niceness", "busy", "nice", "runnable", "expected"),
+    [
+        (0, 0, 0, 1, 1.0),  # nothing else computes
+        (0, 100, 0, 3, 4 / 3),  # half of the cores are busy
+        (10, 100, 0, 3, 1.82),  # and their programs go first
+        (0, 200, 0, 5, 3.0),  # two threads for each core
+        (10, 200, 200, 3, 2.0),  # another run in the background
+        (10, 200, 0, 3, 10.3),
+    ],
+)
+def test_probe_estimates_from_two_looks_at_the_machine(
+    niceness: int, busy: int, nice: int, runnable: int, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = [MachineTimes(1000, 500, 50, runnable), MachineTimes(1200, 500 + busy, 50 + nice, runnable)]
+    monkeypatch.setattr(system, "machine_times", lambda: looks.pop(0))
+    monkeypatch.setattr("charlstm.runs.contention.PROBE_SECONDS", 0.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert probe_slowdown(niceness) == pytest.approx(expected, rel=0.01)
+
+
+def test_heartbeat_and_status_have_the_slowdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ContentionMeter, "read", lambda self: 2.344)
+    (tmp_path / "run.json").touch()
+    with Heartbeat(tmp_path / "heartbeat", HeartbeatRecord(state="starting"), interval=30) as heartbeat:
+        heartbeat.update(state="running")
+        status = read_status(tmp_path)
+        assert status.slowdown == 2.34
+        assert "training is about 2.5 times slower" in status.remark
+        assert status.message == ""
+        heartbeat.update(state="stopped")
+    assert read_status(tmp_path).slowdown is None  # a run without a worker has none
+
+
+def test_slowdown_is_told_in_one_sentence() -> None:
+    assert [slowdown_words(each) for each in (None, 1.2, math.nan)] == ["", "", ""]
+    assert slowdown_words(2.1) == "The processor has other work too: training is about 2 times slower."
+    assert slowdown_words(30.0, "was") == "The processor had other work too: training was many times slower."
+
+
+@pytest.mark.parametrize(("load", "read", "probed"), [(None, None, 1.0), (0.5, 1.0, 4 / 3), (2.0, 2.0, 3.0)])
+def test_load_average_is_taken_where_the_system_tells_no_more(
+    load: float | None, read: float | None, probed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("processor_times", None), ("machine_times", None), ("load", load)):
+        monkeypatch.setattr(system, name, lambda value=value: value)
+    monkeypatch.setattr("charlstm.runs.contention.PROBE_SECONDS", 0.0)
+    assert ContentionMeter().read() == read
+    assert probe_slowdown(0) == pytest.approx(probed)

@@ -51,9 +51,7 @@ def lose_all_others(source: Path) -> None:
     cache.prune_cache()
 
 
-def test_text_is_copied_where_it_cannot_be_linked(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_is_copied_where_links_are_not(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.text._PIECE", 100)
     with use_disk(FaultyDisk(0, only=frozenset({"link"}))):
         run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))

@@ -221,9 +221,7 @@ def test_run_that_began_with_a_model_has_both_losses_and_how_much_it_has_read() 
 @pytest.mark.parametrize(
     ("after", "epochs", "more_minutes"), [(1.094, 0.004, True), (1.02, 0.3, None), (1.1, 3.0, None), (1.2, 0.1, True)]
 )
-def test_run_from_a_model_is_judged_by_its_own_first_loss(
-    after: float, epochs: float, more_minutes: bool | None
-) -> None:
+def test_run_from_a_model_is_judged_by_its_first_loss(after: float, epochs: float, more_minutes: bool | None) -> None:
     """It was praised for being better than a compressor, as the model was that it began with."""
     judged = judge(from_model(after, epochs), references={"xz": 2.0})
     assert (None if judged.flaw is None else judged.flaw.more_minutes) == more_minutes

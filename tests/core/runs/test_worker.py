@@ -202,9 +202,7 @@ def test_worker_whose_log_is_another_saves_its_state_and_stops(run: Run, train: 
     assert load_state(run)[0] is not None
 
 
-def test_second_worker_is_refused_and_the_first_continues(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_worker_is_refused_and_first_goes_on(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(liveness.acquire_lock.__kwdefaults__, "patience", 0.05)
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -357,9 +355,7 @@ def finish(run: Run, train: Train, reason: str = "done") -> list[Event]:
     return list(worker.run_foreground(run))
 
 
-def test_worker_lets_other_programs_go_first_from_its_first_step_on(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_lets_others_go_first_from_a_first_step(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside two busy processes a start with the niceness of training took five times as long."""
     niceness: list[int] = []
     monkeypatch.setattr(system, "lower_priority", niceness.append)
@@ -377,9 +373,7 @@ def test_worker_lets_other_programs_go_first_from_its_first_step_on(
     assert niceness == [BACKGROUND_NICENESS]
 
 
-def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_that_fails_to_begin_changes_nothing(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     before = finish(run, train)
     spec = run.spec()
 
@@ -530,9 +524,7 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
     assert (run.status().state, started_runs) == ("stopped", [following] * goes_on)
 
 
-def test_worker_says_in_its_log_that_the_queue_cannot_be_changed(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_logs_that_the_queue_cannot_be_changed(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(run: Path) -> None:
         raise RunError("The queue cannot be changed: No space left on device")
 

@@ -158,9 +158,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_text_that_changes_while_it_is_read_is_refused(
-    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_that_changes_meanwhile_is_refused(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, real = file(LONG)(tmp_path), sources._blocks
 
     def blocks(*arguments: Any) -> Iterator[bytes]:

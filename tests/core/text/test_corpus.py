@@ -1,21 +1,30 @@
+"""Texts as they are opened: from files, folders, strings, the cache and those that come with Python."""
+
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
+import sys
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
-from charlstm import storage
-from charlstm.errors import TextError
-from charlstm.text import cache, prepare
-from charlstm.text.corpus import ReadProgress, open_corpus, reopen_corpus
+from charlstm import paths, storage
+from charlstm.errors import CharLSTMError, TextError
+from charlstm.text import builtin, cache, prepare
+from charlstm.text.catalogue import find_texts
+from charlstm.text.corpus import ReadProgress, open_corpus, preview, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
+from charlstm.text.sources import folder_files
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
 from random_examples import examples
 
@@ -279,3 +288,170 @@ def test_folder_of_a_text_is_removed_unless_it_is_still_being_read(text: Path) -
     os.utime(left / "stdin", (1000, 1000))  # its process was killed
     cache.prune_cache()
     assert not left.exists()
+
+
+# ---- the catalogue
+
+
+def test_find_texts_lists_data_then_files_without_pipes_and_broken_links(tmp_path: Path) -> None:
+    for name in ("Zoo.txt", "apple.md", "picture.png", ".hidden.txt", "data/B.TXT", "data/a.txt", "data/a.md", "sub/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    assert find_texts(tmp_path) == [("data/a.txt", 4), ("data/B.TXT", 4), ("apple.md", 4), ("Zoo.txt", 4)]
+    assert find_texts(tmp_path / "nowhere") == []
+
+
+def test_texts_of_python_are_built_in() -> None:
+    listed = {one.name: one for one in builtin.builtins()}
+    reference = open_corpus("python-reference")
+    assert reference.chars == listed["python-reference"].chars
+    assert reference.text().count("statement") > 300
+    assert reference.report.version == builtin.version()
+    source = open_corpus("python-source", TextOptions(max_chars=300_000))
+    assert source.chars == 300_000
+    assert source.text().count("def ") > 200
+    assert preview("python-source", 100).text == source.text(0, 100)
+
+
+def test_limit_of_a_built_in_text_does_not_cut_another_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = ["The first page.\n", "The second page.\n"]
+    monkeypatch.setitem(builtin.TEXTS, "pages", builtin.Builtin("pages", "", lambda: iter(pieces), most_chars=20))
+    mine = tmp_path / "mine.txt"
+    mine.write_text("0123456789" * 3)
+    first = "The first page.\nThe "
+    assert open_corpus(["pages", mine]).text() == f"{first}\n{'0123456789' * 3}"
+    assert open_corpus([mine, "pages"]).text() == f"{'0123456789' * 3}\n{first}"
+    limited = open_corpus(["pages", mine], TextOptions(max_chars=40))
+    assert limited.text() == "The first page.\nThe second page.\n0123456"
+    assert open_corpus("pages", validation=[mine, "pages"]).text() == f"{first}{'0123456789' * 3}\n{first}"
+
+
+def test_missing_built_in_texts_are_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    monkeypatch.setattr("charlstm.text.builtin.sysconfig.get_path", lambda name: str(tmp_path))
+    assert {"python-reference", "python-source"}.isdisjoint(each.name for each in builtin.builtins())
+    with pytest.raises(TextError, match="does not have the text python-reference"):
+        open_corpus("python-reference")
+
+
+def test_program_folders_are_private_and_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cache", "state", "data"):
+        monkeypatch.setenv(f"CHARLSTM_{name.upper()}", str(tmp_path / name))
+    for folder, name in ((paths.cache_dir(), "cache"), (paths.state_dir(), "state")):
+        assert (folder, folder.stat().st_mode & 0o777) == (tmp_path / name, 0o700)
+    assert paths.data_dir() == tmp_path / "data"
+    assert not paths.data_dir().exists()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(CharLSTMError, match="set CHARLSTM_CACHE to a folder"):
+        paths.cache_dir()
+
+
+# ---- sources
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "sub").mkdir()
+    texts = {"b.txt": "second", "a.txt": "first\n", "sub/c.txt": "third", "notes.md": "other", ".hidden.txt": "hidden"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_open_corpus_joins_files_of_a_folder_and_several_sources_in_order(folder: Path) -> None:
+    corpus = open_corpus(folder)
+    assert (corpus.text(), corpus.name) == ("first\nsecond\nthird", folder.name)
+    assert open_corpus(folder, TextOptions(pattern="*.md, b.*")).text() == "second\nother"
+    corpus = open_corpus([folder / "sub", folder / "b.txt"])
+    assert (corpus.text(), corpus.name) == ("third\nsecond", "sub+1")
+    assert corpus.sources == (str(folder / "sub"), str(folder / "b.txt"))
+
+
+def test_folder_files_follows_link_to_other_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "z.txt").write_text("z")
+    (folder / "sub" / "link").symlink_to(elsewhere)
+    assert [path.name for path in folder_files(folder / "sub", "*.txt")] == ["c.txt", "z.txt"]
+
+
+def test_missing_file_suggests_similar_name(folder: Path) -> None:
+    with pytest.raises(TextError, match=r"There is no file .*note.md; did you mean notes.md\?"):
+        open_corpus(folder / "note.md")
+    with pytest.raises(TextError, match=r"did you mean python-reference\?"):
+        open_corpus("python-refrence")
+    with pytest.raises(TextError, match="check the path"):
+        open_corpus(folder / "nowhere" / "x")
+    with pytest.raises(TextError, match=r"There is no file ~nobody-here/x"):  # the home folder of an unknown user
+        open_corpus("~nobody-here/x")
+    with pytest.raises(TextError, match="No text was given"):
+        open_corpus([])
+
+
+def test_open_corpus_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("caf\u00e9\r\n".encode("utf-16"))))
+    corpus = open_corpus("-")
+    assert (corpus.text(), corpus.name, corpus.sources) == ("café\n", "stdin", ("-",))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(TextError, match="Standard input is empty"):
+        open_corpus("-")
+    with pytest.raises(TextError, match="cannot be joined"):
+        open_corpus(["-", "python-reference"])
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(TextError, match="no standard input"):
+        open_corpus("-")
+
+
+def test_preview_and_limited_reading_read_only_the_beginning(folder: Path) -> None:
+    big = folder / "a.txt"
+    with big.open("wb") as file:
+        file.write("Größe\r\n".encode() * 10_000)
+        file.truncate(2 * 1024**3)  # sparse
+    seen = preview(big, 10)
+    assert (seen.text, seen.bytes, seen.complete) == ("Größe\nGröß", 2 * 1024**3, False)
+    assert open_corpus(big, TextOptions(max_chars=10)).text() == seen.text
+    big.write_text("first")
+    whole = preview(folder)
+    assert (whole.text, whole.complete, whole.files) == ("first\nsecond\nthird", True, 3)
+    short = preview(folder / "sub")
+    assert (short.text, short.complete, short.encoding) == ("third", True, "utf-8")
+
+
+def test_path_has_priority_over_built_in_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "python-reference").write_text("mine")
+    assert open_corpus("python-reference").text() == "mine"
+
+
+def test_open_corpus_refuses_folder_with_too_many_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.text.sources.MAX_NAMES", 3)
+    with pytest.raises(TextError, match="more than 3 files: choose a smaller folder"):
+        open_corpus(folder)
+
+
+def test_unreadable_entries_of_folder_are_skipped_and_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = {str(folder / "a.txt"), str(folder / "sub")}
+
+    def unless_locked(call: Callable[..., Any], path: Any, *rest: Any, **more: Any) -> Any:
+        if not isinstance(path, int) and os.fspath(path) in locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return call(path, *rest, **more)
+
+    whole = open_corpus(folder)
+    assert whole.skipped == ()
+    for name in ("open", "scandir"):
+        monkeypatch.setattr(os, name, partial(unless_locked, getattr(os, name)))
+    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
+    for _ in range(2):  # read, and from the cache
+        corpus = open_corpus(folder)
+        assert (corpus.skipped, corpus.chars < whole.chars) == ((str(folder / "a.txt"), str(folder / "sub")), True)
+    assert open_corpus(folder / "b.txt", validation=folder).skipped == corpus.skipped
+    assert preview(folder).text == "second"
+    with pytest.raises(TextError, match=r"a\.txt cannot be read \(no permission\)"):
+        open_corpus(folder / "a.txt")
+    locked.add(str(folder / "b.txt"))
+    with pytest.raises(TextError, match=r"can be read \(.*a\.txt.*\): change their permissions"):
+        open_corpus(folder)

@@ -117,9 +117,7 @@ def write_pages(path: Path, *pages: str | bytes) -> Path:
         '<?xml version="1.0" encoding="utf-16"?><html><p>ąćę&nbsp;<br>x</html>'.encode("utf-16-le"),
     ],
 )
-def test_page_of_an_epub_is_read_in_the_encoding_that_its_bytes_have_or_that_it_names(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_page_of_an_epub_is_read_in_the_encoding_of_its_bytes_or_its_name(tmp_path: Path, content: bytes) -> None:
     assert open_corpus(write_pages(tmp_path / "a.epub", content)).text().replace("\xa0", "") == "ąćę\nx\n"
 
 
@@ -204,8 +202,7 @@ SLOW: dict[str, Callable[[Path], Path]] = {  # each took a minute or more
     "attributes.html": lambda path: write_body(path, "<p " + "".join(f" a{n}='1'" for n in range(100_000)) + ">x</p>"),
     "links.html": lambda path: write_body(path, "<a href='#'><b>" * 1000 + "<i></i>" * 60_000 + "x"),
     "blanks.odt": lambda path: write_zip(
-        path,
-        {"content.xml": f"<a><body><p>x{BLANKS}x</p></body></a>", "META-INF/manifest.xml": "<a/>"},
+        path, {"content.xml": f"<a><body><p>x{BLANKS}x</p></body></a>", "META-INF/manifest.xml": "<a/>"}
     ),
     "styles.docx": lambda path: write_zip(
         path,

@@ -74,9 +74,7 @@ def test_text_is_fetched_once_with_progress(server: TextServer) -> None:
         (endless, f"more than the {len(NAMES):,} bytes"),
     ],
 )
-def test_other_content_a_cut_connection_and_an_error_keep_nothing(
-    server: TextServer, answer: Answer, says: str
-) -> None:
+def test_other_content_cut_connection_and_error_keep_nothing(server: TextServer, answer: Answer, says: str) -> None:
     server.answers["/names.txt"] = answer
     assert_refused(server.text(), says)
 

@@ -26,9 +26,7 @@ def corpus_of(chars: int) -> Corpus:
 
 @examples(40)
 @given(st.integers(1, 100_000), st.floats(0, 0.5), st.floats(0, 0.49), st.sampled_from(["tail", "blocks"]))
-def test_split_covers_text_once_without_overlap(
-    chars: int, val_fraction: float, test_fraction: float, mode: Mode
-) -> None:
+def test_split_covers_text_once(chars: int, val_fraction: float, test_fraction: float, mode: Mode) -> None:
     split = corpus_of(chars).split(val_fraction, mode, test_fraction)
     spans = sorted([*split.train, *split.held_out, *split.test])
     assert spans[0].start == 0

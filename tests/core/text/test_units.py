@@ -35,9 +35,7 @@ def corpus_of(text: str, units: str | None) -> Corpus:
         (TUNES, "X:", ["X:1\nK:D\nabc", "X:2\nK:G\ndef"], [":1\nK:D\nabc\n\nX:", ":2\nK:G\ndef\n"]),
     ],
 )  # fmt: skip
-def test_units_are_read_from_the_end_of_the_separator_before_them(
-    text: str, units: str, found: list[str], read: list[str]
-) -> None:
+def test_units_are_read_from_end_of_separator_before(text: str, units: str, found: list[str], read: list[str]) -> None:
     corpus = corpus_of(text, units)
     assert [corpus.text(*span) for span in corpus.units] == found
     assert [corpus.text(*span) for span in corpus.reading_spans(corpus.split(0.0).train)] == read
@@ -116,9 +114,7 @@ def test_share_that_was_trained_on_is_that_of_the_units_of_the_model() -> None:
 
 @examples(40)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 12), st.integers(0, 9))
-def test_unit_batches_read_whole_units_from_an_empty_state(
-    lengths: list[int], batch_size: int, seq_length: int, seed: int
-) -> None:
+def test_unit_batches_read_whole_units_afresh(lengths: list[int], batch_size: int, seq_length: int, seed: int) -> None:
     edges = np.concatenate([[0], np.cumsum(lengths)]).tolist()
     spans = [(max(0, start - 1), stop) for start, stop in pairwise(edges)]
     firsts, wanted = {start + 1 for start, _ in spans}, {at for start, stop in spans for at in range(start + 1, stop)}

@@ -104,9 +104,7 @@ def test_text_options_apply_to_each_text(opened: Open) -> None:
         opened(TRAIN, "")
 
 
-def test_standard_input_can_be_one_of_the_texts(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_standard_input_can_be_one_text(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stdin(text: str) -> None:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 

@@ -67,9 +67,7 @@ def test_invalid_symbols_are_refused(symbols: list[str], message: str) -> None:
 
 @examples(40)
 @given(st.text("abcdé", max_size=40), st.permutations("abcdéx"), st.integers(0, 6), st.slices(45))
-def test_recoded_ids_read_as_an_array_of_the_ids_in_the_other_vocabulary_does(
-    text: str, symbols: list[str], known: int, part: slice
-) -> None:
+def test_recoded_ids_read_as_ids_of_other_vocabulary(text: str, symbols: list[str], known: int, part: slice) -> None:
     own, other = Vocabulary(list("abcdé")), Vocabulary([*symbols[:known], "!"])
     table, is_known = other.encode("abcdé")[0], np.array([char in other for char in "abcdé"])
     recoded = Recoded(own.encode(text)[0].astype(np.uint8), table, is_known, other.dtype)

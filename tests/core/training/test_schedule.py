@@ -69,7 +69,7 @@ HISTORIES = st.lists(
 
 @examples(40)
 @given(HISTORIES, st.sampled_from(["constant", "linear", "cosine"]), st.integers(0, 100))
-def test_amendments_keep_earlier_rates_and_survive_json(
+def test_amendments_keep_rates_and_are_saved(
     history: list[tuple[int, str, float, bool]], decay: str, warmup: int
 ) -> None:
     schedule, step = LearningRate(1.0, decay, warmup, 100), 0

@@ -82,8 +82,7 @@ def test_search_gives_up_a_hopeless_number_after_few_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "share", "threads"),
-    [(2, 0.95, 2), (2, 0.67, 1), (2, 0.1, 1), (8, 0.67, 4), (8, 0.8, 6), (1, 0.5, 1)],
+    ("cores", "share", "threads"), [(2, 0.95, 2), (2, 0.67, 1), (2, 0.1, 1), (8, 0.67, 4), (8, 0.8, 6), (1, 0.5, 1)]
 )
 def test_run_begins_with_as_many_threads_as_cores_were_free(cores: int, share: float, threads: int) -> None:
     assert free_threads(thread_counts(cores), share) == threads

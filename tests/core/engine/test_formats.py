@@ -1,11 +1,13 @@
-"""Checkpoints of the reference script: import, export, and files that are refused without running their code."""
+"""Checkpoints of the reference script: import, export, and files that are refused without running their code; ONNX."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import re
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ import torch
 from safetensors import numpy as safetensors
 from torch import Tensor, nn
 
+from charlstm import user_files
+from charlstm.engine.onnx_format import onnx_writer
 from charlstm.engine.script_format import checkpoint_writer, import_checkpoint
 from charlstm.errors import ModelError
 from charlstm.generation.softmax import softmax
@@ -24,6 +28,7 @@ from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.user_files import save
+from recorded_run import tiny_model
 
 pytestmark = pytest.mark.numeric
 
@@ -80,9 +85,7 @@ IDS = [0, 3, 3, 6, 1, 5, 2, 4, 0]
 @pytest.mark.parametrize(
     ("n_hidden", "n_layers", "head"), [(12, 2, "fc"), (5, 1, "fc1"), (9, 3, "decoder"), (16, 2, "linear.out")]
 )
-def test_import_gives_the_probabilities_of_the_saved_network(
-    tmp_path: Path, legacy: bool, n_hidden: int, n_layers: int, head: str
-) -> None:
+def test_import_gives_probabilities(tmp_path: Path, legacy: bool, n_hidden: int, n_layers: int, head: str) -> None:
     net = network(n_hidden, n_layers, head.partition(".")[0])
     state = {name.replace(head.partition(".")[0], head): tensor for name, tensor in net.state_dict().items()}
     model = imported(tmp_path, legacy=legacy, state_dict=state)
@@ -295,3 +298,33 @@ def test_import_refuses_a_member_that_is_marked_as_a_folder(tmp_path: Path) -> N
         flipped[start + at] ^= 0x10
         path.write_bytes(flipped)
         assert "damaged" in refusal(path)
+
+
+# -- ONNX --------------------------------------------------------------------------------------------------------
+
+
+SYMBOLS = ("b", "\n", "é", "日", "a")
+
+
+@pytest.mark.parametrize(("hidden_size", "num_layers"), [(7, 1), (12, 2), (5, 3)])
+def test_onnx_graph_gives_the_probabilities_of_the_model(tmp_path: Path, hidden_size: int, num_layers: int) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = tiny_model(symbols=SYMBOLS, hidden_size=hidden_size, num_layers=num_layers)
+    user_files.save(tmp_path / "x.onnx", onnx_writer(model))
+    graph = runtime.InferenceSession(tmp_path / "x.onnx", providers=["CPUExecutionProvider"])
+    assert json.loads(graph.get_modelmeta().custom_metadata_map["symbols"]) == list(SYMBOLS)
+
+    stepper = Stepper(model)
+    state = stepper.zero_state(3)
+    h = c = np.zeros((num_layers, 3, hidden_size), np.float32)
+    for ids in np.random.default_rng(1).integers(0, len(SYMBOLS), (40, 3)):
+        probabilities, h, c = graph.run(["probabilities", "h_next", "c_next"], {"id": ids, "h": h, "c": c})
+        assert np.allclose(probabilities, softmax(stepper.step(ids, state)), atol=1e-5)
+
+
+def test_onnx_writer_without_the_package_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelError, match=r"pip install onnx"):
+        onnx_writer(tiny_model())
+    assert not (tmp_path / "x.onnx").exists()
