@@ -166,10 +166,10 @@ def generate(
 
 def generate_many(
     model: GivenModel,
-    prime: str = "",
+    prime: str | Sequence[str] = "",
     length: int = 1000,
     *,
-    samples: int,
+    samples: int = 1,
     seed: int = 0,
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
@@ -177,16 +177,18 @@ def generate_many(
     threads: int | None = None,
     **sampler: Unpack[SamplerKeywords],
 ) -> list[str]:
-    """Generate several texts of one prime at once, several times as fast as one after the other.
+    """Generate several texts of one prime or of many at once, several times as fast as one after the other.
 
     Args:
-        samples: how many texts; the n-th uses the random numbers of ``Session(model, sample=n)``.
+        prime: one, or a sequence. A prime has the same texts alone as beside others, except that a sum may round
+            differently: then they can differ from a character on that was close.
+        samples: how many texts of each prime; the n-th uses the random numbers of ``Session(model, sample=n)``.
         threads: of the matrix products; None is one per processor. Results depend on it in the last digits.
 
     The other arguments and the errors are those of :func:`generate`.
 
     Returns:
-        ``samples`` texts, without the prime.
+        ``samples`` texts of each prime, without the prime: first those of the first.
     """
     recipe = Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps)
     return _generate.generate_many(

@@ -75,8 +75,8 @@ class GenerateResult(TypedDict):
     """From ``generate``. The prime is included only with --until unit.
 
     Attributes:
-        text: Only without --samples and --checkpoints.
-        texts: Only with --samples.
+        text: Only with one prime, without --samples and --checkpoints.
+        texts: Only with --samples or several primes: first those of the first prime.
         steps: Only with --show-probs.
         checkpoints: Only with --checkpoints.
     """
@@ -107,6 +107,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @click.command(
     epilog=examples(
         "charlstm generate RUN --prime 'The sea' --until paragraph",
+        "charlstm generate RUN --prime 'The sea' --prime 'A man' --samples 5",
         r"charlstm generate RUN --samples 20 --stop '\n'",
         "charlstm generate RUN --samples 20 --until unit --new --unique",
         "charlstm generate RUN --temperature 0 --show-probs",
@@ -116,7 +117,13 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     )
 )
 @model_argument
-@click.option("--prime", metavar="STRING", help="The beginning of the text, which the model continues.")
+@click.option(
+    "--prime",
+    "primes",
+    metavar="STRING",
+    multiple=True,
+    help="The beginning of the text, which the model continues. May be repeated: all are continued at once.",
+)
 @click.option(
     "--prime-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -125,7 +132,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @integer_option(
     "--length", minimum=0, maximum=MOST_CHARS, default=1000, help="Maximum number of characters to generate."
 )
-@integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts at once.")
+@integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts of each prime at once.")
 @click.option(
     "--stop", metavar="STRING", multiple=True, help=r"End after this string; \n is a newline. May be repeated."
 )
@@ -150,7 +157,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @common_options
 def generate(
     model: str,
-    prime: str | None,
+    primes: tuple[str, ...],
     prime_file: Path | None,
     length: int,
     samples: int | None,
@@ -167,12 +174,14 @@ def generate(
 ) -> None:
     """Generate text with MODEL. It is written to stdout as it is generated, after the prime.
 
-    With --json: {"text"}, without the prime except with --until unit; with --samples {"texts"}; with --show-probs also
-    {"steps"}, one for each character; with --checkpoints {"checkpoints"}, a list of step, loss (of the validation, in
-    nats) and text.
+    With --json: {"text"}, without the prime except with --until unit; with --samples or several primes {"texts"}; with
+    --show-probs also {"steps"}, one for each character; with --checkpoints {"checkpoints"}, a list of step, loss (of
+    the validation, in nats) and text.
     """
-    if prime is not None and prime_file is not None:
+    if primes and prime_file is not None:
         raise click.UsageError("Give --prime or --prime-file, not both")
+    if len(primes) > 1 and (show_probs or checkpoints or until == UNIT):
+        raise click.UsageError("--show-probs, --checkpoints and --until unit take one prime")
     if show_probs and samples is not None:
         raise click.UsageError("--show-probs works for one text only: remove it, or remove --samples")
     if checkpoints and (samples is not None or show_probs or snapshot is not None):
@@ -185,20 +194,23 @@ def generate(
     with usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
         stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until in UNTIL else []))
-    text = _read_prime(prime_file) if prime_file is not None else prime or ""
+    texts = [_read_prime(prime_file)] if prime_file is not None else list(primes) or [""]
     if checkpoints:
-        _generate_at_checkpoints(models_of_run(model), text, length, recipe, stops)
+        _generate_at_checkpoints(models_of_run(model), texts[0], length, recipe, stops)
         return
     loaded = open_model(model, snapshot)
-    text = as_read(loaded, text)
+    texts = [as_read(loaded, text) for text in texts]
+    text = texts[0]
     if until == UNIT:
         known = _units_of_text(model) if new else frozenset()
         _print_units(loaded, samples, length, recipe, text, known, unique)
         return
-    if samples is not None:
-        texts = _generate_samples(loaded, text, length, samples, recipe, stops)
-        result: GenerateResult = {"texts": texts}
-        print_result(result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
+    if samples is not None or len(texts) > 1:
+        found = _generate_samples(loaded, texts, length, samples or 1, recipe, stops)
+        result: GenerateResult = {"texts": found}
+        starts = [text for text in texts for _ in range(samples or 1)]
+        whole = [safe_for_stdout(start + each) for start, each in zip(starts, found, strict=True)]
+        print_result(result, f"\n{SEPARATOR}\n".join(whole))
         return
     click.get_current_context().with_resource(blas_threads(1))
     with TerminalLine() as bar:
@@ -260,14 +272,14 @@ def _read_prime(path: Path) -> str:
 
 
 def _generate_samples(
-    model: Model, prime: str, length: int, samples: int, recipe: Recipe, stop: Sequence[str]
+    model: Model, primes: Sequence[str], length: int, samples: int, recipe: Recipe, stop: Sequence[str]
 ) -> list[str]:
-    """Generate several texts at once, with a progress bar."""
+    """Generate several texts of each prime at once, with a progress bar."""
     with TerminalLine() as bar:
-        show_progress, total = bar.stage("generating"), samples * length
+        show_progress, total = bar.stage("generating"), len(primes) * samples * length
         return generate_many(
             model,
-            prime,
+            primes,
             length,
             recipe,
             samples=samples,

@@ -89,11 +89,11 @@ def generate(
 
 def generate_many(
     model: Model,
-    prime: str = "",
+    prime: str | Sequence[str] = "",
     length: int = 1000,
     recipe: Recipe = DEFAULT,
     *,
-    samples: int,
+    samples: int = 1,
     first: int = 0,
     stop: str | Sequence[str] = (),
     threads: int | None = None,
@@ -101,14 +101,15 @@ def generate_many(
     progress: Callable[[int], None] | None = None,
     prime_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """``samples`` texts after one prime, which advance together by matrix products.
+    """``samples`` texts after each prime, which all advance together by matrix products: first those of the first.
 
-    Text n uses the random numbers of ``Session(sample=n)``, whatever the recipe's sample is. Products of many rows
-    round differently, so the two can differ from a character on that was close. The same call gives the same texts on
-    one machine with the same ``threads``.
+    Text n of a prime uses the random numbers of ``Session(sample=n)``, whatever the recipe's sample and the other
+    primes are. Products of many rows round differently, so the two can differ from a character on that was close. The
+    same call gives the same texts on one machine with the same ``threads``.
 
     Args:
-        first: the number of the first text.
+        prime: one, or several.
+        first: the number of the first text of each prime.
         threads: of the matrix products; None is one per processor.
         progress: called with the number of characters drawn, all texts together, every 16 characters of each.
         prime_progress: called with ``(done, total)`` characters of a long prime; an exception ends the work.
@@ -120,27 +121,37 @@ def generate_many(
     threads = None if threads is None else arguments.number("threads", threads, 1, 1024)
     for name, value in (("samples", samples), ("length", length)):
         arguments.instance(name, value, (int, np.integer), "a whole number")
-    if samples < 1 or not 0 <= length <= MAX_CHARS // max(samples, 1):
+    primes = [prime] if isinstance(prime, str) else list(prime)
+    count = samples * len(primes)
+    if samples < 1 or not 0 <= length <= MAX_CHARS // max(count, 1):
         raise GenerationError(
             f"{samples} samples of {length} characters are not possible: ask for 1 or more that fit in memory"
         )
     strings = stop_strings(stop)
     seed, settings, symbols = check_seed(recipe.seed), recipe.settings, len(model.vocabulary)
-    sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
+    sampler, stepper = Sampler(settings), stepper or Stepper(model)
     check_clamps(recipe.clamps, model.config.num_layers, model.config.hidden_size)
     stepper.clamps = tuple(recipe.clamps)
-    keys = np.array([key_for(seed, sample) for sample in range(first, first + samples)], np.uint64)
+    if not primes:
+        return []
+    keys = np.array([key_for(seed, sample) for sample in range(first, first + samples)] * len(primes), np.uint64)
+    states, befores = list[StepperState](), list[Ids]()
     with blas_threads(1):
-        single = stepper.zero_state()
-        stepper.consume(ids, single, prime_progress)
-    state = single.repeat(samples)
-    drawn = np.empty((samples, min(length, FIRST_CHARS)), np.intp)
-    ends = np.full(samples, length)
-    before = ids[-REPETITION_RANGE:]
+        for each in primes:
+            ids, single = prepare_prime(model, each).ids, stepper.zero_state()
+            stepper.consume(ids, single, prime_progress)
+            states.append(single.repeat(samples))
+            befores += [ids[-REPETITION_RANGE:]] * samples
+    state = StepperState.concatenate(states)
+    drawn = np.empty((count, min(length, FIRST_CHARS)), np.intp)
+    ends = np.full(count, length)
 
     def penalties(position: int) -> Floats:
-        """What the repetition penalty subtracts from the logits of each text, ``(samples, V)``."""
-        histories = (np.concatenate([before, text[max(0, position - REPETITION_RANGE) : position]]) for text in drawn)
+        """What the repetition penalty subtracts from the logits of each text, ``(count, V)``."""
+        histories = (
+            np.concatenate([before, text[max(0, position - REPETITION_RANGE) : position]])
+            for before, text in zip(befores, drawn, strict=True)
+        )
         return np.stack([repetition_penalties(history, symbols, settings.repetition) for history in histories])
 
     with blas_threads(threads or cpu_count()):
@@ -157,7 +168,7 @@ def generate_many(
                 if (ends < length).all():
                     break
             if progress is not None and position % 16 == 15:
-                progress((position + 1) * samples)
+                progress((position + 1) * count)
     return [model.vocabulary.decode(row[:end]) for row, end in zip(drawn, ends, strict=True)]
 
 

@@ -80,6 +80,15 @@ def test_sampler_options_change_the_text(cli: Cli) -> None:
         assert text(*how) != plain
 
 
+def test_several_primes_are_continued_at_once_each_as_alone(cli: Cli) -> None:
+    ask, separator = ("generate", "fox", "--length", "20", "--samples", "2"), "\n--------\n"
+    alone = [cli(*ask, "--prime", prime)[0].rstrip("\n") for prime in ("the ", "a lazy dog")]
+    both = (*ask, "--prime", "the ", "--prime", "a lazy dog")
+    assert cli(*both)[0] == separator.join(alone) + "\n"
+    assert len(cli.json(*both)["texts"]) == 4
+    assert len(cli.json("generate", "fox", "--length", "3", "--prime", "a", "--prime", "b")["texts"]) == 2
+
+
 def test_prime_is_read_from_a_file_and_a_pipe(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     ask, prime = ("generate", "fox", "--length", "20", "--prime-file"), "the lazy\ndog "
     written = cli("generate", "fox", "--length", "20", "--prime", prime)

@@ -72,6 +72,7 @@ control fox stop --timeout 1 | --timeout needs --wait
 stats data/fox.txt --pattern '' | file name patterns
 generate fox --prime a --prime-file b | not both
 generate fox --samples 2 --show-probs | remove --samples
+generate fox --prime a --prime b --show-probs | take one prime
 generate fox --temperature nan | temperature takes a number
 generate fox --sampler reference --temperature 0.5 | --temperature has no effect with --sampler reference
 generate fox --samples 2 --seed 100000000000000000000 | at most 64 bits

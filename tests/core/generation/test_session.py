@@ -265,9 +265,10 @@ def test_continuations_are_those_of_other_samples_and_change_nothing(model):
 )
 @pytest.mark.usefixtures("short_repeats")
 def test_generate_many_gives_the_texts_of_single_sessions(model, chosen):
-    texts = generate_many(model, "ab", 60, Recipe(7, settings=chosen), samples=3, threads=1)
-    for sample, text in enumerate(texts):
-        assert text == play(Session(model, "ab", seed=7, sample=sample, settings=chosen), 60)
+    texts = generate_many(model, ["ab", "", "b" * 40], 60, Recipe(7, settings=chosen), samples=3, threads=1)
+    for text, (prime, sample) in zip(texts, itertools.product(["ab", "", "b" * 40], range(3)), strict=True):
+        assert text == play(Session(model, prime, seed=7, sample=sample, settings=chosen), 60)
+    assert generate_many(model, []) == []
 
 
 def test_generate_many_ends_each_text_at_its_own_stop_string(model):
