@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +24,7 @@ from charlstm.training.commands import Command
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.mode_screen import ModeScreen
+from charlstm_tui.ordered_keys import Typed
 from charlstm_tui.run_watcher import RunsReader, RunView
 from recorded_run import Recorded, record
 
@@ -113,8 +115,10 @@ class Driven:
 
     def burst(self, *keys: str | Event) -> None:
         """Press keys so quickly that all have come before the app reads the first."""
-        for key in keys:
-            self.app.post_message(Key(key, key if len(key) == 1 else None) if isinstance(key, str) else key)
+        for is_key, together in itertools.groupby(keys, lambda key: isinstance(key, str)):
+            sent = list(together)
+            for event in [Typed([Key(key, key if len(key) == 1 else None) for key in sent])] if is_key else sent:
+                self.app.post_message(event)
 
     async def until(self, condition: Callable[[], object], *, settle: bool = True) -> None:
         """Wait for ``condition``, at most until the deadline; with ``settle`` then for the app to have nothing left to

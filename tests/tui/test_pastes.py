@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from textual.drivers import linux_driver
-from textual.events import Key, Paste
-from textual.message import Message
+from textual.events import Paste
 
 from charlstm_tui import pastes
+from charlstm_tui.ordered_keys import Typed
 from charlstm_tui.pastes import END, START, PasteReader, without_controls
 from charlstm_tui.terminal import tolerant_parser
 
@@ -17,14 +17,12 @@ CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 def read(*pieces: str) -> list[tuple[str, str]]:
     """What the parser makes of input that comes in these pieces: pasted texts, and names of keys."""
     parser = tolerant_parser()()
-    found: list[Message] = []
+    found = list[tuple[str, str]]()
     for piece in pieces:
-        found += parser.feed(piece)
-    return [
-        ("paste", each.text) if isinstance(each, Paste) else ("key", each.key)
-        for each in found
-        if isinstance(each, Paste | Key)
-    ]
+        for event in parser.feed(piece):
+            assert isinstance(event, Paste | Typed)
+            found += [("paste", event.text)] if isinstance(event, Paste) else [("key", key.key) for key in event.keys]
+    return found
 
 
 def test_paste_is_one_text_whatever_control_characters_it_contains() -> None:
@@ -41,6 +39,11 @@ def test_paste_is_found_in_pieces_of_every_size() -> None:
     for size in range(1, 9):
         pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
         assert read(*pieces) == [("key", "k"), ("paste", pasted), ("key", "j"), ("paste", ""), ("paste", "x")], size
+
+
+def test_keys_that_come_at_once_are_one_message() -> None:
+    (typed,) = tolerant_parser()().feed("a\x1b[C\x1b[Cb")
+    assert [key.key for key in typed.keys] == ["a", "right", "right", "b"]
 
 
 def test_parser_is_the_same_once_textual_has_it_in_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,8 +259,8 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     def starts_action(self, event: Key | Paste) -> bool:
         return isinstance(event, Key) and event.key in keys_in((*COMMON, *self.view.scopes()), self.in_input())
 
-    def take_key(self, event: Key | Paste) -> bool:
-        return isinstance(event, Key) and self.ready and self.view.take_key(event)
+    def take_key(self, event: Key | Paste, times: int) -> int:
+        return self.view.take_key(event, times) if isinstance(event, Key) and self.ready else 0
 
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         if not self.ready:

@@ -11,6 +11,7 @@ go on after it was released. What only a picture shows is put off until then (:m
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -34,6 +35,9 @@ CHECK_INTERVAL = 0.02
 DRAW_INTERVAL = 0.1
 """Seconds between two pictures while keys wait."""
 
+MOST_AT_ONCE = 100
+"""Keys that are handled as one, if they are the same."""
+
 FOLLOW_AFTER = 0.05
 """Seconds until a message follows a key behind which no other waits: first the screen shows what the key did."""
 
@@ -42,6 +46,15 @@ if TYPE_CHECKING:
     _Base = Screen[Any]
 else:
     _Base = object  # Textual looks for styles in the first base that is a widget
+
+
+class Typed(Event, bubble=False):
+    """The keys that came from the terminal at once. Sent one by one, a quick key costs more on its way to the app than
+    what it does."""
+
+    def __init__(self, keys: list[Key]) -> None:
+        super().__init__()
+        self.keys = keys
 
 
 class KeyHandled(Message, verbose=True):
@@ -59,9 +72,10 @@ class TakesKeys(_Base):
         """Whether this may be the key of an action, which may depend on what was put off until the next picture."""
         return False
 
-    def take_key(self, event: Key | Paste) -> bool:
-        """Handle a key now, if that opens nothing. Returns whether it was handled; else Textual sends it."""
-        return False
+    def take_key(self, event: Key | Paste, times: int) -> int:
+        """Handle a key now that came ``times`` times in a row, if that opens nothing. Returns how many of these were
+        handled; Textual sends a key of which none was."""
+        return 0
 
     def before_draw(self, act: Callable[[], object]) -> None:
         """See :meth:`OrderedKeys.before_draw`."""
@@ -95,12 +109,12 @@ class OrderedKeys(App[None]):
         self._before_draw: dict[Callable[[], object], None] = {}  # in the order in which they were asked for
 
     async def on_event(self, event: Event) -> None:
-        if isinstance(event, Key | Paste) and not self.screen_stack:
-            return  # the app is ending, and Textual would look for a screen
-        if not isinstance(event, Key | Paste) or event.is_forwarded:
+        if not isinstance(event, Typed | Key | Paste) or event.is_forwarded:
             await super().on_event(event)
             return
-        self._keys.append(event)
+        if not self.screen_stack:
+            return  # the app is ending, and Textual would look for a screen
+        self._keys.extend(event.keys if isinstance(event, Typed) else (event,))
         if self._following is None and not self._waits_since:
             await self._handle_keys()
         if self._following is not None and self._keys:
@@ -165,14 +179,16 @@ class OrderedKeys(App[None]):
                 self._follow(screen)
                 return
             self._put_off_drawing()
-            self._keys.popleft()
             if isinstance(screen, TakesKeys):
                 if screen.starts_action(event):
                     self.bring_up_to_date()
-                elif screen.take_key(event):
+                elif taken := screen.take_key(event, self._times()):
+                    for _ in range(taken):
+                        self._keys.popleft()
                     if self._keys and not self.puts_off_drawing:
                         self._follow(screen)  # which is drawn meanwhile
                     continue
+            self._keys.popleft()
             await super().on_event(event)
             target = self.focused or self.screen
             if not event.is_forwarded:  # an action was carried out
@@ -186,6 +202,15 @@ class OrderedKeys(App[None]):
         if not self._keys and self._check is not None:
             self._check.stop()
             self._check = None
+
+    def _times(self) -> int:
+        """How many keys at the head of those that wait are the same, up to :data:`MOST_AT_ONCE`."""
+        first, times = self._keys[0], 0
+        for key in itertools.islice(self._keys, MOST_AT_ONCE):
+            if not (isinstance(first, Key) and isinstance(key, Key) and key.key == first.key):
+                break
+            times += 1
+        return times or 1
 
     def _must_wait(self, event: Key | Paste) -> bool:
         """Whether the screen is not there yet that is to get the key, or is opening something."""

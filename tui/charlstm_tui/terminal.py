@@ -19,9 +19,10 @@ from typing import Any
 
 from textual.app import App
 from textual.drivers import linux_driver
-from textual.events import Paste
+from textual.events import Key, Paste
 from textual.message import Message
 
+from charlstm_tui.ordered_keys import Typed
 from charlstm_tui.pastes import PasteReader
 from charlstm_tui.process import exit_at_the_latest
 from charlstm_tui.terminal_background import BackgroundQuestion
@@ -98,6 +99,19 @@ def tolerant_parser(question: BackgroundQuestion | None = None) -> type[XTermPar
             return super().parse_mouse_code(code)
 
         def feed(self, data: str) -> Iterator[Message]:
+            keys = list[Key]()
+            for message in self._read(data):
+                if isinstance(message, Key):
+                    keys.append(message)
+                    continue
+                if keys:
+                    yield Typed(keys)
+                    keys = []
+                yield message
+            if keys:
+                yield Typed(keys)
+
+        def _read(self, data: str) -> Iterator[Message]:
             if not data:
                 yield from super().feed(data)
                 return

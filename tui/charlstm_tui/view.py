@@ -87,10 +87,11 @@ class View(SafeWorkers, Widget):
         """Which of :data:`~charlstm_tui.actions.SCOPES` are active now: by default those with the id of the view."""
         return self.id or ""
 
-    def take_key(self, event: Key) -> bool:
-        """Handle a key of no action now, if that opens nothing; whether it was handled. It need not be: what is not
-        handled comes as Textual sends keys. For keys that a person holds or types quickly."""
-        return False
+    def take_key(self, event: Key, times: int) -> int:
+        """Handle a key of no action now that came ``times`` times in a row, if that opens nothing; how many of these
+        were handled. A key of which none is comes as Textual sends keys. For keys that a person holds or types
+        quickly."""
+        return 0
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes of the action table that are active while no text field has the focus."""

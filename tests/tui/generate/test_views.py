@@ -100,6 +100,8 @@ async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(mo
         await it.burst(*"two three", *keys, gives=before + " one  three")
         await it.burst("end", *" ab", "end", "c", "ctrl+end", "d", gives=before + " one  three abcd")
         await it.burst("alt+left", "alt+d", "alt+backspace", gives=before + " one  ")
+        moves = ("ctrl+home", *["right"] * 12, *["left"] * 10, "x", *["right"] * 999, "y", *["left"] * 999, "z")
+        await it.burst(*moves, gives="z" + before[:2] + "x" + before[2:] + " one  y")
 
 
 async def test_many_edits_are_drawn_a_few_times_and_a_quit_behind_them_keeps_every_letter(model: Path) -> None:

@@ -821,12 +821,13 @@ class PlayView(ExplainingView):
         actions = [action for action in active(self.scopes()) if event.key in action.keys]
         if any(self.screen.check_action("do", (action.id,)) for action in actions):
             return
-        if self.take_key(event):
+        if self.take_key(event, 1):
             event.stop()
             event.prevent_default()
 
-    def take_key(self, event: events.Key) -> bool:
-        return self.writing and self.screen.focused is self.text_view and self._writing.handle(event)
+    def take_key(self, event: events.Key, times: int) -> int:
+        writes = self.writing and self.screen.focused is self.text_view
+        return self._writing.handle(event, times) if writes else 0
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:

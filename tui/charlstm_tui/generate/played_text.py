@@ -88,10 +88,14 @@ class PlayedText:
     def handles(event: Key) -> bool:
         """Whether a key does something in every text editor."""
         typed = event.character is not None and event.is_printable and not has_alt(event)
-        return typed or any(event.key in keys for keys in (_MOVES, _SELECTS, _ERASES, ("enter", "ctrl+v")))
+        return typed or any(event.key in keys for keys in (_WALKS, _MOVES, _SELECTS, _ERASES, ("enter", "ctrl+v")))
 
-    def handle(self, event: Key) -> None:
-        """Do what such a key does: move, select, erase or type."""
+    def handle(self, event: Key, times: int) -> int:
+        """Do what such a key does: move, select, erase or type. Returns how many of ``times`` keys this was."""
+        if (characters := _WALKS.get(event.key)) is not None:
+            self._select_nothing()
+            self.player.move_by(characters * times)
+            return times
         if (moves := _MOVES.get(event.key)) is not None:
             self._select_nothing()
             moves(self)
@@ -106,6 +110,7 @@ class PlayedText:
             self.type(self.view.app.clipboard)
         else:
             self.type("\n" if event.key == "enter" else event.character or "")
+        return 1
 
     def type(self, typed: str) -> None:
         """Put ``typed`` in at the cursor, or in the place of what is selected."""
@@ -170,9 +175,9 @@ def _word_after(text: StreamView, position: int) -> int:
     return position if found is None else position + found.end()
 
 
+_WALKS = {"left": -1, "right": 1}
+"""Keys that are held: as many of them as wait move the cursor at once."""
 _MOVES: dict[str, Callable[[PlayedText], None]] = {
-    "left": lambda text: text.player.move_by(-1),
-    "right": lambda text: text.player.move_by(1),
     "ctrl+left": lambda text: text.player.move_by_word(-1),
     "ctrl+right": lambda text: text.player.move_by_word(1),
     "alt+left": lambda text: text.player.move_by_word(-1),

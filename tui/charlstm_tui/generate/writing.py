@@ -47,15 +47,15 @@ class Writing:
 
     # ---- typing
 
-    def handle(self, event: Key) -> bool:
-        """What a key does in every text editor. Returns whether it does anything."""
+    def handle(self, event: Key, times: int) -> int:
+        """What a key that came ``times`` times does in every text editor. Returns how many of these were handled: 0 if
+        it does nothing."""
         if not self._text.handles(event):
-            return False
+            return 0
         if event.key == "ctrl+right":
             self._walked_at = time.monotonic()
         self._begin()
-        self._text.handle(event)
-        return True
+        return self._text.handle(event, times)
 
     def paste(self, text: str) -> None:
         self._begin()
