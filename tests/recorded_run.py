@@ -237,15 +237,11 @@ class Recorded:
         warm = min(1.0, self.step / (0.1 * self.planned))
         self.append(
             Stepped(
-                epoch=self.step / 200,
-                train_loss=train_loss(self.step),
-                lr=3e-3 * warm * (1 - self.step / (self.planned + 1)),
-                grad_norm=0.8 + 0.1 * math.sin(self.step),
-                chars_per_second=21_000 + 500 * math.sin(self.step / 7),
-                **self._at,
-                **self._worked,
+                epoch=self.step / 200, train_loss=train_loss(self.step),
+                lr=3e-3 * warm * (1 - self.step / (self.planned + 1)), grad_norm=0.8 + 0.1 * math.sin(self.step),
+                chars_per_second=21_000 + 500 * math.sin(self.step / 7), **self._at, **self._worked,
             )
-        )
+        )  # fmt: skip
 
     def _validate(self) -> None:
         loss = val_loss(self.step, overfits=self._overfits)
@@ -295,16 +291,13 @@ def record(
         steps = {"finished": planned, "starting": 0}.get(state, planned * 2 // 5)
     spec = RunSpec(
         corpus={
-            "name": text,
-            "sources": [f"/texts/{text}"],
-            "options": TextOptions().to_dict(),
-            "fingerprint": "0" * 64,
+            "name": text, "sources": [f"/texts/{text}"], "options": TextOptions().to_dict(), "fingerprint": "0" * 64,
         },
         settings=settings or Settings(hidden_size=256, epochs=5),
         preset=preset,
         lineage=lineage,
         versions={"charlstm": "0.1.0", "torch": "2.13.0", "python": "3.11"},
-    )
+    )  # fmt: skip
     recorded = Recorded(create_run(spec, name=name, folder=folder), state, planned, overfits, sample)
     if read is not None:
         recorded.read = {"read_share": read[0], "read_by": read[1]}
@@ -337,16 +330,9 @@ def started(**changes: Any) -> Started:
 def stepped(step: int, loss: float = 1.0, *, time: float | None = None, worked: float | None = None) -> Stepped:
     """A ``step`` event; half a second of training each step, and a second of work."""
     return Stepped(
-        step=step,
-        time=float(step) if time is None else time,
-        epoch=step / 10,
-        train_loss=loss,
-        lr=1e-3,
-        grad_norm=0.5,
-        chars_per_second=1000.0,
-        train_seconds=step * 0.5,
-        work_seconds=float(step) if worked is None else worked,
-    )
+        step=step, time=float(step) if time is None else time, epoch=step / 10, train_loss=loss, lr=1e-3, grad_norm=0.5,
+        chars_per_second=1000.0, train_seconds=step * 0.5, work_seconds=float(step) if worked is None else worked,
+    )  # fmt: skip
 
 
 def validated(step: int, loss: float, *, best: bool = True, whole: bool = False) -> Validated:

@@ -38,20 +38,10 @@ def words(count: int, seed: int = 0) -> str:
 
 def make_plan(**changes: object) -> Plan:
     values: dict[str, object] = {
-        "device": "cpu",
-        "kernel": "nn",
-        "threads": 1,
-        "batch_size": 4,
-        "seq_length": 16,
-        "steps_per_epoch": 98,
-        "planned_steps": 60,
-        "warmup_steps": 6,
-        "log_every": 4,
-        "val_every": 7,
-        "val_chars": 200,
-        "snapshot_steps": (0, 3, 20),
-        "seconds_per_step": 0.01,
-    }
+        "device": "cpu", "kernel": "nn", "threads": 1, "batch_size": 4, "seq_length": 16, "steps_per_epoch": 98,
+        "planned_steps": 60, "warmup_steps": 6, "log_every": 4, "val_every": 7, "val_chars": 200,
+        "snapshot_steps": (0, 3, 20), "seconds_per_step": 0.01,
+    }  # fmt: skip
     return read(Plan, values | changes)
 
 

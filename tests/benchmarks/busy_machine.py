@@ -89,13 +89,10 @@ def main() -> None:
     options = parser.parse_args()
     short = ("--max-minutes", str(options.minutes))
     conditions = {
-        "alone": (0, 1, short),
-        "alone, one thread": (0, 1, (*short, "--threads", "1")),
-        "two runs at once, each": (0, 2, short),
-        "beside one busy process": (1, 1, short),
-        "beside two": (2, 1, short),
+        "alone": (0, 1, short), "alone, one thread": (0, 1, (*short, "--threads", "1")),
+        "two runs at once, each": (0, 2, short), "beside one busy process": (1, 1, short), "beside two": (2, 1, short),
         "quick beside four": (4, 1, ()),
-    }
+    }  # fmt: skip
     print(f"{cpu_model()}, {cpu_count()} cores, {platform.system()} {platform.release()}")
     with tempfile.TemporaryDirectory() as folder:
         versions = {"this": Version(sys.executable, Path(folder, "this"), options.text)}

@@ -99,19 +99,12 @@ def main() -> None:
     operations -= 2 * model.weights["lstm.weight_ih_l0"].size
     peak = sgemm(len(cores))
     report = {
-        "reference_one_core": round(one_reference),
-        "one_stream_one_core": round(one_ours),
-        "one_stream_ratio": round(one_ours / one_reference, 1),
-        "reference_two_cores": round(two_reference),
-        "streams": STREAMS,
-        "streams_two_cores": round(many),
-        "streams_ratio": round(many / two_reference, 1),
-        "sgemm_gflops": round(peak / 1e9, 1),
-        "streams_share_of_sgemm": round(many * operations / peak, 3),
-        "cores": cores,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
+        "reference_one_core": round(one_reference), "one_stream_one_core": round(one_ours),
+        "one_stream_ratio": round(one_ours / one_reference, 1), "reference_two_cores": round(two_reference),
+        "streams": STREAMS, "streams_two_cores": round(many), "streams_ratio": round(many / two_reference, 1),
+        "sgemm_gflops": round(peak / 1e9, 1), "streams_share_of_sgemm": round(many * operations / peak, 3),
+        "cores": cores, "torch": torch.__version__, "numpy": np.__version__,
+    }  # fmt: skip
     print(json.dumps(report, indent=2))
 
 

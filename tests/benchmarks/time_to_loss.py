@@ -106,19 +106,12 @@ def result_of(run: Run, series: RunSeries, loss: float) -> dict[str, Any]:
     step, seconds = (counts.step, counts.train_seconds) if counts else (series.step, series.train_seconds)
     chars = step * spec.plan["batch_size"] * spec.plan["seq_length"]
     return {
-        "preset": spec.preset,
-        "settings": spec.settings.to_dict(),
-        "kernel": series.started.kernel,
-        "reached": counts is not None,
-        "val_loss": None if last is None else last.loss,
-        "val_chars": None if last is None else last.chars,
-        "step": step,
-        "planned_steps": series.planned_steps,
-        "epochs": step / series.started.steps_per_epoch,
-        "chars": chars,
-        "chars_per_second": chars / seconds if seconds else None,
-        "train_seconds": seconds,
-    }
+        "preset": spec.preset, "settings": spec.settings.to_dict(), "kernel": series.started.kernel,
+        "reached": counts is not None, "val_loss": None if last is None else last.loss,
+        "val_chars": None if last is None else last.chars, "step": step, "planned_steps": series.planned_steps,
+        "epochs": step / series.started.steps_per_epoch, "chars": chars,
+        "chars_per_second": chars / seconds if seconds else None, "train_seconds": seconds,
+    }  # fmt: skip
 
 
 def requested_settings(options: argparse.Namespace, corpus: Corpus) -> Settings:

@@ -58,20 +58,14 @@ def test_values_out_of_their_limits_are_refused(call: Callable[[], object]) -> N
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: charlstm.evaluate("demo", "text"),
-        lambda: charlstm.novelty("text", "file.txt"),
-        lambda: charlstm.describe("file.txt"),
-        lambda: charlstm.Trainer("file.txt", SETTINGS),
-        lambda: charlstm.Trainer(CORPUS, "quick"),
-        lambda: charlstm.start_run(CORPUS, "quick"),
-        lambda: charlstm.start_run(MODEL, SETTINGS),
-        lambda: charlstm.open_corpus(CORPUS),
-        lambda: charlstm.Session(CORPUS),
-        lambda: charlstm.load_model(MODEL),
-        lambda: charlstm.save_model(MODEL, "file"),
-        lambda: charlstm.resume_run(MODEL),
+        lambda: charlstm.evaluate("demo", "text"), lambda: charlstm.novelty("text", "file.txt"),
+        lambda: charlstm.describe("file.txt"), lambda: charlstm.Trainer("file.txt", SETTINGS),
+        lambda: charlstm.Trainer(CORPUS, "quick"), lambda: charlstm.start_run(CORPUS, "quick"),
+        lambda: charlstm.start_run(MODEL, SETTINGS), lambda: charlstm.open_corpus(CORPUS),
+        lambda: charlstm.Session(CORPUS), lambda: charlstm.load_model(MODEL),
+        lambda: charlstm.save_model(MODEL, "file"), lambda: charlstm.resume_run(MODEL),
     ],
-)
+)  # fmt: skip
 def test_a_text_a_model_or_a_path_in_place_of_another_is_said(call: Callable[[], object]) -> None:
     with pytest.raises(charlstm.CharLSTMError, match=" takes "):
         call()

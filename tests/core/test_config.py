@@ -87,19 +87,13 @@ def test_a_preset_of_ones_own_is_one_of_the_presets(path: Path) -> None:
     assert list(presets()) == list(PRESETS)
 
 
-def test_a_preset_of_ones_own_keeps_its_settings_where_training_starts_from_a_model(path: Path) -> None:
-    path.write_text("[presets.slow]\nlr = 0.0007\n")
+def test_preset_of_ones_own_keeps_its_settings_and_its_limit_where_training_starts_from_a_model(path: Path) -> None:
+    path.write_text("[presets.slow]\nlr = 0.0007\n[presets.long]\nmax_steps = 5000\n")
+    quick, slow, long = (preset(name, 5000, 40, ModelConfig(40, 64, 2)) for name in ("quick", "slow", "long"))
     assert starts_from_model(None, "slow")
-    shape = ModelConfig(40, 64, 2)
-    assert preset("slow", 5000, 40, shape) == preset("quick", 5000, 40, shape).with_changes(lr=0.0007)
-
-
-def test_a_limit_of_a_preset_of_ones_own_lifts_the_others_where_training_starts_from_a_model(path: Path) -> None:
-    path.write_text("[presets.long]\nmax_steps = 5000\n")
-    shape = ModelConfig(40, 64, 2)
-    assert preset("quick", 5000, 40, shape).epochs == 2
-    settings = preset("long", 5000, 40, shape)
-    assert (settings.max_steps, settings.epochs, settings.max_minutes) == (5000, None, None)
+    assert slow == quick.with_changes(lr=0.0007)
+    assert quick.epochs == 2
+    assert (long.max_steps, long.epochs, long.max_minutes) == (5000, None, None)
 
 
 def test_a_file_that_is_no_toml_or_missing_is_said(path: Path, tmp_path: Path) -> None:

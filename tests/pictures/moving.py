@@ -35,17 +35,14 @@ class MovingPicture:
             else:
                 times.append([begin, self.seconds])
 
-    def svg(self, at: float | None = None) -> str:
-        """The picture; with ``at``, as it is after so many seconds, without movement."""
-        shown = (self._shown(row, number, times, at) for (number, row), times in self.rows.items())
+    def svg(self) -> str:
+        shown = (self._shown(row, number, times) for (number, row), times in self.rows.items())
         head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {CELL[0] * COLUMNS:.0f} {CELL[1] * ROWS}">'
         style = f"<style>text {{ {FONT}; white-space: pre }} rect {{ shape-rendering: crispEdges }}</style>"
-        return "\n".join([head, style, *filter(None, shown), "</svg>\n"])
+        return "\n".join([head, style, *shown, "</svg>\n"])
 
-    def _shown(self, row: str, number: int, times: list[list[float]], at: float | None) -> str:
+    def _shown(self, row: str, number: int, times: list[list[float]]) -> str:
         place = f'<g transform="translate(0 {number * CELL[1]})"'
-        if at is not None:
-            return f"{place}>{row}</g>" if any(begin <= at < end for begin, end in times) else ""
         if times == [[0.0, self.seconds]]:
             return f"{place}>{row}</g>"
         changes = {0.0: "hidden"} | {time: value for pair in times for time, value in zip(pair, WORDS, strict=True)}

@@ -13,14 +13,10 @@ from charlstm.cli.doctor import check_import_of_torch
 from charlstm.errors import TorchError
 
 COMMANDS = (
-    "eval demo text",
-    "presets text",
-    "train text --from none --max-steps 5",
-    "train text --from none --max-steps 5 --detach",
-    "queue add text --from none --max-steps 5",
-    "export demo --to script",
-    "import checkpoint.net",
-)
+    "eval demo text", "presets text", "train text --from none --max-steps 5",
+    "train text --from none --max-steps 5 --detach", "queue add text --from none --max-steps 5",
+    "export demo --to script", "import checkpoint.net",
+)  # fmt: skip
 CODE = f"""
 import sys
 sys.modules["torch"] = None

@@ -50,13 +50,10 @@ def joined(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
 @pytest.mark.parametrize(
     ("at", "kill"),
     [
-        ({13: ["stop"]}, None),
-        ({28: ["stop"]}, None),
-        ({}, 5),
-        ({8: ["checkpoint"]}, 21),
+        ({13: ["stop"]}, None), ({28: ["stop"]}, None), ({}, 5), ({8: ["checkpoint"]}, 21),
         ({8: ["checkpoint"], 36: ["checkpoint"]}, 60),
     ],
-)
+)  # fmt: skip
 def test_resume_after_a_stop_or_a_kill_is_exact(whole: Trained, at: Script, kill: int | None, tmp_path: Path) -> None:
     first = trained(at=at, until=kill)
     save_state(tmp_path / "state", first.store.states[-1])

@@ -183,13 +183,10 @@ def test_random_numbers_depend_only_on_seed_sample_and_position():
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("temperature", math.nan, "temperature .*nan$"),
-        ("top_k", 2.5, "top_k .*2.5$"),
-        ("top_p", 0, "top_p .*0$"),
-        ("kind", "script", "script"),
-        ("heat", 1, "heat"),
+        ("temperature", math.nan, "temperature .*nan$"), ("top_k", 2.5, "top_k .*2.5$"), ("top_p", 0, "top_p .*0$"),
+        ("kind", "script", "script"), ("heat", 1, "heat"),
     ],
-)
+)  # fmt: skip
 def test_invalid_value_is_refused_in_one_line_that_names_the_setting(name, value, words):
     with pytest.raises(GenerationError, match=words) as caught:
         SamplerSettings.from_dict({name: value})

@@ -277,19 +277,13 @@ def test_run_of_a_model_and_of_a_session_is_known_by_their_folder(tmp_path: Path
         assert run_of_session(elsewhere / "a.json") is None
 
 
-def test_delete_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
-    run = create_run(spec(), name="real", folder=tmp_path / "a")
-    (tmp_path / "link").symlink_to(run.path)
-    with pytest.raises(RunError, match="is a link"):
-        delete_run(Run(tmp_path / "link"))
-    assert run.exists()
-
-
-def test_prune_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:
+def test_link_to_a_run_is_neither_deleted_nor_pruned(tmp_path: Path) -> None:
     run = record(tmp_path / "a").run
     (tmp_path / "link").symlink_to(run.path)
-    with pytest.raises(RunError, match=r"is a link to a run elsewhere: prune .* instead"):
-        prune_run(Run(tmp_path / "link"))
+    for remove, says in ((delete_run, "is a link"), (prune_run, "is a link to a run elsewhere: prune .* instead")):
+        with pytest.raises(RunError, match=says):
+            remove(Run(tmp_path / "link"))
+    assert run.exists()
     assert run.snapshots()
 
 
@@ -310,13 +304,6 @@ def test_prune_run_follows_no_link_and_leaves_what_is_no_part(tmp_path: Path) ->
     assert run.previous_state_path.is_dir()
     run.sessions_dir.write_text("precious")  # no folder
     assert delete_run(run) == ["sessions", "state.prev.safetensors"]
-
-
-def test_prune_run_leaves_a_folder_that_is_named_like_a_snapshot(tmp_path: Path) -> None:
-    run = record(tmp_path).run
-    (run.snapshots_dir / "99.safetensors").mkdir()
-    assert prune_run(run) > 0
-    assert os.listdir(run.snapshots_dir) == ["99.safetensors"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "one bit", "gone", "link to a snapshot"])
@@ -402,12 +389,16 @@ def test_run_with_a_worker_is_not_renamed_deleted_or_pruned(tmp_path: Path) -> N
         assert run.status().state == "running"
 
 
-def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
+def test_snapshots_are_sorted_and_other_files_ignored_and_kept(tmp_path: Path) -> None:
     run = record(tmp_path).run
-    (run.snapshots_dir / "notes.safetensors").write_bytes(b"")
-    (run.snapshots_dir / "²5.safetensors").write_bytes(b"")
+    others = ["99.safetensors", "notes.safetensors", "²5.safetensors"]
+    (run.snapshots_dir / others[0]).mkdir()
+    for name in others[1:]:
+        (run.snapshots_dir / name).write_bytes(b"")
     assert [snapshot.step for snapshot in run.snapshots()] == [0, 50, 100, 200, 400, 700, 1000]
     best = run.model().info["step"]
     assert run.model(best).info["step"] == best
     with pytest.raises(ModelError, match=rf"no snapshot of step 12345; it has 0, .*its best model is of step {best}$"):
         run.model(12345)
+    assert prune_run(run) > 0
+    assert sorted(os.listdir(run.snapshots_dir)) == others

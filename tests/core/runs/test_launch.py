@@ -130,11 +130,8 @@ def test_commands_that_neither_the_log_nor_the_checkpoint_has_are_named(tmp_path
     kept = {**state.record, "schedule": {"amendments": [{"id": "in the state"}]}}
     RunStore(run, run.spec(), lambda: None).save_state(replace(state, record=kept))
     sent = (
-        ("in the log", "checkpoint", None),
-        ("in the state", "more", 1),
-        ("a", "set-lr", 1e-3),
-        ("b", "finish", None),
-    )
+        ("in the log", "checkpoint", None), ("in the state", "more", 1), ("a", "set-lr", 1e-3), ("b", "finish", None),
+    )  # fmt: skip
     for name, command, value in sent:
         line = {"id": name, "time": time.time(), "command": command, "value": value}
         storage.append_line(run.control_path, json.dumps(line).encode())

@@ -111,13 +111,9 @@ def picture(series: RunSeries) -> Any:
     ]
     curves = [series.points(name, axis) for name, axis in lines]
     return (
-        [(curve.x.tolist(), curve.y.tolist()) for curve in curves],
-        [sample.text for sample in series.samples],
-        [(each.step, each.loss) for each in series.validations],
-        series.step,
-        series.best_val,
-        series.planned_steps,
-    )
+        [(curve.x.tolist(), curve.y.tolist()) for curve in curves], [sample.text for sample in series.samples],
+        [(each.step, each.loss) for each in series.validations], series.step, series.best_val, series.planned_steps,
+    )  # fmt: skip
 
 
 @examples(40)

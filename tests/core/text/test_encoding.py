@@ -68,12 +68,9 @@ def test_find_encoding_decodes_text_correctly(text: str, encoding: str) -> None:
 
 
 DAMAGED = [
-    b"hello \xff world\n" * 100,
-    ENGLISH.encode() + b"\xff\xfe\xfd" + ENGLISH.encode(),
-    RUSSIAN.encode() + b"\xd0\xff" + RUSSIAN.encode(),
-    RUSSIAN.encode()[:-2],
-    b"It was \xc3 a day\n",
-]
+    b"hello \xff world\n" * 100, ENGLISH.encode() + b"\xff\xfe\xfd" + ENGLISH.encode(),
+    RUSSIAN.encode() + b"\xd0\xff" + RUSSIAN.encode(), RUSSIAN.encode()[:-2], b"It was \xc3 a day\n",
+]  # fmt: skip
 
 
 def test_find_encoding_finds_damaged_utf8_and_utf16() -> None:

@@ -103,18 +103,13 @@ def test_line_end_becomes_a_space_unless_there_is_one_or_a_hyphen(lines: tuple[s
 @pytest.mark.parametrize(
     ("usual", "line", "joined"),
     [
-        (" house -- ", "house --", "house -- Then"),
-        (" house --", "house --", "house --Then"),
-        (" house—", "house —", "house — Then"),
-        (" house-- ", "house--", "house-- Then"),
-        (" house-", "house--", "house--Then"),
-        (".  ", "mother.", "mother.  Then"),
-        (".  ", "mother!”", "mother!”  Then"),
-        (".  ", "Mr.", "Mr. Then"),
-        (".  ", "mother", "mother Then"),
+        (" house -- ", "house --", "house -- Then"), (" house --", "house --", "house --Then"),
+        (" house—", "house —", "house — Then"), (" house-- ", "house--", "house-- Then"),
+        (" house-", "house--", "house--Then"), (".  ", "mother.", "mother.  Then"),
+        (".  ", "mother!”", "mother!”  Then"), (".  ", "Mr.", "Mr. Then"), (".  ", "mother", "mother Then"),
         (". ", "mother.", "mother. Then"),
     ],
-)
+)  # fmt: skip
 def test_habit_of_the_text_decides_what_a_line_end_stands_for(usual: str, line: str, joined: str) -> None:
     text = prose(4, width=66).replace(f"{usual.strip(' -—')} ", usual)
     start = " ".join(WORDS)[: 65 - len(line)].rpartition(" ")[0]

@@ -36,15 +36,10 @@ from random_examples import examples
 def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_000, spent: float = 0.0) -> Plan:
     chars = settings.batch_size * settings.seq_length
     return make_plan(
-        settings,
-        measured=MeasuredSpeed("nn", chars / speed, chars),
-        batch_size=settings.batch_size,
-        seq_length=settings.seq_length,
-        steps_per_epoch=1_000_000 // chars,
-        held_out=held_out,
-        device="cpu",
+        settings, measured=MeasuredSpeed("nn", chars / speed, chars), batch_size=settings.batch_size,
+        seq_length=settings.seq_length, steps_per_epoch=1_000_000 // chars, held_out=held_out, device="cpu",
         spent=spent,
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", [{"threads": 0}, {"val_every": 0}, {"seconds_per_step": 0.0}, {"device": "auto"}])

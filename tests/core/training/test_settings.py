@@ -91,14 +91,10 @@ def test_presets_regularise_more_with_more_epochs(name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "minutes"),
     [
-        ({}, 1.0),
-        ({"lr": 0.1}, 1.0),
-        ({"max_steps": 5}, None),
-        ({"epochs": 2.0}, None),
-        ({"epochs": None}, 1.0),
+        ({}, 1.0), ({"lr": 0.1}, 1.0), ({"max_steps": 5}, None), ({"epochs": 2.0}, None), ({"epochs": None}, 1.0),
         ({"epochs": 2.0, "max_minutes": 3.0}, 3.0),
     ],
-)
+)  # fmt: skip
 def test_steps_or_epochs_that_are_given_lift_the_minutes(given: dict[str, Any], minutes: float | None) -> None:
     assert with_given(preset("quick"), given).max_minutes == minutes
 
