@@ -9,8 +9,6 @@ Virtual environments and the whole output of each condition are in ``build/anywh
 Takes about 20 minutes on two cores. A name, or a part of one, as the argument runs only that condition.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import re

@@ -1,7 +1,5 @@
 """Limits of time and memory for reading a file that somebody damaged or made to do harm. Linux only."""
 
-from __future__ import annotations
-
 import contextlib
 import resource
 import signal

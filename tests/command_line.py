@@ -1,7 +1,5 @@
 """A text, settings and a way to run commands that tests of the command line share."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable, Iterator

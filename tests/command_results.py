@@ -1,7 +1,5 @@
 """What each command prints with --json: its classes, and their fields as the classes declare them."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect

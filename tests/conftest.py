@@ -3,8 +3,6 @@ signals are not ignored, as they are for what nohup or a shell's ``&`` starts. t
 test sets more: two test processes with two threads each wait for each other on two cores. The user's own folders are
 neither read nor written, and the terminal and the language are the same everywhere."""
 
-from __future__ import annotations
-
 import gc
 import os
 import re

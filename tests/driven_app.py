@@ -1,7 +1,5 @@
 """The app driven by a test: keys in, the screen's characters out, and waiting for a condition with a deadline."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import threading

@@ -5,8 +5,6 @@ Every write, truncation, sync, rename, link, unlink and rmdir of the program is 
 test can fail or kill the program before each of them in turn.
 """
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import functools

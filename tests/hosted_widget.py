@@ -1,7 +1,5 @@
 """An app with nothing but one widget, in the colours that the app gives to a theme."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeVar

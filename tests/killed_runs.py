@@ -1,7 +1,5 @@
 """A small run that is killed and continued, and how it differs from the same run that was left alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Documents made by a script: a list of blocks as EPUB, DOCX, ODT, HTML and plain text."""
 
-from __future__ import annotations
-
 import html
 import itertools
 import random

@@ -1,7 +1,5 @@
 """An LSTM in plain numpy and float64, which others are compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Documents for the tests of what is played and saved."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The app on Generate as tests drive it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager

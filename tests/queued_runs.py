@@ -1,7 +1,5 @@
 """The queue as tests see it. Not a test; ``launched`` is a fixture to import."""
 
-from __future__ import annotations
-
 import pytest
 
 from charlstm.runs import launch, liveness, queue_file

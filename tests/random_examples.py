@@ -1,7 +1,5 @@
 """How many random examples a test tries: few, or so many times more with ``pytest --times N``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from hypothesis import HealthCheck, settings

@@ -5,8 +5,6 @@ A live state (``running``, ``paused``, ``waiting``, ``starting``) holds the lock
 until ``close()``; meanwhile ``advance`` adds training steps and ``obey`` handles commands. Use it as a context manager.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import time

@@ -6,8 +6,6 @@ the names of the theme's variables. A style keeps its letter when a snapshot is 
 what changed.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Small texts, small plans, a checkpoint store in memory and a source of scripted commands."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 Not a test. ``machine`` is a fixture to import: an empty home, and no process of the test's left running in the end.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """What `make demo` needs is in the repository: the list of the books, and the scripts that gather and pack them."""
 
-from __future__ import annotations
-
 import csv
 import importlib.util
 import math

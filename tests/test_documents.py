@@ -11,8 +11,6 @@
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import io

@@ -1,7 +1,5 @@
 """What is loaded when modules are imported; import-linter (pyproject.toml) proves what they may import."""
 
-from __future__ import annotations
-
 import json
 import pkgutil
 import subprocess

@@ -1,7 +1,5 @@
 """The lesson: its runs are put where runs are, and the figures of docs/lesson.md are those of these runs."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Every regular expression that meets foreign text ends on its worst case: 300,000 characters take 0.1 s at most,
 and a minute or more where time grows with the square."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Callable

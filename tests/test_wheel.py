@@ -1,8 +1,6 @@
 """What goes into a wheel: both packages, the screens' styles, the model in the box, and nothing called core or tui;
 and what it says about itself."""
 
-from __future__ import annotations
-
 import email.message
 import email.policy
 import re

@@ -1,7 +1,5 @@
 """A server on this machine that gives texts, and does what a server can do wrong."""
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from collections.abc import Callable, Iterator

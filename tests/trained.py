@@ -1,7 +1,5 @@
 """Small runs that are trained to their end, with what they said and saved."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

@@ -6,8 +6,6 @@ A line of code has something else than a comment or a docstring. Nothing fails b
 adds.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

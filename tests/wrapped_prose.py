@@ -1,7 +1,5 @@
 """Prose in lines of one width, and verse, both of a few words."""
 
-from __future__ import annotations
-
 import random
 import textwrap
 

@@ -1,7 +1,5 @@
 """Shared by the benchmarks: the text, an empty home, processes that keep the machine busy."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -7,8 +7,6 @@ text is in the cache. Prints one line of JSON: the peak of anonymous memory in m
 seconds until the run's first event, and the megabytes of text that are prepared per second.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

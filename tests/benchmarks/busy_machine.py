@@ -10,8 +10,6 @@ session of its own, as those of a desktop or of several users are, and the busy 
 ``--against`` names the Python of another installation of the program, which is measured in turns with this one.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

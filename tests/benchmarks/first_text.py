@@ -12,8 +12,6 @@ that were played, in their order, whether the untrained network of step 0 was am
 ``--beside N`` starts N processes that keep a processor busy, of the same niceness as the app.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -7,8 +7,6 @@ on two cores; both for the script as well; and the fraction of the measured matr
 The machine should be idle.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -10,8 +10,6 @@ output. ``quit_ms`` is the time from 400 edits with Ctrl+Q behind them to the en
 JSON for each version and round, and the ratios of the medians. ``load`` is the load of the machine.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

@@ -8,8 +8,6 @@ the cell is held; the time until the new value is in the output of the app is me
 and 99th percentile in milliseconds. No training should run meanwhile; ``load`` is the load of the machine.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

@@ -6,8 +6,6 @@ The preset trains for as long as it does for everybody, so the machine should be
 model on the whole held-out part, as ``charlstm eval`` prints it. A last column has the command.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

@@ -6,8 +6,6 @@ target of every row is the first character of that row, and ``sample`` tracks gr
 character.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator

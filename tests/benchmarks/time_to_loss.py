@@ -8,8 +8,6 @@ interpolation, and ends the run. The time of the reference script is computed fr
 best speed, which is timed in turns with ours before the run. The machine should be idle.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

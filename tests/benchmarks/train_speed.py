@@ -9,8 +9,6 @@ characters per second of each, their ratio, and the fraction of the measured spe
 counts; medians are printed too. The machine should be idle.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import multiprocessing

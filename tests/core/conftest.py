@@ -1,8 +1,6 @@
 """What all tests of the core share: a training that is begun measures this machine shortly, and a model is tried on a
 text once."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Hashable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Values that the public library refuses, what is easily confused, and numbers of numpy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

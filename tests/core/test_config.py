@@ -1,7 +1,5 @@
 """The configuration file: what it may say, and what a wrong entry leads to."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The public library: its names, what resolves models by name, evaluation, and a run's log as arrays."""
 
-from __future__ import annotations
-
 import dataclasses
 import html
 import json

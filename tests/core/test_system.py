@@ -1,7 +1,5 @@
 """What another operating system than Linux tells, by its own programs."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

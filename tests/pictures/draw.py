@@ -5,8 +5,6 @@
 Trains the preset `quick` for its minute, and shows the minute in six seconds.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os

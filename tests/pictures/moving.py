@@ -1,7 +1,5 @@
 """An animated SVG of what the app shows: the rows of its screen, each shown while it stands there."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field

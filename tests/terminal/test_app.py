@@ -1,7 +1,5 @@
 """The installed app in a real terminal, on an empty machine, with the real worker: the way of a newcomer."""
 
-from __future__ import annotations
-
 import os
 import re
 import select

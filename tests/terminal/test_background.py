@@ -1,7 +1,5 @@
 """The app asks the terminal for its background at the first start, whatever the terminal answers."""
 
-from __future__ import annotations
-
 import os
 import pty
 import termios

@@ -1,7 +1,5 @@
 """The served program: an address with a token, the app at the other end of a websocket, and no process left."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import subprocess

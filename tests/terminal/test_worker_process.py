@@ -1,7 +1,5 @@
 """The real worker in its own process: started, controlled, killed and resumed through the folder alone."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """Fixtures: a folder with a small trained run, copied for each test module, and what runs commands."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

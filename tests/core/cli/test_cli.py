@@ -1,7 +1,5 @@
 """Presets, statistics of texts, the losses of runs and the watching of them, the cache, the doctor."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

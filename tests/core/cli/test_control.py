@@ -1,7 +1,5 @@
 """`charlstm control --wait` returns when the run has carried the command out."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path

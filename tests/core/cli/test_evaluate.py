@@ -1,7 +1,5 @@
 """`charlstm eval`, `score` and `novelty`."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """`charlstm generate`: samples, stop strings, --show-probs and sampler options."""
 
-from __future__ import annotations
-
 import io
 import re
 from pathlib import Path

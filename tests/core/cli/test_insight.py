@@ -1,7 +1,5 @@
 """`charlstm cells`, `report`, and `generate --clamp`."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path

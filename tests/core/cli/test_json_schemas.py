@@ -1,7 +1,5 @@
 """The output of --json has the documented schemas, and errors are JSON too."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

@@ -1,7 +1,5 @@
 """Texts whose lines are joined, on the command line."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`charlstm log`: what TensorBoard's own reader, and readers of CSV and JSON, find in the log of a run."""
 
-from __future__ import annotations
-
 import csv
 import sys
 from pathlib import Path

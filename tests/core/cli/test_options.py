@@ -1,7 +1,5 @@
 """Options and arguments of all commands: their help, their limits, their completion in a shell."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is printed: JSON and text, without control characters on a terminal; progress; into streams that are closed."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess

@@ -1,7 +1,5 @@
 """`charlstm queue`, and what other commands say of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """What a command refuses: one sentence on stderr, nothing on stdout, and the exit code of its kind."""
 
-from __future__ import annotations
-
 import io
 import shlex
 from dataclasses import replace

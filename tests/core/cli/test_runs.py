@@ -1,7 +1,5 @@
 """`charlstm runs`, `tag`, `note` and `delete` where there are many runs."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The commands sweep and prune."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`charlstm train`: what settings are based on, which of them wins, and the parts of the text."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

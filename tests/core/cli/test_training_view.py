@@ -1,7 +1,5 @@
 """What a command that trains says: its limits, its progress, how it ended; and its exit code."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

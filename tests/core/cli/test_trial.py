@@ -1,7 +1,5 @@
 """What ``doctor --try`` tries."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A text as units on the command line: one trained run, and every command that knows of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

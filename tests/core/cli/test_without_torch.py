@@ -1,7 +1,5 @@
 """Commands on a machine where torch is not installed, or cannot be loaded."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

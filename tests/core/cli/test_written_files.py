@@ -1,8 +1,6 @@
 """Files that the user names for output: regular files are replaced, everything else is refused and left unchanged; and
 what `import` and `export` write."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil

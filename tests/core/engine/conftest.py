@@ -1,7 +1,5 @@
 """A run that is trained once for all tests of this folder."""
 
-from __future__ import annotations
-
 import pytest
 
 from trained import Trained, trained

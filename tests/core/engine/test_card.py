@@ -1,7 +1,5 @@
 """Training on a graphics card: which one is taken, and with one that its results are right."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

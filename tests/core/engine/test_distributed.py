@@ -1,7 +1,5 @@
 """Training with two real processes, as torchrun starts them: losses, signals, a lost process, resume."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
@@ -28,7 +26,7 @@ from small_training import make_plan, words
 from trained import SETTINGS, trained
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-STEPS = 200
+STEPS = 100
 
 
 class OtherRank:

@@ -1,7 +1,5 @@
 """Evaluation: the exact loss against reading in order, and the estimate from slices."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

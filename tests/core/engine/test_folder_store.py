@@ -1,7 +1,5 @@
 """A trainer that keeps its states in a folder, and files with the state of a trainer."""
 
-from __future__ import annotations
-
 import contextlib
 from pathlib import Path
 

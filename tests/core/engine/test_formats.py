@@ -1,7 +1,5 @@
 """Checkpoints of the reference script: import, export, and files that are refused without running their code; ONNX."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """A trainer that is iterated several times, and what it changes in the process of its caller."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from collections.abc import Iterator

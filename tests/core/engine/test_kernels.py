@@ -1,7 +1,5 @@
 """Training kernels: gradients of the fused kernel against autograd, masks, carried state, the choice of a kernel."""
 
-from __future__ import annotations
-
 import runpy
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

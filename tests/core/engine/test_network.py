@@ -1,7 +1,5 @@
 """CharLSTM: the equations of an LSTM, initial weights, conversion to a model and back; and a training step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

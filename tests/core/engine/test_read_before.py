@@ -1,7 +1,5 @@
 """What a model has read: passages in its file, and how much of the held-out part was read before a run began."""
 
-from __future__ import annotations
-
 import textwrap
 from dataclasses import replace
 from typing import Any

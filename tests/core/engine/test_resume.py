@@ -1,7 +1,5 @@
 """A run that was stopped or killed anywhere and resumed is the same as one that was not interrupted."""
 
-from __future__ import annotations
-
 import errno
 import json
 import time
@@ -9,6 +7,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 import torch
@@ -275,7 +274,7 @@ class ForcedThreads:
 
         monkeypatch.setattr(TrainStep, "step", counted)
 
-    def __call__(self, counts: Sequence[int], now: int) -> ForcedThreads:
+    def __call__(self, counts: Sequence[int], now: int) -> Self:
         self.count = now
         return self
 

@@ -1,7 +1,5 @@
 """Which parts of a text training reads, and that a resume divides it as before."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """The trainer: its events, what it saves, its commands and its time limit."""
 
-from __future__ import annotations
-
 import errno
 import itertools
 from collections.abc import Sequence

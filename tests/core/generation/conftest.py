@@ -1,7 +1,5 @@
 """Small random models."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The document: edits, branches and history against a plain string, without a model."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

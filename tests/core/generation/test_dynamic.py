@@ -1,7 +1,5 @@
 """A model that learns from what it reads: equal to torch with autograd, and back again."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

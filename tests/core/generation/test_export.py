@@ -1,7 +1,5 @@
 """Exports: the text as it is, below its title, in its colours, and as paragraphs."""
 
-from __future__ import annotations
-
 import html
 import math
 import re

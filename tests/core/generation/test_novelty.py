@@ -1,7 +1,5 @@
 """Copied passages are those that plain searching finds."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a model has read of a text, whatever was done to that, and how much it reads and keeps for it."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

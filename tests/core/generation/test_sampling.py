@@ -1,7 +1,5 @@
 """Each filter agrees with a slow reference on random logits; the order of filters; random numbers."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

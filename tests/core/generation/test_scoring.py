@@ -1,7 +1,5 @@
 """Scores equal those of the stepper one character at a time; summaries of them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

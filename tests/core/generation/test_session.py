@@ -1,7 +1,5 @@
 """Sessions: reproducible text, rewinding, branches, the statistics of each character, and BLAS threads."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import threading

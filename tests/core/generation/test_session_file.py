@@ -1,7 +1,5 @@
 """Session files: what is written is read, also by other versions and programs; what is damaged is said."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

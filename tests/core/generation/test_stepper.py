@@ -1,7 +1,5 @@
 """The numpy stepper agrees with nn.LSTM: one character at a time, for long texts and for many streams."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A small random model, and a text of its characters."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

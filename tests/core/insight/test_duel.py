@@ -1,7 +1,5 @@
 """Figures of two generated texts, and the files that hold both."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

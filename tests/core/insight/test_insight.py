@@ -1,7 +1,5 @@
 """Batched results equal naive ones, and what cannot be computed is refused in a sentence."""
 
-from __future__ import annotations
-
 import re
 import threading
 import time

@@ -1,7 +1,5 @@
 """Runs side by side: what differs, the chart and the table of losses."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

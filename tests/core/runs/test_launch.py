@@ -1,7 +1,5 @@
 """Checks before a worker is started to resume a run."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import time

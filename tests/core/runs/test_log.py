@@ -1,7 +1,5 @@
 """The log of a run, and the curves that are read from it."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

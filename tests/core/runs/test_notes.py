@@ -1,7 +1,5 @@
 """Tags and notes of a run: kept in its folder, read safely, deleted with it, changed by several programs at once."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 from collections.abc import Callable

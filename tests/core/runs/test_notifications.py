@@ -1,7 +1,5 @@
 """What is told when a run ends: in the terminal, and to the program of ``on_end``."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

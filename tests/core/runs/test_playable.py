@@ -1,8 +1,6 @@
 """Which model of a run is generated with: never the untrained network, and of a run that trains one that has learnt.
 And which of its models are compared with each other."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import replace
 from pathlib import Path

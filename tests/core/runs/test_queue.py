@@ -1,7 +1,5 @@
 """The queue and sweeps: order, who may begin, and what becomes of them when processes are killed or disks are full."""
 
-from __future__ import annotations
-
 import itertools
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """Runs as scripts use them: commands to the worker, waiting, deleting, and lists of runs as tables."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

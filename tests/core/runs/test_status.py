@@ -1,7 +1,5 @@
 """What is known of a run: by its heartbeat, its lock, its log and the load of the machine."""
 
-from __future__ import annotations
-
 import errno
 import math
 import os

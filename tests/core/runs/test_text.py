@@ -1,7 +1,5 @@
 """The text that a run has in its folder."""
 
-from __future__ import annotations
-
 import math
 import os
 import shutil

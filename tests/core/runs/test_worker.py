@@ -1,7 +1,5 @@
 """The worker with a fake trainer, in this process and without torch: what it logs, reports and leaves on disk."""
 
-from __future__ import annotations
-
 import errno
 import signal
 import sys

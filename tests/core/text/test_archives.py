@@ -1,7 +1,5 @@
 """Compressed texts and zip archives, and their limits."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import lzma

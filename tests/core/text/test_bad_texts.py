@@ -1,7 +1,5 @@
 """Bad and strange texts: each is read as stated or refused in a sentence, in a bounded time and memory."""
 
-from __future__ import annotations
-
 import os
 import random
 import re

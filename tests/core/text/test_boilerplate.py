@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from charlstm.text.boilerplate import REACH, find_header, find_licence, without_boilerplate

@@ -1,7 +1,5 @@
 """Texts as they are opened: from files, folders, strings, the cache and those that come with Python."""
 
-from __future__ import annotations
-
 import errno
 import io
 import json

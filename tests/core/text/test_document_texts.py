@@ -1,7 +1,5 @@
 """EPUB, DOCX, ODT and HTML as texts."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Which texts are read as paragraphs, and which of their paragraphs are joined."""
 
-from __future__ import annotations
-
 import itertools
 import random
 import textwrap

@@ -1,7 +1,5 @@
 """Fetching texts: what is kept is what was asked for, and of what goes wrong nothing is kept."""
 
-from __future__ import annotations
-
 import re
 import socket
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Where sentences end."""
 
-from __future__ import annotations
-
 import pytest
 
 from charlstm.text.sentences import ends_sentence, sentences

@@ -1,7 +1,5 @@
 """How a text is divided into a training, a validation and a test part."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """A text as units: where they begin, which are held out, and their batches."""
 
-from __future__ import annotations
-
 from itertools import chain, pairwise, product
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A corpus with a separate text to validate on."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable

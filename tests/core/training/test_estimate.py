@@ -1,7 +1,5 @@
 """Estimates of the cost of a run, and the store of measured speeds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

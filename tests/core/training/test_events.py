@@ -1,7 +1,5 @@
 """Events as lines of JSON, and states as files: written, read again, and refused if they are not valid."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

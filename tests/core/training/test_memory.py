@@ -1,7 +1,5 @@
 """The memory of this machine, the memory that training needs, and the check before anything is allocated."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The plan of a run: its steps, its validations, and its time by the clock."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

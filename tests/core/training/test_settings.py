@@ -1,7 +1,5 @@
 """The settings of a training run, and the presets: those of the reference script, and how others adapt to a text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The search for the fastest number of threads, on a simulated machine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest
