@@ -38,6 +38,7 @@ from charlstm.cli.main import cli, run
 from charlstm.config import Config, written
 from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.insight.features import BUILT_IN
+from charlstm.runs import launch, worker
 from charlstm.runs.folder import list_runs
 from charlstm.setting_fields import setting_fields
 from charlstm.training.events import AnyEvent, Event
@@ -188,6 +189,14 @@ def test_commands_in_documents_run(document: str, folder: Path) -> None:
                 check_other(line)
 
 
+@pytest.fixture
+def training_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run from Python trains in this process. One of its own loads torch first, for seconds."""
+    train = worker.run_foreground
+    monkeypatch.setattr(launch, "launch", lambda run, changes=None: len(list(train(run, changes=changes))))
+
+
+@pytest.mark.usefixtures("training_here")
 @pytest.mark.parametrize("document", with_blocks("python"))
 def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -399,6 +408,7 @@ def test_example_uses_every_public_name() -> None:
     assert used == {*charlstm.__all__, "__version__"}
 
 
+@pytest.mark.usefixtures("training_here")
 def test_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "small.txt"
     text.write_text("the quick brown fox jumps over the lazy dog. The end\n" * 400, encoding="utf-8")

@@ -109,7 +109,9 @@ def test_command_for_the_same_run_names_the_kernel_that_was_measured(cli: Cli) -
     cli("sweep", "data/fox.txt", "--grid", "lr=1e-3,1e-2", "--from", "none", "--max-steps", "2", "--name", "measured")
     best = finish("measured-1", 2.0)
     best.write_spec(replace(best.spec(), plan={"kernel": "fused-f32"}))
-    assert "--kernel fused-f32" in cli("sweep", "--show", "measured")[1]
+    out, err = cli("sweep", "--show", "measured")
+    assert "--kernel fused-f32" in err
+    assert "hidden_size = " in out, "else it would start from the model in the box"
 
 
 def test_seeds_are_compared_by_the_mean_loss_of_each_combination(cli: Cli) -> None:
