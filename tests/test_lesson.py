@@ -25,6 +25,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.lesson import RUNS, add_lesson, lesson_path
 from charlstm.runs.own_text import text_for_cells, text_for_context
 from charlstm.runs.text import open_text
+from charlstm.training.events import Stepped
 from command_line import Cli
 
 pytestmark = pytest.mark.numeric
@@ -72,6 +73,11 @@ def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> N
     assert f"falls from {first:.2f} nats per character to {last:.2f}. " in PAGE
     assert f"has {symbols} different characters: blind guesses cost ln {symbols} = {math.log(symbols):.2f}. " in PAGE
     assert f"At {last:.2f} the next one is as uncertain as a choice among e^{last:.2f} = {math.exp(last):.1f}. " in PAGE
+    last_step = [event for event in words.events() if isinstance(event, Stepped)][-1]
+    train, epochs = last_step.train_loss, int(last_step.epoch)
+    assert (
+        f"The training loss beside it, {train:.2f}, is lower: that text the network has read {epochs} times. " in PAGE
+    )
     losses = {step.step: load_model(step.path).loss for step in words.snapshots()}
     assert len(losses) == 8
     assert f"step 100 ({losses[100]:.2f} nats) something like words, step 300 ({losses[300]:.2f}) words" in PAGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,15 @@ def test_a_reference_label_stays_clear_of_the_curve() -> None:
     assert " xz " in labelled
     assert braille(labelled) == braille(alone)
     assert labelled.count("o") == alone.count("o")
+
+
+def test_a_dash_of_a_reference_line_does_not_join_two_marks() -> None:
+    x = np.arange(100.0)
+    validation = Curve(x[50::4], np.full(13, 3.0))
+    text = drawn(ChartData(Curve(x, 4 - x / 50), validation, references=(("xz", 3.0),)), 60, 12)
+    [row] = [row for row in text.splitlines() if "─ ─" in row]
+    assert row.count("o") > 8
+    assert not re.search("o─|─o", row)
 
 
 def test_large_losses_keep_their_first_digits() -> None:

@@ -87,7 +87,8 @@ class ResultCard(Vertical):
             part.update(Content.assemble((label, "$quiet"), (prime, "$quiet italic"), text))
 
     def make_small(self, medium: bool, small: bool) -> None:
-        """With less of the sample; ``small``: also without the large figures, which become part of the words."""
+        """With less of the sample, and facts in few lines; ``small``: also without the large figures, which become part
+        of the words."""
         self.set_class(medium, "-medium")
         self.set_class(small, "-small")
         self._write()
@@ -99,5 +100,7 @@ class ResultCard(Vertical):
             measures = f"{result.figure} {result.measures}".strip() if small else result.measures
             # What the large figure counts stands beside it.
             first = (result.words, measures) if small else (measures, result.words)
-            lines = [line for line in (*first, *result.facts) if line]
+            # in few rows the facts share lines, so that the chart keeps its own
+            facts = [" · ".join(result.facts)] if self.has_class("-medium") else result.facts
+            lines = [line for line in (*first, *facts) if line]
             self.query_one(".end--lines", Static).update(Content("\n".join(lines)))

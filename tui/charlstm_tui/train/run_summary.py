@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -205,10 +204,11 @@ def run_result(shown: ShownRun) -> RunResult | None:
     if best is not None and not read_before.is_much(view.status.read_share):
         # by enough that nothing else here calls it no better; not what it was better than at first
         first = math.inf if judged.from_model is None else judged.from_model.validation.before
-        limits = ((baseline_name(name), nats * (1 - STUCK_NEAR)) for name, nats in shown.references)
-        beaten = [name for name, limit in limits if best.loss <= limit < first]
-    if beaten:
-        lines.append(f"better than {_and(beaten)}" + ("" if best is None or best.whole else ", by this estimate"))
+        limits = ((nats * (1 - STUCK_NEAR), baseline_name(name)) for name, nats in shown.references)
+        beaten = [(limit, name) for limit, name in limits if best.loss <= limit < first]
+    if beaten:  # the best of the simple models: so better than the others too
+        estimate = "" if best is None or best.whole else ", by this estimate"
+        lines.append(f"better than {min(beaten)[1]}{estimate}")
     if flaw is None:
         lines.append(judged.overfitted)
     if judged.kind == "finished":
@@ -283,10 +283,6 @@ def _times(series: RunSeries, spec: RunSpec | None) -> str:
     minutes = spec.settings.max_minutes if spec is not None else None
     planned_by_time = series.started is not None and series.started.limit == "max_minutes"
     return f"{words}, {clock(60 * minutes)} planned" if minutes and planned_by_time and not series.inexact else words
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def remarks(series: RunSeries) -> list[str]:

@@ -384,6 +384,10 @@ def _points(inside: PaintedChart, data: ChartData, x: AxisScale, y: AxisScale, u
     mark(data.validation.x, data.validation.y, "o", "validation", MARKS_APART)
     if data.best is not None and math.isfinite(data.best[1]):
         mark(np.array([data.best[0]]), np.array([data.best[1]]), "◆", "best")
+    # a dash of a reference line between two marks would join them
+    marks = np.pad(np.isin(inside.roles, (ROLE["validation"], ROLE["best"])), ((0, 0), (1, 1)))
+    beside = (marks[:, :-2] | marks[:, 2:]) & (inside.roles == ROLE["reference"])
+    inside.codes[beside], inside.roles[beside] = SPACE, ROLE["blank"]
 
 
 def _run_marks(inside: PaintedChart, runs: Sequence[ChartRun], x: AxisScale, y: AxisScale, unit: float) -> None:
