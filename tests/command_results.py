@@ -14,7 +14,7 @@ from charlstm.generation.scoring import Scores
 from charlstm.insight.cells import NamedCell
 from charlstm.model.file import ModelConfig
 from charlstm.runs.comparison import Difference
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.queue import QueuedRun
 from charlstm.runs.table import ListedRun
 from charlstm.text.remote import RemoteText
@@ -23,7 +23,7 @@ from charlstm.training.commands import Command
 from charlstm.training.estimate import Estimate
 
 NAMED = {"name": str, "about": str}
-NOTED = (Run, {"tags": list[str], "notes": str})
+NOTED = (RunFolder, {"tags": list[str], "notes": str})
 PRESET = {"slowdown": float, "crowded": bool, "settings": dict[str, Any]}
 
 RESULTS: dict[str, Any] = {
@@ -33,19 +33,19 @@ RESULTS: dict[str, Any] = {
     "presets": [NAMED],
     "presets --settings": [NAMED | {"takes": str, "default": str}],
     "presets TEXT": [(NAMED, Estimate, PRESET)],
-    "train --detach": Run,
-    "resume --detach": Run,
+    "train --detach": RunFolder,
+    "resume --detach": RunFolder,
     "queue add": QueuedRun,
     "queue list": list[QueuedRun],
     "queue remove": list[QueuedRun],
-    "lesson": [(Run, {"added": bool})],
+    "lesson": [(RunFolder, {"added": bool})],
     "runs": list[ListedRun],
     "control": (Command, runs.ControlDetails),
     "tag": NOTED,
     "note": NOTED,
-    "rename": (Run, {"former": str}),
-    "delete": (Run, {"left": list[str]}),
-    "prune": [(Run, {"files": int, "bytes": int, "pruned": bool})],
+    "rename": (RunFolder, {"former": str}),
+    "delete": (RunFolder, {"left": list[str]}),
+    "prune": [(RunFolder, {"files": int, "bytes": int, "pruned": bool})],
     "sweep": sweep.SweepResult,
     "generate": generate.GenerateResult,
     "eval": (Evaluation, evaluate.EvalDetails),

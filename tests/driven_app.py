@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
 
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.status import RunState
 from charlstm.training.commands import Command
 from charlstm_tui.app import CharLSTMApp
@@ -208,7 +208,7 @@ async def on_run(folder: Path, run: str, size: tuple[int, int] = (80, 24)) -> As
         yield app
 
 
-def seen(run: Run) -> RunView:
+def seen(run: RunFolder) -> RunView:
     """The run as the app sees it."""
     return RunsReader(run.path.parent).read(run.path, all_runs=True).attached_run
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from charlstm.model.file import load_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
 from charlstm.training.events import Event, Sampled, Stepped, Validated
@@ -44,7 +44,7 @@ def story(events: Iterable[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     return told
 
 
-def differences(run: Run, untouched: Run) -> list[str]:
+def differences(run: RunFolder, untouched: RunFolder) -> list[str]:
     """How ``run`` differs from the uninterrupted run: in its log, model, exact state or snapshots."""
     found = []
     if story(read_events(run.events_path)) != story(read_events(untouched.events_path)):

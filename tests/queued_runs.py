@@ -3,11 +3,11 @@
 import pytest
 
 from charlstm.runs import launch, liveness, queue_file
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.liveness import HeartbeatRecord
 
 
-def pretend_start(run: Run, names: list[str]) -> None:
+def pretend_start(run: RunFolder, names: list[str]) -> None:
     """Add the name of ``run`` to ``names``, as of one whose worker has not taken it out of the queue yet."""
     liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))
     names.append(run.name)

@@ -18,7 +18,7 @@ from charlstm import storage
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.runs import liveness, queue
 from charlstm.runs.control import ControlReader
-from charlstm.runs.folder import Run, RunSpec, create_run
+from charlstm.runs.folder import RunFolder, RunSpec, create_run
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.log import EventLog
 from charlstm.runs.status import RunState
@@ -82,7 +82,7 @@ def val_loss(step: int, *, overfits: bool = False) -> float:
 class Recorded:
     """A run folder and, while its state is a live one, the worker that it pretends to have."""
 
-    def __init__(self, run: Run, state: RunState, planned: int, overfits: bool, sample: str | None) -> None:
+    def __init__(self, run: RunFolder, state: RunState, planned: int, overfits: bool, sample: str | None) -> None:
         self.run = run
         self.step = 0
         self.planned = planned
@@ -338,7 +338,7 @@ def validated(step: int, loss: float, *, best: bool = True, whole: bool = False)
     return Validated(step=step, time=float(step), loss=loss, chars=9, best=best, whole=whole, train_seconds=step * 0.5)
 
 
-def with_settings(run: Run, **changes: Any) -> None:
+def with_settings(run: RunFolder, **changes: Any) -> None:
     """Rewrite the run's ``run.json`` with some settings changed, for tests that compare runs."""
     spec = run.spec()
     run.write_spec(dataclasses.replace(spec, settings=spec.settings.with_changes(**changes)))

@@ -21,7 +21,7 @@ from charlstm.insight.holding import LENGTH, PAIRS, HoldEffect, hold_effects
 from charlstm.insight.multiverse import read_text
 from charlstm.library import evaluate, generate, influence
 from charlstm.model.file import Model, load_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.lesson import RUNS, add_lesson, lesson_path
 from charlstm.runs.own_text import text_for_cells, text_for_context
 from charlstm.runs.text import open_text
@@ -35,7 +35,7 @@ PAGE = " ".join((ROOT / "docs" / "lesson.md").read_text(encoding="utf-8").split(
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     added, _ = add_lesson(tmp_path_factory.mktemp("runs"))
     return {run.name.removeprefix("lesson-"): run for run in added}
 
@@ -65,7 +65,7 @@ def test_lesson_is_small_and_leaves_runs_of_its_names_alone(tmp_path: Path, caps
     assert "left alone: lesson-words, lesson-recites" in Cli(capsys)("lesson", "--runs-dir", str(tmp_path))[1]
 
 
-def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> None:
+def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, RunFolder]) -> None:
     assert [run.status().state for run in runs.values()] == ["finished"] * 3
     words, recites = runs["words"], runs["recites"]
     first, symbols = float(words.history()["val_loss"][0]), len(open_text(words).vocabulary)
@@ -91,7 +91,7 @@ def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> N
     assert f"The validation loss falls to {best}, then rises to {validated[-1]:.2f}. " in PAGE
 
 
-def test_words_and_copies_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> None:
+def test_words_and_copies_of_the_lesson_are_the_documented_ones(runs: dict[str, RunFolder]) -> None:
     known = set(re.findall(r"\w+", open_text(runs["words"]).text()))
     shares = figures(r"without min-p, (\d+) % of the words are words of the text; at 2, (\d+) %; .* 0.05 (\d+) %")
     for share, temperature, min_p in zip(shares, (1, 2, 2), (None, None, 0.05), strict=True):
@@ -112,7 +112,9 @@ def test_words_and_copies_of_the_lesson_are_the_documented_ones(runs: dict[str, 
     assert re.findall(r"No: `([^`]*)`", PAGE)[0] in open_text(runs["words"]).text()
 
 
-def test_cells_of_the_lesson_are_the_documented_ones(runs: dict[str, Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_of_the_lesson_are_the_documented_ones(
+    runs: dict[str, RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
     def cells(name: str, *options: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = Cli(capsys).json("cells", str(runs[name].path), *options)
         return found
@@ -139,7 +141,7 @@ def test_cells_of_the_lesson_are_the_documented_ones(runs: dict[str, Run], capsy
     assert found == pytest.approx(said, abs=0.02)
 
 
-def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(runs: dict[str, Run]) -> None:
+def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(runs: dict[str, RunFolder]) -> None:
     words, brackets = runs["words"].model(), runs["brackets"].model()
     [prime] = re.findall(r"--prime '(Anna[^']*)'", PAGE)
     closing, held = figures(r"closing quote has (\d+) %, with it less than ([\d.]+) %")
@@ -159,7 +161,7 @@ def test_held_cells_and_context_of_the_lesson_are_the_documented_ones(runs: dict
     assert f"It uses {context(words, text_for_context(runs['words']).text).used_words}" in PAGE
 
 
-def test_holding_the_cell_of_quotes_changes_what_is_written_and_ends_in_a_sentence(runs: dict[str, Run]) -> None:
+def test_holding_the_cell_of_quotes_changes_what_is_written_and_ends_in_a_sentence(runs: dict[str, RunFolder]) -> None:
     model, prime = runs["brackets"].model(), open_text(runs["brackets"]).text(0, 300)
 
     def effect(value: float) -> HoldEffect:

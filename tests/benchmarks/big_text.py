@@ -16,7 +16,7 @@ from pathlib import Path
 
 from _common import empty_home, parser_of
 
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.text.corpus import open_corpus
 
 SAMPLE_SECONDS = 0.01
@@ -35,7 +35,7 @@ def train(text: Path, name: str, runs: Path, steps: int) -> dict[str, float]:
     """Train ``steps`` steps of the preset ``quick``; returns peak memory and seconds to the first event."""
     command = [sys.executable, "-P", "-m", "charlstm", "train", str(text), "--preset", "quick", "--name", name]
     command += ["--set", f"max_steps={steps}", "--set", "max_minutes=none", "--runs-dir", str(runs), "--json"]
-    events, peak, first_event, begin = Run(runs / name).events_path, 0, 0.0, time.perf_counter()
+    events, peak, first_event, begin = RunFolder(runs / name).events_path, 0, 0.0, time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             status = Path(f"/proc/{process.pid}/status")

@@ -15,7 +15,7 @@ from charlstm import system
 from charlstm.errors import RunError
 from charlstm.fields import plain
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.launch import NewRun, create_new_run, launch, resume_run
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
@@ -31,7 +31,7 @@ STEPS, NICENESS = 1_000_000, 3
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
     """A run on a small text that nobody trains yet. Its worker is killed in the end."""
     monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
     (tmp_path / "text.txt").write_text(BOTTLES)
@@ -45,15 +45,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
             os.kill(status.pid, signal.SIGKILL)
 
 
-def until(run: Run, state: str) -> None:
+def until(run: RunFolder, state: str) -> None:
     wait_until(lambda: run.status().state == state, f"{state}; it was {run.status()}")
 
 
-def series_of(run: Run) -> RunSeries:
+def series_of(run: RunFolder) -> RunSeries:
     return RunSeries.of(read_events(run.events_path))
 
 
-def test_closed_terminal_stops_the_run_with_a_checkpoint(run: Run) -> None:
+def test_closed_terminal_stops_the_run_with_a_checkpoint(run: RunFolder) -> None:
     """``charlstm resume`` in a pty that closes meanwhile: SIGHUP, and a terminal that cannot be written to."""
     command = ["-P", "-m", "charlstm", "resume", run.name]
     screen = pexpect.spawn(sys.executable, command, encoding="utf-8", dimensions=(24, 80), timeout=TIMEOUT)
@@ -73,7 +73,7 @@ def test_closed_terminal_stops_the_run_with_a_checkpoint(run: Run) -> None:
     assert state.step == events[-1].step
 
 
-def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: Run) -> None:
+def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: RunFolder) -> None:
     """And has no state but those of a run that begins and trains, until it is told."""
     pid = launch(run)
     assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along

@@ -29,7 +29,7 @@ from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.fields import plain
 from charlstm.runs import worker
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.launch import NewRun, control_size, create_new_run
 from charlstm.runs.log import read_events
 from charlstm.training.clock import Clock
@@ -52,7 +52,7 @@ THREADS_FROM = {20: 2, 41: 1}
 ASKED_AFTER = 20
 """The step after which a command is sent."""
 
-MakeDisk = Callable[[Run], storage.Disk]
+MakeDisk = Callable[[RunFolder], storage.Disk]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def forced(training: Training) -> Iterator[None]:
         if training.thread_changes:
             ForcedThreads.current.count = THREADS_FROM.get(number + 1, ForcedThreads.current.count)
         if training.command and number + 1 == ASKED_AFTER:
-            send_command(Run(Path(sys.argv[-1])), training.command, value)
+            send_command(RunFolder(Path(sys.argv[-1])), training.command, value)
         return take_step(learner, number, rate)
 
     with contextlib.ExitStack() as stack:
@@ -105,12 +105,12 @@ def forced(training: Training) -> Iterator[None]:
         yield
 
 
-def good(_: Run) -> storage.Disk:
+def good(_: RunFolder) -> storage.Disk:
     """A disk that works and counts its calls."""
     return FaultyDisk()
 
 
-def work(run: Run, disk: MakeDisk) -> int:
+def work(run: RunFolder, disk: MakeDisk) -> int:
     """Train ``run`` in a child process with that disk; returns the wait status."""
     child = os.fork()
     if child == 0:
@@ -125,16 +125,16 @@ def work(run: Run, disk: MakeDisk) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def beside(run: Run, what: str) -> Path:
+def beside(run: RunFolder, what: str) -> Path:
     """A path next to the folder of ``run``."""
     return run.path.with_name(f"{run.name}.{what}")
 
 
-def accidents(folder: Path, template: Run, untouched: Run, disks: Iterable[MakeDisk]) -> Iterator[str]:
+def accidents(folder: Path, template: RunFolder, untouched: RunFolder, disks: Iterable[MakeDisk]) -> Iterator[str]:
     """One run for each of ``disks``; what became different. Half of the accidents must have happened."""
     count, number = 0, 0
     for number, disk in enumerate(disks, 1):
-        run = Run(folder / f"accident-{number}")
+        run = RunFolder(folder / f"accident-{number}")
         shutil.copytree(template.path, run.path)
         status = work(run, disk)
         while os.WIFSIGNALED(status):
@@ -148,25 +148,25 @@ def accidents(folder: Path, template: Run, untouched: Run, disks: Iterable[MakeD
         yield f"{count} accidents of {number} happened"
 
 
-def move(run: Run) -> None:
+def move(run: RunFolder) -> None:
     run.path.rename(beside(run, "moved"))
 
 
-def replace_folder(run: Run) -> None:
+def replace_folder(run: RunFolder) -> None:
     move(run)
     beside(run, "other").rename(run.path)
 
 
-def delete(run: Run) -> None:
+def delete(run: RunFolder) -> None:
     while run.path.exists():  # the heartbeat may write into it meanwhile, and then the folder is not empty
         shutil.rmtree(run.path, ignore_errors=True)
 
 
-def remove_lock(run: Run) -> None:
+def remove_lock(run: RunFolder) -> None:
     run.lock_path.unlink()
 
 
-def remove_log(run: Run) -> None:
+def remove_log(run: RunFolder) -> None:
     run.events_path.unlink()
 
 
@@ -175,17 +175,17 @@ FOLDER_ACCIDENTS = (move, replace_folder, delete, remove_lock, remove_log)
 
 
 def folder_accidents(
-    folder: Path, template: Run, untouched: Run, act: Callable[[Run], None], changes: list[int]
+    folder: Path, template: RunFolder, untouched: RunFolder, act: Callable[[RunFolder], None], changes: list[int]
 ) -> Iterator[str]:
     """One run for each of ``changes``, the number of the change of the disk before which ``act`` is done to its folder;
     what became different. Half of the accidents must have happened."""
     count = 0
     for number, change in enumerate(changes):
-        run = Run(folder / f"folder-{number}")
+        run = RunFolder(folder / f"folder-{number}")
         shutil.copytree(template.path, run.path)
         shutil.copytree(untouched.path, beside(run, "other"))
 
-        def strike(run: Run = run) -> None:
+        def strike(run: RunFolder = run) -> None:
             act(run)
             beside(run, "struck").touch()
 
@@ -199,7 +199,7 @@ def folder_accidents(
         yield f"{act.__name__}: {count} accidents of {len(changes)} happened"
 
 
-def folder_trouble(run: Run, untouched: Run, act: Callable[[Run], None], status: int) -> list[str]:
+def folder_trouble(run: RunFolder, untouched: RunFolder, act: Callable[[RunFolder], None], status: int) -> list[str]:
     """What is wrong after ``act`` was done to the folder of ``run`` and its worker ended with ``status``."""
     if not beside(run, "struck").exists():
         return [] if status == 0 else [f"status {status}"]
@@ -210,7 +210,7 @@ def folder_trouble(run: Run, untouched: Run, act: Callable[[Run], None], status:
         wrong.append("the other run was changed")
     if act is delete:
         return wrong
-    left = Run(beside(run, "moved")) if act in (move, replace_folder) else run
+    left = RunFolder(beside(run, "moved")) if act in (move, replace_folder) else run
     if left.status().state != "finished" and (status := work(left, good)):
         return [*wrong, f"status {status} when it went on: {left.log_path.read_text()[-500:]}"]
     found = differences(left, untouched)
@@ -242,7 +242,7 @@ def _try_accidents(folder: Path, training: Training, kills: int, cuts: int, fold
     template = create_new_run(NewRun(text, settings, "quick", runs_dir=folder / "runs"))
     plan = replace(PLAN, kernel=kernel, threads=training.threads)
     template.write_spec(replace(template.spec(), plan=plain(plan)))
-    untouched = Run(folder / "untouched")
+    untouched = RunFolder(folder / "untouched")
     shutil.copytree(template.path, untouched.path)
     if kernel != "nn":
         loops()  # compiled once, before the processes that are forked from this one

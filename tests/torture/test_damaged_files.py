@@ -43,7 +43,7 @@ from charlstm.generation.session_file import read, read_summary, write
 from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import RunFolder, list_runs
 from charlstm.runs.launch import NewRun, check_resume, create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.notes import Notes, change_notes, read_notes
@@ -150,7 +150,7 @@ def exact_state(place: Path) -> Kind:
     return Kind(run.state_path, tuple(goods), damage_tensors, use)
 
 
-def look_at(run: Run) -> None:
+def look_at(run: RunFolder) -> None:
     """Status, log, request and verdict of a run."""
     status = run.status()
     assert "\x1b" not in status.message

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.fields import plain
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.launch import NewRun, create_new_run, launch
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
@@ -41,7 +41,7 @@ def fill(path: Path) -> None:
             file.write(bytes(4096))
 
 
-def last_step(run: Run) -> int:
+def last_step(run: RunFolder) -> int:
     return max((event.step for event in read_events(run.events_path)), default=0)
 
 

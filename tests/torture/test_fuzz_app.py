@@ -25,7 +25,7 @@ import pytest
 
 from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import RunFolder, list_runs
 from charlstm.runs.launch import NewRun, launch, start_run
 from charlstm.runs.log import read_events
 from charlstm.training.events import Controlled
@@ -257,7 +257,7 @@ PASTED = (b"\x1b]0;FUZZED", b"\x1b]52;c;RlVaWkVE")
 COLOURS = re.compile(r"\x1b\[[\d;]*m|\r")
 
 
-def look_after(run: Run, begin: Callable[[], Run]) -> Run:
+def look_after(run: RunFolder, begin: Callable[[], RunFolder]) -> RunFolder:
     """The worker trains, or was told to end; then it goes on. Runs that the keys started are stopped. Returns the run,
     a new one where the keys gave it another name, or stopped and deleted it."""
     for other in list_runs(run.path.parent):
@@ -290,7 +290,7 @@ def test_app_and_worker_outlive_random_keys(seed: int, times: int, tmp_path: Pat
     runs = tmp_path / "runs"
     record(runs, "finished", steps=300, planned=300, sample=NASTY, name="old")
 
-    def begin() -> Run:
+    def begin() -> RunFolder:
         run = start_run(NewRun(text, SETTINGS, "quick", name="trains", runs_dir=runs))
         deadline = time.monotonic() + START
         while not run.status().step:

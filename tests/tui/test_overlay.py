@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.series import Curve
 from charlstm.training.events import Controlled
 from charlstm.training.settings import Settings
@@ -175,7 +175,7 @@ async def test_curves_appear_as_their_logs_are_read(
     """And of more marked runs than there are letters no log is read."""
     gates, read = (threading.Event(), threading.Event()), []
 
-    def waiting(run: Run, known: RunDetails | None = None) -> RunDetails:
+    def waiting(run: RunFolder, known: RunDetails | None = None) -> RunDetails:
         gates[len(read)].wait(30)
         read.append(run.name)
         return read_details(run, known)

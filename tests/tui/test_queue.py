@@ -8,7 +8,7 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.runs import queue
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
@@ -33,7 +33,7 @@ def test_reader_says_of_a_run_that_is_put_into_the_queue_when_it_will_begin(plac
     with record(places, "running", name="busy", steps=500):
         reader = RunsReader(places)
         reader.read(None, True)
-        queue.add_run(Run(places / "half"))
+        queue.add_run(RunFolder(places / "half"))
         state = reader.read(places / "half", True)
         found = state.attached_run
         assert state_words(found).plain == "◌ queued 1st"
@@ -58,7 +58,7 @@ async def test_l_in_train_puts_the_run_into_the_queue(places: Path, launched: li
             await app.press("l", shows="sea-quick-2 is 2nd in the queue")  # without the dialog
             assert waiting() == ["sea-quick-1", "sea-quick-2"]
             text.unlink()
-            assert Run(places / "sea-quick-1").text_path.exists()
+            assert RunFolder(places / "sea-quick-1").text_path.exists()
             assert launched == []
 
 

@@ -18,7 +18,7 @@ from textual.content import Content
 
 from charlstm import storage
 from charlstm.runs import index
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import RunFolder, list_runs
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import Notes, change_notes, read_notes
 from charlstm.runs.status import RunState, RunStatus
@@ -82,7 +82,7 @@ async def listed(places: Path, name: str, size: tuple[int, int] = (80, 24)) -> A
         yield app
 
 
-def details_of(run: Run, **status: object) -> str:
+def details_of(run: RunFolder, **status: object) -> str:
     """What the details say of ``run``, if its status had these values."""
     view = seen(run)
     view = replace(view, status=replace(view.status, **status))
@@ -119,7 +119,7 @@ def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, pres
 def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_that_it_started_from() -> None:
     def of(state: RunState, text: str = "novel.txt", started_from: str = "", width: int = 100) -> Content:
         status = RunStatus(state=state, alive=False, step=950, loss=1.5, best_whole=state == "finished")
-        run = RunView(Run(Path("r")), status, text=text, preset="quick", started_from=started_from)
+        run = RunView(RunFolder(Path("r")), status, text=text, preset="quick", started_from=started_from)
         return line(run, False, width, False, longest_entries([run]) if started_from else Longest())
 
     assert of("finished").cell_length == of("finished", "红楼梦第一回第二回第三回.txt").cell_length
@@ -141,7 +141,9 @@ def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_t
 )
 def test_filter_finds_words_of_name_text_tags_and_state(typed: str, found: bool) -> None:
     status = RunStatus(state="finished", alive=False)
-    run = RunView(Run(Path("/runs/anna-quick-1")), status, text="Tale.txt", notes=Notes(("good", "paper"), "rerun"))
+    run = RunView(
+        RunFolder(Path("/runs/anna-quick-1")), status, text="Tale.txt", notes=Notes(("good", "paper"), "rerun")
+    )
     assert passes(run, typed) == found
 
 
@@ -311,12 +313,12 @@ async def test_a_folder_that_cannot_be_read_is_said_in_the_details_and_read_agai
 ) -> None:
     run = record(places, "finished", name="sea").run
 
-    def failing(run: Run) -> None:
+    def failing(run: RunFolder) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     cache = DetailsCache()
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "snapshots", failing)
+        patch.setattr(RunFolder, "snapshots", failing)
         await cache.read(seen(run))
         assert "The run sea cannot be read: Input/output error" in details_of(run)
     assert (await cache.read(seen(run))).problem == ""
@@ -380,7 +382,7 @@ def test_comparison_fits_its_width(three: list[Recorded], width: int) -> None:
 def test_long_names_leave_room_for_what_differs(three: list[Recorded]) -> None:
     """One of 42 characters took seven lines of the eleven that a terminal of 24 rows has for them."""
     runs = [(seen(each.run), read_details(each.run)) for each in three]
-    long = replace(runs[0][0], run=Run(Path("/runs/a-long-name-of-a-run-that-was-given-by-hand")))
+    long = replace(runs[0][0], run=RunFolder(Path("/runs/a-long-name-of-a-run-that-was-given-by-hand")))
     lines = differences([(long, runs[0][1]), *runs], 4, 60, False).plain.splitlines()
     assert next(at for at, line in enumerate(lines) if line.startswith("validation loss")) <= 5
     assert lines[3].lstrip().startswith("hand")  # the end, in which names differ, stays

@@ -14,7 +14,7 @@ from textual.cache import LRUCache
 from textual.widgets import Input
 
 from charlstm.model.file import Model, ModelConfig, save_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.text.builtin import Builtin
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
@@ -49,13 +49,13 @@ def home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setattr("charlstm.text.statistics._xz_size", lambda content: len(content) // 4)
     monkeypatch.setattr("charlstm_tui.train.baselines._counted", LRUCache(maxsize=32))  # by the usual compressor
-    monkeypatch.setattr(Run, "size", lambda run: 123_456)
+    monkeypatch.setattr(RunFolder, "size", lambda run: 123_456)
     monkeypatch.setattr("charlstm.system.memory_bytes", lambda: 123_456_789)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
     return own_home
 
 
-def created(run: Run, minutes: float, **settings: Any) -> None:
+def created(run: RunFolder, minutes: float, **settings: Any) -> None:
     """Let ``run`` have been made so many minutes ago, with some settings changed."""
     spec = run.spec()
     run.write_spec(replace(spec, created=NOW - 60 * minutes, settings=spec.settings.with_changes(**settings)))

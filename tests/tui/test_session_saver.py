@@ -17,7 +17,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session_file import OwnFile, SessionState, read, write
-from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm.runs.folder import RunFolder, delete_run, rename_run
 from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
@@ -53,7 +53,7 @@ class Played:
         """The session in a file, opened."""
         played, found = cls.__new__(cls), read(path)
         played.saver, played.key, played.document = saver, key, found.state.document
-        saver.go_on(key, place or (path.parent if run is None else Run(run).sessions_dir), found, run=run)
+        saver.go_on(key, place or (path.parent if run is None else RunFolder(run).sessions_dir), found, run=run)
         return played
 
     def type(self, text: str) -> None:
@@ -116,7 +116,7 @@ def played(saver: SessionSaver, place: Path) -> Played:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> RunFolder:
     return record(tmp_path / "runs", steps=10, name="mine").run
 
 
@@ -404,7 +404,9 @@ def test_session_that_was_left_goes_on_in_its_file(saver: SessionSaver, played: 
 # ---- runs
 
 
-def test_sessions_follow_their_run_through_a_rename(saver: SessionSaver, run: Run, place: Path, tmp_path: Path) -> None:
+def test_sessions_follow_their_run_through_a_rename(
+    saver: SessionSaver, run: RunFolder, place: Path, tmp_path: Path
+) -> None:
     opened, own = ended(run.sessions_dir), mine(run.sessions_dir)
     played, later = Played(saver, run.sessions_dir, 0, run.path), Played(saver, run.sessions_dir, 1, run.path)
     again, another = Played.again(opened, saver, 2, run.path), Played.again(own, saver, 3, place=place)
@@ -425,7 +427,7 @@ def test_sessions_follow_their_run_through_a_rename(saver: SessionSaver, run: Ru
     assert not storage.lock_path(renamed.sessions_dir / own.name).exists()
 
 
-def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: SessionSaver, run: Run) -> None:
+def test_session_of_a_deleted_run_goes_on_in_the_folder_of_the_app(saver: SessionSaver, run: RunFolder) -> None:
     played = Played(saver, run.sessions_dir, run=run.path)
     played.type("ab ")
     path = played.check()

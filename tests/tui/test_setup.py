@@ -11,7 +11,7 @@ import pytest
 
 from charlstm.errors import TorchError
 from charlstm.model.file import ModelConfig
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.start_models import StartModel, expected_losses, no_gain
 from charlstm.runs.status import RunStatus
 from charlstm.training.plan import fit_batch
@@ -145,7 +145,7 @@ def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     assert warnings(with_costs(SETUP, 1.3), {}) == []
     words = busy_words(3.0, (), preset("reference"), {"more_time": "m", "generate": "3"})  # which has no limit
     assert words.endswith("times slower. 3 plays the model in the box meanwhile.")
-    live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
+    live = RunView(RunFolder(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
     assert warnings(beside, {})[0].startswith("first is training: a new run would share")
@@ -182,7 +182,7 @@ def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:
     assert "3.10" in loss_bars(SETUP, (), False, 60).plain
     status = RunStatus(state="finished", alive=False, loss=1.9)
     ours, others = (
-        RunView(Run(Path("/runs") / name), status, text=TEXT.name, sources=(source,))
+        RunView(RunFolder(Path("/runs") / name), status, text=TEXT.name, sources=(source,))
         for name, source in (("ours", TEXT.source), ("others", "/elsewhere/sea.txt"))
     )
     shown = loss_bars(SETUP, (ours, others), False, 60).plain
@@ -286,7 +286,9 @@ def test_until_the_text_is_read_the_plan_claims_nothing_that_a_model_to_start_fr
 
 def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
     def ended(name: str, best: float) -> RunView:
-        return RunView(Run(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt")
+        return RunView(
+            RunFolder(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt"
+        )
 
     baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4), ("too little text", float("inf")))
     runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]
@@ -298,7 +300,7 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
 
 def test_what_the_start_beats_is_no_loss_to_beat_but_the_start_is() -> None:
     runs = [
-        RunView(Run(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt")
+        RunView(RunFolder(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt")
         for name, best in (("worse", 1.9), ("better", 1.1))
     ]
     losses = losses_to_beat((("order 0", 3.1), ("xz", 1.25)), runs, replace(BOX, loss=1.3))

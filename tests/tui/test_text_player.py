@@ -24,7 +24,7 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.model.file import save_model
 from charlstm.paths import state_dir
-from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm.runs.folder import RunFolder, delete_run, rename_run
 from charlstm.text.corpus import line_numbers, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm.text.sentences import sentence_ends
@@ -69,7 +69,7 @@ def page(model: Path, player: SteppedPlayer) -> SteppedPlayer:
 
 
 @pytest.fixture
-def run_that_is_played(tmp_path: Path, player: SteppedPlayer) -> Run:
+def run_that_is_played(tmp_path: Path, player: SteppedPlayer) -> RunFolder:
     """A run with snapshots after 0, 50, 100, 200, 400, 700 and 1,000 steps. Its best model is played, with a prime."""
     run = record(tmp_path, "finished").run
     player.open(PlayRequest(str(run.path), prime="The"))
@@ -213,7 +213,7 @@ def test_run_without_its_best_model_is_played_with_its_last_snapshot(tmp_path: P
     assert (facts.step, facts.checkpoint_steps) == (200, (0, 50, 100, 200))
 
 
-def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, player: SteppedPlayer) -> None:
+def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: RunFolder, player: SteppedPlayer) -> None:
     player.insert("own")
     delete_run(run_that_is_played)
     for direction in (-1, 1):
@@ -223,7 +223,7 @@ def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Ru
 
 
 def test_text_that_stays_with_another_model_of_the_run_replaces_none(
-    run_that_is_played: Run, player: SteppedPlayer
+    run_that_is_played: RunFolder, player: SteppedPlayer
 ) -> None:
     """Generate offered to bring back the older text before it as the one that the key had replaced."""
     player.insert("older")

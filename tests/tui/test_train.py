@@ -11,7 +11,7 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunFolder, RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
@@ -43,7 +43,7 @@ from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import driven, on_run, training
 from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
-RUN = Run(Path("/runs/novel-quick-1"))
+RUN = RunFolder(Path("/runs/novel-quick-1"))
 
 
 def ended(step: int, best: float, best_step: int, *, whole: bool = True, reason: str = "done") -> Finished:
@@ -195,7 +195,7 @@ async def test_chart_keys_change_the_view_which_is_named_and_saved(
 
 
 def card_of(
-    run: Run, events: Iterable[Event] | None = None, references: tuple[tuple[str, float], ...] = (), **shown: Any
+    run: RunFolder, events: Iterable[Event] | None = None, references: tuple[tuple[str, float], ...] = (), **shown: Any
 ) -> RunResult:
     """The card of ``run``, if these were its events."""
     series = RunSeries.of(read_events(run.events_path) if events is None else events)
@@ -204,7 +204,7 @@ def card_of(
 
 
 @pytest.fixture
-def short(tmp_path: Path) -> Run:
+def short(tmp_path: Path) -> RunFolder:
     """A run that ended at 3.5 nats."""
     return record(tmp_path, "finished", steps=50).run
 
@@ -214,7 +214,7 @@ def test_each_step_that_a_verdict_names_has_a_key() -> None:
     assert {BY_ID[action].mode for action in STEP_ACTIONS.values()} == {"train"}
 
 
-def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short: Run) -> None:
+def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short: RunFolder) -> None:
     """Three steps from a model, from 1.108 to 1.094, had a green card: "better than … compressor"."""
 
     def card(last: float, steps: int) -> RunResult:
@@ -302,7 +302,7 @@ def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: f
         ({"order 1": 4.0, "order 2": 3.9, "xz": 3.3}, "a file compressor (3.300 nats), so that it writes few real"),
     ],
 )
-def test_model_that_learnt_little_has_no_green_card(short: Run, references: dict[str, float], words: str) -> None:
+def test_model_that_learnt_little_has_no_green_card(short: RunFolder, references: dict[str, float], words: str) -> None:
     """A first run on a busy machine wrote gibberish beside a green card."""
     known = tuple(references.items())
     card = card_of(short, references=known)
@@ -314,7 +314,7 @@ def test_model_that_learnt_little_has_no_green_card(short: Run, references: dict
     assert card_of(short, references=(("order 0", 4.1), ("order 1", 4.0))).state == "good"
 
 
-def test_card_of_a_run_that_improved_nothing_or_beside_other_work_says_why(short: Run) -> None:
+def test_card_of_a_run_that_improved_nothing_or_beside_other_work_says_why(short: RunFolder) -> None:
     references = (("order 0", 3.3),)
     untrained = [started(val_chars=100), validated(0, 3.5), *(stepped(step, 4.0) for step in (1, 2, 3))]
     untrained += [validated(3, 3.9, best=False), ended(3, 3.5, 0)]
@@ -331,7 +331,7 @@ def test_card_of_a_run_that_improved_nothing_or_beside_other_work_says_why(short
     assert card_of(short, busy).facts[0] == f"{words}."
 
 
-def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(short: Run) -> None:
+def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(short: RunFolder) -> None:
     spec = short.spec()
     spec = replace(spec, settings=spec.settings.with_changes(lr=10 * preset(spec.preset).lr))
     card = card_of(short, references=(("order 0", 3.3),), spec=spec)
@@ -341,7 +341,7 @@ def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(shor
 
 
 @pytest.mark.parametrize("stateless", [False, True])
-def test_card_of_a_run_that_cannot_be_resumed_offers_no_more_minutes(short: Run, stateless: bool) -> None:
+def test_card_of_a_run_that_cannot_be_resumed_offers_no_more_minutes(short: RunFolder, stateless: bool) -> None:
     """It was refused after the question for the minutes."""
     card = card_of(short, references=(("order 0", 3.3),), stateless=stateless)
     assert ("m more minutes" in card.keys, "m trains it" in card.words) == (not stateless, not stateless)
@@ -448,7 +448,7 @@ def test_what_the_worker_warned_of_is_said() -> None:
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_best_loss_is_marked_as_estimate_until_all_is_read(short: Run, whole: bool) -> None:
+def test_best_loss_is_marked_as_estimate_until_all_is_read(short: RunFolder, whole: bool) -> None:
     events = [started(), validated(0, 4.5), stepped(3, 3.0), validated(3, 2.0)]
     events += [validated(3, 2.0, best=False, whole=True)] * whole
     events.append(ended(3, 2.0, 3, whole=whole))

@@ -27,7 +27,7 @@ from charlstm import paths, user_files
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, bindings, key_of, use_keys
 from charlstm_tui.app_state import own_files
 from charlstm_tui.background import in_thread
@@ -333,7 +333,7 @@ class CharLSTMApp(SteadyTimers, ModeApp):
         if answer == "stop" and live:  # else they have ended meanwhile
             for run in live:
                 try:
-                    send_command(Run(run.path), "stop")
+                    send_command(RunFolder(run.path), "stop")
                 except CharLSTMError as error:
                     self.show_error(str(error))
                     return

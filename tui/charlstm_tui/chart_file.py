@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm import user_files
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm_tui.save_dialog import Format
 
 if TYPE_CHECKING:
@@ -40,4 +40,4 @@ def write_chart_of(path: Path, runs: Sequence[Path], axis: Axis = "step", smooth
     """The same of the runs in these folders, which are read anew."""
     from charlstm.runs.comparison import read_run  # as above
 
-    write_chart(path, [read_run(Run(run)) for run in runs], axis, smoothing)
+    write_chart(path, [read_run(RunFolder(run)) for run in runs], axis, smoothing)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlstm.errors import CharLSTMError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import playable_at_end
 from charlstm.storage import FileStamp
@@ -90,13 +90,13 @@ class ModelChoice:
         return replace(self, model=model_after_rename(self.model, old, new))
 
 
-def playable(run: Run) -> ModelChoice | None:
+def playable(run: RunFolder) -> ModelChoice | None:
     """The run as what to play: Generate finds out which of its models, and waits while a run that trains has none that
     has learnt something. ``None`` for a run that ended without a model."""
     return ModelChoice(str(run.path)) if run.status().alive or playable_at_end(run) is not None else None
 
 
-def resumable(run: Run) -> bool:
+def resumable(run: RunFolder) -> bool:
     """Whether a run that has ended can be resumed: one that is finished or was pruned needs an exact state."""
     return run.has_state or not (run.pruned_path.exists() or run.status().state == "finished")
 

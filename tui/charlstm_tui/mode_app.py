@@ -21,7 +21,7 @@ from textual.theme import Theme
 from charlstm.config import load_config, located
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.notifications import end_words, terminal_sequence
 from charlstm_tui.actions import Action
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
@@ -141,7 +141,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
     def go(self, mode: str) -> None:
         """Show a mode. Generate plays the run that was turned to last, unless that ended without a model."""
         path = self._newly_watched
-        if mode == "generate" and path is not None and (choice := playable(Run(path))) is not None:
+        if mode == "generate" and path is not None and (choice := playable(RunFolder(path))) is not None:
             self.to_play, self._newly_watched = self.to_play.choose(choice), None
         self.switch_mode(mode)
 
@@ -325,7 +325,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.show_error(sentence(event.error))
 
 
-def _start_next(check: Callable[[], None]) -> Run | None:
+def _start_next(check: Callable[[], None]) -> RunFolder | None:
     """Start the next run of the queue. In a thread."""
     from charlstm.runs.queue import start_next  # 0.3 s, with numpy: not before the first paint
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from textual import work
 
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.training.commands import Command
 from charlstm.training.ending import RESUME_QUESTION, RESUME_TITLE, lower_rate
 from charlstm_tui.background import in_thread, write_in_thread
@@ -41,7 +41,7 @@ def command_words(command: Command) -> str:
     }[command.command]
 
 
-def rate_to_resume(run: Run) -> float | None:
+def rate_to_resume(run: RunFolder) -> float | None:
     """The learning rate to propose before ``run`` is resumed; ``None`` for one that did not diverge. Reads its log.
     Raises :class:`~charlstm.errors.RunError`."""
     from charlstm.runs.series import RunSeries  # 0.3 s, with numpy: not before the first paint of Runs
@@ -94,11 +94,11 @@ class RunActions(View):
         self.charlstm.watcher.read_soon()
         return result
 
-    async def send(self, run: Run, command: str, value: float | None = None) -> None:
+    async def send(self, run: RunFolder, command: str, value: float | None = None) -> None:
         """Send a command to the worker of ``run``."""
         self.sent(run, await self.attempt(lambda: send_command(run, command, value)))
 
-    def sent(self, run: Run, command: Command) -> None:
+    def sent(self, run: RunFolder, command: Command) -> None:
         """A command is on its way to the worker of ``run``."""
         self.say(f"{run.name} is asked to {command_words(command)}.")
 
@@ -136,7 +136,7 @@ class RunActions(View):
         if (run := self.run) is not None:
             await self.ask_and_resume(run.run, {})
 
-    async def ask_and_resume(self, run: Run, changes: dict[str, Any]) -> None:
+    async def ask_and_resume(self, run: RunFolder, changes: dict[str, Any]) -> None:
         """Resume ``run`` with these settings changed; one that diverged with the lower learning rate that is typed."""
         rate = await in_thread(lambda check: rate_to_resume(run))
         if rate is None:
@@ -145,7 +145,7 @@ class RunActions(View):
             dialog = PromptDialog(RESUME_TITLE, RESUME_QUESTION, learning_rate(rate), check=check_rate)
             ask(self, dialog, lambda text: self.resume(run, {**changes, "lr": float(text)}))
 
-    async def resume(self, run: Run, changes: dict[str, Any]) -> None:
+    async def resume(self, run: RunFolder, changes: dict[str, Any]) -> None:
         """Resume ``run`` with these settings changed."""
         from charlstm.runs.launch import resume_run  # 0.3 s, with numpy: not before the first paint of Runs
 

@@ -17,7 +17,7 @@ from textual.message import Message
 from charlstm.errors import RunError
 from charlstm.runs import folder
 from charlstm.runs.control import ControlReader, pending_commands
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunFolder, RunSpec
 from charlstm.runs.liveness import ENDED_STATES
 from charlstm.runs.log import EventTail
 from charlstm.runs.notes import Notes, notes_if_readable
@@ -49,7 +49,7 @@ class RunView:
     are the user's. ``started_from`` is the model with the initial weights; empty for random weights.
     """
 
-    run: Run
+    run: RunFolder
     status: RunStatus
     text: str = ""
     preset: str = ""
@@ -143,7 +143,7 @@ class RunsState:
 class _Log:
     """The log of a run, and the commands to it."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunFolder) -> None:
         from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
 
         self.path = run.path
@@ -190,8 +190,12 @@ class RunsReader:
             sizes = {} if self._listed % self.SIZES_EVERY == 0 else {view.path: view.size for view in self._runs}
             self._listed += 1
             runs = folder.list_runs(self._runs_dir, elsewhere=True)
-            if attached is not None and attached not in {run.path for run in runs} and folder.Run(attached).exists():
-                runs.append(folder.Run(attached))
+            if (
+                attached is not None
+                and attached not in {run.path for run in runs}
+                and folder.RunFolder(attached).exists()
+            ):
+                runs.append(folder.RunFolder(attached))
             found = [self._view(run, sizes.get(run.path)) for run in runs]
             self._runs = tuple(_with_times(sorted(found, key=lambda view: -view.created)))
             self._queue_problem = queue_problem()
@@ -206,14 +210,14 @@ class RunsReader:
             self._log = None
             return RunsState(self._runs, queue_problem=self._queue_problem)
         if self._log is None or self._log.path != attached:
-            self._log = _Log(folder.Run(attached))
+            self._log = _Log(folder.RunFolder(attached))
         log = self._log
         error = log.read()
         state = RunsState(self._runs, attached, log.series, (), log.other_events, self._queue_problem, error)
         run = state.attached_run
         return replace(state, pending=log.pending()) if run is not None and run.status.alive else state
 
-    def _view(self, run: Run, size: int | None) -> RunView:
+    def _view(self, run: RunFolder, size: int | None) -> RunView:
         view: RunView = self._unless_changed(run.spec_path, lambda: _spec(run))
         # One that ended stays as it is until a worker writes another heartbeat: of many runs most have ended, and to
         # parse their heartbeats takes half of the time of a reading.
@@ -255,7 +259,7 @@ def _with_times(views: list[RunView]) -> list[RunView]:
     ]
 
 
-def _spec(run: Run) -> RunView:
+def _spec(run: RunFolder) -> RunView:
     """A view of a run from its ``run.json`` alone."""
     try:
         spec = run.spec()

@@ -32,7 +32,7 @@ from charlstm.cli.output import (
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.model.file import load_model, model_writer
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.models import find_model
 from charlstm.user_files import STDOUT, check_destination, refuse_sources, save
 
@@ -201,7 +201,7 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
 
         if out == STDOUT:
             raise click.UsageError("A folder cannot be written to standard output: name one that ends in /")
-        if Run(Path(out)).is_run():
+        if RunFolder(Path(out)).is_run():
             raise ModelError(f"{out} is the folder of a run, whose model would be replaced: choose another one")
         with output_errors(out, ModelError):
             write_folder(load_model(path), out, name, overwrite=force)

@@ -10,7 +10,7 @@ import click
 from charlstm.cli.options import common_options, examples, find_run, run_argument
 from charlstm.cli.output import joined, print_result, wants_json
 from charlstm.display import visible
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, parse_tags, read_notes
 from charlstm.text.sources import STDIN
 
@@ -75,7 +75,7 @@ def parsed_tags(words: tuple[str, ...]) -> tuple[str, ...]:
     return parse_tags(" ".join(words))
 
 
-def _print_notes(run: Run, notes: Notes, shown: str) -> None:
+def _print_notes(run: RunFolder, notes: Notes, shown: str) -> None:
     text = " ".join(notes.tags) if shown == "tags" else notes.note
     if wants_json() or text:
         print_result(joined(run, {"tags": notes.tags, "notes": notes.note}), text)

@@ -22,7 +22,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine
 from charlstm.runs import folder, models
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import RunFolder, list_runs
 from charlstm.runs.models import MOST_MODELS, find_model
 from charlstm.runs.names import check_name, composed
 from charlstm.runs.notes import sweep_runs
@@ -381,14 +381,14 @@ def open_model(name: str, snapshot: int | None = None) -> Model:
     return model
 
 
-def find_run(name: str) -> Run:
+def find_run(name: str) -> RunFolder:
     """The run with this name or folder."""
     return folder.find_run(name, given_runs_dir())
 
 
-def find_runs(names: Sequence[str]) -> list[Run]:
+def find_runs(names: Sequence[str]) -> list[RunFolder]:
     """The runs with these names or folders, each once; the name of a sweep stands for all of its runs."""
-    found: list[Run] = []
+    found: list[RunFolder] = []
     for name in names:
         try:
             found.append(find_run(name))
@@ -399,7 +399,7 @@ def find_runs(names: Sequence[str]) -> list[Run]:
     return list({run.path.resolve(): run for run in found}.values())
 
 
-def run_of(model: str) -> Run | None:
+def run_of(model: str) -> RunFolder | None:
     """The run that MODEL names; None for a file and for the model that comes with charlstm."""
     if model == "demo" or model.endswith(".safetensors"):
         return None

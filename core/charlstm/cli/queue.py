@@ -22,7 +22,7 @@ from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
 from charlstm.display import duration, shell_command, table
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.queue import QueuedRun, add_new_run, add_run, begin_or_wait, read_queue
 from charlstm.runs.queue_file import remove_from_queue, waiting_runs
 from charlstm.runs.table import state_words
@@ -75,7 +75,7 @@ def _begin(new: NewRun, limits: Limits) -> None:
     _print_added(run)
 
 
-def _print_added(run: Run) -> None:
+def _print_added(run: RunFolder) -> None:
     added = begin_or_wait(run)
     watch = f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
     print_result(added, run.name)
@@ -128,10 +128,10 @@ def remove(runs: tuple[str, ...]) -> None:
         print_result(read_queue())
 
 
-def _find_waiting(name: str) -> list[Run]:
+def _find_waiting(name: str) -> list[RunFolder]:
     """The run of the queue that ``name`` names, whose folder may be gone, or those of a sweep. Raises
     :class:`RunError`."""
-    named = [Run(each.path) for each in waiting_runs() if name in (each.path.name, str(each.path))]
+    named = [RunFolder(each.path) for each in waiting_runs() if name in (each.path.name, str(each.path))]
     try:
         found = find_runs([name])
     except RunError:

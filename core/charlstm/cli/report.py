@@ -26,7 +26,7 @@ from charlstm.insight.report import report as report_page
 from charlstm.insight.sample import TEXT_CHARS
 from charlstm.line import TerminalLine
 from charlstm.model.file import Model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.models import evenly_chosen
 from charlstm.runs.own_text import held_out_text
 from charlstm.runs.series import RunSeries
@@ -113,7 +113,7 @@ def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, s
     return [("two steps", words)]
 
 
-def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
+def _history(run: RunFolder) -> tuple[list[ChartCurve], list[Sample]]:
     """The curves of a run, and some of its samples from the first to the last."""
     series = RunSeries.of(run.events())
     train, validation = series.points("train"), series.points("validation")

@@ -46,7 +46,7 @@ from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
 from charlstm.runs import folder
 from charlstm.runs.control import check_command, send_command
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.lesson import add_lesson, lesson_page, told
 from charlstm.runs.log import EventTail, lasting_events
 from charlstm.runs.names import natural_key
@@ -235,7 +235,7 @@ def _explain_mark(statuses: Sequence[RunStatus]) -> None:
         print_remark(f"{LEGEND}; `charlstm info RUN` says how much")
 
 
-def _notes(run: Run) -> Notes:
+def _notes(run: RunFolder) -> Notes:
     """The tags and the note of a run; none when they cannot be read."""
     try:
         return read_notes(run)
@@ -351,7 +351,7 @@ def log(run: str, kind: str, out: str | None) -> None:
         print_remark(f"Look at it: tensorboard --logdir {shell_word(out)}")
 
 
-def _write_for_tensorboard(run: Run, folder: str) -> None:
+def _write_for_tensorboard(run: RunFolder, folder: str) -> None:
     """Write the log of ``run`` into a folder of its own in ``folder``."""
     from charlstm.runs.tensorboard_format import FILE_NAME, tensorboard_file
 
@@ -455,7 +455,7 @@ def control(run: str, command: str, value: float | None, wait: bool, timeout: fl
         print_remark(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
 
 
-def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bool, int, str]:
+def _wait_until_done(run: RunFolder, sent: Command, timeout: float | None) -> tuple[bool, int, str]:
     """Wait until ``run`` has carried out the command ``sent``, or is over where the command was to end it; returns
     whether it has, and its step and its state then.
 

@@ -19,7 +19,7 @@ from charlstm.display import shell_command, table
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import sweep as sweeps
 from charlstm.runs.comparison import setting_chart
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.runs.notes import sweep_runs
 from charlstm.runs.start_models import NOTHING, find_start, preset_from, starts_from_model
@@ -43,7 +43,7 @@ class _Trial:
 
     JSON_FIELDS: ClassVar = ("run.name", "run.path", "settings", "status.state", "status.step", "status.loss")
 
-    run: Run
+    run: RunFolder
     settings: dict[str, Any]
     status: RunStatus
 
@@ -165,7 +165,7 @@ def _queue(trials: Trials, new: NewRun, _: Limits) -> None:
     print_remark(f"They train in the background. The best: {shell_command('sweep', '--show', name)}")
 
 
-def _show(name: str, runs: Sequence[Run], out: str | None = None) -> None:
+def _show(name: str, runs: Sequence[RunFolder], out: str | None = None) -> None:
     """Print the runs of a sweep, and the best of those that have finished as a preset; draw their losses into the file
     ``out``."""
     read = [(run, run.spec().settings.to_dict()) for run in runs]
@@ -216,7 +216,7 @@ def _cell_words(cell: Cell) -> tuple[str, ...]:
     return (*settings, f"{len(losses)} of {cell.runs}", *figures)
 
 
-def _preset(run: Run) -> tuple[str, str]:
+def _preset(run: RunFolder) -> tuple[str, str]:
     """The settings of ``run`` as a preset, and with which command it trains the same run again."""
     spec, corpus = run.spec(), open_text(run)
     model = "" if spec.lineage is None else str(spec.lineage.get("from", ""))

@@ -42,7 +42,7 @@ from charlstm.display import (
 from charlstm.errors import Advice, DivergedError, ExitCode, RunError, SettingsError, TextError
 from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
-from charlstm.runs.folder import Run, RunSpec, text_names
+from charlstm.runs.folder import RunFolder, RunSpec, text_names
 from charlstm.runs.index import located
 from charlstm.runs.notifications import end_words
 from charlstm.runs.queue_file import waiting_runs
@@ -391,7 +391,7 @@ def _train_as_other_rank(detach: bool) -> None:
     os._exit(0)
 
 
-def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, plain: bool) -> None:
+def _train_in_foreground(run: RunFolder, changes: dict[str, Any], limits: Limits, *, plain: bool) -> None:
     """Train in this process and show the events. Raises :class:`RunError` when the run fails or does not begin, and
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView, ring
@@ -464,7 +464,7 @@ def open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, .
     return load_corpus(text, given_text_options(usual), val_files)
 
 
-def _open_text_of_run(run: Run, spec: RunSpec, text: tuple[str, ...], val_files: tuple[str, ...]) -> Corpus:
+def _open_text_of_run(run: RunFolder, spec: RunSpec, text: tuple[str, ...], val_files: tuple[str, ...]) -> Corpus:
     """Open the text for a new run like ``run``: ``text`` with that run's text options, or without ``text`` its own.
 
     Its own text has to be the one that it was trained on, unchanged, except with other text options or another text to
@@ -567,7 +567,7 @@ def print_start(start: StartModel, about_preset: str) -> None:
     )
 
 
-def _print_waiting(run: Run) -> None:
+def _print_waiting(run: RunFolder) -> None:
     """Say how many runs of the queue begin only when ``run`` has ended."""
     try:
         waiting = [each for each in waiting_runs() if each.path != located(run.path)]
@@ -578,7 +578,7 @@ def _print_waiting(run: Run) -> None:
             print_remark(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
 
 
-def _print_detached(run: Run, limits: Limits) -> None:
+def _print_detached(run: RunFolder, limits: Limits) -> None:
     """Print the name of a run that was started in the background, and what will end it."""
     print_result(run, run.name)
     _print_waiting(run)

@@ -15,7 +15,7 @@ from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plura
 from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.runs import notifications
 from charlstm.runs.contention import slowdown_words
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.runs.text import baseline_losses
@@ -109,7 +109,7 @@ class EventView:
 
     def __init__(
         self,
-        run: Run,
+        run: RunFolder,
         *,
         json: bool = False,
         plain: bool = False,

@@ -15,7 +15,7 @@ from pathlib import Path
 from charlstm import storage, system
 from charlstm.errors import CharLSTMError
 from charlstm.generation.session import Session
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.store import load_state
 
 SETTINGS = (
@@ -88,7 +88,7 @@ def _resume(runs_dir: Path, device: str) -> str:
         settings = [word for each in f"{SETTINGS} device={device}".split() for word in ("--set", each)]
         train = ("train", str(text), "--from", "none", *settings, "--name")
         whole, killed = start(*train, "whole"), start(*train, "killed")
-        one, other = Run(folder / "whole"), Run(folder / "killed")
+        one, other = RunFolder(folder / "whole"), RunFolder(folder / "killed")
         log = other.events_path
         while killed.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") > 30):
             time.sleep(0.01)

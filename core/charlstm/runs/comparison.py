@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy import typing as npt
 
-from charlstm.runs.folder import Run, RunSpec, text_names
+from charlstm.runs.folder import RunFolder, RunSpec, text_names
 from charlstm.runs.series import Curve, RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.svg import ChartCurve, line_chart
@@ -37,7 +37,7 @@ SMOOTHING = 0.9
 class ComparedRun:
     """A run in a comparison: settings, status and curves."""
 
-    run: Run
+    run: RunFolder
     spec: RunSpec
     status: RunStatus
     series: RunSeries
@@ -59,7 +59,7 @@ class Difference:
         return len({repr(value) for value in self.values}) > 1
 
 
-def read_run(run: Run) -> ComparedRun:
+def read_run(run: RunFolder) -> ComparedRun:
     """Read what is compared of a run. Raises :class:`RunError` when it cannot be read."""
     return ComparedRun(run, run.spec(), run.status(), RunSeries.of(run.events()))
 

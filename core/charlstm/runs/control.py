@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from charlstm import storage
 from charlstm.errors import Advice, RunError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.training.commands import COMMANDS, Command
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ MAX_LINE = 100_000
 """Bytes; a longer line is skipped."""
 
 
-def send_command(run: Run, command: str, value: float | None = None) -> Command:
+def send_command(run: RunFolder, command: str, value: float | None = None) -> Command:
     """Send the worker of ``run`` a command: ``pause``, ``resume``, ``stop``, ``finish``, ``checkpoint``,
     ``set-lr`` with the learning rate of the next step, or ``more`` with the minutes that are added to the run. It is
     handled between two steps and logged as a ``control`` event with its id.

@@ -140,17 +140,17 @@ class Snapshot:
 
 
 class _Inside:
-    """The path of a file or folder in the folder of a :class:`Run`."""
+    """The path of a file or folder in the folder of a :class:`RunFolder`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, run: Run, _: type) -> Path:
+    def __get__(self, run: RunFolder, _: type) -> Path:
         return run.path / self.name
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFolder:
     """The folder of a run. It may be deleted at any time, so every method may find nothing."""
 
     JSON_FIELDS: ClassVar = ("name", "path")
@@ -387,7 +387,7 @@ class Run:
         return total
 
 
-_FILES = frozenset(each.name for each in vars(Run).values() if isinstance(each, _Inside))
+_FILES = frozenset(each.name for each in vars(RunFolder).values() if isinstance(each, _Inside))
 
 
 def runs_dir(requested: str | Path | None = None) -> Path:
@@ -404,13 +404,15 @@ def runs_dir(requested: str | Path | None = None) -> Path:
     return here.absolute() if here.is_dir() else data_dir() / "runs"  # absolute() fails where the folder has gone
 
 
-def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:
+def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[RunFolder]:
     """The runs in ``folder`` (default: :func:`runs_dir`), by name; with ``elsewhere`` also those that were started in
     other folders by this user and are still there."""
     folder = runs_dir(folder)
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
-        runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
+        runs = sorted(
+            (RunFolder(path) for path in found if RunFolder(path).exists()), key=lambda run: natural_key(run.name)
+        )
         if not elsewhere:
             return runs
         here = {index.located(path) for path in found}
@@ -418,7 +420,7 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
     return known_runs() if elsewhere else []
 
 
-def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
+def find_run(word: str | Path, folder: str | Path | None = None) -> RunFolder:
     """The run that ``word`` names: its name in ``folder``, its path, or the name of a run that was started elsewhere.
 
     Raises :class:`RunError` that suggests similar names.
@@ -426,12 +428,12 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     text = os.fspath(word)
     if text and not _is_path(text):
         for name in (text, composed(text)):
-            if (inside := Run(runs_dir(folder) / name)).is_run():
+            if (inside := RunFolder(runs_dir(folder) / name)).is_run():
                 return inside
     as_path = Path(os.path.expanduser(text))
     if text and as_path.is_dir():
         # the last part of the path is the name of the run
-        run = Run(Path(os.path.realpath(as_path)) if as_path.name == ".." else as_path.absolute())
+        run = RunFolder(Path(os.path.realpath(as_path)) if as_path.name == ".." else as_path.absolute())
         if run.is_run():
             return run
         why = "its run.json is not from this program" if run.spec_path.exists() else "it has no run.json"
@@ -456,15 +458,15 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     raise RunError(f"There is no run {text!r} in {runs_dir(folder)}; {hint}")
 
 
-def run_of_model(file: Path) -> Run | None:
+def run_of_model(file: Path) -> RunFolder | None:
     """The run whose model, or a snapshot of it, is ``file``; ``None`` if it lies elsewhere."""
-    run = Run(file.parent.parent if file.parent.name == "snapshots" else file.parent)
+    run = RunFolder(file.parent.parent if file.parent.name == "snapshots" else file.parent)
     return run if run.exists() else None
 
 
-def run_of_session(file: Path) -> Run | None:
+def run_of_session(file: Path) -> RunFolder | None:
     """The run among whose saved sessions ``file`` is; ``None`` if it lies elsewhere."""
-    run = Run(file.parent.parent)
+    run = RunFolder(file.parent.parent)
     return run if run.sessions_dir == file.parent and run.exists() else None
 
 
@@ -473,8 +475,8 @@ def create_run(
     *,
     name: str | None = None,
     folder: str | Path | None = None,
-    prepare: Callable[[Run], dict[str, Any]] | None = None,
-) -> Run:
+    prepare: Callable[[RunFolder], dict[str, Any]] | None = None,
+) -> RunFolder:
     """Create a run's folder with ``run.json`` in it, readable by the user alone, and add it to the index. ``prepare``
     puts what else there is into the folder before, such as the text, and returns what ``run.json`` says about the text.
 
@@ -502,9 +504,9 @@ def create_run(
     return run
 
 
-def rename_run(run: Run, name: str) -> Run:
+def rename_run(run: RunFolder, name: str) -> RunFolder:
     """Rename ``run``. Raises :class:`RunError` while it has a worker, or when the name is taken or not valid."""
-    target = Run(run.path.with_name(check_name(name)))
+    target = RunFolder(run.path.with_name(check_name(name)))
     _need_run(run)
     if os.path.lexists(target.path):
         raise RunError(f"There is {_taken(target)} already; choose another name")
@@ -520,7 +522,7 @@ def rename_run(run: Run, name: str) -> Run:
     return target
 
 
-def delete_run(run: Run) -> list[str]:
+def delete_run(run: RunFolder) -> list[str]:
     """Delete the files of ``run``, but no others in its folder. Returns the names of those; without any, the folder is
     deleted too. Raises :class:`RunError` while the run has a worker, and when not all could be deleted; what is left is
     still a run, unless the disk failed at the very end."""
@@ -548,7 +550,7 @@ def delete_run(run: Run) -> list[str]:
     return sorted(path.name for path in {*_entries(run.path)} - {*run.parts()})
 
 
-def prune_run(run: Run, *, dry_run: bool = False) -> int:
+def prune_run(run: RunFolder, *, dry_run: bool = False) -> int:
     """Delete the states and snapshots of ``run``, which then can be played but not continued; a ``dry_run`` deletes
     nothing. Returns the freed bytes. Raises :class:`RunError` while it has a worker, or when it has no intact model to
     keep."""
@@ -572,22 +574,22 @@ def prune_run(run: Run, *, dry_run: bool = False) -> int:
     return freed
 
 
-def left_over(run: Run, names: Sequence[str]) -> str:
+def left_over(run: RunFolder, names: Sequence[str]) -> str:
     """A sentence about the files that :func:`delete_run` left; empty without any."""
     if not names:
         return ""
     return visible(f"These files do not belong to the run and are still in {run.path}: {_some(names)}", keep="")
 
 
-def known_runs() -> list[Run]:
+def known_runs() -> list[RunFolder]:
     """The existing runs that this user started in any folder, latest first."""
-    return [run for run in map(Run, reversed(index.remembered_paths())) if run.exists()]
+    return [run for run in map(RunFolder, reversed(index.remembered_paths())) if run.exists()]
 
 
-def _make(parent: Path, name: str | None, spec: RunSpec) -> Run:
+def _make(parent: Path, name: str | None, spec: RunSpec) -> RunFolder:
     """Create the folder of a run with this name, or with the next one that is free."""
     while True:
-        run = Run(parent / (name or next_name(spec.corpus_name, spec.preset, os.listdir(parent))))
+        run = RunFolder(parent / (name or next_name(spec.corpus_name, spec.preset, os.listdir(parent))))
         with contextlib.suppress(FileExistsError):
             storage.make_folder(run.path)
             return run
@@ -655,7 +657,7 @@ def _is_snapshot(name: str) -> bool:
     return re.fullmatch(r"[0-9]+\.safetensors", name) is not None
 
 
-def _taken(run: Run) -> str:
+def _taken(run: RunFolder) -> str:
     return f"a run {run.name}" if run.exists() else f"something else called {run.name}"
 
 
@@ -663,7 +665,9 @@ def _is_path(text: str) -> bool:
     return text in ("", ".", "..") or any(mark in text for mark in ("/", os.sep, "\0"))
 
 
-def _remove(run: Run, is_wanted: Callable[[Path], bool] = lambda path: True, folders: Sequence[Path] = ()) -> None:
+def _remove(
+    run: RunFolder, is_wanted: Callable[[Path], bool] = lambda path: True, folders: Sequence[Path] = ()
+) -> None:
     """Remove those parts of ``run`` for which ``is_wanted`` is true, then those of ``folders`` that are empty. Nothing
     else removes anything in the folder of a run, but a session by itself.
 
@@ -677,21 +681,21 @@ def _remove(run: Run, is_wanted: Callable[[Path], bool] = lambda path: True, fol
         storage.disk.rmdir(folder)
 
 
-def _need_run(run: Run) -> None:
+def _need_run(run: RunFolder) -> None:
     if not run.is_run():
         raise _gone(run)
 
 
-def _gone(run: Run) -> RunError:
+def _gone(run: RunFolder) -> RunError:
     return RunError(f"There is no run in {run.path} any more")
 
 
-def _need_own_folder(run: Run, do: str) -> None:
+def _need_own_folder(run: RunFolder, do: str) -> None:
     if run.path.is_symlink():
         raise RunError(f"{run.path} is a link to a run elsewhere: {do} {run.path.resolve()} instead")
 
 
-def _need_intact_model(run: Run, files: Sequence[Path]) -> None:
+def _need_intact_model(run: RunFolder, files: Sequence[Path]) -> None:
     """Raises :class:`RunError` unless the model of ``run`` can be loaded, and would be there without ``files``."""
     from charlstm.model.file import load_model  # numpy, which listing runs does not need
 
@@ -710,7 +714,7 @@ def _need_intact_model(run: Run, files: Sequence[Path]) -> None:
 
 
 @contextlib.contextmanager
-def _without_worker(run: Run, what: str) -> Iterator[None]:
+def _without_worker(run: RunFolder, what: str) -> Iterator[None]:
     """Hold the run's lock, so that it has no worker and none can start."""
     status = run.status()
     where = f" on {status.host}" if status.elsewhere else ""

@@ -22,7 +22,7 @@ from charlstm.errors import Advice, RunError
 from charlstm.model.file import read_info
 from charlstm.runs import folder, liveness
 from charlstm.runs.control import ControlReader, pending_commands
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunFolder, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.runs.notes import Notes, change_notes
@@ -64,7 +64,7 @@ class NewRun:
     tags: tuple[str, ...] = ()
 
 
-def start_run(new: NewRun) -> Run:
+def start_run(new: NewRun) -> RunFolder:
     """Create a run, start its worker and return at once: the worker opens the text.
 
     Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
@@ -74,7 +74,7 @@ def start_run(new: NewRun) -> Run:
     return run
 
 
-def create_new_run(new: NewRun, *, here: bool = True) -> Run:
+def create_new_run(new: NewRun, *, here: bool = True) -> RunFolder:
     """Create a run without a worker, which this process will train, or if not ``here`` another one.
 
     Raises :class:`RunError` when the run cannot be created, :class:`ModelError` for a file that is no model to start
@@ -98,7 +98,7 @@ def create_new_run(new: NewRun, *, here: bool = True) -> Run:
     check_fits(settings, corpus)
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
 
-    def prepare(run: Run) -> dict[str, Any]:
+    def prepare(run: RunFolder) -> dict[str, Any]:
         if new.tags:
             change_notes(run, lambda _: Notes(new.tags))
         return spec.corpus if corpus is None else keep_text(run, corpus)
@@ -118,7 +118,7 @@ def check_device(device: str, *, here: bool = False) -> None:
         choose_device(device)
 
 
-def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
+def resume_run(run: RunFolder, *, changes: Mapping[str, Any] | None = None) -> RunFolder:
     """Start a worker that resumes ``run`` from its last checkpoint, with changed settings if given.
 
     Raises :class:`RunError` or :class:`SettingsError` when it cannot: see :func:`check_resume`.
@@ -129,7 +129,7 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
     return run
 
 
-def minutes_more(run: Run, minutes: float) -> dict[str, Any]:
+def minutes_more(run: RunFolder, minutes: float) -> dict[str, Any]:
     """The changes of settings with which a resume trains ``run``, which has ended, for ``minutes`` more by the clock.
     Raises :class:`RunError` before its first step."""
     status, checkpoint = run.status(), last_checkpoint(run)
@@ -143,7 +143,7 @@ def minutes_more(run: Run, minutes: float) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if any(getattr(each, name) != value for each in before)}
 
 
-def settings_to_continue(run: Run, asked: Settings) -> Settings:
+def settings_to_continue(run: RunFolder, asked: Settings) -> Settings:
     """The settings with which a resume continues ``run`` when ``asked`` is asked for: the later limits that the command
     ``more`` gave the run stay, unless another length is asked for now.
 
@@ -153,7 +153,7 @@ def settings_to_continue(run: Run, asked: Settings) -> Settings:
     return asked if checkpoint is None else continued(checkpoint.settings, checkpoint.asked, asked)
 
 
-def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
+def check_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
     """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot be resumed with ``changes``: it has a
     worker, it is finished and they do not extend it or it has no state, or they change a setting that is fixed once a
     run has begun.
@@ -193,7 +193,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         later_end(after, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
 
 
-def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
+def launch(run: RunFolder, changes: Mapping[str, Any] | None = None) -> int:
     """Start the worker of ``run`` and return its process id. Raises :class:`RunError` when the system refuses."""
     control_from = control_size(run)
     command = [sys.executable, "-P", "-m", "charlstm.runs.worker", str(run.path), "--control-from", str(control_from)]
@@ -224,7 +224,7 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
     return child.pid
 
 
-def control_size(run: Run) -> int:
+def control_size(run: RunFolder) -> int:
     """The size of ``control.jsonl`` in bytes: its commands were meant for earlier workers."""
     try:
         return run.control_path.stat().st_size
@@ -232,7 +232,7 @@ def control_size(run: Run) -> int:
         return 0
 
 
-def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:
+def unread_commands(run: RunFolder, series: RunSeries, until: int) -> str | None:
     """A sentence on commands that a worker of ``run`` died before reading; empty without any. No later worker carries
     them out. They are in the first ``until`` bytes of the file; ``series`` are the run's events. One that is in the
     last checkpoint was carried out, though the worker was killed before it logged that.
@@ -249,7 +249,7 @@ def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:
     return f"Not carried out, because the process that trained died before it read them: {', '.join(unread)}"
 
 
-def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:
+def _finished(run: RunFolder, checkpoint: CheckpointRecord | None) -> RunError:
     """Names the setting that ended the run, because raising another one changes nothing."""
     if checkpoint is None:
         name, than = "epochs", ""

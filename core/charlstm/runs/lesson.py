@@ -14,7 +14,7 @@ from pathlib import Path
 from charlstm import storage
 from charlstm.errors import Advice, RunError
 from charlstm.runs import index
-from charlstm.runs.folder import Run, runs_dir
+from charlstm.runs.folder import RunFolder, runs_dir
 from charlstm.runs.models import shipped
 
 RUNS = ("lesson-words", "lesson-recites", "lesson-brackets")
@@ -31,7 +31,7 @@ def lesson_page() -> str:
     return "" if page is None else page.read_text(encoding="utf-8")
 
 
-def add_lesson(folder: str | Path | None = None) -> tuple[list[Run], list[Run]]:
+def add_lesson(folder: str | Path | None = None) -> tuple[list[RunFolder], list[RunFolder]]:
     """Put the runs into ``folder`` (default: that of the runs). Returns the added runs, and the existing runs of the
     same names, which do not change.
 
@@ -40,13 +40,13 @@ def add_lesson(folder: str | Path | None = None) -> tuple[list[Run], list[Run]]:
     file, parent = lesson_path(), runs_dir(folder)
     if file is None:
         raise RunError("This installation has no lesson: train a run of your own", Advice("train"))
-    added: list[Run] = []
-    present = [Run(parent / name) for name in RUNS if os.path.lexists(parent / name)]
+    added: list[RunFolder] = []
+    present = [RunFolder(parent / name) for name in RUNS if os.path.lexists(parent / name)]
     try:
         parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         with zipfile.ZipFile(file) as packed:
             for name in RUNS:
-                if (run := Run(parent / name)) not in present:
+                if (run := RunFolder(parent / name)) not in present:
                     _unpack(packed, run)
                     added.append(run)
     except OSError as error:
@@ -57,13 +57,13 @@ def add_lesson(folder: str | Path | None = None) -> tuple[list[Run], list[Run]]:
     return added, present
 
 
-def told(added: list[Run], present: list[Run]) -> str:
+def told(added: list[RunFolder], present: list[RunFolder]) -> str:
     """What :func:`add_lesson` did, in a sentence."""
     parts = {"The lesson is here": added, "Already here, left alone": present}
     return " ".join(f"{words}: {', '.join(run.name for run in runs)}." for words, runs in parts.items() if runs)
 
 
-def _unpack(packed: zipfile.ZipFile, run: Run) -> None:
+def _unpack(packed: zipfile.ZipFile, run: RunFolder) -> None:
     """Write the files of ``run`` beside it, and then give their folder its name, so that half a run is never found."""
     temporary = Path(tempfile.mkdtemp(prefix=".lesson-", dir=run.path.parent))
     try:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import charlstm
 from charlstm.errors import Advice, ModelError, RunError
-from charlstm.runs.folder import Run, find_run, run_of_model
+from charlstm.runs.folder import RunFolder, find_run, run_of_model
 
 MOST_MODELS = 12
 """Models of one run that are compared with each other, at most."""
@@ -72,7 +72,7 @@ def shipped(name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def models_of_run(run: Run, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
+def models_of_run(run: RunFolder, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
     """The models of ``run`` with their steps: its best model and its snapshots, which may be of later steps. If there
     are more than ``most``, the snapshots are evenly chosen. Raises :class:`RunError` if it has no model yet."""
     from charlstm.model.file import read_info  # numpy: this module is imported when the app starts

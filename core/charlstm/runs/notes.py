@@ -15,7 +15,7 @@ from charlstm import storage
 from charlstm.display import visible
 from charlstm.errors import OtherFormatError, RunError
 from charlstm.fields import plain, read
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import RunFolder, list_runs
 
 FORMAT = 1
 MAX_NOTE = 10_000
@@ -36,7 +36,7 @@ def parse_tags(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in typed if tag))
 
 
-def read_notes(run: Run) -> Notes:
+def read_notes(run: RunFolder) -> Notes:
     """Read the notes of ``run``; none when it has no such file. Raises :class:`RunError` when it cannot be read."""
     try:
         values = storage.read_json(run.notes_path)
@@ -54,7 +54,7 @@ def read_notes(run: Run) -> Notes:
     return Notes(parse_tags(" ".join(found.tags)), found.note[:MAX_NOTE])
 
 
-def notes_if_readable(run: Run) -> Notes:
+def notes_if_readable(run: RunFolder) -> Notes:
     """The notes of ``run``; none when they cannot be read, which whoever edits them is told."""
     try:
         return read_notes(run)
@@ -67,12 +67,12 @@ def sweep_tag(name: str) -> str:
     return "sweep:" + re.sub(r"[\s,]+", "-", name)
 
 
-def sweep_runs(name: str, runs_dir: Path | None) -> list[Run]:
+def sweep_runs(name: str, runs_dir: Path | None) -> list[RunFolder]:
     """The runs of the sweep ``name`` in ``runs_dir``, by name."""
     return [run for run in list_runs(runs_dir) if sweep_tag(name) in notes_if_readable(run).tags]
 
 
-def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
+def change_notes(run: RunFolder, change: Callable[[Notes], Notes]) -> Notes:
     """Replace the notes of ``run`` by ``change(notes)``, and return them; no other process changes them meanwhile.
 
     Raises :class:`RunError` when the notes that are there cannot be read, or the file cannot be written.
@@ -89,7 +89,7 @@ def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
     return notes
 
 
-def edit_tags(run: Run, shown: Sequence[str], typed: Sequence[str]) -> Notes:
+def edit_tags(run: RunFolder, shown: Sequence[str], typed: Sequence[str]) -> Notes:
     """Change the tags of ``run`` as a person changed those that were ``shown`` to those that were ``typed``; what other
     processes added or removed since then stays. Raises as :func:`change_notes` does."""
 

@@ -14,7 +14,7 @@ from charlstm import storage
 from charlstm.config import Notify, load_config
 from charlstm.display import visible
 from charlstm.fields import plain
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.notes import notes_if_readable
 from charlstm.runs.status import RunStatus
 from charlstm.runs.table import ListedRun, best_words, spec_if_readable
@@ -47,7 +47,7 @@ def terminal_sequence(words: str, notify: Notify) -> str:
     return f"{desktop}{chr(7) if notify in ('bell', 'both') else ''}" if words else ""
 
 
-def call_on_end(run: Run) -> str:
+def call_on_end(run: RunFolder) -> str:
     """Start the program of ``on_end``, if there is one, without a shell. It gets ``run`` as JSON on its standard input,
     and what it prints goes to ``worker.log``. Returns what went wrong, in a sentence; empty if nothing did.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from charlstm.display import visible
 from charlstm.insight.context import LENGTHS
 from charlstm.insight.sample import TEXT_CHARS
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.text import open_text
 from charlstm.text.batches import TrainingText
 
@@ -32,7 +32,7 @@ class OwnText:
         return f"the first {len(self.text):,} of {self.chars:,} characters of {self.name}"
 
 
-def beginning_of_text(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
+def beginning_of_text(run: RunFolder, max_chars: int = TEXT_CHARS) -> OwnText:
     """The first ``max_chars`` characters of the text of a run.
 
     Raises :class:`TextError` where the text is gone or has changed.
@@ -42,7 +42,7 @@ def beginning_of_text(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
     return OwnText(corpus.text(0, min(max_chars, corpus.text_chars)), corpus.text_chars, name)
 
 
-def held_out_text(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
+def held_out_text(run: RunFolder, max_chars: int = TEXT_CHARS) -> OwnText:
     """Up to ``max_chars`` characters that a run was not trained on, or of all of its text where nothing was held out.
     Raises :class:`TextError` where the text is gone or has changed."""
     corpus, settings = open_text(run), run.spec().settings
@@ -58,14 +58,14 @@ def held_out_text(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
     return OwnText(text[:max_chars], len(text), part)
 
 
-def text_for_cells(run: Run, max_chars: int = TEXT_CHARS) -> OwnText:
+def text_for_cells(run: RunFolder, max_chars: int = TEXT_CHARS) -> OwnText:
     """The text on which the cells of a run's model are named, and it is measured which of them matter:
     :func:`held_out_text`, or where that is shorter than :data:`LEAST_HELD_OUT` characters :func:`beginning_of_text`."""
     found = held_out_text(run, max_chars)
     return found if found.chars >= LEAST_HELD_OUT else beginning_of_text(run, max_chars)
 
 
-def text_for_context(run: Run) -> OwnText:
+def text_for_context(run: RunFolder) -> OwnText:
     """The text on which it is measured how far the model of a run looks back: :func:`held_out_text`, or where that is
     shorter than the longest context :func:`beginning_of_text`."""
     found = held_out_text(run)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from charlstm.errors import CharLSTMError
-from charlstm.runs.folder import Run, Snapshot
+from charlstm.runs.folder import RunFolder, Snapshot
 from charlstm.runs.status import RunStatus
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class PlayableModel:
     snapshot: int | None = None
 
 
-def playable_model(run: Run, status: RunStatus, series: RunSeries, pairs: Callable[[], float]) -> PlayableModel | None:
+def playable_model(
+    run: RunFolder, status: RunStatus, series: RunSeries, pairs: Callable[[], float]
+) -> PlayableModel | None:
     """The model of ``run`` to generate with now; ``None`` while there is none, or when there never was one.
 
     While the run trains, it is one that has taken a step and whose loss is below :data:`LEARNT` of ``pairs()``, which
@@ -56,7 +58,7 @@ def playable_model(run: Run, status: RunStatus, series: RunSeries, pairs: Callab
     return next((model for model, loss in losses if loss < LEARNT * pairs()), None)
 
 
-def pairs_loss(run: Run) -> float:
+def pairs_loss(run: RunFolder) -> float:
     """The loss of counting the pairs of letters of a run's text, on its held-out part, in nats per character; 0 if the
     text is gone, is too short or has no such part."""
     from charlstm.runs.text import baseline_losses  # numpy
@@ -64,7 +66,7 @@ def pairs_loss(run: Run) -> float:
     return baseline_losses(run).get("order 1", 0.0)
 
 
-def playable_at_end(run: Run) -> PlayableModel | None:
+def playable_at_end(run: RunFolder) -> PlayableModel | None:
     """The model of a ``run`` that has taken all of its steps: the best one, or the last snapshot if no step has
     improved the network that training began with; never that network itself, unless it was a trained model."""
     best, snapshot = _best_info(run), _last_snapshot(run)
@@ -85,7 +87,7 @@ def is_clearly_better(loss: float | None, than: float | None) -> bool:
     return loss is not None and (than is None or loss <= CLEARLY_BETTER * than)
 
 
-def _best_info(run: Run) -> Mapping[str, Any] | None:
+def _best_info(run: RunFolder) -> Mapping[str, Any] | None:
     """The ``info`` of the best model so far; empty when its file cannot be read: opening the model says so."""
     from charlstm.model.file import read_info  # numpy: this module is imported when the app starts
 
@@ -97,7 +99,7 @@ def _best_info(run: Run) -> Mapping[str, Any] | None:
         return {}
 
 
-def _last_snapshot(run: Run) -> Snapshot | None:
+def _last_snapshot(run: RunFolder) -> Snapshot | None:
     """The last snapshot after the first step."""
     return next((each for each in reversed(run.snapshots()) if each.step), None)
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from charlstm.errors import Advice, CharLSTMError, RunError, SettingsError
 from charlstm.runs import folder, launch, queue_file
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunFolder, RunSpec
 from charlstm.runs.index import located, remember_run
 from charlstm.runs.launch import NewRun
 from charlstm.runs.queue_file import NOT_BEGUN, Waiting
@@ -36,7 +36,7 @@ class QueuedRun:
 
     JSON_FIELDS: ClassVar = ("run.name", "run.path", "place", "status.state", "begins", "ends", "why")
 
-    run: Run
+    run: RunFolder
     status: RunStatus
     place: int
     begins: float | None
@@ -54,7 +54,7 @@ class QueuedRun:
         return f"{ordinal(self.place)} in the queue, {begins}: {self.why}"
 
 
-def add_new_run(new: NewRun) -> Run:
+def add_new_run(new: NewRun) -> RunFolder:
     """Create a run and put it at the end of the queue. Its text is read now, so that it may change or go until the run
     is trained. Raises as :func:`~charlstm.runs.launch.start_run` and :func:`add_run` do."""
     if isinstance(new.source, (str, Path, Sequence)):
@@ -69,7 +69,7 @@ def add_new_run(new: NewRun) -> Run:
     return run
 
 
-def add_run(run: Run) -> None:
+def add_run(run: RunFolder) -> None:
     """Put a run that is not trained now at the end of the queue. Raises :class:`RunError` or :class:`SettingsError` if
     it cannot be resumed or would diverge again, or the queue cannot be changed."""
     launch.check_resume(run, {})
@@ -85,7 +85,7 @@ def add_run(run: Run) -> None:
         waiting[:] = [*(each for each in waiting if each.path != path), Waiting(path)]
 
 
-def start_next() -> Run | None:
+def start_next() -> RunFolder | None:
     """Start the next run of the queue unless a run trains on this machine; returns the one that was started, which its
     worker takes out of the queue. If the worker ends before that, the run is started again after all others. Where a
     run cannot be started, its entry says why from now on, and the one after it is tried. Runs that have been finished
@@ -99,7 +99,7 @@ def start_next() -> Run | None:
         if live_runs():  # another process was first
             return None
         for each in sorted(waiting, key=lambda each: each.problem == NOT_BEGUN):
-            run = Run(each.path)
+            run = RunFolder(each.path)
             if status_of_worker(run.path).state == "finished":
                 waiting.remove(each)
                 continue
@@ -110,7 +110,7 @@ def start_next() -> Run | None:
     return None
 
 
-def _start(run: Run) -> str:
+def _start(run: RunFolder) -> str:
     """Start the worker of ``run``. Returns why it cannot be started; empty if it was."""
     try:
         launch.check_resume(run, {})
@@ -120,7 +120,7 @@ def _start(run: Run) -> str:
     return ""
 
 
-def begin_or_wait(run: Run) -> QueuedRun:
+def begin_or_wait(run: RunFolder) -> QueuedRun:
     """Start the next run, and say where ``run`` is now, which was put into the queue. Raises as :func:`start_next`
     does."""
     start_next()
@@ -128,7 +128,7 @@ def begin_or_wait(run: Run) -> QueuedRun:
     return next((each for each in read_queue() if each.run.path == located(run.path)), ended)
 
 
-def live_runs() -> list[tuple[Run, RunStatus]]:
+def live_runs() -> list[tuple[RunFolder, RunStatus]]:
     """The runs of this user that train or are paused on this machine."""
     found = ((run, run.status()) for run in folder.known_runs())
     return [(run, status) for run, status in found if status.alive and not status.elsewhere]
@@ -136,11 +136,13 @@ def live_runs() -> list[tuple[Run, RunStatus]]:
 
 def read_queue() -> list[QueuedRun]:
     """The runs that train, then the waiting runs in order. Raises :class:`RunError` when the queue cannot be read."""
-    waiting = [(run, run.status()) for run in (Run(each.path) for each in queue_file.waiting_runs())]
+    waiting = [(run, run.status()) for run in (RunFolder(each.path) for each in queue_file.waiting_runs())]
     return arrange(live_runs(), [each for each in waiting if each[1].place is not None])
 
 
-def arrange(live: Sequence[tuple[Run, RunStatus]], waiting: Sequence[tuple[Run, RunStatus]]) -> list[QueuedRun]:
+def arrange(
+    live: Sequence[tuple[RunFolder, RunStatus]], waiting: Sequence[tuple[RunFolder, RunStatus]]
+) -> list[QueuedRun]:
     """The runs that train and the runs that wait in this order, with begin and end where known."""
     found = []
     for run, status in live:
@@ -166,7 +168,7 @@ def _latest(ends: Sequence[float | None]) -> float | None:
     return max(known, default=0.0) if len(known) == len(ends) else None
 
 
-def seconds_needed(run: Run, status: RunStatus) -> float | None:
+def seconds_needed(run: RunFolder, status: RunStatus) -> float | None:
     """Seconds for which ``run`` will still be trained: by its own figures, else by the speed that was measured for such
     a run on this machine, else its time limit; ``None`` without any of them."""
     if status.seconds_left is not None:

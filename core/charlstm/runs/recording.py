@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from charlstm import storage
 from charlstm.runs.control import ControlReader
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.liveness import Heartbeat, RunLock
 from charlstm.runs.log import EventLog
 from charlstm.runs.series import RunSeries
@@ -93,7 +93,7 @@ class EventRecorder:
     ``show_validation`` is told how far the final validation is: a fraction, and the seconds left once they are known.
     """
 
-    _run: Run
+    _run: RunFolder
     _log: EventLog
     _heartbeat: Heartbeat
     series: RunSeries

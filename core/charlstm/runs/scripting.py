@@ -37,7 +37,7 @@ WAIT_INTERVAL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Run(_folder.Run):
+class Run(_folder.RunFolder):
     """A run: a folder, and perhaps a process that trains it. ``path`` is the folder.
 
     The folder may be deleted at any time, so every method may find nothing. Commands are carried out between two
@@ -262,7 +262,7 @@ def _as_the_command(
     return with_given(usual, given), start.path
 
 
-def resume_run(run: _folder.Run | str | Path, *, changes: Mapping[str, Any] | None = None) -> Run:
+def resume_run(run: _folder.RunFolder | str | Path, *, changes: Mapping[str, Any] | None = None) -> Run:
     """Start a process that resumes ``run`` from its last checkpoint, with changed settings if given.
 
     Args:
@@ -275,7 +275,7 @@ def resume_run(run: _folder.Run | str | Path, *, changes: Mapping[str, Any] | No
     """
     from charlstm.runs import launch  # numpy, which listing runs does not need
 
-    if not isinstance(run, _folder.Run):
+    if not isinstance(run, _folder.RunFolder):
         arguments.instance("run", run, (str, os.PathLike), "a Run, its name or its folder", error=RunError)
         run = find_run(run)
     if changes is not None:

@@ -19,7 +19,7 @@ from charlstm import arguments, storage
 from charlstm.errors import ModelError, RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain, read
 from charlstm.model.file import load_model, model_writer
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunFolder, RunSpec
 from charlstm.training import state as state_file
 from charlstm.training.plan import Plan, read_plan
 from charlstm.training.progress import Progress
@@ -41,7 +41,7 @@ class _Store:
     Every method raises :class:`OSError` when the disk does not take the file; what was saved before is untouched then.
     """
 
-    def __init__(self, run: Run, sync_events: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, run: RunFolder, sync_events: Callable[[], None] = lambda: None) -> None:
         self._run = run
         self._sync_events = sync_events
 
@@ -85,7 +85,7 @@ class FolderStore(_Store):
         with arguments.disk_errors("The folder", path, error=RunError):
             folder = Path(os.path.expanduser(path)).absolute()
             folder.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        super().__init__(Run(folder))
+        super().__init__(RunFolder(folder))
         if self._run.is_run():
             raise RunError(f"{folder} is the folder of a run: choose another one, or continue the run with resume_run")
 
@@ -125,7 +125,7 @@ class RunStore(_Store):
     """A :class:`~charlstm.training.hooks.CheckpointStore` over a run's folder; ``spec`` is what its ``run.json`` says,
     and ``sync_events`` makes the log durable."""
 
-    def __init__(self, run: Run, spec: RunSpec, sync_events: Callable[[], None]) -> None:
+    def __init__(self, run: RunFolder, spec: RunSpec, sync_events: Callable[[], None]) -> None:
         super().__init__(run, sync_events)
         self.spec = spec
 
@@ -134,7 +134,7 @@ class RunStore(_Store):
         self._run.write_spec(replace(self.spec, plan=plain(plan)))
 
 
-def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
+def load_state(run: RunFolder) -> tuple[TrainingState | None, str | None]:
     """The state from which to resume, and a warning when it is not the last one. ``(None, None)`` when none was saved.
 
     Raises :class:`RunError` when no saved state can be read, or when one may be intact but cannot be read now.
@@ -175,7 +175,7 @@ class CheckpointRecord:
     commands: frozenset[str]
 
 
-def last_checkpoint(run: Run) -> CheckpointRecord | None:
+def last_checkpoint(run: RunFolder) -> CheckpointRecord | None:
     """The record of the last checkpoint, read quickly and without verifying the file. ``None`` when there is none or it
     cannot be read; :func:`load_state` then says why."""
     for path in (run.state_path, run.previous_state_path):

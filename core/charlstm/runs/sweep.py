@@ -19,7 +19,7 @@ import numpy as np
 from charlstm.display import plural
 from charlstm.errors import RunError, SettingsError
 from charlstm.runs import folder, launch, queue
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.launch import NewRun
 from charlstm.runs.names import next_name
 from charlstm.runs.notes import notes_if_readable, sweep_tag
@@ -138,7 +138,7 @@ def best_of(cells: Sequence[Cell]) -> Cell | None:
     return min((cell for cell in cells if cell.losses), key=lambda cell: (-len(cell.losses), cell.mean), default=None)
 
 
-def queue_sweep(trials: Trials, new: NewRun) -> list[Run]:
+def queue_sweep(trials: Trials, new: NewRun) -> list[RunFolder]:
     """Put a run like ``new``, whose text is open, with the settings of each of ``trials`` into the queue, as NAME-1,
     NAME-2 and so on. Without a name, the text gives it. If one cannot be created, or after Ctrl-C, none is left. After
     a kill, the added runs are whole.
@@ -154,7 +154,7 @@ def queue_sweep(trials: Trials, new: NewRun) -> list[Run]:
     name = new.name or next_name(corpus.name, "sweep", (tag.removeprefix(sweep_tag("")) for tag in tags))
     if there := tags.count(tag := sweep_tag(name)):
         raise RunError(f"The sweep {name} has {plural(there, 'run')} already: delete it or choose another name")
-    width, runs = len(str(len(trials))), list[Run]()
+    width, runs = len(str(len(trials))), list[RunFolder]()
     asked = [
         replace(new, settings=with_given(new.settings, trial), name=f"{name}-{number:0{width}}", tags=(tag,))
         for number, trial in enumerate(trials, 1)

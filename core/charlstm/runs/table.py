@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from charlstm.display import loss_figure, table, visible
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run, RunSpec, text_names
+from charlstm.runs.folder import RunFolder, RunSpec, text_names
 from charlstm.runs.notes import Notes
 from charlstm.runs.status import RunStatus, ordinal
 
@@ -18,12 +18,12 @@ COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
 FIGURES = ("loss", "step", "minutes")
 
 
-def runs_text(runs: Sequence[Run]) -> str:
+def runs_text(runs: Sequence[RunFolder]) -> str:
     """The runs as lines: name, state, text, best validation loss, step and minutes."""
     return "\n".join(table(COLUMNS, _rows(runs), right=FIGURES)) if runs else "No runs"
 
 
-def runs_html(runs: Sequence[Run]) -> str:
+def runs_html(runs: Sequence[RunFolder]) -> str:
     """The same as a table, whose colours are those of the page."""
     if not runs:
         return "<p>No runs</p>"
@@ -43,7 +43,7 @@ class ListedRun:
         "noted.tags", "notes", "created",
     )  # fmt: skip
 
-    run: Run
+    run: RunFolder
     status: RunStatus
     spec: RunSpec | None
     noted: Notes
@@ -88,13 +88,13 @@ def _cell_html(column: str, cell: str) -> str:
     return f'<td style="text-align:{side}">{html.escape(cell)}</td>'
 
 
-def _rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+def _rows(runs: Sequence[RunFolder]) -> list[tuple[str, ...]]:
     specs = [spec_if_readable(run) for run in runs]
     names = iter(text_names([spec for spec in specs if spec is not None]))
     return [_row(run, "" if spec is None else next(names)) for run, spec in zip(runs, specs, strict=True)]
 
 
-def spec_if_readable(run: Run) -> RunSpec | None:
+def spec_if_readable(run: RunFolder) -> RunSpec | None:
     """What the run's run.json says; None when it cannot be read."""
     try:
         return run.spec()
@@ -102,7 +102,7 @@ def spec_if_readable(run: Run) -> RunSpec | None:
         return None
 
 
-def _row(run: Run, text: str) -> tuple[str, ...]:
+def _row(run: RunFolder, text: str) -> tuple[str, ...]:
     status = run.status()
     minutes = f"{status.work_seconds / 60:.1f}"
     cells = (run.name, state_words(status), text, best_words(status), f"{status.step:,}", minutes)

@@ -12,7 +12,7 @@ import textwrap
 from typing import Any
 
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.log import lasting_events
 from charlstm.text.read_before import MARK, words
 from charlstm.training.events import Event, Sampled, Started, Stepped, Validated
@@ -22,7 +22,7 @@ FILE_NAME = "events.out.tfevents.charlstm"
 in their names."""
 
 
-def tensorboard_file(run: Run) -> bytes:
+def tensorboard_file(run: RunFolder) -> bytes:
     """What ``run`` has logged so far, as the content of a file for TensorBoard.
 
     Raises :class:`RunError` if the package tensorboard is not installed or the run cannot be read.

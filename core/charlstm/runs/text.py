@@ -16,7 +16,7 @@ from numpy import typing as npt  # not "import numpy.typing", beside which anoth
 
 from charlstm import storage
 from charlstm.errors import CharLSTMError, TextError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.text import cache
 from charlstm.text.corpus import Corpus, open_ids, reopen_corpus
 from charlstm.text.sources import ProgressCallback
@@ -25,7 +25,7 @@ from charlstm.text.statistics import describe
 _PIECE = 4 * 1024 * 1024
 
 
-def keep_text(run: Run, corpus: Corpus) -> dict[str, Any]:
+def keep_text(run: RunFolder, corpus: Corpus) -> dict[str, Any]:
     """Put the text ``corpus`` into the folder of ``run``, and return what ``run.json`` says about it. Only for the
     process that creates the run, and then for its worker. Raises :class:`OSError`."""
     if corpus.path != run.text_path:
@@ -51,7 +51,7 @@ def _keep(source: Path | None, target: Path, content: npt.NDArray[Any]) -> None:
         storage.replace_file(target, write)
 
 
-def open_text(run: Run, *, progress: ProgressCallback | None = None) -> Corpus:
+def open_text(run: RunFolder, *, progress: ProgressCallback | None = None) -> Corpus:
     """Open and verify the text of ``run``. A text that is missing in its folder or damaged comes from the unchanged
     cache or source. Raises :class:`TextError` where that fails too, and :class:`RunError`."""
     record = run.spec().corpus
@@ -65,7 +65,7 @@ def open_text(run: Run, *, progress: ProgressCallback | None = None) -> Corpus:
         raise
 
 
-def baseline_losses(run: Run) -> dict[str, float]:
+def baseline_losses(run: RunFolder) -> dict[str, float]:
     """The losses of simple models on the held-out part of the text of ``run``, in nats per character, by their labels
     (:data:`charlstm.text.baselines.BASELINES`); of a text that is too short for them, the entropy of its letter
     frequencies. None where the text is gone."""

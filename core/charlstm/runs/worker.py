@@ -29,7 +29,7 @@ from charlstm.runs import launch, liveness, notifications, queue, queue_file
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunFolder, RunSpec
 from charlstm.runs.index import remember_run
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 def run_foreground(
-    run: Run,
+    run: RunFolder,
     *,
     changes: Mapping[str, Any] | None = None,
     show_validation: ShowValidation | None = None,
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     system.own_process()
     faulthandler.enable()  # a crash inside a library leaves its reason in worker.log
-    run = Run(Path(options.folder).absolute())
+    run = RunFolder(Path(options.folder).absolute())
     with StopSignals() as signals, _turn(run, signals):
         try:
             events = _work(run, options.changes, options.control_from, signals, foreground=False)
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
+def _turn(run: RunFolder, signals: StopSignals) -> Iterator[None]:
     """Take ``run`` out of the queue for the block, in which it is trained, and then call the program of ``on_end`` if
     it has ended, and start the next run. What is wrong with the queue is said in ``worker.log``, and ends no run."""
     try:
@@ -133,13 +133,13 @@ def _turn(run: Run, signals: StopSignals) -> Iterator[None]:
         begin_next(run, signals.requested)
 
 
-def _log_size(run: Run) -> int:
+def _log_size(run: RunFolder) -> int:
     with contextlib.suppress(OSError):
         return run.events_path.stat().st_size
     return 0
 
 
-def call_on_end(run: Run) -> None:
+def call_on_end(run: RunFolder) -> None:
     """Call the program of ``on_end`` with ``run``, which has ended. What is wrong with that is said in ``worker.log``
     and in the status of the run."""
     if not (problem := notifications.call_on_end(run)):
@@ -155,7 +155,7 @@ def call_on_end(run: Run) -> None:
             lock.release()
 
 
-def begin_next(ended: Run, signal: str | None) -> None:
+def begin_next(ended: RunFolder, signal: str | None) -> None:
     """Start the next run of the queue after ``ended``, whose ``worker.log`` says what is wrong with the queue, unless
     that was ended by SIGTERM: when the machine is shut down every process gets that, and the next run would be killed
     in its first seconds."""
@@ -169,7 +169,7 @@ def begin_next(ended: Run, signal: str | None) -> None:
 
 
 def _work(
-    run: Run,
+    run: RunFolder,
     changes: Mapping[str, Any],
     control_from: int,
     signals: StopSignals,
@@ -236,7 +236,7 @@ def _work(
 class _Training:
     """The training of a run by one worker, which holds the run's lock."""
 
-    _run: Run
+    _run: RunFolder
     _spec: RunSpec
     _changes: Mapping[str, Any]
     _log: EventLog
@@ -431,7 +431,7 @@ def _software_versions() -> dict[str, str]:
     return found
 
 
-def _report_failed_start(run: Run, message: str) -> None:
+def _report_failed_start(run: RunFolder, message: str) -> None:
     """Say in the heartbeat that ``launch`` wrote why this worker, whose process it names, has none of its own. Else the
     run would be taken for one whose worker was killed."""
     beat = liveness.read_heartbeat(run.heartbeat_path)
@@ -441,7 +441,7 @@ def _report_failed_start(run: Run, message: str) -> None:
             liveness.write_heartbeat(run.heartbeat_path, replace(beat, state=state, message=message, time=time.time()))
 
 
-def _state_before(run: Run, series: RunSeries | None = None) -> RunState | None:
+def _state_before(run: RunFolder, series: RunSeries | None = None) -> RunState | None:
     """The state in which an earlier worker left a run that has a checkpoint, by its log, whose ``series`` may be given.
     ``None`` without a checkpoint, or when either cannot be read."""
     with contextlib.suppress(OSError, RunError):
@@ -450,7 +450,7 @@ def _state_before(run: Run, series: RunSeries | None = None) -> RunState | None:
     return None
 
 
-def append_to_worker_log(run: Run, text: str) -> None:
+def append_to_worker_log(run: RunFolder, text: str) -> None:
     """Append ``text`` to ``worker.log``, whichever streams this process has. A full disk is ignored."""
     with contextlib.suppress(OSError):
         storage.append_line(run.log_path, text.encode("utf-8", errors="backslashreplace"))

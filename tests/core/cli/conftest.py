@@ -8,7 +8,7 @@ import pytest
 
 from charlstm.cli.main import run
 from charlstm.runs import worker
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.log import EventLog
 from charlstm.training.events import Event, Finished
 from command_line import TEXT, TINY, Cli, LogEvents
@@ -47,7 +47,7 @@ def log_instead_of_training(monkeypatch: pytest.MonkeyPatch) -> LogEvents:
     """Let commands that train do no more than log these events."""
 
     def log_only(*events: Event) -> None:
-        def train(run: Run, **_: object) -> Iterator[Event]:
+        def train(run: RunFolder, **_: object) -> Iterator[Event]:
             log = EventLog(run.events_path)
             for event in events:
                 log.append(event)

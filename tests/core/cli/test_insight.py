@@ -12,7 +12,7 @@ from charlstm.insight.cells import SAMPLED
 from charlstm.insight.context import PLACES
 from charlstm.insight.report import passage_start
 from charlstm.insight.sample import READ_CHARS
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.text.baselines import BASELINES
 from command_line import TEXT, Cli
 
@@ -92,7 +92,7 @@ def test_a_report_is_one_page_about_a_run_and_its_text_that_loads_nothing(cli: C
 
 
 def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, cli: Cli) -> None:
-    last = int(Run(workspace / "runs" / "fox").history()["step"][-1])
+    last = int(RunFolder(workspace / "runs" / "fox").history()["step"][-1])
     assert "--json and --out -" in cli("report", "fox", "--out", "-", "--json", code=2)[1]
     page = cli("report", "fox", "--snapshot", "0", "--out", "-")[0]
     assert f"the model is that of step 0; its run went on to step {last:,}, where curves and samples end" in page

@@ -11,7 +11,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from charlstm.cli.main import run as run_command
 from charlstm.fields import plain
-from charlstm.runs.folder import Run, runs_dir
+from charlstm.runs.folder import RunFolder, runs_dir
 from charlstm.runs.log import EventLog, lasting_events, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.tensorboard_format import FILE_NAME
@@ -21,12 +21,12 @@ from recorded_run import record, started, stepped, validated
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     monkeypatch.chdir(tmp_path)
     return record(runs_dir(), name="fox", sample="a\n\n*b*\n  é").run
 
 
-def resume(run: Run, step: int) -> None:
+def resume(run: RunFolder, step: int) -> None:
     """Add what a worker logs that goes back to ``step``, and the two steps after it."""
     log = EventLog(run.events_path)
     for event in (Resumed(step=step), stepped(step + 1, 0.1 + 0.2), stepped(step + 2, float("nan"))):
@@ -41,7 +41,7 @@ def accumulated(tmp_path: Path) -> EventAccumulator:
     return found.Reload()
 
 
-def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: Run, tmp_path: Path) -> None:
+def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: RunFolder, tmp_path: Path) -> None:
     resume(run, 600)
     found, events = accumulated(tmp_path), lasting_events(run.events())
     series = RunSeries.of(run.events())
@@ -55,7 +55,7 @@ def test_tensorboard_reads_the_figures_the_steps_and_the_times_of_the_run(run: R
         assert [each.wall_time for each in read] == [each.time for each in logged]
 
 
-def test_tensorboard_reads_samples_as_text_and_settings_as_hyperparameters(run: Run, tmp_path: Path) -> None:
+def test_tensorboard_reads_samples_as_text_and_settings_as_hyperparameters(run: RunFolder, tmp_path: Path) -> None:
     found = accumulated(tmp_path)
     texts = [each.tensor_proto.string_val[0].decode() for each in found.Tensors("sample")]
     samples = [each for each in run.events() if isinstance(each, Sampled)]
@@ -86,20 +86,22 @@ def test_a_loss_on_text_that_was_read_has_its_share_in_the_table_and_a_sentence_
     assert said.startswith("† sea, from which training starts, has read 40 % of the held-out part")
 
 
-def test_run_that_is_written_again_replaces_its_file(run: Run, tmp_path: Path, cli: Cli) -> None:
+def test_run_that_is_written_again_replaces_its_file(run: RunFolder, tmp_path: Path, cli: Cli) -> None:
     assert cli("log", "fox", "--to", "tensorboard", "--out", "tensorboard")[0] == "tensorboard\n"
     final = [(each.step, each.time) for each in run.events() if isinstance(each, Validated) and each.whole]
     assert [(each.step, each.wall_time) for each in accumulated(tmp_path).Scalars("loss/final")] == final
     assert [each.name for each in (tmp_path / "tensorboard" / "fox").iterdir()] == [FILE_NAME]
 
 
-def test_missing_package_is_one_sentence(run: Run, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_one_sentence(
+    run: RunFolder, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
     assert "pip install tensorboard" in cli.error("log", "fox", "--to", "tensorboard")
     assert not (tmp_path / "tensorboard").exists()
 
 
-def test_log_is_csv_of_the_comparison_or_the_events_that_count(run: Run, cli: Cli, tmp_path: Path) -> None:
+def test_log_is_csv_of_the_comparison_or_the_events_that_count(run: RunFolder, cli: Cli, tmp_path: Path) -> None:
     resume(run, 600)
     table, chart = tmp_path / "losses.csv", tmp_path / "losses.svg"
     for file in (table, chart):

@@ -13,7 +13,7 @@ from charlstm.cli.main import run
 from charlstm.cli.output import print_json, print_note, print_result, to_json
 from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import RunFolder, find_run
 from charlstm.training.events import Sampled, Warned
 from command_line import TINY, Cli, Terminal
 
@@ -27,7 +27,7 @@ def test_json_is_one_line_and_escapes_control_characters(monkeypatch: pytest.Mon
     stdout = Terminal()
     monkeypatch.setattr("sys.stdout", stdout)
     print_json(to_json({FOUL: [FOUL]}))
-    with EventView(Run(Path("x")), json=True) as view:
+    with EventView(RunFolder(Path("x")), json=True) as view:
         view.show([Warned(step=1, message=FOUL)])
     value, event = stdout.getvalue().splitlines()  # U+2028 and U+0085 end a line here, too
     assert json.loads(value) == {FOUL: [FOUL]}
@@ -53,7 +53,7 @@ def test_events_show_control_characters_on_a_terminal(monkeypatch: pytest.Monkey
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
-    with EventView(Run(Path("x"))) as view:
+    with EventView(RunFolder(Path("x"))) as view:
         view.show([Warned(step=1, message="\x1b[2Jgone"), Sampled(step=1, prime="\x1b[2Jgone", text="")])
         view.show_waiting("waiting: \x1b[2Jgone")
     assert terminal.getvalue().count("␛[2Jgone") == 3

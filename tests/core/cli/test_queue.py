@@ -8,7 +8,7 @@ import pytest
 
 from charlstm.errors import ExitCode
 from charlstm.runs import launch, queue_file
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from command_line import TEXT, TINY, Cli
 from queued_runs import pretend_start
 from recorded_run import Recorded, record
@@ -65,7 +65,7 @@ def test_queue_add_resumes_a_run_and_takes_no_settings_for_it(cli: Cli, busy: Re
 def test_queue_remove_keeps_the_folder(cli: Cli, busy: Recorded, tmp_path: Path) -> None:
     cli(*ADD, "--name", "one")
     assert [row["name"] for row in cli.json("queue", "remove", "one")] == ["busy"]
-    assert Run(tmp_path / "runs" / "one").status().state == "stopped"
+    assert RunFolder(tmp_path / "runs" / "one").status().state == "stopped"
     assert "does not wait in the queue: it is stopped" in cli("queue", "remove", "one", code=1)[1]
 
 

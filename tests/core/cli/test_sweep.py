@@ -9,7 +9,7 @@ import pytest
 from charlstm.config import load_config
 from charlstm.paths import config_path
 from charlstm.runs import liveness, queue
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import RunFolder, find_run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import read_notes
 from charlstm.training.presets import preset
@@ -37,11 +37,11 @@ def config() -> Path:
     return path
 
 
-def files(run: Run) -> set[str]:
+def files(run: RunFolder) -> set[str]:
     return {path.name for path in run.path.iterdir()}
 
 
-def finish(name: str, loss: float) -> Run:
+def finish(name: str, loss: float) -> RunFolder:
     """Let a run have finished with ``loss``."""
     run = find_run(name)
     liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="finished", loss=loss))

@@ -9,7 +9,7 @@ import pytest
 from charlstm.cli.training_view import EventView, Limits
 from charlstm.errors import ExitCode
 from charlstm.line import TerminalLine
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import RunFolder, find_run
 from charlstm.training.events import Controlled, Finished, Resumed
 from charlstm.training.plan import limit_at
 from charlstm.training.presets import preset
@@ -65,7 +65,7 @@ def test_limit_at_a_step() -> None:
 
 
 def test_divergence_is_printed_once_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    with EventView(Run(Path("x")), plain=True) as view:
+    with EventView(RunFolder(Path("x")), plain=True) as view:
         view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
         view.show([stepped(9, 99.0)])
     err = capsys.readouterr().err
@@ -75,7 +75,7 @@ def test_divergence_is_printed_once_with_what_to_do(capsys: pytest.CaptureFixtur
 
 def test_resumed_run_is_judged_by_what_it_did_before(capsys: pytest.CaptureFixture[str]) -> None:
     before = [started(symbols=98), validated(0, 4.5), *(stepped(number, 2.0) for number in range(1, 9))]
-    with EventView(Run(Path("x")), plain=True, before=before) as view:
+    with EventView(RunFolder(Path("x")), plain=True, before=before) as view:
         view.show([Resumed(step=8), *(stepped(number, 1.4 * number) for number in range(9, 14))])
     err = capsys.readouterr().err
     assert err.count("note: Diverging: the training loss rose from 2.00") == 1

@@ -14,7 +14,7 @@ from charlstm.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from charlstm.errors import SettingsError
 from charlstm.fields import plain
 from charlstm.runs import launch
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
 from charlstm.runs.worker import run_foreground
@@ -43,7 +43,7 @@ class OtherRank:
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    def train(self, run: Run, step: int, act: Callable[[], None]) -> list[Event]:
+    def train(self, run: RunFolder, step: int, act: Callable[[], None]) -> list[Event]:
         """Train ``run`` with this process as rank 0, and ``act`` after that step."""
         events = []
         with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +67,7 @@ def other_ranks() -> Iterator[list[OtherRank]]:
         each.process.communicate()
 
 
-def make_run(folder: Path, name: str) -> Run:
+def make_run(folder: Path, name: str) -> RunFolder:
     """A run that uses all random regularisation, with a plan that needs no measurement and five rows for two ranks."""
     text = folder / "words.txt"
     text.write_text(words(2000))

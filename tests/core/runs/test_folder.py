@@ -16,7 +16,7 @@ from charlstm import storage
 from charlstm.errors import ModelError, RunError
 from charlstm.runs import index, liveness
 from charlstm.runs.folder import (
-    Run,
+    RunFolder,
     RunSpec,
     create_run,
     delete_run,
@@ -71,7 +71,7 @@ def test_runs_dir_is_the_usual_one_where_the_folder_is_gone(tmp_path: Path, monk
 def test_create_run_names_it_text_preset_number_and_makes_it_private(tmp_path: Path) -> None:
     names = [create_run(spec(), folder=tmp_path).name for _ in range(3)]
     assert names == ["novel-quick-1", "novel-quick-2", "novel-quick-3"]
-    delete_run(Run(tmp_path / "novel-quick-1"))
+    delete_run(RunFolder(tmp_path / "novel-quick-1"))
     assert create_run(spec(), folder=tmp_path).name == "novel-quick-4"  # a number is not given twice
     assert stat.S_IMODE((tmp_path / "novel-quick-2").stat().st_mode) == 0o700
     assert create_run(spec("../Ein Buch: 红楼梦/etc.txt"), folder=tmp_path).path.parent == tmp_path
@@ -189,13 +189,13 @@ def test_run_is_known_by_one_path_however_its_folder_is_spelled(tmp_path: Path, 
     (tmp_path / "runs").mkdir()
     (tmp_path / "link").symlink_to("runs")
     run = create_run(spec(), name="one", folder=tmp_path / spelled)
-    assert known_runs() == [Run(tmp_path / "runs" / "one")]
+    assert known_runs() == [RunFolder(tmp_path / "runs" / "one")]
     assert list_runs(tmp_path / spelled, elsewhere=True) == [run]
     assert len(list_runs(tmp_path / "runs", elsewhere=True)) == 1
-    two = rename_run(Run(tmp_path / "runs" / "one"), "two")
+    two = rename_run(RunFolder(tmp_path / "runs" / "one"), "two")
     assert known_runs() == [two]
-    three = rename_run(Run(tmp_path / spelled / "two"), "three")
-    assert known_runs() == [Run(tmp_path / "runs" / "three")]
+    three = rename_run(RunFolder(tmp_path / spelled / "two"), "three")
+    assert known_runs() == [RunFolder(tmp_path / "runs" / "three")]
     delete_run(three)
     assert index.remembered_paths() == []
 
@@ -210,7 +210,7 @@ def test_index_keeps_the_latest_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("at", range(9))  # the folder's name, then write, sync and rename of the text and of run.json
 def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> None:
-    def keep_text(run: Run) -> dict[str, Any]:
+    def keep_text(run: RunFolder) -> dict[str, Any]:
         storage.replace_bytes(run.text_path, b"text")
         return spec().corpus
 
@@ -252,12 +252,12 @@ def test_folder_with_the_run_json_of_another_program_is_not_a_run(tmp_path: Path
     (project / "run.json").write_text(content)
     (project / "mine.txt").write_text("precious")
     index.remember_run(project)
-    assert not Run(project).exists()
+    assert not RunFolder(project).exists()
     assert list_runs(tmp_path / "runs", elsewhere=True) == known_runs() == []
     for word in (str(project), "project"):
         with pytest.raises(RunError, match=r"its run\.json is not from this program|There is no run"):
             find_run(word, tmp_path / "runs")
-    for attempt in (lambda: delete_run(Run(project)), lambda: rename_run(Run(project), "other")):
+    for attempt in (lambda: delete_run(RunFolder(project)), lambda: rename_run(RunFolder(project), "other")):
         with pytest.raises(RunError, match="There is no run in"):
             attempt()
     with pytest.raises(RunError, match="something else called project already: choose another name"):
@@ -280,7 +280,7 @@ def test_link_to_a_run_is_neither_deleted_nor_pruned(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(run.path)
     for remove, says in ((delete_run, "is a link"), (prune_run, "is a link to a run elsewhere: prune .* instead")):
         with pytest.raises(RunError, match=says):
-            remove(Run(tmp_path / "link"))
+            remove(RunFolder(tmp_path / "link"))
     assert run.exists()
     assert run.snapshots()
 
@@ -336,14 +336,16 @@ def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_go
 
 
 @pytest.mark.parametrize("command", [delete_run, prune_run])
-def test_run_of_which_a_part_was_removed_is_found_and_removed(tmp_path: Path, command: Callable[[Run], object]) -> None:
+def test_run_of_which_a_part_was_removed_is_found_and_removed(
+    tmp_path: Path, command: Callable[[RunFolder], object]
+) -> None:
     made = record(tmp_path / "whole").run
     made.state_path.touch()
     with use_disk(counting := FaultyDisk()):
-        command(Run(shutil.copytree(made.path, tmp_path / "counted")))
+        command(RunFolder(shutil.copytree(made.path, tmp_path / "counted")))
     refused = 0
     for at in range(counting.calls):
-        run = Run(shutil.copytree(made.path, tmp_path / f"run-{at}"))
+        run = RunFolder(shutil.copytree(made.path, tmp_path / f"run-{at}"))
         with use_disk(FaultyDisk(at, again=True)), contextlib.suppress(RunError):
             command(run)
             continue
@@ -361,7 +363,7 @@ def test_run_of_which_a_part_was_removed_is_found_and_removed(tmp_path: Path, co
 
 @pytest.mark.parametrize("command", [delete_run, prune_run, partial(rename_run, name="other")])
 def test_command_that_waits_for_a_run_while_another_deletes_it_leaves_no_folder(
-    tmp_path: Path, command: Callable[[Run], object], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, command: Callable[[RunFolder], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = record(tmp_path).run
 

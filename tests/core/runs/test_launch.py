@@ -13,7 +13,7 @@ from charlstm import storage
 from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import read_info
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.launch import (
     NewRun,
     check_resume,
@@ -37,7 +37,7 @@ from small_training import make_plan
 def begun(
     folder: Path, state: RunState = "finished", *, ended: str = "done", planned: int = 200, raised_to: float = 0.0,
     **settings: Any,
-) -> Run:  # fmt: skip
+) -> RunFolder:  # fmt: skip
     """A run with a checkpoint after 200 steps, which are two epochs, and a minute of work. A command may have raised
     its ``max_minutes``."""
     asked = Settings(**settings)

@@ -9,7 +9,7 @@ import pytest
 
 from charlstm import storage
 from charlstm.errors import OtherFormatError, RunError
-from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm.runs.folder import RunFolder, delete_run, rename_run
 from charlstm.runs.index import remember_run, remembered_paths, rewrite_index
 from charlstm.runs.notes import Notes, change_notes, edit_tags, parse_tags, read_notes
 from faulty_disk import have_no_locks
@@ -41,7 +41,7 @@ def test_a_damaged_file_is_said_and_never_replaced(tmp_path: Path, content: byte
 
 
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = RunFolder(tmp_path)
     run.notes_path.write_text(json.dumps({"format": 2}))
     with pytest.raises(OtherFormatError, match="update charlstm"):
         read_notes(run)
@@ -56,7 +56,7 @@ DEADLINE = 60.0
 
 
 def change_tags(place: Path, name: str) -> None:
-    change_notes(Run(place / "one"), lambda now: Notes((*now.tags, name), now.note))
+    change_notes(RunFolder(place / "one"), lambda now: Notes((*now.tags, name), now.note))
 
 
 def change_index(place: Path, name: str) -> None:
@@ -70,7 +70,7 @@ def change_often(change: Callable[[Path, str], None], place: Path, process: str)
 
 
 FILES: dict[str, tuple[Callable[[Path, str], None], Callable[[Path], object]]] = {
-    "notes": (change_tags, lambda place: read_notes(Run(place / "one")).tags),
+    "notes": (change_tags, lambda place: read_notes(RunFolder(place / "one")).tags),
     "index of runs": (change_index, lambda place: [path.name for path in remembered_paths()]),
 }
 """What makes one change, by a name that only it has, and the names in the file."""

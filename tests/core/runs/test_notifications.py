@@ -10,7 +10,7 @@ import pytest
 from charlstm.cli.main import run as run_command
 from charlstm.config import written
 from charlstm.runs import notifications
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.notifications import call_on_end, end_words, terminal_sequence
 from charlstm.runs.status import RunStatus
 from recorded_run import record
@@ -18,7 +18,7 @@ from waiting import wait_until
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> RunFolder:
     monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("CHARLSTM_CONFIG", str(tmp_path / "config.toml"))
     own_home.mkdir(exist_ok=True)
@@ -30,7 +30,9 @@ def configure(tmp_path: Path, *command: str) -> None:
     (tmp_path / "config.toml").write_text(f"on_end = {written(command)}\n")
 
 
-def test_program_gets_run_as_json_without_a_shell(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_program_gets_run_as_json_without_a_shell(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = "import sys; open(sys.argv[1], 'w').write(sys.argv[2] + sys.stdin.read()); print('seen')"
     configure(tmp_path, sys.executable, "-c", code, str(tmp_path / "got"), "$HOME; ")
     before = run.size()
@@ -43,7 +45,9 @@ def test_program_gets_run_as_json_without_a_shell(run: Run, tmp_path: Path, caps
     assert run.log_path.read_text() == "seen\n"
 
 
-def test_program_that_hangs_is_killed_with_children(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_that_hangs_is_killed_with_children(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(notifications, "TIME_LIMIT", 0.5)
     os.mkfifo(tmp_path / "held")
     reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
@@ -69,12 +73,14 @@ def _has_no_writer(pipe: int) -> bool:
         ((sys.executable, "\0"), "could not be started: embedded null byte"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(run: Run, tmp_path: Path, command: tuple[str, ...], says: str) -> None:
+def test_what_goes_wrong_is_one_sentence(run: RunFolder, tmp_path: Path, command: tuple[str, ...], says: str) -> None:
     configure(tmp_path, *command)
     assert says in call_on_end(run)
 
 
-def test_program_comes_from_own_configuration_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_comes_from_own_configuration_alone(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch = ("touch", str(tmp_path / "got"))
     entry = f"on_end = {written(touch)}\n"
     monkeypatch.chdir(run.path)
@@ -93,7 +99,7 @@ def test_program_comes_from_own_configuration_alone(run: Run, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("value", ['"say done"', '["say", 1]', '["say", ""]'])
-def test_wrong_configuration_is_said_at_the_end(run: Run, tmp_path: Path, value: str) -> None:
+def test_wrong_configuration_is_said_at_the_end(run: RunFolder, tmp_path: Path, value: str) -> None:
     (tmp_path / "config.toml").write_text(f'on_end = {value}\nnotify = "loud"\n')
     assert "on_end is a list of words in quotes" in call_on_end(run)
 

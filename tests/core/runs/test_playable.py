@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.model.file import save_model
-from charlstm.runs.folder import Run, RunSpec, create_run
+from charlstm.runs.folder import RunFolder, RunSpec, create_run
 from charlstm.runs.log import read_events
 from charlstm.runs.models import MOST_MODELS, models_of_run
 from charlstm.runs.playable import LEARNT, PlayableModel, is_untrained, pairs_loss, playable_at_end, playable_model
@@ -21,7 +21,7 @@ GOAL = LEARNT * PAIRS_LOSS
 BEST = PlayableModel()
 
 
-def series_of(run: Run) -> RunSeries:
+def series_of(run: RunFolder) -> RunSeries:
     return RunSeries.of(read_events(run.events_path))
 
 

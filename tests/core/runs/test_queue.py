@@ -17,7 +17,7 @@ import pytest
 
 from charlstm.errors import CharLSTMError, RunError, SettingsError
 from charlstm.runs import folder, launch, liveness, queue, queue_file
-from charlstm.runs.folder import Run, RunSpec, create_run, delete_run, list_runs, rename_run
+from charlstm.runs.folder import RunFolder, RunSpec, create_run, delete_run, list_runs, rename_run
 from charlstm.runs.launch import NewRun
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import read_notes, sweep_runs
@@ -44,13 +44,13 @@ TAKES_SPACE = frozenset({"write", "truncate", "sync", "rename", "link", "sync_fo
 """What a full disk refuses: it lets files be removed."""
 
 
-def unstarted(place: Path, name: str, **settings: Any) -> Run:
+def unstarted(place: Path, name: str, **settings: Any) -> RunFolder:
     spec = RunSpec(corpus={"name": "fox.txt"}, settings=SETTINGS.with_changes(**settings))
     return create_run(spec, name=name, folder=place)
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> list[Run]:
+def runs(tmp_path: Path) -> list[RunFolder]:
     """Three runs that wait in the queue."""
     found = [unstarted(tmp_path, name) for name in ("one", "two", "three")]
     for run in found:
@@ -65,8 +65,8 @@ def status(state: RunState, **figures: Any) -> RunStatus:
 def test_times_add_up_until_one_is_not_known(tmp_path: Path) -> None:
     first, other = unstarted(tmp_path, "first"), unstarted(tmp_path, "other", max_minutes=2.0)
     minute = status("stopped", progress=0.5, work_seconds=60.0)
-    live = [(Run(Path("busy")), status("running", seconds_left=30.0))]
-    rows = arrange(live, [(Run(Path("half")), minute), (other, status("queued")), (first, status("queued"))])
+    live = [(RunFolder(Path("busy")), status("running", seconds_left=30.0))]
+    rows = arrange(live, [(RunFolder(Path("half")), minute), (other, status("queued")), (first, status("queued"))])
     assert [(row.place, row.begins, row.ends, row.why) for row in rows] == [
         (0, 0.0, 30.0, ""),
         (1, 30.0, 90.0, "busy is running"),
@@ -74,7 +74,7 @@ def test_times_add_up_until_one_is_not_known(tmp_path: Path) -> None:
         (3, 210.0, None, "other comes first"),
     ]
     assert rows[1].words == "1st in the queue, begins in about 30 s: busy is running"
-    live += [(Run(Path("held")), status("paused", seconds_left=9.0))]
+    live += [(RunFolder(Path("held")), status("paused", seconds_left=9.0))]
     row = arrange(live, [(first, status("queued"))])[-1]
     assert row.words == "1st in the queue, begins at a time not known: held is paused"
     assert [ordinal(place) for place in (1, 2, 3, 4, 11, 22)] == ["1st", "2nd", "3rd", "4th", "11th", "22nd"]
@@ -94,7 +94,7 @@ def test_time_of_a_new_run_follows_from_the_measured_speed(tmp_path: Path, monke
 
 @pytest.mark.parametrize("state", STATES[1:])
 def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
-    state: RunState, runs: list[Run], launched: list[str], tmp_path: Path
+    state: RunState, runs: list[RunFolder], launched: list[str], tmp_path: Path
 ) -> None:
     with record(tmp_path / "other", state, name="other"):  # never in the queue, and in another folder
         why = f"other is {state}" if state in LIVE else "no run trains now"
@@ -108,14 +108,14 @@ def test_queue_waits_for_a_run_that_trains_or_is_paused_and_for_no_other(
     assert launched == ([] if state in LIVE else ["one"])
 
 
-def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[Run]) -> None:
+def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[RunFolder]) -> None:
     folder.rename_run(runs[1], "second")
     folder.delete_run(runs[0])
     assert waiting() == ["second", "three"]
     assert [runs[2].status().place, queue.read_queue()[0].place] == [2, 1]
-    queue.add_run(Run(runs[1].path.with_name("second")))  # again: at the end
+    queue.add_run(RunFolder(runs[1].path.with_name("second")))  # again: at the end
     assert waiting() == ["three", "second"]
-    copied = Run(shutil.copytree(runs[2].path, runs[2].path.with_name("copy") / "three"))
+    copied = RunFolder(shutil.copytree(runs[2].path, runs[2].path.with_name("copy") / "three"))
     assert copied not in folder.known_runs()
     queue.add_run(copied)
     assert copied in folder.known_runs()  # the queue waits for these
@@ -124,9 +124,9 @@ def test_renamed_run_keeps_its_place_and_deleted_one_leaves(runs: list[Run]) -> 
 
 
 def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next_one_begins(
-    runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def launch_run(run: Run) -> None:
+    def launch_run(run: RunFolder) -> None:
         if run.name == "three" and not names:
             raise RunError("The worker of three cannot be started: too many processes")
         pretend_start(run, names)
@@ -160,10 +160,12 @@ def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next
     assert (names, runs[0].status().start_problem) == (["four", "one"], "")
 
 
-def test_run_whose_worker_ends_before_it_begins_comes_last(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_whose_worker_ends_before_it_begins_comes_last(
+    runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
     names: list[str] = []
 
-    def launch_run(run: Run) -> None:
+    def launch_run(run: RunFolder) -> None:
         names.append(run.name)
         run.log_path.write_text("ImportError: numpy\n")
         liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting", pid=2**31 - 2, start="1"))
@@ -177,7 +179,7 @@ def test_run_whose_worker_ends_before_it_begins_comes_last(runs: list[Run], monk
     )
 
 
-def test_finished_run_leaves_the_queue(runs: list[Run], launched: list[str]) -> None:
+def test_finished_run_leaves_the_queue(runs: list[RunFolder], launched: list[str]) -> None:
     liveness.write_heartbeat(runs[0].heartbeat_path, HeartbeatRecord(state="finished"))
     assert runs[0].status().state == "finished"
     assert queue.start_next() == runs[1]
@@ -216,7 +218,7 @@ def test_two_programs_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
     assert sorted(waiting()) == [f"{name}-{number}" for name in ("left", "right") for number in range(8)]
 
 
-def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], launched: list[str]) -> None:
+def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[RunFolder], launched: list[str]) -> None:
     text = tmp_path / "fox.txt"
     text.write_text(TEXT)
     before = waiting()
@@ -238,7 +240,7 @@ def test_full_disk_leaves_the_queue_as_it_was(tmp_path: Path, runs: list[Run], l
     assert waiting() == [*before, "new"]
 
 
-def test_damaged_file_is_named_and_hides_no_run(runs: list[Run], launched: list[str]) -> None:
+def test_damaged_file_is_named_and_hides_no_run(runs: list[RunFolder], launched: list[str]) -> None:
     queue_file.queue_path().write_text('{"format": 2, "runs": []}')
     assert runs[0].status().state == "stopped"
     for use in (partial(queue.add_run, runs[0]), queue.read_queue, queue.start_next):
@@ -394,7 +396,7 @@ def test_disk_that_is_full_keeps_no_part_of_a_sweep(new: NewRun, launched: list[
     with use_disk(full), pytest.raises(RunError, match="space"):
         queue_sweep(trials, replace(new, name="full"))
     assert [run.name for run in list_runs(new.runs_dir)] == ["s-1", "s-2", "s-3"]
-    assert queue.start_next() == Run(new.runs_dir / "s-1")
+    assert queue.start_next() == RunFolder(new.runs_dir / "s-1")
 
 
 @pytest.mark.parametrize("end", [killed, partial(signal.raise_signal, signal.SIGINT)])

@@ -12,7 +12,7 @@ import pytest
 
 from charlstm.errors import TextError
 from charlstm.paths import cache_dir
-from charlstm.runs.folder import Run, delete_run
+from charlstm.runs.folder import RunFolder, delete_run
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.text import baseline_losses, open_text
 from charlstm.text import cache
@@ -39,7 +39,7 @@ def corpus(source: Path, tmp_path: Path) -> Corpus:
 
 
 @pytest.fixture
-def run(corpus: Corpus, tmp_path: Path) -> Run:
+def run(corpus: Corpus, tmp_path: Path) -> RunFolder:
     return create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
 
 
@@ -58,7 +58,7 @@ def test_text_is_copied_where_links_are_not(corpus: Corpus, tmp_path: Path, monk
     assert open_text(run).text() == TEXT + VALIDATION
 
 
-def test_run_like_another_links_to_its_text(run: Run, source: Path, tmp_path: Path) -> None:
+def test_run_like_another_links_to_its_text(run: RunFolder, source: Path, tmp_path: Path) -> None:
     lose_all_others(source)
     other = create_new_run(NewRun(open_text(run), Settings(max_steps=100), runs_dir=tmp_path / "runs"))
     assert os.path.samefile(run.text_path, other.text_path)
@@ -66,7 +66,7 @@ def test_run_like_another_links_to_its_text(run: Run, source: Path, tmp_path: Pa
     assert open_text(other).text() == TEXT + VALIDATION
 
 
-def test_run_of_0_3_whose_text_has_changed_says_so(run: Run, source: Path) -> None:
+def test_run_of_0_3_whose_text_has_changed_says_so(run: RunFolder, source: Path) -> None:
     spec = run.spec()
     about = {name: value for name, value in spec.corpus.items() if name not in ("vocabulary", "counts")}
     run.write_spec(replace(spec, corpus=about))
@@ -79,7 +79,7 @@ def test_run_of_0_3_whose_text_has_changed_says_so(run: Run, source: Path) -> No
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
-def test_damaged_text_is_read_again_or_reported(run: Run, source: Path, damage: str) -> None:
+def test_damaged_text_is_read_again_or_reported(run: RunFolder, source: Path, damage: str) -> None:
     content, says = run.text_path.read_bytes(), "text.bin is damaged, and the text cannot be read again: There is"
     run.text_path.unlink()  # it may be a link to the file in the cache
     if damage == "gone":
@@ -107,7 +107,7 @@ def test_lines_of_a_text_read_as_paragraphs_stay_with_it(tmp_path: Path) -> None
     assert len([path for path in run.parts() if path.name.startswith("lines-")]) == 1
 
 
-def test_run_has_all_of_its_text_once_it_is_created(run: Run, corpus: Corpus, source: Path) -> None:
+def test_run_has_all_of_its_text_once_it_is_created(run: RunFolder, corpus: Corpus, source: Path) -> None:
     cached = cache.texts_dir() / corpus.fingerprint / cache.IDS
     assert os.path.samefile(run.text_path, cached)
     assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600
@@ -118,7 +118,9 @@ def test_run_has_all_of_its_text_once_it_is_created(run: Run, corpus: Corpus, so
     assert (found.vocabulary, found.counts.tolist()) == (corpus.vocabulary, corpus.counts.tolist())
 
 
-def test_run_on_a_short_text_is_compared_with_the_letter_frequencies(run: Run, corpus: Corpus, source: Path) -> None:
+def test_run_on_a_short_text_is_compared_with_the_letter_frequencies(
+    run: RunFolder, corpus: Corpus, source: Path
+) -> None:
     """A run on 1,500 characters that had learnt nothing was not told so."""
     shares = [count / corpus.chars for count in Counter(corpus.text()).values()]
     assert baseline_losses(run) == {"order 0": pytest.approx(-sum(share * math.log(share) for share in shares))}

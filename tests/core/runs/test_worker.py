@@ -21,7 +21,7 @@ from charlstm.runs import launch, liveness, notifications, queue, queue_file, wo
 from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.failures import describe_failure
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.store import RunStore, load_state
@@ -91,13 +91,13 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Train:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> RunFolder:
     text = tmp_path / "poem.txt"
     text.write_text("\n\n  Short.\nThe old pond: a frog jumps in, the sound of water.\n" * 20)
     return launch.create_new_run(launch.NewRun(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs"))
 
 
-def test_worker_trains_a_run_from_start_to_end(run: Run, train: Train) -> None:
+def test_worker_trains_a_run_from_start_to_end(run: RunFolder, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         trainer.store.save_plan(PLAN)
         yield started()
@@ -136,7 +136,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Train) -> None:
         next(worker.run_foreground(run))
 
 
-def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: Train) -> None:
+def test_changes_before_the_first_checkpoint_discard_the_plan(run: RunFolder, train: Train) -> None:
     run.write_spec(replace(run.spec(), plan=plain(PLAN)))
     made = train(lambda trainer: iter([started(), ended(0, "stopped")]))
     list(worker.run_foreground(run))
@@ -148,7 +148,9 @@ def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: T
 
 
 @pytest.mark.parametrize("why", ["SIGINT", "SIGTERM", "SIGHUP", "closed"])
-def test_first_signal_or_a_closed_iterator_stops_the_run_with_a_checkpoint(run: Run, train: Train, why: str) -> None:
+def test_first_signal_or_a_closed_iterator_stops_the_run_with_a_checkpoint(
+    run: RunFolder, train: Train, why: str
+) -> None:
     train(until_stopped)
     events = worker.run_foreground(run)
     for event in events:
@@ -167,7 +169,7 @@ def test_first_signal_or_a_closed_iterator_stops_the_run_with_a_checkpoint(run: 
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # and all is as it was
 
 
-def test_second_signal_interrupts(run: Run, train: Train) -> None:
+def test_second_signal_interrupts(run: RunFolder, train: Train) -> None:
     def deaf(trainer: Any) -> Iterator[Event]:
         yield started()
         signal.raise_signal(signal.SIGINT)
@@ -182,7 +184,7 @@ def test_second_signal_interrupts(run: Run, train: Train) -> None:
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
-def test_worker_whose_log_is_another_saves_its_state_and_stops(run: Run, train: Train) -> None:
+def test_worker_whose_log_is_another_saves_its_state_and_stops(run: RunFolder, train: Train) -> None:
     """tests/torture/kill_worker.py also moves, replaces and deletes folders in the middle of checkpoints."""
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -200,7 +202,9 @@ def test_worker_whose_log_is_another_saves_its_state_and_stops(run: Run, train: 
     assert load_state(run)[0] is not None
 
 
-def test_second_worker_is_refused_and_first_goes_on(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_worker_is_refused_and_first_goes_on(
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(liveness.acquire_lock.__kwdefaults__, "patience", 0.05)
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -215,7 +219,7 @@ def test_second_worker_is_refused_and_first_goes_on(run: Run, train: Train, monk
 
 
 @pytest.mark.parametrize("error", [SettingsError("lr takes a number"), ZeroDivisionError("by\nzero")])
-def test_failure_is_one_sentence_in_log_and_status(run: Run, train: Train, error: Exception) -> None:
+def test_failure_is_one_sentence_in_log_and_status(run: RunFolder, train: Train, error: Exception) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         yield stepped(3)
@@ -232,9 +236,9 @@ def test_failure_is_one_sentence_in_log_and_status(run: Run, train: Train, error
 
 @pytest.mark.parametrize(("reason", "state"), [("done", "finished"), ("diverged", "failed"), ("stopped", None)])
 def test_program_of_on_end_is_called_without_the_lock(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, reason: str, state: str | None
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch, reason: str, state: str | None
 ) -> None:
-    def call_on_end(run: Run) -> str:
+    def call_on_end(run: RunFolder) -> str:
         liveness.acquire_lock(run.lock_path, patience=0).release()
         told.append(run.status().state)
         return "The program ended with exit code 3"
@@ -248,7 +252,7 @@ def test_program_of_on_end_is_called_without_the_lock(
 
 
 def test_program_of_on_end_is_not_called_again_by_a_resume_that_ends_before_it_began(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
     monkeypatch.setattr(notifications, "call_on_end", lambda run: told.append(run.name) or "")
@@ -259,11 +263,11 @@ def test_program_of_on_end_is_not_called_again_by_a_resume_that_ends_before_it_b
     assert told == [run.name]
 
 
-def command(run: Run, word: str) -> None:
+def command(run: RunFolder, word: str) -> None:
     run.control_path.write_text(f'{{"id":"x","command":"{word}","value":null}}\n')
 
 
-def make_room(run: Run) -> None:
+def make_room(run: RunFolder) -> None:
     """At its second call, so that the worker reads a command while it waits."""
     if run.control_path.exists():
         storage.disk = storage.Disk()
@@ -280,7 +284,7 @@ def make_room(run: Run) -> None:
     ids=["space", "signal", "command"],
 )
 def test_worker_waits_while_the_disk_is_full_and_takes_commands_meanwhile(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, act: Callable[[Run], object], names: list[str]
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch, act: Callable[[RunFolder], object], names: list[str]
 ) -> None:
     waited, update = [], worker.Heartbeat.update
 
@@ -306,7 +310,7 @@ def test_worker_waits_while_the_disk_is_full_and_takes_commands_meanwhile(
     assert "No space left" in waited[0]
 
 
-def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Train) -> None:
+def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: RunFolder, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         send_command(run, "stop")
@@ -321,7 +325,7 @@ def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Tr
     assert "Traceback" not in run.log_path.read_text()
 
 
-def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Train) -> None:
+def test_resume_applies_changes_and_knows_how_far_the_log_is(run: RunFolder, train: Train) -> None:
     finish(run, train, "stopped")
     made = train(resumed)
     events = list(worker.run_foreground(run, changes={"max_steps": 200, "seed": 0}))
@@ -330,7 +334,7 @@ def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Tr
     assert run.spec().settings.max_steps == 200
 
 
-def test_run_of_0_3_gets_its_text_when_it_is_resumed(run: Run, train: Train) -> None:
+def test_run_of_0_3_gets_its_text_when_it_is_resumed(run: RunFolder, train: Train) -> None:
     finish(run, train, "stopped")
     train(resumed)
     text, spec = run.text_path.read_bytes(), run.spec()
@@ -341,7 +345,7 @@ def test_run_of_0_3_gets_its_text_when_it_is_resumed(run: Run, train: Train) -> 
     assert (run.text_path.read_bytes(), run.spec()) == (text, spec)
 
 
-def finish(run: Run, train: Train, reason: str = "done") -> list[Event]:
+def finish(run: RunFolder, train: Train, reason: str = "done") -> list[Event]:
     """Train the run to its end, with a checkpoint. Returns the events."""
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -353,7 +357,9 @@ def finish(run: Run, train: Train, reason: str = "done") -> list[Event]:
     return list(worker.run_foreground(run))
 
 
-def test_worker_lets_others_go_first_from_a_first_step(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_lets_others_go_first_from_a_first_step(
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beside two busy processes a start with the niceness of training took five times as long."""
     niceness: list[int] = []
     monkeypatch.setattr(system, "lower_priority", niceness.append)
@@ -371,7 +377,9 @@ def test_worker_lets_others_go_first_from_a_first_step(run: Run, train: Train, m
     assert niceness == [BACKGROUND_NICENESS]
 
 
-def test_resume_that_fails_to_begin_changes_nothing(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_that_fails_to_begin_changes_nothing(
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = finish(run, train)
     spec = run.spec()
 
@@ -396,12 +404,12 @@ def test_resume_that_fails_to_begin_changes_nothing(run: Run, train: Train, monk
     ],
 )
 def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finished(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, ending: str, signals: int, state: str, message: str
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch, ending: str, signals: int, state: str, message: str
 ) -> None:
     """A run that was finished became one that was stopped, so that "more minutes" added to its whole limit."""
     before, step = finish(run, train, ending), run.status().step
 
-    def interrupted(run: Run, *, progress: Callable[[ReadProgress], None]) -> None:
+    def interrupted(run: RunFolder, *, progress: Callable[[ReadProgress], None]) -> None:
         for _ in range(signals):
             signal.raise_signal(signal.SIGINT)
         progress(ReadProgress(1, 3, "reading"))
@@ -413,7 +421,9 @@ def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finis
     assert (run.status().state, run.status().step, run.status().message) == (state, step, message)
 
 
-def test_stop_command_ends_the_reading_of_the_text(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_command_ends_the_reading_of_the_text(
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The app's key and `control RUN stop` write one; the worker read on, loaded torch and measured first."""
 
     def stopped(*_: Any, progress: Callable[[ReadProgress], None], **__: Any) -> None:
@@ -429,7 +439,7 @@ def test_stop_command_ends_the_reading_of_the_text(run: Run, train: Train, monke
 
 @pytest.mark.parametrize(("finished", "state_after"), [(False, "failed"), (True, "finished")])
 def test_worker_that_ends_before_its_own_heartbeat_says_why(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, finished: bool, state_after: str
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch, finished: bool, state_after: str
 ) -> None:
     """It was reported as killed for lack of memory."""
     if finished:
@@ -442,7 +452,7 @@ def test_worker_that_ends_before_its_own_heartbeat_says_why(
     assert status.message.endswith("has no locks: keep runs in a folder on another one")
 
 
-def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: Run, train: Train) -> None:
+def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: RunFolder, train: Train) -> None:
     store = RunStore(run, run.spec(), lambda: None)
     for step in (10, 20):
         store.save_state(state(step))
@@ -454,7 +464,9 @@ def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: Run, 
     assert load_state(run)[1] is None  # which the next checkpoint keeps, and not the damaged one
 
 
-def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_carried_out(run: Run, train: Train) -> None:
+def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_carried_out(
+    run: RunFolder, train: Train
+) -> None:
     storage.append_line(run.control_path, b'{"id":"one","command":"finish","value":null,"time":1}')
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -470,7 +482,7 @@ def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_carried
     assert not [event for event in worker.run_foreground(run) if isinstance(event, Warned)]
 
 
-def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Train) -> None:
+def test_temporary_files_of_a_killed_worker_are_removed(run: RunFolder, train: Train) -> None:
     run.snapshots_dir.mkdir()
     names = (".model.safetensors.123.tmp", ".text.bin.12.tmp", "snapshots/.50.safetensors.12.345.tmp")
     in_use = (".notes.json.12.345.tmp", ".mine.onnx.12.345.tmp")  # by other programs
@@ -480,7 +492,9 @@ def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Train) 
     assert tuple(name for name in names + in_use if (run.path / name).exists()) == in_use
 
 
-def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_final_validation_is_in_the_status_of_a_run(
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker, "Heartbeat", partial(worker.Heartbeat, interval=0.02))
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -503,10 +517,10 @@ def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train, monk
 
 @pytest.mark.parametrize(("why", "goes_on"), [("SIGINT", True), ("SIGTERM", False)])
 def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shuts_down(
-    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, why: str, goes_on: bool
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch, why: str, goes_on: bool
 ) -> None:
     following = launch.create_new_run(launch.NewRun(run.spec().corpus, Settings(max_steps=1), runs_dir=run.path.parent))
-    started_runs: list[Run] = []
+    started_runs: list[RunFolder] = []
     monkeypatch.setattr(launch, "launch", started_runs.append)
     queue.add_run(run)
     queue.add_run(following)
@@ -522,7 +536,9 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
     assert (run.status().state, started_runs) == ("stopped", [following] * goes_on)
 
 
-def test_worker_logs_that_the_queue_cannot_be_changed(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_logs_that_the_queue_cannot_be_changed(
+    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(run: Path) -> None:
         raise RunError("The queue cannot be changed: No space left on device")
 
@@ -557,7 +573,7 @@ def test_failure_is_described_in_one_sentence(error: Exception, says: str) -> No
     assert describe_failure(error, Settings()).startswith(says)
 
 
-def test_load_state_skips_only_a_damaged_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_state_skips_only_a_damaged_checkpoint(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     store = RunStore(run, run.spec(), lambda: None)
     for step in (7, 8):
         store.save_state(state(step))

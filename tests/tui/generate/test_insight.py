@@ -24,7 +24,7 @@ from charlstm.insight.holding import hold_effects
 from charlstm.insight.influence import Influence, influence
 from charlstm.insight.lesions import measure_lesions, most_important
 from charlstm.model.file import load_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
@@ -141,7 +141,7 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
     job = HeldJob(monkeypatch, "through_training")
     async with cells(run) as (it, view):
         found = checkpoints(run)
-        models = [(step, load_model(Run(run).model_file(request))) for step, request in found]
+        models = [(step, load_model(RunFolder(run).model_file(request))) for step, request in found]
         assert len(models) > 2
         await it.press("h")
         await it.until(lambda: job.begun == 1)
@@ -251,7 +251,7 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
 async def test_cells_are_named_on_the_text_of_the_run(home: Path, run: Path) -> None:
     text = home / "novel.txt"
     text.write_text('He said "yes" and left. She said "no, not now" and stayed.\n' * 100)
-    Run(run).write_spec(replace(Run(run).spec(), corpus=open_corpus(text).to_record()))
+    RunFolder(run).write_spec(replace(RunFolder(run).spec(), corpus=open_corpus(text).to_record()))
     async with cells(run, count=30) as (it, view):
         await it.shows("on 5,900 chars from all over novel.txt, which it was trained on")
         listed, expected = view.cell_list.cells, charlstm.name_cells(run, text.read_text())

@@ -11,7 +11,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import read_info
 from charlstm.runs.contention import slowdown_words
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import RunFolder, find_run
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import is_clearly_better, pairs_loss, playable_model
@@ -38,7 +38,7 @@ def slowed_words(status: RunStatus, *, shown: bool) -> str:
 class Awaited:
     """A run that has no model to play yet, or that ended without one."""
 
-    run: Run
+    run: RunFolder
     status: RunStatus
     trouble: str = ""
     """What is wrong with the training, or why the run cannot be read, in a sentence; empty when nothing is."""
@@ -67,7 +67,7 @@ class RunToPlay:
     """Looks for what to play of the run that ``choice`` names. It reads the run's log on from where it left it, so
     :meth:`look` must not be called by two threads at once."""
 
-    def __init__(self, choice: ModelChoice, run: Run) -> None:
+    def __init__(self, choice: ModelChoice, run: RunFolder) -> None:
         self.run = run
         self.status = run.status()
         self._choice = choice

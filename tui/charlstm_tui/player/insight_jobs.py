@@ -29,7 +29,7 @@ from charlstm.insight.lesions import MeasuredLesions, measure_lesions, most_impo
 from charlstm.insight.multiverse import ContinuationNode, NextWord, ReadText, multiverse, next_words, read_text
 from charlstm.insight.sample import TEXT_CHARS, model_step
 from charlstm.model.file import Model, load_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.models import evenly_chosen
 from charlstm.runs.own_text import OwnText, text_for_cells, text_for_context
 from charlstm_tui.background import Check, report_to, threaded
@@ -147,7 +147,7 @@ class InsightJobs:
         best = next((each for each in found if each[1] is None), None)
         cells = () if named is None else named.cells
         for listed, request in evenly_chosen(found, FOLLOWED_MODELS, keep=best):
-            model = load_model(Run(run).model_file(request))
+            model = load_model(RunFolder(run).model_file(request))
             own = model_step(model)  # a run that trains may have a better model by now
             stepper = Stepper(model)
             states = _read_from(model, stepper, text, start, check).activations().cells
@@ -310,13 +310,13 @@ def _recent(text: str) -> str:
     return text[max(0, len(text) // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS :]
 
 
-def _run_text(run: Path | None, part: Callable[[Run], OwnText]) -> tuple[str, str] | None:
+def _run_text(run: Path | None, part: Callable[[RunFolder], OwnText]) -> tuple[str, str] | None:
     """A part of a run's text, which the commands read too, and what it is; ``None`` where the text is gone or has
     changed."""
     if run is None:
         return None
     try:
-        own = part(Run(run))
+        own = part(RunFolder(run))
     except (CharLSTMError, OSError):
         return None
     return own.text, own.name

@@ -22,7 +22,7 @@ from charlstm.generation.session_state import BEGINNING
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model, load_model, read_info
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import RunFolder, find_run
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.paragraphs import Joined
@@ -99,9 +99,9 @@ class ModelFacts:
 def checkpoints(run: Path) -> list[tuple[int, int | None]]:
     """The models of a run, the earliest first, each with its step and the ``step`` of a request for it: ``None`` is
     the best model."""
-    found: dict[int, int | None] = {snapshot.step: snapshot.step for snapshot in Run(run).snapshots()}
+    found: dict[int, int | None] = {snapshot.step: snapshot.step for snapshot in RunFolder(run).snapshots()}
     with contextlib.suppress(CharLSTMError):
-        step = read_info(Run(run).model_path)[1].get("step")
+        step = read_info(RunFolder(run).model_path)[1].get("step")
         if isinstance(step, int):
             found[step] = None
     return sorted(found.items(), key=lambda one: one[0])
@@ -178,7 +178,7 @@ def other_model_words(opened: SavedSession | None, facts: ModelFacts) -> str:
 
 def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
     """Facts about the model at ``path``."""
-    run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
+    run = next((folder for folder in (path.parent, path.parent.parent) if RunFolder(folder).exists()), None)
     info = model.info
     step = info.get("step")
     loss = info.get("val_loss")

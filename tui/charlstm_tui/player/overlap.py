@@ -28,7 +28,7 @@ from charlstm.generation.novelty import (
     with_matches,
 )
 from charlstm.model.file import load_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.start_models import with_passages
 from charlstm.runs.text import open_text
 from charlstm.text.batches import TrainingText
@@ -173,7 +173,7 @@ def open_search(run: Path | None, model: Path, min_length: int) -> OverlapSearch
             novelty, lines, train = open_novelty(run, min_length)
             units = novelty.index.corpus.unit_positions(train) or None
     with contextlib.suppress(CharLSTMError, OSError):
-        if run is None or novelty is None or Run(run).spec().lineage:
+        if run is None or novelty is None or RunFolder(run).spec().lineage:
             known = with_passages(load_model(model)).passages
     return None if novelty is None and known is None else OverlapSearch(novelty, lines, known, min_length, units)
 
@@ -181,7 +181,7 @@ def open_search(run: Path | None, model: Path, min_length: int) -> OverlapSearch
 def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex, tuple[Span, ...]]:
     """The search in what a run was trained on, and where that stands in its text. Raises :class:`CharLSTMError` or
     :class:`OSError` if it is gone."""
-    run = Run(folder)
+    run = RunFolder(folder)
     corpus, settings = open_text(run), run.spec().settings
     split = (settings.val_fraction, settings.split, settings.test_fraction)
     train = TrainingText.of(corpus, corpus.vocabulary, *split).parts.train

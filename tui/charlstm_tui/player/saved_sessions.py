@@ -25,7 +25,7 @@ from charlstm.generation.colouring import Colour
 from charlstm.generation.export import exported
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import SessionState, SessionSummary
-from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
+from charlstm.runs.folder import RunFolder, find_run, list_runs, run_of_session
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
@@ -120,7 +120,7 @@ class SavedSession:
 def folder(run: Path | None, model: Path) -> Path:
     """The folder for sessions of a model; it may not exist yet."""
     if run is not None:
-        return Run(run).sessions_dir
+        return RunFolder(run).sessions_dir
     return own_folder(model, model.stem)
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from charlstm.errors import CharLSTMError
 from charlstm.generation import session_file
 from charlstm.generation.session_file import FileLostError, OwnFile, ReadSession, SessionState, is_as_left
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.storage import FileStamp
 from charlstm_tui.background import JobQueue
 from charlstm_tui.choices import path_after_rename
@@ -359,7 +359,7 @@ class SessionSaver:
     def _write(self, saving: _Saving, state: SessionState) -> None:
         """Write a session to its file, or to a new one where that is another's. Raises :class:`OSError`."""
         state, run = self._dated(saving, state), saving.run
-        if run is not None and not Run(run).exists():
+        if run is not None and not RunFolder(run).exists():
             self._leave_run(saving, run)
         if saving.path is not None:
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.log import EventTail
 from charlstm_tui.background import in_thread
 from charlstm_tui.run_watcher import RunView
@@ -28,7 +28,7 @@ class RunDetails:
     problem: str = ""
 
 
-def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
+def read_details(run: RunFolder, known: RunDetails | None = None) -> RunDetails:
     """Read the run's log from where ``known`` ended, and count its snapshots.
 
     Nothing that a folder may hold raises: what cannot be read is said in ``problem``.

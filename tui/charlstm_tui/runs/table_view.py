@@ -417,7 +417,7 @@ def _check_name(typed: str) -> None:
     check_name(typed.strip())
 
 
-def _add_to_queue(run: folder.Run) -> QueuedRun:
+def _add_to_queue(run: folder.RunFolder) -> QueuedRun:
     from charlstm.runs import queue  # 0.3 s, with numpy
 
     queue.add_run(run)

@@ -11,7 +11,7 @@ from typing import Any
 from textual.cache import LRUCache
 
 from charlstm.errors import CharLSTMError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.text import baseline_losses as losses_for_run
 from charlstm.text.corpus import reopen_corpus
 from charlstm.text.statistics import describe
@@ -24,7 +24,7 @@ _counted: LRUCache[tuple[Any, ...], BaselineLosses] = LRUCache(maxsize=32)
 
 
 async def baseline_losses(
-    record: Mapping[str, Any], settings: Settings, run: Run | None = None
+    record: Mapping[str, Any], settings: Settings, run: RunFolder | None = None
 ) -> BaselineLosses | None:
     """(Label, nats per character) of each simple model, on the text of ``record`` (``Corpus.to_record``), which ``run``
     has if there is one, split as ``settings`` say. Labels are those of ``charlstm.text.statistics``;
@@ -43,7 +43,7 @@ async def baseline_losses(
     return found
 
 
-def _count(record: Mapping[str, Any], settings: Settings, run: Run | None) -> BaselineLosses:
+def _count(record: Mapping[str, Any], settings: Settings, run: RunFolder | None) -> BaselineLosses:
     if run is not None:
         return tuple(losses_for_run(run).items())
     corpus = reopen_corpus(record)

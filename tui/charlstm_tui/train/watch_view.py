@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunFolder, RunSpec
 from charlstm.runs.launch import minutes_more
 from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
@@ -76,7 +76,9 @@ class WatchView(RunActions):
     def is_gone(self) -> bool:
         """Whether the run was deleted or renamed by another program."""
         path = self.run_path
-        return path is not None and self.run is None and self.runs_state.attached == path and not Run(path).exists()
+        return (
+            path is not None and self.run is None and self.runs_state.attached == path and not RunFolder(path).exists()
+        )
 
     def has(self) -> dict[str, bool]:
         run = self.run
@@ -137,7 +139,7 @@ class WatchView(RunActions):
             self.run_worker(self._find_model(run.run), group="model", exclusive=True)
         self._looked_into = ended
 
-    async def _find_model(self, run: Run) -> None:
+    async def _find_model(self, run: RunFolder) -> None:
         found, resumes = await in_thread(lambda check: (playable(run), resumable(run)))
         if run.path == self.run_path:
             self._change(unplayable=found is None, stateless=not resumes)
@@ -149,7 +151,7 @@ class WatchView(RunActions):
             self._counted = run.spec
             self.run_worker(self._count(run.run, run.spec), group="references", exclusive=True)
 
-    async def _count(self, run: Run, spec: RunSpec) -> None:
+    async def _count(self, run: RunFolder, spec: RunSpec) -> None:
         if found := await baseline_losses(spec.corpus, spec.settings, run):
             self._change(references=found)
 
@@ -205,7 +207,7 @@ class WatchView(RunActions):
             self.save_chart_of([self.run_path], axis, SMOOTHING[self.pane.smoothing][1])
 
     # ---- during
-    def sent(self, run: Run, command: Command) -> None:
+    def sent(self, run: RunFolder, command: Command) -> None:
         if run.path != self.run_path:  # else it is shown below the chart
             super().sent(run, command)
 
@@ -246,7 +248,7 @@ class WatchView(RunActions):
         dialog = PromptDialog("Learning rate", about, learning_rate(offered) if offered else "", check=check_rate)
         ask(self, dialog, lambda text: self._set_rate(run.run, float(text)))
 
-    async def _set_rate(self, run: Run, rate: float) -> None:
+    async def _set_rate(self, run: RunFolder, rate: float) -> None:
         """Set the learning rate of a run, after a question if it is far above the one that the run was made for."""
         spec = self.pane.shown.spec
         usual = math.inf if spec is None or run.path != self.run_path else spec.settings.lr
@@ -266,7 +268,7 @@ class WatchView(RunActions):
         shown = self.pane.shown
         return lower_rate(shown.spec.settings.lr) if shown.spec is not None and shown.rate_was_too_high else None
 
-    async def resume(self, run: Run, changes: dict[str, Any]) -> None:
+    async def resume(self, run: RunFolder, changes: dict[str, Any]) -> None:
         self.pane.card_closed = False
         await super().resume(run, changes)
 
@@ -282,7 +284,7 @@ class WatchView(RunActions):
         dialog = PromptDialog(f"Train {run.name} further", f"Minutes more. {how}", str(usual), check=_check_minutes)
         ask(self, dialog, lambda text: self._more(run.run, float(text)))
 
-    async def _more(self, run: Run, minutes: float) -> None:
+    async def _more(self, run: RunFolder, minutes: float) -> None:
         """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command; a
         run that has ended is resumed."""
         status = await self.attempt(run.status)
