@@ -99,6 +99,7 @@ def test_newcomer_trains_plays_and_finds_the_run_after_a_kill(machine: tuple[Pat
     app.until("ALL SETTINGS")
     # It trains while the next app starts.
     settings = {"hidden_size": "32", "threads": "1", "warmup": "0", "max_steps": "1000000", "max_minutes": "30"}
+    settings |= {"val_every": "50", "lr": "0.02"}  # it is played once it has learnt something
     for name, value in settings.items():
         app.key(name, "enter", value, "enter")
     app.key("ctrl+s")
