@@ -392,7 +392,6 @@ def test_run_with_a_worker_is_not_renamed_deleted_or_pruned(tmp_path: Path) -> N
 def test_snapshots_are_sorted_and_other_files_ignored_and_kept(tmp_path: Path) -> None:
     run = record(tmp_path).run
     others = ["99.safetensors", "notes.safetensors", "²5.safetensors"]
-    (run.snapshots_dir / others[0]).mkdir()
     for name in others[1:]:
         (run.snapshots_dir / name).write_bytes(b"")
     assert [snapshot.step for snapshot in run.snapshots()] == [0, 50, 100, 200, 400, 700, 1000]
@@ -400,5 +399,6 @@ def test_snapshots_are_sorted_and_other_files_ignored_and_kept(tmp_path: Path) -
     assert run.model(best).info["step"] == best
     with pytest.raises(ModelError, match=rf"no snapshot of step 12345; it has 0, .*its best model is of step {best}$"):
         run.model(12345)
+    (run.snapshots_dir / others[0]).mkdir()
     assert prune_run(run) > 0
     assert sorted(os.listdir(run.snapshots_dir)) == others
