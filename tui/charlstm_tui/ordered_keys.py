@@ -82,11 +82,19 @@ class TakesKeys(_Base):
         app = self.app
         app.before_draw(act) if isinstance(app, OrderedKeys) else act()
 
-    def on_idle(self, event: Idle) -> None:
-        """Put off the picture while keys wait. A new layout is not put off: the next key may depend on it."""
+    @property
+    def _puts_off_drawing(self) -> bool:
+        """Whether the picture is put off while keys wait. A new layout is not: the next key may depend on it."""
         app = self.app
-        if isinstance(app, OrderedKeys) and app.puts_off_drawing and not self._layout_required:
+        return isinstance(app, OrderedKeys) and app.puts_off_drawing and not self._layout_required
+
+    def on_idle(self, event: Idle) -> None:
+        if self._puts_off_drawing:
             event.prevent_default()
+
+    def _on_timer_update(self) -> None:
+        if not self._puts_off_drawing:  # else Textual would draw between the messages that one key causes
+            super()._on_timer_update()
 
 
 class OrderedKeys(App[None]):
@@ -119,6 +127,7 @@ class OrderedKeys(App[None]):
             await self._handle_keys()
         if self._following is not None and self._keys:
             self._send_following(self._following)
+            self.puts_off_drawing = self.puts_off_drawing or time.monotonic() < self._draw_at
         if self._keys and self._check is None:
             self._check = self.set_interval(CHECK_INTERVAL, self._check_target)
 
