@@ -9,6 +9,7 @@ checkpoint. The run continues where its folder is then, and another one in its p
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import shutil
@@ -27,6 +28,7 @@ from charlstm.engine.kernels import fast_bfloat16
 from charlstm.engine.recurrence import loops
 from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.fields import plain
+from charlstm.generation import samples
 from charlstm.runs import worker
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import RunFolder
@@ -97,6 +99,7 @@ def forced(training: Training) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(patch.object(system, "lower_priority"))
         stack.enter_context(patch.object(TrainStep, "step", step))
+        stack.enter_context(patch.object(samples, "SAMPLE_CHARS", 20))  # 300 took half of the time
         if training.thread_changes:
             stack.enter_context(patch.object(trainer, "ThreadSearch", ForcedThreads))
         if training.command:
@@ -227,6 +230,8 @@ def try_accidents(training: Training, kills: int, cuts: int, folders: int) -> li
     random.seed(0)
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
+    for module in ("charlstm.generation.session", "numpy.ma"):  # each forked process would import them
+        importlib.import_module(module)
     with tempfile.TemporaryDirectory() as place, forced(training):
         return list(_try_accidents(Path(place), training, kills, cuts, folders))
 
