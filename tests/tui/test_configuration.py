@@ -28,7 +28,7 @@ async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Pa
     async with driven(places) as app:
         await app.shows("poems.txt")
         assert (app.app.theme, app.app.bits) == ("nord", True)
-        app.app.theme = "dracula"
+        app.app.choose_theme("dracula")
         await app.shows("The next start has the theme of the")
         await app.go("train")
         assert isinstance(app.mode, TrainScreen)
@@ -68,6 +68,12 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
     (Path.cwd() / "inner" / "diary.txt").write_text("a b c\n" * 400)
     async with driven(places) as app:
         await app.go("runs")
+        await app.press("colon", *"theme", shows="Change the current theme")
+        await app.press("enter", shows=("Which theme?", "charlstm  is on"))
+        await app.press("down")
+        await app.until(lambda: app.app.theme == "ansi-dark")  # drawn as one walks
+        await app.press("escape")
+        await app.until(lambda: app.app.theme == "charlstm" and not app.app.remembered.theme)
         await app.press("colon", *"theme", shows="Change the current theme")
         await app.press("enter", shows="Which theme?")
         await app.press(*"gruvbox")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from textual.content import Content
 from textual.widgets import Input
+from textual.widgets._toast import Toast
 
 from charlstm_tui.corpus.text_pane import TextPreview
 from charlstm_tui.widgets.find import FindBar, Search, row_of
@@ -46,16 +47,17 @@ async def test_preview_of_a_text_is_searched(places: Path) -> None:
         await app.press("enter", shows=("line 70 of Poems", "2 of 11"))
         await app.press("up", "up", shows=("line 79 of Poems", "11 of 11"))
         app.screen.query_one(FindBar).query_one(Input).value = "poems"
-        await app.shows("of 90", "case: any")
+        await app.shows("of 90", "Ctrl+L case")
         for _ in range(2):
-            app.app.notify_info("Said meanwhile.")  # a notification leaves the bar in sight
-        text = await app.shows("Said meanwhile.", "case: any")
-        assert ("Find" in text, text.count("Said meanwhile.")) == (True, 1)
-        await app.press("ctrl+l", shows=("not found", "case: as typed"))
+            app.app.notify_info("Said meanwhile.")  # a notification covers neither the bar nor the text
+        text = await app.shows("Said meanwhile.", "Ctrl+L case", "Find")
+        assert text.count("Said meanwhile.") == 1
+        await app.until(lambda: app.screen.query_one(Toast).region.y == app.screen.query_one(FindBar).region.bottom)
+        await app.press("ctrl+l", shows="not found · case as typed")
         await app.press("ctrl+l", "ctrl+o")
         app.screen.query_one(FindBar).query_one(Input).value = "poem"
-        await app.shows("not found", "word: whole")
-        await app.press("ctrl+o", shows=("of 90", "word: any"))
+        await app.shows("not found · whole words")
+        await app.press("ctrl+o", shows="of 90")
         await app.press("ctrl+l")
         await app.press("escape")
         await app.until(lambda: not app.mode.query(FindBar) and isinstance(app.mode.focused, TextPreview))
@@ -69,4 +71,4 @@ async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(plac
     async with driven(places) as app:
         await app.shows("the sea and the sky")
         await find(app, "the", "1 of 1,200 in the 12,000 characters shown")
-        await app.shows("Esc close")  # there is no space for the other keys
+        await app.shows("Esc close")

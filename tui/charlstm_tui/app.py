@@ -20,7 +20,6 @@ from textual.color import Color
 from textual.command import CommandPalette
 from textual.events import Event, Key, MouseDown, Paste
 from textual.screen import Screen
-from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm import paths, user_files
@@ -39,7 +38,7 @@ from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
 from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.mode_screen import ModeScreen
-from charlstm_tui.palette import Actions
+from charlstm_tui.palette import Actions, ThemePalette
 from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import SAVE_WITHIN, search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunView
@@ -114,7 +113,6 @@ class CharLSTMApp(SteadyTimers, ModeApp):
         exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in list(self.unfinished)])
         switch_threads_quickly()
         search_garbage_rarely()
-        self.theme_changed_signal.subscribe(self, self.theme_chosen)
         self.watcher.read()
         self.runs_state = self.watcher.latest()
         self._open()
@@ -223,7 +221,7 @@ class CharLSTMApp(SteadyTimers, ModeApp):
             self.push_screen(SteadyPalette([Actions], placeholder="What would you like to do?"))
 
     def search_themes(self) -> None:
-        self.push_screen(SteadyPalette([ThemeProvider], placeholder=f"Which theme? Now it is {self.theme}."))
+        self.push_screen(ThemePalette())
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""

@@ -16,7 +16,6 @@ from textual.notifications import SeverityLevel
 from textual.reactive import var
 from textual.screen import Screen
 from textual.signal import Signal
-from textual.theme import Theme
 
 from charlstm.config import load_config, located
 from charlstm.display import visible
@@ -131,10 +130,11 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Corpus lists this folder now."""
         self.remember(folder=str(folder), folder_from=str(self.start_folder))
 
-    def theme_chosen(self, theme: Theme) -> None:
-        """Use this theme at the next start too."""
-        self.remember(theme=theme.name)
-        if self.config.theme not in ("", theme.name):
+    def choose_theme(self, name: str) -> None:
+        """Use this theme, at the next start too."""
+        self.theme = name
+        self.remember(theme=name)
+        if self.config.theme not in ("", name):
             self.notify_info(f"The next start has the theme of the configuration again, {self.config.theme}.")
 
     # ---- from mode to mode

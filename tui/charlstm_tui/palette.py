@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from typing import Any
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual import on
+from textual.await_complete import AwaitComplete
+from textual.command import Command, DiscoveryHit, Hit, Hits, Provider
+from textual.theme import ThemeProvider
+from textual.widgets import OptionList
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
 from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.mode_screen import ModeScreen
+from charlstm_tui.widgets.textual_repairs import SteadyPalette
 
 WORD = re.compile(r"[^\W_]+")
 OTHER_MODE = 0.25
@@ -81,6 +87,42 @@ class Actions(Provider):
         for score, name, about, act in found:
             if score > 0:
                 yield Hit(score, matcher.highlight(name), act, text=name, help=_literal(about))
+
+
+class Themes(ThemeProvider):
+    """All themes, the one that is on first."""
+
+    async def startup(self) -> None:
+        self._on = self.app.theme
+
+    @property
+    def commands(self) -> list[tuple[str, Callable[[], None]]]:
+        app = self.app
+        assert isinstance(app, ModeApp)
+        names = sorted(app.available_themes, key=lambda name: (name != self._on, name))
+        return [(name, partial(app.choose_theme, name)) for name in names]
+
+    async def discover(self) -> Hits:
+        for name, act in self.commands:
+            yield DiscoveryHit(f"{name}  [$quiet]is on[/]" if name == self._on else name, act, text=name)
+
+
+class ThemePalette(SteadyPalette):
+    """The list of themes. Each draws the app while it is highlighted; leaving the list brings back the one before."""
+
+    def __init__(self) -> None:
+        super().__init__([Themes], placeholder="Which theme?")
+        self._before = self.app.theme
+
+    @on(OptionList.OptionHighlighted)
+    def _draw_in_theme(self, event: OptionList.OptionHighlighted) -> None:
+        if self.is_active and isinstance(event.option, Command):
+            self.app.theme = event.option.hit.text or self._before
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        if self.is_active:
+            self.app.theme = self._before
+        return super().dismiss(result)
 
 
 def _do_in_mode(app: ModeApp, action: Action) -> None:

@@ -55,14 +55,18 @@ class ContinuationsDialog(Dialog):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static(Content("Continuations"), classes="dialog-title")
+            yield Static(classes="dialog-title")
             words = Content.assemble((f"{unit(self._bits)} per character, after ", "$quiet"), f"“…{self._before}”")
             yield Static(words, classes="dialog-text")
             yield SteadyOptionList(compact=True)
-            yield Static(Content("Generating …"), classes="dialog-keys")
+            yield Static(classes="dialog-keys")
 
     def opened(self) -> None:
         self.query_one(OptionList).focus()
+        self._generate()
+
+    def _generate(self) -> None:
+        self._draw_words(complete=False)
         self._find(self._first)
 
     def show(self, continuations: Continuations) -> None:
@@ -77,11 +81,16 @@ class ContinuationsDialog(Dialog):
         else:
             options.clear_options().add_options(Option(line) for line in lines)
             options.highlighted = 0
-        if continuations.complete:
-            few = "There is only one way on with these settings.   " if len(lines) == 1 else ""
-            digits = f" or 1–{len(lines)}" if len(lines) > 1 else ""
-            words = f"{few}Enter{digits} put in   s put in one sentence   r others   Esc cancel"
-            self.query_one(".dialog-keys", Static).update(Content(words))
+        self._draw_words(complete=continuations.complete)
+
+    def _draw_words(self, *, complete: bool) -> None:
+        """Say whether the continuations still grow, and name the keys, which act meanwhile too."""
+        self.query_one(".dialog-title", Static).update(Content(f"Continuations{'' if complete else ': generating …'}"))
+        number = len(self._found)
+        few = "There is only one way on with these settings.   " if complete and number == 1 else ""
+        digits = f" or 1–{number}" if number > 1 else ""
+        words = f"{few}Enter{digits} put in   s put in one sentence   r others   Esc cancel"
+        self.query_one(".dialog-keys", Static).update(Content(words))
 
     def _line(self, number: int, continuation: Continuation) -> Table:
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
@@ -96,8 +105,7 @@ class ContinuationsDialog(Dialog):
         if event.character == "r":
             event.stop()
             self._first += COUNT
-            self.query_one(".dialog-keys", Static).update(Content("Generating …"))
-            self._find(self._first)
+            self._generate()
         elif event.character == "s":
             event.stop()
             self._pick(self.query_one(OptionList).highlighted or 0, sentence=True)

@@ -12,7 +12,6 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -33,10 +32,11 @@ FOUND, CURRENT = "reverse $accent", "reverse bold $foreground"
 """How places are drawn, and the one that is shown. Reversed, as they must be seen without colours too."""
 
 
-CLOSE, REPLACE = "Esc close", "Tab replace"
-REPLACE_KEYS = ("Enter this one", "Ctrl+G all", "Tab find")
-KEPT = 22
-"""Cells of the bar that are not for the count and the keys: "Find", some of what is typed, and the padding."""
+FIND_KEYS = (("↑ ↓", "step"),)
+REPLACE_KEYS = (("Enter", "this one"), ("Ctrl+G", "all"), ("Tab", "find"), ("Ctrl+J", "line break"))
+CHOICE_KEYS = (("Ctrl+L", "case"), ("Ctrl+O", "words"))
+CLOSE_KEY = ("Esc", "close")
+"""The keys of the lines and of what is found, for the key bar."""
 
 _WORD = re.compile(r".\S*", re.DOTALL)
 
@@ -158,25 +158,24 @@ class FindBar(Vertical):
         self.target, self.search = target, search
         self._start = target.find_start()
         self._place: int | None = None
-        self._count = ""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield Static(Content("Find"), classes="find-label")
-            yield TextInput(self.search.needle, compact=True, id="find-needle")
+            replaces = (("Tab", "replace"),) if self.target.can_replace else ()
+            keys = (*FIND_KEYS, *replaces, CLOSE_KEY, *CHOICE_KEYS)
+            yield TextInput(self.search.needle, compact=True, id="find-needle", typing_keys=keys)
             yield Static(classes="find-count")
-            yield Static(classes="find-keys")
         if self.target.can_replace:
             with Horizontal(classes="find-replace"):
                 yield Static(Content("Replace"), classes="find-label")
-                yield LinesInput(compact=True, id="find-replacement", placeholder="by nothing; Ctrl+J: new line")
-                yield Static(Content("   ".join(REPLACE_KEYS)))
+                keys = (*REPLACE_KEYS, CLOSE_KEY)
+                yield LinesInput(compact=True, id="find-replacement", placeholder="by nothing", typing_keys=keys)
 
     def on_mount(self) -> None:
         if not self.children:  # taken away again at once
             return
-        self.screen.add_class("-finding")  # notifications stand above the bar
-        self.screen.set_class(self.has_class("-replacing"), "-finding-replacing")
+        self.screen.add_class("-finding")
         self.query_one("#find-needle", Input).focus()
         self._find_from(self._start)
 
@@ -207,8 +206,6 @@ class FindBar(Vertical):
         if not fields:  # a second key before the bar is there
             return
         self.add_class("-replacing")
-        self.screen.add_class("-finding-replacing")
-        self._draw_keys()
         fields[0 if fields[1].has_focus else 1].focus()
 
     def action_replace_all(self) -> None:
@@ -261,27 +258,9 @@ class FindBar(Vertical):
             count = f"{bisect_left(places, place) + 1:,} of {len(places):,}"
         else:
             count = "not found" if self.search.needle else ""
-        scope = self.target.find_scope()
-        self._count = f"{count} {scope}" if count and scope else count
-        self.query_one(".find-count", Static).update(Content(self._count))
-        self._draw_keys()
-
-    def _draw_keys(self) -> None:
-        """Name the keys, as many as there is space for beside the count and the start of what is typed."""
-        case = f"Ctrl+L case: {'as typed' if self.search.match_case else 'any'}"
-        words = f"Ctrl+O word: {'whole' if self.search.whole_words else 'any'}"
-        space = self.size.width - cell_len(self._count) - KEPT
-        more = (REPLACE,) if self.target.can_replace and not self.has_class("-replacing") else ()
-        sets = (
-            (case, words, "↑ ↓ step", *more, CLOSE), (case, words, *more, CLOSE), (case, *more, CLOSE), (*more, CLOSE),
-            (CLOSE,),
-        )  # fmt: skip
-        lines = ("   ".join(keys) for keys in sets)
-        self.query_one(".find-keys", Static).update(Content(next((line for line in lines if len(line) <= space), "")))
-
-    def on_resize(self) -> None:
-        if self.children:
-            self._draw_keys()
+        chosen = (self.search.match_case and "case as typed", self.search.whole_words and "whole words")
+        words = (count, count and self.target.find_scope(), *(f"· {each}" for each in chosen if each))
+        self.query_one(".find-count", Static).update(Content(" ".join(filter(None, words))))
 
     def action_close(self) -> None:
         """Leave the bar; the cursor of the text stays where it is."""
@@ -292,6 +271,6 @@ class FindBar(Vertical):
         """Remove the highlights and the bar, and leave the focus where it is."""
         if self.target.is_attached:
             self.target.show_search(replace(self.search, needle=""), None)
-        self.screen.remove_class("-finding", "-finding-replacing")
+        self.screen.remove_class("-finding")
         self.post_message(self.Closed(self.search))
         self.remove()

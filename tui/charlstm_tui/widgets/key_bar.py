@@ -24,7 +24,7 @@ class KeyBar(Widget):
     Textual's Footer shows all bindings in the order of the code and scrolls sideways; here the most important ones come
     first, and what does not fit is left to the help. ``actions`` gives the actions that would act now, and ``labels``
     the labels that differ from the table's now, by action id, as "licence: kept" does from "licence". An action with an
-    empty label is left out. The keys of a line that is typed in come first.
+    empty label is left out. The keys of a line that is typed in come first, without what the same keys do elsewhere.
     """
 
     DEFAULT_CSS = "KeyBar { height: 1; width: 100%; }"
@@ -60,7 +60,8 @@ class KeyBar(Widget):
             return Content("")
         right = self._entry(*items[-1])
         keys = (Content.assemble((key, "bold $primary"), (f" {label}", "$quiet")) for key, label in typing)
-        own = (self._entry(*item) for item in items[:-1])
+        taken = {key for keys, _ in typing for key in keys.split()}
+        own = (self._entry(*item) for item in items[:-1] if item[1] not in taken)
         entries = islice(chain(keys, own), MOST_KEYS)  # those that do not fit are not made
         line = Content(" ")
         for index, shown in enumerate(entries):
