@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import statistics
 import time
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,9 +17,8 @@ from charlstm.training.settings import KERNELS
 
 Gradients = dict[str, Tensor]
 
-STEPS = 50
-LONGEST = 3.0
-"""Seconds after which a kernel takes no further step."""
+STEPS, LONGEST = 50, 10.0
+"""How many steps are taken, and the seconds after which no further one is."""
 
 EXACT, ROUNDED = 1e-3, 0.05
 """The largest distance of gradients from those of plain torch: in float32 on a processor, and in bfloat16 or on a card,
@@ -41,49 +38,42 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
 
 def furthest(ours: Gradients, theirs: Gradients) -> float:
     """The largest distance of the gradients of a parameter; NaN if one is NaN."""
-    assert ours.keys() == theirs.keys()
     return float(np.max([distance(ours[name], theirs[name]) for name in theirs]))
 
 
 def try_kernels(device: str) -> str:
-    """Take up to :data:`STEPS` steps with ``nn.LSTM`` and autograd on the processor, then with each kernel that runs
-    well on ``device``. Return how fast each kernel is, and how far its gradients are from the first ones.
+    """Take up to :data:`STEPS` steps with ``nn.LSTM`` and autograd on the processor, and each of them with every other
+    kernel that runs well on ``device`` too, on network and batch of the size that `quick` gives them. Return how fast
+    each kernel is, and how far its gradients are from those of the first.
 
     Raises :class:`~charlstm.errors.CharLSTMError` where gradients are wrong, or where there is no such device.
     """
     place = choose_device(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = CharLSTM(64, 128, 2)
-        batches = torch.randint(64, (STEPS, 2, 50, 16))
-    plain_seconds, wanted = _take_steps("nn", copy.deepcopy(network), batches)
-    words = [f"{len(wanted)} steps"]
-    for name in (name for name in KERNELS if runs_well(name, place)):
-        seconds, found = _take_steps(name, copy.deepcopy(network).to(place), batches[: len(wanted)], wanted)
-        far = np.max([furthest(*pair) for pair in zip(found, wanted, strict=False)])
-        words.append(f"{name} {plain_seconds / seconds:.1f} times as fast as plain torch, gradients ±{far:.0e}")
-        rounds = place.type != "cpu" or KERNELS[name].precision == "bfloat16"
-        if not far < (ROUNDED if rounds else EXACT):
+    generator = torch.Generator().manual_seed(0)
+    plain = CharLSTM(64, 256, 2, generator=generator)
+    batches = torch.randint(64, (STEPS, 2, 50, 16), generator=generator)
+    names = [name for name in KERNELS if runs_well(name, place) and (name, place.type) != ("nn", "cpu")]
+    networks = [plain, *(copy.deepcopy(plain).to(place) for _ in names)]
+    kernels = [make_kernel(name, network) for name, network in zip(("nn", *names), networks, strict=True)]
+    seconds, far = np.full(len(kernels), np.inf), np.zeros(len(kernels))
+    steps, end = 0, time.perf_counter() + LONGEST
+    while steps < STEPS and time.perf_counter() < end:
+        inputs, targets = batches[steps]
+        found: list[Gradients] = []
+        for number, (kernel, network) in enumerate(zip(kernels, networks, strict=True)):
+            network.load_state_dict(plain.state_dict())
+            before = time.perf_counter()
+            kernel.step(inputs, targets, network.zero_state(16))
+            found.append(gradients(network))  # which waits for a card
+            seconds[number] = min(seconds[number], time.perf_counter() - before)
+            far[number] = np.maximum(far[number], furthest(found[number], found[0]))
+        with torch.no_grad():
+            for name, parameter in plain.named_parameters():
+                parameter.sub_(found[0][name], alpha=0.5)
+        steps += 1
+    words = [f"{steps} steps of {1000 * seconds[0]:.0f} ms with plain torch"]
+    for name, times, error in zip(names, seconds[0] / seconds[1:], far[1:], strict=True):
+        words.append(f"{name} {times:.1f} times as fast, gradients ±{error:.0e}")
+        if not error < (ROUNDED if place.type != "cpu" or KERNELS[name].precision == "bfloat16" else EXACT):
             raise CharLSTMError(f"wrong gradients: {'; '.join(words)}")
     return "; ".join(words)
-
-
-def _take_steps(
-    name: str, network: CharLSTM, batches: Tensor, wanted: Sequence[Gradients] = ()
-) -> tuple[float, list[Gradients]]:
-    """The median of the seconds of a step with the kernel ``name``, and each step's gradients. The weights change by
-    those in ``wanted``, else by their own."""
-    kernel = make_kernel(name, network)
-    seconds: list[float] = []
-    found: list[Gradients] = []
-    for inputs, targets in batches:
-        before = time.perf_counter()
-        kernel.step(inputs, targets, network.zero_state(inputs.shape[1]))
-        found.append(gradients(network))  # which waits for a card
-        seconds.append(time.perf_counter() - before)
-        with torch.no_grad():
-            for key, parameter in network.named_parameters():
-                parameter.sub_((wanted or found)[len(found) - 1][key].to(parameter.device), alpha=0.5)
-        if sum(seconds) > LONGEST:
-            break
-    return statistics.median(seconds), found

@@ -7,7 +7,7 @@ import pytest
 
 from charlstm.cli import trial
 from charlstm.engine import trial as kernel_trial
-from charlstm.engine.kernels import NNKernel
+from charlstm.engine.fused import FusedKernel
 from charlstm.errors import CharLSTMError
 from command_line import Cli
 from faulty_disk import have_no_locks
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.numeric
 
 def test_try_names_what_each_part_came_to(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_trial, "STEPS", 3)
-    small = "hidden_size=8 batch_size=4 seq_length=16 checkpoint_steps=7 max_steps=60 log_every=1 kernel=nn threads=1"
-    monkeypatch.setattr(trial, "SETTINGS", small)  # other kernels are compiled in each of three processes
+    small = trial.TRAIN.replace("size 64", "size 8").replace("kernel=fused", "kernel=nn")
+    monkeypatch.setattr(trial, "TRAIN", small)  # other kernels are compiled in each of three processes
     monkeypatch.setattr("charlstm.cli.doctor._terminal", lambda problems: {})  # which may be too small here
     monkeypatch.setattr("charlstm.cli.doctor.check_import_of_torch", lambda: None)
     monkeypatch.setattr("charlstm.cli.doctor.LOW_SPACE", 0)
@@ -27,29 +27,34 @@ def test_try_names_what_each_part_came_to(cli: Cli, monkeypatch: pytest.MonkeyPa
     tried = result["sections"]["tried"]
     assert tried["rewound text"] == "the same bit for bit"
     assert tried["folder of the runs"].startswith("locks")
-    assert tried["kernels"].startswith("3 steps; fused")
+    assert tried["kernels"].startswith("3 steps of")
     assert tried["stop and resume"].endswith("the same bit for bit")
 
 
 def test_try_says_where_locks_fail_and_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     have_no_locks(monkeypatch)
     problems: list[str] = []
-    assert list(trial.try_all(tmp_path, None, problems)) == ["rewound text", "folder of the runs", "terminal"]
+    assert list(trial.try_all(tmp_path, None, problems)) == ["rewound text", "terminal", "folder of the runs"]
     assert [problem.partition(":")[0] for problem in problems] == ["Folder of the runs"]
+
+
+def test_training_that_hangs_is_ended_and_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "LONGEST", 0.0)
+    with pytest.raises(CharLSTMError, match="ended after 0 seconds"):
+        trial._resume(tmp_path, "cpu")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("factor", [2, float("nan")])
 def test_try_kernels_sees_a_wrong_gradient(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_trial, "STEPS", 2)
-    step, calls = NNKernel.step, []
+    step = FusedKernel.step
 
     def wrong(kernel: Any, *batch: Any) -> object:
         result = step(kernel, *batch)
-        calls.append(kernel)
-        if len(calls) > 2:  # plain torch takes its steps first
-            kernel._network.fc.bias.grad *= factor
+        kernel._network.fc.bias.grad *= factor
         return result
 
-    monkeypatch.setattr(NNKernel, "step", wrong)
+    monkeypatch.setattr(FusedKernel, "step", wrong)
     with pytest.raises(CharLSTMError, match="wrong gradients"):
         kernel_trial.try_kernels("cpu")
