@@ -71,7 +71,8 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
         await app.press("colon", *"theme", shows="Change the current theme")
         await app.press("enter", shows=("Which theme?", "charlstm  is on"))
         await app.press("down")
-        await app.until(lambda: app.app.theme == "ansi-dark")  # drawn as one walks
+        await app.until(lambda: app.app.theme == "ansi-dark")  # drawn as one walks, and so is the list
+        await app.until(lambda: app.screen.query_one("ThemePalette > Vertical").styles.background.a == 0)
         await app.press("escape")
         await app.until(lambda: app.app.theme == "charlstm" and not app.app.remembered.theme)
         await app.press("colon", *"theme", shows="Change the current theme")

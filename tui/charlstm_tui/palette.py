@@ -10,7 +10,7 @@ from typing import Any
 from textual import on
 from textual.await_complete import AwaitComplete
 from textual.command import Command, DiscoveryHit, Hit, Hits, Provider
-from textual.theme import ThemeProvider
+from textual.theme import Theme, ThemeProvider
 from textual.widgets import OptionList
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
@@ -113,6 +113,13 @@ class ThemePalette(SteadyPalette):
     def __init__(self) -> None:
         super().__init__([Themes], placeholder="Which theme?")
         self._before = self.app.theme
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._restyle)
+
+    def _restyle(self, theme: Theme) -> None:
+        """Draw the list in the theme too: Textual restyles every screen but a palette on top."""
+        self.app.stylesheet.update(self)
 
     @on(OptionList.OptionHighlighted)
     def _draw_in_theme(self, event: OptionList.OptionHighlighted) -> None:
