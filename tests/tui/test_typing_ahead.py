@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from textual.events import Key
+from textual.screen import Screen
 from textual.widgets import Static
 
 from charlstm.runs.folder import list_runs
@@ -115,3 +117,21 @@ async def test_keys_flow_again_after_the_longest_wait(
         await app.shows("Left out 3 keys")
         await app.press("1", mode="corpus")
         read.release()
+
+
+async def test_key_behind_one_that_is_being_handled_puts_the_picture_off(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A held arrow in Runs drew three pictures for each key, between the messages that it caused."""
+    async with driven(places) as driver:
+        app, screen, drawn = driver.app, driver.mode, list[object]()
+        await driver.until(lambda: not screen._layout_required)  # a new layout is drawn at once
+        monkeypatch.setattr(Screen, "_on_timer_update", lambda screen: drawn.append(screen))
+        app._following, app._follows, app._draw_at = KeyHandled(), True, time.monotonic() + LONGEST_WAIT
+        await app.on_event(Key("down", None))
+        screen._on_timer_update()
+        assert not drawn
+        app._draw_at = 0.0
+        await app._handle_keys()
+        screen._on_timer_update()
+        assert drawn
