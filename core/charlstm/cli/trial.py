@@ -14,7 +14,7 @@ import tty
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from subprocess import PIPE, STDOUT, Popen
+from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
 import numpy as np
 
@@ -93,8 +93,9 @@ def _resume(runs_dir: Path, device: str) -> str:
             """Run a command until it ends, or kill it when the run ``killed`` has taken so many steps."""
             step, command = 0, [sys.executable, "-P", "-m", "charlstm", *words.split(), "--plain"]
             with Popen(command, cwd=name, env=environment, stdout=PIPE, stderr=STDOUT, text=True) as child:
-                while child.poll() is None and step < steps and time.monotonic() < until:
-                    time.sleep(0.01)
+                while child.returncode is None and step < steps and time.monotonic() < until:
+                    with contextlib.suppress(TimeoutExpired):
+                        child.communicate(timeout=0.02)
                     step = RunSeries.of(read_events(killed.events_path)).step
                 child.kill()
                 said = child.communicate()[0].strip()[-400:]
