@@ -10,6 +10,7 @@ from typing import Any
 from textual import on
 from textual.await_complete import AwaitComplete
 from textual.command import Command, DiscoveryHit, Hit, Hits, Provider
+from textual.events import Mount
 from textual.theme import Theme, ThemeProvider
 from textual.widgets import OptionList
 
@@ -114,7 +115,7 @@ class ThemePalette(SteadyPalette):
         super().__init__([Themes], placeholder="Which theme?")
         self._before = self.app.theme
 
-    def on_mount(self) -> None:
+    def on_mount(self, event: Mount) -> None:
         self.app.theme_changed_signal.subscribe(self, self._restyle)
 
     def _restyle(self, theme: Theme) -> None:
