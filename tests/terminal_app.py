@@ -43,12 +43,16 @@ class Terminal:
     ) -> None:
         installed = shutil.which("charlstm-tui", path=str(Path(sys.executable).parent))
         assert installed, "charlstm-tui is not installed beside this Python"
-        program, *arguments = *(command or [installed]), *arguments
         self.raw = b""
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self.child = pexpect.spawn(
-            program, arguments, cwd=str(folder), env=environment, dimensions=(ROWS, COLUMNS), timeout=TIMEOUT
+            "/usr/bin/env",
+            [*(command or [installed]), *arguments],  # pexpect splits a program alone at its spaces
+            cwd=str(folder),
+            env=environment,
+            dimensions=(ROWS, COLUMNS),
+            timeout=TIMEOUT,
         )
 
     def read(self) -> bool:
