@@ -30,7 +30,7 @@ def at(position: int) -> int:
     return len(PRIME) + position
 
 
-class Session(Driven):
+class PlayingApp(Driven):
     """The app on Generate, and what a test wants to know of it."""
 
     @property
@@ -172,14 +172,14 @@ async def playing(
     *,
     paused: int | None = None,
     opens: bool = True,
-) -> AsyncIterator[Session]:
+) -> AsyncIterator[PlayingApp]:
     """The app on Generate with this model, once that is played, unless the test is about what ``opens`` or does not.
     It stands still after so many characters if that is said."""
     if speed is not None:
         save_state({"preferences": Preferences(speed=speed).to_dict()})
     app = CharLSTMApp(StartOptions(model=str(model)))
     async with app.run_test(size=size) as pilot:
-        session = Session(app, pilot)
+        session = PlayingApp(app, pilot)
         with screen_in_failure(app):
             await session.until(lambda: isinstance(app.mode_screen, GenerateScreen))
             if opens:
@@ -193,10 +193,10 @@ async def playing(
 @asynccontextmanager
 async def scored(
     model: Path, size: tuple[int, int] = (80, 24), *, bits: bool = False
-) -> AsyncIterator[tuple[Session, ScoreView]]:
+) -> AsyncIterator[tuple[PlayingApp, ScoreView]]:
     """The app on Score, with the figures of 60 generated characters."""
-    async with playing(model, size, paused=60) as it:
-        it.app.bits = bits
-        await it.press("s")
-        await it.until(lambda: it.screen.score.scores is not None)
-        yield it, it.screen.score
+    async with playing(model, size, paused=60) as app:
+        app.app.bits = bits
+        await app.press("s")
+        await app.until(lambda: app.screen.score.scores is not None)
+        yield app, app.screen.score

@@ -26,7 +26,7 @@ from charlstm_tui.choices import CorpusChoice, StartOptions
 from charlstm_tui.player.preferences import Preferences
 from charlstm_tui.theme import DARK, LIGHT
 from driven_app import Driven, driven
-from playing_app import Session
+from playing_app import PlayingApp
 from recorded_run import record, stepped
 from screen_snapshots import check_screen
 
@@ -155,22 +155,22 @@ async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path)
     save_state({"preferences": Preferences(speed=0.0).to_dict()})
     app = CharLSTMApp(StartOptions(model=str(model), runs_dir=home / "runs"))
     async with app.run_test(size=(80, 24)) as pilot:
-        it, played = Driven(app, pilot), Session(app, pilot)
-        await it.in_mode("generate")
+        driver, played = Driven(app, pilot), PlayingApp(app, pilot)
+        await driver.in_mode("generate")
         await played.paused(240)
-        await it.press("left", "left")
-        await check_screen("play", it)
+        await driver.press("left", "left")
+        await check_screen("play", driver)
         app.theme = LIGHT.name
-        await check_screen("play-light", it)
+        await check_screen("play-light", driver)
         app.theme = DARK.name
-        await it.press("s")
-        await it.until(lambda: played.screen.score.scores is not None)
-        await it.press("enter")
-        await check_screen("score", it)
-        await it.press("escape")
-        await it.press("x")
-        await it.until(lambda: played.screen.cells.activations is not None)
-        await check_screen("cells", it)
-        await it.press("escape", "ctrl+end", "w", *" the")
-        await it.until(lambda: bool(played.state.suggestion))
-        await check_screen("write", it)
+        await driver.press("s")
+        await driver.until(lambda: played.screen.score.scores is not None)
+        await driver.press("enter")
+        await check_screen("score", driver)
+        await driver.press("escape")
+        await driver.press("x")
+        await driver.until(lambda: played.screen.cells.activations is not None)
+        await check_screen("cells", driver)
+        await driver.press("escape", "ctrl+end", "w", *" the")
+        await driver.until(lambda: bool(played.state.suggestion))
+        await check_screen("write", driver)

@@ -16,7 +16,7 @@ from charlstm.training.events import Finished, Paused
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay
 from driven_app import driven, training
-from playing_app import Session
+from playing_app import PlayingApp
 from recorded_run import Recorded, record, stepped, tiny_model
 
 WAITS = "takes over as soon as"
@@ -27,12 +27,12 @@ def runs(home: Path) -> Path:
     return home / "runs"
 
 
-def step_played(app: Session) -> int | None:
+def step_played(app: PlayingApp) -> int | None:
     """Of the model that is played, if that is not the one in the box."""
     return None if app.screen.play.state is None or app.model_name == "demo" else app.step
 
 
-async def plays(app: Session, step: int) -> None:
+async def plays(app: PlayingApp, step: int) -> None:
     """Wait until text of the model of this step is on the screen, and that no other step was played before."""
 
     def shown() -> bool:
@@ -51,10 +51,10 @@ def diverged(step: int, best_step: int) -> Finished:
 @asynccontextmanager
 async def waiting(
     runs: Path, state: RunState = "running", size: tuple[int, int] = (120, 36), **options: Any
-) -> AsyncIterator[tuple[Recorded, Session]]:
+) -> AsyncIterator[tuple[Recorded, PlayingApp]]:
     """A run that trains and has learnt nothing, and the app that waits for it in Generate."""
     async with training(runs, state, size, **options) as (worker, driven):
-        app = Session(driven.app, driven.pilot)
+        app = PlayingApp(driven.app, driven.pilot)
         await app.press("enter", shows=WAITS)
         yield worker, app
 
@@ -133,7 +133,7 @@ async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(r
     save_model(old, tiny_model(prime="The morning", step=77))
     with record(runs, "running", steps=0) as worker:
         async with driven(runs) as driver:
-            app = Session(driver.app, driver.pilot)
+            app = PlayingApp(driver.app, driver.pilot)
             app.app.play(str(old))
             await plays(app, 77)
             before = app.app.to_play.chosen
@@ -226,10 +226,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def played(runs: Path, steps: int = 400) -> AsyncIterator[tuple[Recorded, Session]]:
+async def played(runs: Path, steps: int = 400) -> AsyncIterator[tuple[Recorded, PlayingApp]]:
     """A run that trains and has learnt something, and the app that plays it."""
     async with training(runs, size=(120, 36), steps=steps) as (worker, driven):
-        app = Session(driven.app, driven.pilot)
+        app = PlayingApp(driven.app, driven.pilot)
         await app.press("enter")
         await plays(app, steps)
         yield worker, app

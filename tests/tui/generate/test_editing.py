@@ -19,79 +19,79 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.player.model_thread import Batch, ModelThread
 from charlstm_tui.player.opening import PlayRequest
-from playing_app import PRIME, Session, at, playing
+from playing_app import PRIME, PlayingApp, at, playing
 from stepped_player import SteppedPlayer
 
 LINES = "a line of text\n" * 60
 
 
-async def with_words(it: Session) -> str:
+async def with_words(app: PlayingApp) -> str:
     """Put four words in, and begin to write. Gives the text."""
-    await it.paused(2)
-    it.player.insert_at("one two three four", at(2))
-    await it.until(lambda: it.text.endswith("four"))
-    await it.go("write", "w")
-    return it.text
+    await app.paused(2)
+    app.player.insert_at("one two three four", at(2))
+    await app.until(lambda: app.text.endswith("four"))
+    await app.go("write", "w")
+    return app.text
 
 
-def shows_cursor(it: Session) -> bool:
-    text = it.screen.play.text_view
+def shows_cursor(app: PlayingApp) -> bool:
+    text = app.screen.play.text_view
     row = text._text_layout.row_of(text.cursor)
     return bool(text.scroll_offset.y <= row < text.scroll_offset.y + text.size.height)
 
 
-async def with_lines(it: Session) -> None:
+async def with_lines(app: PlayingApp) -> None:
     """Put 60 lines in."""
-    await it.paused(5)
-    it.player.insert_at(LINES, at(5))
-    await it.until(lambda: it.text.count("\n") == 60)
+    await app.paused(5)
+    app.player.insert_at(LINES, at(5))
+    await app.until(lambda: app.text.count("\n") == 60)
 
 
 async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(model: Path) -> None:
-    async with playing(model, size=(100, 30)) as it:
-        await with_lines(it)
-        await it.press("up", "z", "z")
-        await it.until(lambda: it.screen.maximized is None and it.screen.play.text_view.size.width < 80)
-        assert shows_cursor(it)
+    async with playing(model, size=(100, 30)) as app:
+        await with_lines(app)
+        await app.press("up", "z", "z")
+        await app.until(lambda: app.screen.maximized is None and app.screen.play.text_view.size.width < 80)
+        assert shows_cursor(app)
 
-        it.screen.play.text_view.scroll_to(y=0, animate=False)
-        await it.enter("i", "own")
-        await it.until(lambda: it.text.endswith("own"))
-        assert shows_cursor(it)
+        app.screen.play.text_view.scroll_to(y=0, animate=False)
+        await app.enter("i", "own")
+        await app.until(lambda: app.text.endswith("own"))
+        assert shows_cursor(app)
 
-        it.player.move(at(20))
-        await it.until(lambda: it.position == 20)
-        await it.press("ctrl+z")
-        await it.until(lambda: it.position > 100)
-        assert shows_cursor(it)
+        app.player.move(at(20))
+        await app.until(lambda: app.position == 20)
+        await app.press("ctrl+z")
+        await app.until(lambda: app.position > 100)
+        assert shows_cursor(app)
 
-        await it.go("write", "w")
-        await it.resize(80, 24)
-        await it.until(lambda: shows_cursor(it))
+        await app.go("write", "w")
+        await app.resize(80, 24)
+        await app.until(lambda: shows_cursor(app))
 
 
 async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path) -> None:
-    async with playing(model, size=(100, 30)) as it:
-        before, text = await with_words(it), it.screen.play.text_view
-        start = it.text.index("two")  # the mouse selects "two ", far from the cursor
-        it.screen.selections = {text: Selection(Offset(start, 0), Offset(start + 4, 0))}
-        await it.press("delete", gives=before.replace("two ", ""))
+    async with playing(model, size=(100, 30)) as app:
+        before, text = await with_words(app), app.screen.play.text_view
+        start = app.text.index("two")  # the mouse selects "two ", far from the cursor
+        app.screen.selections = {text: Selection(Offset(start, 0), Offset(start + 4, 0))}
+        await app.press("delete", gives=before.replace("two ", ""))
         assert text.selected is None
-        await it.press("ctrl+z")
-        await it.until(lambda: it.text == before and it.state.position == it.state.size)
+        await app.press("ctrl+z")
+        await app.until(lambda: app.text == before and app.state.position == app.state.size)
 
-        await it.burst(*["shift+left"] * 4)
-        await it.until(lambda: text.selected == (len(before) - 4, len(before)))
-        await it.burst("x", "y", gives=before.replace("four", "xy"))
-        await it.press("ctrl+z", gives=before)
+        await app.burst(*["shift+left"] * 4)
+        await app.until(lambda: text.selected == (len(before) - 4, len(before)))
+        await app.burst("x", "y", gives=before.replace("four", "xy"))
+        await app.press("ctrl+z", gives=before)
 
         keys = ("ctrl+end", "ctrl+shift+left", "ctrl+shift+left", "shift+right", "ctrl+x")
-        await it.press(*keys, gives=before.replace("hree four", ""))
-        assert it.app.clipboard == "hree four"
-        await it.press("ctrl+left", "backspace", "ctrl+r", says="Ctrl+Z brings them back")
-        assert it.text.endswith("two")
-        await it.press("shift+home", "T", says="The prime is part of the text now", gives="T")
-        await it.press("shift+left", "right", "x", gives="Tx")
+        await app.press(*keys, gives=before.replace("hree four", ""))
+        assert app.app.clipboard == "hree four"
+        await app.press("ctrl+left", "backspace", "ctrl+r", says="Ctrl+Z brings them back")
+        assert app.text.endswith("two")
+        await app.press("shift+home", "T", says="The prime is part of the text now", gives="T")
+        await app.press("shift+left", "right", "x", gives="Tx")
 
 
 async def test_keys_act_in_their_order_and_where_those_before_have_put_the_cursor(
@@ -106,53 +106,53 @@ async def test_keys_act_in_their_order_and_where_those_before_have_put_the_curso
         post(thread, number, batch)
 
     monkeypatch.setattr(ModelThread, "_post", post_late)
-    async with playing(model, size=(100, 30)) as it:
-        before, copied = await with_words(it), list[str]()
-        monkeypatch.setattr(it.app, "copy_to_clipboard", copied.append)
-        await it.burst("ctrl+end", *["shift+left"] * 4, "x", "y", gives=before.replace("four", "xy"))
+    async with playing(model, size=(100, 30)) as app:
+        before, copied = await with_words(app), list[str]()
+        monkeypatch.setattr(app.app, "copy_to_clipboard", copied.append)
+        await app.burst("ctrl+end", *["shift+left"] * 4, "x", "y", gives=before.replace("four", "xy"))
         keys = ("ctrl+shift+left", "ctrl+c", "home", "end", "shift+left", "ctrl+x", "ctrl+z", "z")
-        await it.burst(*keys, gives=before.replace("four", "xzy"))
+        await app.burst(*keys, gives=before.replace("four", "xzy"))
         assert copied == ["xy", "y"]
-        await it.go("play", "escape", "escape")
-        before = it.text
-        await it.burst("ctrl+end", "left", "left", "left", "n")
-        await it.opens(ContinuationsDialog)
-        await it.shows(f"{before[-6:-3]}”")
-        await it.press("escape")
+        await app.go("play", "escape", "escape")
+        before = app.text
+        await app.burst("ctrl+end", "left", "left", "left", "n")
+        await app.opens(ContinuationsDialog)
+        await app.shows(f"{before[-6:-3]}”")
+        await app.press("escape")
         for key in ("full_stop", "r"):
-            await it.burst("ctrl+end", "left", "left", "left", key)
-            await it.until(lambda: it.text != before)
-            assert it.text[: len(before) - 3] == before[:-3]
-            assert it.text[len(before) - 3] != before[-3]
-            await it.until(lambda: it.state.is_current and not it.state.running)
-            await it.press("ctrl+z", gives=before)
-        text = it.screen.play.text_view
+            await app.burst("ctrl+end", "left", "left", "left", key)
+            await app.until(lambda: app.text != before)
+            assert app.text[: len(before) - 3] == before[:-3]
+            assert app.text[len(before) - 3] != before[-3]
+            await app.until(lambda: app.state.is_current and not app.state.running)
+            await app.press("ctrl+z", gives=before)
+        text = app.screen.play.text_view
         text.post_message(text.CursorMoved(len(PRIME) + 5))  # by a click
         text.cursor = None  # as by a state that comes before the message is handled
-        await it.until(lambda: it.position == 5)
+        await app.until(lambda: app.position == 5)
 
 
 async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(model: Path) -> None:
-    async with playing(model, size=(100, 30)) as it:
-        await with_lines(it)
-        text, end = it.screen.play.text_view, len(it.text)
-        await it.press("slash", *"text")
-        await it.until(lambda: text.cursor == it.text.index("text"))
-        await it.press("z")  # a search without a match goes back to where it began
-        await it.until(lambda: text.cursor == end and shows_cursor(it))
-        await it.press("escape")
+    async with playing(model, size=(100, 30)) as app:
+        await with_lines(app)
+        text, end = app.screen.play.text_view, len(app.text)
+        await app.press("slash", *"text")
+        await app.until(lambda: text.cursor == app.text.index("text"))
+        await app.press("z")  # a search without a match goes back to where it began
+        await app.until(lambda: text.cursor == end and shows_cursor(app))
+        await app.press("escape")
         for key, place in (
             ("up", end - 15), ("end", end - 1), ("ctrl+left", end - 5), ("home", end - 15), ("ctrl+a", end - 15),
             ("ctrl+right", end - 14), ("ctrl+home", len(PRIME)), ("G", end),
         ):  # fmt: skip
-            await it.press(key)
-            await it.until(lambda place=place: text.cursor == place == len(PRIME) + it.position)
-            assert shows_cursor(it)
-        await it.press("pageup")
+            await app.press(key)
+            await app.until(lambda place=place: text.cursor == place == len(PRIME) + app.position)
+            assert shows_cursor(app)
+        await app.press("pageup")
         page = 15 * (text.size.height - 1)
-        await it.until(lambda: len(PRIME) + it.position == end - page)
-        await it.press("w", "pagedown")
-        await it.until(lambda: it.state.position == it.state.size)
+        await app.until(lambda: len(PRIME) + app.position == end - page)
+        await app.press("w", "pagedown")
+        await app.until(lambda: app.state.position == app.state.size)
 
 
 def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
@@ -170,44 +170,44 @@ def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
 # ---- the mouse
 
 
-def place_of(it: Session, words: str, widget: Widget) -> tuple[int, int]:
+def place_of(app: PlayingApp, words: str, widget: Widget) -> tuple[int, int]:
     """Where ``words`` stand on the screen, within ``widget``."""
     region = widget.content_region
-    for y, line in enumerate(it.screen_text().splitlines()):
+    for y, line in enumerate(app.screen_text().splitlines()):
         x = line.find(words, region.x, region.right)
         if x >= 0 and region.contains(x, y):
             return x, y
-    raise AssertionError(f"{words!r} is not in the widget:\n{it.screen_text()}")
+    raise AssertionError(f"{words!r} is not in the widget:\n{app.screen_text()}")
 
 
-def row_of(it: Session, char: str) -> tuple[int, int]:
+def row_of(app: PlayingApp, char: str) -> tuple[int, int]:
     """Where the candidate ``char`` stands on the screen."""
-    left = it.screen.query_one(Candidates).content_region.x
-    rows = [line[left:] for line in it.screen_text().splitlines()]
+    left = app.screen.query_one(Candidates).content_region.x
+    rows = [line[left:] for line in app.screen_text().splitlines()]
     return left + 4, next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
 
 
 async def test_click_in_the_text_puts_the_cursor_on_that_character(model: Path) -> None:
-    async with playing(model, paused=1500) as it:
-        line = it.text.replace("\n", " ")
+    async with playing(model, paused=1500) as app:
+        line = app.text.replace("\n", " ")
         words = next(line[at : at + 6] for at in range(len(line) - 12, 0, -1) if " " not in line[at : at + 6])
-        position = it.text.rindex(words)
+        position = app.text.rindex(words)
         for size in ((80, 24), (120, 36), (200, 60)):
-            await it.resize(*size)
-            await it.press("ctrl+end")
-            x, y = place_of(it, words, it.screen.play.text_view)
-            await it.pilot.click(offset=(x + 2, y))
-            await it.until(lambda: it.position == position + 2 - len(it.prime))
-            assert it.screen.play.text_view.cursor == position + 2
+            await app.resize(*size)
+            await app.press("ctrl+end")
+            x, y = place_of(app, words, app.screen.play.text_view)
+            await app.pilot.click(offset=(x + 2, y))
+            await app.until(lambda: app.position == position + 2 - len(app.prime))
+            assert app.screen.play.text_view.cursor == position + 2
 
 
 async def test_click_on_a_candidate_chooses_it(model: Path) -> None:
-    async with playing(model, paused=20) as it:
-        candidates = it.screen.query_one(Candidates)
+    async with playing(model, paused=20) as app:
+        candidates = app.screen.query_one(Candidates)
         for size in ((80, 24), (120, 36)):
-            await it.resize(*size)
+            await app.resize(*size)
             for number in (1, len(candidates.shown[:9]), 3):
                 char = candidates.shown[number - 1].char
-                wanted = it.text + char
-                await it.pilot.click(offset=row_of(it, char))
-                await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
+                wanted = app.text + char
+                await app.pilot.click(offset=row_of(app, char))
+                await app.until(lambda wanted=wanted: app.text == wanted and app.state.is_current)

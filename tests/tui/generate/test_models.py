@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from charlstm.generation.session import Session as Played
+from charlstm.generation.session import PlayingApp as Played
 from charlstm.generation.session_file import read_summary
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
@@ -30,37 +30,37 @@ from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import Held, driven
 from played_documents import state_of, text_of
-from playing_app import PRIME, Session, playing
+from playing_app import PRIME, PlayingApp, playing
 from recorded_run import record, tiny_model
 
 
-async def offered(it: Session) -> str:
+async def offered(app: PlayingApp) -> str:
     """The name under which the text may be saved."""
-    await it.press("ctrl+s")
-    await it.opens(SaveDialog)
-    return it.app.screen.query_one(Input).value
+    await app.press("ctrl+s")
+    await app.opens(SaveDialog)
+    return app.app.screen.query_one(Input).value
 
 
 async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
-    async with playing(run.path, (160, 36)) as it:
-        await it.until(lambda: it.step == 400)
+    async with playing(run.path, (160, 36)) as app:
+        await app.until(lambda: app.step == 400)
         for step in (200, 100, 50, 0):
-            await it.pilot.press("left_square_bracket")
-            await it.until(lambda step=step: it.step == step)
-        await it.paused(30)
-        young = it.text
-        await it.press("left_square_bracket", says="earliest model")
-        assert "novel-quick-1 @ step 0" in it.bar()
-        await it.pilot.press("right_square_bracket")
-        await it.until(lambda: it.step == 50 and it.state.length >= 30)
-        assert it.text[:30] != young
-        assert "model 2 of 5: step 50" in it.status()
-        await it.shows("[ ─●─── ] 2 of 5")
-        it.screen.play.offer(BetterModel(ModelChoice(str(run.path)), 400, 1.5))
-        await it.pilot.click(GenerateBar, offset=(it.bar().index("●") + 2 + 1, 0))
-        await it.shows("[ ───●─ ] 4 of 5")
-        assert it.step == 200
+            await app.pilot.press("left_square_bracket")
+            await app.until(lambda step=step: app.step == step)
+        await app.paused(30)
+        young = app.text
+        await app.press("left_square_bracket", says="earliest model")
+        assert "novel-quick-1 @ step 0" in app.bar()
+        await app.pilot.press("right_square_bracket")
+        await app.until(lambda: app.step == 50 and app.state.length >= 30)
+        assert app.text[:30] != young
+        assert "model 2 of 5: step 50" in app.status()
+        await app.shows("[ ─●─── ] 2 of 5")
+        app.screen.play.offer(BetterModel(ModelChoice(str(run.path)), 400, 1.5))
+        await app.pilot.click(GenerateBar, offset=(app.bar().index("●") + 2 + 1, 0))
+        await app.shows("[ ───●─ ] 4 of 5")
+        assert app.step == 200
 
 
 def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:
@@ -75,17 +75,17 @@ def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> Non
 
 async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(home: Path) -> None:
     with record(home / "runs", "running", steps=420) as worker:
-        async with playing(worker.run.path) as it:
+        async with playing(worker.run.path) as app:
             worker.advance(300)
-            await it.pilot.press("4")
-            it.app.play(str(worker.run.path))
-            await it.until(lambda: it.step == 700 and it.screen.play.playing)
-            take = it.state.session_id
-            it.app.play(str(worker.run.path))  # there is nothing newer: what is played stays
-            await it.paused(5)
-            assert it.state.session_id == take
-            it.app.play(str(worker.run.path), 0)  # while Generate is shown
-            await it.until(lambda: it.step == 0)
+            await app.pilot.press("4")
+            app.app.play(str(worker.run.path))
+            await app.until(lambda: app.step == 700 and app.screen.play.playing)
+            take = app.state.session_id
+            app.app.play(str(worker.run.path))  # there is nothing newer: what is played stays
+            await app.paused(5)
+            assert app.state.session_id == take
+            app.app.play(str(worker.run.path), 0)  # while Generate is shown
+            await app.until(lambda: app.step == 0)
 
 
 async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one_that_is_played(
@@ -94,61 +94,61 @@ async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one
     names = ("novel-1", "novel-10", "[b]anna-1", "the-complete-works-of-a-poet-standard-2")
     runs = [record(home / "runs", "finished", name=name, steps=100).run for name in names]
     best = runs[0].status().loss
-    async with playing("runs/novel-1/model.safetensors") as it:
-        await it.until(lambda: len(it.app.runs_state.runs) == len(names))
-        await it.press("o", shows=("● novel-1 ", *names, f"best {best:.3f} nats"))
-        options = it.app.screen.query_one(OptionList)
+    async with playing("runs/novel-1/model.safetensors") as app:
+        await app.until(lambda: len(app.app.runs_state.runs) == len(names))
+        await app.press("o", shows=("● novel-1 ", *names, f"best {best:.3f} nats"))
+        options = app.app.screen.query_one(OptionList)
         assert options.size.height == options.option_count, "a long name takes one row"
         assert str(options.options[options.highlighted or 0].prompt).startswith("● novel-1 ")
-        await it.press(*"anna")
-        await it.until(lambda: options.option_count == 1)
-        await it.press("backspace", "escape")
-        it.app.bits = True
-        await it.press("o", shows=f"best {best / math.log(2):.3f} bits")
-        await it.press("escape")
+        await app.press(*"anna")
+        await app.until(lambda: options.option_count == 1)
+        await app.press("backspace", "escape")
+        app.app.bits = True
+        await app.press("o", shows=f"best {best / math.log(2):.3f} bits")
+        await app.press("escape")
         for typed, name in (("novel-10", "novel-10"), ("novel-1", "novel-1"), (str(model), "tiny")):
-            await it.enter("o", typed)
-            await it.until(lambda name=name: it.model_name == name)
-        await it.press("o", shows="● tiny.safetensors ")
+            await app.enter("o", typed)
+            await app.until(lambda name=name: app.model_name == name)
+        await app.press("o", shows="● tiny.safetensors ")
 
 
 async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model: Path, home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
 
     async def choose(name: str, key: str, plays: str) -> None:
-        await it.enter("o", name)
-        await it.opens(ChoiceDialog)
-        await it.press(key)
-        await it.until(lambda: it.model_name == plays)
+        await app.enter("o", name)
+        await app.opens(ChoiceDialog)
+        await app.press(key)
+        await app.until(lambda: app.model_name == plays)
 
-    async with playing(run.path, paused=30) as it:
-        await it.write_in("Zoë ñ5 ")
-        it.player.give_title("The bell")
-        before = it.text
+    async with playing(run.path, paused=30) as app:
+        await app.write_in("Zoë ñ5 ")
+        app.player.give_title("The bell")
+        before = app.text
         await choose(str(model), "g", "tiny")
-        await it.says("The text goes on with tiny.")
-        assert (it.text, it.state.title, it.state.position) == (before, "The bell", len(before))
-        file = await it.file()
-        await it.press("ctrl+z", gives=before.removesuffix("ñ5 "))
-        await it.press("ctrl+y", gives=before)
-        await it.until(lambda: read_summary(file).model == str(model) and it.state.file == file)
+        await app.says("The text goes on with tiny.")
+        assert (app.text, app.state.title, app.state.position) == (before, "The bell", len(before))
+        file = await app.file()
+        await app.press("ctrl+z", gives=before.removesuffix("ñ5 "))
+        await app.press("ctrl+y", gives=before)
+        await app.until(lambda: read_summary(file).model == str(model) and app.state.file == file)
         await choose("novel-quick-1", "n", "novel-quick-1")
-        await it.until(lambda: it.text != before)
+        await app.until(lambda: app.text != before)
     assert saved_sessions.model_of(file) == str(model)
 
 
 async def test_the_model_that_is_played_or_that_of_the_side_in_duel_is_in_view_in_a_long_list(home: Path) -> None:
     for number in range(20):
         record(home / "runs", "finished", name=f"novel-{number}", steps=100)
-    async with playing("novel-0") as it:
-        await it.until(lambda: len(it.app.runs_state.runs) == 20)
-        await it.press("o", shows="● novel-0 ")
-        await it.press(*"novel-7", lacks="● novel-0 ")
-        await it.press("ctrl+u", shows="● novel-0 ")
-        await it.go("duel", "escape", "d")
-        await it.enter("o", "novel-7")
-        await it.until(lambda: (facts := it.screen.duel.sides[1].facts) is not None and facts.name == "novel-7")
-        await it.press("o", shows="● novel-7 ")
+    async with playing("novel-0") as app:
+        await app.until(lambda: len(app.app.runs_state.runs) == 20)
+        await app.press("o", shows="● novel-0 ")
+        await app.press(*"novel-7", lacks="● novel-0 ")
+        await app.press("ctrl+u", shows="● novel-0 ")
+        await app.go("duel", "escape", "d")
+        await app.enter("o", "novel-7")
+        await app.until(lambda: (facts := app.screen.duel.sides[1].facts) is not None and facts.name == "novel-7")
+        await app.press("o", shows="● novel-7 ")
 
 
 async def test_how_a_model_is_played_is_remembered_for_all_models_but_the_prime_for_the_last(
@@ -156,129 +156,129 @@ async def test_how_a_model_is_played_is_remembered_for_all_models_but_the_prime_
 ) -> None:
     other = home / "other.safetensors"
     shutil.copy(model, other)
-    async with playing(model, paused=3) as it:
-        await it.press("e", *["backspace"] * 20, *"An owl", "enter")
-        await it.until(lambda: it.prime == "An owl" and it.screen.play.playing)
-        await it.press("T", "minus", "c")  # from full
-        await it.until(lambda: (it.state.settings.temperature, it.state.speed) == (0.85, 1000))
-        await it.press("w", "ctrl+home", "delete")
-        await it.until(lambda: it.state.prime_length == 0)
-    async with playing(model, speed=None) as it:
-        assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
-        assert it.screen.play.scale.name == "rank"
-        assert it.prime == "An owl"
-        it.app.play(str(other))
-        await it.until(lambda: it.screen.play.playing and it.state.facts.path == other)
-        assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
-        assert it.screen.play.scale.name == "rank"
-        assert it.prime == PRIME
+    async with playing(model, paused=3) as app:
+        await app.press("e", *["backspace"] * 20, *"An owl", "enter")
+        await app.until(lambda: app.prime == "An owl" and app.screen.play.playing)
+        await app.press("T", "minus", "c")  # from full
+        await app.until(lambda: (app.state.settings.temperature, app.state.speed) == (0.85, 1000))
+        await app.press("w", "ctrl+home", "delete")
+        await app.until(lambda: app.state.prime_length == 0)
+    async with playing(model, speed=None) as app:
+        assert (app.state.settings.temperature, app.state.speed) == (0.85, 1000)
+        assert app.screen.play.scale.name == "rank"
+        assert app.prime == "An owl"
+        app.app.play(str(other))
+        await app.until(lambda: app.screen.play.playing and app.state.facts.path == other)
+        assert (app.state.settings.temperature, app.state.speed) == (0.85, 1000)
+        assert app.screen.play.scale.name == "rank"
+        assert app.prime == PRIME
 
 
 async def test_colours_that_suit_the_theme_are_not_remembered_as_chosen(model: Path, home: Path) -> None:
     other = home / "other.safetensors"
     shutil.copy(model, other)
-    async with playing(model, paused=3) as it:
-        it.app.theme = "ansi-dark"
-        it.app.play(str(other))
-        await it.until(lambda: it.screen.play.playing and it.screen.play.scale.name == "rank")
+    async with playing(model, paused=3) as app:
+        app.app.theme = "ansi-dark"
+        app.app.play(str(other))
+        await app.until(lambda: app.screen.play.playing and app.screen.play.scale.name == "rank")
     assert Preferences.from_dict(load_state().preferences).colouring is None
 
 
 async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_session(model: Path) -> None:
-    async with playing(model, paused=10) as it:
-        await it.write_in("and so on")
-        story = it.text
+    async with playing(model, paused=10) as app:
+        await app.write_in("and so on")
+        story = app.text
         about = f"{len(story.split())} words · “The morning"
-        it.player.change_speed(0)
-        await it.press("e", "end", "x", "enter", says="l brings back the text before")
-        assert it.prime.endswith("x")
-        assert about in it.screen.message
-        await it.press("l", gives=story)
-        await it.press("l", says="This is the last session")
-        await it.press("e", "enter")
-        await it.until(lambda: it.screen.play.playing and it.state.length == 0)
-        await it.press("right", "right")
-        await it.file()
-        it.app.exit(return_code=129)  # as when the terminal is gone: then what only grew stays, and comes last
-    async with playing(model) as it:
-        await it.until(lambda: "l continues the last session" in it.screen.message and about in it.screen.message)
-        await it.press("O", shows=("2 words", "not kept"))
-        await it.press("enter", gives=story)
+        app.player.change_speed(0)
+        await app.press("e", "end", "x", "enter", says="l brings back the text before")
+        assert app.prime.endswith("x")
+        assert about in app.screen.message
+        await app.press("l", gives=story)
+        await app.press("l", says="This is the last session")
+        await app.press("e", "enter")
+        await app.until(lambda: app.screen.play.playing and app.state.length == 0)
+        await app.press("right", "right")
+        await app.file()
+        app.app.exit(return_code=129)  # as when the terminal is gone: then what only grew stays, and comes last
+    async with playing(model) as app:
+        await app.until(lambda: "l continues the last session" in app.screen.message and about in app.screen.message)
+        await app.press("O", shows=("2 words", "not kept"))
+        await app.press("enter", gives=story)
 
 
 async def test_file_of_ones_own_is_named_at_the_end_and_gone_on_in_from_the_list(model: Path, home: Path) -> None:
     mine = home / "mine.json"
-    async with playing(model, paused=10) as it:
-        await it.enter("ctrl+s", str(mine), shows="Saved as mine.json")
-    assert it.app.farewell == f"The text is kept: {saved_sessions.continues(mine)}."
+    async with playing(model, paused=10) as app:
+        await app.enter("ctrl+s", str(mine), shows="Saved as mine.json")
+    assert app.app.farewell == f"The text is kept: {saved_sessions.continues(mine)}."
     assert is_session(str(mine))
     assert not is_session(str(model))
-    async with playing(model) as it:
-        await it.press("O", shows="your file mine.json")
-        await it.press(*"your file", "enter")
-        await it.until(lambda: it.state.length == 10)
-        await it.write_in("so")
-        assert await offered(it) == formatting.home(mine)
-        await it.press("enter", says="Saved as mine.json")  # does not ask: it is the session's own file
+    async with playing(model) as app:
+        await app.press("O", shows="your file mine.json")
+        await app.press(*"your file", "enter")
+        await app.until(lambda: app.state.length == 10)
+        await app.write_in("so")
+        assert await offered(app) == formatting.home(mine)
+        await app.press("enter", says="Saved as mine.json")  # does not ask: it is the session's own file
         assert read_summary(mine).length == 12
 
 
 async def test_file_of_text_is_opened_from_the_list_and_its_name_is_offered(model: Path, home: Path) -> None:
     page = home / "page.txt"
     page.write_text("A page of one's own.\n")
-    async with playing(model, paused=3) as it:
-        await it.press("O")
-        await it.opens(TextPicker)
-        it.app.screen.query_one(Input).value = "./pag"
-        await it.shows("./page.txt")
-        await it.press("tab", "enter", gives=page.read_text())
-        assert (it.state.title, it.model_name) == ("page", "tiny")
-        await it.press("w", *"My ", gives="My A page of one's own.\n")
-        assert await offered(it) == "page.txt"
-        await it.press("enter", shows="Replace")
+    async with playing(model, paused=3) as app:
+        await app.press("O")
+        await app.opens(TextPicker)
+        app.app.screen.query_one(Input).value = "./pag"
+        await app.shows("./page.txt")
+        await app.press("tab", "enter", gives=page.read_text())
+        assert (app.state.title, app.model_name) == ("page", "tiny")
+        await app.press("w", *"My ", gives="My A page of one's own.\n")
+        assert await offered(app) == "page.txt"
+        await app.press("enter", shows="Replace")
 
 
 async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
-    async with playing(run.path, paused=10) as it:
-        it.player.give_title("mine")
-        own = await it.file()
-        await it.until(lambda: read_summary(own).title == "mine")
-        await it.press("O", *"mine", shows="● mine")
-        await it.press("left", "delete")  # within what is typed, it is the line's key
-        assert it.app.screen.query_one(Input).value == "min"
-        await it.press("delete", shows="This session is being played")
-        await it.press("escape", "e", "end", "x", "enter")
-        await it.until(lambda: it.prime.endswith("x"))
-        await it.press("O", *"mine", shows=" mine ")
+    async with playing(run.path, paused=10) as app:
+        app.player.give_title("mine")
+        own = await app.file()
+        await app.until(lambda: read_summary(own).title == "mine")
+        await app.press("O", *"mine", shows="● mine")
+        await app.press("left", "delete")  # within what is typed, it is the line's key
+        assert app.app.screen.query_one(Input).value == "min"
+        await app.press("delete", shows="This session is being played")
+        await app.press("escape", "e", "end", "x", "enter")
+        await app.until(lambda: app.prime.endswith("x"))
+        await app.press("O", *"mine", shows=" mine ")
         for answer, deleted in (("n", False), ("y", True)):
-            await it.press("delete")
-            await it.opens(ChoiceDialog)
-            assert "novel-quick-1" in it.screen_text()
-            await it.press(answer)
-            await it.opens(TextPicker)
-            await it.until(lambda deleted=deleted: own.exists() is not deleted)
-        await it.lacks("novel-quick-1 · 1 word")
+            await app.press("delete")
+            await app.opens(ChoiceDialog)
+            assert "novel-quick-1" in app.screen_text()
+            await app.press(answer)
+            await app.opens(TextPicker)
+            await app.until(lambda deleted=deleted: own.exists() is not deleted)
+        await app.lacks("novel-quick-1 · 1 word")
 
 
 async def test_a_damaged_model_is_said_in_its_pane(home: Path) -> None:
     broken = home / "broken.safetensors"
     broken.write_bytes(b"not a model [/red]")
-    async with playing(broken, opens=False) as it:
-        await it.shows("is not a model file", "opens another model")
-        await it.pilot.press("space", "enter", "t", "left", "e", "c")
-        assert not it.screen.play.playing
-        assert "Prime" not in it.screen_text()
-        assert "surprising" not in it.status()
+    async with playing(broken, opens=False) as app:
+        await app.shows("is not a model file", "opens another model")
+        await app.pilot.press("space", "enter", "t", "left", "e", "c")
+        assert not app.screen.play.playing
+        assert "Prime" not in app.screen_text()
+        assert "surprising" not in app.status()
 
 
 async def test_esc_while_the_first_model_opens_leaves_a_pane_that_names_the_keys(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening = Held(monkeypatch, found_text, "load")
-    async with playing(model, opens=False) as it:
-        await it.shows("Opening tiny.safetensors …", "Esc stops")
-        await it.press("escape", shows=("Nothing to play yet", "o opens a model"))
+    async with playing(model, opens=False) as app:
+        await app.shows("Opening tiny.safetensors …", "Esc stops")
+        await app.press("escape", shows=("Nothing to play yet", "o opens a model"))
         opening.release()
 
 
@@ -309,16 +309,16 @@ async def test_run_that_ends_while_generate_finds_nothing_to_play_is_played(
 async def test_another_model_ends_the_other_views(model: Path, home: Path) -> None:
     other = home / "other.safetensors"
     save_model(other, tiny_model(seed=1, prime="The other"))
-    async with playing(model, paused=10) as it:
+    async with playing(model, paused=10) as app:
         for view in ("s", "d", "w"):
-            await it.pilot.press(view)
-            await it.until(lambda: it.screen.view_name != "play")
-            wanted = other if it.prime == "The morning" else model
-            it.app.go("runs")
-            await it.in_mode("runs")
-            it.app.play(str(wanted))
-            await it.in_mode("generate")
-            await it.until(lambda wanted=wanted: it.screen.view_name == "play" and it.state.facts.path == wanted)
+            await app.pilot.press(view)
+            await app.until(lambda: app.screen.view_name != "play")
+            wanted = other if app.prime == "The morning" else model
+            app.app.go("runs")
+            await app.in_mode("runs")
+            app.app.play(str(wanted))
+            await app.in_mode("generate")
+            await app.until(lambda wanted=wanted: app.screen.view_name == "play" and app.state.facts.path == wanted)
 
 
 def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
@@ -344,29 +344,29 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
 
 
 async def test_text_whose_file_another_app_has_changed_goes_on_in_another_file_and_says_so(model: Path) -> None:
-    async with playing(model, paused=5) as it:
-        await it.press("w", "x")
-        path = await it.file()
+    async with playing(model, paused=5) as app:
+        await app.press("w", "x")
+        path = await app.file()
         content = path.read_bytes()
         path.write_bytes(content)
-        await it.press("y")
-        await it.until(lambda: "in a file of its own" in it.screen.message)
-        assert await it.file() != path
+        await app.press("y")
+        await app.until(lambda: "in a file of its own" in app.screen.message)
+        assert await app.file() != path
         assert path.read_bytes() == content
 
 
 async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model: Path, home: Path) -> None:
-    async with playing(model, paused=5) as it:
-        assert await offered(it) == "tiny.txt"
+    async with playing(model, paused=5) as app:
+        assert await offered(app) == "tiny.txt"
         target = home / "kept" / "story.md"
         target.parent.mkdir()
-        it.app.screen.query_one(Input).value = str(target)
-        await it.press("enter")
-        await it.until(target.is_file)
-        assert await offered(it) == str(target)
-        await it.press("escape", "e", "end", "x", "enter")
-        await it.until(lambda: it.prime.endswith("x") and it.screen.play.playing)
-        assert await offered(it) == str(target.with_name("tiny.txt"))
+        app.app.screen.query_one(Input).value = str(target)
+        await app.press("enter")
+        await app.until(target.is_file)
+        assert await offered(app) == str(target)
+        await app.press("escape", "e", "end", "x", "enter")
+        await app.until(lambda: app.prime.endswith("x") and app.screen.play.playing)
+        assert await offered(app) == str(target.with_name("tiny.txt"))
 
 
 async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,34 +374,34 @@ async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, m
     folder = saved_sessions.folder(None, model)
     folder.parent.mkdir(parents=True)
     folder.write_text("in the way")
-    async with playing(model, paused=5) as it:
-        await it.press("w", *"mine", says="cannot be saved")
-        await it.press("left", "x", "escape", "left")
-        await it.until(lambda: "x" in it.text)
-        assert "cannot be saved" in it.status()
-        app, text = it.app, it.text
-        await it.press("ctrl+q")
-        await it.opens(ChoiceDialog)
-        assert "cannot be saved" in it.screen_text()
-        await it.pilot.press("l")
-        await it.until(lambda: app.exiting, settle=False)
-    assert "It is kept elsewhere: charlstm-tui ~/" in app.farewell
+    async with playing(model, paused=5) as app:
+        await app.press("w", *"mine", says="cannot be saved")
+        await app.press("left", "x", "escape", "left")
+        await app.until(lambda: "x" in app.text)
+        assert "cannot be saved" in app.status()
+        text = app.text
+        await app.press("ctrl+q")
+        await app.opens(ChoiceDialog)
+        assert "cannot be saved" in app.screen_text()
+        await app.pilot.press("l")
+        await app.until(lambda: app.app.exiting, settle=False)
+    assert "It is kept elsewhere: charlstm-tui ~/" in app.app.farewell
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     assert text_of(kept).endswith(text)
-    assert f"/{kept.name} continues it." in app.farewell
+    assert f"/{kept.name} continues it." in app.app.farewell
 
 
 async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_with(model: Path, home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
-    async with playing(run.path, paused=10) as it:
-        await it.write_in(" my own words")
-        await it.file()
-        text = it.text
-    async with playing(model) as it:
-        await it.until(lambda: "l continues the last session of novel-quick-1" in it.screen.message)
-        await it.press("O", shows="novel-quick-1 · ")
-        await it.press("escape", "l", gives=text)
-        assert it.model_name == "novel-quick-1"
+    async with playing(run.path, paused=10) as app:
+        await app.write_in(" my own words")
+        await app.file()
+        text = app.text
+    async with playing(model) as app:
+        await app.until(lambda: "l continues the last session of novel-quick-1" in app.screen.message)
+        await app.press("O", shows="novel-quick-1 · ")
+        await app.press("escape", "l", gives=text)
+        assert app.model_name == "novel-quick-1"
     async with driven(home / "runs", (100, 30)) as app:
         await app.press("3", mode="generate")
         await app.until(lambda: app.mode.play.text_view.text() == text)
@@ -412,41 +412,41 @@ async def test_the_first_session_stays_when_a_dialog_is_closed_and_the_mode_is_l
     record(home / "runs", "finished", name="novel-quick-1", steps=200)
     async with driven(home / "runs", (100, 30)) as app:
         await app.press("3", mode="generate")
-        it = Session(app.app, app.pilot)
-        await it.until(lambda: it.screen.play.playing)
-        await it.press("space", "w", *"own words")
-        await it.until(lambda: it.text.endswith("own words"))
-        await it.file()
-        number = it.state.session_id
-        await it.press("f2", *"title", "enter")
-        await it.until(lambda: it.state.title == "title")
+        app = PlayingApp(app.app, app.pilot)
+        await app.until(lambda: app.screen.play.playing)
+        await app.press("space", "w", *"own words")
+        await app.until(lambda: app.text.endswith("own words"))
+        await app.file()
+        number = app.state.session_id
+        await app.press("f2", *"title", "enter")
+        await app.until(lambda: app.state.title == "title")
         await app.press("escape", "escape", "2", mode="train")
         await app.press("3", mode="generate")
-        await it.press("w", *" more")
-        await it.until(lambda: it.text.endswith("own words more"))
-        assert it.state.session_id == number
+        await app.press("w", *" more")
+        await app.until(lambda: app.text.endswith("own words more"))
+        assert app.state.session_id == number
 
 
 async def test_session_gets_a_title_that_stands_above_the_text_and_by_which_it_is_listed(model: Path) -> None:
-    async with playing(model, (120, 36), paused=10) as it:
-        await it.press("f2", *"a storm", "enter", shows="“a storm” e edit")
-        first = await it.file()
-        await it.until(lambda: saved_sessions.session_at(first).has_work)
-        await it.go("write", "w")
-        await it.press("f2", "end", *" at", "enter")
-        await it.until(lambda: "“a storm at” ·" in it.bar() and read_summary(first).title == "a storm at")
-        await it.go("play", "escape", "escape")
-        await it.press("O", "f2", "end", *" sea", "enter", shows="● a storm at sea")  # of what is played
-        await it.press("escape", "e", "end", "x", "enter")
-        await it.until(lambda: it.prime.endswith("x"))
-        await it.write_in(" other words")
-        await it.until(lambda: it.state.file not in (first, None))
-        await it.press("O", *"a storm", "f2", "end", "!", "enter")  # of another one
-        await it.until(lambda: read_summary(first).title == "a storm at sea!")
-        await it.opens(TextPicker)
-        await it.shows(" a storm at sea!")
-        await it.press("escape", "l")
-        await it.until(lambda: it.state.title == "a storm at sea!")
-        await it.write_in(" again")
-        assert it.state.file == first
+    async with playing(model, (120, 36), paused=10) as app:
+        await app.press("f2", *"a storm", "enter", shows="“a storm” e edit")
+        first = await app.file()
+        await app.until(lambda: saved_sessions.session_at(first).has_work)
+        await app.go("write", "w")
+        await app.press("f2", "end", *" at", "enter")
+        await app.until(lambda: "“a storm at” ·" in app.bar() and read_summary(first).title == "a storm at")
+        await app.go("play", "escape", "escape")
+        await app.press("O", "f2", "end", *" sea", "enter", shows="● a storm at sea")  # of what is played
+        await app.press("escape", "e", "end", "x", "enter")
+        await app.until(lambda: app.prime.endswith("x"))
+        await app.write_in(" other words")
+        await app.until(lambda: app.state.file not in (first, None))
+        await app.press("O", *"a storm", "f2", "end", "!", "enter")  # of another one
+        await app.until(lambda: read_summary(first).title == "a storm at sea!")
+        await app.opens(TextPicker)
+        await app.shows(" a storm at sea!")
+        await app.press("escape", "l")
+        await app.until(lambda: app.state.title == "a storm at sea!")
+        await app.write_in(" again")
+        assert app.state.file == first
     assert read_summary(first).title == "a storm at sea!"

@@ -18,7 +18,7 @@ from charlstm_tui.generate.continuation_layout import Block, lay_out
 from charlstm_tui.generate.multiverse_view import ContinuationBlocks, MultiverseView
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.theme import LIGHT
-from playing_app import Session, playing, scored
+from playing_app import PlayingApp, playing, scored
 
 
 def branch(char: str, probability: float, *children: ContinuationNode) -> ContinuationNode:
@@ -45,11 +45,11 @@ def rows(
     return {text_of(block): (block.top, block.bottom) for block in lay_out(tree, height, columns, wanted)}
 
 
-async def opened(it: Session, *keys: str) -> MultiverseView:
+async def opened(app: PlayingApp, *keys: str) -> MultiverseView:
     """Show Multiverse with all that it computes."""
-    await it.press(*keys, "f")
-    view = it.screen.multiverse
-    await it.until(lambda: view.root is not None and view.words is not None)
+    await app.press(*keys, "f")
+    view = app.screen.multiverse
+    await app.until(lambda: view.root is not None and view.words is not None)
     return view
 
 
@@ -72,116 +72,116 @@ def test_wanted_blocks_have_a_row_however_unlikely_they_are(tree: ContinuationNo
 
 async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> None:
     loaded = load_model(model)
-    async with playing(model, paused=30) as it:
-        view = await opened(it, "left", "left", "left", "left")
-        text, start = it.text, len(it.text) - 4
+    async with playing(model, paused=30) as app:
+        view = await opened(app, "left", "left", "left", "left")
+        text, start = app.text, len(app.text) - 4
         assert (view.before, view.following) == (text[:start], text[start:])
         assert view.root == multiverse(loaded, text[:start], depth=20, cutoff=0.001)
         assert list(view.words or ()) == next_words(loaded, text[:start])
-        assert it.screen.copyable().text == it.text
-        await it.shows("[Multiverse]", "UNDERLINED")
+        assert app.screen.copyable().text == app.text
+        await app.shows("[Multiverse]", "UNDERLINED")
 
-        await it.press("right", "down", "right")
+        await app.press("right", "down", "right")
         second = view.root.children[1]
         assert [id(each) for each in view.path] == [id(second), id(second.children[0])]
-        await it.shows(f"{percent(second.children[0].probability)} as a whole (joint)")
+        await app.shows(f"{percent(second.children[0].probability)} as a whole (joint)")
         chosen = second.char + second.children[0].char
-        await it.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
+        await app.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
 
         zoomed = multiverse(loaded, text[:start] + chosen, depth=30, cutoff=0.002)
-        await it.press("plus", "right_curly_bracket", "comma")
-        await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
+        await app.press("plus", "right_curly_bracket", "comma")
+        await app.until(lambda: view.root is not None and view.root.children == zoomed.children)
         assert view.chosen == view.zoomed == chosen
-        await it.press("right")
+        await app.press("right")
         taken = view.chosen
         assert len(taken) == 3
-        await it.press("left", "left")
+        await app.press("left", "left")
         assert (view.zoomed, view.chosen) == ("", chosen)
-        await it.press("plus")
-        await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
-        await it.press("right", "enter", gives=text[:start] + taken)
-        await it.until(lambda: view.before == it.text and view.chosen == "")
-        await it.says("4 characters are on branch 0 now")
+        await app.press("plus")
+        await app.until(lambda: view.root is not None and view.root.children == zoomed.children)
+        await app.press("right", "enter", gives=text[:start] + taken)
+        await app.until(lambda: view.before == app.text and view.chosen == "")
+        await app.says("4 characters are on branch 0 now")
 
-        await it.go("play", "escape")
+        await app.go("play", "escape")
         stepper = Stepper(loaded)
         stepper.clamps = (parse_clamp("1:2=0.5"),)
-        it.player.change_clamps(stepper.clamps)
-        await it.press("f", shows="held: 1:2=0.5")
-        held = multiverse(loaded, it.text, depth=30, cutoff=0.002, stepper=stepper)
-        await it.until(lambda: view.root == held)
-        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text, stepper=stepper))
+        app.player.change_clamps(stepper.clamps)
+        await app.press("f", shows="held: 1:2=0.5")
+        held = multiverse(loaded, app.text, depth=30, cutoff=0.002, stepper=stepper)
+        await app.until(lambda: view.root == held)
+        await app.until(lambda: list(view.words or ()) == next_words(loaded, app.text, stepper=stepper))
 
 
 async def test_colours_and_model_are_those_of_now(model: Path) -> None:
     labels = ("≥20 %", "≥5 %", "≥1 %")
     other = model.with_name("other.safetensors")
     shutil.copy(model, other)
-    async with playing(model, (140, 45), paused=30) as it:
-        view = await opened(it)
-        before = it.backgrounds(*labels)
-        it.app.theme = LIGHT.name
-        await it.pilot.pause()
-        shades = it.backgrounds(*labels)
+    async with playing(model, (140, 45), paused=30) as app:
+        view = await opened(app)
+        before = app.backgrounds(*labels)
+        app.app.theme = LIGHT.name
+        await app.pilot.pause()
+        shades = app.backgrounds(*labels)
         assert shades == [shade.bgcolor and shade.bgcolor.name for shade in reversed(view.blocks.shades[1:])]
         assert all(now != was for now, was in zip(shades, before, strict=True))
         root = view.root
-        it.player.open(PlayRequest(str(other), stream=False))  # of the same shape
-        await it.until(lambda: it.model_name == "other" and view.root is not root and view.root is not None)
+        app.player.open(PlayRequest(str(other), stream=False))  # of the same shape
+        await app.until(lambda: app.model_name == "other" and view.root is not root and view.root is not None)
 
 
 async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
     loaded = load_model(model)
-    async with scored(model) as (it, score):
-        await it.says("first character: not predicted")
-        view = await opened(it)
+    async with scored(model) as (app, score):
+        await app.says("first character: not predicted")
+        view = await opened(app)
         symbol = loaded.vocabulary.decode(prepare_prime(loaded, "").ids).replace("\n", "↵")
-        await it.shows(f"the beginning of a text, after {symbol} ▏")
-        await it.press("escape")
+        await app.shows(f"the beginning of a text, after {symbol} ▏")
+        await app.press("escape")
 
-        view = await opened(it, "enter")
+        view = await opened(app, "enter")
         cursor = score.text_view.cursor
-        await it.until(lambda: view.before == it.text[:cursor] and view.root is not None)
+        await app.until(lambda: view.before == app.text[:cursor] and view.root is not None)
         root = view.root
-        came = next((child for child in root.children if child.char == it.text[cursor]), None)
+        came = next((child for child in root.children if child.char == app.text[cursor]), None)
         share = "below 0.1 %" if came is None else percent(came.probability)
-        await it.shows(f"{quoted(it.text[cursor])} follows in the text: {share}")
-        await it.pilot.click(ContinuationBlocks, offset=(2, 1))
+        await app.shows(f"{quoted(app.text[cursor])} follows in the text: {share}")
+        await app.pilot.click(ContinuationBlocks, offset=(2, 1))
         first = lay_out(root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]
         assert [id(each) for each in view.path] == [id(first.branch)]
-        await it.pilot.click(ContinuationBlocks, offset=(2, 1))
+        await app.pilot.click(ContinuationBlocks, offset=(2, 1))
         assert view.zoomed == view.chosen == text_of(first)
-        await it.press("right", "enter", shows="Esc back to the cursor Score")
-        assert it.text == score.text_view.text()
-        await it.press("escape")
-        assert (view.zoomed, it.screen.view) == ("", view)
-        await it.press("escape")
-        assert it.screen.view is score
+        await app.press("right", "enter", shows="Esc back to the cursor Score")
+        assert app.text == score.text_view.text()
+        await app.press("escape")
+        assert (view.zoomed, app.screen.view) == ("", view)
+        await app.press("escape")
+        assert app.screen.view is score
         assert score.text_view.cursor == cursor
 
-        await it.score_part(20, 40)
+        await app.score_part(20, 40)
         score.put_cursor(3)
-        await it.press("f")  # in a part of a text it is after what is before that
-        await it.until(lambda: (view.before, view.following) == (it.text[:23], it.text[23:]))
+        await app.press("f")  # in a part of a text it is after what is before that
+        await app.until(lambda: (view.before, view.following) == (app.text[:23], app.text[23:]))
 
 
 async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:
-    async with playing(model, (100, 30), paused=5) as it:
-        await it.press("ctrl+p", *"slower", shows="Fewer characters a second")
-        await it.screen.do_multiverse()
-        await it.until(lambda: it.screen.view_name == "multiverse")
-        await it.press("enter")
-        await it.until(lambda: it.app.screen is it.screen)  # and no unexpected error was logged
+    async with playing(model, (100, 30), paused=5) as app:
+        await app.press("ctrl+p", *"slower", shows="Fewer characters a second")
+        await app.screen.do_multiverse()
+        await app.until(lambda: app.screen.view_name == "multiverse")
+        await app.press("enter")
+        await app.until(lambda: app.app.screen is app.screen)  # and no unexpected error was logged
 
 
 async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities(model: Path) -> None:
-    async with playing(model, (140, 45), paused=30) as it:
-        view = await opened(it)
+    async with playing(model, (140, 45), paused=30) as app:
+        view = await opened(app)
         child = ContinuationNode("b", 0.3, [])
         view.root = ContinuationNode("", 1.0, [ContinuationNode("a", 0.6, [child]), ContinuationNode("c", 0.2)])
         view._draw()
         lines = [view.blocks.render_line(row).text.rstrip() for row in range(view.blocks.size.height)]
         assert [share for share in (20, 30, 60) if any(line.endswith(f" {share} %") for line in lines)] == [20, 30]
-        await it.press("right", "right")
+        await app.press("right", "right")
         of_two = "30 % as a whole (joint) “b” 50 % after those before it (conditional)"
-        await it.shows(of_two, "HEIGHT, % joint probability")
+        await app.shows(of_two, "HEIGHT, % joint probability")

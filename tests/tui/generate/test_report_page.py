@@ -28,20 +28,20 @@ async def test_a_key_makes_the_page_on_the_text_that_is_shown_and_opens_it(
 
     monkeypatch.setattr(report_page, "run_command", command)
     monkeypatch.setattr(screen, "open_page", lambda page: opened.append(page) or True)
-    async with playing(model, paused=400) as it:
-        await it.press("R", says="Making the page")
-        await it.press("R", says="The page is being made")
+    async with playing(model, paused=400) as app:
+        await app.press("R", says="Making the page")
+        await app.press("R", says="The page is being made")
         free.set()
-        await it.says("Opened in the browser")
+        await app.says("Opened in the browser")
         assert commands == [("report", str(model), "--out")]
-        assert opened[0].read_text() == it.text
-        await it.press("s")
-        await it.until(lambda: it.screen.score.scores is not None)
-        it.screen.score.score("The morning and the evening are here. " * 20, "another text")
-        await it.until(lambda: it.screen.score.text_view.text().startswith("The morning and the evening"))
-        await it.press("R")
-        await it.until(lambda: len(opened) == 2)
-        assert opened[1].read_text() == it.screen.score.text_view.text()
+        assert opened[0].read_text() == app.text
+        await app.press("s")
+        await app.until(lambda: app.screen.score.scores is not None)
+        app.screen.score.score("The morning and the evening are here. " * 20, "another text")
+        await app.until(lambda: app.screen.score.text_view.text().startswith("The morning and the evening"))
+        await app.press("R")
+        await app.until(lambda: len(opened) == 2)
+        assert opened[1].read_text() == app.screen.score.text_view.text()
 
 
 async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_and_the_file_are_said(
@@ -56,24 +56,24 @@ async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_and_
 
     monkeypatch.setattr(report_page, "run_command", command)
     run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
-    async with playing(run.path, paused=20) as it:
+    async with playing(run.path, paused=20) as app:
         said: list[str] = []
-        monkeypatch.setattr(it.screen, "show_message", lambda words, *how, **more: said.append(words))
-        await it.press("R")
-        await it.until(lambda: "The page could not be made: It did not work" in said)
+        monkeypatch.setattr(app.screen, "show_message", lambda words, *how, **more: said.append(words))
+        await app.press("R")
+        await app.until(lambda: "The page could not be made: It did not work" in said)
         assert commands[0][:3] == ("report", str(run.path), "--out")
         assert "pages" in commands[0][3]
         monkeypatch.setattr(screen, "open_page", lambda page: page.name == "novel-quick-1.html")
-        await it.press("R")
-        await it.until(lambda: said[-1].startswith("Opened in the browser, about the run's own text as this one is "))
+        await app.press("R")
+        await app.until(lambda: said[-1].startswith("Opened in the browser, about the run's own text as this one is "))
         (making, _) = (sentence for sentence in said if "making one about the run's own text" in sentence)
         assert making.startswith("Too short for a page (under 200)")
         assert len(making) <= 78
         monkeypatch.setattr(screen, "open_page", open_page)
         monkeypatch.setenv("SSH_CONNECTION", "1 2 3 4")
         monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail("opened over ssh"))
-        await it.press("R")
-        await it.until(lambda: said[-1].startswith("No browser can be opened from here. The page: "))
+        await app.press("R")
+        await app.until(lambda: said[-1].startswith("No browser can be opened from here. The page: "))
 
 
 def test_a_browser_is_opened_only_where_it_has_a_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from charlstm_tui.generate.session_files import file_name
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.opening import PlayRequest, model_of_session
 from played_documents import about, played
-from playing_app import Session, playing
+from playing_app import PlayingApp, playing
 from recorded_run import record
 from stepped_player import SteppedPlayer
 
@@ -35,62 +35,62 @@ def save(path: Path, model: Path, clamps: tuple[Clamp, ...] = (), **values: obje
 
 
 @asynccontextmanager
-async def opened(path: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Session]:
+async def opened(path: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[PlayingApp]:
     """The app as ``charlstm-tui PATH`` starts it."""
     app = CharLSTMApp(StartOptions(session=path))
     async with app.run_test(size=size) as pilot:
-        it = Session(app, pilot)
-        await it.until(lambda: isinstance(app.mode_screen, GenerateScreen))
-        yield it
+        app = PlayingApp(app, pilot)
+        await app.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+        yield app
 
 
 @pytest.mark.parametrize("from_play", [False, True])
 async def test_session_whose_model_is_gone_goes_on_with_the_one_that_is_there(home: Path, from_play: bool) -> None:
     text = save(home / "bell.json", home / "tiny.safetensors", title="The bell")
-    async with playing("demo") if from_play else opened(home / "bell.json") as it:
+    async with playing("demo") if from_play else opened(home / "bell.json") as app:
         if from_play:
-            await it.paused(20)
-            it.app.open_session(home / "bell.json")
-        await it.until(lambda: it.screen.play.playing and it.text == text)
-        assert (it.state.title, it.model_name, it.state.running) == ("The bell", "demo", False)
-        assert "Its model tiny is not there: it goes on with demo" in it.screen.message
-        await it.until(lambda: it.state.read_to == it.state.size)
+            await app.paused(20)
+            app.app.open_session(home / "bell.json")
+        await app.until(lambda: app.screen.play.playing and app.text == text)
+        assert (app.state.title, app.model_name, app.state.running) == ("The bell", "demo", False)
+        assert "Its model tiny is not there: it goes on with demo" in app.screen.message
+        await app.until(lambda: app.state.read_to == app.state.size)
 
 
 async def test_session_is_opened_by_its_path_on_the_run_that_it_lies_in(model: Path, home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
     run.sessions_dir.mkdir()
     text = save(run.sessions_dir / "mine.json", run.path)
-    async with playing(model, paused=3) as it:
-        await it.enter("o", str(run.sessions_dir / "mine.json"))
-        await it.until(lambda: it.text == text and it.state.facts.run == run.path)
+    async with playing(model, paused=3) as app:
+        await app.enter("o", str(run.sessions_dir / "mine.json"))
+        await app.until(lambda: app.text == text and app.state.facts.run == run.path)
 
 
 async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
-    async with playing(run.path) as it:
-        await it.paused(10)
-        it.player.give_title("The bell")  # so that there is work in it
-        await it.until(lambda: it.state.title == "The bell")
-        await it.pilot.press("[")
-        await it.until(lambda: it.step == 200 and it.screen.play.playing)
-        await it.pilot.pause()
-        assert "l brings back your text   model 4 of 5: step 200" in it.status()
-        await it.until(lambda: it.state.length == 1000 and not it.state.running)
-        text, file = it.text, await it.file()
-        it.player.give_title("a storm")
-    async with opened(file) as it:
-        await it.until(lambda: it.screen.play.playing and it.text == text)
-        assert it.step == 200
-        await it.pilot.press("]")
-        await it.until(lambda: it.step == 400 and it.screen.play.playing)
-        await it.press("l", gives=text)  # of the same run, and played with another step
-        assert it.step == 200
+    async with playing(run.path) as app:
+        await app.paused(10)
+        app.player.give_title("The bell")  # so that there is work in it
+        await app.until(lambda: app.state.title == "The bell")
+        await app.pilot.press("[")
+        await app.until(lambda: app.step == 200 and app.screen.play.playing)
+        await app.pilot.pause()
+        assert "l brings back your text   model 4 of 5: step 200" in app.status()
+        await app.until(lambda: app.state.length == 1000 and not app.state.running)
+        text, file = app.text, await app.file()
+        app.player.give_title("a storm")
+    async with opened(file) as app:
+        await app.until(lambda: app.screen.play.playing and app.text == text)
+        assert app.step == 200
+        await app.pilot.press("]")
+        await app.until(lambda: app.step == 400 and app.screen.play.playing)
+        await app.press("l", gives=text)  # of the same run, and played with another step
+        assert app.step == 200
     [snapshot] = [each for each in run.snapshots() if each.step == 200]
     snapshot.path.rename(home / "moved")
-    async with opened(file) as it:
-        await it.until(lambda: it.screen.play.playing and it.text == text)
-        await it.until(lambda: "novel-quick-1 @ step 200 is not there: it goes on with step 400" in it.screen.message)
+    async with opened(file) as app:
+        await app.until(lambda: app.screen.play.playing and app.text == text)
+        await app.until(lambda: "novel-quick-1 @ step 200 is not there: it goes on with step 400" in app.screen.message)
 
 
 def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_last(home: Path) -> None:

@@ -23,16 +23,16 @@ from charlstm_tui.player.marks import Origin, origin
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.played import Played
 from charlstm_tui.widgets.find import FindBar
-from playing_app import PRIME, Session, at, playing
+from playing_app import PRIME, PlayingApp, at, playing
 from recorded_run import tiny_model
 from stepped_player import SteppedPlayer
 
 
-async def continuations(it: Session, first: int) -> list[str]:
+async def continuations(app: PlayingApp, first: int) -> list[str]:
     """Wait until the dialog has those from number ``first`` on."""
-    await it.opens(ContinuationsDialog)
-    dialog = it.app.screen
-    await it.until(lambda: dialog._first == first and "r others" in it.screen_text())
+    await app.opens(ContinuationsDialog)
+    dialog = app.app.screen
+    await app.until(lambda: dialog._first == first and "r others" in app.screen_text())
     return [each.text for each in dialog._found]
 
 
@@ -43,11 +43,11 @@ def put_in(before: str, place: int, text: str) -> str:
     return before[:place] + text + space + after
 
 
-async def write(it: Session) -> str:
+async def write(app: PlayingApp) -> str:
     """Begin to write, and wait for the suggestion."""
-    await it.press("w")
-    await it.until(lambda: bool(it.state.suggestion))
-    return it.state.suggestion
+    await app.press("w")
+    await app.until(lambda: bool(app.state.suggestion))
+    return app.state.suggestion
 
 
 def first_word(text: str) -> str:
@@ -56,33 +56,33 @@ def first_word(text: str) -> str:
 
 
 async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(model: Path) -> None:
-    async with playing(model, paused=20) as it:
-        before = it.text
-        await it.press(*["left"] * 4, "n")
-        found = await continuations(it, 1)
+    async with playing(model, paused=20) as app:
+        before = app.text
+        await app.press(*["left"] * 4, "n")
+        found = await continuations(app, 1)
         assert len(found) == len(set(found)) == COUNT
-        await it.shows("after “…", f"Enter or 1–{COUNT} put in s put in one sentence")
-        await it.press("r")
-        others = await continuations(it, 1 + COUNT)
+        await app.shows("after “…", f"Enter or 1–{COUNT} put in s put in one sentence")
+        await app.press("r")
+        others = await continuations(app, 1 + COUNT)
         assert not set(found) & set(others)
-        await it.press("down", "enter", gives=before[:-4] + others[1])
-        await it.says("4 characters are on branch 0 now: b shows branches, Ctrl+Z undoes.")
-        assert it.position == it.state.length
-        await it.press("ctrl+z", gives=before)
+        await app.press("down", "enter", gives=before[:-4] + others[1])
+        await app.says("4 characters are on branch 0 now: b shows branches, Ctrl+Z undoes.")
+        assert app.position == app.state.length
+        await app.press("ctrl+z", gives=before)
 
-        await it.press("w", *["left"] * 2, "ctrl+n")  # in Write, what follows stays
-        found = await continuations(it, 1)
-        base = len(it.prime) + it.position
-        await it.press("3", gives=put_in(before, base, found[2]))
-        await it.press("ctrl+z", "ctrl+n")
-        found = await continuations(it, 1)
-        await it.pilot.click(it.app.screen.query_one(OptionList), offset=(10, 0))
-        await it.until(lambda: it.text == put_in(before, base, found[0]))
-        await it.press("ctrl+z", "ctrl+n")
-        found = await continuations(it, 1)
-        await it.press("s")
-        await it.until(lambda: it.text != before)
-        sentence = it.text[base : len(it.text) - len(before) + base].rstrip()
+        await app.press("w", *["left"] * 2, "ctrl+n")  # in Write, what follows stays
+        found = await continuations(app, 1)
+        base = len(app.prime) + app.position
+        await app.press("3", gives=put_in(before, base, found[2]))
+        await app.press("ctrl+z", "ctrl+n")
+        found = await continuations(app, 1)
+        await app.pilot.click(app.app.screen.query_one(OptionList), offset=(10, 0))
+        await app.until(lambda: app.text == put_in(before, base, found[0]))
+        await app.press("ctrl+z", "ctrl+n")
+        found = await continuations(app, 1)
+        await app.press("s")
+        await app.until(lambda: app.text != before)
+        sentence = app.text[base : len(app.text) - len(before) + base].rstrip()
         assert sentence.startswith(found[0].rstrip()) or found[0].startswith(sentence)
 
 
@@ -125,126 +125,126 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
 ) -> None:
     for module in (questions, model_thread):  # the noise of this model is all one word
         monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
-    async with playing(model, paused=20) as it:
-        first, before = await write(it), it.text
-        await it.press("ctrl+l")
-        await it.until(lambda: it.state.suggestion not in ("", first))
-        second = it.state.suggestion
+    async with playing(model, paused=20) as app:
+        first, before = await write(app), app.text
+        await app.press("ctrl+l")
+        await app.until(lambda: app.state.suggestion not in ("", first))
+        second = app.state.suggestion
         word = first_word(second)
         assert word != first_word(first)
-        await it.press("ctrl+k")
-        await it.until(lambda: it.state.suggestion == first)
-        await it.press("ctrl+l")
-        await it.until(lambda: it.state.suggestion == second)
-        await it.press("ctrl+o", gives=before + word)
-        assert it.state.suggestion == second.removeprefix(word)  # it stays suggested, word after word
-        await it.press("tab", gives=before + second)
-        await it.press("ctrl+z", "ctrl+z", gives=before)
-        await it.until(lambda: bool(it.screen.play.suggested))
-        seen = it.screen.play.suggested
-        await it.burst("ctrl+o", "ctrl+o", "tab")  # faster than suggestions come
-        await it.until(lambda: it.text.startswith(before + seen))
-        await it.press("ctrl+g")
-        await it.opens(SamplerDialog)
-        await it.press(*"temperature", "enter", "0", "enter", "ctrl+s")
-        await it.until(lambda: it.state.settings.temperature == 0 and it.screen.view_name == "write")
-        await it.press("ctrl+l", says="suggests nothing else")
+        await app.press("ctrl+k")
+        await app.until(lambda: app.state.suggestion == first)
+        await app.press("ctrl+l")
+        await app.until(lambda: app.state.suggestion == second)
+        await app.press("ctrl+o", gives=before + word)
+        assert app.state.suggestion == second.removeprefix(word)  # it stays suggested, word after word
+        await app.press("tab", gives=before + second)
+        await app.press("ctrl+z", "ctrl+z", gives=before)
+        await app.until(lambda: bool(app.screen.play.suggested))
+        seen = app.screen.play.suggested
+        await app.burst("ctrl+o", "ctrl+o", "tab")  # faster than suggestions come
+        await app.until(lambda: app.text.startswith(before + seen))
+        await app.press("ctrl+g")
+        await app.opens(SamplerDialog)
+        await app.press(*"temperature", "enter", "0", "enter", "ctrl+s")
+        await app.until(lambda: app.state.settings.temperature == 0 and app.screen.view_name == "write")
+        await app.press("ctrl+l", says="suggests nothing else")
 
 
 async def test_ctrl_right_that_is_held_stops_at_the_end_and_accepts_when_it_is_pressed_again(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "HELD_FOR", 60.0)
-    async with playing(model, paused=5) as it:
-        await it.press("w", *"one two", "ctrl+left", "ctrl+left", "ctrl+right", "ctrl+right")
-        await it.until(lambda: bool(it.screen.play.suggested))
-        await it.press("ctrl+right", "ctrl+right", "ctrl+right")
-        assert it.text.endswith("one two")
+    async with playing(model, paused=5) as app:
+        await app.press("w", *"one two", "ctrl+left", "ctrl+left", "ctrl+right", "ctrl+right")
+        await app.until(lambda: bool(app.screen.play.suggested))
+        await app.press("ctrl+right", "ctrl+right", "ctrl+right")
+        assert app.text.endswith("one two")
         monkeypatch.setattr(writing, "HELD_FOR", 0.0)
-        await it.press("ctrl+right")
-        await it.until(lambda: not it.text.endswith("one two"))
+        await app.press("ctrl+right")
+        await app.until(lambda: not app.text.endswith("one two"))
 
 
 async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another(model: Path) -> None:
-    async with playing(model, paused=5) as it:
-        await write(it)
-        await it.press("escape")
-        assert not it.screen.play.suggested
-        await it.press("ctrl+l", shows="Ctrl+L another")
-        await it.until(lambda: bool(it.screen.play.suggested))
-        await it.press("left", lacks="Ctrl+L another")
-        await it.press("ctrl+l", says="Suggestions come at the end of a line; Ctrl+N")
-        await it.press("ctrl+p", *"zoom", shows="Zoom")
-        assert "[z]" not in it.screen_text()  # it would be typed
-        await it.go("play", "escape", "escape", "escape")
-        await it.press("ctrl+p", *"zoom", shows="[z]")
+    async with playing(model, paused=5) as app:
+        await write(app)
+        await app.press("escape")
+        assert not app.screen.play.suggested
+        await app.press("ctrl+l", shows="Ctrl+L another")
+        await app.until(lambda: bool(app.screen.play.suggested))
+        await app.press("left", lacks="Ctrl+L another")
+        await app.press("ctrl+l", says="Suggestions come at the end of a line; Ctrl+N")
+        await app.press("ctrl+p", *"zoom", shows="Zoom")
+        assert "[z]" not in app.screen_text()  # it would be typed
+        await app.go("play", "escape", "escape", "escape")
+        await app.press("ctrl+p", *"zoom", shows="[z]")
 
 
 async def test_what_was_cut_is_pasted_and_a_cut_of_nothing_leaves_the_clipboard(model: Path) -> None:
-    async with playing(model, paused=5) as it:
-        before = it.text
-        await it.go("write", "w")
-        await it.press("shift+left", "shift+left", "ctrl+x", gives=before[:-2])
-        await it.press("ctrl+v", "ctrl+v", gives=before + before[-2:])
-        it.app.copy_to_clipboard("copied")
+    async with playing(model, paused=5) as app:
+        before = app.text
+        await app.go("write", "w")
+        await app.press("shift+left", "shift+left", "ctrl+x", gives=before[:-2])
+        await app.press("ctrl+v", "ctrl+v", gives=before + before[-2:])
+        app.app.copy_to_clipboard("copied")
         written = before + before[-2:] + "copied"
-        await it.burst("ctrl+r", "ctrl+v", gives=written)  # there is nothing after the cursor
-        await it.press("ctrl+r", says="nothing after the cursor")
-        await it.burst(*" abc", "ctrl+left", "ctrl+r", "x", "ctrl+v", gives=f"{written} xabc")  # right after the cut
+        await app.burst("ctrl+r", "ctrl+v", gives=written)  # there is nothing after the cursor
+        await app.press("ctrl+r", says="nothing after the cursor")
+        await app.burst(*" abc", "ctrl+left", "ctrl+r", "x", "ctrl+v", gives=f"{written} xabc")  # right after the cut
 
 
 async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it(model: Path) -> None:
-    async with playing(model, paused=10) as it:
-        prime, before, session = it.prime, it.text, it.state.session_id
-        await it.press("w", *["left"] * (len(before) - len(prime) + 1), "backspace")
-        await it.says("The prime is part of the text now")
-        await it.press("x", gives=prime[:-2] + "x" + before[len(prime) - 1 :])
-        assert (it.prime, it.screen.play.prime_input.text, it.position) == ("", "", len(prime) - 1)
-        await it.until(lambda: it.state.read_to == it.state.size)
-        marks = [origin(mark) for mark in it.screen.play.text_view.marks()]
+    async with playing(model, paused=10) as app:
+        prime, before, session = app.prime, app.text, app.state.session_id
+        await app.press("w", *["left"] * (len(before) - len(prime) + 1), "backspace")
+        await app.says("The prime is part of the text now")
+        await app.press("x", gives=prime[:-2] + "x" + before[len(prime) - 1 :])
+        assert (app.prime, app.screen.play.prime_input.text, app.position) == ("", "", len(prime) - 1)
+        await app.until(lambda: app.state.read_to == app.state.size)
+        marks = [origin(mark) for mark in app.screen.play.text_view.marks()]
         assert set(marks[: len(prime) - 1]) == {Origin.TYPED}
         assert set(marks[len(prime) :]) == {Origin.MODEL}
-        await it.press("ctrl+z", "ctrl+z", gives=before)
-        assert it.prime == it.screen.play.prime_input.text == prime
-        assert it.state.session_id == session
+        await app.press("ctrl+z", "ctrl+z", gives=before)
+        assert app.prime == app.screen.play.prime_input.text == prime
+        assert app.state.session_id == session
         kept = prime.removesuffix("morning") + before[len(prime) :]  # what follows the prime stays
-        await it.press("ctrl+home", *["right"] * len(prime), "ctrl+w", gives=kept)
-        await it.press("escape", "space")
-        await it.until(lambda: len(it.text) > len(before) and it.text.startswith(kept))
+        await app.press("ctrl+home", *["right"] * len(prime), "ctrl+w", gives=kept)
+        await app.press("escape", "space")
+        await app.until(lambda: len(app.text) > len(before) and app.text.startswith(kept))
 
 
 async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(model: Path) -> None:
-    async with playing(model, paused=60) as it:
-        before, needle = it.text, "b"
-        await it.press("ctrl+home", "ctrl+u")
-        bar = await found(it, needle)
+    async with playing(model, paused=60) as app:
+        before, needle = app.text, "b"
+        await app.press("ctrl+home", "ctrl+u")
+        bar = await found(app, needle)
         bar.action_case()
         first = before.index(needle, len(PRIME))  # the search begins at the cursor, which is behind the prime
         one = before[:first] + "the" + before[first + 1 :]
-        await it.press("tab", *"the", "enter", gives=one, says="Replaced 1 place; Ctrl+Z undoes.")
+        await app.press("tab", *"the", "enter", gives=one, says="Replaced 1 place; Ctrl+Z undoes.")
         rest, every = one.count(needle), one.replace(needle, "the")
         assert rest > 1
-        await it.shows(f"of {rest}")
-        await it.press("ctrl+g", gives=every, says=f"Replaced {rest} places; Ctrl+Z undoes.")
-        await it.press("escape", "ctrl+z", gives=one)
-        await it.press("ctrl+z", gives=before)
+        await app.shows(f"of {rest}")
+        await app.press("ctrl+g", gives=every, says=f"Replaced {rest} places; Ctrl+Z undoes.")
+        await app.press("escape", "ctrl+z", gives=one)
+        await app.press("ctrl+z", gives=before)
 
 
 async def test_line_breaks_are_typed_into_replace_and_own_text(model: Path) -> None:
-    async with playing(model, paused=0) as it:
-        await it.press("w", *"gulls cry", "ctrl+u")
-        await found(it, " cry")
-        await it.shows("1 of 1")
-        await it.press("tab", "comma", "ctrl+j", *"we", shows=",↵we")
-        await it.press("enter")
-        await it.until(lambda: it.text.endswith("gulls,\nwe"))
-        await it.go("play", "escape", "escape", "escape")
-        await it.press("i", *"Gulls", "ctrl+j", "W", shows=("Ctrl+J new line", "Gulls↵W"))
-        field = it.app.screen.query_one(Input)
+    async with playing(model, paused=0) as app:
+        await app.press("w", *"gulls cry", "ctrl+u")
+        await found(app, " cry")
+        await app.shows("1 of 1")
+        await app.press("tab", "comma", "ctrl+j", *"we", shows=",↵we")
+        await app.press("enter")
+        await app.until(lambda: app.text.endswith("gulls,\nwe"))
+        await app.go("play", "escape", "escape", "escape")
+        await app.press("i", *"Gulls", "ctrl+j", "W", shows=("Ctrl+J new line", "Gulls↵W"))
+        field = app.app.screen.query_one(Input)
         field.post_message(events.Paste("e are\nfree"))
-        await it.until(lambda: field.value == "Gulls↵We are↵free")
-        await it.press("enter")
-        await it.until(lambda: it.text.endswith("Gulls\nWe are\nfree"))
+        await app.until(lambda: field.value == "Gulls↵We are↵free")
+        await app.press("enter")
+        await app.until(lambda: app.text.endswith("Gulls\nWe are\nfree"))
 
 
 @pytest.mark.parametrize(
@@ -270,60 +270,60 @@ def test_a_continuation_is_put_in_with_the_space_that_is_missing_before_what_fol
     assert edits.joint(Text.of(before + after, TYPED), len(before), text, vocabulary) == joint
 
 
-async def found(it: Session, needle: str) -> FindBar:
+async def found(app: PlayingApp, needle: str) -> FindBar:
     """Look for ``needle`` once there is a line for it."""
-    await it.until(lambda: bool(it.screen.query(FindBar)) and isinstance(it.screen.focused, Input))
-    bar = it.screen.query_one(FindBar)
+    await app.until(lambda: bool(app.screen.query(FindBar)) and isinstance(app.screen.focused, Input))
+    bar = app.screen.query_one(FindBar)
     bar.query_one("#find-needle", Input).value = needle
     return bar
 
 
 async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
-    async with playing(model, paused=40) as it:
+    async with playing(model, paused=40) as app:
 
         async def names(words: str) -> None:
-            await it.until(lambda: it.bar().split("[")[0].strip() == words)
+            await app.until(lambda: app.bar().split("[")[0].strip() == words)
 
-        await write(it)
+        await write(app)
         await names("Esc hide suggestion  Play")
-        await it.press("escape")
+        await app.press("escape")
         await names("Esc Play")
-        await it.go("cells", "escape", "x")
+        await app.go("cells", "escape", "x")
         for key, words in (("v", "hide why"), ("L", "hide list")):
-            await it.press(key)
+            await app.press(key)
             await names(f"Esc {words}  Play")
-            await it.press("escape")
+            await app.press("escape")
             await names("Esc Play")
 
 
 async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_is_switched_off(model: Path) -> None:
     before = model.read_bytes()
-    async with playing(model, (120, 30), paused=5) as it:
+    async with playing(model, (120, 30), paused=5) as app:
 
         async def suggests(strength: float | None, other_than: str = "") -> None:
-            await it.until(lambda: it.state.learnt_strength == strength)
-            await it.until(lambda: it.state.suggestion not in ("", other_than))
+            await app.until(lambda: app.state.learnt_strength == strength)
+            await app.until(lambda: app.state.suggestion not in ("", other_than))
 
-        await write(it)
-        it.screen.play.post_message(events.Paste("The sea and the morning. " * 12))
-        await it.until(lambda: it.text.endswith("the morning. ") and bool(it.state.suggestion))
-        text, own, levels = it.text, it.state.suggestion, it.screen.play.text_view.marks()
-        await it.press("ctrl+b", says="learns, strength 1")
+        await write(app)
+        app.screen.play.post_message(events.Paste("The sea and the morning. " * 12))
+        await app.until(lambda: app.text.endswith("the morning. ") and bool(app.state.suggestion))
+        text, own, levels = app.text, app.state.suggestion, app.screen.play.text_view.marks()
+        await app.press("ctrl+b", says="learns, strength 1")
         await suggests(1.0, other_than=own)
-        assert it.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
-        await it.press("ctrl+b", says="A copy that learns from your text suggests, strength 2. Ctrl+B: learn more.")
+        assert app.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
+        await app.press("ctrl+b", says="A copy that learns from your text suggests, strength 2. Ctrl+B: learn more.")
         await suggests(2.0)
-        learnt = it.player.learnt
-        it.screen.play.post_message(events.Paste("Quite another one, and so on. " * 20))
-        await it.until(lambda: it.player.learnt is not learnt)  # it has learnt again by itself
-        await it.press("ctrl+b", says="Ctrl+B: fixed weights.")
-        assert len(it.screen.message) <= 80 - 2, "all of it stands in the status line of a small terminal"
+        learnt = app.player.learnt
+        app.screen.play.post_message(events.Paste("Quite another one, and so on. " * 20))
+        await app.until(lambda: app.player.learnt is not learnt)  # it has learnt again by itself
+        await app.press("ctrl+b", says="Ctrl+B: fixed weights.")
+        assert len(app.screen.message) <= 80 - 2, "all of it stands in the status line of a small terminal"
         await suggests(4.0)
-        await it.press("ctrl+b", says="The model suggests with its fixed weights again.")
+        await app.press("ctrl+b", says="The model suggests with its fixed weights again.")
         await suggests(None)
-        await it.press("ctrl+z")
-        await it.until(lambda: it.text == text and it.state.suggestion == own)
-        assert "learns" not in it.status()
+        await app.press("ctrl+z")
+        await app.until(lambda: app.text == text and app.state.suggestion == own)
+        assert "learns" not in app.status()
     assert model.read_bytes() == before
 
 
@@ -345,16 +345,16 @@ async def test_a_copy_that_learns_on_is_as_one_that_has_learnt_all_of_the_text(m
 
 
 async def test_a_new_text_is_an_empty_page_in_plain_ink_and_only_what_is_typed_stands_on_it(model: Path) -> None:
-    async with playing(model, speed=60) as it:
-        await it.until(lambda: it.state.running and it.state.length > 5)
-        await it.burst("W", *"quite so", gives="quite so")  # of these q would quit in Play
-        assert (it.screen.view_name, it.state.running, it.state.prime_length) == ("write", False, 0)
-        assert not it.screen.play.text_view.shows_levels
-        await it.press("f3", says="SURPRISE")
-        assert it.screen.play.text_view.shows_levels
-        await it.press("f3", says="F3 shows colours")
-    async with playing(model) as it:
-        assert it.prime == PRIME  # an empty one is not remembered of such a text
+    async with playing(model, speed=60) as app:
+        await app.until(lambda: app.state.running and app.state.length > 5)
+        await app.burst("W", *"quite so", gives="quite so")  # of these q would quit in Play
+        assert (app.screen.view_name, app.state.running, app.state.prime_length) == ("write", False, 0)
+        assert not app.screen.play.text_view.shows_levels
+        await app.press("f3", says="SURPRISE")
+        assert app.screen.play.text_view.shows_levels
+        await app.press("f3", says="F3 shows colours")
+    async with playing(model) as app:
+        assert app.prime == PRIME  # an empty one is not remembered of such a text
 
 
 def test_a_continuation_has_no_rows_for_its_empty_lines() -> None:
