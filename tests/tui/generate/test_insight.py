@@ -16,7 +16,7 @@ import pytest
 import charlstm
 from charlstm.display import symbol
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.session import PlayingApp
+from charlstm.generation.session import Session
 from charlstm.generation.stepper import Floats
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import NamedCell, sample_cells, score_cells
@@ -39,15 +39,14 @@ from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, Scale, in_unit, level
 from charlstm_tui.player.opening import checkpoints
 from charlstm_tui.player.played import FULL
-from playing_app import PlayingApp as Playing
-from playing_app import playing, scored
+from playing_app import PlayingApp, playing, scored
 from recorded_run import record
 
 
 @asynccontextmanager
 async def cells(
     model: Path, size: tuple[int, int] = (80, 24), *, count: int = 400
-) -> AsyncIterator[tuple[Playing, CellsView]]:
+) -> AsyncIterator[tuple[PlayingApp, CellsView]]:
     """The view Cells on ``count`` generated characters, with its cells named."""
     async with playing(model, size, paused=count) as app:
         await app.press("x")
@@ -331,7 +330,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         assert duel.sides[1].settings == duel.sides[2].settings
         for number, side in duel.sides.items():
             prime = duel.view(number).text(0, side.prime_length)
-            session = PlayingApp(loaded, prime, seed=side.request.seed, settings=side.settings)
+            session = Session(loaded, prime, seed=side.request.seed, settings=side.settings)
             session.clamps = side.clamps
             text = "".join(step.char for step in session.stream(side.length))
             assert duel.view(number).text() == prime + text

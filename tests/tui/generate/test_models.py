@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from charlstm.generation.session import PlayingApp as Played
+from charlstm.generation.session import Session as Played
 from charlstm.generation.session_file import read_summary
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir

@@ -40,7 +40,7 @@ async def opened(path: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[
     app = CharLSTMApp(StartOptions(session=path))
     async with app.run_test(size=size) as pilot:
         app = PlayingApp(app, pilot)
-        await app.until(lambda: isinstance(app.mode_screen, GenerateScreen))
+        await app.until(lambda: isinstance(app.app.mode_screen, GenerateScreen))
         yield app
 
 

@@ -106,12 +106,12 @@ async def test_keys_in_a_burst_act_on_the_text_that_the_keys_before_them_made(mo
 
 async def test_many_edits_are_drawn_a_few_times_and_a_quit_behind_them_keeps_every_letter(model: Path) -> None:
     async with playing(model, paused=5) as app:
-        before, app, drawn, published = app.text, app.app, list[None](), list[Played]()
+        before, drawn, published = app.text, list[None](), list[Played]()
         await app.press("w")
         app.screen.watch(app.screen.play, "state", lambda state: published.append(state), init=False)
         app.screen.screen_layout_refresh_signal.subscribe(app.screen, lambda screen: drawn.append(None))
         await app.burst(*["ctrl+home", "right", "a"] * 100, "ctrl+q")
-        await app.until(lambda: app.exiting, settle=False)
+        await app.until(lambda: app.app.exiting, settle=False)
         assert len(published) < 100
         assert len(drawn) < 100
     (saved,) = saved_sessions.folder(None, model).glob("*.json")
