@@ -16,7 +16,7 @@ from charlstm.errors import RunError
 from charlstm.fields import plain
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import RunFolder
-from charlstm.runs.launch import NewRun, create_new_run, launch, resume_run
+from charlstm.runs.launch import NewRun, create_new_run, launch, prepare_worker, resume_run
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
@@ -74,8 +74,14 @@ def test_closed_terminal_stops_the_run_with_a_checkpoint(run: RunFolder) -> None
 
 
 def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: RunFolder) -> None:
-    """And has no state but those of a run that begins and trains, until it is told."""
-    pid = launch(run)
+    """And has no state but those of a run that begins and trains, until it is told. It was prepared; a prepared one
+    that has ended, as after ten minutes, is not taken."""
+    with prepare_worker() as ended:
+        ended.communicate(timeout=TIMEOUT)
+    assert ended.returncode == 0
+    prepared = prepare_worker()
+    pid = launch(run, prepared=prepared)
+    assert pid == prepared.pid
     assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along
     states = {run.status().state}
     assert states == {"starting"}
@@ -115,7 +121,7 @@ def test_worker_does_what_is_sent_and_goes_on_after_a_kill(run: RunFolder) -> No
     assert run.status().state == "crashed"
     with pytest.raises(RunError, match="is crashed and takes no commands"):
         send_command(run, "pause")
-    resume_run(run)
+    launch(run, prepared=ended)
     until(run, "running")
     wait_until(has_new_rate, "steps at this rate")
     again = run.status().pid

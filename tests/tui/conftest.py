@@ -93,10 +93,10 @@ async def wait_until_read(least: float = 0) -> None:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runs are looked at often. What takes seconds is left out, and the tests of it have answers of their own: a
-    text is not read as a whole for its statistics, the model in the box is not tried on a text, and what the presets
-    cost is not measured, nor what else this machine does: the processor is free. Garbage is searched for as in all
-    tests; a message of Generate stays until another one, however slow this machine is; a test waits until a key was
-    read."""
+    text is not read as a whole for its statistics, no worker is prepared, the model in the box is not tried on a text,
+    and what the presets cost is not measured, nor what else this machine does: the processor is free. Garbage is
+    searched for as in all tests; a message of Generate stays until another one, however slow this machine is; a test
+    waits until a key was read."""
 
     async def refuse(*argv: str) -> Any:
         raise CommandError("not measured in this test")
@@ -104,6 +104,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
+    monkeypatch.setattr("charlstm_tui.mode_app.prepare_worker", lambda: None)
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
     monkeypatch.setattr(generate_screen, "INFO_SECONDS", 600.0)
     for name, value in (("INTERVAL", 0.15), ("LIST_EVERY", 1), ("FIGURES_EVERY", 1)):

@@ -37,7 +37,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> list[NewRun]:
     """The runs that were to be started, all of which are refused."""
     asked: list[NewRun] = []
 
-    def start(new: NewRun) -> None:
+    def start(new: NewRun, prepared: None) -> None:
         asked.append(new)
         raise RunError("not now: the disk is full [/red]")
 
@@ -244,7 +244,7 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
         return read_text_facts(choice, check, tell)
 
     monkeypatch.setattr(setup_pane, "read_text_facts", slow)
-    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting", name="fresh").run)
+    monkeypatch.setattr(setup_pane, "start_run", lambda new, prepared: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as app:
         await app.shows("encoding … 34 %")
         await app.press("enter", shows="as soon as the text is read")
@@ -335,7 +335,7 @@ async def test_nothing_is_measured_while_a_run_is_shown(
     answers.never = lambda *argv: len(answers) == 1
     with ExitStack() as runs:
 
-        def start_run(new: NewRun) -> Any:
+        def start_run(new: NewRun, prepared: None) -> Any:
             return runs.enter_context(record(tmp_path, "running", name="fresh")).run
 
         monkeypatch.setattr(setup_pane, "start_run", start_run)

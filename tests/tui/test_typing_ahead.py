@@ -35,7 +35,7 @@ async def test_three_enters_at_once_train_the_first_text_and_play_it(
     places: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine the third one came while the run was being made, or not listed yet, and did nothing."""
-    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(places, "starting", name="sea-quick-1").run)
+    monkeypatch.setattr(setup_pane, "start_run", lambda *_: record(places, "starting", name="sea-quick-1").run)
     start = Held(monkeypatch, setup_pane, "start_run")
     async with driven(places) as app:
         app.burst("enter", "enter", "enter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import os
@@ -17,10 +18,12 @@ from textual.reactive import var
 from textual.screen import Screen
 from textual.signal import Signal
 
+from charlstm import system
 from charlstm.config import load_config, located
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import RunFolder
+from charlstm.runs.launch import PreparedWorker, prepare_worker
 from charlstm.runs.notifications import end_words, terminal_sequence
 from charlstm_tui.actions import Action
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
@@ -92,6 +95,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.watcher = Watcher(lambda: self.post_message(RunsChanged()), self.start_options.runs_dir)
         self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
         """Published with the old and the new folder of a run that was renamed here."""
+        self.prepared_worker: PreparedWorker | None = None
+        """A process that has loaded torch, for the next run."""
         self.tells_focus = False
         """Whether the terminal reports its focus: it has reported a loss."""
         self.last_search = Search()
@@ -162,6 +167,13 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.watcher.attach(path)
         if show:
             self.go("train")
+
+    def prepare_worker(self) -> None:
+        """Have a process load torch, unless one has, or a run is watched: who looks at a text may soon train on it."""
+        ready = self.prepared_worker is not None and self.prepared_worker.poll() is None
+        if not ready and self.run_path is None and system.torch_folder() is not None:
+            with contextlib.suppress(OSError):  # what is wrong is said when a run is started
+                self.prepared_worker = prepare_worker()
 
     def renamed(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` is in ``new`` now. What Train shows and Generate plays stays the same."""

@@ -64,13 +64,13 @@ class NewRun:
     tags: tuple[str, ...] = ()
 
 
-def start_run(new: NewRun) -> RunFolder:
-    """Create a run, start its worker and return at once: the worker opens the text.
+def start_run(new: NewRun, prepared: PreparedWorker | None = None) -> RunFolder:
+    """Create a run, start its worker, or take the ``prepared`` one, and return at once: the worker opens the text.
 
     Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
     """
     run = create_new_run(new, here=False)
-    launch(run)
+    launch(run, prepared=prepared)
     return run
 
 
@@ -193,24 +193,40 @@ def check_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
         later_end(after, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
 
 
-def launch(run: RunFolder, changes: Mapping[str, Any] | None = None) -> int:
-    """Start the worker of ``run`` and return its process id. Raises :class:`RunError` when the system refuses."""
-    control_from = control_size(run)
-    command = [sys.executable, "-P", "-m", "charlstm.runs.worker", str(run.path), "--control-from", str(control_from)]
+WORKER = (sys.executable, "-P", "-m", "charlstm.runs.worker")
+
+PreparedWorker = subprocess.Popen[bytes]
+"""A process that has loaded torch, or is about to, and waits on its standard input for the arguments of a worker."""
+
+
+def prepare_worker() -> PreparedWorker:
+    """Start a process that becomes the worker of the run that it is given by :func:`launch`, some three seconds sooner
+    than a new one. Without a run it ends with the caller, or after ten minutes. Raises :class:`OSError` when the system
+    refuses."""
+    away = subprocess.DEVNULL
+    return subprocess.Popen([*WORKER, "-"], stdin=subprocess.PIPE, stdout=away, stderr=away, start_new_session=True)
+
+
+def launch(run: RunFolder, changes: Mapping[str, Any] | None = None, *, prepared: PreparedWorker | None = None) -> int:
+    """Start the worker of ``run``, unless there is a ``prepared`` one that still waits, and return its process id.
+    Raises :class:`RunError` when the system refuses."""
+    arguments = [str(run.path), "--control-from", str(control_size(run))]
     if changes:
-        command += ["--changes", json.dumps(dict(changes))]
+        arguments += ["--changes", json.dumps(dict(changes))]
     try:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             figures = run.status().still_true()
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                close_fds=True,
-                start_new_session=True,  # the worker outlives its parent, terminal and connection
-            )
+            child = prepared
+            if child is None or not _took(child, arguments):
+                child = subprocess.Popen(
+                    [*WORKER, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    close_fds=True,
+                    start_new_session=True,  # the worker outlives its parent, terminal and connection
+                )
         finally:
             os.close(log)
     except OSError as error:
@@ -222,6 +238,18 @@ def launch(run: RunFolder, changes: Mapping[str, Any] | None = None) -> int:
         liveness.write_heartbeat(run.heartbeat_path, beat)
     threading.Thread(target=child.wait, name=f"reap {child.pid}", daemon=True).start()
     return child.pid
+
+
+def _took(prepared: PreparedWorker, arguments: Sequence[str]) -> bool:
+    """Whether the prepared worker still waited and was given these arguments."""
+    if prepared.poll() is not None or prepared.stdin is None:
+        return False
+    try:
+        prepared.stdin.write(json.dumps(arguments).encode())
+        prepared.stdin.close()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def control_size(run: RunFolder) -> int:

@@ -10,9 +10,11 @@ import argparse
 import collections
 import contextlib
 import faulthandler
+import importlib
 import json
 import os
 import platform
+import select
 import sys
 import time
 import traceback
@@ -51,6 +53,10 @@ if TYPE_CHECKING:
     from charlstm.training.settings import Settings
     from charlstm.training.state import TrainingState
     from charlstm.training.torchrun import TorchrunRank
+
+
+PREPARED_SECONDS = 600.0
+"""How long a process that has loaded torch waits for a run: it takes some 200 MB meanwhile."""
 
 
 def run_foreground(
@@ -92,11 +98,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the detached worker. Nobody waits for it at a terminal, so its exit code is 0 after a first signal too, as
     after every orderly end; after a failure and a second signal it is that of the command."""
     parser = argparse.ArgumentParser(prog="charlstm.runs.worker", description="Train the run in FOLDER.")
-    parser.add_argument("folder")
+    parser.add_argument("folder", help="- to load torch and wait for the arguments on standard input")
     parser.add_argument("--control-from", type=int, default=0, help="bytes of control.jsonl meant for earlier workers")
     parser.add_argument("--changes", type=json.loads, default={}, help="settings to change, as JSON")
-    options = parser.parse_args(arguments)
     system.own_process()
+    options = parser.parse_args(arguments)
+    if options.folder == "-":
+        if not (given := _wait_for_arguments()):
+            return ExitCode.DONE
+        options = parser.parse_args(given)
     faulthandler.enable()  # a crash inside a library leaves its reason in worker.log
     run = RunFolder(Path(options.folder).absolute())
     with StopSignals() as signals, _turn(run, signals):
@@ -111,6 +121,21 @@ def main(arguments: list[str] | None = None) -> int:
         except KeyboardInterrupt as error:
             return ExitCode.of_signal(*error.args or ["SIGINT"])
     return ExitCode.FAILED if last and isinstance(last[0], Failed) else ExitCode.DONE
+
+
+def _wait_for_arguments() -> list[str]:
+    """Load torch, and wait for the arguments of a worker, whose ``worker.log`` gets the output from then on. Empty
+    where none come: who prepared this process has ended, or starts no run."""
+    system.prepare_for_torch()
+    importlib.import_module("charlstm.engine.trainer")  # with all that it needs
+    if not select.select([sys.stdin], [], [], PREPARED_SECONDS)[0]:
+        return []
+    arguments: list[str] = json.loads(sys.stdin.read() or "[]")
+    if arguments:
+        log = storage.disk.open(RunFolder(Path(arguments[0])).log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for descriptor, opened in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
+            os.dup2(opened, descriptor)
+    return arguments
 
 
 @contextlib.contextmanager

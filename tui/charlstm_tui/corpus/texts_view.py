@@ -212,6 +212,7 @@ class TextsView(View):
             assert corpus is not None
             assert split is not None
             self._update(choice, **await in_thread(lambda check: count_bits(corpus, split)))
+            self.charlstm.prepare_worker()
         except CharLSTMError as error:
             self._update(choice, problem=str(error))
         except OSError as error:  # for example of the disk that the cache is on

@@ -205,6 +205,7 @@ class SetupPane(View):
         """Measure what is missing, or again what the chosen settings cost."""
         # else it would slow a run that trains, for figures that nobody sees
         if self.state.ready and self.charlstm.run_path is None:
+            self.charlstm.prepare_worker()
             self.run_worker(self._measure_all(again), group="measure", exclusive=True)
 
     async def _measure_all(self, again: bool) -> None:
@@ -362,9 +363,10 @@ class SetupPane(View):
         state, runs_dir = self.state, self.charlstm.start_options.runs_dir
         self.say("Starting …", stays=True)
         self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
-        new = state.new_run(runs_dir)
+        new, prepared = state.new_run(runs_dir), self.charlstm.prepared_worker
+        self.charlstm.prepared_worker = None
         try:
-            run = await in_thread(lambda check: start_run(new))
+            run = await in_thread(lambda check: start_run(new, prepared))
         except CharLSTMError as error:
             self.say(str(error), error=True)
             self._measure()
