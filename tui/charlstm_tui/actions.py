@@ -296,16 +296,17 @@ ACTIONS: tuple[Action, ...] = (
     # ---- Look inside: the views that explain, from each of them too
     row("generate.views", "look_inside", "I", "look inside", "Choose among the views that explain the model and the "
         "text.", words="explain score cells context multiverse duel"),
-    row("generate.views", "score", "s", "Score", "See how surprising a text is; in Score what is selected, or all."),
+    row("generate.views", "score", "s", "Score", "See how surprising a text is; in Score what is selected, or all.",
+        "score", handler="view"),
     row("generate.views", "cells", "x", "Cells", "See what single cells of the model follow in the text, and hold one.",
         "cells", handler="view", needs="not cells"),
     row("generate.views", "context", "g", "Context", "See how many characters back the model looks, and what for.",
-        words="memory history look back", needs="not context"),
+        "context", handler="view", words="memory history look back", needs="not context"),
     row("generate.views", "multiverse", "f", "Multiverse", "See what could come next, as far as the cut-off, and "
-        "choose from it.", words="futures continuations loom", needs="not multiverse"),
+        "choose from it.", "multiverse", handler="view", words="futures continuations loom", needs="not multiverse"),
     row("generate.views", "duel", "d", "Duel",
         "Two settings or models side by side, from the cursor on; while cells are "
-        "held, from the prime, with them and without.", needs="not duel"),
+        "held, from the prime, with them and without.", "duel", handler="view", needs="not duel"),
     row("generate.cells", "previous_cell", "left_curly_bracket", "previous cell", "Colour by the previous named cell.",
         -1, handler="another_cell"),
     row("generate.cells", "next_cell", "right_curly_bracket", "next cell", "Colour by the next named cell.", 1,

@@ -168,7 +168,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
 async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhile(model: Path) -> None:
     async with playing(model, (100, 30), paused=5) as app:
         await app.press("ctrl+p", *"slower", shows="Fewer characters a second")
-        await app.screen.do_multiverse()
+        await app.screen.do_view("multiverse")
         await app.until(lambda: app.screen.view_name == "multiverse")
         await app.press("enter")
         await app.until(lambda: app.app.screen is app.screen)  # and no unexpected error was logged

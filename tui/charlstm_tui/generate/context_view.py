@@ -25,8 +25,9 @@ from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.formatting import loss, unit
 from charlstm_tui.generate.cell_history import columns
+from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.reading_view import ReadingView
-from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
+from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs, ModelContext
 from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
 from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.widgets.bars import sparkline
@@ -39,6 +40,8 @@ REST = 0.1
 """Seconds without a step of the cursor before its place is measured."""
 WIDEST = 8
 """Columns of a length, at most."""
+FOLLOWING = 200
+"""Characters after the cursor that are shown."""
 HIGH = 50
 """Rows of a terminal in which the bars are higher."""
 NARROWEST = 5
@@ -111,7 +114,7 @@ class ContextView(ReadingView):
     the model and of that character."""
 
     question = "how far it looks back"
-
+    returns_to = ("score",)
     has_own_scale = True
 
     def __init__(self, player: TextPlayer, insight: InsightJobs, *, id: str | None = None) -> None:
@@ -141,11 +144,15 @@ class ContextView(ReadingView):
         self.workers.cancel_group(self, "whole")
         self.workers.cancel_group(self, "place")
 
-    def enter(self, run: Path | None, text: str, cursor: int) -> None:
-        """Show ``text``, and measure its model and the place at ``cursor``."""
+    def enter(self, source: ExplainingView) -> None:
+        """Show the text before the cursor of ``source`` and a little after it, and measure the model, and there."""
         self.player.pause()
+        cursor = source.text_start + source.text_view.cursor
+        stop = min(source.text_start + source.text_view.length, cursor + FOLLOWING)
+        start = max(0, stop - SHOWN_CHARS)
+        text, facts = source.whole_text(start, stop), None if self.state is None else self.state.facts
         model, before, self._place, self.here = self.player.model, self._measured_on, None, None
-        self._measured_on = run, text
+        self._measured_on = None if facts is None else facts.run, text
         of_other = self.whole is not None and not self.whole.of_run and before != self._measured_on
         if model is not self._model or of_other:
             self._model, self.whole = model, None
@@ -153,7 +160,7 @@ class ContextView(ReadingView):
         view.scale = SCALE
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
-        self.put_cursor(cursor)
+        self.put_cursor(cursor - start)
         if self.whole is None:
             self._failure = ""
             self._measure_model()

@@ -23,6 +23,7 @@ from textual.widgets import Static
 
 from charlstm import user_files
 from charlstm.errors import CharLSTMError
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
 from charlstm.generation.sampling import next_seed
 from charlstm.insight.duel import Side, TextFigures, in_words, text_figures, to_html, to_markdown
@@ -32,6 +33,7 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.background import Check, threaded
 from charlstm_tui.dialogs import ask
 from charlstm_tui.formatting import from_bits, unit
+from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
@@ -56,7 +58,7 @@ class DuelView(GenerateView):
     """Two sides. The keys change the settings of the one in focus."""
 
     question = "two side by side"
-
+    returns_to = ("cells",)
     sides: var[Mapping[int, Played]] = var[Mapping[int, Played]]({}, init=False)
     """The last state of each side that has one."""
 
@@ -72,6 +74,7 @@ class DuelView(GenerateView):
         player: TextPlayer,
         insight: InsightJobs,
         make_player: Callable[[int, StreamView, Callable[[Played], object]], TextPlayer],
+        features_of: Callable[[Sequence[Clamp]], list[str]],
         *,
         id: str | None = None,
     ) -> None:
@@ -82,7 +85,8 @@ class DuelView(GenerateView):
             number: make_player(number, self._views[number], partial(self._show, number)) for number in SIDES
         }
         """The texts of the sides."""
-        self._features: tuple[str, ...] = ()  # that the held cells follow
+        self._features_of = features_of
+        self._features: list[str] = []  # that the held cells follow
         self.seed: int | None = None
         """Of both sides. Each duel has another one, as the same one often draws the same text at another place."""
         self._held = ""  # what the held cells change
@@ -146,16 +150,21 @@ class DuelView(GenerateView):
         """Whether a side has held cells; then both continue the prime, else the text at the cursor of Play."""
         return any(state.clamps for state in self.sides.values())
 
-    def enter(self, played: Played, prime: str, before: str, features: Sequence[str] = ()) -> None:
-        """Continue ``before``, the text up to the cursor of Play, on both sides, on the second with a higher
-        temperature; or if cells are held, the ``prime``, on the second with them, which follow ``features``."""
+    def enter(self, source: ExplainingView) -> None:
+        """Continue the text up to the cursor of ``source`` on both sides, on the second with a higher temperature; or
+        if cells are held, the prime, on the second with them."""
+        played, text = self.state, source.text_view
+        if played is None:
+            return
+        self.player.move(text.cursor)
         self.sides = {}
-        self._features = tuple(features)
+        self._features = self._features_of(played.clamps)
         self.view(SIDES[0]).focus()
         settings = played.settings
         hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
         second = settings if played.clamps else hotter
-        prime = prime if played.clamps else before[-READ:]
+        stop = self.player.document.prime_length if played.clamps else text.cursor
+        prime = text.text(0 if played.clamps else max(0, stop - READ), stop)
         self.seed = played.request.seed if self.seed is None else next_seed(self.seed)
         for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(

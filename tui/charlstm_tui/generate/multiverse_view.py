@@ -203,7 +203,7 @@ class MultiverseView(GenerateView):
     """The view. ``before`` is what the model reads of the text that it was called from, up to the cursor."""
 
     question = "what else could have come"
-
+    returns_to = ("score",)
     MAIN_PANE = "#multiverse-blocks"
 
     def __init__(self, player: TextPlayer, insight: InsightJobs, *, id: str | None = None) -> None:
@@ -287,10 +287,10 @@ class MultiverseView(GenerateView):
         self.workers.cancel_group(self, "words")
         self._source = self.root = None
 
-    def enter(self, source: ExplainingView, *, played: bool) -> None:
-        """Show what could come next at the cursor of the text of ``source``. In the text that is ``played`` a
-        continuation can be put there, and the cells that are held for it are held here."""
-        self._source, self._is_played = source, played
+    def enter(self, source: ExplainingView) -> None:
+        """Show what could come next at the cursor of the text of ``source``. In the text of Play a continuation can be
+        put there, and the cells that are held for it are held here."""
+        self._source, self._is_played = source, source.id == "play"
         self._show_cursor()
 
     def watch_state(self) -> None:

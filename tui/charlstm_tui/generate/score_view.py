@@ -36,6 +36,7 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread, report_to
 from charlstm_tui.dialogs import PathDialog, ask
 from charlstm_tui.formatting import from_bits, typed_path, unit
+from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.insight_jobs import Tell
@@ -209,17 +210,17 @@ class ScoreView(ReadingView):
     def leave(self) -> None:
         self.explaining = False
 
-    def enter(self, facts: ModelFacts, model: Model | None, played: str, part: tuple[int, int] | None = None) -> None:
-        """Show the view for this model, with the text that was played unless another was opened.
-
-        ``model`` is the model at ``facts.path`` if already loaded. ``part`` is the selection in the played text, scored
-        after the text before the selection.
-        """
-        if part is not None or self._facts != facts or self._text_name in ("", PLAYED):
+    def enter(self, source: ExplainingView) -> None:
+        """Score the text of ``source`` with the model that is played, unless another text was opened: all of it, or
+        what is selected, after the text before the selection. In Score itself, show only what is selected, or all."""
+        facts, part = None if self.state is None else self.state.facts, source.text_view.selected
+        if source is self:
+            self._show_selected(part)
+        elif part is not None or self._facts != facts or self._text_name in ("", PLAYED):
             if self._facts != facts:
                 self._show(None)  # another model's figures
-            self._facts, self._model = facts, model
-            self.score(played, PLAYED, part)
+            self._facts, self._model = facts, self.player.model
+            self.score(source.text_view.text(), PLAYED, part)
 
     def open(self, path: Path) -> None:
         """Score a file."""
@@ -365,9 +366,8 @@ class ScoreView(ReadingView):
         self._show_text(slice(before + start, before + stop))
         self.say(f"{key_of('generate.score')} shows all of the text again.")
 
-    def show_selected(self) -> None:
+    def _show_selected(self, selected: tuple[int, int] | None) -> None:
         """Show the figures of what is selected, or of all of the text again."""
-        selected = self.text_view.selected
         if selected is not None:
             self._show_part(*selected)
         elif self._shown_part is not None:

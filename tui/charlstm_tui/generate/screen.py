@@ -48,7 +48,7 @@ from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine
 from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.model_thread import ModelThread
 from charlstm_tui.player.opening import LoadedModel, ModelFacts, PlayRequest, model_of_session
 from charlstm_tui.player.played import Played
@@ -69,8 +69,6 @@ TITLE, SHORT_TITLE = 30, 15
 """The most characters of the session's title, which stands before the model's name, in a wide and a narrow terminal."""
 SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
-FOLLOWING = 200
-"""Characters after the cursor that Context shows."""
 LOOK_EVERY = 0.25
 """Seconds between two looks at a run that has no model to play yet."""
 FOLLOW_EVERY = 1.0
@@ -103,8 +101,8 @@ class GenerateScreen(ModeScreen):
         self.player = self._make_player(0, self._text, self._show_played, self.saver, self._touch)
         self.play = PlayView(self.player, self._text, self.insight, preferences, id="play")
         self.score = ScoreView(self.player, self.insight, id="score")
-        self.duel = DuelView(self.player, self.insight, self._make_player, id="duel")
         self.cells = CellsView(self.player, self.insight, self._text, id="cells")
+        self.duel = DuelView(self.player, self.insight, self._make_player, self.cells.features_of, id="duel")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
         self.context = ContextView(self.player, self.insight, id="context")
         self.use_views(self.play, later=(self.score, self.cells, self.context, self.multiverse, self.duel))
@@ -705,22 +703,14 @@ class GenerateScreen(ModeScreen):
         ]
         ask(self, ChoiceDialog("Look inside", "", views), lambda action: self.call_later(self.action_do, action))
 
-    async def do_score(self) -> None:
-        state = self.play.state
-        if self.view is self.score:
-            self.score.show_selected()
-        elif state is not None and state.facts is not None:
-            selected = self.play.text_view.selected
-            await self.open_view("score")
-            self.score.enter(state.facts, self.player.model, self.play.text_view.text(), selected)
-
-    async def do_duel(self) -> None:
-        state = self.play.state
-        if state is not None:
-            await self.open_view("duel", "cells" if self.view is self.cells else "play")
-            text = self.play.text_view
-            self.player.move(text.cursor)
-            self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
+    async def do_view(self, name: str) -> None:
+        """Show the view with this id, for the text of Play or Score; in Score, the key of Score is about its own."""
+        before, view = self.view, self.views[name]
+        assert isinstance(view, GenerateView)
+        if view is not before:
+            back_to = next((each for each in view.returns_to if each in (before.id, before.back_to)), "play")
+            await self.open_view(name, back_to)
+        view.enter(self._text_of if view is before or view.back_to == "score" else self.play)
 
     def do_report(self) -> None:
         """Make the page of the command ``report`` about the model on the text of the view, and open it."""
@@ -757,26 +747,6 @@ class GenerateScreen(ModeScreen):
     def _side_kept(self, event: DuelView.Kept) -> None:
         self.show_view("play")
         self.player.put_in(event.text, f"{plural(len(event.text), 'character')} put in.")
-
-    async def do_multiverse(self) -> None:
-        """Show what could come next at the cursor of Play or Score."""
-        state, source = self.play.state, self._text_of
-        if state is None or state.distribution is None:
-            return
-        await self.open_view("multiverse", source.id or "")
-        self.multiverse.enter(source, played=source is self.play)
-
-    async def do_context(self) -> None:
-        """Show how far back the model looks, for the text and the cursor of Play or Score."""
-        state, source = self.play.state, self._text_of
-        text = source.text_view
-        if state is None or state.facts is None or not text.length:
-            return
-        await self.open_view("context", source.id or "")
-        cursor = source.text_start + text.cursor
-        stop = min(source.text_start + text.length, cursor + FOLLOWING)
-        start = max(0, stop - SHOWN_CHARS)
-        self.context.enter(state.facts.run, source.whole_text(start, stop), cursor - start)
 
 
 def _names(state: Played) -> set[str]:

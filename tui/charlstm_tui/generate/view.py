@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.reactive import reactive, var
 
@@ -14,6 +14,9 @@ from charlstm_tui.player.marks import SCALES, SURPRISE, Scale, in_unit
 from charlstm_tui.player.played import Played
 from charlstm_tui.player.text_player import TextPlayer
 from charlstm_tui.view import View
+
+if TYPE_CHECKING:
+    from charlstm_tui.generate.explaining_view import ExplainingView
 
 TELL_EVERY = 0.02
 """Share of a job after which its progress is shown again."""
@@ -31,6 +34,9 @@ class GenerateView(View):
     question: ClassVar[str] = ""
     """What a view that explains answers, for the list of these; empty for another view."""
 
+    returns_to: ClassVar[tuple[str, ...]] = ()
+    """The ids of the views to which Esc leads back if the view was opened there; else it leads to Play."""
+
     has_own_scale = False
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
 
@@ -46,6 +52,9 @@ class GenerateView(View):
     @property
     def name_shown(self) -> str:
         return self.view_name.capitalize()
+
+    def enter(self, source: ExplainingView) -> None:
+        """Show what the view has to say of the text of ``source``: of Play, or of Score where Esc leads back there."""
 
     @property
     def text_view(self) -> StreamView | None:
