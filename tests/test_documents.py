@@ -193,7 +193,9 @@ def test_commands_in_documents_run(document: str, folder: Path) -> None:
 def training_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run from Python trains in this process. One of its own loads torch first, for seconds."""
     train = worker.run_foreground
-    monkeypatch.setattr(launch, "launch", lambda run, changes=None: len(list(train(run, changes=changes))))
+    monkeypatch.setattr(
+        launch, "launch", lambda run, changes=None, prepared=None: len(list(train(run, changes=changes)))
+    )
 
 
 @pytest.mark.usefixtures("training_here")

@@ -138,7 +138,7 @@ def test_progress_line_says_that_training_waits_for_the_disk_and_continues() -> 
 def test_run_from_python_starts_as_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``charlstm train`` starts from the model in the box where that predicts the text well, and ``start_run`` did not.
     No worker is started here."""
-    monkeypatch.setattr(launch, "launch", lambda *_: 0)
+    monkeypatch.setattr(launch, "launch", lambda *_, **__: 0)
     monkeypatch.setattr(start_models, "PASSAGES", 8)  # to be quicker
     monkeypatch.chdir(tmp_path)
     text = charlstm.generate("demo", length=600, seed=1, temperature=0.6)
