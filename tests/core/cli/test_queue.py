@@ -23,7 +23,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fox.txt").write_text(TEXT)
     names: list[str] = []
-    monkeypatch.setattr(launch, "launch", lambda run: pretend_start(run, names))
+    monkeypatch.setattr(launch, "launch", lambda run, **_: pretend_start(run, names))
     return names
 
 
