@@ -7,16 +7,7 @@ from dataclasses import replace
 
 import click
 
-from charlstm.cli.options import (
-    MODEL_HELP,
-    ModelAndText,
-    examples,
-    integer_option,
-    model_and_text_options,
-    model_argument,
-    optional_text_argument,
-    usage_errors,
-)
+from charlstm.cli import options
 from charlstm.cli.output import paragraph, print_result
 from charlstm.display import cell_name, shell_command, table
 from charlstm.insight.cells import (
@@ -36,15 +27,15 @@ MARKS = {"no better than chance": "chance", "too few to tell": "too few"}
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm cells RUN",
         "charlstm cells RUN novel.txt",
         r"charlstm cells RUN novel.txt --feature 'question=[^.?!]*\?'",
-        about=MODEL_HELP,
+        about=options.MODEL_HELP,
     )
 )
-@model_argument
-@optional_text_argument
+@options.model_argument
+@options.optional_text_argument
 @click.option(
     "--feature",
     "patterns",
@@ -52,9 +43,9 @@ MARKS = {"no better than chance": "chance", "too few to tell": "too few"}
     metavar="NAME=REGEX",
     help="Another feature, true where REGEX matches (^ and $ match at each line); may be repeated.",
 )
-@integer_option("--per-feature", minimum=1, default=1, help="How many cells to name for each feature.")
-@model_and_text_options
-def cells(given: ModelAndText, patterns: tuple[str, ...], per_feature: int) -> None:
+@options.integer_option("--per-feature", minimum=1, default=1, help="How many cells to name for each feature.")
+@options.model_and_text_options
+def cells(given: options.ModelAndText, patterns: tuple[str, ...], per_feature: int) -> None:
     """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
 
     50,000 characters are read, in blocks from all over TEXT (--max-chars changes how many). Cells are chosen on every
@@ -90,7 +81,7 @@ def named_pattern(text: str) -> tuple[str, str]:
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
         raise click.UsageError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
-    with usage_errors():
+    with options.usage_errors():
         compile_pattern(name, regex)
     return name, regex
 

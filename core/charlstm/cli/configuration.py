@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from charlstm import user_files
-from charlstm.cli.options import json_option
+from charlstm.cli import options
 from charlstm.cli.output import print_result
 from charlstm.config import example_config
 from charlstm.errors import CharLSTMError
@@ -22,7 +22,7 @@ from charlstm.paths import config_path
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write.  [default: $CHARLSTM_CONFIG, or config.toml in your folder of configurations]",
 )
-@json_option
+@options.json_option
 def config(action: str, path: Path | None) -> None:
     """Write a configuration file with every entry commented out. Prints its path.
 

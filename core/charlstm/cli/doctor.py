@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 from charlstm import paths
-from charlstm.cli.options import common_options, given_runs_dir
+from charlstm.cli import options
 from charlstm.cli.output import format_size, print_result
 from charlstm.config import Config, load_config, written
 from charlstm.display import plural, visible
@@ -37,7 +37,7 @@ LOW_MEMORY = 1 << 30
 @click.command()
 @click.option("--try", "tries", is_flag=True, help="Also try what this machine does, for half a minute.")
 @click.option("--device", default="auto", metavar="DEVICE", help="With --try: where to train.  [default: auto]")
-@common_options
+@options.common_options
 def doctor(tries: bool, device: str) -> None:
     """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
 
@@ -63,7 +63,7 @@ def doctor(tries: bool, device: str) -> None:
         from charlstm.cli.trial import try_all
 
         where = device if sections["training"] else None
-        sections["tried"] = try_all(folder.runs_dir(given_runs_dir()), where, problems)
+        sections["tried"] = try_all(folder.runs_dir(options.given_runs_dir()), where, problems)
     width = max(len(name) for values in sections.values() for name in values) + 2
     lines = []
     for title, values in sections.items():
@@ -153,7 +153,7 @@ def check_import_of_torch() -> None:
 def _folders(problems: list[str]) -> dict[str, str]:
     found = {}
     folders: dict[str, Callable[[], Path]] = {
-        "runs": lambda: folder.runs_dir(given_runs_dir()),
+        "runs": lambda: folder.runs_dir(options.given_runs_dir()),
         "cache": paths.cache_dir,
         "state": lambda: paths.state_dir(make=False),
     }

@@ -13,25 +13,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.cli.options import (
-    MODEL_HELP,
-    ModelAndText,
-    common_options,
-    complete_model,
-    encoding_option,
-    examples,
-    integer_option,
-    load_corpus,
-    model_and_text_options,
-    model_argument,
-    number_option,
-    open_model,
-    optional_text_argument,
-    refuse_unused,
-    run_of,
-    text_argument,
-    usage_errors,
-)
+from charlstm.cli import options
 from charlstm.cli.output import joined, print_note, print_result, report_unknown_characters, wants_json
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
 from charlstm.errors import RunError, TextError
@@ -228,11 +210,11 @@ def _dynamic_options(command: _F) -> _F:
         if strength is not None and not dynamic:
             raise click.UsageError("--strength is that of --dynamic: add --dynamic, or remove --strength")
         if dynamic:
-            with usage_errors():
+            with options.usage_errors():
                 strength = checked_strength(1.0 if strength is None else strength)
         return command(*args, strength=strength, **values)
 
-    add_strength = number_option(
+    add_strength = options.number_option(
         "--strength", help="How fast it learns with --dynamic, 0 to 10: a factor of the learning rate.  [default: 1]"
     )
     add_dynamic = click.option(
@@ -243,12 +225,15 @@ def _dynamic_options(command: _F) -> _F:
 
 @click.command(
     "eval",
-    epilog=examples(
-        "charlstm eval RUN", "charlstm eval RUN other.txt", "charlstm eval RUN - --json < a.txt", about=MODEL_HELP
+    epilog=options.examples(
+        "charlstm eval RUN",
+        "charlstm eval RUN other.txt",
+        "charlstm eval RUN - --json < a.txt",
+        about=options.MODEL_HELP,
     ),
 )
-@model_argument
-@optional_text_argument
+@options.model_argument
+@options.optional_text_argument
 @click.option(
     "--part",
     type=click.Choice(list(_PARTS)),
@@ -256,8 +241,8 @@ def _dynamic_options(command: _F) -> _F:
     "trained on, all of another]",
 )
 @_dynamic_options
-@model_and_text_options
-def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None:
+@options.model_and_text_options
+def eval_(given: options.ModelAndText, part: str | None, strength: float | None) -> None:
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
@@ -317,29 +302,29 @@ def eval_(given: ModelAndText, part: str | None, strength: float | None) -> None
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm score RUN a.txt",
         "charlstm score RUN novel.txt --per-sentence | sort -n",
         "charlstm score austen letter.txt --against dickens --against demo",
-        about=MODEL_HELP,
+        about=options.MODEL_HELP,
     )
 )
-@model_argument
-@text_argument
-@integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
+@options.model_argument
+@options.text_argument
+@options.integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
 @click.option(
     "--against",
     "others",
     metavar="MODEL",
     multiple=True,
-    shell_complete=complete_model,
+    shell_complete=options.complete_model,
     help="Compare with this model: which model is nearest to TEXT? May be repeated.",
 )
 @_dynamic_options
-@model_and_text_options
+@options.model_and_text_options
 def score(
-    given: ModelAndText,
+    given: options.ModelAndText,
     top: int,
     per_sentence: bool,
     others: tuple[str, ...],
@@ -364,7 +349,7 @@ def score(
     --against: {"nearest", "chars", "unknown", "text", "models", "sentences"}.
     """
     if others:
-        refuse_unused("--against", "top", "dynamic")
+        options.refuse_unused("--against", "top", "dynamic")
         _score_against(given, others, per_sentence)
         return
     loaded = given.open_model()
@@ -391,20 +376,20 @@ def score(
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm generate RUN --length 5000 | charlstm novelty - --model RUN",
         "charlstm novelty poem.txt --corpus poems/ --min-length 20",
     )
 )
-@text_argument
+@options.text_argument
 @click.option("--model", "run", metavar="RUN", help="Compare with the training text of this run, or of demo.")
 @click.option("--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be repeated.")
-@integer_option(
+@options.integer_option(
     "--min-length", minimum=2, maximum=1_000_000, default=30, help="Ignore stretches of fewer than N characters."
 )
-@integer_option("--top", minimum=0, default=10, help="How many stretches to show.")
-@encoding_option
-@common_options
+@options.integer_option("--top", minimum=0, default=10, help="How many stretches to show.")
+@options.encoding_option
+@options.common_options
 def novelty(
     text: tuple[str, ...],
     run: str | None,
@@ -431,9 +416,9 @@ def novelty(
         )
     spans, corpus, known, read_as = None, None, None, TextOptions()
     if run is None:
-        corpus = load_corpus(sources, USUAL)
+        corpus = options.load_corpus(sources, USUAL)
     else:
-        model = with_passages(open_model(run))
+        model = with_passages(options.open_model(run))
         try:
             corpus, spans = _own_text(run, model, "train")
         except TextError:
@@ -442,9 +427,9 @@ def novelty(
         if corpus is None or model.info.get("lineage"):
             known, read_as = model.passages, model.text_options
     own = read_as if corpus is None else corpus.options
-    with usage_errors():
-        options = dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False)
-    searched_text = load_corpus(text, options)
+    with options.usage_errors():
+        text_options = dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False)
+    searched_text = options.load_corpus(text, text_options)
     searched = searched_text.text()
     report, name = None, f"what {run} has read"
     if corpus is not None:
@@ -535,7 +520,7 @@ def _own_text(name: str, model: Model, part: str) -> tuple[Corpus, tuple[tuple[i
 
     Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model that is not a run.
     """
-    run = run_of(name)
+    run = options.run_of(name)
     if run is None:
         text = model.info.get("corpus")
         origin = f" ({visible(text, keep='')})" if isinstance(text, str) and text else ""
@@ -615,19 +600,21 @@ def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list
     ]
 
 
-def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: bool) -> None:
+def _score_against(given: options.ModelAndText, others: Sequence[str], per_sentence: bool) -> None:
     """Compare MODEL with ``others`` by the bits of TEXT."""
     names = [given.model, *others]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.UsageError(f"The model {twice} is given twice: give each model once")
-    models = [given.open_model(), *(open_model(name) for name in others)]
-    options = shared_options(models)
-    corpus = given.open_text(options)
+    models = [given.open_model(), *(options.open_model(name) for name in others)]
+    text_options = shared_options(models)
+    corpus = given.open_text(text_options)
     differ = [
-        name for name, model in zip(names, models, strict=True) if _reading(model.text_options) != _reading(options)
+        name
+        for name, model in zip(names, models, strict=True)
+        if _reading(model.text_options) != _reading(text_options)
     ]
     if differ:
-        print_note(f"All read this text {_reading(options)}; trained in another way: {', '.join(differ)}")
+        print_note(f"All read this text {_reading(text_options)}; trained in another way: {', '.join(differ)}")
     for name, model in zip(names, models, strict=True):
         _what_was_read(model, corpus, called=name)
     with TerminalLine() as bar:
@@ -647,10 +634,10 @@ def _score_against(given: ModelAndText, others: Sequence[str], per_sentence: boo
         click.echo(f"{second - least:>8.3f}  {each['nearest']:{width}}  {sentence}")
 
 
-def _reading(options: TextOptions) -> str:
-    if options.units is not None:
+def _reading(text_options: TextOptions) -> str:
+    if text_options.units is not None:
         return "as units"
-    return "as one text, with its lines" if options.lines == "keep" else "as one text, wrapped prose as paragraphs"
+    return "as one text, with its lines" if text_options.lines == "keep" else "as one text, wrapped prose as paragraphs"
 
 
 def _against_result(names: Sequence[str], scores: Sequence[Scores], lines: npt.NDArray[np.int64]) -> ScoreAgainstResult:

@@ -10,24 +10,7 @@ from typing import Any, NotRequired, TypedDict
 
 import click
 
-from charlstm.cli.options import (
-    MODEL_HELP,
-    MOST_CHARS,
-    F,
-    clamp_option,
-    common_options,
-    examples,
-    integer_option,
-    model_argument,
-    models_of_run,
-    open_model,
-    refuse_unused,
-    run_of,
-    seed_option,
-    setting_option,
-    snapshot_option,
-    usage_errors,
-)
+from charlstm.cli import options
 from charlstm.cli.output import (
     as_read,
     print_note,
@@ -87,25 +70,25 @@ class GenerateResult(TypedDict):
     checkpoints: NotRequired[list[CheckpointResult]]
 
 
-def sampler_options(command: F) -> F:
+def sampler_options(command: options.F) -> options.F:
     """Add the sampler options to a command, which receives them by name."""
     for each in reversed(setting_fields(SamplerSettings).values()):
         if each.option:
-            command = setting_option(each)(command)
+            command = options.setting_option(each)(command)
     return command
 
 
 def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     """The settings for the sampler options. Raises :class:`click.UsageError` for a value that is not accepted."""
-    with usage_errors():
+    with options.usage_errors():
         settings = SamplerSettings(**values)
     if settings.kind == "reference":  # which has only --top-k
-        refuse_unused("--sampler reference", *(values.keys() - {"kind", "top_k"}))
+        options.refuse_unused("--sampler reference", *(values.keys() - {"kind", "top_k"}))
     return settings
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm generate RUN --prime 'The sea' --until paragraph",
         "charlstm generate RUN --prime 'The sea' --prime 'A man' --samples 5",
         r"charlstm generate RUN --samples 20 --stop '\n'",
@@ -113,10 +96,10 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
         "charlstm generate RUN --temperature 0 --show-probs",
         "charlstm generate RUN --clamp 2:317=1.0",
         "charlstm generate RUN --length 400 --checkpoints",
-        about=MODEL_HELP,
+        about=options.MODEL_HELP,
     )
 )
-@model_argument
+@options.model_argument
 @click.option(
     "--prime",
     "primes",
@@ -129,10 +112,10 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Read the prime from a file; - is standard input.",
 )
-@integer_option(
-    "--length", minimum=0, maximum=MOST_CHARS, default=1000, help="Maximum number of characters to generate."
+@options.integer_option(
+    "--length", minimum=0, maximum=options.MOST_CHARS, default=1000, help="Maximum number of characters to generate."
 )
-@integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts of each prime at once.")
+@options.integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts of each prime at once.")
 @click.option(
     "--stop", metavar="STRING", multiple=True, help=r"End after this string; \n is a newline. May be repeated."
 )
@@ -143,10 +126,10 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 )
 @click.option("--new", is_flag=True, help="With --until unit: leave out units of the text that MODEL was trained on.")
 @click.option("--unique", is_flag=True, help="With --until unit: leave out repeated ones.")
-@seed_option
+@options.seed_option
 @sampler_options
-@clamp_option
-@snapshot_option
+@options.clamp_option
+@options.snapshot_option
 @click.option("--checkpoints", is_flag=True, help="Generate with the models of the run: its snapshots and the best.")
 @click.option(
     "--show-probs",
@@ -154,7 +137,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     help="Print one line per character: probability, rank and alternatives, as the model gives them at temperature 1; "
     "in brackets those after the sampler, where they differ.",
 )
-@common_options
+@options.common_options
 def generate(
     model: str,
     primes: tuple[str, ...],
@@ -191,14 +174,14 @@ def generate(
     if (new or unique) and until != UNIT:
         raise click.UsageError(f"{'--new' if new else '--unique'} needs --until unit")
     settings = sampler_settings(sampler)
-    with usage_errors():
+    with options.usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
         stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until in UNTIL else []))
     texts = [_read_prime(prime_file)] if prime_file is not None else list(primes) or [""]
     if checkpoints:
-        _generate_at_checkpoints(models_of_run(model), texts[0], length, recipe, stops)
+        _generate_at_checkpoints(options.models_of_run(model), texts[0], length, recipe, stops)
         return
-    loaded = open_model(model, snapshot)
+    loaded = options.open_model(model, snapshot)
     texts = [as_read(loaded, text) for text in texts]
     text = texts[0]
     if until == UNIT:
@@ -320,7 +303,7 @@ def _units_of_text(name: str) -> frozenset[str]:
     """The units of the text of a run, also those that were held out."""
     from charlstm.runs.text import open_text
 
-    run = run_of(name)
+    run = options.run_of(name)
     if run is None:
         raise GenerationError(f"{name} is a file without its training text: --new needs the name of a run")
     corpus = open_text(run)

@@ -9,17 +9,7 @@ from typing import Any, BinaryIO, Literal, TypedDict
 
 import click
 
-from charlstm.cli.options import (
-    MODEL_HELP,
-    F,
-    common_options,
-    examples,
-    given_runs_dir,
-    json_option,
-    model_argument,
-    run_of,
-    snapshot_option,
-)
+from charlstm.cli import options
 from charlstm.cli.output import (
     check_stdout,
     joined,
@@ -60,23 +50,23 @@ class InfoDetails(TypedDict):
     info: dict[str, Any]
 
 
-def _out_option(default: str) -> Callable[[F], F]:
+def _out_option(default: str) -> Callable[[options.F], options.F]:
     return click.option("--out", metavar="FILE", help=f"File to write; - is standard output.  [default: {default}]")
 
 
 _force_option = click.option("--force", is_flag=True, help="Replace the file if it exists.")
 
 
-@click.command(epilog=MODEL_HELP)
-@model_argument
-@snapshot_option
-@common_options
+@click.command(epilog=options.MODEL_HELP)
+@options.model_argument
+@options.snapshot_option
+@options.common_options
 def info(model: str, snapshot: int | None) -> None:
     """Show the size of MODEL, its characters, its origin and its validation loss.
 
     With --json: these, and in `info` everything that the file says about the model.
     """
-    path = find_model(model, given_runs_dir(), snapshot=snapshot)
+    path = find_model(model, options.given_runs_dir(), snapshot=snapshot)
     loaded = load_model(path)
     config = loaded.config
     loss = loaded.info.get("val_loss")
@@ -126,12 +116,14 @@ def _format_info(key: str, value: Any) -> str:
 
 @click.command(
     "import",
-    epilog=examples("charlstm import rnn_20_epoch.net", "charlstm generate rnn_20_epoch.safetensors --prime Anna"),
+    epilog=options.examples(
+        "charlstm import rnn_20_epoch.net", "charlstm generate rnn_20_epoch.safetensors --prime Anna"
+    ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @_out_option("./FILE.safetensors")
 @_force_option
-@json_option
+@options.json_option
 def import_(file: Path, out: str | None, force: bool) -> None:
     """Convert a checkpoint of the reference script to a model that every command and the app can use.
 
@@ -159,8 +151,8 @@ def import_(file: Path, out: str | None, force: bool) -> None:
     )
 
 
-@click.command(epilog=MODEL_HELP)
-@model_argument
+@click.command(epilog=options.MODEL_HELP)
+@options.model_argument
 @click.argument("file", required=False)
 @click.option(
     "--to",
@@ -171,8 +163,8 @@ def import_(file: Path, out: str | None, force: bool) -> None:
 )
 @_out_option("FILE, else with --to ./MODEL.net, ./MODEL.onnx or ./MODEL/")
 @_force_option
-@snapshot_option
-@common_options
+@options.snapshot_option
+@options.common_options
 def export(model: str, file: str | None, kind: str | None, out: str | None, force: bool, snapshot: int | None) -> None:
     """Write MODEL to FILE, which other programs can read: name.net, name.onnx or folder/. Prints its path.
 
@@ -193,7 +185,7 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
     kind = kind or next((kind for kind, suffix in _SUFFIXES.items() if out is not None and out.endswith(suffix)), None)
     if kind is None:
         raise click.UsageError("Name a FILE that ends in .net, .onnx or /, or its format: --to script, onnx or folder")
-    path = find_model(model, given_runs_dir(), snapshot=snapshot)
+    path = find_model(model, options.given_runs_dir(), snapshot=snapshot)
     name = _export_name(model, path, snapshot)
     out = out or name + _SUFFIXES[kind]
     if kind == "folder":
@@ -222,7 +214,7 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
 
 def _export_name(model: str, path: Path, snapshot: int | None) -> str:
     """The default name of an export, without suffix: that of the model file, or of the run and the snapshot."""
-    run = run_of(model)
+    run = options.run_of(model)
     return path.stem if run is None else run.name + ("" if snapshot is None else f"-{snapshot}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from charlstm.cli.options import common_options, examples, find_run, run_argument
+from charlstm.cli import options
 from charlstm.cli.output import joined, print_result, wants_json
 from charlstm.display import visible
 from charlstm.runs.folder import RunFolder
@@ -16,16 +16,16 @@ from charlstm.text.sources import STDIN
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm tag RUN good paper",
         "charlstm tag RUN --remove good",
         "charlstm runs --tag paper",
     )
 )
-@run_argument
+@options.run_argument
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option("--remove", "removed", multiple=True, metavar="TAG", help="Remove this tag; may be repeated.")
-@common_options
+@options.common_options
 def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...]) -> None:
     """Give RUN tags, words to find it by, or remove some. Prints its tags.
 
@@ -33,7 +33,7 @@ def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...]) -> None:
 
     With --json: {"name", "path", "tags", "notes"}.
     """
-    found = find_run(run)
+    found = options.find_run(run)
     adds, removes = parsed_tags(tags), parsed_tags(removed)
 
     def changed(now: Notes) -> Notes:
@@ -43,13 +43,13 @@ def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...]) -> None:
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm note RUN 'less dropout, as in the paper'", "charlstm note RUN ''", "charlstm note RUN - < note.txt"
     )
 )
-@run_argument
+@options.run_argument
 @click.argument("text", required=False)
-@common_options
+@options.common_options
 def note(run: str, text: str | None) -> None:
     """Write TEXT as the note on RUN, in place of the old one. Prints the note.
 
@@ -57,7 +57,7 @@ def note(run: str, text: str | None) -> None:
 
     With --json: {"name", "path", "tags", "notes"}.
     """
-    found = find_run(run)
+    found = options.find_run(run)
     if text is None:
         _print_notes(found, read_notes(found), "note")
         return

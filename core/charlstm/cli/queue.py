@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.options import (
-    common_options,
-    complete_run,
-    examples,
-    find_run,
-    find_runs,
-    json_option,
-    refuse_all_but,
-    runs_argument,
-)
+from charlstm.cli import options
 from charlstm.cli.output import print_remark, print_result, wants_json
 from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
@@ -47,10 +38,10 @@ def queue(context: click.Context) -> None:
 
 @queue.command(
     params=[each for each in train.params if each.name not in ("detach", "plain")],
-    epilog=examples("charlstm queue add novel.txt --preset standard", "charlstm queue add --resume RUN"),
+    epilog=options.examples("charlstm queue add novel.txt --preset standard", "charlstm queue add --resume RUN"),
 )
 @click.option(
-    "--resume", "resumed", metavar="RUN", shell_complete=complete_run, help="Resume RUN, instead of a new run."
+    "--resume", "resumed", metavar="RUN", shell_complete=options.complete_run, help="Resume RUN, instead of a new run."
 )
 def add(resumed: str | None, **given: Any) -> None:
     """Train on TEXT when the runs that train or wait now have ended. Takes what `charlstm train` takes.
@@ -61,9 +52,9 @@ def add(resumed: str | None, **given: Any) -> None:
         assert train.callback is not None
         train.callback(detach=False, plain=False, begin=_begin, **given)
         return
-    refuse_all_but("--resume", "resumed", "as_json", "runs_dir")
+    options.refuse_all_but("--resume", "resumed", "as_json", "runs_dir")
 
-    run = find_run(resumed)
+    run = options.find_run(resumed)
     add_run(run)
     _print_added(run)
 
@@ -83,7 +74,7 @@ def _print_added(run: RunFolder) -> None:
 
 
 @queue.command("list", short_help="List the runs that train or wait.")
-@json_option
+@options.json_option
 def list_() -> None:
     """List the runs that train or wait: begin and end from now, and the reason for waiting.
 
@@ -110,8 +101,8 @@ def _times(each: QueuedRun) -> tuple[str, str]:
 
 
 @queue.command()
-@runs_argument
-@common_options
+@options.runs_argument
+@options.common_options
 def remove(runs: tuple[str, ...]) -> None:
     """Take runs out of the queue. The folders stay for `resume` or `delete`. The name of a sweep stands for its waiting
     runs.
@@ -133,7 +124,7 @@ def _find_waiting(name: str) -> list[RunFolder]:
     :class:`RunError`."""
     named = [RunFolder(each.path) for each in waiting_runs() if name in (each.path.name, str(each.path))]
     try:
-        found = find_runs([name])
+        found = options.find_runs([name])
     except RunError:
         if len(named) == 1:
             return named

@@ -9,16 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from charlstm.cli.options import (
-    MODEL_HELP,
-    ModelAndText,
-    check_page_file,
-    examples,
-    model_and_text_options,
-    model_argument,
-    optional_text_argument,
-    run_of,
-)
+from charlstm.cli import options
 from charlstm.cli.output import check_stdout, write_page
 from charlstm.display import plural
 from charlstm.insight.report import Sample
@@ -39,20 +30,20 @@ SAMPLES = 6
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm report RUN --out report.html",
         "charlstm report RUN other.txt --out report.html",
-        about=MODEL_HELP,
+        about=options.MODEL_HELP,
     )
 )
-@model_argument
-@optional_text_argument
+@options.model_argument
+@options.optional_text_argument
 @click.option("--out", required=True, metavar="FILE", help="The page to write (.html); - is standard output.")
 @click.option(
     "--prime", "primes", metavar="STRING", multiple=True, help="A text for a picture of continuations; may be repeated."
 )
-@model_and_text_options
-def report(given: ModelAndText, out: str, primes: tuple[str, ...]) -> None:
+@options.model_and_text_options
+def report(given: options.ModelAndText, out: str, primes: tuple[str, ...]) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
     Cells are named on 50,000 characters from all over TEXT, as by `cells`, and the context is measured at places all
@@ -61,9 +52,9 @@ def report(given: ModelAndText, out: str, primes: tuple[str, ...]) -> None:
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
     check_stdout(out=out)
-    check_page_file(out, given.model, given.text)
+    options.check_page_file(out, given.model, given.text)
     loaded = given.open_model()
-    run = run_of(given.model)
+    run = options.run_of(given.model)
     read = given.own_or_start_of_text(loaded)
     facts = [("explained on", read.words), *_model_facts(loaded)]
     curves, samples = ((), ()) if run is None else _history(run)

@@ -15,21 +15,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from charlstm import user_files
+from charlstm.cli import options
 from charlstm.cli.notes import parsed_tags
-from charlstm.cli.options import (
-    common_options,
-    complete_run,
-    examples,
-    find_run,
-    find_runs,
-    given_runs_dir,
-    integer_option,
-    number_option,
-    run_argument,
-    run_name,
-    runs_argument,
-    usage_errors,
-)
 from charlstm.cli.output import (
     check_output_file,
     check_stdout,
@@ -117,9 +104,9 @@ FALLING = frozenset({"step", "time", "size", "created"})
 """Those that begin with the largest figure or the latest time."""
 
 
-@click.command(epilog=examples("charlstm lesson", "charlstm lesson --read"))
+@click.command(epilog=options.examples("charlstm lesson", "charlstm lesson --read"))
 @click.option("--read", is_flag=True, help="Print the page that leads through the runs, and add none.")
-@common_options
+@options.common_options
 def lesson(read: bool) -> None:
     """Put the three small runs of the lesson, which are finished, into the folder of the runs, with their texts.
 
@@ -130,14 +117,14 @@ def lesson(read: bool) -> None:
     if read:
         click.echo(lesson_page())
         return
-    added, present = add_lesson(given_runs_dir())
+    added, present = add_lesson(options.given_runs_dir())
     rows = [joined(run, {"added": run in added}) for run in added + present]
     print_result(rows, "\n".join(str(run.path) for run in added) or None)
     print_remark(f"{told(added, present)} `charlstm lesson --read` leads through it.")
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm runs --sort best --limit 5",
         "charlstm runs --state running --state paused",
         "charlstm runs --tag paper",
@@ -165,9 +152,9 @@ def lesson(read: bool) -> None:
     help="best begins with the lowest loss; step, time and size with the largest; created with the newest.",
 )
 @click.option("--reverse", is_flag=True, help="Sort in reverse order.")
-@integer_option("--limit", minimum=1, help="List the first N runs.")
+@options.integer_option("--limit", minimum=1, help="List the first N runs.")
 @click.option("--all", "elsewhere", is_flag=True, help="Also list runs that were started in other folders.")
-@common_options
+@options.common_options
 def runs(
     states: tuple[str, ...],
     tags: tuple[str, ...],
@@ -187,7 +174,7 @@ def runs(
     """
     asked = set(parsed_tags(tags))
     continue_queue()
-    listed = folder.list_runs(given_runs_dir(), elsewhere=elsewhere)
+    listed = folder.list_runs(options.given_runs_dir(), elsewhere=elsewhere)
     found = [ListedRun(run, run.status(), spec_if_readable(run), _notes(run)) for run in listed]
     found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.noted.tags)]
     found.sort(key=SORTS["name"])
@@ -221,7 +208,7 @@ def runs(
     lines = table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE"))
     print_result(found, "\n".join(lines) if found else None)
     if not found:
-        parent = folder.runs_dir(given_runs_dir())
+        parent = folder.runs_dir(options.given_runs_dir())
         start = f"No runs in {parent}; start one with: charlstm train python-reference --preset quick"
         print_remark(f"None of {plural(len(listed), 'run')} in {parent} is like that" if listed else start)
     if any(each.status.loss is not None and not each.status.best_whole for each in found):
@@ -245,11 +232,11 @@ def _notes(run: RunFolder) -> Notes:
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm compare novel-1 novel-2", "charlstm compare novel-1 novel-2 --svg curves.svg --axis epochs"
     )
 )
-@runs_argument
+@options.runs_argument
 @click.option("--csv", "csv_file", metavar="FILE", help="Write all logged losses as CSV; - is standard output.")
 @click.option("--svg", "svg_file", metavar="FILE", help="Draw the losses of all runs on one chart.")
 @click.option(
@@ -257,7 +244,7 @@ def _notes(run: RunFolder) -> Notes:
     type=click.Choice(["step", "epochs", "characters", "seconds"]),
     help="What the chart is drawn over.  [default: step]",
 )
-@common_options
+@options.common_options
 def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, axis: Axis | None) -> None:
     """Compare runs: results, and what differs in text, settings and what was changed on the way.
 
@@ -270,7 +257,7 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
         raise click.UsageError("--axis needs --svg: it is that of the chart")
     check_output_file(csv_file, ".csv")
     check_output_file(svg_file, ".svg")
-    found = [find_run(name) for name in runs]
+    found = [options.find_run(name) for name in runs]
     compared = [comparison.read_run(run) for run in found]
     if csv_file is not None:
         write_text(csv_file, comparison.comparison_csv(compared))
@@ -303,8 +290,10 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
             print_note(f"Wrote {name}")
 
 
-@click.command(epilog=examples("charlstm log novel-1 --to tensorboard", "charlstm log novel-1 --to jsonl --out -"))
-@run_argument
+@click.command(
+    epilog=options.examples("charlstm log novel-1 --to tensorboard", "charlstm log novel-1 --to jsonl --out -")
+)
+@options.run_argument
 @click.option(
     "--to",
     "kind",
@@ -318,7 +307,7 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
     help="File to write, - is standard output; for TensorBoard a folder, in which the run has one of its own.  "
     "[default: ./RUN.csv, ./RUN.jsonl or ./tensorboard]",
 )
-@common_options
+@options.common_options
 def log(run: str, kind: str, out: str | None) -> None:
     """Write the log of RUN for other programs. Prints the path.
 
@@ -332,7 +321,7 @@ def log(run: str, kind: str, out: str | None) -> None:
     from charlstm.runs import comparison
 
     check_stdout(out=out)
-    found = find_run(run)
+    found = options.find_run(run)
     if kind == "tensorboard":
         out = out or "tensorboard"
         _write_for_tensorboard(found, out)
@@ -367,9 +356,9 @@ def _write_for_tensorboard(run: RunFolder, folder: str) -> None:
 
 
 @click.command()
-@run_argument
+@options.run_argument
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
-@common_options
+@options.common_options
 def watch(run: str, plain: bool) -> None:
     """Show the progress, validations and samples of RUN until it ends. Ctrl-C ends the watching, not the run.
 
@@ -378,7 +367,7 @@ def watch(run: str, plain: bool) -> None:
     """
     from charlstm.cli.training_view import EventView, ring
 
-    found = find_run(run)
+    found = options.find_run(run)
     continue_queue()
     tail, status = EventTail(found.events_path), found.status()
     was_alive = False
@@ -411,12 +400,12 @@ def watch(run: str, plain: bool) -> None:
 
 
 @click.command()
-@run_argument
+@options.run_argument
 @click.argument("command", type=click.Choice(COMMANDS), metavar="COMMAND")
 @click.argument("value", required=False, type=float)
 @click.option("--wait", is_flag=True, help="Return when the run has carried the command out.")
-@number_option("--timeout", minimum=0, metavar="SECONDS", help="With --wait: give up after so many seconds.")
-@common_options
+@options.number_option("--timeout", minimum=0, metavar="SECONDS", help="With --wait: give up after so many seconds.")
+@options.common_options
 def control(run: str, command: str, value: float | None, wait: bool, timeout: float | None) -> None:
     """Send a command to a run that is training: pause, resume, stop, finish, checkpoint, set-lr RATE or more MINUTES.
 
@@ -441,9 +430,9 @@ def control(run: str, command: str, value: float | None, wait: bool, timeout: fl
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout needs --wait")
-    with usage_errors():
+    with options.usage_errors():
         check_command(command, value)
-    found = find_run(run)
+    found = options.find_run(run)
     sent = send_command(found, command, value)
     print_remark(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
     done, step, state = _wait_until_done(found, sent, timeout) if wait else (False, None, None)
@@ -495,24 +484,24 @@ def _wait_until_done(run: RunFolder, sent: Command, timeout: float | None) -> tu
 
 
 @click.command()
-@run_argument
-@click.argument("name", callback=run_name)
-@common_options
+@options.run_argument
+@click.argument("name", callback=options.run_name)
+@options.common_options
 def rename(run: str, name: str) -> None:
     """Rename RUN to NAME.
 
     With --json: {"name", "path", "former"}.
     """
-    found = find_run(run)
+    found = options.find_run(run)
     renamed = folder.rename_run(found, name)
     print_result(joined(renamed, {"former": found.name}))
     print_remark(f"Renamed {found.name} to {renamed.name}")
 
 
-@click.command(epilog=examples("charlstm delete novel-1", "charlstm delete novel-1 novel-2 --yes"))
-@runs_argument
+@click.command(epilog=options.examples("charlstm delete novel-1", "charlstm delete novel-1 novel-2 --yes"))
+@options.runs_argument
 @click.option("--yes", is_flag=True, help="Delete without asking.")
-@common_options
+@options.common_options
 def delete(runs: tuple[str, ...], yes: bool) -> None:
     """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept. The name of a
     sweep stands for all of its runs.
@@ -523,7 +512,7 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
     With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
     """
     try:
-        found = find_runs(runs)
+        found = options.find_runs(runs)
     except RunError:
         print_note("Nothing was deleted")
         raise
@@ -568,10 +557,10 @@ def _raise_last(failures: list[RunError]) -> None:
         raise failures[-1]
 
 
-@click.command(epilog=examples("charlstm prune", "charlstm prune novel-1 novel-2 --yes"))
-@click.argument("runs", nargs=-1, shell_complete=complete_run)
+@click.command(epilog=options.examples("charlstm prune", "charlstm prune novel-1 novel-2 --yes"))
+@click.argument("runs", nargs=-1, shell_complete=options.complete_run)
 @click.option("--yes", is_flag=True, help="Remove them, instead of saying what would be freed.")
-@common_options
+@options.common_options
 def prune(runs: tuple[str, ...], yes: bool) -> None:
     """Remove snapshots and states of RUNS, or of all runs that are finished. Log, best model and texts stay.
 
@@ -580,8 +569,10 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
 
     With --json: a list of {"name", "path", "files", "bytes", "pruned"}.
     """
-    named = find_runs(runs)
-    here = (run for run in folder.list_runs(given_runs_dir()) if not run.path.is_symlink())  # a link may be to others'
+    named = options.find_runs(runs)
+    here = (
+        run for run in folder.list_runs(options.given_runs_dir()) if not run.path.is_symlink()
+    )  # a link may be to others'
     found = named or [run for run in here if run.status().state == "finished"]
     rows: list[dict[str, Any]] = []
     failures: list[RunError] = []

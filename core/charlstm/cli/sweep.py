@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import click
 
-from charlstm.cli.options import examples, given_runs_dir, integer_option, number_option, refuse_all_but, run_name
+from charlstm.cli import options
 from charlstm.cli.output import check_output_file, check_stdout, print_remark, print_result, write_text
 from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import settings_from_options, train, usual_options
@@ -65,7 +65,7 @@ class SweepResult(TypedDict):
 
 @click.command(
     params=[each for each in train.params if each.name not in ("like", "name", "detach", "plain")],
-    epilog=examples(
+    epilog=options.examples(
         "charlstm sweep novel.txt --grid lr=1e-3,3e-3 --grid hidden_size=128,256 --minutes 20",
         "charlstm sweep novel.txt --random 16 --range lr=1e-4..1e-2 --range dropout=0..0.5 --max-steps 2000",
         "charlstm sweep --show novel-sweep-1 --out losses.svg",
@@ -79,10 +79,14 @@ class SweepResult(TypedDict):
     multiple=True,
     help="With --random: draw a setting from A to B; repeatable.",
 )
-@integer_option("--random", "draws", minimum=2, maximum=999, help="Draw N combinations instead of trying all.")
-@integer_option("--seeds", minimum=2, maximum=99, help="Train each combination with N seeds; the best mean loss wins.")
-@number_option("--minutes", minimum=0, help="Minutes for all runs together, instead of a limit for each of them.")
-@click.option("--name", metavar="NAME", callback=run_name, help="Name of the sweep.  [default: TEXT-sweep-N]")
+@options.integer_option("--random", "draws", minimum=2, maximum=999, help="Draw N combinations instead of trying all.")
+@options.integer_option(
+    "--seeds", minimum=2, maximum=99, help="Train each combination with N seeds; the best mean loss wins."
+)
+@options.number_option(
+    "--minutes", minimum=0, help="Minutes for all runs together, instead of a limit for each of them."
+)
+@click.option("--name", metavar="NAME", callback=options.run_name, help="Name of the sweep.  [default: TEXT-sweep-N]")
 @click.option("--show", "shown", metavar="NAME", help="Show the sweep NAME: its runs, and the best as a preset.")
 @click.option("--out", metavar="FILE.svg", help="With --show: draw the losses by the value of each setting.")
 def sweep(
@@ -113,8 +117,8 @@ def sweep(
     check_stdout(out=out)
     check_output_file(out, ".svg")
     if shown is not None:
-        refuse_all_but("--show", "shown", "out", "as_json", "runs_dir")
-        if not (runs := sweep_runs(shown, given_runs_dir())):
+        options.refuse_all_but("--show", "shown", "out", "as_json", "runs_dir")
+        if not (runs := sweep_runs(shown, options.given_runs_dir())):
             raise RunError(f"There is no run of a sweep {shown}: `charlstm runs` lists the runs with their tags")
         continue_queue()
         _show(shown, runs, out)

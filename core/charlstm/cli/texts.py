@@ -9,16 +9,7 @@ from typing import NotRequired, TypedDict
 
 import click
 
-from charlstm.cli.options import (
-    complete_remote,
-    examples,
-    given_text_options,
-    json_option,
-    load_corpus,
-    number_option,
-    text_argument,
-    text_options,
-)
+from charlstm.cli import options
 from charlstm.cli.output import format_size, print_note, print_remark, print_result, wants_json
 from charlstm.display import BITS_PER_NAT, plural, shell_command, symbol, visible
 from charlstm.errors import TextError
@@ -48,7 +39,7 @@ class TextRow(TypedDict):
 
 
 @click.command()
-@json_option
+@options.json_option
 def corpora() -> None:
     """List the texts here and in ./data, those that were fetched, and the built-in texts, which are part of Python.
 
@@ -68,10 +59,10 @@ def corpora() -> None:
 
 
 @click.command(
-    epilog=examples("charlstm fetch", "charlstm fetch names"),
+    epilog=options.examples("charlstm fetch", "charlstm fetch names"),
 )
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_remote)
-@json_option
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=options.complete_remote)
+@options.json_option
 def fetch(names: tuple[str, ...]) -> None:
     """Fetch the texts NAME from the internet, or list the catalogue of texts that can be fetched.
 
@@ -105,16 +96,16 @@ def fetch(names: tuple[str, ...]) -> None:
 
 
 @click.command()
-@text_argument
+@options.text_argument
 @click.option(
     "--split",
     type=click.Choice(["tail", "blocks"]),
     default="tail",
     help="What is held out: the end of the text, or blocks spread over it.",
 )
-@number_option("--val-fraction", minimum=0, maximum=0.9, default=0.1, help="Fraction of the text to hold out.")
-@text_options
-@json_option
+@options.number_option("--val-fraction", minimum=0, maximum=0.9, default=0.1, help="Fraction of the text to hold out.")
+@options.text_options
+@options.json_option
 def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
     """Show statistics of TEXT, and how well simple models predict its held-out part.
 
@@ -125,8 +116,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
     from charlstm.text.encoding import is_guess
     from charlstm.text.statistics import describe
 
-    options = given_text_options()
-    corpus = load_corpus(text, options)
+    read_as = options.given_text_options()
+    corpus = options.load_corpus(text, read_as)
     found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
     if wants_json():
         print_result(found)
@@ -136,7 +127,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
     click.echo(
         f"{visible(corpus.name, keep='')}: {plural(found.chars, 'character')}, {lines}{found.distinct:,} distinct"
     )
-    is_guessed = options.encoding is None and is_guess(found.encoding, text)
+    is_guessed = read_as.encoding is None and is_guess(found.encoding, text)
     guess = " (a guess, --encoding names another)" if is_guessed else ""
     for address in corpus.report.addresses:
         click.echo(f"from       {visible(address, keep='')}")
@@ -175,7 +166,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
 
 @click.command()
 @click.argument("action", type=click.Choice(["prune"]))
-@json_option
+@options.json_option
 def cache(action: str) -> None:
     """Empty the cache of prepared texts.
 

@@ -11,22 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.options import (
-    common_options,
-    complete_run,
-    complete_text,
-    examples,
-    find_run,
-    given_runs_dir,
-    given_text_options,
-    json_option,
-    load_corpus,
-    optional_text_argument,
-    run_argument,
-    run_name,
-    settings_option,
-    text_options,
-)
+from charlstm.cli import options
 from charlstm.cli.output import joined, print_note, print_remark, print_result, wants_json
 from charlstm.display import (
     as_sentence,
@@ -78,7 +63,7 @@ def shortcuts(command: Any) -> Any:
     return command
 
 
-def settings_from_options(assignments: tuple[str, ...], options: dict[str, str | None]) -> dict[str, Any]:
+def settings_from_options(assignments: tuple[str, ...], given: dict[str, str | None]) -> dict[str, Any]:
     """The settings that the command line gives, by --set and by options such as --lr. The latter take precedence.
 
     Raises :class:`SettingsError` for an unknown setting or a value that is not accepted.
@@ -90,7 +75,7 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
             raise SettingsError(f"--set takes KEY=VALUE, not {assignment!r}")
         name = name.strip().replace("-", "_")
         changes[name] = parse_setting(name, value)
-    return changes | {name: parse_setting(name, text) for name, text in options.items() if text is not None}
+    return changes | {name: parse_setting(name, text) for name, text in given.items() if text is not None}
 
 
 class PresetChoice(click.Choice[str]):
@@ -118,20 +103,20 @@ val_file_option = click.option(
     "val_files",
     metavar="FILE",
     multiple=True,
-    shell_complete=complete_text,
+    shell_complete=options.complete_text,
     help="Validate on this text, and hold nothing of TEXT out for that; may be repeated. The vocabulary comes from "
     "both; text options apply to each.",
 )
 
 
 @click.command()
-@optional_text_argument
+@options.optional_text_argument
 @val_file_option
 @start_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
-@settings_option
-@text_options
-@json_option
+@options.settings_option
+@options.text_options
+@options.json_option
 def presets(
     text: tuple[str, ...],
     val_files: tuple[str, ...],
@@ -171,7 +156,7 @@ def presets(
     slowdown = probe_slowdown(FOREGROUND_NICENESS if niceness is None else niceness)
     if slowdown < NOTABLE_SLOWDOWN:
         slowdown = 1.0
-    corpus = load_corpus(text, given_text_options(), val_files)
+    corpus = options.load_corpus(text, options.given_text_options(), val_files)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     takes_start = {name for name in known_presets() if starts_from_model(start_word, name, changes)}
     start = None
@@ -223,7 +208,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 
 
 @click.command(
-    epilog=examples(
+    epilog=options.examples(
         "charlstm train novel.txt --preset quick",
         "charlstm train poems/ --set hidden_size=256 --epochs 5",
         "charlstm train novel.txt --val-file sequel.txt",
@@ -232,7 +217,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
         "cat *.py | charlstm train - --name code --detach",
     )
 )
-@optional_text_argument
+@options.optional_text_argument
 @click.option(
     "--preset",
     "preset_name",
@@ -242,19 +227,19 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 @click.option(
     "--like",
     metavar="RUN",
-    shell_complete=complete_run,
+    shell_complete=options.complete_run,
     help="Take settings and text options of RUN as they are now instead of a preset; its text too, unless TEXT is "
     "given. The weights of RUN itself are not taken: --from does that.",
 )
 @val_file_option
 @start_option
-@click.option("--name", metavar="NAME", callback=run_name, help="Name of the run.  [default: TEXT-PRESET-N]")
+@click.option("--name", metavar="NAME", callback=options.run_name, help="Name of the run.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
-@settings_option
+@options.settings_option
 @shortcuts
-@text_options
-@common_options
+@options.text_options
+@options.common_options
 def train(
     text: tuple[str, ...],
     preset_name: str | None,
@@ -297,7 +282,7 @@ def train(
     else:
         if preset_name:
             raise SettingsError("--like takes all settings from a run, so there can be no preset: leave out --preset")
-        run = find_run(like)
+        run = options.find_run(like)
         spec = run.spec()
         preset_name, settings = spec.preset, with_given(spec.settings, changes)
         corpus = _open_text_of_run(run, spec, text, val_files)
@@ -310,7 +295,7 @@ def train(
         with TerminalLine() as bar:
             left_out: list[StartModel] = []
             start = find_start(
-                start_word, corpus, settings, given_runs_dir(), bar.stage("trying models"), left_out.append
+                start_word, corpus, settings, options.given_runs_dir(), bar.stage("trying models"), left_out.append
             )
         if left_out:
             names = ", ".join(f"{model.words} ({percent(model.read or 0)})" for model in left_out)
@@ -326,7 +311,9 @@ def train(
         print_start(start, no_gain(start, preset_name, corpus.text_chars) if as_it_is else "")
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     model_from = None if start is None else start.path
-    new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=given_runs_dir(), model_from=model_from)
+    new = launch.NewRun(
+        corpus, settings, preset_name, name=name, runs_dir=options.given_runs_dir(), model_from=model_from
+    )
     launch.check_device(settings.device, here=True)  # which a worker would say too, when nobody may look any more
     if begin is not None:  # the command `queue add`
         begin(new, limits)
@@ -338,12 +325,12 @@ def train(
 
 
 @click.command()
-@run_argument
+@options.run_argument
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
-@settings_option
+@options.settings_option
 @shortcuts
-@common_options
+@options.common_options
 def resume(run: str, detach: bool, plain: bool, assignments: tuple[str, ...], **given: str | None) -> None:
     """Continue RUN from its last checkpoint, exactly as if it had not been stopped.
 
@@ -357,7 +344,7 @@ def resume(run: str, detach: bool, plain: bool, assignments: tuple[str, ...], **
     from charlstm.runs.series import RunSeries
 
     _train_as_other_rank(detach)
-    found = find_run(run)
+    found = options.find_run(run)
     changes = settings_from_options(assignments, given)
     settings = launch.settings_to_continue(found, found.spec().settings.with_changes(**changes))
     limits = Limits(settings, frozenset(changes), "as before")
@@ -461,7 +448,7 @@ def open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, .
     """Open ``text`` with the given options, and the ``usual`` ones where none are given."""
     if not text:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
-    return load_corpus(text, given_text_options(usual), val_files)
+    return options.load_corpus(text, options.given_text_options(usual), val_files)
 
 
 def _open_text_of_run(run: RunFolder, spec: RunSpec, text: tuple[str, ...], val_files: tuple[str, ...]) -> Corpus:
@@ -473,10 +460,10 @@ def _open_text_of_run(run: RunFolder, spec: RunSpec, text: tuple[str, ...], val_
     from charlstm.runs.text import open_text as text_of_run
 
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
-    options = given_text_options(used)
+    read_as = options.given_text_options(used)
     if text:
-        return load_corpus(text, options, val_files)
-    if spec.corpus.get("fingerprint") and options == used and not val_files:
+        return options.load_corpus(text, read_as, val_files)
+    if spec.corpus.get("fingerprint") and read_as == used and not val_files:
         try:
             with TerminalLine() as bar:
                 return text_of_run(run, progress=bar.update)
@@ -486,7 +473,7 @@ def _open_text_of_run(run: RunFolder, spec: RunSpec, text: tuple[str, ...], val_
     validation = val_files or spec.validation_sources
     if "-" in (*sources, *validation):
         raise TextError(f"The text of {run.name} came from standard input and cannot be read again: name a TEXT")
-    return load_corpus(sources, options, validation)
+    return options.load_corpus(sources, read_as, validation)
 
 
 def check_validation_text(validation: ValidationText, changes: dict[str, Any]) -> None:
