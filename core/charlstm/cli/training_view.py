@@ -21,25 +21,9 @@ from charlstm.runs.status import RunStatus
 from charlstm.runs.text import baseline_losses
 from charlstm.runs.verdict import Verdict, advice_to_stop, judge
 from charlstm.text import read_before
+from charlstm.training import events
 from charlstm.training.ending import END_REASONS, lower_rate
 from charlstm.training.estimate import disk_bytes
-from charlstm.training.events import (
-    ESTIMATE,
-    Checkpointed,
-    Controlled,
-    Decided,
-    Event,
-    Failed,
-    Finished,
-    Paused,
-    Resumed,
-    Sampled,
-    Started,
-    Stepped,
-    Validated,
-    Warned,
-    to_line,
-)
 from charlstm.training.settings import LENGTH, Settings
 
 PLAIN_INTERVAL = 10.0
@@ -114,7 +98,7 @@ class EventView:
         json: bool = False,
         plain: bool = False,
         limits: Limits | None = None,
-        before: Iterable[Event] = (),
+        before: Iterable[events.Event] = (),
     ) -> None:
         self.series = RunSeries.of(before)
         self._run = run
@@ -133,20 +117,25 @@ class EventView:
     def __exit__(self, *_: object) -> None:
         self._line.clear()
 
-    def show(self, events: Iterable[Event]) -> None:
+    def show(self, logged: Iterable[events.Event]) -> None:
         """Show the next events of the run."""
-        for event in events:
+        for event in logged:
             self.series.feed([event])
             if self._json:
-                started = isinstance(event, (Started, Resumed))
+                started = isinstance(event, (events.Started, events.Resumed))
                 of_run = {"run": self._run.name, "path": str(self._run.path)} if started else {}
-                print_json(to_line(event, **of_run))
+                print_json(events.to_line(event, **of_run))
                 sys.stdout.flush()
-            elif isinstance(event, Stepped):
+            elif isinstance(event, events.Stepped):
                 self._show_progress(event)
             elif line := milestone(event):
                 self.print_line(line)
-                if self._limits and isinstance(event, (Started, Resumed)) and event.limit and event.planned_steps:
+                if (
+                    self._limits
+                    and isinstance(event, (events.Started, events.Resumed))
+                    and event.limit
+                    and event.planned_steps
+                ):
                     self.print_line(self._limits.planned(event.limit, event.planned_steps))
         self._warn_of_divergence()
 
@@ -189,7 +178,7 @@ class EventView:
         """Show on the status line how far the final validation is, and the seconds ``left`` once they are known."""
         self.show_waiting(f"final validation {percent(validated, 0)}" + (f" · {duration(left)} left" if left else ""))
 
-    def _show_progress(self, event: Stepped) -> None:
+    def _show_progress(self, event: events.Stepped) -> None:
         planned = self.series.planned_steps
         if self._line.enabled:
             self._line.draw(self.series.progress(), self._figures(event, self._line.columns))
@@ -197,14 +186,14 @@ class EventView:
             self._last_printed = event.train_seconds
             self.print_line(f"step {event.step:>6,} of {f'{planned:,}' if planned else '?'}  {self._figures(event)}")
 
-    def _figures(self, event: Stepped, columns: int | None = None) -> str:
+    def _figures(self, event: events.Stepped, columns: int | None = None) -> str:
         """Where the run is: as many of its figures as fit into so many columns, or all."""
         best, left = self.series.best, self.series.seconds_left()
         planned = self.series.planned_steps
         ends = planned is not None and event.step >= planned
         figures = {
             "loss": f"loss {loss_figure(event.train_loss)}",
-            "best": "" if best is None else f"best {ESTIMATE}{loss_figure(best.loss)}",
+            "best": "" if best is None else f"best {events.ESTIMATE}{loss_figure(best.loss)}",
             "speed": f"{event.chars_per_second:,.0f} characters/s",
             "left": "final validation" if ends else "" if left is None else f"{duration(left)} left",
         }
@@ -222,11 +211,11 @@ def ring(words: str) -> None:
         print(sequence, end="", file=sys.stderr, flush=True)
 
 
-def milestone(event: Event) -> str | None:
+def milestone(event: events.Event) -> str | None:
     """An event as a line of text; None for events that are not shown."""
     at = f"step {event.step:>6,}  "
     match event:
-        case Started():
+        case events.Started():
             chars = event.train_chars + event.val_chars + event.test_chars
             disk = format_size(disk_bytes(event.parameters, chars))
             return (
@@ -237,42 +226,44 @@ def milestone(event: Event) -> str | None:
                 f"{plural(event.planned_steps, 'step')} · {event.kernel} on {event.device}, "
                 f"{plural(event.threads, 'thread')} · up to {disk} on the disk"
             )
-        case Validated():
-            name = "validation loss on all held-out characters " if event.whole else f"validation loss {ESTIMATE}"
+        case events.Validated():
+            name = (
+                "validation loss on all held-out characters " if event.whole else f"validation loss {events.ESTIMATE}"
+            )
             star = "  best so far" if event.best and not event.whole else ""
             nats, bits = loss_figure(event.loss), loss_figure(event.loss * BITS_PER_NAT)
             return f"{at}{name}{nats} nats, {bits} bits per character{star}"
-        case Sampled():
+        case events.Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
             return f"{at}{truncate(visible(event.prime + event.text, keep=''), width)}"
-        case Decided() if event.steps_left is not None:
+        case events.Decided() if event.steps_left is not None:
             return f"{at}{plural(event.steps_left, 'step')} left, to keep the time limit"
-        case Controlled():
+        case events.Controlled():
             return f"{at}{_control_words(event)}"
-        case Paused():
+        case events.Paused():
             return f"{at}paused" + ("" if event.reason == "asked" else f" ({event.reason})")
-        case Resumed():
+        case events.Resumed():
             notes = "; ".join(note for note in (event.changes, event.inexact) if note)
             return f"{at}resumed" + (f": {notes}" if notes else "")
-        case Warned():
+        case events.Warned():
             return f"{at}note: {event.message}"
-        case Finished():
+        case events.Finished():
             best = ""
             if event.loss is not None:
-                mark = read_before.mark(event.read_share) or ("" if event.is_whole else ESTIMATE)
+                mark = read_before.mark(event.read_share) or ("" if event.is_whole else events.ESTIMATE)
                 best = f"; best {mark}{loss_figure(event.loss)} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             busy = slowdown_words(event.slowdown, "was")
             lines = [busy, read_before.words(event.read_share, event.read_by or "")]
             return "\n".join([f"{at}{word} after {duration(event.work_seconds)}{limit}{best}", *filter(None, lines)])
-        case Failed():
+        case events.Failed():
             return f"{at}failed: {event.message}"
-        case Checkpointed() | Event():
+        case events.Checkpointed() | events.Event():
             return None
 
 
-def _control_words(event: Controlled) -> str:
+def _control_words(event: events.Controlled) -> str:
     """A command that the run carries out, in words."""
     value = 0.0 if event.value is None else event.value
     match event.command:

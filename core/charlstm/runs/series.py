@@ -19,20 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.runs.liveness import RunFigures
-from charlstm.training.events import (
-    Controlled,
-    Decided,
-    Event,
-    Failed,
-    Finished,
-    Paused,
-    Resumed,
-    Sampled,
-    Started,
-    Stepped,
-    Validated,
-    Warned,
-)
+from charlstm.training import events
 from charlstm.training.plan import ESTIMATE_SHARE, FINAL_SHARE, VALIDATION_SPEED
 from charlstm.training.schedule import climb_steps
 from charlstm.training.settings import LENGTH, WITHOUT_EFFECT_ON_LOSS
@@ -60,26 +47,26 @@ class RunSeries:
     """The events of one run so far. Takes events as they arrive, at the same cost however long the run is."""
 
     def __init__(self) -> None:
-        self.started: Started | None = None
+        self.started: events.Started | None = None
         self.planned_steps: int | None = None
         self.max_minutes: float | None = None
         """The time limit, if it is known."""
-        self.samples: list[Sampled] = []
+        self.samples: list[events.Sampled] = []
         """Every sample, by step."""
-        self.validations: list[Validated] = []
+        self.validations: list[events.Validated] = []
         """Every validation, by step; the one over the whole held-out part comes last."""
-        self.warnings: list[Warned] = []
-        self.controls: list[Controlled] = []
+        self.warnings: list[events.Warned] = []
+        self.controls: list[events.Controlled] = []
         """The commands that were handled, up to the step of a resume and since then."""
         self.handled: set[str] = set()
         """The ids of all commands that were handled, including those after the step of a resume."""
-        self.interruptions: list[Paused | Resumed] = []
+        self.interruptions: list[events.Paused | events.Resumed] = []
         """Every pause and every continuation, by step."""
-        self.paused: Paused | None = None
-        self.finished: Finished | None = None
-        self.failed: Failed | None = None
-        self.last_step: Stepped | None = None
-        self.inexact: list[Resumed] = []
+        self.paused: events.Paused | None = None
+        self.finished: events.Finished | None = None
+        self.failed: events.Failed | None = None
+        self.last_step: events.Stepped | None = None
+        self.inexact: list[events.Resumed] = []
         """Resumes that may change the results in the last digits, or that changed settings."""
         self.extended_at: int | None = None
         """The step at which the run had ended before it was extended, if it was."""
@@ -91,15 +78,15 @@ class RunSeries:
         self._recent_progress: list[tuple[float, int]] = []  # (seconds of work, step) of the last moments
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Self:
+    def of(cls, logged: Iterable[events.Event]) -> Self:
         """The series of the given events."""
         series = cls()
-        series.feed(events)
+        series.feed(logged)
         return series
 
-    def feed(self, events: Iterable[Event]) -> None:
+    def feed(self, logged: Iterable[events.Event]) -> None:
         """Add the next events of the log, in order."""
-        for event in events:
+        for event in logged:
             self._add(event)
 
     def copy(self) -> Self:
@@ -131,7 +118,7 @@ class RunSeries:
         return max([self.train_seconds, *(_number(seconds, 0.0) for seconds in known)])
 
     @property
-    def best(self) -> Validated | None:
+    def best(self) -> events.Validated | None:
         """The validation of the best model; ``None`` before the first."""
         return next((each for each in reversed(self.validations) if each.best), None)
 
@@ -220,7 +207,7 @@ class RunSeries:
         return self._best_is_last and self.best_whole
 
     @property
-    def _last_validation(self) -> Validated | None:
+    def _last_validation(self) -> events.Validated | None:
         """That of the last model which was validated, not the one at the end, which is of the best model."""
         return next((each for each in reversed(self.validations) if not each.whole), None)
 
@@ -305,15 +292,15 @@ class RunSeries:
         curve = self.points(line, axis)
         return Curve(curve.x, smooth(curve.y, smoothing))
 
-    def _add(self, event: Event) -> None:
+    def _add(self, event: events.Event) -> None:
         match event:
-            case Started():
+            case events.Started():
                 if self.started is not None:  # it was killed before its first checkpoint, and started again
                     vars(self).update(vars(RunSeries()))
                 self.started, self.planned_steps = event, event.planned_steps
                 self.max_minutes = event.max_minutes
                 self._recent_progress = []
-            case Stepped():
+            case events.Stepped():
                 seconds = _number(event.train_seconds, self.train_seconds)
                 self.last_step = event
                 self._cut(event.step - 1)
@@ -322,18 +309,18 @@ class RunSeries:
                 for logged, value in zip(self._logged.values(), now, strict=True):
                     logged.append(value)
                 self._pace(event, seconds)
-            case Validated():
+            case events.Validated():
                 last = self.validations[-1] if self.validations else None
                 if last is not None and (last.step, last.whole) == (event.step, event.whole):
                     self.validations.pop()
                 self.validations.append(event)
-            case Sampled():
+            case events.Sampled():
                 if self.samples and self.samples[-1].step == event.step:
                     self.samples.pop()
                 self.samples.append(event)
-            case Warned():
+            case events.Warned():
                 self.warnings.append(event)
-            case Controlled():
+            case events.Controlled():
                 self.controls.append(event)
                 self.handled.add(event.id)
                 if event.command in ("finish", "more"):  # the value is how many steps are left
@@ -343,20 +330,21 @@ class RunSeries:
                         self._extend(event.step, self.planned_steps)
                 if event.command == "more" and self.max_minutes is not None:
                     self.max_minutes += _number(event.minutes, 0.0)
-            case Decided() if event.steps_left is not None:
+            case events.Decided() if event.steps_left is not None:
                 self.planned_steps = event.step + event.steps_left
-            case Paused():
+            case events.Paused():
                 self.paused = event
                 self.interruptions.append(event)
-            case Resumed():
+            case events.Resumed():
                 self._resume(event)
-            case Finished():
+            case events.Finished():
                 self.finished, self.paused = event, None
-            case Failed():
+            case events.Failed():
                 self.failed, self.paused = event, None
             case _:
                 pass
-        repeated = isinstance(event, (Started, Resumed, Stepped))  # steps that a resume goes back to
+        # steps that a resume goes back to
+        repeated = isinstance(event, (events.Started, events.Resumed, events.Stepped))
         self._reached = event.step if repeated else max(self._reached, event.step)
 
     def _cut(self, step: int) -> None:
@@ -365,7 +353,7 @@ class RunSeries:
         for values in self._logged.values():
             del values[keep:]
 
-    def _resume(self, event: Resumed) -> None:
+    def _resume(self, event: events.Resumed) -> None:
         """Drop the events of later steps: training repeats those steps."""
         is_new_process = self.paused is None or event.device is not None
         was_complete = self.finished is not None and self.finished.reason != "stopped"
@@ -403,7 +391,7 @@ class RunSeries:
         self.extended_at = step
         self.climbs_until = step + climb_steps(planned_steps - step)
 
-    def _pace(self, event: Stepped, seconds: float) -> None:
+    def _pace(self, event: events.Stepped, seconds: float) -> None:
         """Uses the run's own count of seconds of work: the time of day jumps when a clock is set."""
         worked = _number(event.work_seconds, seconds)
         self._recent_progress.append((worked, event.step))

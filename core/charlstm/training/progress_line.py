@@ -8,19 +8,7 @@ from typing import Self, TextIO
 from charlstm.display import duration, loss_figure, visible
 from charlstm.line import TerminalLine
 from charlstm.text import read_before
-from charlstm.training.events import (
-    Controlled,
-    Decided,
-    Event,
-    Failed,
-    Finished,
-    Paused,
-    Resumed,
-    Started,
-    Stepped,
-    Validated,
-    Warned,
-)
+from charlstm.training import events
 
 INTERVAL = 10.0
 """Seconds between two lines where a line cannot be written over."""
@@ -43,7 +31,7 @@ class ProgressLine:
     def __init__(self, file: TextIO | None = None, *, enabled: bool = True, planned_steps: int | None = None) -> None:
         self._line = TerminalLine(lambda: file or sys.stdout, enabled=enabled, every=INTERVAL)
         self._planned = planned_steps
-        self._step: Stepped | None = None
+        self._step: events.Stepped | None = None
         self._loss: float | None = None
         self._waits = False
         """Whether training waits for something that nobody asked for, such as a full disk."""
@@ -54,34 +42,34 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         self._line.end()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Take the next event and print what it changes."""
         match event:
-            case Started():
+            case events.Started():
                 self._planned, self._step, self._loss = event.planned_steps, None, None
                 self._line.draw(None, f"training {event.parameters:,} weights")
-            case Resumed():
+            case events.Resumed():
                 self._planned = event.planned_steps or self._planned
                 if self._waits:
                     self._waits = False
                     self._print_above("Training continues")
-            case Paused() if event.reason != "asked":
+            case events.Paused() if event.reason != "asked":
                 self._waits = True
                 self._print_above(f"Training waits: {event.reason}")
-            case Controlled(command="finish" | "more") if event.value is not None:
+            case events.Controlled(command="finish" | "more") if event.value is not None:
                 self._planned = event.step + round(event.value)
-            case Decided() if event.steps_left is not None:
+            case events.Decided() if event.steps_left is not None:
                 self._planned = event.step + event.steps_left
-            case Stepped():
+            case events.Stepped():
                 self._step = event
                 self._line.draw(None, self._figures(event))
-            case Validated():
+            case events.Validated():
                 self._loss = event.loss
                 if self._step is not None:
                     self._line.draw(None, self._figures(self._step))
-            case Warned() | Failed():
+            case events.Warned() | events.Failed():
                 self._print_above(event.message)
-            case Finished():
+            case events.Finished():
                 self._line.clear()
                 mark = read_before.mark(event.read_share)
                 loss = ""
@@ -90,7 +78,7 @@ class ProgressLine:
                 took = duration(event.work_seconds)
                 self._print_above(f"{event.reason}: {event.step:,} steps in {took}{loss}")
 
-    def _figures(self, event: Stepped) -> str:
+    def _figures(self, event: events.Stepped) -> str:
         parts = [f"step {event.step:,}"]
         if self._planned:
             parts[0] += f" of {self._planned:,} ({100 * min(1.0, event.step / self._planned):.0f} %)"

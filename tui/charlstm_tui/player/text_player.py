@@ -25,6 +25,7 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session_file import SessionState
 from charlstm.model.file import Model
 from charlstm.text.sentences import sentence_ends
+from charlstm_tui.player import questions
 from charlstm_tui.player.edits import LONGEST_SENTENCE, read_as
 from charlstm_tui.player.found_text import FoundText, find_text
 from charlstm_tui.player.jobs import Jobs, Lookup, wait_for, waits
@@ -39,15 +40,6 @@ from charlstm_tui.player.opening import (
     model_beside,
 )
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
-from charlstm_tui.player.questions import (
-    continuations,
-    likely_chars,
-    next_char,
-    other_char,
-    rest_of_line,
-    suggestions,
-    to_sentence,
-)
 from charlstm_tui.player.saved_sessions import export_as
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.player.shown_text import Display, ShownText
@@ -269,7 +261,7 @@ class TextPlayer(TextEditor):
     @waits
     async def generate_one(self) -> None:
         """Generate one character at the end of the text."""
-        char = await wait_for(Question(len(self.document), next_char))
+        char = await wait_for(Question(len(self.document), questions.next_char))
         with self._changing(edits=False) as document:
             document.generate_one(char)
 
@@ -277,7 +269,7 @@ class TextPlayer(TextEditor):
     async def regenerate(self, position: int) -> None:
         """Put another character at a place, as another seed draws it, or at the first place after it where the settings
         allow another one; the text streams on from there."""
-        found = await wait_for(Question(position, partial(other_char, position=position)))
+        found = await wait_for(Question(position, partial(questions.other_char, position=position)))
         with self._changing(edits=False) as document:
             if found is None:
                 raise GenerationError("With these settings the model writes the same again, whatever the seed.")
@@ -291,7 +283,7 @@ class TextPlayer(TextEditor):
     async def alternative(self, direction: int, position: int) -> None:
         """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
         and continue it to the end of the line, if it was not there before."""
-        chars = await wait_for(Question(position, partial(likely_chars, position=position)))
+        chars = await wait_for(Question(position, partial(questions.likely_chars, position=position)))
         here = self.document.text.read(position, position + 1)
         number = chars.index(here) + direction if here in chars else 0
         if not 0 <= number < len(chars):
@@ -306,7 +298,7 @@ class TextPlayer(TextEditor):
                 document.go_on_generating()
             document.put_cursor(position)
         if position + 1 == len(document) and chars[number] != "\n":
-            line = await wait_for(Question(len(document), rest_of_line))
+            line = await wait_for(Question(len(document), questions.rest_of_line))
             with self._changing() as document:
                 document.generate(line)
                 document.put_cursor(position)
@@ -318,14 +310,14 @@ class TextPlayer(TextEditor):
     ) -> None:
         """Find ``count`` texts that could come at the cursor, from number ``first`` on, each of at most so many
         characters and lines. ``show`` is called with them while they grow; :meth:`cancel` ends it."""
-        find = partial(continuations, count=count, length=length, lines=lines, first=first)
+        find = partial(questions.continuations, count=count, length=length, lines=lines, first=first)
         show(await wait_for(Question(self.document.cursor, find, changes_text=False, grown=show)))
 
     @waits
     async def put_in_sentence(self, text: str, count: int, first: int) -> None:
         """Put in one of ``count`` continuations at the cursor from number ``first`` on, which goes on to the end of its
         first sentence."""
-        find = partial(to_sentence, text=text, count=count, first=first)
+        find = partial(questions.to_sentence, text=text, count=count, first=first)
         longer = await wait_for(Question(self.document.cursor, find))
         end = next(sentence_ends(longer), None)
         self.put_in(longer[:end], "" if end else f"No sentence ended within {LONGEST_SENTENCE} characters.")
@@ -405,7 +397,7 @@ class TextPlayer(TextEditor):
             self.begin()
             texts: Sequence[str] = known
         else:
-            find = partial(suggestions, known=known)
+            find = partial(questions.suggestions, known=known)
             texts = await wait_for(Question(self.document.cursor, find, changes_text=False))
         self._suggest(texts, place % len(texts))
         self.say("The model suggests nothing else with these settings." if len(texts) == 1 else "")

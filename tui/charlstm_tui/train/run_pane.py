@@ -22,20 +22,10 @@ from charlstm.runs.status import NO_WORKER
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train import run_summary
 from charlstm_tui.train.figures import Figures
 from charlstm_tui.train.progress_line import RunProgressLine
 from charlstm_tui.train.result_card import ResultCard
-from charlstm_tui.train.run_summary import (
-    ShownRun,
-    beginning,
-    figures,
-    headline,
-    keys_for,
-    progress,
-    remarks,
-    run_result,
-    train_curve_words,
-)
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
@@ -50,7 +40,7 @@ AGE_INTERVAL = 1.0
 class RunPane(Vertical):
     """A run that trains or has ended, drawn when a reactive attribute changes."""
 
-    shown: var[ShownRun] = var(ShownRun(), init=False)
+    shown: var[run_summary.ShownRun] = var(run_summary.ShownRun(), init=False)
     smoothing: var[int] = var(1, init=False)
     """The strength of the smoothing, an index into ``SMOOTHING``."""
     card_closed: var[bool] = var(False, init=False)
@@ -137,14 +127,14 @@ class RunPane(Vertical):
         self.chart.set_view(bits=shown.bits)
         self._draw_chart()
         self._show_headline(view, shown.spec, series)
-        done, style = progress(view)
+        done, style = run_summary.progress(view)
         self._progress.set_classes(style.split())
         self._progress.progress = done
-        self._figures.show(figures(series, shown.bits))
+        self._figures.show(run_summary.figures(series, shown.bits))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
-        self._card.result = run_result(shown) if ended else None
+        self._card.result = run_summary.run_result(shown) if ended else None
         self.set_class(ended, "-ended")
         wrong = shown.state.error or (view is not None and view.problem)
         self.set_class(bool(wrong), "-wrong")  # what is wrong is said below the card of a run that has ended, too
@@ -153,15 +143,15 @@ class RunPane(Vertical):
     def _draw_chart(self) -> None:
         upper, how = self._upper, self._chart_words()
         smoothed = SMOOTHING[self.smoothing][1] > 0
-        note = train_curve_words(self.shown.series, self.shown.spec, smoothed)
+        note = run_summary.train_curve_words(self.shown.series, self.shown.spec, smoothed)
         if note and len(note) + len(how) + 7 <= upper.size.width:
             how = f"{note} · {how}"
         if how != upper.border_title:  # a new title redraws the whole pane
             upper.border_title = how
-        self.chart.show(self._chart_data(self.shown.series, self.shown.references, beginning(self.shown)))
+        self.chart.show(self._chart_data(self.shown.series, self.shown.references, run_summary.beginning(self.shown)))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
-        parts, line = headline(view, spec, series), Content("")
+        parts, line = run_summary.headline(view, spec, series), Content("")
         for number, part in enumerate(parts):
             piece = Content.assemble(
                 (" · " if number else "", "$foreground 40%"), (part, "bold" if number == 0 else "")
@@ -204,9 +194,9 @@ class RunPane(Vertical):
             return "This run has written no samples."
         return "No sample yet. The first one comes with the first validation."
 
-    def _verdict(self, shown: ShownRun) -> Content:
+    def _verdict(self, shown: run_summary.ShownRun) -> Content:
         view, said = shown.view, shown.verdict
-        keys = ", ".join(keys_for(shown))
+        keys = ", ".join(run_summary.keys_for(shown))
         if shown.remark:
             return Content(visible(shown.remark))
         if shown.state.error:
@@ -218,7 +208,7 @@ class RunPane(Vertical):
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.is_trouble or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$quiet"))
-        notes = remarks(shown.series)
+        notes = run_summary.remarks(shown.series)
         if view is not None and view.live and view.status.state in ("starting", "running"):
             busy = slowdown_words(view.status.slowdown)
             notes = [busy, *notes] if busy else notes

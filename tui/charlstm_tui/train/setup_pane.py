@@ -39,21 +39,9 @@ from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, WaitDialog, ask
 from charlstm_tui.formatting import loss, shorten, unit
 from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.train import run_plan
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.preset_list import PresetList
-from charlstm_tui.train.run_plan import (
-    LONGEST_NAME,
-    LossToBeat,
-    beats_all,
-    losses_to_beat,
-    origin_words,
-    plan_lines,
-    preset_rows,
-    start_words,
-    unit_words,
-    warnings,
-    without_effect_words,
-)
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.train.setup import Costs, CostsKey, RunChoices, Setup, TextFacts
 from charlstm_tui.view import View, is_detached
@@ -268,7 +256,7 @@ class SetupPane(View):
     def do_all_settings(self) -> None:
         """All settings as a form."""
         before = self.state
-        without_effect = without_effect_words(before.corpus, before.choices)
+        without_effect = run_plan.without_effect_words(before.corpus, before.choices)
         dialog = SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect)
         ask(self, dialog, partial(self._edited, before.settings))
 
@@ -401,10 +389,10 @@ class SetupPane(View):
             return
         self._head_line.update(head_line(state, self.size.width))
         name, changed = state.choices.preset, state.changes > 0
-        self._presets.show(preset_rows(state), list(presets()).index(name))
+        self._presets.show(run_plan.preset_rows(state), list(presets()).index(name))
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{presets()[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
-        words = start_words(state, self.bits)
+        words = run_plan.start_words(state, self.bits)
         self._start_line.display = bool(words)
         self._start_line.update(Content(words))
         self._plan_pane.update(plan_rows(state))
@@ -418,7 +406,7 @@ class SetupPane(View):
             keys["queue"] = key_of("train.queue")
         if state.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
-        found = warnings(state, keys)
+        found = run_plan.warnings(state, keys)
         self._warnings.display = bool(found)
         self._warnings.update(Content("\n".join(f"! {each}" for each in found)))
 
@@ -433,7 +421,7 @@ def head_line(state: Setup, width: int) -> Content:
     rest = "".join(f" · {part}" for part in parts)
     changed = ""
     if changes := state.changes:  # before what can be cut in a narrow terminal
-        origin = f" · {words}" if (words := origin_words(state.choices)) else ""
+        origin = f" · {words}" if (words := run_plan.origin_words(state.choices)) else ""
         changed = f" · {plural(changes, 'change')}{origin}"
     name = shorten(visible(state.corpus.name), max(8, width - len(changed) - 2))
     return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
@@ -441,7 +429,7 @@ def head_line(state: Setup, width: int) -> Content:
 
 def plan_rows(state: Setup) -> Content:
     """The plan; a line that differs from the preset has a mark and another colour."""
-    lines = plan_lines(state)
+    lines = run_plan.plan_lines(state)
     width = max(len(line.label) for line, _ in lines) + 2
     rows = []
     for line, changed in lines:
@@ -456,14 +444,14 @@ def loss_bars(state: Setup, runs: Sequence[RunView], bits: bool, width: int) -> 
     are counted: it is not known yet which are useless."""
     corpus, counted = state.corpus, state.references
     on_text = [run for run in runs if corpus and (run.text, run.sources) == (corpus.name, (corpus.source,))]
-    losses = [] if counted is None else losses_to_beat(counted, on_text, state.start)
+    losses = [] if counted is None else run_plan.losses_to_beat(counted, on_text, state.start)
     if not losses:
         if state.facts is None or state.problem:
             return Content("")
         words = "counting …" if counted is None else "Too little text for figures."
         return Content.styled(f"  {words}", "$quiet")
     most = max(each.nats for each in losses)
-    names = [each.name(max(width - SHORT_BAR, 8), short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
+    names = [each.name(max(width - SHORT_BAR, 8), short=width < run_plan.LONGEST_NAME + SHORT_BAR) for each in losses]
     longest = max(map(len, names))
     cells = max(width - longest - 10, 4)
     lines = [
@@ -474,15 +462,15 @@ def loss_bars(state: Setup, runs: Sequence[RunView], bits: bool, width: int) -> 
         )
         for name, each in zip(names, losses, strict=True)
     ]
-    words = unit_words(unit(bits), losses)
+    words = run_plan.unit_words(unit(bits), losses)
     return Content("\n").join([*lines, Content.styled(f" {words}", "$quiet")])
 
 
-def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
+def _bar_style(shown: run_plan.LossToBeat, losses: Sequence[run_plan.LossToBeat]) -> str:
     """The colour of a loss to beat: green is a run that is better than every simple model."""
     if not shown.is_run:
         return "$foreground 30%"
-    return "$success" if beats_all(shown, losses) else "$warning"
+    return "$success" if run_plan.beats_all(shown, losses) else "$warning"
 
 
 def read_text_facts(choice: CorpusChoice, check: Callable[[], None], tell: Callable[[str], object]) -> TextFacts:
