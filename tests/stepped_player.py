@@ -59,7 +59,7 @@ class SteppedPlayer(TextPlayer):
         self.thread = SteppedThread(lambda number, batch: self.take(batch))
         super().__init__(
             self.thread, 0, self.shown, self._say_played, spawn=self._run, post=self._posted.append,
-            saver=SessionSaver(lambda: self._posted.append(self.saving_changed)) if saves else None,
+            saver=SessionSaver(lambda: self._posted.append(self.publish)) if saves else None,
         )  # fmt: skip
         self.speed = FULL
 

@@ -131,10 +131,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         again = self.remembered.folder and self.remembered.folder_from == str(self.start_folder)
         return remembered if again and os.path.isdir(remembered) else self.start_folder
 
-    def remember_folder(self, folder: Path) -> None:
-        """Corpus lists this folder now."""
-        self.remember(folder=str(folder), folder_from=str(self.start_folder))
-
     def choose_theme(self, name: str) -> None:
         """Use this theme, at the next start too."""
         self.theme = name

@@ -314,7 +314,7 @@ class TextsView(View):
 
     def _list(self, folder: Path) -> None:
         self._browsed, self._listed = folder, False
-        self.charlstm.remember_folder(folder)
+        self.charlstm.remember(folder=str(folder), folder_from=str(self.charlstm.start_folder))
 
     def do_open_path(self) -> None:
         about = "A text, a document, or a folder or archive whose *.txt are read as one text."

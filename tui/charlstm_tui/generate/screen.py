@@ -94,7 +94,7 @@ class GenerateScreen(ModeScreen):
         super().__init__()
         self._players: dict[int, TextPlayer] = {}
         self.model_thread = ModelThread(lambda number, batch: self._do_later(lambda: self._players[number].take(batch)))
-        self.saver = SessionSaver(lambda: self._do_later(lambda: self.player.saving_changed()))
+        self.saver = SessionSaver(lambda: self._do_later(lambda: self.player.publish()))
         self.insight = InsightJobs()
         preferences = Preferences.from_dict(self.charlstm.remembered.preferences).changed_by(self.charlstm.config)
         self._text = StreamView(keys_scroll=False, can_replace=True, id="stream")

@@ -22,11 +22,6 @@ SUGGESTIONS_TRIED = 16
 """Continuations that are generated for them: those with the same first word are one suggestion."""
 
 
-def next_char(work: Work) -> str:
-    """The character that is generated at the end of the text."""
-    return work.reading.draw()
-
-
 def other_char(work: Work, position: int) -> tuple[int, int, str] | None:
     """Another character, with its position and the seed that draws it: at ``position``, or at the first one after it
     where the settings allow another one."""

@@ -261,7 +261,7 @@ class TextPlayer(TextEditor):
     @waits
     async def generate_one(self) -> None:
         """Generate one character at the end of the text."""
-        char = await wait_for(Question(len(self.document), questions.next_char))
+        char = await wait_for(Question(len(self.document), lambda work: work.reading.draw()))
         with self._changing(edits=False) as document:
             document.generate_one(char)
 
@@ -594,10 +594,6 @@ class TextPlayer(TextEditor):
         if file is not None:
             self._orders.do(lambda reading: None if reading is None else reading_cache.keep(reading, file))
         return file
-
-    def saving_changed(self) -> None:
-        """Show where the text is saved, or why it is not, or one that was played before."""
-        self.publish()
 
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
