@@ -1,4 +1,4 @@
-"""The memory that this process can use: RAM, limited by the control groups that the process is in."""
+"""The memory for this process: RAM, limited by the control groups that the process is in."""
 
 from __future__ import annotations
 

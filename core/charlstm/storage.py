@@ -267,8 +267,8 @@ def replace_bytes(path: Path, content: Buffer) -> None:
 
 
 def link_file(path: Path, name: Path) -> None:
-    """Make ``name`` a second name of the file ``path``, replacing a file of that name. Raises :class:`OSError` where
-    that cannot be, such as on another disk."""
+    """Make ``name`` a second name of the file ``path``, replacing a file of that name. Raises :class:`OSError`, such as
+    for a name on another disk."""
     _link(path, name)
     disk.sync_folder(name.parent)
 

@@ -32,10 +32,10 @@ KEPT_MEMORY = 64 << 20
 """Bytes of freed memory that a training process keeps for its next step."""
 
 SPIN_COUNT = "20000"
-"""How often a thread of libgomp looks for work before it sleeps, instead of for some milliseconds. Where other programs
-want the processor, that is what it does while the thread that it waits for does not run: `charlstm eval` of 40,000
-characters took 299 s beside two busy processes on two cores. With this it takes 10 to 45, and with rows that threads
-read alone (`engine/thread_pool.py`) 11 to 12."""
+"""How often a thread of libgomp looks for work before it sleeps, instead of for some milliseconds. Beside other
+programs the awaited thread may get no processor meanwhile, because looking for work takes the processor: `charlstm
+eval` of 40,000 characters took 299 s beside two busy processes on two cores. With this it takes 10 to 45, and with rows
+that threads read alone (`engine/thread_pool.py`) 11 to 12."""
 
 
 @functools.cache
@@ -149,7 +149,7 @@ class MachineTimes(NamedTuple):
 
 
 def machine_times() -> MachineTimes | None:
-    """The times of the whole machine from /proc/stat (proc_stat(5)); ``None`` where there is no such file."""
+    """The times of the whole machine from /proc/stat (proc_stat(5)); ``None`` on a system without the file."""
     lines = {name: rest.split() for name, _, rest in (line.partition(" ") for line in _read("/proc/stat").splitlines())}
     if "procs_running" not in lines:
         return None

@@ -98,7 +98,7 @@ def is_private(path: Path) -> bool:
 
 
 def _mode(file: Path) -> int | None:
-    """The permissions of ``file``, or those of a new file; None means those that the umask leaves."""
+    """The permissions of ``file``, or those of a new file; None leaves the choice to the umask."""
     try:
         return stat.S_IMODE(os.stat(file).st_mode)
     except FileNotFoundError:

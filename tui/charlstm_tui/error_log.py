@@ -98,7 +98,7 @@ LOG.addHandler(RECENT)
 
 
 def sentence(error: BaseException, doing: str = "") -> str:
-    """An unexpected error in one sentence for the screen. ``doing`` is what failed, such as ``reading the runs``."""
+    """An unexpected error in one sentence for the screen. ``doing`` is the task, such as ``reading the runs``."""
     if isinstance(error, CharLSTMError):
         return str(error)
     text = str(error).strip().split("\n", 1)[0]

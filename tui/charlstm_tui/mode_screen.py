@@ -186,7 +186,7 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
 
     @property
     def message(self) -> str:
-        """What is said there now."""
+        """The sentence in the line for messages."""
         return self._message_line.sentence
 
     def show_message(self, sentence: str, error: bool = False, stays: bool = False) -> None:

@@ -36,7 +36,7 @@ DRAW_INTERVAL = 0.1
 """Seconds between two pictures while keys wait."""
 
 MOST_AT_ONCE = 100
-"""Keys that are handled as one, if they are the same."""
+"""Equal keys that are handled as one, at most."""
 
 FOLLOW_AFTER = 0.05
 """Seconds until a message follows a key behind which no other waits: first the screen shows what the key did."""

@@ -42,7 +42,7 @@ def command_words(command: Command) -> str:
 
 
 def rate_to_resume(run: RunFolder) -> float | None:
-    """The learning rate to propose before ``run`` is resumed; ``None`` for one that did not diverge. Reads its log.
+    """The learning rate to propose before ``run`` is resumed; ``None`` for a run that did not diverge. Reads its log.
     Raises :class:`~charlstm.errors.RunError`."""
     from charlstm.runs.series import RunSeries  # 0.3 s, with numpy: not before the first paint of Runs
     from charlstm.runs.verdict import judge

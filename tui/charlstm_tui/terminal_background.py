@@ -82,7 +82,7 @@ class BackgroundQuestion:
 
 
 def ask_background(environment: Mapping[str, str] = os.environ) -> BackgroundQuestion | None:
-    """Ask; ``None`` where there is no terminal that could answer."""
+    """Ask the terminal; ``None`` without a terminal that could answer."""
     if environment.get("TEXTUAL_DRIVER") or environment.get("TERM", "dumb") in ("dumb", "linux"):
         return None
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -174,8 +174,8 @@ class CopiedStretch(TypedDict):
     books that demo has read.
 
     Attributes:
-        corpus_start: where the stretch stands in the other text; None where that text is not here.
-        corpus_line: its line there; None where that text is not here.
+        corpus_start: the start of the stretch in the other text; None without a copy of that text.
+        corpus_line: the line of that start; None without a copy of that text.
     """
 
     start: int

@@ -1,4 +1,4 @@
-"""Everything that computes with torch, which is imported here. Raises :class:`TorchError` where it cannot be."""
+"""Everything that computes with torch, which is imported here. Raises :class:`TorchError` if the import fails."""
 
 from charlstm import system
 from charlstm.errors import TorchError

@@ -10,7 +10,7 @@ from charlstm.errors import SettingsError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called ``name``; for ``auto`` CUDA, else the CPU. Raises :class:`SettingsError` if it is not there.
+    """The device called ``name``; for ``auto`` CUDA, else the CPU. Raises :class:`SettingsError` for a missing device.
 
     A Mac's graphics card has to be named: torch's LSTM there takes more memory with each step (pytorch/pytorch issue
     145374).

@@ -62,7 +62,7 @@ class RunConstants:
     @property
     def read_before(self) -> dict[str, Any]:
         """How much of the held-out part the model had read before it was validated on it (``read_share``, 0 to 1;
-        ``None`` where that is not known), and through which model (``read_by``)."""
+        ``None`` if unknown), and through which model (``read_by``)."""
         return {name: self.info.get(name) for name in READ_BEFORE}
 
     def record(self) -> dict[str, Any]:

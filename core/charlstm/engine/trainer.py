@@ -154,7 +154,7 @@ class Trainer:
         """A run on ``corpus``.
 
         ``start_from`` gives the first weights and the size of the network: a model, or what
-        :func:`charlstm.load_model` takes; characters that it lacks are added. Without it they are random.
+        :func:`charlstm.load_model` takes; characters that it lacks are added. By default the weights are random.
         ``plan`` is the stored plan of a run that was killed before its first checkpoint. ``spent`` seconds of
         ``max_minutes`` were used up before, to start the process. ``store`` and ``hooks`` are described in
         ``training.hooks``. ``info`` goes into every model that is saved; its ``lineage``, with the texts that

@@ -46,7 +46,7 @@ def try_kernels(device: str) -> str:
     kernel that runs well on ``device`` too, on network and batch of the size that `quick` gives them. Return how fast
     each kernel is, and how far its gradients are from those of the first.
 
-    Raises :class:`~charlstm.errors.CharLSTMError` where gradients are wrong, or where there is no such device.
+    Raises :class:`~charlstm.errors.CharLSTMError` for wrong gradients and for a missing device.
     """
     place = choose_device(device)
     generator = torch.Generator().manual_seed(0)

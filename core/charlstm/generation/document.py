@@ -141,7 +141,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class _Next:
-    """Which step the next change belongs to, where that is not one of its own.
+    """The step of the history that the next change belongs to; usually the change begins a step.
 
     Attributes:
         joins_at: with the cursor here, a change of the last step's kind belongs to the last step; None: nowhere.

@@ -208,7 +208,7 @@ def write(path: Path, state: SessionState, *, automatic: bool = False, overwrite
 
 
 def target(path: Path) -> Path:
-    """The file in which a session is saved that the user calls ``path``: ``.json`` where it has no suffix. Raises
+    """The file for a session that the user calls ``path``; a name without suffix gets ``.json``. Raises
     :class:`CharLSTMError` for a folder, a device and the like."""
     user_files.destination(path)
     path = path.with_suffix(".json")
@@ -318,7 +318,7 @@ def give_title(path: Path, title: str) -> None:
 
 
 def _locked(path: Path) -> BaseFileLock | None:
-    """Take the lock of a session's file. None where there are no locks. Raises :class:`FileLostError` if another
+    """Take the lock of a session's file. None on a file system without locks. Raises :class:`FileLostError` if another
     program has it, :class:`OSError`."""
     try:
         return storage.take_lock(storage.lock_path(path), patience=0)

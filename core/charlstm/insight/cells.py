@@ -96,7 +96,7 @@ class NamedCell:
             one.
         chars: how many characters were read, in blocks from all over the text.
         places: at how many of each half the cell was compared with the feature.
-        step: after how many training steps the model was saved; None where its file does not say.
+        step: after how many training steps the model was saved; None for a file without the number.
         blocks: in how many of :data:`SEGMENTS` segments of that half the feature is true, or above its mean.
     """
 
@@ -208,7 +208,7 @@ class CellSample:
         spans: for each feature how often it is true, or above its mean, without a break, in the second half.
         shape: ``(L, H)``.
         chars: how many characters of the text were read.
-        step: after how many training steps the model was saved; None where its file does not say.
+        step: after how many training steps the model was saved; None for a file without the number.
     """
 
     first: Floats

@@ -68,7 +68,7 @@ class Context:
             for a single place.
         enough: the share of draws of the places in which the model uses so many characters or fewer; empty for a single
             place.
-        step: after how many training steps the model was saved; None where its file does not say.
+        step: after how many training steps the model was saved; None for a file without the number.
     """
 
     lengths: tuple[int, ...]

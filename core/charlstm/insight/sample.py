@@ -32,7 +32,7 @@ def spread_blocks(chars: int, read: int, count: int) -> list[tuple[int, int]]:
 
 
 def model_step(model: Model) -> int | None:
-    """After how many training steps a model was saved; None where its file does not say."""
+    """After how many training steps a model was saved; None for a file without the number."""
     step = model.info.get("step")
     return step if isinstance(step, int) else None
 

@@ -84,7 +84,7 @@ class ContentionMeter:
         self._seconds = self._seconds_alone = 0.0
 
     def overall(self) -> float | None:
-        """The slowdown since the first reading; ``None`` where it was never known."""
+        """The slowdown since the first reading; ``None`` if never known."""
         return self._seconds / self._seconds_alone if self._seconds else None
 
     def read(self) -> float | None:

@@ -21,12 +21,12 @@ RUNS = ("lesson-words", "lesson-recites", "lesson-brackets")
 
 
 def lesson_path() -> Path | None:
-    """The file with the runs; ``None`` where the installation lacks it."""
+    """The file with the runs; ``None`` for an installation without the file."""
     return shipped("lesson.zip")
 
 
 def lesson_page() -> str:
-    """The page that leads through the runs, as Markdown: ``docs/lesson.md``. Empty where the installation lacks it."""
+    """The page that leads through the runs, as Markdown: ``docs/lesson.md``. Empty if not installed."""
     page = shipped("lesson.md")
     return "" if page is None else page.read_text(encoding="utf-8")
 

@@ -66,7 +66,7 @@ def model_words(name: str) -> str:
 
 def shipped(name: str) -> Path | None:
     """A file that comes with the program: in the installed package, or in ``checkpoints`` or ``docs`` of a clone;
-    ``None`` where the installation lacks it."""
+    ``None`` for an installation without the file."""
     package = Path(charlstm.__file__).parent
     paths = (package / name, *(package.parents[1] / folder / name for folder in ("checkpoints", "docs")))
     return next((path for path in paths if path.is_file()), None)

@@ -40,7 +40,7 @@ class PlayableModel:
 def playable_model(
     run: RunFolder, status: RunStatus, series: RunSeries, pairs: Callable[[], float]
 ) -> PlayableModel | None:
-    """The model of ``run`` to generate with now; ``None`` while there is none, or when there never was one.
+    """The model of ``run`` to generate with now; ``None`` before the first such model.
 
     While the run trains, it is one that has taken a step and whose loss is below :data:`LEARNT` of ``pairs()``, which
     is :func:`pairs_loss` of the run. The loss of the best model is that on the held-out part; of a snapshot, which may

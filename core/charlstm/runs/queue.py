@@ -45,7 +45,7 @@ class QueuedRun:
 
     @property
     def words(self) -> str:
-        """Its place, when it will begin, and why it waits: ``2nd in the queue, begins in about 8 min: …``."""
+        """Rank in the queue, time until the begin, why it waits: ``2nd in the queue, begins in about 8 min: …``."""
         if not self.place:
             return self.status.state
         if self.status.start_problem:

@@ -111,7 +111,7 @@ def expected_losses(
     box: StartModel, preset_name: str, text_chars: int, chars: float, from_nothing: bool
 ) -> tuple[float, float] | None:
     """About what the loss will be after a preset that reads ``chars`` characters of a text of ``text_chars``, from the
-    model in the box and from nothing; ``None`` where that is not known."""
+    model in the box and from nothing; ``None`` if unknown."""
     shares = LEARNS.get(preset_name)
     least = LEAST_FROM_NOTHING if from_nothing else LEAST_FROM_MODEL
     if shares is None or not box.knows_such_text or text_chars < LEARNS_OF or chars < least:
@@ -134,8 +134,8 @@ def no_gain(start: StartModel, preset_name: str, text_chars: int) -> str:
 
 
 def with_passages(model: Model) -> Model:
-    """``model``; where its file has no passages, and it or a model that it started from started from the model in the
-    box, with those of that one."""
+    """``model``; a file without passages, of a model that directly or through others started from the model in the box,
+    gets the passages of the model in the box."""
     demo = demo_path()
     if model.passages is not None or demo is None:
         return model

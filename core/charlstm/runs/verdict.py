@@ -412,8 +412,8 @@ def _finished(
 
 
 def _flaw(found: Verdict, beaten: Beaten | None, rose: str, too_high: bool, bits: bool) -> Flaw | None:
-    """What is wrong with the model of a run that finished, which is ``beaten`` by a simple one. ``rose``: that its loss
-    rose, in words."""
+    """What is wrong with the model of a run that finished, which is ``beaten`` by a simple one. ``rose``: a rise of its
+    loss, in words."""
     best, from_model = found.best, found.from_model
     untrained = best is not None and best.step == 0
     if rose:

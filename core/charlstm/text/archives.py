@@ -126,7 +126,7 @@ class Archive:
         return found
 
     def open(self, info: zipfile.ZipInfo, file: BinaryIO, shown: str) -> BinaryIO:
-        """Open one of its files; ``file`` is the archive, opened again."""
+        """Open a file of the archive; ``file`` is the archive, opened again."""
         self._zip.fp = file
         return open_member(self._zip, info, MAX_EXPANDED, shown)
 

@@ -35,7 +35,7 @@ NO_TARGET = -1
 class Batch:
     """One step of B rows and T characters: ``inputs`` and ``targets`` int64 (T, B), ``resets`` bool (B,).
 
-    ``targets`` is :data:`NO_TARGET` where there is none; ``inputs`` is 0 there. ``resets`` marks rows whose hidden
+    Beyond the end of a row ``targets`` is :data:`NO_TARGET` and ``inputs`` 0. ``resets`` marks rows whose hidden
     state is reset to zero before this step, because their input does not continue the step before. ``inner_resets``
     bool (T, B) marks inputs within the step before which the state is reset; None without any.
     """

@@ -21,7 +21,7 @@ class Builtin(NamedTuple):
     name: str
     about: str
     pieces: Callable[[], Iterator[str] | None]
-    """Reads it in pieces of whole lines; ``None`` where this installation of Python lacks it."""
+    """Reads the text in pieces of whole lines; ``None`` for an installation of Python without the text."""
     most_chars: int | None = None
     """Characters that are read by default, if not all."""
 
@@ -46,7 +46,7 @@ def version() -> str:
 
 
 def pieces(name: str) -> Iterator[str]:
-    """The built-in text ``name`` in pieces of whole lines. Raises :class:`TextError` when this Python lacks it."""
+    """The built-in text ``name`` in pieces of whole lines. Raises :class:`TextError` for a Python without the text."""
     found = TEXTS[name].pieces()
     if found is None:
         raise TextError(f"This installation of Python does not have the text {name}: choose another text")

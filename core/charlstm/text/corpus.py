@@ -179,7 +179,7 @@ class Corpus:
         return tuple(Span(*span) for span in found)
 
     def unit_positions(self, spans: Sequence[tuple[int, int]] | None = None) -> dict[str, int]:
-        """The units that begin in ``spans``, such as those that a run was trained on, and where; None is all."""
+        """The units that begin in ``spans``, such as the training part of a run, each with its start; None: all."""
         begins, ends = np.array([(0, self.chars)] if spans is None else spans).reshape(-1, 2).T
         starts = np.array([unit.start for unit in self.units], np.int64)
         inside = np.append(ends, 0)[np.searchsorted(begins, starts, "right") - 1] > starts

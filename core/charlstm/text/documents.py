@@ -33,7 +33,7 @@ Element = Any
 
 
 class LeftOut(NamedTuple):
-    """An element that is left out with all that is in it, and as what it is counted; ``""`` is not counted."""
+    """An element that is left out with its contents. ``kind`` names the count of such elements; ``""``: none."""
 
     kind: str = ""
 

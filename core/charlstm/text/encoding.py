@@ -156,7 +156,7 @@ def _wide_without_mark(head: bytes) -> str | None:
 
 
 def _decoded(sample: bytes, name: str) -> str | None:
-    """A sample, whose end may cut a character, in this encoding; None where it is not valid."""
+    """A sample, whose end may cut a character, in this encoding; None for invalid bytes."""
     try:
         return codecs.getincrementaldecoder(name)("strict").decode(sample)
     except UnicodeDecodeError:

@@ -55,8 +55,8 @@ class Started(Event):
     max_minutes: float | None = None
     """The time limit; ``None`` without one."""
     read_share: float | None = None
-    """The share of the held-out part, 0 to 1, that the model has read before it is validated on it; ``None`` where that
-    is not known."""
+    """The share of the held-out part, 0 to 1, that the model has read before it is validated on it; ``None`` if
+    unknown."""
     read_by: str | None = None
     """Which model has read it: that which training starts from; empty where the training part has the same words."""
 

@@ -40,7 +40,7 @@ NO_HOOKS = Hooks()
 
 @runtime_checkable
 class CheckpointStore(Protocol):
-    """Where a run keeps its files.
+    """A store for the files of a run.
 
     The trainer calls it from one background thread, one call at a time and in order, while training continues. Every
     argument is a copy, so an implementation is plain synchronous code.

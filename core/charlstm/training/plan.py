@@ -106,7 +106,7 @@ FINAL_SHARE = 0.1
 estimate."""
 
 ESTIMATE_SHARE = 0.8
-"""Part of that time for which characters are read where there are too many."""
+"""Part of that time for which characters are read, if the held-out part is too long for all of it."""
 
 FINAL_SECONDS = 30.0
 """Without ``max_minutes`` the final validation may always take so long: the time of a short run is mostly that."""

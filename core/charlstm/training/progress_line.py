@@ -17,7 +17,7 @@ INTERVAL = 10.0
 class ProgressLine:
     """Prints the events of training as one line with step, losses, speed and the time that is left.
 
-    It is a callback: ``trainer.train(ProgressLine())``, which is what ``train(progress=True)`` does. In a terminal and
+    It is a callback: ``trainer.train(ProgressLine())``, as with ``train(progress=True)``. In a terminal and
     in a notebook the line is written over; elsewhere, such as in a file, a new one comes every 10 seconds. Warnings,
     waits for the disk and the end get lines of their own. As a context manager it ends the line when training is
     interrupted.

@@ -92,7 +92,7 @@ Entry = ListedText | Folder | BoxModel | Lesson | ToFetch
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A caption and what stands under it; ``problem`` when that cannot be listed."""
+    """A caption and the entries under it; ``problem`` says why they cannot be listed."""
 
     title: str
     about: str

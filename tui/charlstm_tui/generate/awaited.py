@@ -106,7 +106,7 @@ class BetterModel:
     """Nats per character on the held-out part."""
 
     def sentence(self, bits: bool) -> str:
-        """Which model it is, for a person; ``bits`` instead of nats."""
+        """The model in words; ``bits`` instead of nats."""
         return f"step {self.step:,}, loss {loss(self.loss, bits)} {unit(bits)}"
 
 

@@ -43,7 +43,7 @@ class Picked(NamedTuple):
 
 class ContinuationsDialog(Dialog):
     """Returns what was :class:`Picked`, or ``None``. ``find`` is called with the number of the first continuation to
-    generate; :meth:`show` shows them while they grow."""
+    generate; :meth:`show` shows continuations while they grow."""
 
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium"), (30, "-tall")]  # noqa: RUF012
 

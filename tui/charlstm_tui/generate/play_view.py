@@ -444,7 +444,7 @@ class PlayView(ExplainingView):
             self.explain()
 
     def _show_keys(self, before: Played | None, state: Played) -> None:
-        """Show which keys do something, where that has changed."""
+        """Show which keys do something, after a change of :func:`_key_state`."""
         if before is None or _is_other_text(before, state) or _key_state(before) != _key_state(state):
             self._draw_empty()
             self._draw_title()

@@ -59,5 +59,5 @@ def has_browser() -> bool:
 
 
 def open_page(page: Path) -> bool:
-    """Open a page in the browser. Takes seconds where that has to start. Returns whether one was opened."""
+    """Open a page in the browser, whose start may take seconds. Returns whether a browser was opened."""
     return has_browser() and webbrowser.open(page.absolute().as_uri())

@@ -154,7 +154,7 @@ class ScoreView(ReadingView):
         self._strength = 1.0  # of that copy
         self._scored: ScoredText | None = None
         self.scores: Scores | None = None
-        """What is shown of it."""
+        """The figures that are shown."""
         self._shown_strength: float | None = None  # of the copy whose figures they are
         self._shown_part: slice | None = None  # of the text, if it is not all of it
         self._begun = False  # whether the cursor of the text was moved since it is shown

@@ -407,7 +407,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             self._draw_cursor()
 
     def _draw_cursor(self) -> None:
-        """Draw the row that the cursor has left, and the one where it is."""
+        """Draw the row that the cursor has left, and the row of the cursor."""
         for position in {self._cursor_drawn, self.cursor}:
             row = self._row_of(position)
             self._draw_again(row, row + 1)

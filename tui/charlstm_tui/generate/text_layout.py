@@ -65,7 +65,7 @@ class TextLayout:
         self.width = max(2, width)
         self.chars: list[str] = []
         self.starts = array("q", [0])
-        """The position of each row's first character. There is always one row."""
+        """The position of each row's first character. An empty text has a row."""
         self._classes = np.full(0x110000, UNKNOWN, dtype=np.uint8)
         self._classes[ord("\n")] = 0
 

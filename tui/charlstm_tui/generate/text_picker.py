@@ -101,7 +101,7 @@ class TextPicker(ModelPicker):
         self._list([entry if each[0] == str(path) else each for each in self._entries])
 
     def _list(self, entries: list[Entry]) -> None:
-        """List these, with the cursor in the row where it was."""
+        """List these entries, with the cursor in the same row as before."""
         options = self.query_one(OptionList)
         index, self._entries = options.highlighted or 0, entries
         self.fill(self.query_one(Input).value)

@@ -71,13 +71,13 @@ class Figures:
         self._ranks.extend(new.ranks.tolist())
 
     def at(self, position: int) -> tuple[float, int] | None:
-        """The probability and the rank of a character; ``None`` where it is not read."""
+        """The probability and the rank of a character; ``None`` beyond the text that is read."""
         offset = position - self.start
         return (self._probabilities[offset], self._ranks[offset]) if 0 <= offset < len(self._ranks) else None
 
     def mean(self, position: int) -> float | None:
         """The mean surprise in bits of all characters from the prime to ``position`` that the model reads as
-        themselves; ``None`` where they are not read."""
+        themselves; ``None`` beyond the text that is read."""
         offset = position - self.start
         counted = self._counted[offset] if 0 < offset < len(self._bits) else 0
         return self._bits[offset] / counted if counted else None

@@ -76,7 +76,7 @@ class Jobs:
         self.error = ""
 
     def cancel(self) -> bool:
-        """Leave what is being opened, or what needs the model. Returns whether there is any of them."""
+        """Leave what is being opened, or what needs the model. Returns whether anything was left."""
         if self.opening is not None:
             self.opening = None
             self._text.say(failure="Stopped opening.")

@@ -1,8 +1,8 @@
 """Compute on a background thread what is wanted of texts: figures, what could come next, generated characters.
 
-The message loop has the texts (:mod:`charlstm_tui.player.text_player`). It says what it wants of one with an
-:class:`Order` about an immutable text. A newer order takes the place of the one before, also in the middle of its work.
-What was computed comes back as a :class:`Batch` about exactly one order, at most 20 a second while text streams.
+The message loop has the texts (:mod:`charlstm_tui.player.text_player`). What the loop wants of a text is an
+:class:`Order` about an immutable value. A newer order takes the place of the earlier one, also in the middle of its
+work. What was computed comes back as a :class:`Batch` about exactly one order, at most 20 a second while text streams.
 
 One thread serves all texts (Duel has two), for models and their packed weights are shared between them. Characters are
 generated when they can be shown: generating them one by one, each after a wait, would find the weights out of the
@@ -583,7 +583,7 @@ class ModelThread:
 
 
 class Orders:
-    """The orders for one text: the one that the ``thread`` has, and what of it is wanted still."""
+    """The orders for one text: the order that the ``thread`` has, and the part of its work that is still wanted."""
 
     def __init__(self, thread: ModelThread, number: int) -> None:
         self.thread, self._number = thread, number
@@ -604,7 +604,7 @@ class Orders:
         return order is self._placed
 
     def go_on_with(self, order: Order | None) -> None:
-        """The placed order is this one by now, after what came of it."""
+        """After a batch the placed order stands for ``order``, which wants the rest of the work."""
         self._wanted = order
 
     def place(self, order: Order | None) -> None:

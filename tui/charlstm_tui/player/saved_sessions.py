@@ -307,9 +307,9 @@ def quoted(text: str, width: int) -> str:
 def export_as(
     path: Path, colour: str | None, state: SessionState, session: Callable[[], Session], *, prose: bool = False
 ) -> str:
-    """Export the text of a session as the ending of ``path`` says, with ``prose`` as paragraphs; ``session`` gives one
-    that has read all of the text, where that is needed. Returns a sentence on what was done. Raises
-    :class:`CharLSTMError`."""
+    """Export the text of a session as the ending of ``path`` says, with ``prose`` as paragraphs; ``session`` gives a
+    session whose model has read all of the text, for formats that show figures. Returns a sentence on what was done.
+    Raises :class:`CharLSTMError`."""
     user_files.destination(path)
     scale = cast(Any, colour if colour in get_args(Colour) else "rank")
     content = exported(path, state.document.text.read(), session, scale, state.summary.title, prose=prose)

@@ -9,8 +9,8 @@ from charlstm.generation.text_pieces import Text
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """How the text ``after`` could continue: one of ``texts`` is shown. ``basis`` is what they were found for;
-    ``is_rest`` says that the only one is what is left of one that was chosen among several."""
+    """How the text ``after`` could continue: one of ``texts`` is shown. The texts were found for ``basis``;
+    ``is_rest`` says that the only text is the rest of a suggestion that was chosen among several."""
 
     texts: tuple[str, ...] = ("",)
     place: int = 0

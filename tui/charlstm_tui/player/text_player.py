@@ -62,7 +62,7 @@ class _Computed:
 
 
 class TextPlayer(TextEditor):
-    """One text, its model, and how it is generated.
+    """A text, its model, and how the text is generated.
 
     Args:
         thread: computes what is wanted; ``number`` is the text's there.
@@ -143,7 +143,7 @@ class TextPlayer(TextEditor):
         self._begin_text(found, request.clamps if clamps is None else clamps)
 
     def cancel(self) -> bool:
-        """Leave what is being opened, or what needs the model. Returns whether there is any of them."""
+        """Leave what is being opened, or what needs the model. Returns whether anything was left."""
         return self.jobs.cancel()
 
     def close_text(self) -> None:

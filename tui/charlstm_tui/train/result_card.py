@@ -15,10 +15,10 @@ from charlstm.display import visible
 
 @dataclass(frozen=True)
 class RunResult:
-    """What there is to say. ``words`` come first (why it ended), then the best loss as ``figure`` and what it measures,
-    then ``facts``, then what the network wrote ``before`` its first step and the ``sample`` of the best model, both
-    after ``prime``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``poor`` (a model that has
-    learnt little), ``held`` (stopped), ``broken``."""
+    """The contents of the card. ``words`` come first (why the run ended), then the best loss as ``figure`` and its
+    ``measures``, then ``facts``, then what the network wrote ``before`` its first step and the ``sample`` of the best
+    model, both after ``prime``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``poor`` (a model
+    that has learnt little), ``held`` (stopped), ``broken``."""
 
     title: str
     words: str = ""

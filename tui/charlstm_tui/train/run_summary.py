@@ -249,7 +249,7 @@ def _flaw_words(flaw: Flaw, shown: ShownRun) -> str:
 
 def _samples(series: RunSeries, judged: Verdict) -> tuple[Sampled | None, Sampled | None]:
     """What the network wrote before its first step, and what the model that is played wrote: the sample at its step, or
-    the last before it. Both continue the same prime. Where one would repeat the other it is left out.
+    the last before it. Both continue the same prime. Of two equal samples only the second is shown.
 
     While the best model is the untrained network, the last snapshot is played.
     """

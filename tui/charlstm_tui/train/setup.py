@@ -65,8 +65,8 @@ class RunChoices:
 
     @property
     def start_word(self) -> str | None:
-        """What ``--from`` says of these choices; ``None`` where it is left out, which takes the model in the box where
-        that helps."""
+        """The value of ``--from`` for these choices; ``None`` leaves ``--from`` out, which takes the model in the box
+        if that helps."""
         if self.start_from is not None:
             return str(self.start_from.path)
         return NOTHING if self.from_nothing or OWN_NETWORK.intersection(self.changes) else None

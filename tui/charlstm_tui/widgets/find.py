@@ -60,7 +60,7 @@ class Search:
         return re.compile(written, 0 if self.match_case else re.IGNORECASE)
 
     def places(self, text: str) -> list[int]:
-        """Where it stands in ``text``."""
+        """The positions in ``text`` at which the needle stands."""
         return [found.start() for found in self.pattern.finditer(text)] if self.needle else []
 
     def highlight(self, content: Content, place: int | None = None) -> Content:
@@ -116,7 +116,8 @@ def find_target(screen: Screen[Any]) -> FindTarget | None:
 
 
 class FindBar(Vertical):
-    """The line. Enter and ↓ go to the next place, ↑ to the previous one, Esc leaves; Tab goes to what replaces them."""
+    """The line. Enter and ↓ go to the next place, ↑ to the previous one, Esc leaves; Tab goes to the
+    line for the replacement."""
 
     DEFAULT_CSS = """
     FindBar { height: auto; background: $panel; color: $quiet; }
