@@ -18,6 +18,7 @@ from charlstm_tui.corpus import texts_view
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.ordered_keys import LONGEST_WAIT, KeyHandled
 from charlstm_tui.train import setup_pane
+from charlstm_tui.widgets.row_list import RowList
 from driven_app import Held, driven
 from recorded_run import record
 
@@ -135,3 +136,15 @@ async def test_key_behind_one_that_is_being_handled_puts_the_picture_off(
         await app._handle_keys()
         screen._on_timer_update()
         assert drawn
+
+
+async def test_arrows_that_come_at_once_move_the_cursor_of_a_list_once(places: Path) -> None:
+    for number in range(6):
+        Path(f"text-{number}.txt").write_text(SENTENCES)
+    async with driven(places) as app:
+        await app.shows("▸ text-0.txt")
+        moved: list[str] = []
+        app.mode.watch(app.mode.query_one(RowList), "cursor", moved.append, init=False)
+        app.burst(*["down"] * 4, "up")
+        await app.shows("▸ text-3.txt")
+        assert [Path(each).name for each in moved] == ["text-4.txt", "text-3.txt"]

@@ -133,7 +133,19 @@ class RowList(Painted, ScrollView, can_focus=True):
             self._show_cursor()
 
     def action_page(self, pages: int) -> None:
-        self.action_move(pages * max(1, self.size.height - 1))
+        self.action_move(pages * self._page)
+
+    @property
+    def _page(self) -> int:
+        return max(1, self.size.height - 1)
+
+    def take_key(self, key: str, times: int) -> int:
+        """Move the cursor at once for a key that came ``times`` times in a row; how many of these were handled."""
+        by = {"up": -1, "down": 1, "pageup": -self._page, "pagedown": self._page}.get(key)
+        if by is None:
+            return 0
+        self.action_move(by * times)
+        return times
 
     def _show_cursor(self) -> None:
         index = self._index()
