@@ -144,7 +144,7 @@ async def test_arrows_that_come_at_once_move_the_cursor_of_a_list_once(places: P
     async with driven(places) as app:
         await app.shows("▸ text-0.txt")
         moved: list[str] = []
-        app.mode.watch(app.mode.query_one(RowList), "cursor", moved.append, init=False)
+        app.mode.watch(app.mode.query_one(RowList), "cursor", lambda key: moved.append(key), init=False)
         app.burst(*["down"] * 4, "up")
         await app.shows("▸ text-3.txt")
         assert [Path(each).name for each in moved] == ["text-4.txt", "text-3.txt"]
