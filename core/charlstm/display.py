@@ -31,6 +31,7 @@ _CONTROL_NAMES = {
 """Control characters have no name in Unicode."""
 _HTML_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 """HTML forbids control characters; Unicode has visible symbols for them."""
+_UNITS = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 
 
 def visible(text: str, *, keep: str = "\n") -> str:
@@ -61,6 +62,18 @@ def as_html(text: str) -> str:
 def plural(number: int, noun: str) -> str:
     """``1 snapshot``, ``2,000 snapshots``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def count(number: float, *, exact: bool = False) -> str:
+    """A number of characters, steps or weights, short: ``465 k``, ``8.0 M``, ``97``; ``exact``, for the round numbers
+    of an axis, with up to four digits: ``12.5 k``."""
+    scaled, unit = next(((number / size, unit) for size, unit in _UNITS if number >= 0.9995 * size), (number, ""))
+    return f"{scaled:.4g}{unit}" if exact else f"{scaled:.{int(unit != '' and scaled < 9.95)}f}{unit}"
+
+
+def size(octets: float) -> str:
+    """Bytes, short: ``465 kB``, ``1.1 MB``."""
+    return f"{count(octets)}{' ' * (octets < 999.5)}B"
 
 
 def duration(seconds: float) -> str:

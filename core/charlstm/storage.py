@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, cast
 
 from charlstm import system
+from charlstm.display import size
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -378,7 +379,7 @@ def read_json(path: Path, *, most: int = 16_000_000) -> Any:
     with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise ValueError(f"{path} is longer than {most:,} bytes")
+        raise ValueError(f"{path} is longer than {size(most)}")
     try:
         return json.loads(content)
     except RecursionError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charlstm.display import size
 from charlstm.errors import SettingsError
 from charlstm.storage import open_file
 
@@ -55,7 +56,7 @@ def read_toml(path: Path) -> TomlFile:
         with open_file(path) as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise SettingsError(f"{path} is longer than {MAX_BYTES:,} bytes, so it is not a configuration")
+            raise SettingsError(f"{path} is longer than {size(MAX_BYTES)}, so it is not a configuration")
         content = raw.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise SettingsError(f"The configuration {path} cannot be read: {error.strerror}; check its name") from error

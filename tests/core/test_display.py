@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from charlstm.display import (
     as_html,
     as_sentence,
+    count,
     described,
     duration,
     loss_figure,
     percent,
     plural,
+    size,
     symbol,
     table,
     visible,
@@ -61,6 +63,13 @@ def test_percent_says_neither_nothing_nor_all_unless_it_is(share: float, words: 
 
 def test_percent_has_the_decimals_that_are_asked_for() -> None:
     assert [percent(0.9996, decimals) for decimals in (0, 1, 2)] == ["100 %", "100.0 %", "99.96 %"]
+
+
+def test_counts_and_sizes_are_short() -> None:
+    counts = [count(n) for n in (0, 97, 999, 1000, 465_128, 8_000_000, 9_960_000)]
+    assert counts == ["0", "97", "999", "1.0 k", "465 k", "8.0 M", "10 M"]
+    assert [count(n, exact=True) for n in (0.5, 950, 1000, 12_500)] == ["0.5", "950", "1 k", "12.5 k"]
+    assert [size(n) for n in (0, 999, 1_100_000, 21_000_000_000)] == ["0 B", "999 B", "1.1 MB", "21 GB"]
 
 
 def test_duration_is_clock_time() -> None:

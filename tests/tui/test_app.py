@@ -28,7 +28,7 @@ from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog
-from charlstm_tui.formatting import clock, count, home, loss, shorten, size, status_words
+from charlstm_tui.formatting import clock, home, loss, shorten, status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
@@ -297,9 +297,6 @@ async def test_in_thread_stops_when_it_is_cancelled() -> None:
 
 
 def test_figures_are_worded_for_narrow_columns() -> None:
-    counts = [count(n) for n in (0, 97, 999, 1000, 465_128, 8_000_000, 9_960_000)]
-    assert counts == ["0", "97", "999", "1.0 k", "465 k", "8.0 M", "10 M"]
-    assert [size(n) for n in (0, 999, 21_000_000)] == ["0 B", "999 B", "21 MB"]
     assert [clock(n) for n in (None, 0, 35.4, 727, 11_109)] == ["–", "0:00", "0:35", "12:07", "3:05:09"]
     assert [loss(n, False) for n in (None, float("nan"), 1.7412)] == ["–", "not finite", "1.741"]
     assert loss(1.0, True) == "1.443"

@@ -191,7 +191,7 @@ async def test_text_is_fetched_after_a_question_and_esc_keeps_nothing(
         server.answers["/names.txt"] = stopping_until(go_on)
         async with driven(places, text="names") as app:
             await app.shows("▸ names", "20,000 names. Licence: MIT.", "Enter fetch")
-            await app.press("enter", shows=("Fetch names, 0.2 MB, from 127.0.0.1?", "yes, fetch it"))
+            await app.press("enter", shows=("Fetch names, 209 kB, from 127.0.0.1?", "yes, fetch it"))
             assert not server.requests
             await app.press("enter", shows=("Fetching names …", " 47%"))
             await app.press("escape", lacks="Fetching names")

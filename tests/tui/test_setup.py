@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from charlstm.display import count
 from charlstm.errors import TorchError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import RunFolder
@@ -18,7 +19,6 @@ from charlstm.training.plan import fit_batch
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.formatting import count
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,

@@ -45,20 +45,6 @@ def rough_clock(seconds: float) -> str:
     return clock(step * round(seconds / step))
 
 
-def count(number: float) -> str:
-    """A number of characters, short: ``465 k``, ``8.0 M``, ``97``."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= 0.9995 * size:
-            scaled = number / size
-            return f"{scaled:.1f}{unit}" if scaled < 9.95 else f"{scaled:.0f}{unit}"
-    return f"{number:.0f}"
-
-
-def size(octets: float) -> str:
-    """Bytes, short: ``21 MB``."""
-    return f"{count(octets)}B" if octets >= 999.5 else f"{octets:.0f} B"
-
-
 def shorten(text: str, width: int) -> str:
     """``text`` in at most ``width`` characters, with its end kept: run names differ there."""
     if len(text) <= width:

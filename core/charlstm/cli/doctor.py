@@ -18,9 +18,9 @@ from rich.console import Console
 
 from charlstm import paths
 from charlstm.cli import options
-from charlstm.cli.output import format_size, print_result
+from charlstm.cli.output import print_result
 from charlstm.config import Config, load_config, written
-from charlstm.display import plural, visible
+from charlstm.display import plural, size, visible
 from charlstm.errors import CharLSTMError, ExitCode, TorchError
 from charlstm.paths import config_path
 from charlstm.runs import folder
@@ -93,8 +93,8 @@ def _machine(notes: list[str]) -> dict[str, str]:
     found = {"system": platform.platform(), "cores": str(cpu_count())}
     memory = machine_memory()
     if memory is not None:
-        free = "" if memory.available is None else f"{format_size(memory.available)} free of "
-        found["memory"] = free + format_size(memory.total)
+        free = "" if memory.available is None else f"{size(memory.available)} free of "
+        found["memory"] = free + size(memory.total)
         if memory.available is not None and memory.available < LOW_MEMORY:
             notes.append("Less than 1 GB of memory is free now: close other programs before a training")
     load = os.getloadavg()[0]
@@ -169,13 +169,13 @@ def _folders(problems: list[str]) -> dict[str, str]:
             problems.append(f"The folder {existing} cannot be written: choose another one for {name}")
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(existing).free
-            found[f"{name}: free"] = format_size(free)
+            found[f"{name}: free"] = size(free)
             if name == "cache":
                 kept = entries()
-                found["cache: texts"] = f"{plural(len(kept), 'prepared text')}, {format_size(sum(kept.values()))}"
+                found["cache: texts"] = f"{plural(len(kept), 'prepared text')}, {size(sum(kept.values()))}"
             if free < LOW_SPACE:
                 problems.append(
-                    f"The disk of {found_folder} has {format_size(free)} left: a training may have to wait for space"
+                    f"The disk of {found_folder} has {size(free)} left: a training may have to wait for space"
                 )
     return found
 

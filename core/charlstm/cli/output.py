@@ -179,11 +179,6 @@ def report_unknown_characters(unknown: Mapping[str, int], vocabulary: Vocabulary
     print_note(f"Characters that the model does not know: {'; '.join(listed[:6])}{more}{also and f'. {also}'}")
 
 
-def format_size(size: float) -> str:
-    """A size in bytes as megabytes."""
-    return f"{size / 1e6:,.1f} MB"
-
-
 def paragraph(text: str) -> list[str]:
     """The lines of a paragraph, at most 80 columns wide."""
     return textwrap.wrap(text, min(80, terminal_width()), break_on_hyphens=False)

@@ -20,7 +20,6 @@ from charlstm.cli.notes import parsed_tags
 from charlstm.cli.output import (
     check_output_file,
     check_stdout,
-    format_size,
     joined,
     print_note,
     print_remark,
@@ -28,7 +27,7 @@ from charlstm.cli.output import (
     wants_json,
     write_text,
 )
-from charlstm.display import duration, plural, shell_command, shell_word, table
+from charlstm.display import duration, plural, shell_command, shell_word, size, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
 from charlstm.runs import folder
@@ -193,7 +192,7 @@ def runs(
             best_words(each.status) or "–",
             f"{each.status.step:,}",
             duration(each.status.work_seconds),
-            format_size(each.bytes),
+            size(each.bytes),
             " ".join(each.noted.tags),
             "" if each.status.place is not None else each.status.remark,  # which the state says
         )
@@ -580,17 +579,17 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
         try:
             files = run.prunable()
             links = [path for path in files if path.is_symlink()]
-            size = folder.prune_run(run, dry_run=not yes)
+            freed = folder.prune_run(run, dry_run=not yes)
         except RunError as error:
             failures.append(error)
             continue
         if files or named:
-            rows.append(joined(run, {"files": len(files), "bytes": size, "pruned": yes}))
+            rows.append(joined(run, {"files": len(files), "bytes": freed, "pruned": yes}))
             for link in links:
                 print_remark(f"What the link {link} leads to stays")
-    cells = [(row["name"], str(row["files"]), format_size(row["bytes"])) for row in rows]
+    cells = [(row["name"], str(row["files"]), size(row["bytes"])) for row in rows]
     lines = table(("RUN", "FILES", "SIZE"), cells, right=("FILES", "SIZE"))
-    total = format_size(sum(row["bytes"] for row in rows))
+    total = size(sum(row["bytes"] for row in rows))
     print_result(rows, "\n".join(lines) if rows else None)
     more = "Freed" if yes else "Would free"
     print_remark(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")

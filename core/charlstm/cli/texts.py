@@ -10,8 +10,8 @@ from typing import NotRequired, TypedDict
 import click
 
 from charlstm.cli import options
-from charlstm.cli.output import format_size, print_note, print_remark, print_result, wants_json
-from charlstm.display import BITS_PER_NAT, plural, shell_command, symbol, visible
+from charlstm.cli.output import print_note, print_remark, print_result, wants_json
+from charlstm.display import BITS_PER_NAT, count, plural, shell_command, size, symbol, visible
 from charlstm.errors import TextError
 from charlstm.line import TerminalLine
 from charlstm.text import remote
@@ -45,15 +45,15 @@ def corpora() -> None:
 
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
-    rows: list[TextRow] = [{"name": name, "bytes": size, "about": ""} for name, size in find_texts(Path())]
+    rows: list[TextRow] = [{"name": name, "bytes": octets, "about": ""} for name, octets in find_texts(Path())]
     fetched = ((each, each.path) for each in remote.catalogue().values())
     rows += [{"name": each.name, "bytes": path.stat().st_size, "about": each.about} for each, path in fetched if path]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
     width = max((len(row["name"]) for row in rows), default=0)
     lines = []
     for row in rows:
-        size = f"{row['bytes']:,} bytes" if "bytes" in row else f"about {row.get('chars') or 0:,} characters"
-        lines.append(f"{visible(row['name'], keep=''):<{width}}  {size:<28} {row['about']}".rstrip())
+        length = size(row["bytes"]) if "bytes" in row else f"about {count(row.get('chars') or 0)} characters"
+        lines.append(f"{visible(row['name'], keep=''):<{width}}  {length:<23} {row['about']}".rstrip())
     print_result(rows, "\n".join(lines))
     print_remark("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
 
@@ -90,7 +90,8 @@ def fetch(names: tuple[str, ...]) -> None:
     for licence, group in itertools.groupby(texts, lambda text: text.licence):
         lines.append(f"Licence: {licence}")
         for text in group:
-            lines.append(f"{'✓' if text.path else ' '} {text.name:<{width}}  {text.size:>7}  {text.about}".rstrip())
+            mark = "✓" if text.path else " "
+            lines.append(f"{mark} {text.name:<{width}}  {size(text.bytes):>6}  {text.about}".rstrip())
     print_result(texts, "\n".join(lines))
     print_remark("`charlstm fetch NAME` fetches a text. ✓: fetched.")
 
@@ -178,4 +179,4 @@ def cache(action: str) -> None:
     from charlstm.text.cache import prune_cache, texts_dir
 
     freed = prune_cache()
-    print_result({"freed": freed}, f"Freed {format_size(freed)} in {texts_dir()}")
+    print_result({"freed": freed}, f"Freed {size(freed)} in {texts_dir()}")

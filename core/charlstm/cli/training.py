@@ -21,6 +21,7 @@ from charlstm.display import (
     plural,
     shell_command,
     shell_word,
+    size,
     table,
     visible,
 )
@@ -183,7 +184,7 @@ def presets(
                 f"{settings.num_layers} × {settings.hidden_size}",
                 f"{estimated.parameters:,}",
                 duration(estimated.seconds),
-                f"{estimated.memory_bytes / 2**20:,.0f} MB",
+                size(estimated.memory_bytes),
                 f"{estimated.chars_per_second:,.0f}",
                 estimated.precision,
                 each.about,

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from charlstm.cli.output import format_size, print_json
+from charlstm.cli.output import print_json
 from charlstm.config import load_config
-from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
+from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, size, visible
 from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.runs import notifications
 from charlstm.runs.contention import slowdown_words
@@ -217,7 +217,7 @@ def milestone(event: events.Event) -> str | None:
     match event:
         case events.Started():
             chars = event.train_chars + event.val_chars + event.test_chars
-            disk = format_size(disk_bytes(event.parameters, chars))
+            disk = size(disk_bytes(event.parameters, chars))
             return (
                 f"{event.parameters:,} parameters · {event.train_chars:,} training characters, "
                 f"{event.val_chars:,} held out"

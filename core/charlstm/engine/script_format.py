@@ -85,7 +85,7 @@ def import_checkpoint(path: str | Path) -> Model:
     with open_model_file(path, "checkpoint") as file:
         size = file.seek(0, io.SEEK_END)
         if size > MAX_BYTES:
-            raise ModelError(f"{path} is larger than any character model ({size:,} bytes), so it is not read")
+            raise ModelError(f"{path} is larger than any character model, so it is not read")
         file.seek(0)
         start = file.read(64)
         members = None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from charlstm import storage, user_files
+from charlstm.display import size
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document
@@ -94,7 +95,7 @@ def _read(path: Path) -> ReadSession:
     with storage.open_file(path) as file:
         stamp = FileStamp.of(os.fstat(file.fileno()))
         if stamp.size > MAX_BYTES:
-            raise ValueError(f"it is longer than {MAX_BYTES:,} bytes")
+            raise ValueError(f"it is longer than {size(MAX_BYTES)}")
         content = file.read(stamp.size + 1)
     _check_format(content)
     values, is_whole = _parsed(content)

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import size
 from charlstm.errors import ModelError, UnreadableFileError
 from charlstm.memory import machine_memory
 from charlstm.storage import NotAFileError, open_file, replace_file
@@ -124,8 +125,8 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
         memory = machine_memory()
         if memory is not None and header.size > memory.total:  # the kernel would end the process, or another one
             raise UnreadableFileError(
-                f"The {what} file {path} needs {header.size:,} bytes of memory, and this machine has {memory.total:,}: "
-                "use a larger machine",
+                f"The {what} file {path} needs {size(header.size)} of memory, and this machine has "
+                f"{size(memory.total)}: use a larger machine",
                 "memory",
             )
         metadata = dict(header.metadata)
@@ -143,7 +144,7 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
                 tensors[name] = raw.view(DTYPES[spec.dtype]).reshape(spec.shape)
         except MemoryError as error:
             raise UnreadableFileError(
-                f"There is not enough memory to load {path}: it needs {header.size:,} bytes", "memory"
+                f"There is not enough memory to load {path}: it needs {size(header.size)}", "memory"
             ) from error
         except OSError as error:
             raise _unreadable(path, what, error) from error

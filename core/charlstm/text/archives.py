@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Literal, cast
 
+from charlstm import display
 from charlstm.errors import TextError
 
-MAX_EXPANDED = 2 * 2**30
+MAX_EXPANDED = 2_000_000_000
 """Bytes that are read of one compressed text, or of all texts in an archive."""
-MAX_DOCUMENT = 64 * 2**20
+MAX_DOCUMENT = 64_000_000
 """Bytes that are read of a document, and bytes of one in an archive: it is held in memory, where its elements take some
 30 times as much."""
 ZIP, GZIP, XZ = b"PK\x03\x04", b"\x1f\x8b", b"\xfd7zXZ\x00"
@@ -64,7 +65,7 @@ class Expanded(io.BufferedIOBase):
             left = self._most - self._before + 1 - self._file.tell()
             data = self._file.read(left if size is None or size < 0 else min(size, left))
             if self._before + self._file.tell() > self._most:
-                raise TextError(f"{self._shown} expands to more than {self._most // 2**20:,} MB: {_UNPACK}")
+                raise TextError(f"{self._shown} expands to more than {display.size(self._most)}: {_UNPACK}")
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -122,7 +123,7 @@ class Archive:
         to too much: Python reads no more of a file than the archive says that it has."""
         found = [info for info in self.files if choose(info.filename.rpartition("/")[2])]
         if sum(info.file_size for info in found) > MAX_EXPANDED:
-            raise TextError(f"{self._shown} expands to more than {MAX_EXPANDED // 2**20:,} MB of text: {_UNPACK}")
+            raise TextError(f"{self._shown} expands to more than {display.size(MAX_EXPANDED)} of text: {_UNPACK}")
         return found
 
     def open(self, info: zipfile.ZipInfo, file: BinaryIO, shown: str) -> BinaryIO:

@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 from lxml import etree
 
+from charlstm.display import size
 from charlstm.errors import TextError
 from charlstm.text.archives import MAX_DOCUMENT, Kind, in_memory, open_member, open_zip
 from charlstm.text.encoding import check_encoding, find_encoding
@@ -356,7 +357,7 @@ def _html(file: BinaryIO, shown: str, encoding: str | None, tally: Tally) -> Ite
     file.seek(0)
     data = file.read(MAX_DOCUMENT + 1)
     if len(data) > MAX_DOCUMENT:
-        raise TextError(f"{shown} has more than {MAX_DOCUMENT // 2**20} MB of HTML: save it as plain text and use that")
+        raise TextError(f"{shown} has more than {size(MAX_DOCUMENT)} of HTML: save it as plain text and use that")
     yield _Part(_page(_as_utf8(data, shown, encoding, tally), shown), _html_rule)
 
 

@@ -60,11 +60,6 @@ class RemoteText:
     def host(self) -> str:
         return urlsplit(self.address).hostname or ""
 
-    @property
-    def size(self) -> str:
-        """Its length, to show."""
-        return f"{self.bytes / 1e6:.1f} MB"
-
 
 @functools.cache
 def catalogue() -> dict[str, RemoteText]:

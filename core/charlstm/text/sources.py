@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from charlstm import arguments
-from charlstm.display import visible
+from charlstm.display import size, visible
 from charlstm.errors import Advice, TextError
 from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
 from charlstm.text import builtin, remote
@@ -135,8 +135,8 @@ def _resolve_one(given: str, options: TextOptions, skipped: list[str]) -> tuple[
         if (text := remote.catalogue().get(given)) is not None:
             if text.path:
                 return _resolve_one(str(text.path), options, skipped)
-            sentence = f"There is no file {shown}; the text {shown} of the catalogue, {text.size}, was not fetched yet"
-            raise TextError(sentence, Advice("fetch", given)) from None
+            sentence = f"There is no file {shown}; the text {shown} of the catalogue, {size(text.bytes)}, was not"
+            raise TextError(f"{sentence} fetched yet", Advice("fetch", given)) from None
         raise _unreadable(shown, error, path) from None
     if stat.S_ISDIR(mode):
         refused: list[str] = []
@@ -394,17 +394,17 @@ def _characters(
         return
     with open_item(item) as opened:
         tally.stamps.append(opened.stamp)
-        size = opened.size
+        whole = opened.size
 
         def report(stage: str) -> None:
-            progress(ReadProgress(min(opened.outer.tell(), size), size, stage))
+            progress(ReadProgress(min(opened.outer.tell(), whole), whole, stage))
 
         if kind is not None:
             for piece in converted(_extracted(opened, kind, item, options, tally), options, tally):
                 yield piece
                 report("reading")
             return
-        if not size:
+        if not whole:
             return
         limit = opened.most if options.max_chars is None else min(opened.most, 4 * options.max_chars + BLOCK)
         encoding = find_encoding(opened.file, item.shown, options.encoding, limit, lambda done: report("checking"))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm import storage, system
+from charlstm.display import size
 from charlstm.errors import SettingsError
 from charlstm.memory import machine_memory
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
@@ -191,16 +192,12 @@ def check_memory(
     if activations > weights:
         smaller = f"reduce batch_size (it is {settings.batch_size}) or seq_length ({settings.seq_length}), or {smaller}"
     needed = BASE_MEMORY + weights + activations
-    about = f"Training takes about {_gigabytes(needed)} of memory"
+    about = f"Training takes about {size(needed)} of memory"
     if needed > memory.total:
-        raise SettingsError(f"{about}, but this machine has only {_gigabytes(memory.total)}: {smaller}")
+        raise SettingsError(f"{about}, but this machine has only {size(memory.total)}: {smaller}")
     if memory.available is not None and needed - (BASE_MEMORY if loaded else 0) > memory.available:
-        return f"{about}, and only {_gigabytes(memory.available)} are free now: close other programs, or {smaller}"
+        return f"{about}, and only {size(memory.available)} are free now: close other programs, or {smaller}"
     return None
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB"
 
 
 def _memory(settings: Settings, config: ModelConfig, batch_chars: int, on_card: bool = False) -> tuple[int, int]:

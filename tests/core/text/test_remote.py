@@ -137,7 +137,7 @@ def test_text_of_the_list_is_used_by_its_name_once_it_is_fetched(
     server: TextServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    unknown = "names of the catalogue, 0.2 MB, was not fetched yet (`charlstm fetch names`)"
+    unknown = "names of the catalogue, 209 kB, was not fetched yet (`charlstm fetch names`)"
     assert unknown in cli.error("stats", "names")
     assert "did you mean names?" in cli.error("fetch", "name")
     [row] = cli.json("fetch")

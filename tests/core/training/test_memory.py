@@ -75,7 +75,7 @@ LONG = Settings(hidden_size=64, batch_size=4096, seq_length=4096)
     ("settings", "chars", "why"),
     [
         (HUGE, 2048, r"could not be opened again: reduce hidden_size \(it is 8192\) or num_layers"),
-        (WIDE, 2048, r"takes about 15\.\d GB of memory, but this machine has only 4\.0 GB: reduce hidden"),
+        (WIDE, 2048, r"takes about 1\d GB of memory, but this machine has only 4\.0 GB: reduce hidden"),
         (LONG, 4096 * 4096, r"reduce batch_size \(it is 4096\) or seq_length \(4096\)"),
     ],
 )
@@ -119,4 +119,4 @@ def test_trainer_warns_of_too_little_free_memory(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(estimates, "machine_memory", lambda: Memory(4_000_000_000, 1_000))
     run = trained(steps=2)
     for each in (run, trained(steps=2, state=run.store.states[0])):
-        assert each.events[1].message.startswith("Training takes about 0.3 GB of memory, and only 0.0 GB are free")
+        assert each.events[1].message.startswith("Training takes about 335 MB of memory, and only 1.0 kB are free")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from charlstm.display import percent, plural, symbol, visible
+from charlstm.display import count, percent, plural, symbol, visible
 from charlstm.text.encoding import ENCODINGS, is_guess
 from charlstm.text.unit_kinds import PREVIEWED, kind_of_units, proposed
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.text_state import TextState
-from charlstm_tui.formatting import baseline_name, count, loss, unit
+from charlstm_tui.formatting import baseline_name, loss, unit
 from charlstm_tui.widgets.bars import bar
 
 if TYPE_CHECKING:

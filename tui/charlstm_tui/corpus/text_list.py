@@ -5,10 +5,10 @@ from __future__ import annotations
 from textual.content import Content
 from textual.reactive import var
 
-from charlstm.display import visible
+from charlstm.display import count, size, visible
 from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.sources import BoxModel, Entry, Folder, Lesson, Section, ToFetch, first_entry
-from charlstm_tui.formatting import count, home, shorten, size, typed_path, working_folder
+from charlstm_tui.formatting import home, shorten, typed_path, working_folder
 from charlstm_tui.widgets.row_list import Row, RowList
 
 

@@ -9,11 +9,11 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from charlstm.display import visible
+from charlstm.display import size, visible
 from charlstm.text.sources import ReadProgress
 from charlstm_tui.corpus import summary
 from charlstm_tui.corpus.text_state import TextState
-from charlstm_tui.formatting import shorten, size
+from charlstm_tui.formatting import shorten
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.find import FindTarget, Search, row_of
 

@@ -20,7 +20,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Input, Static
 
-from charlstm.display import visible
+from charlstm.display import size, visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import runs_dir
 from charlstm.runs.lesson import RUNS as LESSON_RUNS
@@ -289,7 +289,7 @@ class TextsView(View):
 
     def _ask_to_fetch(self, text: RemoteText) -> None:
         choices = [Choice("y", "yes, fetch it", text), Choice("n", "no", None)]
-        question = f"Fetch {text.name}, {text.size}, from {text.host}?"
+        question = f"Fetch {text.name}, {size(text.bytes)}, from {text.host}?"
         ask(self, ChoiceDialog(question, _description(text), choices), self._fetch)
 
     def _fetch(self, text: RemoteText) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from textual.content import Content
 from textual.widgets import Static
 
+from charlstm.display import count
 from charlstm.insight.cells import NamedCell
 from charlstm.insight.sample import step_words
-from charlstm_tui.formatting import count
 from charlstm_tui.widgets.bars import sparkline
 
 ROWS = 3

@@ -11,11 +11,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 
-from charlstm.display import plural, shell_command, visible
+from charlstm.display import plural, shell_command, size, visible
 from charlstm.runs.models import model_words
 from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE
-from charlstm_tui.formatting import best_loss, clock, home, shorten, size, unit
+from charlstm_tui.formatting import best_loss, clock, home, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails

@@ -17,7 +17,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from charlstm.display import plural, visible
+from charlstm.display import count, plural, visible
 from charlstm.runs.comparison import (
     AXES,
     Axis,
@@ -34,7 +34,7 @@ from charlstm.training.events import ESTIMATE
 from charlstm.training.settings import write_setting
 from charlstm_tui.background import in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart
-from charlstm_tui.formatting import clock, count, loss, shorten
+from charlstm_tui.formatting import clock, loss, shorten
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.save_dialog import Format

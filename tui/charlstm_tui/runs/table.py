@@ -16,9 +16,9 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from charlstm.display import visible
+from charlstm.display import count, size, visible
 from charlstm.runs.status import ago, ordinal
-from charlstm_tui.formatting import STATE_MARKS, best_loss, clock, count, shorten, size
+from charlstm_tui.formatting import STATE_MARKS, best_loss, clock, shorten
 from charlstm_tui.run_watcher import RunView
 
 STATE_STYLES = {

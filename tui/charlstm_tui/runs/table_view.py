@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Input, Static
 
-from charlstm.display import plural, visible
+from charlstm.display import plural, size, visible
 from charlstm.runs import folder
 from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
@@ -26,7 +26,7 @@ from charlstm.runs.queue_file import remove_from_queue
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, ask
-from charlstm_tui.formatting import home, shorten, size, typed_path, unit
+from charlstm_tui.formatting import home, shorten, typed_path, unit
 from charlstm_tui.run_actions import RunActions
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table

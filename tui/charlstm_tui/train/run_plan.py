@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from charlstm.display import percent, plural, visible
+from charlstm.display import count, percent, plural, size, visible
 from charlstm.errors import TorchError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import slowdown_words
@@ -29,12 +29,10 @@ from charlstm_tui.formatting import (
     BASELINE_NAMES,
     baseline_name,
     clock,
-    count,
     learning_rate,
     loss,
     rough_clock,
     shorten,
-    size,
     unit,
 )
 from charlstm_tui.run_watcher import RunView

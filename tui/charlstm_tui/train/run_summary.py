@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from charlstm.display import BITS_PER_NAT, as_sentence, plural, shell_command, visible
+from charlstm.display import BITS_PER_NAT, as_sentence, count, plural, shell_command, visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.models import model_words
 from charlstm.runs.series import RunSeries
@@ -20,7 +20,7 @@ from charlstm.training.presets import preset, presets
 from charlstm.training.settings import LENGTH
 from charlstm_tui import formatting
 from charlstm_tui.actions import key_of
-from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count
+from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import RunProgress

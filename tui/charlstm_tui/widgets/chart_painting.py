@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 from rich.cells import cell_len
 
-from charlstm.display import BITS_PER_NAT, scientific
+from charlstm.display import BITS_PER_NAT, count, loss_figure
 from charlstm.runs.series import Curve
 from charlstm_tui.formatting import clock
 
@@ -276,17 +276,6 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
     return chosen if len(chosen) >= 2 else nice_ticks(low, high, count)
 
 
-def short_number(value: float) -> str:
-    """A step count, or a loss, that fits beside a tick: 950, 1,200, 12k, 1.5M, 5.0e15."""
-    if abs(value) >= 1e9:
-        return scientific(value)
-    if abs(value) >= 1e6:
-        return f"{value / 1e6:.4g}M"
-    if abs(value) >= 1e4:
-        return f"{value / 1e3:.4g}k"
-    return f"{value:,.0f}" if value >= 10 else f"{value:.4g}"
-
-
 # ---------------------------------------------------------------- curves
 
 
@@ -492,8 +481,8 @@ def _axes(chart: PaintedChart, x: AxisScale, y: AxisScale, view: ChartView, left
         _write(chart, axis_column, row, "│", "axis")
     _write(chart, axis_column, rows, "└" + "─" * columns, "axis")
     _write(chart, 0, 0, ("bits" if view.bits else "nats").rjust(axis_column - 1), "label")
-    count = max(2, min(8, rows // 2))
-    ticks = log_ticks(y.low, y.high, count) if y.log else nice_ticks(y.low, y.high, count)
+    most = max(2, min(8, rows // 2))
+    ticks = log_ticks(y.low, y.high, most) if y.log else nice_ticks(y.low, y.high, most)
     digits = _digits(ticks)
     last = 0  # the unit stands in the first row
     for tick in reversed(ticks):
@@ -502,20 +491,20 @@ def _axes(chart: PaintedChart, x: AxisScale, y: AxisScale, view: ChartView, left
             continue
         last = row
         _write(chart, axis_column, row, "┤", "axis")
-        text = short_number(tick) if abs(tick) >= 1000 else f"{tick:.{digits}f}"
+        text = loss_figure(tick, digits if tick < 1000 else 0)
         _write(chart, 0, row, text.rjust(axis_column - 1), "label")
     name = view.x_name or ("time" if view.seconds else "step")
     _write(chart, left + columns - len(name), rows + 1, name, "label")
     limit = left + columns - len(name) - 1
-    count = max(2, min(10, columns // 12))
+    most = max(2, min(10, columns // 12))
     if x.log:
-        ticks = log_ticks(max(x.low, 1e-9), x.high, count)
+        ticks = log_ticks(max(x.low, 1e-9), x.high, most)
     else:
-        ticks = _clock_ticks(x.low, x.high, count) if view.seconds else nice_ticks(x.low, x.high, count)
+        ticks = _clock_ticks(x.low, x.high, most) if view.seconds else nice_ticks(x.low, x.high, most)
     free = 0
     for tick in ticks:
         column = left + min(int(float(x(tick)) * columns), columns - 1)
-        text = clock(tick) if view.seconds and x.high >= 5 else short_number(tick)
+        text = clock(tick) if view.seconds and x.high >= 5 else count(tick, exact=True)
         start = max(column - len(text) // 2, 0)
         if start < free or start + len(text) > limit:
             continue
