@@ -146,5 +146,5 @@ class View(SafeWorkers, Widget):
             pane.focus()
 
     def say(self, sentence: str, error: bool = False, *, stays: bool = False) -> None:
-        """Say something in the place that the mode has for it."""
+        """Say something in the line that the mode has for messages."""
         self.post_message(self.Said(sentence, error, stays))

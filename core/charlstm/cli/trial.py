@@ -67,9 +67,9 @@ def _rewind() -> str:
 def _try_folder(runs_dir: Path) -> str:
     runs_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".try-", dir=runs_dir) as name:
-        file, place = Path(name, "file"), Path(name, "lock")
-        lock = storage.take_lock(place, 0)
-        if lock is None or not system.is_locked(place):
+        file, lock_path = Path(name, "file"), Path(name, "lock")
+        lock = storage.take_lock(lock_path, 0)
+        if lock is None or not system.is_locked(lock_path):
             raise CharLSTMError("it has no locks: keep runs on another file system, --runs-dir FOLDER")
         lock.release()
         before = time.perf_counter()
@@ -86,7 +86,7 @@ def _resume(runs_dir: Path, device: str) -> str:
         whole, killed = RunFolder(Path(name, "whole")), RunFolder(Path(name, "killed"))
         Path(name, "text").write_text("".join(f"{n} bottles hanging on the wall, {n * n} more\n" for n in range(1000)))
         own = {"CACHE": name, "STATE": name, "CONFIG": f"{name}/config.toml", "RUNS": name}
-        environment = os.environ | {f"CHARLSTM_{each}": place for each, place in own.items()}
+        environment = os.environ | {f"CHARLSTM_{each}": path for each, path in own.items()}
         until = time.monotonic() + LONGEST
 
         def run(words: str, steps: float = math.inf) -> None:

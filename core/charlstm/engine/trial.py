@@ -48,12 +48,12 @@ def try_kernels(device: str) -> str:
 
     Raises :class:`~charlstm.errors.CharLSTMError` for wrong gradients and for a missing device.
     """
-    place = choose_device(device)
+    chosen = choose_device(device)
     generator = torch.Generator().manual_seed(0)
     plain = CharLSTM(64, 256, 2, generator=generator)
     batches = torch.randint(64, (STEPS, 2, 50, 16), generator=generator)
-    names = [name for name in KERNELS if runs_well(name, place) and (name, place.type) != ("nn", "cpu")]
-    networks = [plain, *(copy.deepcopy(plain).to(place) for _ in names)]
+    names = [name for name in KERNELS if runs_well(name, chosen) and (name, chosen.type) != ("nn", "cpu")]
+    networks = [plain, *(copy.deepcopy(plain).to(chosen) for _ in names)]
     kernels = [make_kernel(name, network) for name, network in zip(("nn", *names), networks, strict=True)]
     seconds, far = np.full(len(kernels), np.inf), np.zeros(len(kernels))
     steps, end = 0, time.perf_counter() + LONGEST
@@ -74,6 +74,6 @@ def try_kernels(device: str) -> str:
     words = [f"{steps} steps of {1000 * seconds[0]:.0f} ms with plain torch"]
     for name, times, error in zip(names, seconds[0] / seconds[1:], far[1:], strict=True):
         words.append(f"{name} {times:.1f} times as fast, gradients ±{error:.0e}")
-        if not error < (ROUNDED if place.type != "cpu" or KERNELS[name].precision == "bfloat16" else EXACT):
+        if not error < (ROUNDED if chosen.type != "cpu" or KERNELS[name].precision == "bfloat16" else EXACT):
             raise CharLSTMError(f"wrong gradients: {'; '.join(words)}")
     return "; ".join(words)

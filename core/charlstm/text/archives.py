@@ -35,7 +35,7 @@ _HTML = re.compile(
 _HTML_NAME = re.compile(r"\.x?html?(?:\.gz|\.xz)?$", re.IGNORECASE)
 
 
-# ValueError and OverflowError: the place of a file in an archive is no place in the archive
+# ValueError and OverflowError: the offset of a file lies outside of the archive
 _DAMAGED = (
     *(zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error),
     *(EOFError, ValueError, OverflowError, NotImplementedError),

@@ -387,7 +387,7 @@ def _epub(book: _Package) -> Iterator[_Part | LeftOut]:
 
 
 def _within(path: str, link: Element) -> str:
-    """The file in the archive that an element of the file ``path`` refers to. A place inside a file is none."""
+    """The file in the archive that an element of the file ``path`` refers to. The fragment of a link is left out."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(link.get("href", ""))))
 
 

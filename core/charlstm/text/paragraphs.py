@@ -177,7 +177,7 @@ def _wrapping(codes: Codes, width: int) -> Wrapping:
 
 
 def _dashes(codes: Codes, at: Numbers) -> tuple[Flags, Flags]:
-    """Whether a dash, — or --, ends at each place, and whether it stands after a space."""
+    """Whether a dash, — or --, ends at each position, and whether it stands after a space."""
     last, before = codes[at], codes[at - 1]
     double = (last == _HYPHEN) & (before == _HYPHEN)
     before = np.where(double, codes[at - 2], before)

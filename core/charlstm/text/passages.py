@@ -159,7 +159,7 @@ _CUT = re.compile(r"\s|(?<=[0-9A-Za-z\u4e00-\u9fff])[0-9A-Za-z\u4e00-\u9fff]")
 
 def _separable(pieces: Iterable[str]) -> Iterator[str]:
     """The text of ``pieces`` in pieces of :data:`CHUNK` characters or somewhat more, which can be normalised and
-    converted to lower case one by one. In a text that has no place to cut they are longer."""
+    converted to lower case one by one. In a text without such signs they are longer."""
     held = ""
     for piece in pieces:
         start, searched = 0, len(held)

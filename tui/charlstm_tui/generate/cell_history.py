@@ -40,7 +40,7 @@ class CellHistory(Static):
         """Show the scores of a named cell; without one, the steps alone.
 
         Args:
-            chosen: the place of the step whose colours are shown.
+            chosen: the index of the step whose colours are shown.
             keys: the keys that go to other steps.
         """
         self._shown = (named, list(steps), list(scores), chosen, keys)
@@ -90,7 +90,7 @@ def _about(named: NamedCell, scores: Sequence[float]) -> str:
 
 
 def columns(texts: Sequence[str], width: int, chosen: int | None, style: str, others: str = "$quiet") -> Content:
-    """A line of texts, each in so many cells, with the one at the place ``chosen`` in another style."""
+    """A line of texts, each in so many cells, with the one at the index ``chosen`` in another style."""
     parts = []
     for index, text in enumerate(texts):
         text = text[: width - 1]

@@ -88,7 +88,7 @@ class DuelView(GenerateView):
         self._features_of = features_of
         self._features: list[str] = []  # that the held cells follow
         self.seed: int | None = None
-        """Of both sides. Each duel has another one, as the same one often draws the same text at another place."""
+        """Of both sides. Each duel has another one, as one seed often draws the same text at other positions."""
         self._held = ""  # what the held cells change
         self._figures: dict[int, TextFigures] = {}  # of both sides, or empty while one is not at its end
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone

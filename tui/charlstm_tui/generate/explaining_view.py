@@ -25,7 +25,7 @@ LEAST = 0.005
 
 class ExplainingView(GenerateView):
     """While ``explaining``, the text is coloured by the influence on the character at the cursor, and
-    ``explanation`` names the most important one. It is computed in a thread, anew for each place of the cursor."""
+    ``explanation`` names the most important one. It is computed in a thread, anew for each position of the cursor."""
 
     explaining: reactive[bool] = reactive(False, init=False)
 

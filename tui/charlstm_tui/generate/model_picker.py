@@ -140,7 +140,7 @@ class ModelPicker(SafeWorkers, Dialog):
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(event.option.id)  # not by its place: the list may have been filled anew since
+        self.dismiss(event.option.id)  # not by its index: the list may have been filled anew since
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -294,7 +294,7 @@ class MultiverseView(GenerateView):
         self._show_cursor()
 
     def watch_state(self) -> None:
-        """The text may be another, and its cursor at another place."""
+        """The text or the position of its cursor may have changed."""
         self._show_cursor()
 
     def _show_cursor(self) -> None:
@@ -485,8 +485,8 @@ class MultiverseView(GenerateView):
             self._choose(self.root.children[:1])
         else:
             level = _level(self.root, len(self.path))
-            place = next(n for n, path in enumerate(level) if path[-1] is at)
-            self._choose(level[min(max(0, place + rows), len(level) - 1)])
+            index = next(n for n, path in enumerate(level) if path[-1] is at)
+            self._choose(level[min(max(0, index + rows), len(level) - 1)])
 
     @on(ContinuationBlocks.Chosen)
     def _clicked(self, event: ContinuationBlocks.Chosen) -> None:

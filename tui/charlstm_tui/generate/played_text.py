@@ -118,7 +118,7 @@ class PlayedText:
             self.player.insert(typed)
 
     def _selected(self) -> tuple[int, int] | None:
-        """The places of the selection, which ends; ``None`` if nothing is selected."""
+        """The positions of the selection, which ends; ``None`` if nothing is selected."""
         if self._view.selected is None or (selected := self.view.selected) is None:
             return None
         self._select_nothing()

@@ -17,7 +17,7 @@ from charlstm_tui.generate.stream_view import StreamView
 
 class ReadingView(ExplainingView):
     """A view of a text that stands still while it is read. Subclasses are its contents: what the text is coloured by,
-    what ``head`` says, and what stands beside the text. ``moved`` shows what there is to say of the cursor's place."""
+    what ``head`` says, and what stands beside the text. ``moved`` shows the figures at the cursor."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -32,7 +32,7 @@ class ReadingView(ExplainingView):
         return self._text
 
     def moved(self) -> None:
-        """The cursor is at another place, or the text is another one."""
+        """The cursor is at another position, or the text is another one."""
         self.explain()
         self.post_message(self.Changed())
 

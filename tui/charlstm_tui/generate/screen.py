@@ -234,7 +234,7 @@ class GenerateScreen(ModeScreen):
         self._figures_at = time.monotonic()
         view = self.view
         note, line = visible(self._message) or self._not_saved or view.hint(), self._status
-        if self.play.text_only:  # the line has a place below the text, which no message covers
+        if self.play.text_only:  # the line stands below the text, where no message covers it
             line.show(None, (), note)
         else:
             line.show(view.legend(), view.figures(), note)

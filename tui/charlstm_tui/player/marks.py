@@ -95,7 +95,7 @@ SURPRISE = Scale(
 RANK = Scale(
     "rank", "RANK", LEVEL_BITS, LIMITS["rank"], ("1", "2–3", "4–10", ">10"), "", ("expected", "surprising"), False
 )
-"""The character's place among all, by the model's probability: 1 is the most likely."""
+"""The character's rank among all, by the model's probability: 1 is the most likely."""
 ENTROPY = Scale(
     "entropy", "ENTROPY", 2 * LEVEL_BITS, LIMITS["entropy"],
     ("<1", "1–2", "2–3.5", ">3.5"), "bits", ("sure", "unsure"), True,

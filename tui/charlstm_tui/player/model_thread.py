@@ -392,8 +392,8 @@ class Work:
         return reading.ways_on(read_to, count, length, first=first, lines=lines, grown=check, drawn_at=drawn_at)
 
     def _offering(self, position: int) -> tuple[Reading, int, int]:
-        """What offers texts at a position: what has read the text, or with the copy that has learnt the end of it. The
-        place there, and the one after the prime, to which the random numbers belong also with the copy."""
+        """The reading that offers texts at a position: of the text, or of its end by the copy that has learnt. With it
+        the position in that reading, and the offset after the prime, to which the random numbers belong in both."""
         order = self.order
         drawn_at = max(0, position - order.prime_length)
         if order.learnt is None:

@@ -1,4 +1,4 @@
-"""What is asked about a text that a model has read up to the place in question; called on the thread that generates."""
+"""What is asked about a text that a model has read up to a position; called on the thread that generates."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def other_char(work: Work, position: int) -> tuple[int, int, str] | None:
     reading, length, seed = work.reading, len(work.order.text), next_seed(work.order.recipe.seed)
     if position >= length:
         return position, seed, reading.draw_at(position, seed)
-    for place in range(position, min(length, position + MOST_SAME)):
-        reading.read(place + 1, work.check)
-        if (other := reading.other_seed(place)) is not None:
-            return place, other, reading.draw_at(place, other)
+    for at in range(position, min(length, position + MOST_SAME)):
+        reading.read(at + 1, work.check)
+        if (other := reading.other_seed(at)) is not None:
+            return at, other, reading.draw_at(at, other)
     return None
 
 

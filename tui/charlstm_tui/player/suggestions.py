@@ -13,7 +13,7 @@ class Suggestions:
     ``is_rest`` says that the only text is the rest of a suggestion that was chosen among several."""
 
     texts: tuple[str, ...] = ("",)
-    place: int = 0
+    index: int = 0
     after: Text = field(default_factory=Text)
     basis: tuple[object, ...] = ()
     is_rest: bool = False
@@ -21,7 +21,7 @@ class Suggestions:
     def at(self, basis: tuple[object, ...], text: Text, cursor: int) -> str:
         """What is suggested at the cursor of a text. Until that is found: what is left of the one before, if the text
         went on as that said."""
-        shown, begin = self.texts[self.place], len(self.after)
+        shown, begin = self.texts[self.index], len(self.after)
         if not shown or cursor < begin:
             return ""
         if self.basis == basis:

@@ -90,7 +90,7 @@ class TextEditor:
     # ---- moving
 
     def move(self, position: int) -> None:
-        """Put the cursor at a place."""
+        """Put the cursor at a position."""
         first = 0 if self.writing else self.document.prime_length  # a writer's text has it too
         with self._changing(edits=False) as document:
             document.move(max(first, position), undoable=not self.writing)
@@ -116,12 +116,12 @@ class TextEditor:
             document.insert(self._own(text))
 
     def replace(self, start: int, stop: int, text: str = "") -> None:
-        """Put the user's own text, or nothing, in the place of the characters from one place to another."""
+        """Put the user's own text, or nothing, in the place of the characters from ``start`` to ``stop``."""
         with self._changing() as document:
             document.replace(start, max(start, stop), self._own(text))
 
     def cut(self, start: int, stop: int) -> str:
-        """Take out the characters from one place to another. Returns them, for the clipboard."""
+        """Take out the characters from ``start`` to ``stop``. Returns them, for the clipboard."""
         with self._changing() as document:
             if taken := document.text.read(start, stop):
                 document.replace(start, stop)
@@ -148,7 +148,7 @@ class TextEditor:
         self.erase(before, after)
 
     def insert_at(self, text: str, position: int) -> None:
-        """Put the user's own text at a place; the text from there on stays as a branch."""
+        """Put the user's own text at a position; the text from there on stays as a branch."""
         with self._changing():
             if own := self._own(text):
                 self._branch_off(position, own, TYPED, kind="typing", whole=False)
@@ -185,7 +185,7 @@ class TextEditor:
     # ---- choosing and branches
 
     def choose(self, chars: str, position: int) -> None:
-        """Put characters at a place; what follows stays while writing, else it stays as a branch."""
+        """Put characters at a position; what follows stays while writing, else it stays as a branch."""
         with self._changing() as document:
             if self.writing:
                 document.move(position, undoable=False)

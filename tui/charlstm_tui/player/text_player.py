@@ -267,22 +267,22 @@ class TextPlayer(TextEditor):
 
     @waits
     async def regenerate(self, position: int) -> None:
-        """Put another character at a place, as another seed draws it, or at the first place after it where the settings
-        allow another one; the text streams on from there."""
+        """Put another character at a position, as another seed draws it, or at the first later one where the settings
+        allow another character; the text streams on from there."""
         found = await wait_for(Question(position, partial(questions.other_char, position=position)))
         with self._changing(edits=False) as document:
             if found is None:
                 raise GenerationError("With these settings the model writes the same again, whatever the seed.")
-            place, seed, char = found
-            self._branch_off(place, char, GENERATED, kind="regenerating", seed=seed)
+            at, seed, char = found
+            self._branch_off(at, char, GENERATED, kind="regenerating", seed=seed)
             document.go_on_generating()
             if self.speed:
                 self._stream = Stream(self.speed, PAUSE_AFTER, self._ends_with_sentence)
 
     @waits
     async def alternative(self, direction: int, position: int) -> None:
-        """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
-        and continue it to the end of the line, if it was not there before."""
+        """Put the next less likely (1) or likelier (-1) character at a position, or at the end the likeliest, and continue
+        it to the end of the line, if it was not there before."""
         chars = await wait_for(Question(position, partial(questions.likely_chars, position=position)))
         here = self.document.text.read(position, position + 1)
         number = chars.index(here) + direction if here in chars else 0
@@ -356,15 +356,15 @@ class TextPlayer(TextEditor):
         return self.writing and is_read_there and document.text.read(cursor, cursor + 1) in ("", "\n")
 
     @property
-    def _place(self) -> tuple[object, ...]:
-        """What could come at the cursor depends on it."""
+    def _at_cursor(self) -> tuple[object, ...]:
+        """What the distribution at the cursor depends on."""
         document = self.document
         return self._session_id, document.text, document.cursor, document.seed, self.recipe
 
     @property
     def _basis(self) -> tuple[object, ...]:
         """What a suggestion depends on."""
-        return *self._place, self.learnt
+        return *self._at_cursor, self.learnt
 
     @property
     def suggestion(self) -> str:
@@ -372,9 +372,9 @@ class TextPlayer(TextEditor):
         shown = self._suggestions.at(self._basis, self.document.text, self.document.cursor)
         return shown if shown and self.suggests else ""  # in this order: each key asks, and few find one
 
-    def _suggest(self, texts: Sequence[str], place: int = 0, *, is_rest: bool = False) -> None:
+    def _suggest(self, texts: Sequence[str], index: int = 0, *, is_rest: bool = False) -> None:
         after = self.document.text.part(0, self.document.cursor)
-        self._suggestions = Suggestions(tuple(texts), place, after, self._basis, is_rest)
+        self._suggestions = Suggestions(tuple(texts), index, after, self._basis, is_rest)
 
     def accept(self, text: str) -> None:
         """Put the beginning ``text`` of the suggestion into the text; the rest of it is suggested from then on. A text
@@ -383,7 +383,7 @@ class TextPlayer(TextEditor):
         if text and shown.startswith(text):
             with self._changing() as document:
                 document.insert(text, GENERATED, kind="accepting")
-                if (known.place or known.is_rest) and (rest := shown[len(text) :]).strip():
+                if (known.index or known.is_rest) and (rest := shown[len(text) :]).strip():
                     self._suggest([rest], is_rest=True)
 
     @waits
@@ -391,7 +391,7 @@ class TextPlayer(TextEditor):
         """Suggest the next (1) or previous (-1) of several, each with another first word."""
         if not self.suggests:
             return
-        place = self._suggestions.place + direction
+        index = self._suggestions.index + direction
         known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
         if len(known) > 1:
             self.begin()
@@ -399,7 +399,7 @@ class TextPlayer(TextEditor):
         else:
             find = partial(questions.suggestions, known=known)
             texts = await wait_for(Question(self.document.cursor, find, changes_text=False))
-        self._suggest(texts, place % len(texts))
+        self._suggest(texts, index % len(texts))
         self.say("The model suggests nothing else with these settings." if len(texts) == 1 else "")
         self.changed()
 
@@ -449,7 +449,7 @@ class TextPlayer(TextEditor):
         if batch.figures is not None:
             self._shown.put(batch.figures)
         if batch.ahead is not None:
-            self._computed = replace(self._computed, distribution=batch.ahead, basis=self._place)
+            self._computed = replace(self._computed, distribution=batch.ahead, basis=self._at_cursor)
         if batch.suggestion is not None:
             self._suggest([batch.suggestion])
         self._orders.go_on_with(self._make_order())
@@ -520,7 +520,7 @@ class TextPlayer(TextEditor):
         cursor, here = state.cursor, self._shown.figures.at(state.cursor)
         if not self.running and self._branches[0] is not state:
             self._branches = state, tuple(document.list_branches())
-        is_current = self._computed.basis == self._place
+        is_current = self._computed.basis == self._at_cursor
         ahead = self._computed.distribution if is_current or not self._computed.progress else NO_DISTRIBUTION
         return replace(
             played,

@@ -85,7 +85,7 @@ class TrainScreen(ModeScreen):
 
 
 def _choice(spec: RunSpec) -> CorpusChoice | None:
-    """The text of a run as if it had been chosen in Corpus; ``None`` when it came from several places or a pipe."""
+    """The text of a run as if it had been chosen in Corpus; ``None`` when it came from several files or a pipe."""
     sources = list(spec.corpus.get("sources") or [])
     if len(sources) != 1 or "-" in (*sources, *spec.validation_sources):
         return None

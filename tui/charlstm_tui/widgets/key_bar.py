@@ -19,7 +19,7 @@ MOST_KEYS = 7
 
 
 class KeyBar(Widget):
-    """The keys of the actions that the action table has a place for here, each of which a click sets off too.
+    """The keys of the actions with a ``footer`` in the action table; a click on one acts too.
 
     Textual's Footer shows all bindings in the order of the code and scrolls sideways; here the most important ones come
     first, and what does not fit is left to the help. ``actions`` gives the actions that would act now, and ``labels``

@@ -39,7 +39,7 @@ class SteadyScreen(_Base):
     """A base of all screens. Goes before ``Screen`` among the bases."""
 
     def render(self) -> RenderableType:
-        """Find the screen below by its place among the screens.
+        """Find the screen below by its index among the screens.
 
         Textual takes the next of a list that is shared by all screens that are drawn, and keeps what it took. Where a
         screen is drawn anew and those above it are not, as when three dialogs stand above each other, it takes one of
@@ -138,7 +138,7 @@ class SteadyPalette(SteadyScreen, CommandPalette):
             event.prevent_default()
 
     def on_click(self, event: Click) -> None:
-        """Pass over a click on a place that the screen no longer has: Textual would look for the widget there."""
+        """Pass over a click outside of the screen, which has become smaller: Textual would look for a widget there."""
         if not self.region.contains(event.screen_x, event.screen_y):
             event.prevent_default()
 
