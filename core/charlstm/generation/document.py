@@ -31,7 +31,7 @@ LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
 
 BEGINNING, BEFORE = 80, 40
-"""Characters that a list of branches has of each, from where it parts on, and before."""
+"""Characters of a branch that a list shows: after the parting from its parent, and before."""
 
 MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH, REPLACE = (
     "moving", "typing", "erasing", "generating", "pruning", "switching branches", "replacing"
@@ -63,8 +63,8 @@ class Splice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A numbered text that can be gone back to, and the number of the one that it parted from. ``parted`` is where: a
-    position in this text, which edits of it since have carried along."""
+    """A numbered text. ``parent`` is the number of the branch from which it parted, and ``parted`` the position in
+    ``text`` where it parted, which later edits of the text move along."""
 
     number: int
     parent: int | None
@@ -83,7 +83,7 @@ class BranchInfo:
         start, stop: the positions of its characters, without the prime.
         text: its first characters, at most 80.
         current: whether the current text passes through it.
-        before: what stands before them in its text, at most 40 characters.
+        before: the characters before ``start``, at most 40.
     """
 
     number: int
@@ -126,13 +126,13 @@ class State:
 
 
 def only_moved(before: State, after: State) -> bool:
-    """Whether at most the cursor is elsewhere."""
+    """Whether the two states differ at most in the cursor."""
     return before.text is after.text and replace(before, cursor=after.cursor) == after
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Something that was done, and the ``state`` before it; something undone, and the state after it."""
+    """A step of the history, with the ``state`` before it; of an undone step, the state after it."""
 
     kind: str
     state: State
@@ -147,7 +147,7 @@ class _Next:
         joins_at: with the cursor here, a change of the last step's kind belongs to the last step; None: nowhere.
         generating: generated text belongs to the last step.
         begun: the state before the step that generated text begins; None: it begins none.
-        way: a text that was undone, along which the text may go without becoming a new branch.
+        way: an undone continuation: text that goes on like it begins no new branch.
     """
 
     joins_at: int | None = None
@@ -174,9 +174,9 @@ class Document:
         seed: of the random numbers.
 
     Attributes:
-        done, undone: what can be undone and made again, each time that which is first as the last one.
+        done, undone: the steps to undo and to redo; the next one stands last.
         state: the text with its cursor and its branches; another one with each change.
-        names: of the branches that have one. To give a name is nothing that undo undoes.
+        names: the names of branches, by number. Undo leaves names as they are.
     """
 
     def __init__(self, prime: str = "", seed: int = 0) -> None:
@@ -185,7 +185,7 @@ class Document:
         self.done: deque[Done] = deque(maxlen=MOST_STEPS)
         self.undone: list[Done] = []
         self.names: dict[int, str] = {}
-        self._last_number = 0  # of all branches that there were
+        self._last_number = 0  # the highest number of a branch so far
         self._next = _Next()
         self._owner = object()  # of the chunks that it may append to
 
@@ -235,7 +235,7 @@ class Document:
 
     @property
     def is_edited(self) -> bool:
-        """Whether the user had a part in it: wrote, chose, erased, or made a branch."""
+        """Whether the user wrote, chose, erased, or made a branch."""
         state = self.state
         changed = any(each.kind not in (MOVE, GENERATE) for each in self.done)
         written = state.text.sources(state.prime_length) != GENERATED
@@ -287,8 +287,8 @@ class Document:
         self._edit(TYPE if text else ERASE, start, stop - start, Text.of(text, source))
 
     def replace_all(self, spans: Sequence[tuple[int, int]], text: str) -> None:
-        """Put ``text`` in the place of each of ``spans``, from a first position to one after the last, in the order of
-        the text. This is one step. The cursor stays at its characters; within a span it goes behind it.
+        """Put ``text`` in the place of each of ``spans``, (start, stop) in the order of the text. All are one step. The
+        cursor stays between its characters; from within a span it goes behind the new text.
 
         Raises :class:`GenerationError` unless these are parts of the text that do not overlap.
         """
@@ -329,8 +329,8 @@ class Document:
     # ---- generated text
 
     def begin_generating(self) -> None:
-        """What is generated at the end of the text from now on is a step. What is generated without this, in a text to
-        which nothing was done, is no step."""
+        """Begin a step with the text that is generated next. Without this call, in a text to which nothing was done,
+        generated text is no step."""
         here = self.state
         self._next = _Next(begun=here, way=self._next.way)
         self.state = replace(here, cursor=len(here.text))
@@ -345,8 +345,8 @@ class Document:
         self._next = replace(self._next, joins_at=self.cursor)
 
     def generate(self, text: str) -> None:
-        """Add generated characters at the end of the text; the cursor is behind them then. Where another continuation
-        of it was undone, that stays as a branch and the text becomes a new one."""
+        """Add generated characters at the end of the text; the cursor is behind them then. An undone continuation that
+        differs stays as a branch, and the text becomes a new branch."""
         if not text:
             return
         here, begun = self.state, self._next.begun
@@ -366,7 +366,7 @@ class Document:
         self._next = _Next(generating=is_step, way=way)
 
     def _undone_way(self) -> Text:
-        """The current text with what was generated or chosen at its end and undone."""
+        """The current text with its undone continuation, which was generated or chosen."""
         text = self.state.text
         way = self._next.way if len(self._next.way) > len(text) else text
         for each in reversed(self.undone):
@@ -383,8 +383,8 @@ class Document:
         self, position: int, text: str, source: int = CHOSEN, *, kind: str, seed: int | None = None,
         joins: bool = False, whole: bool = True,
     ) -> None:  # fmt: skip
-        """Put ``text`` at ``position`` in the place of all that follows, which stays as a branch. With ``whole`` a
-        branch that goes on like this already becomes the current one. The cursor is behind ``text`` then.
+        """Put ``text`` at ``position`` in the place of all that follows, which stays as a branch. With ``whole``,
+        an existing branch that begins like this becomes the current one. The cursor is behind ``text`` then.
 
         Raises :class:`GenerationError` if there is no such position.
         """
@@ -411,7 +411,7 @@ class Document:
             self._go(kind, self._as_new_branch(after, left=way), joins=joins)
 
     def go_on_generating(self) -> None:
-        """What is generated from now on belongs to the step that was just made, if that is at the end of the text."""
+        """Let text that is generated next belong to the last step, if that step changed the end of the text."""
         splice = self.done[-1].splice if self.done else None
         at_end = splice is None or splice[1:] == (0, 0) or splice.start + splice.added == len(self.text)
         self._next = replace(self._next, generating=at_end)
@@ -491,14 +491,14 @@ class Document:
 
     @staticmethod
     def _on(branch: Branch, state: State) -> State:
-        """A state with the text of a branch. That may have parted where the prime was edited: then it has none."""
+        """``state`` with the text of a branch, and without a prime if the branch parted within the prime."""
         same = branch.text.same_start(state.text, sources=False)
         prime_length = state.prime_length if same >= state.prime_length else 0
         branches = state.with_own_text().branches
         return replace(state, text=branch.text, prime_length=prime_length, branch=branch.number, branches=branches)
 
     def _as_new_branch(self, state: State, *, left: Text) -> State:
-        """A state whose text is that of a new branch. ``left`` is the text of the branch that is left."""
+        """``state`` with its text as a new branch. The branch that is left keeps the text ``left``."""
         before = replace(self.state, text=left)
         branches = {branch.number: branch for branch in before.with_own_text().branches}
         parent = branches[before.branch]
@@ -527,7 +527,7 @@ class Document:
         self.state = replace(step.state, branches=step.state.branches + began)
         left = next((each.text for each in here.branches if each.number == step.state.branch), Text())
         if here.branch != step.state.branch and left.starts_with(step.state.text):
-            self._next = _Next(way=left)  # what the branch that was begun had left stays, as when it was begun
+            self._next = _Next(way=left)  # generated text may go along what the branch had left
         return step.kind
 
     def redo(self) -> str:
@@ -598,11 +598,10 @@ class Document:
         return {"place": _state_to_list(self.state), "names": names, "branches": branches}
 
     def history(self, most: float = math.inf) -> dict[str, list[dict[str, Any]]]:
-        """What can be undone and redone, JSON-ready, each beginning with what is first; the steps whose texts have
-        ``most`` characters together, and always the very first one.
+        """The steps to undo and to redo, JSON-ready, the next one first: as many as have ``most`` characters together,
+        and at least one.
 
-        Each has the text, cursor, seed, prime and branches of the state after the step, without what the state before
-        has.
+        Each has the text, cursor, seed, prime and branches of its state, as far as they differ from the step before.
         """
         return {"undo": list(self._steps(self.done, most)), "redo": list(self._steps(self.undone, most))}
 
@@ -655,7 +654,7 @@ class Document:
         return cls.of(_state_from_list(values["place"], branches[values["place"][3]].text, branches), names)
 
     def read_history(self, history: Mapping[str, Any]) -> None:
-        """Let what :meth:`history` says be undone and redone. Raises as :meth:`from_dict` does; then nothing is."""
+        """Restore the steps of :meth:`history`. Raises as :meth:`from_dict` does, and then changes nothing."""
         found: dict[str, list[Done]] = {"undo": [], "redo": []}
         for name, steps in found.items():
             here = self.state.with_own_text()

@@ -1,7 +1,7 @@
 """A model's reading of a text up to a position: figures, hidden states, probabilities of the next character.
 
-A text changes anywhere; a reading follows when there is time (:meth:`Reading.follow`, :meth:`Reading.read`). What
-stands before a change is not read again, and what is cut off is kept for some time, so that going back to it reads
+A text may change anywhere; its reading follows later (:meth:`Reading.follow`, :meth:`Reading.read`). Characters before
+a change are not read again. Characters that are cut off are kept for some time, so that going back to them reads
 nothing. Positions count characters from the first of the prime, as those of a document. A reading is not thread-safe.
 """
 
@@ -63,13 +63,13 @@ READ_CHUNK = 8
 """Characters that are read between two calls of ``check``: some 10 ms with a network of 2×512."""
 
 STATE_INTERVAL = 32
-"""A hidden state is stored every so many characters, so that going to a position computes fewer than so many again."""
+"""Characters between two stored hidden states: going to a position computes fewer characters again."""
 
 MOST_TAILS = 64
 """Texts that were cut off and are kept as they were read."""
 
 MOST_KEPT = 100_000
-"""Characters that they have together besides as many as the text has. A character takes 250 bytes: half for its
+"""Characters of these texts together, beyond as many as the current text has. A character takes 250 bytes: half for its
 figures, half for hidden states."""
 
 MOST_STATES = 64
@@ -125,7 +125,7 @@ class Reading:
         self._text = Text.of(prime.text, TYPED)  # its beginning is what was read
         self._blocks: list[Block] = []  # all but the last one are full
         self._tails: deque[Tail] = deque(maxlen=MOST_TAILS)
-        self._ahead: list[Tail] | None = None  # of these, the ones that go on where the text ends; None: to be found
+        self._ahead: list[Tail] | None = None  # the tails that go on where the text ends; None: to be found
 
     def _set_stepper(self, stepper: Stepper) -> None:
         self._own_stepper = stepper
@@ -141,7 +141,7 @@ class Reading:
         self._compute_logits(0)
 
     def fork(self, stepper: Stepper) -> Self:
-        """The same, for another thread with a stepper of its own. Without the tails that were cut off."""
+        """A copy for another thread, with a stepper of its own and without tails."""
         other = copy.copy(self)
         other._set_stepper(stepper)
         other._text, other._tails, other._ahead = self.text, deque(maxlen=MOST_TAILS), None
@@ -156,8 +156,8 @@ class Reading:
         return self._recipe
 
     def use(self, recipe: Recipe) -> None:
-        """Read and draw with another recipe from now on. What was read stays; held cells also act on up to 32
-        characters that are read again to go to a position.
+        """Read and draw with another recipe from now on. Figures so far stay; held cells also act on up to 32
+        characters before a position that are computed again.
 
         Raises :class:`GenerationError` for a wrong seed or sample, or a cell that the model does not have.
         """
@@ -214,8 +214,8 @@ class Reading:
         return prime_length == self.prime_length and text.same_start(self._text, sources=False) >= prime_length
 
     def follow(self, text: Text) -> int:
-        """Go on with another text, which :meth:`fits`. What it has in common with the text before, or with one that was
-        cut off, stays as it was read; what follows of the text before is cut off. Returns :attr:`read_to`."""
+        """Go on with another text, which :meth:`fits`. The beginning that it shares with the current text,
+        or with a tail, stays read; the rest of the current text becomes a tail. Returns :attr:`read_to`."""
         before, read = self.text, self.read_to
         same = min(read, text.same_start(before, sources=False))
         if same < read or (self._tails and len(text) > read):
@@ -231,8 +231,7 @@ class Reading:
         return self.read_to
 
     def _keep(self, text: Text, cut: int, length: int) -> None:
-        """Keep what was read of a text of which the last ``cut`` characters are cut off now, unless it is the beginning
-        of one that is kept."""
+        """Keep a text, of which the last ``cut`` characters are cut off now, as a tail, unless one begins with it."""
         if not any(tail.text.starts_with(text) for tail in self._tails):
             self._tails.append(Tail(text, self._blocks, cut))
         while self._tails and sum(tail.cut for tail in self._tails) > length + MOST_KEPT:
@@ -276,7 +275,7 @@ class Reading:
         return [block.rows[max(0, first - block.start) : last - block.start] for block in blocks]
 
     def step_at(self, position: int) -> Step:
-        """A character with its figures. Raises :class:`GenerationError` where none is read."""
+        """A character with its figures. Raises :class:`GenerationError` for a position that is not read."""
         offset = position - self.prime_length
         if not 0 <= offset < self._size:
             raise GenerationError(f"There is no character {offset}: the text has {self._size} of them")
@@ -303,7 +302,7 @@ class Reading:
         if self._ahead:
             end = self.read_to
             self._ahead = [tail for tail in self._ahead if tail.text.read(end, end + 1) == char]
-        if self._ahead:  # it was read here before, and stays as it was then
+        if self._ahead:  # the character was read here before: its figures stay
             self._cut(self._ahead[0].blocks, offset + 1)
             self._advance(which, offset + 1)
         else:
@@ -311,8 +310,8 @@ class Reading:
         return char
 
     def draw_at(self, position: int, seed: int | None = None) -> str:
-        """The character that is drawn at ``position``, up to which the text is read; with another ``seed`` if there is
-        one. Changes nothing."""
+        """The character that is drawn at ``position``, up to which the text is read, by ``seed`` or that of the
+        recipe. Changes nothing."""
         offset = self._offset(position)
         key = self._key if seed is None else key_for(check_seed(seed), self.recipe.sample)
         return self._symbols[draw(self._weights_at(offset), uniform(key, offset))]
@@ -334,8 +333,8 @@ class Reading:
 
         Args:
             check: called with the number of characters so far; an exception that it raises ends the work.
-            drawn_at: the position after the prime whose random numbers are used, where that is another one: a reading
-                of the end of a text alone counts from there.
+            drawn_at: the offset whose random numbers are used, by default that of ``position``; for a reading of only
+                the end of a text, whose own offsets begin there.
         """
         found: list[str] = []
         for which, _ in islice(self._ways(position, 1, 0, drawn_at), length):
@@ -363,9 +362,9 @@ class Reading:
             count: how many texts, at least 1; there are fewer if some are equal.
             length: most characters of each. One that reaches it ends with its last whole word.
             first: the first n.
-            lines: each text ends after so many lines; None for no limit. Those of a model of units end with a unit.
-            grown: called with the texts so far every 8 characters, which are returned as they are where its answer is
-                true; an exception that it raises ends the work.
+            lines: each text ends after so many lines; None for no limit. With a model of units it ends with a unit.
+            grown: called every 8 characters with the texts so far. If it returns true, these texts are the result; an
+                exception that it raises ends the work.
             drawn_at: as for :meth:`suggest`.
         """
         units = self.model.text_options.units
@@ -458,7 +457,7 @@ class Reading:
     # -- internals -----------------------------------------------------------------------------------------------
 
     def _add(self, which: int, source: int, char: int, weights: Floats) -> None:
-        """Read the character ``char``, as ``which``, at the end of what was read; ``weights`` are those there."""
+        """Read ``char``, which is symbol ``which`` of the model, at the end; ``weights`` are the sampler's there."""
         size = self._size
         if size == BLOCK * len(self._blocks):
             self._blocks.append(Block(size, self._symbols, self._logits, self._weights))
@@ -472,7 +471,7 @@ class Reading:
         self._stepper.advance(which, self._state)
         self._store_state(position)
         if position % BLOCK == 0:
-            self._blocks[-1].fill()  # the logits have no other room
+            self._blocks[-1].fill()  # the next block overwrites the logits
         self._compute_logits(position)
 
     def _compute_logits(self, position: int) -> None:
@@ -481,7 +480,7 @@ class Reading:
         self._at = position
 
     def _logits_at(self, position: int) -> Floats:
-        """The logits at a position after the prime, ``(V,)``: a buffer that is valid until another one is asked for."""
+        """The logits at a position after the prime, ``(V,)``: a buffer that is valid until the next call."""
         if self._at != position:
             self._replay(position)
         logits: Floats = self._logits[position % BLOCK]

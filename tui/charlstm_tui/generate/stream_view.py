@@ -54,8 +54,8 @@ WRAPPED = "›"
 
 
 def has_backgrounds(app: App[Any]) -> bool:
-    """Whether levels can be shown by the background: with 256 colours or more. Each terminal has its own 16, which some
-    themes keep to."""
+    """Whether levels can be shown by the background: with 256 colours or more. Each terminal has 16
+    colours of its own, and some themes use no others."""
     return app.console.color_system in ("truecolor", "256") and not app.no_color and not app.current_theme.ansi
 
 
@@ -86,7 +86,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         "diverging-5": "bold underline $accent",
     }
     ANSI_PARTS: ClassVar = {"suggestion": "dim $quiet"}
-    # The arrow keys move the cursor and are the screen's, and so may be these, which scroll.
+    # These keys scroll. A screen may take them, as it takes the arrow keys, which move the cursor.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "page_up", "page up", show=False),
         Binding("pagedown", "page_down", "page down", show=False),
@@ -100,8 +100,8 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     """
 
     class CursorMoved(Message):
-        """The mouse or a search moved the cursor: to the end, or before the character at ``position``. When the message
-        is handled, the view may show a text that has its cursor elsewhere still."""
+        """The mouse or a search moved the cursor: to the end, or before the character at ``position``. Until the
+        message is handled, the document of the text may have its cursor elsewhere."""
 
         def __init__(self, position: int | None) -> None:
             super().__init__()
@@ -216,8 +216,8 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             self._draw_again(self._row_of(start), self._row_of(stop) + 1)
 
     def _find_out_whether_verse(self) -> None:
-        """Rows that wrap have a mark in verse, where a line break of the text could not be told from one of the view:
-        where more than two rows of three end a line. In prose nearly all rows wrap, and marks would be in the way."""
+        """In verse, rows that wrap get a mark, as they look like lines of the text. Verse is a text in which more than
+        two rows of three end a line. In prose nearly all rows wrap, and marks would be in the way."""
         is_verse = 3 * self._breaks > 2 * self._text_layout.rows
         if is_verse != self._is_verse:
             self._is_verse = is_verse
@@ -257,8 +257,8 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             self.repaint()
 
     def _change(self, start: int, stop: int, text: str, suggested_at: int, suggested: int) -> None:
-        """Put ``text`` in the layout from ``start`` to ``stop``. Then so many characters at ``suggested_at`` are the
-        suggestion."""
+        """Put ``text`` in the layout from ``start`` to ``stop``. Then ``suggested`` characters at ``suggested_at`` are
+        the suggestion."""
         follow, selected = self.following, self.selected
         layout = self._text_layout
         rows, cursor_row = layout.rows, self._row_of(self._cursor_drawn)
@@ -278,7 +278,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         for drawn in (cursor_row, self._row_of(self.cursor)):
             self._draw_again(drawn, drawn + 1)
         self._cursor_drawn = self.cursor
-        if selected is not None and selected[1] <= self._length:  # in Textual it is of rows, which may be others now
+        if selected is not None and selected[1] <= self._length:  # Textual keeps it by rows, which have changed
             self._select(*selected)
 
     # ---- colouring
@@ -362,7 +362,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         return (start, stop) if start < stop else None
 
     def extend_selection(self, position: int) -> None:
-        """Put the cursor at ``position`` and select from where it was; a selection is made longer or shorter."""
+        """Move the cursor to ``position`` and select the text in between; an existing selection grows or shrinks."""
         selected, anchor = self.selected, self._anchor
         if selected is None:
             anchor = self.cursor
@@ -380,7 +380,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     @property
     def selection_end(self) -> int:
-        """Where :meth:`extend_selection` was last; the cursor if nothing is selected."""
+        """The end of the selection that :meth:`extend_selection` moves; the cursor if nothing is selected."""
         selected = self.selected
         if selected is None:
             return self.cursor
@@ -677,8 +677,8 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         return self.part_style("copied-underlined" if self.shows_backgrounds else "copied")
 
     def _selection_style(self) -> Style:
-        """Textual's own colour for what is selected, with text that can be read on it: its style has no text colour,
-        and the text's own may be the selection's."""
+        """Textual's colour of a selection, with a text colour that can be read on it: Textual's style has none, and
+        that of the text may be the same as the selection's."""
         _, _, background, text = self.colors
         selected = background + self.screen.get_component_styles("screen--selection").background
         return Style.from_color(legible(text, (selected,), TEXT).rich_color, selected.rich_color)

@@ -1,9 +1,9 @@
 """A text on the message loop: keys change it at once, and what a model makes of it comes later.
 
 The :class:`TextPlayer` has the text (:class:`~charlstm.generation.document.Document`), shows it, gives it to the saver,
-and says what is wanted of it: an :class:`~charlstm_tui.player.model_thread.Order`. What comes back is about exactly one
-order. It is taken if that still stands, and dropped otherwise: what was generated and not shown is generated again from
-the same seed. All methods are called on the message loop, unless they say something else.
+and places an :class:`~charlstm_tui.player.model_thread.Order` for what is wanted of the model. A batch that comes back
+belongs to exactly one order. If that order no longer stands, the batch is dropped: text that was generated and not
+shown is generated again from the same seed. All methods are called on the message loop, unless they say something else.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class TextPlayer(TextEditor):
     """A text, its model, and how the text is generated.
 
     Args:
-        thread: computes what is wanted; ``number`` is the text's there.
+        thread: computes what is wanted; ``number`` is the number of the text in the thread.
         display: shows the text.
         changed: called with each new :class:`Played`; ``touched`` when a person asks for something.
         spawn: runs a coroutine; ``post`` calls something on the loop, from any thread.
@@ -75,7 +75,7 @@ class TextPlayer(TextEditor):
 
     Attributes:
         document: the text; ``open_text`` is what else is known of it, or ``None`` while there is no text.
-        played: how all of it is now.
+        played: the last value that was published for the views.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class TextPlayer(TextEditor):
 
     @waits
     async def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
-        """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
+        """Play what ``request`` names, with its held cells or with ``clamps``. An opening that goes on is left."""
         self.bring_up_to_date()
         about, document = self.open_text, self.document.copy()
         file = partial(self._leave, about)
@@ -281,8 +281,8 @@ class TextPlayer(TextEditor):
 
     @waits
     async def alternative(self, direction: int, position: int) -> None:
-        """Put the next less likely (1) or likelier (-1) character at a position, or at the end the likeliest, and continue
-        it to the end of the line, if it was not there before."""
+        """Put the next less likely (1) or likelier (-1) character at a position, or at the end the likeliest, and
+        continue it to the end of the line, if it was not there before."""
         chars = await wait_for(Question(position, partial(questions.likely_chars, position=position)))
         here = self.document.text.read(position, position + 1)
         number = chars.index(here) + direction if here in chars else 0
@@ -414,7 +414,7 @@ class TextPlayer(TextEditor):
     # ---- how something is done
 
     def begin(self, *, touches: bool = True) -> None:
-        """Something is asked for: what streams stops, and what was said and asked before is over."""
+        """A key asks for something: streaming stops, and earlier messages and questions are over."""
         if touches:
             self._touched()
         self.jobs.question = None
@@ -485,7 +485,7 @@ class TextPlayer(TextEditor):
             self._shown.show(self.document.state)
 
     def publish(self) -> None:
-        """Tell how all is now. What is said, is said once."""
+        """Publish a new :class:`Played`. Each message is in one value only."""
         document, about = self.document, self.open_text
         said, saving, opening = self._outcome, self._saving, self.jobs.opening
         self._outcome = replace(said, note="", failure="")
@@ -604,8 +604,8 @@ class TextPlayer(TextEditor):
             self.publish()
 
     def give_title(self, title: str, path: Path | None = None) -> None:
-        """Give the text a title, by which it is listed; or the one at ``path``, which may have been played before. Only
-        for such a one this waits for the disk, may be called in any thread, and raises as
+        """Give a title, by which a text is listed, to the text, or to the saved one at ``path``. Only with ``path``
+        this waits for the disk, may be called in any thread, and raises as
         :func:`charlstm.generation.session_file.give_title` does."""
         if path is not None:
             if self._saving is not None:
@@ -652,6 +652,6 @@ class TextPlayer(TextEditor):
         return self._saving is None or self._saving.close(max(0.0, end - time.monotonic()), delete_unkept=delete_unkept)
 
     def rescue(self) -> list[str]:
-        """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these sessions,
-        and about each file that was asked for and could not be written, where the screen has not said it."""
+        """After :meth:`close`, save elsewhere what could not be saved. Returns a sentence about each of these sessions,
+        and about each export that failed without a message on the screen."""
         return [] if self._saving is None else self._saving.rescue(self.open_text)

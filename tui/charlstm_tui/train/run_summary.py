@@ -27,7 +27,7 @@ from charlstm_tui.train.progress_line import RunProgress
 from charlstm_tui.train.result_card import RunResult
 from charlstm_tui.train.run_plan import ends_words
 
-LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
+LONG_START = 600.0  # seconds; an older run is not in its first start
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
 
 
 def beginning(shown: ShownRun) -> str:
-    """What stands in place of the chart while there is no curve: what the worker does, and what the run will be."""
+    """The words in place of the chart until there is a curve: what the worker does, and the settings of the run."""
     view, spec = shown.view, shown.spec
     if view is None or view.status.state in NO_WORKER:
         return "" if view is None else "no step was taken"
@@ -100,7 +100,7 @@ def beginning(shown: ShownRun) -> str:
 
 
 def figures(series: RunSeries, bits: bool) -> list[Figure]:
-    """The side figures, the most important first. How long it takes stands in the line above them; Runs has more."""
+    """The side figures, the most important first. The time stands in the line above them; Runs has more."""
     last, best_loss = series.last_step, series.best_val
     read = read_before.mark(None if series.started is None else series.started.read_share)
     train = formatting.loss(series.train_loss, bits)
@@ -202,7 +202,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
         lines.append(judged.from_model.describe(bits))
     beaten = []
     if best is not None and not read_before.is_much(view.status.read_share):
-        # by enough that nothing else here calls it no better; not what it was better than at first
+        # by so much that no other sentence denies it; without those that the model from before training beat
         first = math.inf if judged.from_model is None else judged.from_model.validation.before
         limits = ((nats * (1 - STUCK_NEAR), baseline_name(name)) for name, nats in shown.references)
         beaten = [(limit, name) for limit, name in limits if best.loss <= limit < first]
@@ -286,7 +286,7 @@ def _times(series: RunSeries, spec: RunSpec | None) -> str:
 
 
 def remarks(series: RunSeries) -> list[str]:
-    """What the worker wants a person to read of the run, a sentence each: its last warning, its last uneven resume."""
+    """What a person should read of the run, a sentence each: the last warning, the last resume that was not exact."""
     found = [as_sentence(series.warnings[-1].message)] if series.warnings else []
     if series.inexact:
         event = series.inexact[-1]
