@@ -35,7 +35,7 @@ LOW_MEMORY = 1 << 30
 
 
 @click.command()
-@click.option("--try", "tries", is_flag=True, help="Also try what this machine does, for half a minute.")
+@click.option("--try", "tries", is_flag=True, help="Also try what this machine does, for a minute.")
 @click.option("--device", default="auto", metavar="DEVICE", help="With --try: where to train.  [default: auto]")
 @options.common_options
 def doctor(tries: bool, device: str) -> None:

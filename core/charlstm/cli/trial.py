@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import select
 import sys
@@ -14,17 +13,14 @@ import tty
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
-
-import numpy as np
+from signal import SIGKILL
+from subprocess import PIPE, STDOUT, Popen
+from threading import Timer
 
 from charlstm import storage, system
 from charlstm.errors import CharLSTMError
 from charlstm.generation.session import Session
-from charlstm.runs.folder import RunFolder
-from charlstm.runs.log import read_events
-from charlstm.runs.series import RunSeries
-from charlstm.runs.store import load_state
+from charlstm.training.state import load_state
 
 TRAIN = (
     "train text --from none --hidden-size 64 --batch-size 8 --dropout 0.2 --max-steps 60 --set checkpoint_steps=7 "
@@ -32,10 +28,7 @@ TRAIN = (
 )
 
 LONGEST = 120.0
-"""Seconds after which a training that was started is ended."""
-
-QUESTIONS = b"\x1b]11;?\x1b\\\x1b[?u\x1b[c"
-"""For a terminal: its background, its protocol of keys (kitty), and what every terminal answers."""
+"""Seconds after which a command that was started is ended."""
 
 
 def try_all(runs_dir: Path, device: str | None, problems: list[str]) -> dict[str, str]:
@@ -83,42 +76,40 @@ def _try_folder(runs_dir: Path) -> str:
 def _resume(runs_dir: Path, device: str) -> str:
     """Kill and resume a run, and compare the result with an undisturbed run."""
     with tempfile.TemporaryDirectory(prefix=".try-", dir=runs_dir) as name:
-        whole, killed = RunFolder(Path(name, "whole")), RunFolder(Path(name, "killed"))
         Path(name, "text").write_text("".join(f"{n} bottles hanging on the wall, {n * n} more\n" for n in range(1000)))
-        own = {"CACHE": name, "STATE": name, "CONFIG": f"{name}/config.toml", "RUNS": name}
-        environment = os.environ | {f"CHARLSTM_{each}": path for each, path in own.items()}
-        until = time.monotonic() + LONGEST
-
-        def run(words: str, steps: float = math.inf) -> None:
-            """Run a command until it ends, or kill it when the run ``killed`` has taken so many steps."""
-            step, command = 0, [sys.executable, "-P", "-m", "charlstm", *words.split(), "--plain"]
-            with Popen(command, cwd=name, env=environment, stdout=PIPE, stderr=STDOUT, text=True) as child:
-                while child.returncode is None and step < steps and time.monotonic() < until:
-                    with contextlib.suppress(TimeoutExpired):
-                        child.communicate(timeout=0.02)
-                    step = RunSeries.of(read_events(killed.events_path)).step
-                child.kill()
-                said = child.communicate()[0].strip()[-400:]
-            if child.returncode and step < steps:
-                raise CharLSTMError(f"a short training failed, or was ended after {LONGEST:.0f} seconds: {said}")
-
-        run(f"{TRAIN} --device {device} --name whole")
-        run(f"{TRAIN} --device {device} --name killed", steps=20)
-        run("resume killed")
-        one, other = (load_state(each)[0] for each in (whole, killed))
-        if not (one and other and all(np.array_equal(other.tensors[key], each) for key, each in one.tensors.items())):
+        _run(name, f"{TRAIN} --device {device} --name whole")
+        _run(name, f"{TRAIN} --device {device} --name killed", kill_at="step     30")
+        _run(name, "resume killed")
+        whole, killed = (load_state(Path(name, "RUNS", each, "state.safetensors")) for each in ("whole", "killed"))
+        if any((killed.tensors[key] != tensor).any() for key, tensor in whole.tensors.items()):
             raise CharLSTMError("a run that was killed and resumed has other weights than one that was not")
-        return "killed at step 20 and resumed, the same bit for bit"
+        return "killed at step 30 and resumed, the same bit for bit"
+
+
+def _run(folder: str, words: str, kill_at: str | None = None) -> None:
+    """Run a command of charlstm in ``folder``, or kill it at the line that begins with ``kill_at``."""
+    own = {f"CHARLSTM_{each}": f"{folder}/{each}" for each in ("CACHE", "CONFIG", "RUNS", "STATE")}
+    command, said = [sys.executable, "-P", "-m", "charlstm", *words.split(), "--plain"], ""
+    with Popen(command, cwd=folder, env=os.environ | own, stdout=PIPE, stderr=STDOUT, text=True) as child:
+        timer = Timer(LONGEST, child.kill)
+        timer.start()
+        for line in child.stdout or ():
+            said += line
+            if kill_at and line.startswith(kill_at):
+                child.kill()
+        timer.cancel()
+    if child.returncode != (-SIGKILL if kill_at else 0):
+        raise CharLSTMError(f"a short training failed, or was ended after {LONGEST:.0f} seconds: {said.strip()[-400:]}")
 
 
 def _ask_terminal() -> str:
-    """What the terminal answers to :data:`QUESTIONS`, as it stands."""
+    """Ask for the background, the protocol of keys (kitty), and what every terminal answers. Return what it says."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return "not asked: standard input is no terminal"
     answer, before = b"", termios.tcgetattr(0)
     try:
         tty.setcbreak(0)
-        os.write(2, QUESTIONS)
+        os.write(2, b"\x1b]11;?\x1b\\\x1b[?u\x1b[c")
         while not answer.endswith(b"c") and select.select([0], [], [], 0.5)[0]:
             answer += os.read(0, 4096)
     finally:
