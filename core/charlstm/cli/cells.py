@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import paragraph, print_result
+from charlstm.cli import options, output
 from charlstm.display import cell_name, shell_command, table
 from charlstm.insight.cells import (
     FEWEST_BLOCKS,
@@ -73,7 +72,7 @@ def cells(given: options.ModelAndText, patterns: tuple[str, ...], per_feature: i
     with TerminalLine() as bar:
         sample = sample_cells(loaded, source.text, features, max_chars=count, progress=bar.stage("reading the text"))
     found = name_cells(sample, per_feature=per_feature)
-    print_result(found, "\n".join(_cell_lines(found, source.words, given.model)))
+    output.print_result(found, "\n".join(_cell_lines(found, source.words, given.model)))
 
 
 def named_pattern(text: str) -> tuple[str, str]:
@@ -106,7 +105,7 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
     return [
         *table(titles, rows, right=titles[1:]),
         "",
-        *paragraph(
+        *output.paragraph(
             f"{_sample_words(best, source)} Score: the AUC (0.50 guessing, 1.00 perfect) and whether the cell is high "
             "or low where the feature is true; r: Pearson's correlation; ±: two standard errors. Chance: what the best "
             "of all cells reaches for shifted copies of the feature; (chance) stands where no cell is better by more "

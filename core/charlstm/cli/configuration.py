@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from charlstm import user_files
-from charlstm.cli import options
-from charlstm.cli.output import print_result
+from charlstm.cli import options, output
 from charlstm.config import example_config
 from charlstm.errors import CharLSTMError
 from charlstm.paths import config_path
@@ -41,4 +40,4 @@ def config(action: str, path: Path | None) -> None:
         user_files.save_text(path, example_config(), overwrite=False)
     except FileExistsError:
         raise CharLSTMError(f"{path} exists already: edit it, or remove it first") from None
-    print_result({"path": str(path), "exists": True}, str(path))
+    output.print_result({"path": str(path), "exists": True}, str(path))

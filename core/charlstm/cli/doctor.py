@@ -17,8 +17,7 @@ import click
 from rich.console import Console
 
 from charlstm import paths
-from charlstm.cli import options
-from charlstm.cli.output import print_result
+from charlstm.cli import options, output
 from charlstm.config import Config, load_config, written
 from charlstm.display import plural, size, visible
 from charlstm.errors import CharLSTMError, ExitCode, TorchError
@@ -70,7 +69,7 @@ def doctor(tries: bool, device: str) -> None:
         lines += [title.upper(), *(f"  {name:<{width}}{visible(value, keep='')}" for name, value in values.items()), ""]
     lines += [f"Note: {note}" for note in notes]
     lines += [f"✗ {problem}" for problem in problems] or ["Nothing is wrong."]
-    print_result({"sections": sections, "problems": problems, "notes": notes}, "\n".join(lines))
+    output.print_result({"sections": sections, "problems": problems, "notes": notes}, "\n".join(lines))
     if problems:
         raise click.exceptions.Exit(ExitCode.FAILED)
 

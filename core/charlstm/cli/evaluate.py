@@ -13,8 +13,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.cli import options
-from charlstm.cli.output import joined, print_note, print_result, report_unknown_characters, wants_json
+from charlstm.cli import options, output
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, table, visible
 from charlstm.errors import RunError, TextError
 from charlstm.generation.dynamic import checked_strength, evaluate_dynamic, score_dynamic
@@ -277,7 +276,7 @@ def eval_(given: options.ModelAndText, part: str | None, strength: float | None)
         raise TextError(
             f"{corpus.name} has fewer than two characters that the model knows, so there is nothing to predict"
         )
-    report_unknown_characters(unknown, loaded.vocabulary, "They count in no figure")
+    output.report_unknown_characters(unknown, loaded.vocabulary, "They count in no figure")
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
@@ -298,7 +297,7 @@ def eval_(given: options.ModelAndText, part: str | None, strength: float | None)
         shown += f"\n{_figures(learnt)}  learning from what it reads, at strength {strength:g}"
         if figures.loss:
             shown += f": {learnt / figures.loss - 1:+.1%}"
-    print_result(joined(figures, details), shown)
+    output.print_result(output.joined(figures, details), shown)
 
 
 @click.command(
@@ -360,13 +359,13 @@ def score(
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
         else:
             scores = score_dynamic(loaded, corpus.text(), strength=strength, progress=bar.stage("scoring"))
-    report_unknown_characters(scores.unknown, loaded.vocabulary, "They count in no mean")
+    output.report_unknown_characters(scores.unknown, loaded.vocabulary, "They count in no mean")
     lines = line_numbers(corpus, np.arange(corpus.chars))
-    if wants_json():
+    if output.wants_json():
         details = _score_details(scores, lines, top)
         if strength is not None:
             details["strength"] = strength
-        print_result(joined(scores, details))
+        output.print_result(output.joined(scores, details))
     elif per_sentence:
         for sentence in _scored_sentences(scores, lines):
             one_line = visible(sentence["text"], keep="")
@@ -437,9 +436,11 @@ def novelty(
         report = Novelty(index).update(searched)
         held_out = 0 if spans is None else corpus.text_chars - sum(stop - start for start, stop in spans)
         if held_out:
-            print_note(f"The {held_out:,} held-out characters of {name} are not searched")
+            output.print_note(f"The {held_out:,} held-out characters of {name} are not searched")
         if index.searched < corpus.chars:
-            print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {name} are searched")
+            output.print_note(
+                f"Only the first {index.searched:,} of {corpus.chars:,} characters of {name} are searched"
+            )
     units, of_text, held_out_units = searched_text.units, list[str](), list[str]()
     report = with_known_passages(report, searched, known, min_length)
     if corpus is None or not corpus.units:
@@ -452,17 +453,17 @@ def novelty(
         held_out_units = [unit for _, unit in given if unit in everywhere and unit not in there]
         report = with_matches(report, searched, [Match(*span, there[unit]) for span, unit in found])
     if known is not None:
-        print_note(
+        output.print_note(
             f"What {run} has read {'besides ' if corpus is not None else ''}is not here: stretches below some {SURE} "
             "characters may be missed"
         )
     stretches = _copied_stretches(searched_text, corpus, report.matches)
-    if wants_json():
+    if output.wants_json():
         source = name if corpus is None else corpus.name
         details: NoveltyDetails = {"corpus": source, "stretches": stretches}
         if units:
             details |= {"units": len(units), "known_units": of_text, "held_out_units": held_out_units}
-        print_result(joined(report, details))
+        output.print_result(output.joined(report, details))
         return
     if units:
         for found_units, part in ((of_text, "training"), (held_out_units, "held-out")):
@@ -508,7 +509,7 @@ def _what_was_read(
     if is_much(share) and (spans is None or part in ("validation", "test")):
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
         through = f", through {visible(by, keep='')}, from which it started" if by else ""
-        print_note(
+        output.print_note(
             f"{called} was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
             "new text"
         )
@@ -614,7 +615,7 @@ def _score_against(given: options.ModelAndText, others: Sequence[str], per_sente
         if _reading(model.text_options) != _reading(text_options)
     ]
     if differ:
-        print_note(f"All read this text {_reading(text_options)}; trained in another way: {', '.join(differ)}")
+        output.print_note(f"All read this text {_reading(text_options)}; trained in another way: {', '.join(differ)}")
     for name, model in zip(names, models, strict=True):
         _what_was_read(model, corpus, called=name)
     with TerminalLine() as bar:
@@ -622,10 +623,12 @@ def _score_against(given: options.ModelAndText, others: Sequence[str], per_sente
     if unknown := scores[0].unknown:
         chars = ", ".join(f"{symbol(char)} × {count:,}" for char, count in sorted(unknown.items())[:6])
         count = f"{sum(unknown.values()):,} of {plural(corpus.chars, 'character')}"
-        print_note(f"{count} count for no model, since one does not know them: {chars}{', …' * (len(unknown) > 6)}")
+        output.print_note(
+            f"{count} count for no model, since one does not know them: {chars}{', …' * (len(unknown) > 6)}"
+        )
     result = _against_result(names, scores, line_numbers(corpus, np.arange(corpus.chars)))
-    if not per_sentence or wants_json():
-        print_result(result, _against_table(visible(corpus.name, keep=""), result))
+    if not per_sentence or output.wants_json():
+        output.print_result(result, _against_table(visible(corpus.name, keep=""), result))
         return
     width = max(map(len, names))
     for each in result["sentences"]:

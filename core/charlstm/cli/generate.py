@@ -10,13 +10,7 @@ from typing import Any, NotRequired, TypedDict
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import (
-    as_read,
-    print_note,
-    print_result,
-    wants_json,
-)
+from charlstm.cli import options, output
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import parse_clamp
@@ -182,7 +176,7 @@ def generate(
         _generate_at_checkpoints(options.models_of_run(model), texts[0], length, recipe, stops)
         return
     loaded = options.open_model(model, snapshot)
-    texts = [as_read(loaded, text) for text in texts]
+    texts = [output.as_read(loaded, text) for text in texts]
     text = texts[0]
     if until == UNIT:
         known = _units_of_text(model) if new else frozenset()
@@ -193,14 +187,14 @@ def generate(
         result: GenerateResult = {"texts": found}
         starts = [text for text in texts for _ in range(samples or 1)]
         whole = [safe_for_stdout(start + each) for start, each in zip(starts, found, strict=True)]
-        print_result(result, f"\n{SEPARATOR}\n".join(whole))
+        output.print_result(result, f"\n{SEPARATOR}\n".join(whole))
         return
     click.get_current_context().with_resource(blas_threads(1))
     with TerminalLine() as bar:
         reading = bar.stage("reading the prime")
         session = Session.of(loaded, text, recipe, progress=reading)
     steps = session.stream(length, stop=stops)
-    if wants_json():
+    if output.wants_json():
         generated = []
         with TerminalLine() as bar:
             progress = bar.stage("generating")
@@ -210,7 +204,7 @@ def generate(
         result = {"text": "".join(step.char for step in generated)}
         if show_probs:
             result["steps"] = generated
-        print_result(result)
+        output.print_result(result)
     elif show_probs:
         for step in steps:
             click.echo(
@@ -293,10 +287,12 @@ def _print_units(
     if not found and samples is None:
         raise GenerationError("No unit was found: what the model wrote is known or repeated")
     if len(found) < count:
-        print_note(f"Only {len(found):,} of {count:,} were found: what else the model wrote is known or repeated")
+        output.print_note(
+            f"Only {len(found):,} of {count:,} were found: what else the model wrote is known or repeated"
+        )
     result: GenerateResult = {"texts": found} if samples is not None else {"text": found[0]}
     between = "\n\n" if model.text_options.units == BLANK_LINES else "\n"
-    print_result(result, between.join(map(safe_for_stdout, found)))
+    output.print_result(result, between.join(map(safe_for_stdout, found)))
 
 
 def _units_of_text(name: str) -> frozenset[str]:
@@ -314,7 +310,7 @@ def _generate_at_checkpoints(
     models: list[tuple[int, Path]], prime: str, length: int, recipe: Recipe, stop: Sequence[str]
 ) -> None:
     """Continue the prime with the models of a run, which are steps and files, and print the texts."""
-    prime = as_read(load_model(models[0][1]), prime)
+    prime = output.as_read(load_model(models[0][1]), prime)
     found: list[CheckpointResult] = []
     with TerminalLine() as bar:
         progress = bar.stage("generating")
@@ -329,7 +325,7 @@ def _generate_at_checkpoints(
     ]
     shown = [f"{head}\n{safe_for_stdout(prime + each['text'])}" for head, each in zip(heads, found, strict=True)]
     result: GenerateResult = {"checkpoints": found}
-    print_result(result, f"\n{SEPARATOR}\n".join(shown))
+    output.print_result(result, f"\n{SEPARATOR}\n".join(shown))
 
 
 def _format_alternatives(alternatives: tuple[Alternative, ...]) -> str:

@@ -9,16 +9,7 @@ from typing import Any, BinaryIO, Literal, TypedDict
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import (
-    check_stdout,
-    joined,
-    output_errors,
-    print_remark,
-    print_result,
-    wants_json,
-    write_stdout,
-)
+from charlstm.cli import options, output
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.model.file import load_model, model_writer
@@ -82,8 +73,8 @@ def info(model: str, snapshot: int | None) -> None:
         "text_options": loaded.text_options.to_dict(),
         "info": loaded.info,
     }
-    if wants_json():
-        print_result(joined(config, details))
+    if output.wants_json():
+        output.print_result(output.joined(config, details))
         return
     symbols = "".join(symbol(char) for char in loaded.vocabulary.symbols[:200])
     click.echo(
@@ -144,8 +135,8 @@ def import_(file: Path, out: str | None, force: bool) -> None:
     if out == STDOUT:
         return
     config = model.config
-    print_result(joined(config, {"out": str(Path(out).absolute())}), out)
-    print_remark(
+    output.print_result(output.joined(config, {"out": str(Path(out).absolute())}), out)
+    output.print_remark(
         f"{config.num_layers} × {config.hidden_size} LSTM over {config.vocab_size:,} characters, "
         f"{config.parameters:,} parameters. Next: {shell_command('generate', out)}"
     )
@@ -195,7 +186,7 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
             raise click.UsageError("A folder cannot be written to standard output: name one that ends in /")
         if RunFolder(Path(out)).is_run():
             raise ModelError(f"{out} is the folder of a run, whose model would be replaced: choose another one")
-        with output_errors(out, ModelError):
+        with output.output_errors(out, ModelError):
             write_folder(load_model(path), out, name, overwrite=force)
     else:
         _check_target(out, path, force=force)
@@ -209,7 +200,7 @@ def export(model: str, file: str | None, kind: str | None, out: str | None, forc
             from charlstm.engine.onnx_format import onnx_writer as writer
         _write(out, writer(load_model(path)), force=force)
     if out != STDOUT:
-        print_result({"out": str(Path(out).absolute()), "to": kind}, out)
+        output.print_result({"out": str(Path(out).absolute()), "to": kind}, out)
 
 
 def _export_name(model: str, path: Path, snapshot: int | None) -> str:
@@ -220,17 +211,17 @@ def _export_name(model: str, path: Path, snapshot: int | None) -> str:
 
 def _check_target(out: str, source: Path, *, force: bool) -> None:
     """Raise before the work is done what :func:`_write` would raise after it, and if ``out`` is the ``source``."""
-    check_stdout(out=out)
+    output.check_stdout(out=out)
     if out == STDOUT:
         return
-    with output_errors(out, ModelError):
+    with output.output_errors(out, ModelError):
         check_destination(out, overwrite=force)
     refuse_sources(out, [source])
 
 
 def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:
     if out == STDOUT:
-        write_stdout(write)
+        output.write_stdout(write)
         return
-    with output_errors(out, ModelError):
+    with output.output_errors(out, ModelError):
         save(out, write, overwrite=force)

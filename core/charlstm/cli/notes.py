@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import joined, print_result, wants_json
+from charlstm.cli import options, output
 from charlstm.display import visible
 from charlstm.runs.folder import RunFolder
 from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, parse_tags, read_notes
@@ -77,5 +76,5 @@ def parsed_tags(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _print_notes(run: RunFolder, notes: Notes, shown: str) -> None:
     text = " ".join(notes.tags) if shown == "tags" else notes.note
-    if wants_json() or text:
-        print_result(joined(run, {"tags": notes.tags, "notes": notes.note}), text)
+    if output.wants_json() or text:
+        output.print_result(output.joined(run, {"tags": notes.tags, "notes": notes.note}), text)

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from charlstm import user_files
-from charlstm.cli.output import JSON, check_output_file, print_note
+from charlstm.cli import output
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import TerminalLine
@@ -143,7 +143,7 @@ optional_text_argument = click.argument("text", nargs=-1, shell_complete=complet
 
 
 def _keep_json(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    context.meta[JSON] = value
+    context.meta[output.JSON] = value
 
 
 json_option = click.option(
@@ -254,7 +254,7 @@ class ModelAndText:
         text."""
         corpus = self._open(own, self.max_chars)
         if corpus.report.joined:
-            print_note(f"The text is read as paragraphs: {corpus.report.joined}")
+            output.print_note(f"The text is read as paragraphs: {corpus.report.joined}")
         return corpus
 
     def own_or_start_of_text(self, model: Model) -> OwnText:
@@ -268,7 +268,9 @@ class ModelAndText:
         if self.text:
             corpus = self._open(model.text_options, None)
             if self.max_chars is None and corpus.chars > most:
-                print_note(f"Only the first {most:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+                output.print_note(
+                    f"Only the first {most:,} of {corpus.chars:,} characters are read: --max-chars changes that"
+                )
             return OwnText(corpus.text(0, most), corpus.chars, visible(corpus.name, keep=""))
         run = run_of(self.model)
         if run is None:
@@ -363,7 +365,9 @@ def load_corpus(sources: Sequence[str], options: TextOptions, validation: Sequen
         corpus = open_corpus(list(sources), options, validation=list(validation) or None, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)
-        print_note(f"Left out of {corpus.name}, since they could not be read, {count:,} files or folders: {names}")
+        output.print_note(
+            f"Left out of {corpus.name}, since they could not be read, {count:,} files or folders: {names}"
+        )
     return corpus
 
 
@@ -377,7 +381,7 @@ def open_model(name: str, snapshot: int | None = None) -> Model:
     model = load_model(find_model(name, given_runs_dir(), snapshot=snapshot))
     if snapshot is None and is_untrained(model.info) and (run := run_of(name)) is not None:
         later = ": try again when it has learnt something" if run.status().alive else ""
-        print_note(f"The model of {run.name} is still the one from before training and writes noise{later}")
+        output.print_note(f"The model of {run.name} is still the one from before training and writes noise{later}")
     return model
 
 
@@ -409,7 +413,7 @@ def run_of(model: str) -> RunFolder | None:
 def check_page_file(name: str | None, model: str, text: Sequence[str] = ()) -> None:
     """Raise before the work what :func:`write_page` would raise after it, and if the file is one of the text, or of the
     text of the run MODEL without one: a text may be a web page, too."""
-    check_output_file(name, ".html")
+    output.check_output_file(name, ".html")
     if name is None or not os.path.exists(name):
         return
     run = run_of(model)

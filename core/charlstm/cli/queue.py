@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import print_remark, print_result, wants_json
+from charlstm.cli import options, output
 from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import train
 from charlstm.display import duration, shell_command, table
@@ -62,15 +61,15 @@ def add(resumed: str | None, **given: Any) -> None:
 def _begin(new: NewRun, limits: Limits) -> None:
     """Put the run that `train` would train into the queue."""
     run = add_new_run(new)
-    print_remark(f"The run {limits.listed()}")
+    output.print_remark(f"The run {limits.listed()}")
     _print_added(run)
 
 
 def _print_added(run: RunFolder) -> None:
     added = begin_or_wait(run)
     watch = f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
-    print_result(added, run.name)
-    print_remark(f"It is {added.words}" if added.place else watch)
+    output.print_result(added, run.name)
+    output.print_remark(f"It is {added.words}" if added.place else watch)
 
 
 @queue.command("list", short_help="List the runs that train or wait.")
@@ -90,9 +89,9 @@ def list_() -> None:
         (str(each.place or ""), each.run.name, state_words(each.status), *_times(each), each.why) for each in found
     ]
     lines = table(("PLACE", "RUN", "STATE", "BEGINS IN", "DONE IN", ""), cells, right=("BEGINS IN", "DONE IN"))
-    print_result(found, "\n".join(lines) if found else None)
+    output.print_result(found, "\n".join(lines) if found else None)
     if not found:
-        print_remark("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
+        output.print_remark("No run trains or waits; put one into the queue with: charlstm queue add TEXT")
 
 
 def _times(each: QueuedRun) -> tuple[str, str]:
@@ -113,10 +112,10 @@ def remove(runs: tuple[str, ...]) -> None:
 
     for run in itertools.chain.from_iterable(found):
         remove_from_queue(run.path)
-        print_remark(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
+        output.print_remark(f"Took {run.name} out of the queue; its folder stays ({shell_command('resume', run.name)})")
     continue_queue()
-    if wants_json():
-        print_result(read_queue())
+    if output.wants_json():
+        output.print_result(read_queue())
 
 
 def _find_waiting(name: str) -> list[RunFolder]:

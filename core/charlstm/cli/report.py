@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from charlstm.cli import options
-from charlstm.cli.output import check_stdout, write_page
+from charlstm.cli import options, output
 from charlstm.display import plural
 from charlstm.insight.report import Sample
 from charlstm.insight.report import report as report_page
@@ -51,7 +50,7 @@ def report(given: options.ModelAndText, out: str, primes: tuple[str, ...]) -> No
 
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
-    check_stdout(out=out)
+    output.check_stdout(out=out)
     options.check_page_file(out, given.model, given.text)
     loaded = given.open_model()
     run = options.run_of(given.model)
@@ -73,7 +72,7 @@ def report(given: options.ModelAndText, out: str, primes: tuple[str, ...]) -> No
             loaded, unseen.text, title=f"Inside {Path(given.model).name}", sample=read.text, facts=facts, curves=curves,
             samples=samples, primes=primes, progress=progress,
         )  # fmt: skip
-    write_page(out, page)
+    output.write_page(out, page)
 
 
 def _model_facts(model: Model) -> list[tuple[str, str]]:

@@ -15,18 +15,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from charlstm import user_files
-from charlstm.cli import options
+from charlstm.cli import options, output
 from charlstm.cli.notes import parsed_tags
-from charlstm.cli.output import (
-    check_output_file,
-    check_stdout,
-    joined,
-    print_note,
-    print_remark,
-    print_result,
-    wants_json,
-    write_text,
-)
 from charlstm.display import duration, plural, shell_command, shell_word, size, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import TerminalLine
@@ -62,12 +52,12 @@ def continue_queue() -> None:
             from charlstm.runs.queue import start_next
 
             if run := start_next():
-                print_note(f"The queue goes on: {run.name} trains now, in the background")
+                output.print_note(f"The queue goes on: {run.name} trains now, in the background")
             problem = queue_problem() or problem
     except RunError as error:
         problem = str(error)
     if problem:
-        print_note(problem)
+        output.print_note(problem)
 
 
 class ControlDetails(TypedDict):
@@ -117,9 +107,9 @@ def lesson(read: bool) -> None:
         click.echo(lesson_page())
         return
     added, present = add_lesson(options.given_runs_dir())
-    rows = [joined(run, {"added": run in added}) for run in added + present]
-    print_result(rows, "\n".join(str(run.path) for run in added) or None)
-    print_remark(f"{told(added, present)} `charlstm lesson --read` leads through it.")
+    rows = [output.joined(run, {"added": run in added}) for run in added + present]
+    output.print_result(rows, "\n".join(str(run.path) for run in added) or None)
+    output.print_remark(f"{told(added, present)} `charlstm lesson --read` leads through it.")
 
 
 @click.command(
@@ -205,20 +195,20 @@ def runs(
             titles.pop(which)
             rows = [row[:which] + row[which + 1 :] for row in rows]
     lines = table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE"))
-    print_result(found, "\n".join(lines) if found else None)
+    output.print_result(found, "\n".join(lines) if found else None)
     if not found:
         parent = folder.runs_dir(options.given_runs_dir())
         start = f"No runs in {parent}; start one with: charlstm train python-reference --preset quick"
-        print_remark(f"None of {plural(len(listed), 'run')} in {parent} is like that" if listed else start)
+        output.print_remark(f"None of {plural(len(listed), 'run')} in {parent} is like that" if listed else start)
     if any(each.status.loss is not None and not each.status.best_whole for each in found):
-        print_remark("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
+        output.print_remark("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
     _explain_mark([each.status for each in found])
 
 
 def _explain_mark(statuses: Sequence[RunStatus]) -> None:
     """Explain the mark of a loss on text that was read, if a loss has the mark."""
     if any(status.loss is not None and is_much(status.read_share) for status in statuses):
-        print_remark(f"{LEGEND}; `charlstm info RUN` says how much")
+        output.print_remark(f"{LEGEND}; `charlstm info RUN` says how much")
 
 
 def _notes(run: RunFolder) -> Notes:
@@ -226,7 +216,7 @@ def _notes(run: RunFolder) -> Notes:
     try:
         return read_notes(run)
     except RunError as error:
-        print_note(str(error))
+        output.print_note(str(error))
         return Notes()
 
 
@@ -251,20 +241,20 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
     """
     from charlstm.runs import comparison  # imports numpy, as all that is imported in a function here
 
-    check_stdout(csv=csv_file, svg=svg_file)
+    output.check_stdout(csv=csv_file, svg=svg_file)
     if axis is not None and svg_file is None:
         raise click.UsageError("--axis needs --svg: it is that of the chart")
-    check_output_file(csv_file, ".csv")
-    check_output_file(svg_file, ".svg")
+    output.check_output_file(csv_file, ".csv")
+    output.check_output_file(svg_file, ".svg")
     found = [options.find_run(name) for name in runs]
     compared = [comparison.read_run(run) for run in found]
     if csv_file is not None:
-        write_text(csv_file, comparison.comparison_csv(compared))
+        output.write_text(csv_file, comparison.comparison_csv(compared))
     if svg_file is not None:
         chart = comparison.comparison_chart(compared, axis or "step")
         if not chart:
             raise RunError("These runs have no curve yet: there is nothing to draw")
-        write_text(svg_file, chart)
+        output.write_text(svg_file, chart)
     if "-" in (csv_file, svg_file):
         return
     differing = comparison.differences(compared)
@@ -282,11 +272,11 @@ def compare(runs: tuple[str, ...], csv_file: str | None, svg_file: str | None, a
         lines.append("One text was read in different ways, so these losses cannot be compared.")
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
-    print_result({"runs": listed, "differences": differing}, "\n".join(lines))
+    output.print_result({"runs": listed, "differences": differing}, "\n".join(lines))
     _explain_mark([each.status for each in compared])
     for name in (csv_file, svg_file):
         if name is not None:
-            print_note(f"Wrote {name}")
+            output.print_note(f"Wrote {name}")
 
 
 @click.command(
@@ -319,24 +309,24 @@ def log(run: str, kind: str, out: str | None) -> None:
     """
     from charlstm.runs import comparison
 
-    check_stdout(out=out)
+    output.check_stdout(out=out)
     found = options.find_run(run)
     if kind == "tensorboard":
         out = out or "tensorboard"
         _write_for_tensorboard(found, out)
     else:
         out = out or f"{found.name}.{kind}"
-        check_output_file(out, f".{kind}")
+        output.check_output_file(out, f".{kind}")
         user_files.refuse_sources(out, [found.events_path])
         if kind == "csv":
             text = comparison.comparison_csv([comparison.read_run(found)])
         else:
             text = "".join(f"{to_line(event)}\n" for event in lasting_events(found.events()))
-        write_text(out, text)
+        output.write_text(out, text)
     if out != STDOUT:
-        print_result({"out": str(Path(out).absolute()), "to": kind}, out)
+        output.print_result({"out": str(Path(out).absolute()), "to": kind}, out)
     if kind == "tensorboard":
-        print_remark(f"Look at it: tensorboard --logdir {shell_word(out)}")
+        output.print_remark(f"Look at it: tensorboard --logdir {shell_word(out)}")
 
 
 def _write_for_tensorboard(run: RunFolder, folder: str) -> None:
@@ -370,7 +360,7 @@ def watch(run: str, plain: bool) -> None:
     continue_queue()
     tail, status = EventTail(found.events_path), found.status()
     was_alive = False
-    with EventView(found, json=wants_json(), plain=plain) as view:
+    with EventView(found, json=output.wants_json(), plain=plain) as view:
         try:
             while True:
                 status = found.status()  # read before the events, so that the last of them are not missed
@@ -392,7 +382,7 @@ def watch(run: str, plain: bool) -> None:
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
         remark = judged.remark if judged.has_ended else status.message
-        if remark and not wants_json():
+        if remark and not output.wants_json():
             view.print_line(f"{found.name} ({status.state}): {remark}")
     if was_alive:
         ring(end_words(found.name, status))
@@ -433,14 +423,14 @@ def control(run: str, command: str, value: float | None, wait: bool, timeout: fl
         check_command(command, value)
     found = options.find_run(run)
     sent = send_command(found, command, value)
-    print_remark(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
+    output.print_remark(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
     done, step, state = _wait_until_done(found, sent, timeout) if wait else (False, None, None)
     details: ControlDetails = {"done": done, "step": step, "state": state}
-    print_result(joined(sent, details))
+    output.print_result(output.joined(sent, details))
     if done:
-        print_remark(f"Done at step {step:,}; {found.name} is {state}")
+        output.print_remark(f"Done at step {step:,}; {found.name} is {state}")
     elif wait:
-        print_remark(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
+        output.print_remark(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
 
 
 def _wait_until_done(run: RunFolder, sent: Command, timeout: float | None) -> tuple[bool, int, str]:
@@ -493,8 +483,8 @@ def rename(run: str, name: str) -> None:
     """
     found = options.find_run(run)
     renamed = folder.rename_run(found, name)
-    print_result(joined(renamed, {"former": found.name}))
-    print_remark(f"Renamed {found.name} to {renamed.name}")
+    output.print_result(output.joined(renamed, {"former": found.name}))
+    output.print_remark(f"Renamed {found.name} to {renamed.name}")
 
 
 @click.command(epilog=options.examples("charlstm delete novel-1", "charlstm delete novel-1 novel-2 --yes"))
@@ -513,7 +503,7 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
     try:
         found = options.find_runs(runs)
     except RunError:
-        print_note("Nothing was deleted")
+        output.print_note("Nothing was deleted")
         raise
     names = ", ".join(run.name for run in found)
     if not yes:
@@ -523,7 +513,7 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
         sessions = sum(len(run.sessions()) for run in found)
         texts = f", with {plural(sessions, 'session')} of text that was played or written" if sessions else ""
         if not click.confirm(f"Delete {what}{texts}? This cannot be undone", err=True):
-            print_note("Nothing was deleted")
+            output.print_note("Nothing was deleted")
             return
     results: list[dict[str, Any]] = []
     failures: list[RunError] = []
@@ -536,22 +526,22 @@ def delete(runs: tuple[str, ...], yes: bool) -> None:
         except RunError as error:
             failures.append(error)
             continue
-        results.append(joined(run, {"left": left}))
-        print_remark(f"Deleted {run.name}")
+        results.append(output.joined(run, {"left": left}))
+        output.print_remark(f"Deleted {run.name}")
         for name, target in targets.items():
-            print_remark(f"The link {name} led to {target}, which is kept")
+            output.print_remark(f"The link {name} led to {target}, which is kept")
         if left:
-            print_remark(folder.left_over(run, left))
+            output.print_remark(folder.left_over(run, left))
     several = len(runs) > 1 or len(found) > 1
     if several or results:
-        print_result(results if several else results[0])
+        output.print_result(results if several else results[0])
     _raise_last(failures)
 
 
 def _raise_last(failures: list[RunError]) -> None:
     """Say what went wrong with some of several runs, the last of it as the error of the command."""
     for failure in failures[:-1]:
-        print_note(str(failure))
+        output.print_note(str(failure))
     if failures:
         raise failures[-1]
 
@@ -584,13 +574,13 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
             failures.append(error)
             continue
         if files or named:
-            rows.append(joined(run, {"files": len(files), "bytes": freed, "pruned": yes}))
+            rows.append(output.joined(run, {"files": len(files), "bytes": freed, "pruned": yes}))
             for link in links:
-                print_remark(f"What the link {link} leads to stays")
+                output.print_remark(f"What the link {link} leads to stays")
     cells = [(row["name"], str(row["files"]), size(row["bytes"])) for row in rows]
     lines = table(("RUN", "FILES", "SIZE"), cells, right=("FILES", "SIZE"))
     total = size(sum(row["bytes"] for row in rows))
-    print_result(rows, "\n".join(lines) if rows else None)
+    output.print_result(rows, "\n".join(lines) if rows else None)
     more = "Freed" if yes else "Would free"
-    print_remark(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")
+    output.print_remark(f"{more} {total} of {plural(len(rows), 'run')}{'' if yes or not rows else '; --yes does it'}")
     _raise_last(failures)

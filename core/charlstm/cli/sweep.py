@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import check_output_file, check_stdout, print_remark, print_result, write_text
+from charlstm.cli import options, output
 from charlstm.cli.runs import continue_queue
 from charlstm.cli.training import settings_from_options, train, usual_options
 from charlstm.display import shell_command, table
@@ -114,8 +113,8 @@ def sweep(
 
     With --json: the runs with settings and losses, the best one and its preset.
     """
-    check_stdout(out=out)
-    check_output_file(out, ".svg")
+    output.check_stdout(out=out)
+    output.check_output_file(out, ".svg")
     if shown is not None:
         options.refuse_all_but("--show", "shown", "out", "as_json", "runs_dir")
         if not (runs := sweep_runs(shown, options.given_runs_dir())):
@@ -166,7 +165,7 @@ def _queue(trials: Trials, new: NewRun, _: Limits) -> None:
     name = runs[0].name.rpartition("-")[0]
     continue_queue()
     _show(name, runs)
-    print_remark(f"They train in the background. The best: {shell_command('sweep', '--show', name)}")
+    output.print_remark(f"They train in the background. The best: {shell_command('sweep', '--show', name)}")
 
 
 def _show(name: str, runs: Sequence[RunFolder], out: str | None = None) -> None:
@@ -205,12 +204,14 @@ def _show(name: str, runs: Sequence[RunFolder], out: str | None = None) -> None:
         chart = stacked([each for each in charts if each])
         if not chart:
             raise RunError(f"No setting has two values with a loss of a finished run, so {out} was not drawn")
-        write_text(out, chart)
+        output.write_text(out, chart)
     if out != "-":
-        print_result(result, "\n".join([*lines, *(["", preset] if preset else [])]))
+        output.print_result(result, "\n".join([*lines, *(["", preset] if preset else [])]))
     if best is not None:
-        print_remark(f"The best is {best.name}. Pasted into the configuration, these lines are a preset; {again}")
-        print_remark(f"Next: {shell_command('generate', best.name)}")
+        output.print_remark(
+            f"The best is {best.name}. Pasted into the configuration, these lines are a preset; {again}"
+        )
+        output.print_remark(f"Next: {shell_command('generate', best.name)}")
 
 
 def _cell_words(cell: Cell) -> tuple[str, ...]:

@@ -9,8 +9,7 @@ from typing import NotRequired, TypedDict
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import print_note, print_remark, print_result, wants_json
+from charlstm.cli import options, output
 from charlstm.display import BITS_PER_NAT, count, plural, shell_command, size, symbol, visible
 from charlstm.errors import TextError
 from charlstm.line import TerminalLine
@@ -54,8 +53,10 @@ def corpora() -> None:
     for row in rows:
         length = size(row["bytes"]) if "bytes" in row else f"about {count(row.get('chars') or 0)} characters"
         lines.append(f"{visible(row['name'], keep=''):<{width}}  {length:<23} {row['about']}".rstrip())
-    print_result(rows, "\n".join(lines))
-    print_remark("Any text file, document, archive or folder of text files can be used too, and - for standard input.")
+    output.print_result(rows, "\n".join(lines))
+    output.print_remark(
+        "Any text file, document, archive or folder of text files can be used too, and - for standard input."
+    )
 
 
 @click.command(
@@ -80,10 +81,10 @@ def fetch(names: tuple[str, ...]) -> None:
         with TerminalLine() as bar:
             bar.draw(None, f"fetching {name} from {known[name].host}")
             path = remote.fetch(known[name], bar.stage(f"fetching {name}"))
-        if not wants_json():
+        if not output.wants_json():
             click.echo(path)
-    if names and not wants_json():
-        print_note(f"Next: {shell_command('train', names[-1])}")
+    if names and not output.wants_json():
+        output.print_note(f"Next: {shell_command('train', names[-1])}")
         return
     texts = [known[name] for name in dict.fromkeys(names)] or list(known.values())
     width, lines = max(len(text.name) for text in texts), list[str]()
@@ -92,8 +93,8 @@ def fetch(names: tuple[str, ...]) -> None:
         for text in group:
             mark = "✓" if text.path else " "
             lines.append(f"{mark} {text.name:<{width}}  {size(text.bytes):>6}  {text.about}".rstrip())
-    print_result(texts, "\n".join(lines))
-    print_remark("`charlstm fetch NAME` fetches a text. ✓: fetched.")
+    output.print_result(texts, "\n".join(lines))
+    output.print_remark("`charlstm fetch NAME` fetches a text. ✓: fetched.")
 
 
 @click.command()
@@ -120,8 +121,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float) -> None:
     read_as = options.given_text_options()
     corpus = options.load_corpus(text, read_as)
     found = describe(corpus, corpus.split(val_fraction, "blocks" if split == "blocks" else "tail"))
-    if wants_json():
-        print_result(found)
+    if output.wants_json():
+        output.print_result(found)
         return
     is_joined = bool(corpus.report.joined)
     lines = "" if is_joined else f"{plural(found.lines, 'line')}, "
@@ -179,4 +180,4 @@ def cache(action: str) -> None:
     from charlstm.text.cache import prune_cache, texts_dir
 
     freed = prune_cache()
-    print_result({"freed": freed}, f"Freed {size(freed)} in {texts_dir()}")
+    output.print_result({"freed": freed}, f"Freed {size(freed)} in {texts_dir()}")

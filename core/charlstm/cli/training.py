@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli import options
-from charlstm.cli.output import joined, print_note, print_remark, print_result, wants_json
+from charlstm.cli import options, output
 from charlstm.display import (
     as_sentence,
     duration,
@@ -140,13 +139,13 @@ def presets(
             for each in setting_fields(Settings).values()
         ]
         lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}; default {row['default']}" for row in listed]
-        print_result(listed, "\n".join(lines))
+        output.print_result(listed, "\n".join(lines))
         return
     if not text:
         if assignments or val_files or start_word:
             raise click.UsageError("Name a TEXT: what presets come to depends on it")
         names = [{"name": each.name, "about": each.about} for each in known_presets().values()]
-        print_result(names, "\n".join(f"{each['name']:<10} {each['about']}" for each in names))
+        output.print_result(names, "\n".join(f"{each['name']:<10} {each['about']}" for each in names))
         return
     from charlstm.runs.start_models import find_start, starts_from_model
     from charlstm.training.estimate import estimate
@@ -176,7 +175,7 @@ def presets(
         estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=slowdown)
         asked = {"name": each.name, "about": each.about, "settings": settings.to_dict()}
         busy = {"slowdown": round(slowdown, 2), "crowded": measured.crowded}
-        rows.append(joined(asked, estimated, busy))
+        rows.append(output.joined(asked, estimated, busy))
         cells.append(
             (
                 each.name,
@@ -191,9 +190,9 @@ def presets(
             )
         )
     titles = ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", "")
-    print_result(rows, "\n".join(table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"))))
+    output.print_result(rows, "\n".join(table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"))))
     if slower := slowdown_words(slowdown, "will be"):
-        print_remark(slower)
+        output.print_remark(slower)
 
 
 def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
@@ -300,7 +299,7 @@ def train(
             )
         if left_out:
             names = ", ".join(f"{model.words} ({percent(model.read or 0)})" for model in left_out)
-            print_note(
+            output.print_note(
                 f"Left out, since the held-out part was read in training: {names}. "
                 f"--from {shell_word(left_out[0].name)} takes it all the same"
             )
@@ -352,7 +351,7 @@ def resume(run: str, detach: bool, plain: bool, assignments: tuple[str, ...], **
     if detach:
         unread = launch.unread_commands(found, RunSeries.of(found.events()), launch.control_size(found))
         if unread:
-            print_remark(unread)
+            output.print_remark(unread)
         _print_detached(launch.resume_run(found, changes=changes), limits)
         return
     _train_in_foreground(found, changes, limits, plain=plain)
@@ -388,13 +387,13 @@ def _train_in_foreground(run: RunFolder, changes: dict[str, Any], limits: Limits
     from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
 
-    print_remark(f"Run {run.name} in {run.path}")
+    output.print_remark(f"Run {run.name} in {run.path}")
     _print_waiting(run)
     last: Event | None = None
     ended_by = ""  # the name of a signal
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
-        EventView(run, json=wants_json(), plain=plain, limits=limits, before=run.events()) as view,
+        EventView(run, json=output.wants_json(), plain=plain, limits=limits, before=run.events()) as view,
         contextlib.closing(run_foreground(run, changes=changes, show_validation=view.show_final_validation)) as events,
     ):
         for event in events:
@@ -409,33 +408,33 @@ def _train_in_foreground(run: RunFolder, changes: dict[str, Any], limits: Limits
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(status.message or f"The run {run.name} has not begun")
     # of the whole run, whose first part another process may have trained
-    references = {} if wants_json() else baseline_losses(run)
+    references = {} if output.wants_json() else baseline_losses(run)
     judged = judge(RunSeries.of(run.events()), status, references=references)
     if judged.remark:  # such as what went wrong with the program of on_end
-        print_note(as_sentence(judged.remark))
+        output.print_note(as_sentence(judged.remark))
     rate = f"{lower_rate(run.spec().settings.lr):.1g}"
     if judged.kind == "diverged":
         raise DivergedError(
             f"{run.name}: {judged.text} {advice_to_resume(rate)}", Advice("resume", run.name, setting="lr")
         )
-    if not wants_json():
+    if not output.wants_json():
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
-            print_note(f"{missed}. To train longer: {without}")
+            output.print_note(f"{missed}. To train longer: {without}")
         if judged.needs_lower_rate or (judged.flaw is not None and not judged.flaw.reads_well):
-            print_note(judged.text)
+            output.print_note(judged.text)
         elif judged.from_model is not None:
-            print_note(judged.from_model.describe(bits=False))
+            output.print_note(judged.from_model.describe(bits=False))
             if judged.from_model.hardly_changed and last.limit == "max_minutes":
                 minutes = f"{LONGER * (run.spec().settings.max_minutes or 1.0):g}"
-                print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
+                output.print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
         if judged.kind == "finished" and last.loss is not None and not last.is_whole:
-            print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
+            output.print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
         if judged.needs_lower_rate:  # it diverged, and ended before the loss was no number
             command = shell_command("train", "--like", run.name, "--lr", rate)
-        print_note(f"Next: {command}")
+        output.print_note(f"Next: {command}")
     if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process
         raise click.exceptions.Exit(ExitCode.of_signal(ended_by))
 
@@ -481,7 +480,7 @@ def check_validation_text(validation: ValidationText, changes: dict[str, Any]) -
     name = visible(validation.name, keep="")
     if "val_fraction" in changes:
         raise SettingsError(f"val_fraction has no effect, since validation is on {name}: leave it out")
-    print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
+    output.print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
 
 
 def preset_for(corpus: Corpus, start: StartModel | None, name: str, changes: dict[str, Any]) -> Settings:
@@ -524,21 +523,21 @@ def print_reading(corpus: Corpus, like: RunSpec | None) -> None:
     the same text in another way."""
     name, report = visible(corpus.name, keep=""), corpus.report
     if report.joined:
-        print_remark(f"{name}: {report.joined}; --lines keep keeps them")
+        output.print_remark(f"{name}: {report.joined}; --lines keep keeps them")
     if corpus.options.units is not None:
-        print_remark(f"{name}: {corpus.units_words}")
+        output.print_remark(f"{name}: {corpus.units_words}")
     if report.left_out:
-        print_remark(f"{name}: left out: {report.left_out_words}")
+        output.print_remark(f"{name}: left out: {report.left_out_words}")
     if corpus.options.strip_boilerplate and report.boilerplate:
         chars = sum(part.chars for part in report.boilerplate)
-        print_remark(
+        output.print_remark(
             f"{name}: {chars:,} characters of Project Gutenberg header and licence left out; --no-strip-boilerplate "
             "keeps them"
         )
     if like is not None:
         new = replace(like, corpus=corpus.to_record())
         if text_names([like, new]) != [like.corpus_name, new.corpus_name]:
-            print_remark(
+            output.print_remark(
                 f"The run of --like read {name} {like.reading}, this one reads it {new.reading}: their losses cannot "
                 "be compared"
             )
@@ -549,7 +548,7 @@ def print_start(start: StartModel, about_preset: str) -> None:
     share = percent(start.read or 0)
     read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
     more = "".join(f"{sentence}\n" for sentence in (start.reading, about_preset) if sentence)
-    print_remark(
+    output.print_remark(
         f"Starts from {start.words}: {ESTIMATE}{loss_figure(start.loss)} nats per character on passages of this text\n"
         f"{read}{more}--from none starts from nothing"
     )
@@ -560,15 +559,17 @@ def _print_waiting(run: RunFolder) -> None:
     try:
         waiting = [each for each in waiting_runs() if each.path != located(run.path)]
     except RunError as error:
-        print_note(str(error))
+        output.print_note(str(error))
     else:
         if waiting:
-            print_remark(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
+            output.print_remark(f"{plural(len(waiting), 'run')} of the queue will begin when it has ended")
 
 
 def _print_detached(run: RunFolder, limits: Limits) -> None:
     """Print the name of a run that was started in the background, and what will end it."""
-    print_result(run, run.name)
+    output.print_result(run, run.name)
     _print_waiting(run)
-    print_remark(f"The run {limits.listed()}")
-    print_remark(f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui")
+    output.print_remark(f"The run {limits.listed()}")
+    output.print_remark(
+        f"It trains in the background. Watch it: {shell_command('watch', run.name)}, or open charlstm-tui"
+    )

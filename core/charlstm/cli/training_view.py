@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from charlstm.cli.output import print_json
+from charlstm.cli import output
 from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, size, visible
 from charlstm.line import TerminalLine, terminal_width, truncate
@@ -124,7 +124,7 @@ class EventView:
             if self._json:
                 started = isinstance(event, (events.Started, events.Resumed))
                 of_run = {"run": self._run.name, "path": str(self._run.path)} if started else {}
-                print_json(events.to_line(event, **of_run))
+                output.print_json(events.to_line(event, **of_run))
                 sys.stdout.flush()
             elif isinstance(event, events.Stepped):
                 self._show_progress(event)
