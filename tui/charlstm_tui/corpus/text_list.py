@@ -42,12 +42,6 @@ class TextList(RowList):
                 self._target = entry.key
         self._place_cursor()
 
-    def watch_typed(self) -> None:
-        self._fill()
-
-    def on_resize(self) -> None:
-        self._fill()
-
     def _fill(self) -> None:
         typed = self.typed.casefold()
         width = max(12, self.size.width - 4)
@@ -65,6 +59,8 @@ class TextList(RowList):
             lines = (f"Nothing is called “{visible(self.typed, keep='')}”.", f"{key_of('app.back')} shows all.")
             rows += [Row(None, Content.styled(line, "$quiet")) for line in lines]  # the list is too narrow for one row
         self.show(rows)
+
+    watch_typed = on_resize = _fill
 
     def _place_cursor(self) -> None:
         targets = {self._target}

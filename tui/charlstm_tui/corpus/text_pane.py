@@ -72,9 +72,6 @@ class TextPreview(FindTarget, VerticalScroll, can_focus=True):
             self.scroll_home(animate=False)
         self._draw()
 
-    def watch_otherwise(self) -> None:
-        self._draw()
-
     def _content(self) -> Content:
         state = self.state
         if state is None:
@@ -84,6 +81,8 @@ class TextPreview(FindTarget, VerticalScroll, can_focus=True):
     def _draw(self) -> None:
         for start in self.query("#text-start").results(Static):
             start.update(self._search.highlight(self._content(), self._place))
+
+    watch_otherwise = _draw
 
     def find_text(self) -> str:
         return self._content().plain

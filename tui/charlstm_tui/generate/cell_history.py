@@ -46,9 +46,6 @@ class CellHistory(Static):
         self._shown = (named, list(steps), list(scores), chosen, keys)
         self._draw()
 
-    def on_resize(self) -> None:
-        self._draw()
-
     def _draw(self) -> None:
         named, steps, scores, chosen, keys = self._shown
         if not steps:
@@ -77,6 +74,8 @@ class CellHistory(Static):
         names = [str(step) if step < 10_000 else count(step).replace(" ", "") for step in steps]
         lines.append(columns(names, width, chosen, "reverse"))
         self.update(Content("\n").join(lines))
+
+    on_resize = _draw
 
 
 def _about(named: NamedCell, scores: Sequence[float]) -> str:

@@ -191,14 +191,13 @@ class CellsView(ReadingView):
             return f"The text is empty: {key_of('generate.cells_stream')} generates some."
         return "The text is coloured once it stands still." if self.running else "Computing what the cells do …"
 
-    def watch_expecting(self) -> None:
-        self._draw_panels()
-
     def _draw_panels(self) -> None:
         self._next.display = self.expecting and not self.through_training
         self._history_bars.display = self.through_training
         self._draw_next()
         self.post_message(self.Changed())
+
+    watch_expecting = _draw_panels
 
     def do_expect(self) -> None:
         self.expecting = not self.expecting

@@ -77,9 +77,6 @@ class ContextCurves(Static):
         self._curves, self._rows, self._bits = tuple(curves), rows, bits
         self._draw()
 
-    def on_resize(self) -> None:
-        self._draw()
-
     def _draw(self) -> None:
         space = self.content_size.width or 76
         used = {curve.found.used for curve in self._curves if curve.found is not None}
@@ -107,6 +104,8 @@ class ContextCurves(Static):
             lines.append(columns(figures, width, used_at, "bold $accent"))
         lines.append(columns([str(length) for length in lengths], width, None, ""))
         self.update(Content("\n").join(lines))
+
+    on_resize = _draw
 
 
 class ContextView(ReadingView):

@@ -293,10 +293,6 @@ class MultiverseView(GenerateView):
         self._source, self._is_played = source, source.id == "play"
         self._show_cursor()
 
-    def watch_state(self) -> None:
-        """The text or the position of its cursor may have changed."""
-        self._show_cursor()
-
     def _show_cursor(self) -> None:
         """Show what could come next at the cursor, unless that is shown."""
         source, state = self._source, self.state
@@ -312,6 +308,8 @@ class MultiverseView(GenerateView):
             self._restart()
         elif self.root is None and not self.works_at("tree"):  # it was left, and is shown again
             self._compute()
+
+    watch_state = _show_cursor
 
     # ---- computing
 

@@ -136,9 +136,6 @@ class PlayView(ExplainingView):
         ):  # fmt: skip
             self.watch(self, "state", part, init=False)
 
-    def on_resize(self) -> None:
-        self._draw_title()
-
     # ---- for the screen
 
     @property
@@ -487,6 +484,8 @@ class PlayView(ExplainingView):
         shown = f"“{shorten(title, length)}”   " if title and length >= SHORTEST_TITLE else ""
         key = (key_of("generate.edit_prime"), "bold $primary")
         self._prime_hint.update(Content.assemble((shown, "bold $foreground"), key, " edit"))
+
+    on_resize = _draw_title
 
     def _draw_empty(self) -> None:
         """While nothing is played: why, and the keys that change it."""

@@ -225,6 +225,8 @@ class GenerateScreen(ModeScreen):
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.number, count, self.view.escape_label)
 
+    watch_bits = _draw_bar
+
     def _draw_status(self) -> None:
         self.charlstm.before_draw(self._draw_status_now)
 
@@ -354,9 +356,6 @@ class GenerateScreen(ModeScreen):
         if run is not None and words and run.path != self._told_yielding:
             self._told_yielding = run.path
             self.charlstm.notify(words, markup=False, timeout=YIELDING_SECONDS)
-
-    def watch_bits(self) -> None:
-        self._draw_bar()
 
     # ---- which model
 

@@ -50,9 +50,6 @@ class DetailsPane(VerticalScroll, can_focus=True):
         if [view.path for view, _ in old] != [view.path for view, _ in new]:
             self.scroll_home(animate=False)
 
-    def watch_bits(self) -> None:
-        self._update()
-
     class Resized(Message):
         """Other runs may fit beside each other."""
 
@@ -79,6 +76,8 @@ class DetailsPane(VerticalScroll, can_focus=True):
                 text.update(differences(read, len(self.runs), self._width, self.bits) if all_read else reading)
             elif self.runs:
                 text.update(run_lines(*self.runs[0], self._width, self.bits, self._runs_dir))
+
+    watch_bits = _update
 
 
 def run_lines(

@@ -140,18 +140,6 @@ class OverlayPane(View):
         self.chart.set_view(seconds=self.axis == "seconds", x_name=self._axis_name, zoom=0, log_x=is_log)
         self._read_curves()
 
-    def watch_smoothing(self) -> None:
-        self._read_curves()
-
-    def watch_raw(self) -> None:
-        self._show_curves()
-
-    def watch_selected(self) -> None:
-        self._show_curves()
-
-    def watch_unread(self) -> None:
-        self._show_curves()
-
     def watch_bits(self) -> None:
         self.chart.set_view(bits=self.bits)
         self._show_words()
@@ -165,6 +153,8 @@ class OverlayPane(View):
 
     def _read_curves(self) -> None:
         self.run_worker(self._compute(), group="curves", exclusive=True)
+
+    watch_smoothing = _read_curves
 
     async def _compute(self) -> None:
         """Smooth on another thread: twenty long runs take a tenth of a second."""
@@ -232,6 +222,8 @@ class OverlayPane(View):
         words = "Reading the logs …" if self.unread else "no step was taken yet"
         self.chart.show(ChartData(runs=tuple(drawn), words=words))
         self._show_words()
+
+    watch_raw = watch_selected = watch_unread = _show_curves
 
     # ---- the words around the chart
     def _show_words(self) -> None:

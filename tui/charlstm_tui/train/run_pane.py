@@ -111,15 +111,6 @@ class RunPane(Vertical):
         self.chart.next_log_axes()
         self._draw_chart()
 
-    def watch_shown(self) -> None:
-        self.draw()
-
-    def watch_smoothing(self) -> None:
-        self._draw_chart()
-
-    def watch_card_closed(self) -> None:
-        self.draw()
-
     def draw(self) -> None:
         """Bring the pane up to date."""
         shown = self.shown
@@ -140,6 +131,8 @@ class RunPane(Vertical):
         self.set_class(bool(wrong), "-wrong")  # what is wrong is said below the card of a run that has ended, too
         self._verdict_line.update(self._verdict(shown))
 
+    watch_shown = watch_card_closed = draw
+
     def _draw_chart(self) -> None:
         upper, how = self._upper, self._chart_words()
         smoothed = SMOOTHING[self.smoothing][1] > 0
@@ -149,6 +142,8 @@ class RunPane(Vertical):
         if how != upper.border_title:  # a new title redraws the whole pane
             upper.border_title = how
         self.chart.show(self._chart_data(self.shown.series, self.shown.references, run_summary.beginning(self.shown)))
+
+    watch_smoothing = _draw_chart
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
         parts, line = run_summary.headline(view, spec, series), Content("")

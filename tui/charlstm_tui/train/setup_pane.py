@@ -62,11 +62,10 @@ class SizedText(Static):
         super().__init__(id=id, markup=False)
         self._make = make
 
-    def on_resize(self) -> None:
-        self.draw()
-
     def draw(self) -> None:
         self.update(self._make(self.size))
+
+    on_resize = draw
 
 
 class SetupPane(View):
@@ -363,9 +362,6 @@ class SetupPane(View):
             self.charlstm.attach(run.path, show=False)
 
     # ---- on the screen
-    def watch_bits(self) -> None:
-        self.draw()
-
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
         """The runs are offered to start from their models, and are losses to beat."""
         if state.runs != before.runs:
@@ -409,6 +405,8 @@ class SetupPane(View):
         found = run_plan.warnings(state, keys)
         self._warnings.display = bool(found)
         self._warnings.update(Content("\n".join(f"! {each}" for each in found)))
+
+    watch_bits = draw
 
 
 def head_line(state: Setup, width: int) -> Content:

@@ -109,9 +109,6 @@ class WatchView(RunActions):
         self._count_references()
         self._update()
 
-    def watch_bits(self) -> None:
-        self._update()
-
     def _change(self, **changes: Any) -> None:
         """Change what is known of the run."""
         self.pane.shown = replace(self.pane.shown, **changes)
@@ -130,6 +127,8 @@ class WatchView(RunActions):
             remark = f"{path.name} is not there any more: it was deleted or renamed elsewhere."
         spec = None if run is None else run.spec
         self.pane.shown = replace(self.pane.shown, state=runs_state, spec=spec, bits=self.bits, remark=remark)
+
+    watch_bits = _update
 
     def _look_for_model(self) -> None:
         """Find out whether a run that has ended left a model to play, and can be resumed."""
