@@ -260,7 +260,8 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         return isinstance(event, Key) and event.key in keys_in((*COMMON, *self.view.scopes()), self.in_input())
 
     def take_key(self, event: Key | Paste, times: int) -> int:
-        return self.view.take_key(event, times) if isinstance(event, Key) and self.ready else 0
+        taken = self.view.take_key(event, times) if isinstance(event, Key) and self.ready else 0
+        return taken or super().take_key(event, times)
 
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         if not self.ready:

@@ -57,6 +57,15 @@ class Typed(Event, bubble=False):
         self.keys = keys
 
 
+class TakesHeldKeys:
+    """A base of widgets with keys that a person holds, such as the arrows of a list. Such a key is handled at once, and
+    not sent through the widget's parents."""
+
+    def take_key(self, key: str, times: int) -> int:
+        """Handle a key that came ``times`` times in a row; how many of these were handled."""
+        raise NotImplementedError
+
+
 class KeyHandled(Message, verbose=True):
     """Follows a key from the focused widget through its parents to the app: when it arrives, the key was handled."""
 
@@ -75,6 +84,9 @@ class TakesKeys(_Base):
     def take_key(self, event: Key | Paste, times: int) -> int:
         """Handle a key now that came ``times`` times in a row, if that opens nothing. Returns how many of these were
         handled; Textual sends a key of which none was."""
+        for node in self.focused.ancestors_with_self if self.focused is not None else ():
+            if isinstance(node, TakesHeldKeys) and isinstance(event, Key):
+                return node.take_key(event.key, times)
         return 0
 
     def before_draw(self, act: Callable[[], object]) -> None:

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key, Paste
 from textual.widgets import Input, Static
 
 from charlstm.display import visible
@@ -151,6 +152,11 @@ class SettingForm(Dialog):
         self._help.update(Content(words))
 
     # ---- keys
+    def take_key(self, event: Key | Paste, times: int) -> int:
+        if self.editing is not None or not isinstance(event, Key):
+            return 0
+        return self._rows.take_key(event.key, times)
+
     def action_move(self, by: int) -> None:
         if self._accept():
             self._rows.action_move(by)

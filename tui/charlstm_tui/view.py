@@ -17,7 +17,6 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.safe_workers import SafeWorkers
-from charlstm_tui.widgets.row_list import RowList
 
 
 def is_detached(node: Widget) -> bool:
@@ -91,9 +90,8 @@ class View(SafeWorkers, Widget):
     def take_key(self, event: Key, times: int) -> int:
         """Handle a key of no action now that came ``times`` times in a row, if that opens nothing; how many of these
         were handled. A key of which none is comes as Textual sends keys. For keys that a person holds or types
-        quickly, such as the arrows of a list."""
-        focused = self.screen.focused
-        return focused.take_key(event.key, times) if isinstance(focused, RowList) else 0
+        quickly."""
+        return 0
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes of the action table that are active while no text field has the focus."""

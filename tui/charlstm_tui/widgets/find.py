@@ -21,6 +21,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from charlstm_tui.ordered_keys import TakesHeldKeys
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def find_target(screen: Screen[Any]) -> FindTarget | None:
     return None
 
 
-class FindBar(Vertical):
+class FindBar(TakesHeldKeys, Vertical):
     """The line. Enter and ↓ go to the next place, ↑ to the previous one, Esc leaves; Tab goes to the
     line for the replacement."""
 
@@ -235,16 +236,23 @@ class FindBar(Vertical):
         self.search = replace(self.search, whole_words=not self.search.whole_words)
         self._find_from(self._start)
 
+    def take_key(self, key: str, times: int) -> int:
+        by = {"down": 1, "up": -1}.get(key)
+        if by is None:
+            return 0
+        self.action_step(by * times)
+        return times
+
     def action_step(self, by: int) -> None:
-        """Go to the next place, or with -1 to the previous one; after the last comes the first."""
+        """Go so many places on, or back where negative; after the last comes the first."""
         if not self.children:  # a second key before the bar is there
             return
         places = self.search.places(self.target.find_text())
         if self._place is None or not places:
             self._show(places, places[0] if places else None)
         else:
-            index = bisect_left(places, self._place + (1 if by > 0 else 0)) - (0 if by > 0 else 1)
-            self._show(places, places[index % len(places)])
+            index = bisect_left(places, self._place + 1) - 1 if by > 0 else bisect_left(places, self._place)
+            self._show(places, places[(index + by) % len(places)])
 
     def _find_from(self, start: int) -> None:
         places = self.search.places(self.target.find_text())

@@ -24,6 +24,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.visual import Visual
 
+from charlstm_tui.ordered_keys import TakesHeldKeys
 from charlstm_tui.widgets.painted import Painted
 
 _LineKey = tuple[str, tuple[Span, ...], int, Style]
@@ -37,7 +38,7 @@ class Row:
     content: Content
 
 
-class RowList(Painted, ScrollView, can_focus=True):
+class RowList(TakesHeldKeys, Painted, ScrollView, can_focus=True):
     """Rows to move a cursor over."""
 
     DEFAULT_CSS = """
@@ -140,7 +141,6 @@ class RowList(Painted, ScrollView, can_focus=True):
         return max(1, self.size.height - 1)
 
     def take_key(self, key: str, times: int) -> int:
-        """Move the cursor at once for a key that came ``times`` times in a row; how many of these were handled."""
         by = {"up": -1, "down": 1, "pageup": -self._page, "pagedown": self._page}.get(key)
         if by is None:
             return 0
