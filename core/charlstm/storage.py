@@ -167,6 +167,10 @@ def leads_to(path: Path, descriptor: int) -> bool:
         return True
 
 
+RETRY_SECONDS = 1.0
+"""Seconds after which a write is tried again that a full disk has stopped. Meanwhile training waits."""
+
+
 def is_disk_trouble(error: BaseException) -> bool:
     """Whether ``error`` says that the disk is full, over quota, read-only, failing or gone, or that something else
     stands where the file should be. Retrying may help."""

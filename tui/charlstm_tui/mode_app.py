@@ -24,7 +24,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import RunFolder
 from charlstm.runs.launch import PreparedWorker, prepare_worker
-from charlstm.runs.notifications import end_words, terminal_sequence
+from charlstm.runs.on_end import end_words, terminal_sequence
 from charlstm_tui.actions import Action
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
 from charlstm_tui.background import JobQueue, in_thread, write_in_thread

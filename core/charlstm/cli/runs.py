@@ -27,7 +27,7 @@ from charlstm.runs.lesson import add_lesson, lesson_page, told
 from charlstm.runs.log import EventTail, lasting_events
 from charlstm.runs.names import natural_key
 from charlstm.runs.notes import Notes, read_notes
-from charlstm.runs.notifications import end_words
+from charlstm.runs.on_end import end_words
 from charlstm.runs.queue_file import waiting_runs
 from charlstm.runs.status import STATES, RunStatus, queue_problem
 from charlstm.runs.table import ListedRun, best_words, spec_if_readable, state_words

@@ -29,7 +29,7 @@ from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
 from charlstm.runs.folder import RunFolder, RunSpec, text_names
 from charlstm.runs.index import located
-from charlstm.runs.notifications import end_words
+from charlstm.runs.on_end import end_words
 from charlstm.runs.queue_file import waiting_runs
 from charlstm.setting_fields import setting_fields
 from charlstm.system import prepare_for_torch

@@ -13,7 +13,7 @@ from charlstm.cli import output
 from charlstm.config import load_config
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, size, visible
 from charlstm.line import TerminalLine, terminal_width, truncate
-from charlstm.runs import notifications
+from charlstm.runs import on_end
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import RunFolder
 from charlstm.runs.series import RunSeries
@@ -207,7 +207,7 @@ class EventView:
 def ring(words: str) -> None:
     """Tell in the terminal on stderr what has ended, as the user's configuration says; nothing without words."""
     if words and sys.stderr.isatty():
-        sequence = notifications.terminal_sequence(words, load_config()[0].notify)
+        sequence = on_end.terminal_sequence(words, load_config()[0].notify)
         print(sequence, end="", file=sys.stderr, flush=True)
 
 

@@ -89,9 +89,6 @@ WAIT_SECONDS = 0.1
 """The longest wait of one :meth:`Trainer.advance`: for a command during a pause, or for a write that has to be on disk
 before training goes on."""
 
-DISK_RETRY_SECONDS = 1.0
-"""Seconds between two attempts to write to a full disk."""
-
 MUCH_RARER = 1.5
 """Factor by which a run has to validate more rarely than planned for the clock to change that: each change is saved."""
 
@@ -808,7 +805,7 @@ class Trainer:
         """The events of finished writes, after starting the next one. While the disk is full, one attempt a second."""
         writer = self._checkpoint_writer
         if self._disk_trouble:
-            self._wait(DISK_RETRY_SECONDS)
+            self._wait(storage.RETRY_SECONDS)
         waits = self._disk_trouble or not writer.lets_train
         try:
             events: list[AnyEvent] = [*writer.collect(WAIT_SECONDS if waits else 0.0)]

@@ -23,8 +23,6 @@ from charlstm.training.events import Controlled, Event, Failed, Finished, Paused
 
 T = TypeVar("T")
 
-RETRY_SECONDS = 1.0
-"""Seconds between two attempts to write to a disk that is full or gone."""
 
 FIRST_ESTIMATE_SECONDS = 2.0
 """Seconds of the final validation after which its own speed tells how long the rest of it takes."""
@@ -150,7 +148,7 @@ class EventRecorder:
                     raise StoppedEarlyError(sentence) from None
                 message = f"waiting until {self._run.path} can be written again: {error.strerror}"
                 self._heartbeat.update(state="waiting", message=message)
-                time.sleep(RETRY_SECONDS)
+                time.sleep(storage.RETRY_SECONDS)
         if self._heartbeat.record.state == "waiting" and before.state != "waiting":
             self._heartbeat.update(state=before.state, message=before.message)
         return written

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm import storage, system
 from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
-from charlstm.runs import launch, liveness, notifications, queue, queue_file
+from charlstm.runs import launch, liveness, on_end, queue, queue_file
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
@@ -167,7 +167,7 @@ def _log_size(run: RunFolder) -> int:
 def call_on_end(run: RunFolder) -> None:
     """Call the program of ``on_end`` with ``run``, which has ended. What is wrong with that is said in ``worker.log``
     and in the status of the run."""
-    if not (problem := notifications.call_on_end(run)):
+    if not (problem := on_end.call_on_end(run)):
         return
     append_to_worker_log(run, problem)
     with contextlib.suppress(OSError, RunError):  # RunError: the run has another worker by now

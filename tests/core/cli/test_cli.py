@@ -132,7 +132,7 @@ def test_terminal_rings_at_the_end_of_a_run_that_was_watched(monkeypatch: pytest
         monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=lambda _: recorded.end("finished")))
         assert rung("watch", "live", *place) == "\x1b]9;charlstm: live has finished: loss 1.427\a\a"
     assert rung("watch", "live", *place) == ""
-    monkeypatch.setattr("charlstm.runs.notifications.SHORTEST", 0.0)
+    monkeypatch.setattr("charlstm.runs.on_end.SHORTEST", 0.0)
     monkeypatch.setenv("CHARLSTM_CONFIG", str(tmp_path / "config.toml"))
     assert rung("train", "data/fox.txt", *TINY) == "\a"
 

@@ -17,7 +17,7 @@ from charlstm import storage, system
 from charlstm.errors import RunError, SettingsError, UnreadableFileError
 from charlstm.fields import plain
 from charlstm.model.file import load_model
-from charlstm.runs import launch, liveness, notifications, queue, queue_file, worker
+from charlstm.runs import launch, liveness, on_end, queue, queue_file, worker
 from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.failures import describe_failure
@@ -244,7 +244,7 @@ def test_program_of_on_end_is_called_without_the_lock(
         return "The program ended with exit code 3"
 
     told: list[str] = []
-    monkeypatch.setattr(notifications, "call_on_end", call_on_end)
+    monkeypatch.setattr(on_end, "call_on_end", call_on_end)
     finish(run, train, reason)
     assert told == ([] if state is None else [state])
     assert run.log_path.read_text().endswith("The program ended with exit code 3\n") == (state is not None)
@@ -255,7 +255,7 @@ def test_program_of_on_end_is_not_called_again_by_a_resume_that_ends_before_it_b
     run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(notifications, "call_on_end", lambda run: told.append(run.name) or "")
+    monkeypatch.setattr(on_end, "call_on_end", lambda run: told.append(run.name) or "")
     finish(run, train, "diverged")
     monkeypatch.setattr(liveness, "acquire_lock", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):

@@ -9,9 +9,9 @@ import pytest
 
 from charlstm.cli.main import run as run_command
 from charlstm.config import written
-from charlstm.runs import notifications
+from charlstm.runs import on_end
 from charlstm.runs.folder import RunFolder
-from charlstm.runs.notifications import call_on_end, end_words, terminal_sequence
+from charlstm.runs.on_end import call_on_end, end_words, terminal_sequence
 from charlstm.runs.status import RunStatus
 from recorded_run import record
 from waiting import wait_until
@@ -48,7 +48,7 @@ def test_program_gets_run_as_json_without_a_shell(
 def test_program_that_hangs_is_killed_with_children(
     run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "TIME_LIMIT", 0.5)
+    monkeypatch.setattr(on_end, "TIME_LIMIT", 0.5)
     os.mkfifo(tmp_path / "held")
     reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
     configure(tmp_path, "sh", "-c", f"exec 3>{tmp_path / 'held'}; echo begun >&3; sleep 600 & wait")
