@@ -1,7 +1,5 @@
 """What all tests of the app share: a folder to work in, and no wait is long."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import random
@@ -74,9 +72,9 @@ def _waits(app: App[Any]) -> bool:
     return bool(getattr(app, "_keys", ())) or any(node.message_queue_size for node in (app, *app._registry))
 
 
-async def wait_until_read(least: float = 0) -> None:
-    """Wait until the app has read every key and every message, and has laid out what they changed. Textual waits until
-    the process is idle, which on a busy machine may come too early."""
+async def wait_until_read(least: object = 0) -> None:
+    """Wait until the app has read every key and every message, and has laid out what they changed. Textual sends each
+    widget a message and waits until the process is idle, which on a busy machine may come too early."""
     app, loop, end, quiet, looks = active_app.get(), asyncio.get_running_loop(), time.monotonic() + DEADLINE, 0, 0
     while quiet < 2 and looks < MOST_LOOKS and not app._exit and time.monotonic() < end:
         await asyncio.sleep(0 if loop._ready or quiet else 0.002)
@@ -111,8 +109,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Watcher, name, value)
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
     monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
-    for module in ("app", "pilot"):
-        monkeypatch.setattr(f"textual.{module}.wait_for_idle", wait_until_read)
+    for name in ("app.wait_for_idle", "pilot.wait_for_idle", "pilot.Pilot._wait_for_screen"):
+        monkeypatch.setattr(f"textual.{name}", wait_until_read)
 
 
 @pytest.fixture(autouse=True)
