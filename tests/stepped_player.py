@@ -1,7 +1,5 @@
 """A player without an app: what it wants of its model is computed when a test says so, in the test's own thread."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time
@@ -33,7 +31,7 @@ class Shown:
         self.marks[start:stop] = array("H", marks)
         assert len(self.marks) == len(self.text)
 
-    def set_marks(self, start: int, marks: array[int], read_to: int | None) -> None:
+    def set_marks(self, start: int, marks: "array[int]", read_to: int | None) -> None:
         assert start + len(marks) <= len(self.text)
         self.marks[start : start + len(marks)] = marks
 

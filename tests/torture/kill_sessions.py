@@ -9,8 +9,6 @@ The typing process is forked for each try, from one that has the session in memo
 ``keep`` to a pipe. What it does is decided by a seed, so that this process can do it again and compare.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

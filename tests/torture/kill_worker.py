@@ -6,8 +6,6 @@ hundreds are affordable. What is done to a folder is done between two changes of
 checkpoint. The run continues where its folder is then, and another one in its place must not have been touched.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os
@@ -72,7 +70,7 @@ class ForcedThreads:
     """Replaces the search for the fastest number of threads: each number of :data:`THREADS_FROM` is used from its step
     on."""
 
-    current: ForcedThreads
+    current: "ForcedThreads"
 
     def __init__(self, counts: Sequence[int], now: int) -> None:
         self.count = now

@@ -4,8 +4,6 @@ Everything is drawn from the ``random.Random`` that is passed in, so a damage ca
 the layouts of JSON, JSON lines, safetensors and zip, and nothing of what the program makes of them.
 """
 
-from __future__ import annotations
-
 import copy
 import gzip
 import hashlib

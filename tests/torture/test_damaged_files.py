@@ -1,8 +1,6 @@
 """Whatever is in the place of a file that the program reads, it is read or refused in a sentence: within a bounded time
 and memory, and nothing of it is executed."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

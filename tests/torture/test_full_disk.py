@@ -1,7 +1,5 @@
 """A real small file system that fills up while the worker trains: it waits, says so, goes on, and nothing is lost."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -5,8 +5,6 @@ helps nor quits, on a terminal that is not left as it was found, and on a worker
 told to stop. A failure shows the last events and the screen; the same seed sends the same events.
 """
 
-from __future__ import annotations
-
 import collections
 import contextlib
 import os
@@ -244,7 +242,7 @@ class App(Terminal):
         self.child.close(force=True)
         os.close(self._slave)
 
-    def again(self) -> App:
+    def again(self) -> "App":
         """A new app after this one, which was told to quit."""
         self.check_end()
         self.close()

@@ -1,7 +1,5 @@
 """Kills, quits, power cuts and several programs at once lose nothing of what was typed, each text compared."""
 
-from __future__ import annotations
-
 import sys
 from concurrent.futures import ProcessPoolExecutor
 

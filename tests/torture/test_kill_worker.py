@@ -1,7 +1,5 @@
 """No kill, power cut or accident to its folder changes what a run becomes."""
 
-from __future__ import annotations
-
 import sys
 from concurrent.futures import ProcessPoolExecutor
 

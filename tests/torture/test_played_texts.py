@@ -15,8 +15,6 @@ What a person does is the name of a method of ``Today`` and its arguments, with 
 the prime on. A script invented the sequences, which is in commit 4535445e.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import lzma

@@ -1,7 +1,5 @@
 """The one table of actions: no key with two meanings, a handler behind every entry, keys as people read them."""
 
-from __future__ import annotations
-
 import importlib
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The frame: where the app opens, how modes, help, palette and dialogs are reached, how it ends, how narrow it gets."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """Bars of block characters."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """A text that is set again and again: what it takes to show another one."""
 
-from __future__ import annotations
-
 from textual.app import App, ComposeResult
 from textual.content import Content
 

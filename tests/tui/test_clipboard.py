@@ -1,7 +1,5 @@
 """The clipboard of a Mac."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

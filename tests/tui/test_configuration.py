@@ -1,7 +1,5 @@
 """The configuration in the app, and what the app remembers from one start to the next."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

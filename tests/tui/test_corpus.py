@@ -1,7 +1,5 @@
 """Corpus: what is on offer, what is said of a text, and every key of the mode."""
 
-from __future__ import annotations
-
 import math
 import os
 import threading

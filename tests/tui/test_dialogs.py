@@ -1,7 +1,5 @@
 """A dialog answers once, whatever else is on the screen and however quick the keys are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Finding in a text works in the same way in every text of the app."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from textual.content import Content

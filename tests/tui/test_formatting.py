@@ -1,7 +1,5 @@
 """Figures and names as words."""
 
-from __future__ import annotations
-
 import pytest
 
 from charlstm.text.corpus import open_corpus

@@ -1,7 +1,5 @@
 """Keys that the user configured: they act, and every place that names a key names them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The loss chart: what is painted where, as text, for curves of every kind; and what it costs."""
 
-from __future__ import annotations
-
 import math
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """The thread that computes for texts: what it delivers, about which order, and that it ends."""
 
-from __future__ import annotations
-
 import math
 import threading
 import time

@@ -1,7 +1,5 @@
 """The curves of several runs on one chart: what is drawn, what keys and mouse do, and what is saved."""
 
-from __future__ import annotations
-
 import csv
 import re
 import threading

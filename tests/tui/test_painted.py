@@ -1,7 +1,5 @@
 """The base of widgets that draw their own lines: how their parts look."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from rich.color import Color

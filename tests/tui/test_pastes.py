@@ -1,7 +1,5 @@
 """Pastes: where they begin and end in what the terminal sends, and that all of one is text."""
 
-from __future__ import annotations
-
 import pytest
 from textual.drivers import linux_driver
 from textual.events import Paste

@@ -1,8 +1,6 @@
 """No class of the app uses a private name that a class of Textual above it uses too: it would replace what Textual
 relies on, and neither mypy nor Textual says so."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect

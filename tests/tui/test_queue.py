@@ -1,7 +1,5 @@
 """The queue in the app: the keys that put a run into it and take it out, and a queue that stands and goes on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Runs: the table in every state and width, details, comparing, and every key of the mode."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

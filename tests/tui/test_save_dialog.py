@@ -1,7 +1,5 @@
 """The dialog that asks for a file: formats and name agree, and what cannot be saved is said before anything is lost."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

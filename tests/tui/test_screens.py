@@ -1,8 +1,6 @@
 """What the screens of all modes look like: they are compared with the files in ``snapshots``, which ``make snapshots``
 writes. Nothing in them depends on the time, the machine, its Python or the last digits of a number."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from pathlib import Path

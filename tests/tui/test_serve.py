@@ -1,7 +1,5 @@
 """The app for browsers: who may connect, what the page loads, and what is handed on to the app."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

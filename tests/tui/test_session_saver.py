@@ -1,14 +1,12 @@
 """The saver: the newest text is soon in its file, whatever happens to the file, its run or the disk."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -49,7 +47,7 @@ class Played:
     @classmethod
     def again(
         cls, path: Path, saver: SessionSaver, key: int = 7, run: Path | None = None, place: Path | None = None
-    ) -> Played:
+    ) -> Self:
         """The session in a file, opened."""
         played, found = cls.__new__(cls), read(path)
         played.saver, played.key, played.document = saver, key, found.state.document

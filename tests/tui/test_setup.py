@@ -1,8 +1,6 @@
 """What Train offers before a run, as a value and in words: what follows from the text and the choices, what stays
 measured, the plan, the losses to beat and what is said of a busy processor."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The text view by itself: follows its end, stays where it was scrolled to, selects, copies, walks."""
 
-from __future__ import annotations
-
 import random
 from array import array
 

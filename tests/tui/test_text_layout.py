@@ -1,7 +1,5 @@
 """Wrapping: against a slow obvious reference, and the same however the text arrived."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

@@ -1,7 +1,5 @@
 """A player without an app: how a text is changed, opened, saved, and what is said of it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Each repair of Textual is needed: without it these tests end with an error, or never."""
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every theme can be chosen in every mode, and its text can be read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What is to be played, as a table: what a choice, a key, a start and a run make of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Train with recorded runs: what is shown in every state and size, and that every key of the table does its work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Train before a run: presets with their costs, all settings as a form, where weights start, and the start itself."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable

@@ -1,7 +1,5 @@
 """Keys that come before what they are meant for is there: they wait for it, in every mode, and never act elsewhere."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """An exception that no code expected is shown in one sentence and logged, and the app goes on."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import logging

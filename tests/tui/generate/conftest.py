@@ -1,7 +1,5 @@
 """What tests of Generate share: a folder of their own with runs beside, and a model to play."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

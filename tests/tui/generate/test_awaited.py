@@ -1,7 +1,5 @@
 """A run that is to be played before it has learnt anything: Generate waits, says so, and never plays noise."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace

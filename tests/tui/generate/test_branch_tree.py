@@ -1,7 +1,5 @@
 """The list of branches by itself, narrow and wide."""
 
-from __future__ import annotations
-
 from charlstm.generation.document import BranchInfo
 from charlstm_tui.generate.branch_tree import BranchTree, words_at
 from charlstm_tui.generate.stream_view import StreamView

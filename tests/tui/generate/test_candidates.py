@@ -1,7 +1,5 @@
 """The candidates by themselves: what their rows say and draw."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Context in Generate: how far back the model looks, for all of a text and for the place at the cursor."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 """The text as an editor: the cursor stays in view, keys move it and act on what is selected, and clicks hit the row and
 the character that are under the pointer."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

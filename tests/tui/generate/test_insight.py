@@ -1,7 +1,5 @@
 """Look inside the model in Generate: cells that colour the text, why a character comes, and held cells."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from collections.abc import AsyncIterator

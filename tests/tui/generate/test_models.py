@@ -1,7 +1,5 @@
 """What Generate plays and keeps: models and their ages, sessions, what is remembered and exported."""
 
-from __future__ import annotations
-
 import math
 import os
 import shutil

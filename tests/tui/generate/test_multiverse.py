@@ -1,7 +1,5 @@
 """Multiverse in Generate: the continuations from the cursor as blocks, walked and put into the text."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from pathlib import Path

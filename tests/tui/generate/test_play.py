@@ -1,7 +1,5 @@
 """Play as a person uses it: every key, narrow and wide, hostile text."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The page of the report, made by one key in Generate."""
 
-from __future__ import annotations
-
 import asyncio
 import webbrowser
 from pathlib import Path

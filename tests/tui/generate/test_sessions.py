@@ -1,7 +1,5 @@
 """Saved sessions whose model is gone, that were copied, and the model with which each is gone on with."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

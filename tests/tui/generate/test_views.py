@@ -1,7 +1,5 @@
 """Write, Score, Duel and what is copied: Generate's other views."""
 
-from __future__ import annotations
-
 import math
 import re
 import threading

@@ -1,7 +1,5 @@
 """Ways on from the cursor: continuations to pick from, and the likelier and less likely characters."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any
