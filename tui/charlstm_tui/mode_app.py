@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.notifications import SeverityLevel
 from textual.reactive import var
@@ -23,7 +23,6 @@ from charlstm.config import load_config, located
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import RunFolder
-from charlstm.runs.launch import PreparedWorker, prepare_worker
 from charlstm.runs.on_end import end_words, terminal_sequence
 from charlstm_tui.actions import Action
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
@@ -39,6 +38,9 @@ from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.terminal import write_to_terminal
 from charlstm_tui.to_play import Asked, ToPlay
 from charlstm_tui.widgets.find import Search
+
+if TYPE_CHECKING:
+    from charlstm.runs.launch import PreparedWorker
 
 REPORT_AGAIN = 60.0
 """Seconds after which an unexpected error that goes on is reported again."""
@@ -168,6 +170,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Have a process load torch, unless one has, or a run is watched: who looks at a text may soon train on it."""
         ready = self.prepared_worker is not None and self.prepared_worker.poll() is None
         if not ready and self.run_path is None and system.torch_folder() is not None:
+            from charlstm.runs.launch import prepare_worker  # 0.2 s, with numpy: not before the first paint
+
             with contextlib.suppress(OSError):  # what is wrong is said when a run is started
                 self.prepared_worker = prepare_worker()
 
