@@ -70,25 +70,25 @@ def test_losses_of_the_lesson_are_the_documented_ones(runs: dict[str, RunFolder]
     words, recites = runs["words"], runs["recites"]
     first, symbols = float(words.history()["val_loss"][0]), len(open_text(words).vocabulary)
     last = evaluate(words.model(), open_text(words), "validation").loss
-    assert f"falls from {first:.2f} nats per character to {last:.2f}. " in PAGE
-    assert f"has {symbols} different characters: blind guesses cost ln {symbols} = {math.log(symbols):.2f}. " in PAGE
-    assert f"At {last:.2f} the next one is as uncertain as a choice among e^{last:.2f} = {math.exp(last):.1f}. " in PAGE
+    assert f"falls from {first:.3f} nats per character to {last:.3f}. " in PAGE
+    assert f"has {symbols} different characters: blind guesses cost ln {symbols} = {math.log(symbols):.3f}. " in PAGE
+    assert f"At {last:.3f} the next one is as uncertain as a choice among e^{last:.3f} = {math.exp(last):.1f}. " in PAGE
     last_step = [event for event in words.events() if isinstance(event, Stepped)][-1]
     train, epochs = last_step.train_loss, int(last_step.epoch)
     assert (
-        f"The training loss beside it, {train:.2f}, is lower: that text the network has read {epochs} times. " in PAGE
+        f"The training loss beside it, {train:.3f}, is lower: that text the network has read {epochs} times. " in PAGE
     )
     losses = {step.step: load_model(step.path).loss for step in words.snapshots()}
     assert len(losses) == 8
-    assert f"step 100 ({losses[100]:.2f} nats) something like words, step 300 ({losses[300]:.2f}) words" in PAGE
+    assert f"step 100 ({losses[100]:.3f} nats) something like words, step 300 ({losses[300]:.3f}) words" in PAGE
     trained, validated = recites.history()["train_loss"], recites.history()["val_loss"]
     chars, trained_on = open_text(recites).chars, next(event for event in recites.events()).train_chars
     assert (
         f"On {trained_on:,} of {chars:,} characters, the training part, the training loss falls to {trained[-1]:.3f}. "
         in PAGE
     )
-    best = f"{validated.min():.2f} at step {recites.model().info['step']}"
-    assert f"The validation loss falls to {best}, then rises to {validated[-1]:.2f}. " in PAGE
+    best = f"{validated.min():.3f} at step {recites.model().info['step']}"
+    assert f"The validation loss falls to {best}, then rises to {validated[-1]:.3f}. " in PAGE
 
 
 def test_words_and_copies_of_the_lesson_are_the_documented_ones(runs: dict[str, RunFolder]) -> None:

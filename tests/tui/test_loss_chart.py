@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,9 @@ def test_a_spike_survives_any_thinning_and_does_not_press_the_rest_flat() -> Non
     y[12_345] = 3.0
     assert braille("".join(drawn(ChartData(train=Curve(x, y)), 60, 12).splitlines()[:3])) >= 1
     data = falling()
+    assert "4.0 ┤" in drawn(
+        replace(data, train=Curve(x, np.append(4.1, y[1:] / 3))), 60, 12
+    )  # the first loss is in sight
     data.train.y[-1] = 1e12
     assert sum(braille(row[:60]) > 0 for row in drawn(data, height=20).splitlines()) >= 5  # before the last step
 

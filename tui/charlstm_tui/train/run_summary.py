@@ -117,6 +117,8 @@ def figures(series: RunSeries, bits: bool) -> list[Figure]:
     ]
     if last is not None:
         found.append(Figure("epoch", f"{last.epoch:.2f}"))
+    if series.first_val is not None:
+        found.append(Figure("step 0", formatting.loss(series.first_val, bits, whole=False), "o", "validation"))
     return found
 
 

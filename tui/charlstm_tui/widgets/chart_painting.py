@@ -230,9 +230,10 @@ def _scales(data: ChartData, view: ChartView) -> tuple[AxisScale | None, AxisSca
     if not len(values):
         return x, AxisScale(*((1.0, 4.0) if view.log_y else (0.0, 4.0)), view.log_y)
     low, high = float(values.min()), float(values.max())
-    # A loss that ran away must not press the rest of the curve flat: what is higher stands at the upper edge.
-    # Of many runs every n-th value: the median of 200,000 would take 2 ms.
-    high = min(high, 4 * max(float(np.median(values[:: 1 + len(values) // 20_000])), 1e-9))
+    # A loss that ran away must not press the rest of the curve flat: what is higher than four medians and than each
+    # curve's first loss stands at the upper edge. Of many runs every n-th value: the median of 200,000 would take 2 ms.
+    firsts = [float(curve.y[0]) for curve in data.curves if len(curve.y) and math.isfinite(curve.y[0])]
+    high = min(high, max(4 * float(np.median(values[:: 1 + len(values) // 20_000])), *firsts, 1e-9))
     if data.raw is not None and len(noise := _within(data.raw, start, end)):
         low = min(low, float(np.quantile(noise, 0.02)))
         high = max(high, min(float(np.quantile(noise, 0.98)), high * 1.15))
