@@ -102,7 +102,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
-    monkeypatch.setattr("charlstm_tui.mode_app.prepare_worker", lambda: None)
+    monkeypatch.setattr("charlstm.runs.launch.prepare_worker", lambda: None)
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
     monkeypatch.setattr(generate_screen, "INFO_SECONDS", 600.0)
     for name, value in (("INTERVAL", 0.15), ("LIST_EVERY", 1), ("FIGURES_EVERY", 1)):
