@@ -259,7 +259,7 @@ class Novelty:
     def _reset(self) -> None:
         self._text = ""
         self._ids = np.empty(0, np.int64)
-        self._matches: list[Match] = []  # those that more text cannot change
+        self._matches: list[Match] = []  # matches that more text cannot change
         self._at = 0  # where the next match may start
 
     def update(self, text: str) -> NoveltyReport:

@@ -122,7 +122,7 @@ class Reading:
         self._recipe: Recipe | None = None
         self.use(recipe)
         self._set_stepper(stepper or Stepper(model))
-        self._text = Text.of(prime.text, TYPED)  # its beginning is what was read
+        self._text = Text.of(prime.text, TYPED)  # read from its beginning on
         self._blocks: list[Block] = []  # all but the last one are full
         self._tails: deque[Tail] = deque(maxlen=MOST_TAILS)
         self._ahead: list[Tail] | None = None  # the tails that go on where the text ends; None: to be found

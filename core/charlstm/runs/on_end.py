@@ -87,5 +87,5 @@ def _wait_for(program: subprocess.Popen[bytes], given: bytes) -> str:
         return f"did not end within {TIME_LIMIT:g} seconds and was killed"
     finally:
         if program.poll() is None:  # Ctrl-C, too, ends the waiting
-            os.killpg(program.pid, signal.SIGKILL)  # with the processes that it has started
+            os.killpg(program.pid, signal.SIGKILL)  # with all processes of the program
             program.wait()

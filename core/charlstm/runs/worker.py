@@ -127,7 +127,7 @@ def _wait_for_arguments() -> list[str]:
     """Load torch, and wait for the arguments of a worker, whose ``worker.log`` gets the output from then on. Empty
     where none come: who prepared this process has ended, or starts no run."""
     system.prepare_for_torch()
-    importlib.import_module("charlstm.engine.trainer")  # with all that it needs
+    importlib.import_module("charlstm.engine.trainer")  # with its imports
     if not select.select([sys.stdin], [], [], PREPARED_SECONDS)[0]:
         return []
     arguments: list[str] = json.loads(sys.stdin.read() or "[]")

@@ -33,7 +33,7 @@ class CellRows(SideList):
         self.clear_options()
         self.add_options(Option(words) for _, words in rows)
         with self.prevent(OptionList.OptionHighlighted):  # the same rows again choose nothing
-            if index is not None and self.listed[index : index + 1] == (chosen,):  # of several that it has
+            if index is not None and self.listed[index : index + 1] == (chosen,):  # of several rows of the cell
                 self.highlighted = index
             else:
                 self.highlight(chosen)

@@ -100,14 +100,14 @@ class CellsView(ReadingView):
         """The index in it by which the text is coloured."""
         self._model: Model | None = None
         self._session_id: int | None = None  # of the text that is shown
-        self._start = 0  # of what is shown of it
+        self._start = 0  # position of the first character shown
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
         self._limits = (0.0, 0.0)  # the lowest and the highest state of the cell on the text
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
         self._failure = ""  # why cells are not named
-        self._lesions_failure = ""  # why it is not known which matter
+        self._lesions_failure = ""  # why no cells were measured
         self.measured: MeasuredLesions | None = None
         """Which cells matter; ``None`` until it is computed."""
         self._measured_on = ""  # on which text, in words

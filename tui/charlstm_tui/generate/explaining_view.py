@@ -34,7 +34,7 @@ class ExplainingView(GenerateView):
         self.insight = insight
         self.explanation = ""
         self._explained: tuple[str, int] | None = None  # the text that the colours are about, and its position
-        self._influence: tuple[Influence, str] | None = None  # what ``explanation`` says, and of which text
+        self._influence: tuple[Influence, str] | None = None  # what ``explanation`` says, and the explained text
 
     @property
     def text_view(self) -> StreamView:

@@ -225,7 +225,7 @@ class MultiverseView(GenerateView):
         """What was shown before each zoom: ``zoomed``, ``path``, ``root``, and the probability of ``zoomed``."""
         self._reached = 1.0  # the probability of ``zoomed``
         self._source: ExplainingView | None = None  # the view with the text
-        self._is_played = False  # whether its text is the one that is played
+        self._is_played = False  # whether the source is Play
         self._model: Model | None = None
         self._position: int | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held

@@ -682,7 +682,7 @@ class PlayView(ExplainingView):
         if choosing:
             self.screen.minimize()
             self.text_only = False
-            self.remove_class("-tree")  # where there is little space it stands in the candidates' place
+            self.remove_class("-tree")  # a small terminal shows the tree instead of the candidates
             up, down, pick = (key_of(f"generate.{name}") for name in ("choice_up", "choice_down", "pick_chosen"))
             first, last, back = key_of("generate.pick_1"), key_of("generate.pick_9"), key_of("app.back")
             self.say(f"{up} {down} and {pick}, or {first}–{last}: the text branches there. {back} cancels.")

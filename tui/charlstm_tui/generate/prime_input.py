@@ -108,7 +108,7 @@ class PrimeInput(SteadyTextArea):
         if not event.from_app_focus:
             if self._typed:
                 self.load_text(self._typed)
-            self.select_all()  # so that typing replaces it
+            self.select_all()  # so that typing replaces the prime
 
     def on_blur(self) -> None:
         if not self.app.app_focus:

@@ -160,7 +160,7 @@ class ScoreView(ReadingView):
         self._begun = False  # whether the cursor of the text was moved since it is shown
         self._places: list[Place] = []
         self._sentences: list[Sentence] = []  # the most surprising first
-        self._reason: Content | None = None  # why there are no other figures than those that are shown
+        self._reason: Content | None = None  # why no new figures came
         self._text_name = ""  # of what is shown or, while a text is scored, of that one
         self._shown_name = ""
 

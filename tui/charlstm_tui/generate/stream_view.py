@@ -134,7 +134,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         self._search = Search()
         self._found: int | None = None
         self.search_origin = 0
-        self._anchor = 0  # the end of the selection that stays where it is
+        self._anchor = 0  # the fixed end of the selection
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self._keys_scroll or action not in ("page_up", "page_down", "scroll_home", "scroll_end")
@@ -480,7 +480,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     def show_search(self, search: Search, place: int | None) -> None:
         if search.needle and not self._search.needle:
             self.search_origin = self.cursor
-        elif search.needle and place is None and self._found is not None:  # back to where it began
+        elif search.needle and place is None and self._found is not None:  # back to the start of the search
             self.cursor = self.search_origin
             self.reveal(self.cursor)
             self.post_message(self.CursorMoved(self._cursor))

@@ -98,7 +98,7 @@ class InsightJobs:
         self._read: ReadText | None = None  # the text before the last continuations
         self._learning = threading.Lock()
         self._adaptive: AdaptiveModel | None = None  # the copy that learnt last, kept for what it measured at first
-        self._learnt_from: tuple[int, str] | None = None  # where the text begins that it has read for Write, and that
+        self._learnt_from: tuple[int, str] | None = None  # the start and the text that the copy has read for Write
 
     @threaded
     def activations(self, check: Check, model: Model, text: str, start: int) -> Activations:
