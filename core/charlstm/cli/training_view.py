@@ -130,6 +130,10 @@ class EventView:
                 self._show_progress(event)
             elif line := milestone(event):
                 self.print_line(line)
+                if self._limits and isinstance(event, events.Started):
+                    chars = event.train_chars + event.val_chars + event.test_chars
+                    disk = disk_bytes(self._limits.settings, event.parameters, chars)
+                    self.print_line(f"takes about {size(disk)} on the disk")
                 if (
                     self._limits
                     and isinstance(event, (events.Started, events.Resumed))
@@ -216,15 +220,13 @@ def milestone(event: events.Event) -> str | None:
     at = f"step {event.step:>6,}  "
     match event:
         case events.Started():
-            chars = event.train_chars + event.val_chars + event.test_chars
-            disk = size(disk_bytes(event.parameters, chars))
             return (
                 f"{event.parameters:,} parameters · {event.train_chars:,} training characters, "
                 f"{event.val_chars:,} held out"
                 + (f", {event.test_chars:,} in the test part" if event.test_chars else "")
                 + "\n"
                 f"{plural(event.planned_steps, 'step')} · {event.kernel} on {event.device}, "
-                f"{plural(event.threads, 'thread')} · up to {disk} on the disk"
+                f"{plural(event.threads, 'thread')}"
             )
         case events.Validated():
             name = (

@@ -144,7 +144,7 @@ def load_state(run: RunFolder) -> tuple[TrainingState | None, str | None]:
         if not os.path.lexists(path):  # a link to nothing is a state that cannot be read
             continue
         try:
-            state = state_file.load_state(path)
+            state = _with_weights_of_model(run, state_file.load_state(path))
         except UnreadableFileError as error:
             # A state that is intact but cannot be read now is not skipped: after a resume from the older one, the
             # next checkpoints would replace it.
@@ -160,6 +160,44 @@ def load_state(run: RunFolder) -> tuple[TrainingState | None, str | None]:
     if first_error is not None:
         raise RunError(f"No checkpoint of the run {run.name} can be read: {first_error}")
     return None, None
+
+
+def remove_copies(run: RunFolder) -> None:
+    """Keep once what the folder of ``run``, which has finished, has twice: leave out of its state the weights that its
+    best model has, and remove the snapshot of the step of that model and the state before the last.
+
+    Raises :class:`OSError` or :class:`ModelError`; ``run`` can be continued then, too.
+    """
+    state, model = state_file.load_state(run.state_path), load_model(run.model_path)
+    weights = {name: model.weights.get(_weight(name)) for name in state.tensors}
+    copies = [
+        name for name, found in weights.items() if found is not None and np.array_equal(found, state.tensors[name])
+    ]
+    tensors = {name: array for name, array in state.tensors.items() if name not in copies}
+    of_model = {"digest": model.digest(), "tensors": copies}
+    state_file.save_state(run.state_path, replace(state, record={**state.record, "model": of_model}, tensors=tensors))
+    storage.disk.unlink(run.snapshots_dir / f"{model.info.get('step')}.safetensors")
+    storage.disk.unlink(run.previous_state_path)
+
+
+def _with_weights_of_model(run: RunFolder, state: TrainingState) -> TrainingState:
+    """``state`` with the weights that :func:`remove_copies` left out. Raises :class:`ModelError` when the model of
+    ``run`` is another one by now."""
+    if (of_model := state.record.get("model")) is None:
+        return state
+    model = load_model(run.model_path)
+    try:
+        if model.digest() != of_model["digest"]:
+            raise ModelError(f"its {run.model_path.name} is not that of its state: put that file back")
+        weights = {name: model.weights[_weight(name)] for name in of_model["tensors"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"The state of {run.name} is damaged: resume from the one before it") from error
+    return replace(state, tensors={**state.tensors, **weights})
+
+
+def _weight(name: str) -> str:
+    """The name of the weight that the tensor ``name`` of a state has."""
+    return name.partition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
-from charlstm.errors import CharLSTMError, ExitCode, RunError
+from charlstm.errors import CharLSTMError, ExitCode, ModelError, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
 from charlstm.runs import launch, liveness, on_end, queue, queue_file
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
@@ -38,7 +38,7 @@ from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import CommandInbox, EventRecorder, ShowValidation, StoppedEarlyError
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
-from charlstm.runs.store import RunStore, load_state
+from charlstm.runs.store import RunStore, load_state, remove_copies
 from charlstm.runs.text import keep_text, open_text
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
@@ -351,9 +351,9 @@ class _Training:
                 yield event
                 while warnings:
                     yield Warned(step=event.step, message=warnings.pop(0))
-            if state_in_log(self._recorder.series) == "finished":
-                with contextlib.suppress(OSError):  # it only takes space
-                    self._run.previous_state_path.unlink(missing_ok=True)
+            if state_in_log(self._recorder.series) == "finished" and not self._inbox.check_folder():
+                with contextlib.suppress(OSError, ModelError):  # they only take space
+                    remove_copies(self._run)
 
     def _state_before(self) -> RunState | None:
         """The state that the run had before this worker, and has again because nothing was recorded. ``None`` for one

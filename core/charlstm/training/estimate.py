@@ -25,7 +25,6 @@ from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
 from charlstm.training.plan import (
     SAMPLE_SECONDS,
-    SNAPSHOTS,
     VALIDATION_SPEED,
     MeasuredSpeed,
     final_chars,
@@ -131,10 +130,12 @@ def memory_bytes(settings: Settings, chars: int, vocab_size: int) -> int:
     return BASE_MEMORY + sum(_memory(settings, config, batch, has_card(settings.device)))
 
 
-def disk_bytes(parameters: int, chars: int) -> int:
-    """At most so much does a run take on the disk once it has finished: text, best model, exact state with two moments
-    and the best weights, and snapshots of 2 bytes a weight."""
-    return chars + parameters * (4 + 4 * 4 + 2 * SNAPSHOTS)
+def disk_bytes(settings: Settings, parameters: int, chars: int) -> int:
+    """About so much does a run take on the disk once it has finished: text, best model, two moments of each weight with
+    what else the exact state has, and snapshots. The network after the last step is usually the best model, which is
+    kept once."""
+    averaged = settings.ema_decay is not None
+    return chars + parameters * (4 * (3 + averaged) + 2 * (settings.snapshots - 1))
 
 
 def batch_shape(settings: Settings, chars: int) -> tuple[int, int]:

@@ -59,7 +59,7 @@ class CheckpointStore(Protocol):
         """Keep ``model`` as the best so far. Its ``info`` has the step and the loss."""
 
     def save_snapshot(self, model: Model, step: int) -> None:
-        """Keep ``model`` as the snapshot of ``step``: one of at most 12 that show how the model develops."""
+        """Keep ``model`` as the snapshot of ``step``: one of those that show how the model develops."""
 
     def save_state(self, state: TrainingState) -> None:
         """Keep all that an exact resume needs. Once this returns, a resume starts from ``state``."""

@@ -111,9 +111,6 @@ ESTIMATE_SHARE = 0.8
 FINAL_SECONDS = 30.0
 """Without ``max_minutes`` the final validation may always take so long: the time of a short run is mostly that."""
 
-SNAPSHOTS = 12
-"""Snapshots of a run, at most."""
-
 FIRST_SNAPSHOT_SECONDS = 4.0
 """Seconds of training before the first snapshot after step 0. With start-up and validation it is there within 10 s."""
 
@@ -241,7 +238,7 @@ def make_plan(
         log_every=settings.log_every or max(1, round(LOG_SECONDS / measured.seconds)),
         val_every=settings.val_every or max(1, math.ceil(steps / count)),
         val_chars=chars,
-        snapshot_steps=snapshot_steps(steps, measured.seconds),
+        snapshot_steps=snapshot_steps(steps, measured.seconds, settings.snapshots),
         seconds_per_step=measured.seconds,
     )
 
@@ -275,10 +272,10 @@ def final_seconds(settings: Settings, worked: float) -> float:
     return max(FINAL_SECONDS, FINAL_SHARE * worked)
 
 
-def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:
-    """Step 0, a step after a few seconds, then logarithmically spaced steps to the last: at most :data:`SNAPSHOTS`."""
+def snapshot_steps(steps: int, step_seconds: float, count: int) -> tuple[int, ...]:
+    """Step 0, a step after a few seconds, then logarithmically spaced steps to the last: at most ``count``."""
     first = max(1, min(steps, round(FIRST_SNAPSHOT_SECONDS / step_seconds)))
-    last = SNAPSHOTS - 2
+    last = count - 2
     return tuple(sorted({0, *(round(first * (steps / first) ** (number / last)) for number in range(last + 1))}))
 
 

@@ -202,6 +202,7 @@ def _from_model(
         patience=None,
         dropout=round(20 * dropout) / 20,
         weight_drop=0.0,
+        snapshots=4,  # the network is large, and changes little
     )
 
 

@@ -220,6 +220,13 @@ class Settings:
     checkpoint_minutes: float | None = setting(
         2.0, "minutes between checkpoints; none: by steps only", low=0, open_low=True
     )
+    snapshots: int = setting(
+        12,
+        "models that are kept on the way from the first step to the last, 2 bytes a weight each",
+        low=3,
+        high=1000,
+        fixed=True,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -286,6 +293,7 @@ WITHOUT_EFFECT_ON_LOSS = {
     "niceness",
     "checkpoint_steps",
     "checkpoint_minutes",
+    "snapshots",
 }
 """Settings that a resume may change without a change of what the next steps learn: losses before and after it can be
 compared. The number of threads changes the last digits alone."""

@@ -91,7 +91,8 @@ def plan_lines(setup: Setup) -> list[tuple[PlanLine, bool]]:
     if facts is not None:
         symbols = facts.symbols if setup.start is None else setup.start.symbols
         parameters = ModelConfig(symbols, settings.hidden_size, settings.num_layers).parameters
-        lines.append(PlanLine("disk", f"up to {size(disk_bytes(parameters, facts.chars))}", ()))
+        disk = size(disk_bytes(settings, parameters, facts.chars))
+        lines.append(PlanLine("disk", f"about {disk}, once finished", ("snapshots",)))
     changed = dict(setup.differences)
     shown = {name for line in lines for name in line.settings}
     lines += [
