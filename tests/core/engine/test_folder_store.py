@@ -3,9 +3,14 @@
 import contextlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import charlstm
+from charlstm.model.file import save_model
+from charlstm.runs.folder import RunFolder
+from charlstm.runs.store import remove_copies
+from faulty_disk import FaultyDisk, use_disk
 from recorded_run import record, tiny_model
 from small_training import log_of
 from trained import CORPUS, PLAN, SETTINGS, trained
@@ -45,6 +50,28 @@ def test_snapshots_take_two_bytes_a_weight_unless_a_weight_is_too_large(tmp_path
     store.save_snapshot(model, 2)
     half, whole = ((store.path / "snapshots" / f"{step}.safetensors").stat().st_size for step in (1, 2))
     assert half < 0.6 * whole
+
+
+def test_finished_run_keeps_weights_once_and_its_exact_state_whatever_fails_meanwhile(tmp_path: Path) -> None:
+    store = charlstm.FolderStore(tmp_path / "novel")
+    charlstm.Trainer(CORPUS, SETTINGS.with_changes(max_steps=20, ema_decay=0.9), store=store).train()
+    run, whole, best = RunFolder(store.path), store.state(), store.model()
+    assert whole is not None
+    save_model(run.snapshots_dir / f"{best.info['step']}.safetensors", best)
+    size, at = run.state_path.stat().st_size, 0
+    while run.previous_state_path.exists():
+        with use_disk(FaultyDisk(at, again=True)), contextlib.suppress(OSError):
+            remove_copies(run)
+        at += 1
+        state = store.state()
+        assert state is not None
+        assert state.tensors.keys() == whole.tensors.keys()
+        assert all(np.array_equal(array, state.tensors[name]) for name, array in whole.tensors.items())
+    assert run.state_path.stat().st_size < 0.8 * size
+    assert run.model_file(best.info["step"]) == run.model_path
+    save_model(run.model_path, tiny_model())
+    with pytest.raises(charlstm.CharLSTMError, match="put that file back"):
+        store.state()
 
 
 def test_folder_store_refuses_a_new_training_where_another_one_has_trained(tmp_path: Path) -> None:

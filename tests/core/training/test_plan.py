@@ -78,11 +78,11 @@ def test_plan_logs_and_validates_at_the_intended_intervals() -> None:
 
 
 @examples(40)
-@given(st.integers(1, 10**9), st.floats(1e-5, 100))
-def test_snapshot_steps_are_few_and_reach_from_0_to_the_end(steps: int, seconds: float) -> None:
-    chosen = snapshot_steps(steps, seconds)
+@given(st.integers(1, 10**9), st.floats(1e-5, 100), st.integers(3, 20))
+def test_snapshot_steps_are_few_and_reach_from_0_to_the_end(steps: int, seconds: float, count: int) -> None:
+    chosen = snapshot_steps(steps, seconds, count)
     assert chosen[0] == 0
-    assert len(chosen) <= 12
+    assert len(chosen) <= count
     assert chosen[-1] == steps
     first = chosen[1]
     assert first == 1 or first == steps or first * seconds <= 10
