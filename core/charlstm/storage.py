@@ -177,6 +177,14 @@ def is_disk_trouble(error: BaseException) -> bool:
     return isinstance(error, NotAFileError) or (isinstance(error, OSError) and error.errno in _DISK_ERRORS)
 
 
+def reason_to_wait(error: OSError, stop_requested: Callable[[], bool]) -> str:
+    """Why nothing can be written: a training whose write failed with ``error`` waits, says so, tries that write again
+    each :data:`RETRY_SECONDS` and then goes on. Raises ``error`` where that cannot help, or a stop is requested."""
+    if not is_disk_trouble(error) or stop_requested():
+        raise error
+    return error.strerror or str(error)
+
+
 def special_kind(mode: int) -> SpecialKind | None:
     """What has the ``st_mode`` ``mode``; ``None`` for a regular file."""
     if stat.S_ISREG(mode):

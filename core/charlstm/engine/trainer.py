@@ -810,15 +810,11 @@ class Trainer:
         try:
             events: list[AnyEvent] = [*writer.collect(WAIT_SECONDS if waits else 0.0)]
         except OSError as error:
-            if not storage.is_disk_trouble(error):
-                raise
-            self._commands.poll()
-            if self._commands.take("stop") is not None:
-                raise
+            reason = storage.reason_to_wait(error, lambda: self._commands.take("stop") is not None)
             if self._disk_trouble:
                 return []
             self._disk_trouble = True
-            return [Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")]
+            return [Paused(step=self.progress.step, reason=f"nothing can be written: {reason}")]
         if self._disk_trouble and not writer.failing:
             self._disk_trouble = False
             events.append(self._resumed())
@@ -951,7 +947,6 @@ class Trainer:
         self._clock.count_work()
         if self._hooks.validation_progress is not None:
             self._hooks.validation_progress(share)
-        self._commands.poll()
         if (command := self._commands.take("stop")) is not None:
             raise _StopRequested(command)
         if self._interrupt.requested:

@@ -23,7 +23,6 @@ from charlstm.training.events import Controlled, Event, Failed, Finished, Paused
 
 T = TypeVar("T")
 
-
 FIRST_ESTIMATE_SECONDS = 2.0
 """Seconds of the final validation after which its own speed tells how long the rest of it takes."""
 
@@ -105,7 +104,7 @@ class EventRecorder:
         """Write ``event``, and return it as it is in the log: the last one also says where the run began, how much it
         has read and what other programs took. Those that a resume or a person relies on are synced at once.
 
-        Raises :class:`StoppedEarlyError` when a stop is requested while the disk is full.
+        Raises :class:`OSError` when a stop is requested while the disk is full.
         """
         if isinstance(event, Finished):
             event = replace(event, first_val=self.series.first_val, epochs=self.series.epochs(event.step))
@@ -131,22 +130,16 @@ class EventRecorder:
             self._show_validation(validated, left)
 
     def retry(self, write: Callable[[], T]) -> T:
-        """Call ``write``, and again each second while the disk is full, read-only or gone; return what it returns.
-
-        Raises :class:`StoppedEarlyError` when a stop is requested meanwhile.
-        """
+        """Call ``write``, and again while the disk is full, read-only or gone; return what it returns. Raises
+        :class:`OSError` as :func:`charlstm.storage.reason_to_wait` does."""
         before = self._heartbeat.record
         while True:
             try:
                 written = write()
                 break
             except OSError as error:
-                if not storage.is_disk_trouble(error):
-                    raise
-                if self._inbox.stop_requested():
-                    sentence = f"it was stopped while nothing could be written ({error.strerror})"
-                    raise StoppedEarlyError(sentence) from None
-                message = f"waiting until {self._run.path} can be written again: {error.strerror}"
+                reason = storage.reason_to_wait(error, self._inbox.stop_requested)
+                message = f"waiting until {self._run.path} can be written again: {reason}"
                 self._heartbeat.update(state="waiting", message=message)
                 time.sleep(storage.RETRY_SECONDS)
         if self._heartbeat.record.state == "waiting" and before.state != "waiting":

@@ -62,7 +62,9 @@ class CommandQueue:
         return self._waiting.popleft() if self._waiting else None
 
     def take(self, name: str) -> Command | None:
-        """Remove and return the oldest command called ``name``, before its turn, or ``None``."""
+        """Remove and return the oldest command called ``name``, before its turn, or ``None``. Fetches those that have
+        arrived."""
+        self.poll()
         command = next((command for command in self._waiting if command.command == name), None)
         if command is not None:
             self._waiting.remove(command)
