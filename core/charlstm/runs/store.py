@@ -168,7 +168,8 @@ def remove_copies(run: RunFolder) -> None:
 
     Raises :class:`OSError` or :class:`ModelError`; ``run`` can be continued then, too.
     """
-    state, model = state_file.load_state(run.state_path), load_model(run.model_path)
+    state = _with_weights_of_model(run, state_file.load_state(run.state_path))
+    model = load_model(run.model_path)
     weights = {name: model.weights.get(_weight(name)) for name in state.tensors}
     copies = [
         name for name, found in weights.items() if found is not None and np.array_equal(found, state.tensors[name])
