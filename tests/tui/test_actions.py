@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textual.binding import Binding
 
-from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, MODES, SCOPES, active, bindings, key_name
+from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, COMMON, MODES, SCOPES, active, bindings, key_name, keys_in
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.runs.screen import RunsScreen
 from driven_app import driven
@@ -21,6 +21,12 @@ def test_a_letter_has_one_meaning_in_all_views_of_a_mode() -> None:
             if action.mode and len(key) == 1 and key.isalpha():
                 meanings.setdefault((action.mode, key), set()).add(action.label.split()[0])
     assert not {place: words for place, words in meanings.items() if len(words) > 1}
+
+
+def test_keys_that_write_start_no_action_while_something_is_typed() -> None:
+    free, typing = (keys_in((*COMMON, "train"), typing) for typing in (False, True))
+    assert {"2", "q", "tab", "ctrl+q"} - free == set()
+    assert {"2", "q", "tab", "ctrl+q"} & typing == {"tab", "ctrl+q"}
 
 
 def test_every_action_has_a_key_and_an_id_of_its_own() -> None:

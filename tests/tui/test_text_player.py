@@ -646,7 +646,7 @@ def test_file_of_text_becomes_a_text_of_the_apps_own(
     played = player.finish()
     assert (played.text.text.read(), played.prime_length, played.title, played.undoable) == (text, 0, "page one", "")
     assert set(played.text.text.sources()) <= {TYPED}
-    assert said in played.note
+    assert played.note == said
     player.move(len(text))
     assert player.finish().file is None  # nothing was done to it
     player.insert("x")

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from charlstm.generation.rows import Alternative, NextCharDistribution
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
 from charlstm.generation.sampling import Sampler
-from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.generate.candidates import Candidates, filters_on
 from charlstm_tui.generate.sampler_panel import SamplerPanel, hides_temperature
 from hosted_widget import drawn_rows, hosted
 
@@ -64,6 +64,7 @@ async def test_rows_show_the_models_bar_the_samplers_mark_and_what_is_cut() -> N
         for top_k, words in ((None, "all 5 kept · entropy 1.2 nats"), (1, one)):
             found = await rows(*shown, SamplerSettings(temperature=1, top_k=top_k, min_p=None), 60)
             assert words in "\n".join(found)
+    assert filters_on(SamplerSettings(kind="reference")) == ["top-k"]
 
 
 async def test_rows_fit_any_size() -> None:

@@ -72,6 +72,7 @@ async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_and_
         monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail("opened over ssh"))
         await app.press("R")
         await app.until(lambda: said[-1].startswith("No browser can be opened from here. The page: "))
+        assert any("Open this page in a browser: " in each.message for each in app.app._notifications)
 
 
 def test_a_browser_is_opened_only_where_it_has_a_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
