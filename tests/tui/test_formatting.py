@@ -1,10 +1,12 @@
 """Figures and names as words."""
 
+import math
+
 import pytest
 
 from charlstm.text.corpus import open_corpus
 from charlstm.text.statistics import describe
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, home, learning_rate, rough_clock
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, home, learning_rate, loss, rough_clock
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
 
@@ -48,3 +50,8 @@ def test_estimates_of_time_are_rounded(seconds: float, words: str) -> None:
 )
 def test_learning_rate_as_people_write_it(rate: float | None, words: str) -> None:
     assert learning_rate(rate) == words
+
+
+def test_loss_is_in_the_unit_that_is_set() -> None:
+    assert [loss(math.log(2), bits) for bits in (False, True)] == ["0.693", "1.000"]
+    assert (loss(None, True), loss(math.inf, False)) == ("–", "not finite")
