@@ -6,10 +6,12 @@ import email.policy
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from charlstm.model.file import load_model
 from charlstm.runs.models import find_model
@@ -60,6 +62,14 @@ def test_wheel_changelog_and_citation_have_one_version(wheel: Path) -> None:
     version = wheel.name.split("-")[1]
     assert re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)[0] == version
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_torch_is_required_where_it_has_wheels() -> None:
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    [marker] = [Requirement(each).marker for each in required if each.startswith("torch")]
+    machines = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("darwin", "x86_64")]
+    has = [marker.evaluate({"sys_platform": system, "platform_machine": machine}) for system, machine in machines]
+    assert has == [True, True, True, False]
 
 
 def test_the_model_in_the_box_is_small_and_can_be_read() -> None:

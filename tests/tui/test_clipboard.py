@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm_tui.clipboard import copy_on_mac
+from charlstm_tui.app import CharLSTMApp
 
 
 @pytest.mark.parametrize(("variable", "copied"), [("NONE", "é"), ("SSH_CONNECTION", "")])
@@ -18,6 +18,6 @@ def test_text_is_copied_with_the_program_of_a_mac_where_the_session_is_local(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv(variable, "1")
     monkeypatch.setattr(sys, "platform", "darwin")
-    copy_on_mac("é")
+    CharLSTMApp().copy_to_clipboard("é")
     found = tmp_path / "copied"
     assert (found.read_text(encoding="utf-8") if found.exists() else "") == copied
