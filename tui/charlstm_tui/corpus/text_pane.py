@@ -6,7 +6,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widget import Widget
 from textual.widgets import Static
 
 from charlstm.display import size, visible
@@ -15,16 +14,26 @@ from charlstm_tui.corpus import summary
 from charlstm_tui.corpus.text_state import TextState
 from charlstm_tui.formatting import shorten
 from charlstm_tui.widgets.bars import bar
+from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.find import FindTarget, Search, row_of
 
 BAR = 24
 
 
-class TextPart(Widget):
-    """A part of the pane, drawn again when the state or the size changes."""
+class TextPart(ChangingText):
+    """A part of the pane, which says of the text what :meth:`words` returns."""
 
-    DEFAULT_CSS = "TextPart { height: auto; }"
-    state: reactive[TextState | None] = reactive(None, layout=True)
+    state: reactive[TextState | None] = reactive(None)
+
+    def words(self) -> Content:
+        """What is said, by state and width."""
+        raise NotImplementedError
+
+    def show(self) -> None:
+        """Say it again: the state or the size has changed."""
+        self.update(self.words())
+
+    watch_state = on_resize = show
 
     @property
     def width(self) -> int:
@@ -35,7 +44,7 @@ class TextPart(Widget):
 class TextHead(TextPart):
     """Name, encoding and figures."""
 
-    def render(self) -> Content:
+    def words(self) -> Content:
         state = self.state
         if state is None:
             return Content("")
@@ -65,7 +74,7 @@ class TextPreview(FindTarget, VerticalScroll, can_focus=True):
         self._place: int | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="text-start")
+        yield ChangingText(id="text-start")
 
     def watch_state(self, before: TextState | None, state: TextState | None) -> None:
         if before is None or state is None or before.choice.source != state.choice.source:
@@ -106,8 +115,9 @@ class SimpleModels(TextPart):
     """How well simple models predict the held-out part."""
 
     bits: reactive[bool] = reactive(False)
+    watch_bits = TextPart.show
 
-    def render(self) -> Content:
+    def words(self) -> Content:
         stats = None if self.state is None else self.state.stats
         if stats is None:
             return Content("")
@@ -120,7 +130,7 @@ class SimpleModels(TextPart):
 class FrequentCharacters(TextPart):
     """The most frequent characters, a bar each; in wide terminals only."""
 
-    def render(self) -> Content:
+    def words(self) -> Content:
         stats = None if self.state is None else self.state.stats
         return Content("") if stats is None else summary.frequent_bars(stats, self.width, 8)
 
@@ -128,9 +138,10 @@ class FrequentCharacters(TextPart):
 class TextHints(TextPart):
     """What a person should know or do about the text; until it is read, how far the reading has come."""
 
-    reading: reactive[ReadProgress | None] = reactive(None, layout=True)
+    reading: reactive[ReadProgress | None] = reactive(None)
+    watch_reading = TextPart.show
 
-    def render(self) -> Content:
+    def words(self) -> Content:
         state = self.state
         if state is None or state.problem:
             return Content("")
