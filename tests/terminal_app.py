@@ -126,10 +126,13 @@ def know_speeds(home: Path, text: str, **changes: Any) -> None:
 
 
 def workers(folder: Path) -> list[psutil.Process]:
-    """Processes whose command line names something in ``folder``."""
+    """Processes whose command line names something in ``folder``, and workers that were prepared and train there."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder) in word for word in process.info["cmdline"] or ()):
+        words = process.info["cmdline"] or []
+        if words[-1:] == ["-"]:
+            words += [file.path for file in process.open_files()]
+        if any(str(folder) in word for word in words):
             found.append(process)
     return found
 
