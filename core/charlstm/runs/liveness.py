@@ -220,10 +220,10 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
     for _ in range(3):  # the writer may be in the middle of it
         try:
             with storage.open_file(path) as file:
-                values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
-            unknown = {"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0}
+                unknown = {"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0}
+                values: dict[str, Any] = unknown | dict(json.loads(file.read(HEARTBEAT_BYTES)))
             figures = {name: values.get(written) for name, written in _WRITTEN_AS.items()}
-            return read(HeartbeatRecord, {**unknown, **values, **figures})
+            return read(HeartbeatRecord, values | figures)
         except OSError:
             return None
         except (ValueError, TypeError, RecursionError):

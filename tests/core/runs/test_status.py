@@ -89,6 +89,12 @@ def test_heartbeat_returns_after_its_folder_was_gone_and_after_disk_errors(tmp_p
         assert heard(folder).state == "waiting"
 
 
+@pytest.mark.parametrize("written", ["5.0", "[]", "null", '"running"', "{}", '{"state": 3}', "{"])
+def test_heartbeat_that_is_damaged_is_none(tmp_path: Path, written: str) -> None:
+    (tmp_path / "heartbeat").write_text(written)
+    assert liveness.read_heartbeat(tmp_path / "heartbeat") is None
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_read_status_of_every_state(tmp_path: Path, state: str) -> None:
     with record(tmp_path, state) as recorded:
