@@ -559,9 +559,8 @@ def prune(runs: tuple[str, ...], yes: bool) -> None:
     With --json: a list of {"name", "path", "files", "bytes", "pruned"}.
     """
     named = options.find_runs(runs)
-    here = (
-        run for run in folder.list_runs(options.given_runs_dir()) if not run.path.is_symlink()
-    )  # a link may be to others'
+    listed = folder.list_runs(options.given_runs_dir())
+    here = (run for run in listed if not run.path.is_symlink())  # a link may be to others'
     found = named or [run for run in here if run.status().state == "finished"]
     rows: list[dict[str, Any]] = []
     failures: list[RunError] = []

@@ -44,7 +44,7 @@ def corpora() -> None:
 
     With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
     """
-    rows: list[TextRow] = [{"name": name, "bytes": octets, "about": ""} for name, octets in find_texts(Path())]
+    rows: list[TextRow] = [{"name": name, "bytes": length, "about": ""} for name, length in find_texts(Path())]
     fetched = ((each, each.path) for each in remote.catalogue().values())
     rows += [{"name": each.name, "bytes": path.stat().st_size, "about": each.about} for each, path in fetched if path]
     rows += [{"name": each.name, "chars": each.chars, "about": each.about} for each in builtins()]
