@@ -39,6 +39,7 @@ from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import driven, on_run, training
+from hosted_widget import hosted
 from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
 RUN = RunFolder(Path("/runs/novel-quick-1"))
@@ -87,6 +88,16 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
             await app.resize(*size)
             text = await app.shows("75 %", *words)
             assert size[1] < 20 or any(0x2800 < ord(char) <= 0x28FF for char in text)
+
+
+async def test_the_chosen_sample_alone_is_shown_in_full() -> None:
+    async with hosted(Samples(), (40, 20)) as (samples, pilot):
+        samples.samples = tuple(Sampled(step=step, prime="The", text=" sea" * 60) for step in range(3))
+        for chosen in (2, 0):
+            samples.highlighted = chosen
+            await pilot.pause()
+            in_full = [len(str(option.prompt).splitlines()) > 1 for option in samples.options]
+            assert in_full == [at == chosen for at in range(3)]
 
 
 async def test_hostile_samples_and_names_are_literal_and_a_deleted_run_is_said_to_be_gone(tmp_path: Path) -> None:
