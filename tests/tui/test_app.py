@@ -26,7 +26,7 @@ from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.dialogs import Choice, ChoiceDialog
-from charlstm_tui.formatting import clock, home, loss, shorten, status_words
+from charlstm_tui.formatting import status_words
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.main import run
 from charlstm_tui.player.saved_sessions import remember
@@ -95,17 +95,11 @@ async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_
         await app.in_mode("runs")
 
 
-async def test_the_palette_finds_a_sweep_and_says_where_it_is_done(places: Path) -> None:
+async def test_the_palette_names_a_command_closes_when_it_should_and_takes_no_dialog_along(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
         await app.press("ctrl+p", shows="What would you like to do?")
         await app.press(*"sweep", shows=("Sweep over settings", "charlstm sweep TEXT --grid"))
-
-
-async def test_the_palette_closes_when_it_should_and_takes_no_dialog_along(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        await app.press("ctrl+p", shows="What would you like to do?")
         palette, dialog = app.screen, ChoiceDialog("Stop?", "", [Choice("y", "yes", True)])
         app.app.push_screen(dialog)
         await app.until(lambda: app.screen is dialog)
@@ -292,14 +286,6 @@ async def test_in_thread_stops_when_it_is_cancelled() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert stopped.wait(DEADLINE)
-
-
-def test_figures_are_worded_for_narrow_columns() -> None:
-    assert [clock(n) for n in (None, 0, 35.4, 727, 11_109)] == ["–", "0:00", "0:35", "12:07", "3:05:09"]
-    assert [loss(n, False) for n in (None, float("nan"), 1.7412)] == ["–", "not finite", "1.741"]
-    assert loss(1.0, True) == "1.443"
-    assert shorten("novel-quick-12", 9) == "novel…-12"
-    assert home(Path.home() / "x") == "~/x"
 
 
 def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:

@@ -1,25 +1,23 @@
 """Figures and names as words."""
 
-import math
-
 import pytest
 
 from charlstm.text.corpus import open_corpus
 from charlstm.text.statistics import describe
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, home, learning_rate, loss, rough_clock
+from charlstm_tui import formatting
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
 
 
 def test_every_baseline_of_the_statistics_has_a_name_in_words() -> None:
     corpus = open_corpus(text=SENTENCES)
-    assert set(BASELINE_NAMES) == set(describe(corpus, corpus.split(0.1)).bits or ())
+    assert set(formatting.BASELINE_NAMES) == set(describe(corpus, corpus.split(0.1)).bits or ())
 
 
 def test_baseline_name_has_a_long_and_a_short_form() -> None:
-    assert baseline_name("order 2") == "last two letters (order 2)"
-    assert baseline_name("xz", short=True) == "compressor"
-    assert baseline_name("another") == "another"
+    assert formatting.baseline_name("order 2") == "last two letters (order 2)"
+    assert formatting.baseline_name("xz", short=True) == "compressor"
+    assert formatting.baseline_name("another") == "another"
 
 
 @pytest.mark.parametrize(
@@ -34,14 +32,14 @@ def test_baseline_name_has_a_long_and_a_short_form() -> None:
 )
 def test_path_has_a_tilde_for_the_home(folder: str, path: str, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", folder)
-    assert home(path) == written
+    assert formatting.home(path) == written
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(3, "0:03"), (59, "1:00"), (61, "1:00"), (598, "10:00"), (7198, "2:00:00")]
 )
 def test_estimates_of_time_are_rounded(seconds: float, words: str) -> None:
-    assert rough_clock(seconds) == words
+    assert formatting.rough_clock(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -49,9 +47,11 @@ def test_estimates_of_time_are_rounded(seconds: float, words: str) -> None:
     [(None, "–"), (0.0, "0"), (2.4e-3, "2.4e-3"), (0.93, "9.3e-1"), (1.0, "1"), (50.0, "50"), (1e38, "1.0e38")],
 )
 def test_learning_rate_as_people_write_it(rate: float | None, words: str) -> None:
-    assert learning_rate(rate) == words
+    assert formatting.learning_rate(rate) == words
 
 
-def test_loss_is_in_the_unit_that_is_set() -> None:
-    assert [loss(math.log(2), bits) for bits in (False, True)] == ["0.693", "1.000"]
-    assert (loss(None, True), loss(math.inf, False)) == ("–", "not finite")
+def test_figures_are_worded_for_narrow_columns() -> None:
+    assert [formatting.clock(n) for n in (None, 0, 35.4, 727, 11_109)] == ["–", "0:00", "0:35", "12:07", "3:05:09"]
+    assert [formatting.loss(n, False) for n in (None, float("nan"), 1.7412)] == ["–", "not finite", "1.741"]
+    assert formatting.loss(1.0, True) == "1.443"
+    assert formatting.shorten("novel-quick-12", 9) == "novel…-12"
