@@ -296,14 +296,12 @@ def _print_units(
 
 
 def _units_of_text(name: str) -> frozenset[str]:
-    """The units of the text of a run, also those that were held out."""
-    from charlstm.runs.text import open_text
+    from charlstm.runs.text import units_of_text
 
     run = options.run_of(name)
     if run is None:
         raise GenerationError(f"{name} is a file without its training text: --new needs the name of a run")
-    corpus = open_text(run)
-    return frozenset(corpus.text(*span) for span in corpus.units)
+    return units_of_text(run)
 
 
 def _generate_at_checkpoints(

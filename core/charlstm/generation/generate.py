@@ -193,7 +193,7 @@ def generate_units(
         prime: each unit begins with it; by default with the prefix of the model's units, if they have one.
         known: units that are left out, such as those of the training text.
         unique: leave out what was written before.
-        progress: called with the number of units that are done.
+        progress: called often, with the number of units that are done; an exception ends the work.
 
     Returns:
         The units without what separates them; fewer than ``count`` if :data:`MOST_DRAWN` times as many were not enough.
@@ -209,18 +209,23 @@ def generate_units(
         )
     start, end, stepper = prime or prefix(units), separator(units), Stepper(model)
     known, found, drawn = set(known), list[str](), 0
+
+    def report(_: int = 0) -> None:
+        if progress is not None:
+            progress(len(found))
+
     while len(found) < count and drawn < MOST_DRAWN * count:
         texts = generate_many(
-            model, start, length, recipe, samples=count - len(found), first=drawn, stop=end, stepper=stepper
-        )
+            *(model, start, length, recipe), samples=count - len(found), first=drawn, stop=end, stepper=stepper,
+            progress=report,
+        )  # fmt: skip
         drawn += len(texts)
         for text in texts:
             unit = (start + text.removesuffix(end)).rstrip("\n")
             if unit and unit not in known:
                 found.append(unit)
                 known.update([unit] if unique else [])
-        if progress is not None:
-            progress(len(found))
+        report()
     return found
 
 

@@ -65,6 +65,12 @@ def open_text(run: RunFolder, *, progress: ProgressCallback | None = None) -> Co
         raise
 
 
+def units_of_text(run: RunFolder) -> frozenset[str]:
+    """The units of the text of ``run``, also those that were held out."""
+    corpus = open_text(run)
+    return frozenset(corpus.text(*span) for span in corpus.units)
+
+
 def baseline_losses(run: RunFolder) -> dict[str, float]:
     """The losses of simple models on the held-out part of the text of ``run``, in nats per character, by their labels
     (:data:`charlstm.text.baselines.BASELINES`); of a text that is too short for them, the entropy of its letter

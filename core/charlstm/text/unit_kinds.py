@@ -19,6 +19,13 @@ def prefix(units: str) -> str:
     return "" if units in (LINES, BLANK_LINES) else units
 
 
+def unit_after(text: str, unit: str, units: str) -> str:
+    """What to add to ``text`` so that it goes on with ``unit`` and the separator after it."""
+    start, end = prefix(units), separator(units)
+    begins = text == start or text.endswith(end)
+    return ("" if begins else end if text else start) + unit.removeprefix(start) + end
+
+
 def kind_of_units(units: str) -> str:
     """A unit in a few words."""
     return {LINES: "each line", BLANK_LINES: "each part between blank lines"}.get(units, f"what begins with {units}")

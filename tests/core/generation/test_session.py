@@ -406,6 +406,15 @@ def test_search_for_new_units_ends(names: Model) -> None:
     assert len(progress) <= MOST_DRAWN
 
 
+def test_search_for_new_units_can_be_cancelled_before_a_unit_has_ended(make_model) -> None:
+    def cancel(done: int) -> None:
+        raise TimeoutError(f"{done} units")
+
+    endless = replace(make_model("ab"), text_options=TextOptions(units="lines"))
+    with pytest.raises(TimeoutError, match="0 units"):
+        generate_units(endless, 20, 5000, progress=cancel)
+
+
 def test_unit_begins_with_the_prefix(make_model) -> None:
     model = replace(make_model("\nX:ab", scale=0.3), text_options=TextOptions(units="X:"))
     assert all(unit.startswith("X:") and "\nX:" not in unit for unit in generate_units(model, 20, 60))

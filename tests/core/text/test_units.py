@@ -12,7 +12,7 @@ from charlstm.errors import TextError
 from charlstm.text.batches import NO_TARGET, TrainingText, UnitBatches, trained_share
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.unit_kinds import proposed
+from charlstm.text.unit_kinds import proposed, unit_after
 from random_examples import examples
 
 POEMS = "\nOne\ntwo\n\nThree\n\n\nFour\n"
@@ -153,6 +153,23 @@ def test_order_of_units_depends_on_seed_and_epoch_alone() -> None:
     later = batches(1)
     later.batch(5 * later.steps_per_epoch)
     assert order(later, 1) == order(batches(1), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "units", "whole"),
+    [
+        ("", "lines", "anna\n"),
+        ("bo", "lines", "bo\nanna\n"),
+        ("bo\n", "lines", "bo\nanna\n"),
+        ("bo", "blank-lines", "bo\n\nanna\n\n"),
+        ("", "an", "anna\nan"),
+        ("an", "an", "anna\nan"),
+        ("and", "an", "and\nanna\nan"),
+        ("and\nan", "an", "and\nanna\nan"),
+    ],
+)
+def test_unit_is_added_behind_a_separator(text: str, units: str, whole: str) -> None:
+    assert text + unit_after(text, "anna", units) == whole
 
 
 def test_units_are_proposed_for_names_and_tunes_alone() -> None:

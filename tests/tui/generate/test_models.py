@@ -4,15 +4,19 @@ import math
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import Input, OptionList
 
+from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session as Played
 from charlstm.generation.session_file import read_summary
-from charlstm.model.file import load_model, save_model
+from charlstm.model.file import Model, load_model, save_model
 from charlstm.paths import state_dir
+from charlstm.text.reading import TextOptions
 from charlstm_tui import formatting
 from charlstm_tui.app_state import load_state
 from charlstm_tui.choices import ModelChoice
@@ -448,3 +452,24 @@ async def test_session_gets_a_title_that_stands_above_the_text_and_by_which_it_i
         await app.write_in(" again")
         assert app.state.file == first
     assert read_summary(first).title == "a storm at sea!"
+
+
+async def test_new_units_are_listed_and_the_chosen_one_is_put_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = record(home / "runs", "finished", name="names", steps=100).run
+    save_model(run.model_path, replace(load_model(run.model_path), text_options=TextOptions(units="lines")))
+    known, asked = frozenset({"known"}), list[tuple[object, ...]]()
+
+    def generate_units(model: Model, count: int, *, recipe: Recipe, **options: Any) -> list[str]:
+        asked.append((count, recipe.seed, options["known"], options["unique"]))
+        return ["anna", "berta"]
+
+    monkeypatch.setattr("charlstm_tui.generate.play_view.generate_units", generate_units)
+    monkeypatch.setattr("charlstm_tui.generate.play_view.units_of_text", lambda run: known)
+    async with playing(run.path) as app:
+        await app.press("Y", shows=("2 new units", "anna", "berta"))
+        await app.press("escape", "Y")
+        await app.until(lambda: len(asked) == 2)
+        await app.opens(ChoiceDialog)
+        await app.press("b")
+        await app.until(lambda: app.text == "berta\n")
+    assert asked == [(20, 0, known, True), (20, 1, known, True)]  # the second time others

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +19,16 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from charlstm.display import percent, plural, visible
+from charlstm.errors import CharLSTMError
+from charlstm.generation.generate import generate_units
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.rows import Alternative
+from charlstm.runs.folder import RunFolder
+from charlstm.runs.text import units_of_text
+from charlstm.text.unit_kinds import unit_after
 from charlstm_tui.actions import active, key_of
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import PromptDialog, ask
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog, ask
 from charlstm_tui.formatting import from_bits, loss, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
@@ -55,6 +60,8 @@ CHOICES_PAGE = 10
 """Choices that a page key passes."""
 BEGINNING = 25
 """Characters of a session's beginning that a message has."""
+NEW_UNITS = "abcdefghijklmnopqrst"
+"""The keys of new units, which are generated together."""
 LONGEST_TITLE, SHORTEST_TITLE = 30, 12
 """Characters of the session's title beside the prime, and how many of them are worth showing."""
 LEAST_PRIME = 40
@@ -96,6 +103,7 @@ class PlayView(ExplainingView):
         self._sampler = SamplerPanel(id="sampler")
         self._text = PlayedText(player, self._stream)
         self._writing = Writing(self, self._text)
+        self._units_asked = 0
         self._learning = Learning(self, player, insight)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
@@ -207,7 +215,8 @@ class PlayView(ExplainingView):
         return {
             "model": not state.busy,
             "snapshots": self.playing and len(facts.checkpoint_steps) > 1,
-            "units": self.player.model is not None and self.player.model.text_options.units is not None,
+            "units": (units := self.player.model is not None and self.player.model.text_options.units is not None),
+            "new units": units and facts.run is not None,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not state.suggests,  # the key says that there is no suggestion
             "saveable": True,
@@ -560,6 +569,37 @@ class PlayView(ExplainingView):
         self.say("")
         self.text_view.go_to_end()
         self.player.stream_unit()
+
+    def do_new_units(self) -> None:
+        """Generate new units, others each time, and show them; the one that is chosen is put in at the end."""
+        model, facts = self.player.model, None if self.state is None else self.state.facts
+        if model is None or facts is None or (run := facts.run) is None:
+            return
+        self.player.pause()
+        recipe = replace(self.player.recipe, seed=self.player.recipe.seed + self._units_asked)
+        self._units_asked += 1
+
+        def generate(progress: Callable[[int, int], None]) -> list[str]:
+            count, known = len(NEW_UNITS), units_of_text(RunFolder(run))
+            return generate_units(
+                model, count, recipe=recipe, known=known, unique=True, progress=lambda done: progress(done, count)
+            )
+
+        ask(self, WaitDialog("Generating new units …", generate), self._units_generated)
+
+    def _units_generated(self, found: list[str] | CharLSTMError) -> None:
+        if isinstance(found, CharLSTMError) or not found:
+            self.say(str(found or "No new unit was found: what the model wrote is known or repeated."))
+            return
+        choices = [Choice(key, unit, unit) for key, unit in zip(NEW_UNITS, found, strict=False)]
+        about = "They do not stand in the training text. The one that you choose goes in at the end."
+        ask(self, ChoiceDialog(f"{plural(len(found), 'new unit')}", about, choices), self._unit_chosen)
+
+    def _unit_chosen(self, unit: str) -> None:
+        if self.player.model is not None:
+            kind, text = self.player.model.text_options.units or "", self.text_view.text()
+            self._text.move_to(len(text))
+            self.player.put_in(unit_after(text, unit, kind))
 
     def do_speed(self, direction: int) -> None:
         self.player.change_speed(faster(self.player.speed, direction))
