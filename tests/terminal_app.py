@@ -6,6 +6,7 @@ Not a test. ``machine`` is a fixture to import: an empty home, and no process of
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from charlstm.model.file import load_model
+from charlstm.runs.folder import RunFolder
 from charlstm.runs.models import find_model
 from charlstm.training.estimate import batch_shape, store_speed
 from charlstm.training.plan import MeasuredSpeed
@@ -23,7 +25,6 @@ from charlstm.training.presets import PRESETS, preset
 
 pexpect = pytest.importorskip("pexpect", reason="a pty")
 pyte = pytest.importorskip("pyte")
-psutil = pytest.importorskip("psutil", reason="looks for processes that are left")
 
 TIMEOUT = 60.0
 COLUMNS, ROWS = 80, 24
@@ -110,7 +111,7 @@ def machine(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     environment |= {"HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
     yield home, environment
     for process in workers(tmp_path):
-        process.kill()
+        os.kill(process, signal.SIGKILL)
 
 
 def know_speeds(home: Path, text: str, **changes: Any) -> None:
@@ -125,16 +126,10 @@ def know_speeds(home: Path, text: str, **changes: Any) -> None:
             store_speed(settings, symbols, rows, length, MeasuredSpeed("nn", 0.01, rows * length))
 
 
-def workers(folder: Path) -> list[psutil.Process]:
-    """Processes whose command line names something in ``folder``, and workers that were prepared and train there."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[-1:] == ["-"]:
-            words += [file.path for file in process.open_files()]
-        if any(str(folder) in word for word in words):
-            found.append(process)
-    return found
+def workers(folder: Path) -> list[int]:
+    """Processes that train a run in ``folder``. A worker that was prepared has no run in its command line."""
+    found = (RunFolder(path.parent).status() for path in folder.rglob("run.json"))
+    return [status.pid for status in found if status.alive and status.pid]
 
 
 def restored(raw: bytes) -> bool:

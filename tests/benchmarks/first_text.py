@@ -76,7 +76,7 @@ def measure(source: Path, known: set[str]) -> dict[str, object]:
         finally:
             app.child.close(force=True)
             for process in workers(home):
-                process.kill()
+                os.kill(process, signal.SIGKILL)
 
 
 def read_screen(app: Terminal, begun: float, known: set[str]) -> dict[str, object]:
