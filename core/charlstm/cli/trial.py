@@ -13,7 +13,6 @@ import tty
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from signal import SIGKILL
 from subprocess import PIPE, STDOUT, Popen
 from threading import Timer
 
@@ -98,7 +97,7 @@ def _run(folder: str, words: str, kill_at: str | None = None) -> None:
             if kill_at and line.startswith(kill_at):
                 child.kill()
         timer.cancel()
-    if child.returncode != (-SIGKILL if kill_at else 0):
+    if child.returncode and not kill_at:
         raise CharLSTMError(f"a short training failed, or was ended after {LONGEST:.0f} seconds: {said.strip()[-400:]}")
 
 
