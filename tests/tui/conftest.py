@@ -19,6 +19,7 @@ from textual.app import App
 from textual.cache import LRUCache
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.events import ScreenResume
 
 from charlstm_tui.actions import use_keys
 from charlstm_tui.background import CommandError
@@ -174,8 +175,10 @@ def _kept_parses(sheet: Any) -> _KeptParses:
 def _parse_styles_once() -> Iterator[None]:
     """Textual parses all style sheets anew for each app, and again for each of its modes; here once for each theme. It
     asks for the hash of each rule whenever it styles a widget; Python's own is the same and takes a third of the time.
+    It styles all widgets of a new screen twice more when that is shown, though what changes is styled anyway.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScreenResume.__init__, "__defaults__", (False,))
         patch.setattr(RuleSet, "__hash__", object.__hash__)
         patch.setattr(Stylesheet, "_parse_cache", property(_kept_parses, lambda sheet, _: None), raising=False)
         yield
