@@ -90,6 +90,20 @@ def test_the_watcher_outlives_a_failing_report(places: Path, unexpected_errors: 
     watcher.join(60)  # else it reports during the next test
 
 
+def test_a_report_to_an_app_that_ends_meanwhile_is_no_error(places: Path, unexpected_errors: deque[str]) -> None:
+    def report() -> None:
+        watcher.close()
+        raise RuntimeError("Event loop is closed")
+
+    watcher = Watcher(report, places)
+    watcher.start()
+    record(places, "finished").close()
+    watcher.read_soon()
+    watcher.join(60)
+    assert not watcher.is_alive()
+    assert not unexpected_errors
+
+
 def test_uncaught_errors_and_actions_are_logged_in_a_file_of_choice(
     tmp_path: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -363,7 +363,8 @@ class Watcher(threading.Thread):
             try:
                 self.read(all_runs=woken or turn % self.LIST_EVERY == 0)
             except Exception:  # of ``on_change``: without this thread the app would show the past
-                LOG.exception("reporting the runs")
+                if not self._ended.is_set():  # the app that is told may have ended meanwhile
+                    LOG.exception("reporting the runs")
             turn += 1
             self._wake.wait(self.INTERVAL)
 
