@@ -1,6 +1,7 @@
 """A dialog answers once, whatever else is on the screen and however quick the keys are."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from textual.events import Paste
@@ -9,7 +10,7 @@ from textual.widgets import Input, OptionList
 from charlstm.generation.reading import Continuation
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.setting_fields import setting_fields
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
@@ -155,3 +156,12 @@ def test_rows_of_forms_and_lists_have_room_for_their_words_at_80_columns() -> No
     """The last words were cut in the middle."""
     assert all(len(each.form or each.about) <= 33 for each in setting_fields(SamplerSettings).values())
     assert len(ModelPicker(RunsState(), set()).shown_name("a-long-name-of-a-run-that-was-given-by-hand")) <= 40
+
+
+def test_a_bar_is_shown_once_something_is_done_of_a_known_total() -> None:
+    shown: list[str] = []
+    loop: Any = SimpleNamespace(call_soon_threadsafe=lambda update, content: shown.append(content.plain))
+    dialog = WaitDialog("Fetching …", lambda progress: None)
+    for done, total in ((0, 20), (5, 0), (5, 20)):
+        dialog._show_done(loop, lambda: None, done, total)
+    assert [text.split()[-1] for text in shown] == ["25%"]

@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
+from charlstm import system
 from charlstm.display import count
 from charlstm.errors import TorchError
 from charlstm.model.file import ModelConfig
+from charlstm.runs import launch
 from charlstm.runs.folder import RunFolder
 from charlstm.runs.start_models import StartModel, expected_losses, no_gain
 from charlstm.runs.status import RunStatus
 from charlstm.training.plan import fit_batch
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.settings import Settings
-from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.choices import CorpusChoice, StartOptions
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,
@@ -59,6 +62,16 @@ def with_own_costs(setup: Setup, **costs: float | None) -> Setup:
 def test_setup_says_that_torch_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.train.run_plan.torch_folder", lambda: None)
     assert warnings(SETUP, {}) == [str(TorchError())]
+
+
+def test_worker_is_prepared_where_torch_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[Path | None] = []
+    app = CharLSTMApp(StartOptions(runs_dir=tmp_path))
+    for folder in (None, tmp_path):
+        monkeypatch.setattr(system, "torch_folder", lambda folder=folder: folder)
+        monkeypatch.setattr(launch, "prepare_worker", lambda folder=folder: prepared.append(folder))
+        app.prepare_worker()
+    assert prepared == [tmp_path]
 
 
 def test_text_can_be_started_before_it_is_read_and_not_when_it_cannot_be() -> None:

@@ -157,8 +157,8 @@ class ChoiceDialog(Dialog):
 
 class WaitDialog(SafeWorkers, Dialog):
     """Shows a sentence while ``job`` runs in a thread, and returns its result, or the :class:`CharLSTMError` that it
-    raised; ``None`` after Esc. Keys wait meanwhile. The job calls its argument with (done, total) to show a bar; after
-    Esc that raises :class:`Cancelled`."""
+    raised; ``None`` after Esc. Keys wait meanwhile. The job calls its argument with (done, total), and a bar is shown
+    once something is done of a known total; after Esc that call raises :class:`Cancelled`."""
 
     def __init__(self, words: str, job: Callable[[Callable[[int, int], None]], Any]) -> None:
         super().__init__()
@@ -184,9 +184,10 @@ class WaitDialog(SafeWorkers, Dialog):
 
     def _show_done(self, loop: asyncio.AbstractEventLoop, check: Check, done: int, total: int) -> None:
         check()
-        share = done / total if total else 0.0
-        drawn = (bar(share, BAR).ljust(BAR, "░"), "$primary")
-        content = Content.assemble(self._words, "\n\n", drawn, f" {share:4.0%}")
+        if not done or not total:
+            return
+        drawn = (bar(done / total, BAR).ljust(BAR, "░"), "$primary")
+        content = Content.assemble(self._words, "\n\n", drawn, f" {done / total:4.0%}")
         if content != self._shown:
             self._shown = content
             loop.call_soon_threadsafe(self._line.update, content)
