@@ -2,17 +2,20 @@
 
 import json
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from charlstm import storage
 from charlstm.errors import OtherFormatError, RunError
-from charlstm.runs.folder import RunFolder, delete_run, rename_run
+from charlstm.runs import queue
+from charlstm.runs.folder import RunFolder, RunSpec, create_run, delete_run, rename_run
 from charlstm.runs.index import remember_run, remembered_paths, rewrite_index
 from charlstm.runs.notes import Notes, change_notes, edit_tags, parse_tags, read_notes
+from charlstm.training.settings import Settings
 from faulty_disk import have_no_locks
+from queued_runs import waiting
 from recorded_run import record
 
 
@@ -50,13 +53,8 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
 # ---- changes by several processes
 
 
-PROCESSES, EACH = 4, 25
-
-DEADLINE = 60.0
-
-
-def change_tags(place: Path, name: str) -> None:
-    change_notes(RunFolder(place / "one"), lambda now: Notes((*now.tags, name), now.note))
+SPEC = RunSpec(corpus={}, settings=Settings(epochs=1))
+PROCESSES, EACH = ("left", "middle", "right"), 12
 
 
 def change_index(place: Path, name: str) -> None:
@@ -64,35 +62,36 @@ def change_index(place: Path, name: str) -> None:
     rewrite_index(lambda paths: [place / "new" / path.name if path == place / name else path for path in paths])
 
 
-def change_often(change: Callable[[Path, str], None], place: Path, process: str) -> None:
-    for number in range(EACH):
-        change(place, f"{process}-{number}")
-
-
-FILES: dict[str, tuple[Callable[[Path, str], None], Callable[[Path], object]]] = {
-    "notes": (change_tags, lambda place: read_notes(RunFolder(place / "one")).tags),
+FILES: dict[str, tuple[Callable[[Path, str], object], Callable[[Path], Iterable[str]]]] = {
+    "notes": (
+        lambda place, name: change_notes(RunFolder(place), lambda now: Notes((*now.tags, name))),
+        lambda place: read_notes(RunFolder(place)).tags,
+    ),
     "index of runs": (change_index, lambda place: [path.name for path in remembered_paths()]),
+    "queue": (
+        lambda place, name: queue.add_run(create_run(SPEC, name=name, folder=place)),
+        lambda place: waiting(),
+    ),
 }
 """What makes one change, by a name that only it has, and the names in the file."""
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_changes_of_several_processes_are_all_kept(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_several_processes_are_all_kept(file: str, tmp_path: Path) -> None:
     """Without the lock, 56 of 200 were lost, with 50 by each process."""
-    record(tmp_path, "finished", name="one", steps=5)
-    for folder in ("STATE", "CACHE"):
-        monkeypatch.setenv(f"CHARLSTM_{folder}", str(tmp_path / folder.lower()))
     change, kept = FILES[file]
-    context = multiprocessing.get_context("fork")
-    names = [f"p{number}" for number in range(PROCESSES)]
-    processes = [context.Process(target=change_often, args=(change, tmp_path, name)) for name in names]
+
+    def change_often(process: str) -> None:
+        for number in range(EACH):
+            change(tmp_path, f"{process}-{number}")
+
+    processes = [multiprocessing.get_context("fork").Process(target=change_often, args=(name,)) for name in PROCESSES]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(DEADLINE)
-    assert [process.exitcode for process in processes] == [0] * PROCESSES
-    expected = {f"{name}-{number}" for name in names for number in range(EACH)}
-    assert set(kept(tmp_path)) == expected
+        process.join(60.0)
+    assert [process.exitcode for process in processes] == [0] * len(PROCESSES)
+    assert sorted(kept(tmp_path)) == sorted(f"{name}-{number}" for name in PROCESSES for number in range(EACH))
 
 
 def test_changing_takes_no_lock_on_a_file_system_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
