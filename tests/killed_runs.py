@@ -22,8 +22,7 @@ SETTINGS = Settings(
 """All that an exact resume has to restore; a run that does not wait for other programs."""
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=1000,
-    warmup_steps=20, log_every=10, val_every=100, val_chars=400, snapshot_steps=(0, 100),
-    seconds_per_step=0.001,
+    warmup_steps=20, log_every=10, val_every=100, val_chars=400, snapshot_steps=(0, 100), seconds_per_step=0.001,
 )  # fmt: skip
 """Fixed, so that no measurement makes two runs differ."""
 

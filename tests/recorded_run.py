@@ -24,20 +24,9 @@ from charlstm.runs.log import EventLog
 from charlstm.runs.status import RunState
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.training import events
 from charlstm.training.commands import Command
-from charlstm.training.events import (
-    Checkpointed,
-    Controlled,
-    Event,
-    Failed,
-    Finished,
-    Paused,
-    Resumed,
-    Sampled,
-    Started,
-    Stepped,
-    Validated,
-)
+from charlstm.training.events import Event, Paused, Started, Stepped, Validated
 from charlstm.training.settings import Settings
 
 SYMBOLS = tuple(sorted(set("\n abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!?'\"-")))
@@ -118,9 +107,9 @@ class Recorded:
             self._heart = None
         self._log.close()
 
-    def append(self, *events: Event) -> None:
+    def append(self, *logged: Event) -> None:
         """Log events as they are."""
-        for event in events:
+        for event in logged:
             self._log.append(event)
 
     def advance(self, steps: int) -> None:
@@ -151,7 +140,7 @@ class Recorded:
         """Handle the commands since the last call as a worker would, and return them."""
         commands = self.commands()
         for command in commands:
-            event = Controlled(step=self.step, id=command.id, command=command.command, value=command.value)
+            event = events.Controlled(step=self.step, id=command.id, command=command.command, value=command.value)
             if command.command == "more":  # at 20 steps a second
                 self.planned += round((command.value or 0.0) * 1200)
                 event = dataclasses.replace(event, value=float(self.planned - self.step), minutes=command.value)
@@ -160,7 +149,7 @@ class Recorded:
                 self.append(Paused(step=self.step))
                 self.beat("paused")
             elif command.command == "resume":
-                self.append(Resumed(step=self.step))
+                self.append(events.Resumed(step=self.step))
                 self.beat("running")
             elif command.command in ("stop", "finish"):
                 self.end("stopped" if command.command == "stop" else "finished")
@@ -177,11 +166,11 @@ class Recorded:
                 self.append(Validated(**self._at, **whole, train_seconds=self._seconds))
             model: dict[str, Any] = {"loss": best, "best_step": self._best_step, "best_whole": self._whole}
             self.append(
-                Checkpointed(**self._at, seconds=0.01),
-                Finished(**self._at, **model, **self._worked, **self.read, reason=reason),
+                events.Checkpointed(**self._at, seconds=0.01),
+                events.Finished(**self._at, **model, **self._worked, **self.read, reason=reason),
             )
         elif state == "failed":
-            self.append(Failed(**self._at, message=message))
+            self.append(events.Failed(**self._at, message=message))
         if self._heart is not None:
             if state != "crashed":
                 self.beat(state, message)
@@ -249,7 +238,7 @@ class Recorded:
         text = TEXTS[min(len(TEXTS) - 1, self.step * len(TEXTS) // max(1, self.planned))]
         self.append(
             Validated(**self._at, loss=loss, chars=45_000, best=best, train_seconds=self._seconds),
-            Sampled(**self._at, prime=PRIME, text=text if self._sample is None else self._sample),
+            events.Sampled(**self._at, prime=PRIME, text=text if self._sample is None else self._sample),
         )
         if self.step in (0, 50, 100, 200, 400, 700, 1000):
             self.run.snapshots_dir.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
@@ -263,22 +252,11 @@ class Recorded:
 
 
 def record(
-    folder: Path,
-    state: RunState = "finished",
-    *,
-    name: str | None = None,
-    text: str = "novel.txt",
-    preset: str = "quick",
-    steps: int | None = None,
-    planned: int = 1000,
-    settings: Settings | None = None,
-    overfits: bool = False,
-    sample: str | None = None,
-    message: str = "",
-    last_words: str = "",
-    lineage: dict[str, Any] | None = None,
-    read: tuple[float, str] | None = None,
-) -> Recorded:
+    folder: Path, state: RunState = "finished", *, name: str | None = None, text: str = "novel.txt",
+    preset: str = "quick", steps: int | None = None, planned: int = 1000, settings: Settings | None = None,
+    overfits: bool = False, sample: str | None = None, message: str = "", last_words: str = "",
+    lineage: dict[str, Any] | None = None, read: tuple[float, str] | None = None,
+) -> Recorded:  # fmt: skip
     """Make a run in ``folder`` that has come to ``state`` after ``steps`` of ``planned`` steps.
 
     ``sample`` replaces the text that the model wrote (try ``NASTY``); ``message`` is what the heartbeat says,

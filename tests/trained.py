@@ -62,20 +62,11 @@ class Trained:
 
 
 def trained(
-    settings: Settings = SETTINGS,
-    plan: Plan | None = PLAN,
-    at: Script | None = None,
-    *,
-    corpus: Corpus = CORPUS,
-    steps: int | None = None,
-    state: TrainingState | None = None,
-    store: MemoryStore | None = None,
-    see: Callable[[Event], object] = lambda event: None,
-    until: int | Callable[[Event], bool] | None = None,
-    sample: SampleWriter | None = sample,
-    validation_progress: ValidationProgress | None = None,
-    **how: Any,
-) -> Trained:
+    settings: Settings = SETTINGS, plan: Plan | None = PLAN, at: Script | None = None, *, corpus: Corpus = CORPUS,
+    steps: int | None = None, state: TrainingState | None = None, store: MemoryStore | None = None,
+    see: Callable[[Event], object] = lambda event: None, until: int | Callable[[Event], bool] | None = None,
+    sample: SampleWriter | None = sample, validation_progress: ValidationProgress | None = None, **how: Any,
+) -> Trained:  # fmt: skip
     """Train a new run, or go on from ``state``, with the commands ``at``. Without a ``plan`` the speed is measured.
     ``steps``: how many it takes. ``see`` is called with each event. ``until``: as if killed at the first event of this
     step, or of which that is true, so that nothing is written after it."""

@@ -12,17 +12,8 @@ import numpy as np
 import pytest
 
 from charlstm.fields import plain
-from charlstm.runs.comparison import (
-    ComparedRun,
-    SettingAxis,
-    compared_facts,
-    comparison_chart,
-    comparison_csv,
-    differences,
-    read_run,
-    run_curves,
-    setting_chart,
-)
+from charlstm.runs import comparison
+from charlstm.runs.comparison import SettingAxis, differences, read_run, run_curves, setting_chart
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.events import Controlled, Event, Resumed
 from charlstm.training.settings import Settings
@@ -88,19 +79,21 @@ def test_changes_on_the_way_are_compared_once_unless_a_resume_has_undone_them(
     recorded = record(tmp_path, "stopped", name="one", steps=30)
     recorded.append(*events)
     compared = read_run(recorded.run)
-    assert [each.values for each in compared_facts([compared]) if each.name == "changed on the way"] == [(words,)]
+    assert [each.values for each in comparison.compared_facts([compared]) if each.name == "changed on the way"] == [
+        (words,)
+    ]
     assert [mark.x for mark in run_curves(compared, "step").marks if mark.kind == "rate"] == rates
 
 
-def rows_of(runs: list[ComparedRun]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(comparison_csv(runs))))
+def rows_of(runs: list[comparison.ComparedRun]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(comparison.comparison_csv(runs))))
 
 
 def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: Path) -> None:
     """A spreadsheet would compute a name that begins with a sign."""
     names = ["one", "=two & b", "+three", "@four"]
     runs = [read_run(record(tmp_path, "finished", name=name, steps=400).run) for name in names]
-    root = ET.fromstring(comparison_chart(runs, "epochs"))
+    root = ET.fromstring(comparison.comparison_chart(runs, "epochs"))
     assert {*names} <= {element.text for element in root.iter()}
     rows = rows_of(runs)
     assert {row["run"] for row in rows} == {"one", "'=two & b", "'+three", "'@four"}

@@ -14,22 +14,8 @@ import pytest
 
 from charlstm import storage
 from charlstm.errors import ModelError, RunError
-from charlstm.runs import index, liveness
-from charlstm.runs.folder import (
-    RunFolder,
-    RunSpec,
-    create_run,
-    delete_run,
-    find_run,
-    known_runs,
-    left_over,
-    list_runs,
-    prune_run,
-    rename_run,
-    run_of_model,
-    run_of_session,
-    runs_dir,
-)
+from charlstm.runs import folder, index, liveness
+from charlstm.runs.folder import RunFolder, RunSpec, create_run, delete_run, find_run, known_runs, list_runs, prune_run
 from charlstm.runs.liveness import HeartbeatRecord, RunLock, acquire_lock
 from charlstm.runs.names import check_name, next_name
 from charlstm.training.settings import Settings
@@ -45,17 +31,17 @@ def test_runs_dir_is_the_requested_or_usual(tmp_path: Path, own_home: Path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHARLSTM_DATA", "")  # an empty variable is one that is not set
     if sys.platform == "linux":
-        assert runs_dir() == own_home / ".local" / "share" / "charlstm" / "runs"
+        assert folder.runs_dir() == own_home / ".local" / "share" / "charlstm" / "runs"
     (tmp_path / "checkpoints").mkdir()
-    assert runs_dir() == tmp_path / "checkpoints"
+    assert folder.runs_dir() == tmp_path / "checkpoints"
     monkeypatch.setenv("CHARLSTM_RUNS", "elsewhere")
-    assert runs_dir() == tmp_path / "elsewhere"
-    assert runs_dir("asked") == tmp_path / "asked"
-    assert runs_dir(".") == tmp_path
+    assert folder.runs_dir() == tmp_path / "elsewhere"
+    assert folder.runs_dir("asked") == tmp_path / "asked"
+    assert folder.runs_dir(".") == tmp_path
     monkeypatch.setenv("CHARLSTM_RUNS", "")
-    assert runs_dir() == tmp_path / "checkpoints"
+    assert folder.runs_dir() == tmp_path / "checkpoints"
     with pytest.raises(RunError, match="is empty"):
-        runs_dir("")
+        folder.runs_dir("")
 
 
 def test_runs_dir_is_the_usual_one_where_the_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +49,9 @@ def test_runs_dir_is_the_usual_one_where_the_folder_is_gone(tmp_path: Path, monk
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
-    usual = runs_dir()
+    usual = folder.runs_dir()
     gone.rmdir()
-    assert runs_dir() == usual
+    assert folder.runs_dir() == usual
 
 
 def test_create_run_names_it_text_preset_number_and_makes_it_private(tmp_path: Path) -> None:
@@ -125,7 +111,7 @@ def test_composed_and_decomposed_accents_are_one_name(tmp_path: Path, first: str
     with pytest.raises(RunError, match="There is a run"):
         create_run(spec(), name=second, folder=tmp_path)
     with pytest.raises(RunError, match="There is a run"):
-        rename_run(other, second)
+        folder.rename_run(other, second)
     assert find_run(second, tmp_path) == find_run(first, tmp_path) == run
     assert sorted(os.listdir(tmp_path)) == [NFC, "other"]
 
@@ -177,10 +163,10 @@ def test_rename_run_refuses_names_and_a_run_that_is_gone(tmp_path: Path) -> None
     create_run(spec(), name="taken", folder=tmp_path)
     for name, says in (("taken", "taken already"), ("../out", "cannot be a run's name")):
         with pytest.raises(RunError, match=says):
-            rename_run(run, name)
-    assert rename_run(run, "new").exists()
+            folder.rename_run(run, name)
+    assert folder.rename_run(run, "new").exists()
     with pytest.raises(RunError, match="any more"):
-        rename_run(run, "again")
+        folder.rename_run(run, "again")
 
 
 @pytest.mark.parametrize("spelled", ["sub/../runs", "link"])
@@ -192,9 +178,9 @@ def test_run_is_known_by_one_path_however_its_folder_is_spelled(tmp_path: Path, 
     assert known_runs() == [RunFolder(tmp_path / "runs" / "one")]
     assert list_runs(tmp_path / spelled, elsewhere=True) == [run]
     assert len(list_runs(tmp_path / "runs", elsewhere=True)) == 1
-    two = rename_run(RunFolder(tmp_path / "runs" / "one"), "two")
+    two = folder.rename_run(RunFolder(tmp_path / "runs" / "one"), "two")
     assert known_runs() == [two]
-    three = rename_run(RunFolder(tmp_path / spelled / "two"), "three")
+    three = folder.rename_run(RunFolder(tmp_path / spelled / "two"), "three")
     assert known_runs() == [RunFolder(tmp_path / "runs" / "three")]
     delete_run(three)
     assert index.remembered_paths() == []
@@ -238,7 +224,7 @@ def test_delete_run_leaves_other_files_and_follows_no_link(tmp_path: Path) -> No
     run.model_path.symlink_to(elsewhere / "7.safetensors")
     left = delete_run(run)
     assert left == [".notes.tmp", "link", "notes.txt", "snapshots"]
-    assert "do not belong to the run" in left_over(run, left)
+    assert "do not belong to the run" in folder.left_over(run, left)
     found = [path for path in run.path.rglob("*") if path.is_file()]
     assert sorted(str(path.relative_to(run.path)) for path in found) == precious
     assert sorted(os.listdir(elsewhere)) == ["7.safetensors", "a.json"]
@@ -257,7 +243,7 @@ def test_folder_with_the_run_json_of_another_program_is_not_a_run(tmp_path: Path
     for word in (str(project), "project"):
         with pytest.raises(RunError, match=r"its run\.json is not from this program|There is no run"):
             find_run(word, tmp_path / "runs")
-    for attempt in (lambda: delete_run(RunFolder(project)), lambda: rename_run(RunFolder(project), "other")):
+    for attempt in (lambda: delete_run(RunFolder(project)), lambda: folder.rename_run(RunFolder(project), "other")):
         with pytest.raises(RunError, match="There is no run in"):
             attempt()
     with pytest.raises(RunError, match="something else called project already: choose another name"):
@@ -268,11 +254,11 @@ def test_folder_with_the_run_json_of_another_program_is_not_a_run(tmp_path: Path
 def test_run_of_a_model_and_of_a_session_is_known_by_their_folder(tmp_path: Path) -> None:
     run = create_run(spec(), name="mine", folder=tmp_path)
     snapshot, session = run.snapshots_dir / "7.safetensors", run.sessions_dir / "a.json"
-    assert run_of_model(run.model_path) == run_of_model(snapshot) == run_of_session(session) == run
+    assert folder.run_of_model(run.model_path) == folder.run_of_model(snapshot) == folder.run_of_session(session) == run
     for elsewhere in (tmp_path, run.path / "other", tmp_path / "snapshots"):
-        assert run_of_model(elsewhere / "a.safetensors") is None
+        assert folder.run_of_model(elsewhere / "a.safetensors") is None
     for elsewhere in (run.path, run.path / "other", tmp_path / "sessions"):
-        assert run_of_session(elsewhere / "a.json") is None
+        assert folder.run_of_session(elsewhere / "a.json") is None
 
 
 def test_link_to_a_run_is_neither_deleted_nor_pruned(tmp_path: Path) -> None:
@@ -327,7 +313,7 @@ def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_go
     before = sorted(run.path.rglob("*"))
     run.spec_path.unlink()
     run.spec_path.symlink_to("run.json")  # the superuser, too, gets an error at it
-    attempts = (delete_run, prune_run, partial(rename_run, name="other"))
+    attempts = (delete_run, prune_run, partial(folder.rename_run, name="other"))
     for attempt in (*attempts, lambda run: find_run("mine", tmp_path), lambda run: find_run(run.path)):
         with pytest.raises(RunError, match="cannot be read now: Too many levels"):
             attempt(run)
@@ -336,9 +322,7 @@ def test_run_whose_run_json_cannot_be_read_now_is_neither_found_nor_taken_for_go
 
 
 @pytest.mark.parametrize("command", [delete_run, prune_run])
-def test_run_of_which_a_part_was_removed_is_found_and_removed(
-    tmp_path: Path, command: Callable[[RunFolder], object]
-) -> None:
+def test_partly_removed_run_is_found_and_removed(tmp_path: Path, command: Callable[[RunFolder], object]) -> None:
     made = record(tmp_path / "whole").run
     made.state_path.touch()
     with use_disk(counting := FaultyDisk()):
@@ -361,7 +345,7 @@ def test_run_of_which_a_part_was_removed_is_found_and_removed(
     assert refused >= 7
 
 
-@pytest.mark.parametrize("command", [delete_run, prune_run, partial(rename_run, name="other")])
+@pytest.mark.parametrize("command", [delete_run, prune_run, partial(folder.rename_run, name="other")])
 def test_command_that_waits_for_a_run_while_another_deletes_it_leaves_no_folder(
     tmp_path: Path, command: Callable[[RunFolder], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,7 +366,7 @@ def test_run_with_a_worker_is_not_renamed_deleted_or_pruned(tmp_path: Path) -> N
     with record(tmp_path, "running") as recorded:
         run = recorded.run
         for _ in range(2):  # with its lock, and without
-            for attempt in (partial(rename_run, name="other"), delete_run, partial(prune_run, dry_run=True)):
+            for attempt in (partial(folder.rename_run, name="other"), delete_run, partial(prune_run, dry_run=True)):
                 with pytest.raises(RunError, match="is being trained"):
                     attempt(run)
             run.lock_path.unlink(missing_ok=True)

@@ -13,15 +13,9 @@ from charlstm import storage
 from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.fields import plain
 from charlstm.model.file import read_info
+from charlstm.runs import launch
 from charlstm.runs.folder import RunFolder
-from charlstm.runs.launch import (
-    NewRun,
-    check_resume,
-    create_new_run,
-    minutes_more,
-    settings_to_continue,
-    unread_commands,
-)
+from charlstm.runs.launch import NewRun, check_resume, create_new_run, minutes_more
 from charlstm.runs.models import demo_path
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState
@@ -134,7 +128,7 @@ def test_commands_that_neither_the_log_nor_the_checkpoint_has_are_named(tmp_path
         line = {"id": name, "time": time.time(), "command": command, "value": value}
         storage.append_line(run.control_path, json.dumps(line).encode())
     series = RunSeries.of([Controlled(step=1, id="in the log", command="checkpoint")])
-    unread = unread_commands(run, series, run.control_path.stat().st_size)
+    unread = launch.unread_commands(run, series, run.control_path.stat().st_size)
     assert unread.endswith("before it read them: set-lr 0.001, finish")
 
 
@@ -161,8 +155,8 @@ def test_minutes_more_take_a_limit_off_that_a_failed_resume_has_asked_for(tmp_pa
 def test_settings_to_continue_keep_the_limit_that_a_command_raised(tmp_path: Path) -> None:
     """The command `more` raises the limit in the checkpoint, not in run.json: 13 minutes became 4."""
     run = begun(tmp_path, "stopped", ended="stopped", raised_to=13.0, max_minutes=4.0)
-    assert settings_to_continue(run, run.spec().settings).max_minutes == 13.0
-    assert settings_to_continue(run, replace(run.spec().settings, max_minutes=6.0)).max_minutes == 6.0
+    assert launch.settings_to_continue(run, run.spec().settings).max_minutes == 13.0
+    assert launch.settings_to_continue(run, replace(run.spec().settings, max_minutes=6.0)).max_minutes == 6.0
 
 
 def test_run_that_starts_from_the_model_in_the_box_says_so_and_what_that_has_learnt(tmp_path: Path) -> None:

@@ -18,10 +18,8 @@ from waiting import wait_until
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> RunFolder:
-    monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     monkeypatch.setenv("CHARLSTM_CONFIG", str(tmp_path / "config.toml"))
-    own_home.mkdir(exist_ok=True)
     with record(tmp_path / "runs", name="fox") as recorded:
         return recorded.run
 
@@ -30,9 +28,7 @@ def configure(tmp_path: Path, *command: str) -> None:
     (tmp_path / "config.toml").write_text(f"on_end = {written(command)}\n")
 
 
-def test_program_gets_run_as_json_without_a_shell(
-    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_program_gets_json_without_a_shell(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = "import sys; open(sys.argv[1], 'w').write(sys.argv[2] + sys.stdin.read()); print('seen')"
     configure(tmp_path, sys.executable, "-c", code, str(tmp_path / "got"), "$HOME; ")
     before = run.size()
@@ -45,9 +41,7 @@ def test_program_gets_run_as_json_without_a_shell(
     assert run.log_path.read_text() == "seen\n"
 
 
-def test_program_that_hangs_is_killed_with_children(
-    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_that_hangs_dies_with_children(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_end, "TIME_LIMIT", 0.5)
     os.mkfifo(tmp_path / "held")
     reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
@@ -78,9 +72,7 @@ def test_what_goes_wrong_is_one_sentence(run: RunFolder, tmp_path: Path, command
     assert says in call_on_end(run)
 
 
-def test_program_comes_from_own_configuration_alone(
-    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_is_that_of_own_configuration(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch = ("touch", str(tmp_path / "got"))
     entry = f"on_end = {written(touch)}\n"
     monkeypatch.chdir(run.path)

@@ -162,9 +162,7 @@ def test_run_that_cannot_be_started_keeps_its_place_with_the_reason_and_the_next
     assert (names, runs[0].status().start_problem) == (["four", "one"], "")
 
 
-def test_run_whose_worker_ends_before_it_begins_comes_last(
-    runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_whose_worker_never_begins_comes_last(runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
 
     def launch_run(run: RunFolder) -> None:
@@ -230,9 +228,7 @@ def test_damaged_file_is_named_and_hides_no_run(runs: list[RunFolder], launched:
     assert launched == []
 
 
-def test_queue_goes_on_after_a_kill_of_who_starts_a_worker_and_of_a_worker(
-    new: NewRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_queue_goes_on_after_kills_of_a_starter_and_of_a_worker(new: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     for name, steps in (("a", 1), ("b", 10**9), ("c", 1)):
         # A worker that outlives tests that were killed ends by itself.

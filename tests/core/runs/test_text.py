@@ -118,9 +118,7 @@ def test_run_has_all_of_its_text_once_it_is_created(run: RunFolder, corpus: Corp
     assert (found.vocabulary, found.counts.tolist()) == (corpus.vocabulary, corpus.counts.tolist())
 
 
-def test_run_on_a_short_text_is_compared_with_the_letter_frequencies(
-    run: RunFolder, corpus: Corpus, source: Path
-) -> None:
+def test_run_on_a_short_text_is_compared_with_letter_frequencies(run: RunFolder, corpus: Corpus, source: Path) -> None:
     """A run on 1,500 characters that had learnt nothing was not told so."""
     shares = [count / corpus.chars for count in Counter(corpus.text()).values()]
     assert baseline_losses(run) == {"order 0": pytest.approx(-sum(share * math.log(share) for share in shares))}

@@ -148,9 +148,7 @@ def test_changes_before_the_first_checkpoint_discard_the_plan(run: RunFolder, tr
 
 
 @pytest.mark.parametrize("why", ["SIGINT", "SIGTERM", "SIGHUP", "closed"])
-def test_first_signal_or_a_closed_iterator_stops_the_run_with_a_checkpoint(
-    run: RunFolder, train: Train, why: str
-) -> None:
+def test_first_signal_or_closed_iterator_stops_a_run_with_a_checkpoint(run: RunFolder, train: Train, why: str) -> None:
     train(until_stopped)
     events = worker.run_foreground(run)
     for event in events:
@@ -202,9 +200,7 @@ def test_worker_whose_log_is_another_saves_its_state_and_stops(run: RunFolder, t
     assert load_state(run)[0] is not None
 
 
-def test_second_worker_is_refused_and_first_goes_on(
-    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_worker_is_refused_first_goes_on(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(liveness.acquire_lock.__kwdefaults__, "patience", 0.05)
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -357,9 +353,7 @@ def finish(run: RunFolder, train: Train, reason: str = "done") -> list[Event]:
     return list(worker.run_foreground(run))
 
 
-def test_worker_lets_others_go_first_from_a_first_step(
-    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_that_trains_lets_others_go_first(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside two busy processes a start with the niceness of training took five times as long."""
     niceness: list[int] = []
     monkeypatch.setattr(system, "lower_priority", niceness.append)
@@ -377,9 +371,7 @@ def test_worker_lets_others_go_first_from_a_first_step(
     assert niceness == [BACKGROUND_NICENESS]
 
 
-def test_resume_that_fails_to_begin_changes_nothing(
-    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_that_is_refused_changes_nothing(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     before = finish(run, train)
     spec = run.spec()
 
@@ -421,9 +413,7 @@ def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finis
     assert (run.status().state, run.status().step, run.status().message) == (state, step, message)
 
 
-def test_stop_command_ends_the_reading_of_the_text(
-    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_command_ends_reading_of_the_text(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's key and `control RUN stop` write one; the worker read on, loaded torch and measured first."""
 
     def stopped(*_: Any, progress: Callable[[ReadProgress], None], **__: Any) -> None:
@@ -464,9 +454,7 @@ def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: RunFo
     assert load_state(run)[1] is None  # which the next checkpoint keeps, and not the damaged one
 
 
-def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_carried_out(
-    run: RunFolder, train: Train
-) -> None:
+def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_obeyed(run: RunFolder, train: Train) -> None:
     storage.append_line(run.control_path, b'{"id":"one","command":"finish","value":null,"time":1}')
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -492,9 +480,7 @@ def test_temporary_files_of_a_killed_worker_are_removed(run: RunFolder, train: T
     assert tuple(name for name in names + in_use if (run.path / name).exists()) == in_use
 
 
-def test_final_validation_is_in_the_status_of_a_run(
-    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_final_validation_is_in_the_status(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "Heartbeat", partial(worker.Heartbeat, interval=0.02))
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -536,9 +522,7 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
     assert (run.status().state, started_runs) == ("stopped", [following] * goes_on)
 
 
-def test_worker_logs_that_the_queue_cannot_be_changed(
-    run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_logs_trouble_with_the_queue(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(run: Path) -> None:
         raise RunError("The queue cannot be changed: No space left on device")
 

@@ -51,9 +51,7 @@ WIDE = Settings(hidden_size=4096, num_layers=3, max_steps=1, device="cpu")
     ],
     ids=["no limit", "limit max", "version 2", "version 1, in a container"],
 )  # fmt: skip
-def test_memory_is_what_groups_leave(
-    tmp_path: Path, group: str, files: dict[str, str], expected: tuple[int, int]
-) -> None:
+def test_memory_is_what_is_left(tmp_path: Path, group: str, files: dict[str, str], expected: tuple[int, int]) -> None:
     files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
     for name, text in (files | {"proc/meminfo": MEMINFO, "proc/self/cgroup": group}).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -10,20 +10,9 @@ import small_training
 from charlstm.errors import ModelError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.training import clock as clock_module
+from charlstm.training import plan as plan_module
 from charlstm.training.clock import Clock
-from charlstm.training.plan import (
-    MIN_STEPS_PER_EPOCH,
-    SLOWEST,
-    MeasuredSpeed,
-    Plan,
-    end_within_time,
-    final_seconds,
-    fit_batch,
-    make_plan,
-    next_end,
-    read_plan,
-    snapshot_steps,
-)
+from charlstm.training.plan import MIN_STEPS_PER_EPOCH, MeasuredSpeed, Plan, end_within_time, final_seconds
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
@@ -33,7 +22,7 @@ from random_examples import examples
 
 def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_000, spent: float = 0.0) -> Plan:
     chars = settings.batch_size * settings.seq_length
-    return make_plan(
+    return plan_module.make_plan(
         settings, measured=MeasuredSpeed("nn", chars / speed, chars), batch_size=settings.batch_size,
         seq_length=settings.seq_length, steps_per_epoch=1_000_000 // chars, held_out=held_out, device="cpu",
         spent=spent,
@@ -45,7 +34,7 @@ def test_impossible_plan_is_refused(damage: dict[str, object]) -> None:
     plan = planned(Settings(max_steps=100))
     assert read(Plan, plain(plan)) == plan
     with pytest.raises(ModelError, match="start a new run"):
-        read_plan(plain(plan) | damage)
+        plan_module.read_plan(plain(plan) | damage)
 
 
 def test_plan_fits_training_and_validation_into_max_minutes() -> None:
@@ -80,7 +69,7 @@ def test_plan_logs_and_validates_at_the_intended_intervals() -> None:
 @examples(40)
 @given(st.integers(1, 10**9), st.floats(1e-5, 100), st.integers(3, 20))
 def test_snapshot_steps_are_few_and_reach_from_0_to_the_end(steps: int, seconds: float, count: int) -> None:
-    chosen = snapshot_steps(steps, seconds, count)
+    chosen = plan_module.snapshot_steps(steps, seconds, count)
     assert chosen[0] == 0
     assert len(chosen) <= count
     assert chosen[-1] == steps
@@ -91,7 +80,7 @@ def test_snapshot_steps_are_few_and_reach_from_0_to_the_end(steps: int, seconds:
 @examples(40)
 @given(st.integers(0, 10**7), st.integers(1, 4096), st.integers(1, 4096))
 def test_fit_batch_shrinks_batches_for_a_small_text(targets: int, rows: int, length: int) -> None:
-    fitted = fit_batch(Settings(batch_size=rows, seq_length=length), targets)
+    fitted = plan_module.fit_batch(Settings(batch_size=rows, seq_length=length), targets)
     assert 1 <= fitted[0] <= rows
     assert 1 <= fitted[1] <= length
     if rows * length * MIN_STEPS_PER_EPOCH <= targets:
@@ -145,8 +134,8 @@ def test_plan_with_frequent_validations_has_fewer_steps() -> None:
 
 def test_a_slow_start_does_not_count_as_the_pace_of_the_few_steps_after_it() -> None:
     plan = small_training.make_plan(seconds_per_step=0.5, planned_steps=1)
-    _, end = next_end(Settings(max_minutes=4.0), plan, step=1, worked=120.0)  # two minutes of measuring
-    assert end == 1 + 120 / (SLOWEST * 0.5)
+    _, end = plan_module.next_end(Settings(max_minutes=4.0), plan, step=1, worked=120.0)  # two minutes of measuring
+    assert end == 1 + 120 / (plan_module.SLOWEST * 0.5)
 
 
 @pytest.mark.parametrize("speed", [1_000.0, 3_000.0, 30_000.0])
