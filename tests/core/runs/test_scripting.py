@@ -83,6 +83,10 @@ EVENTS: list[charlstm.AnyEvent] = [
     validated(10, 2.25),
     Decided(step=10, steps_left=10),
     Warned(step=10, message="the text is\x1b[2J short"),
+    Paused(step=10),
+    Resumed(step=10),
+    Paused(step=10, reason="nothing can be written: No space left on device"),
+    Resumed(step=10),
     stepped(15, 2.0),
     Resumed(step=15),
     Finished(step=20, reason="done", loss=2.0, best_step=20, train_seconds=75.0, work_seconds=75.0),
@@ -90,6 +94,7 @@ EVENTS: list[charlstm.AnyEvent] = [
 
 
 def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fell silent for as long as nothing could be written."""
     monkeypatch.setattr("charlstm.line.TerminalLine.INTERVAL", 0.0)
     monkeypatch.setenv("COLUMNS", "200")
     file = Terminal()
@@ -101,7 +106,8 @@ def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyP
     assert "loss 2.500 · held out 2.250 · 1,000 characters/s" in shown
     assert "step 15 of 20 (75 %) · loss 2.000" in shown
     lines = [line.rpartition("\r\x1b[K")[2] for line in shown.split("\n")]
-    assert lines == ["the text is␛[2J short", "done: 20 steps in 1:15 · loss 2.000 at step 20", ""]
+    waited = ["Training waits: nothing can be written: No space left on device", "Training continues"]
+    assert lines == ["the text is␛[2J short", *waited, "done: 20 steps in 1:15 · loss 2.000 at step 20", ""]
 
 
 def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -> None:
@@ -117,22 +123,6 @@ def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -
     for event in EVENTS[:3]:
         show(event)
     assert plain.getvalue() == "training 1,000 weights\n", "the next line comes 10 seconds later"
-
-
-def test_progress_line_says_that_training_waits_for_the_disk_and_continues() -> None:
-    """``train(progress=True)`` fell silent for as long as nothing could be written."""
-    file = Terminal()
-    with charlstm.ProgressLine(file) as show:
-        for event in (
-            Paused(step=5),
-            Resumed(step=5),
-            Paused(step=10, reason="nothing can be written: No space left on device"),
-            Resumed(step=10),
-            Paused(step=15),
-            Resumed(step=15),
-        ):
-            show(event)
-    assert file.getvalue() == ("Training waits: nothing can be written: No space left on device\nTraining continues\n")
 
 
 def test_run_from_python_starts_as_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from charlstm.model.tensors import write_tensors
 from charlstm.training import events
 from charlstm.training.events import AnyEvent, Event, Finished, Stepped, Validated, from_line, to_line
 from charlstm.training.state import TrainingState, load_record, load_state, save_state
-from recorded_run import started
 
 STEP = Stepped(
     step=5, time=1.5, epoch=0.1, train_loss=1.25, lr=1e-3, grad_norm=0.5, chars_per_second=100.0, train_seconds=2.0
@@ -59,11 +58,6 @@ def test_from_line_refuses_values_of_the_wrong_type(values: dict[str, Any]) -> N
     with pytest.raises(RunError, match="cannot be read") as caught:
         from_line(changed(**values))
     assert not isinstance(caught.value, OtherFormatError)
-
-
-def test_from_line_refuses_a_newer_format() -> None:
-    with pytest.raises(OtherFormatError, match="newer charlstm"):
-        from_line(json.dumps(json.loads(to_line(started())) | {"format": 2}))
 
 
 # ---- states
