@@ -101,8 +101,16 @@ class Driven:
         """Everything on the screen, as characters."""
         return screen_text(self.app)
 
-    async def press(self, *keys: str, shows: str | tuple[str, ...] = (), lacks: str = "", mode: str = "") -> None:
-        """Press ``keys``, and wait for what they show, what they take away and the mode that they lead to."""
+    async def press(
+        self,
+        *keys: str,
+        shows: str | tuple[str, ...] = (),
+        lacks: str = "",
+        mode: str = "",
+        until: Callable[[], object] | None = None,
+    ) -> None:
+        """Press ``keys``, and wait for what they show, what they take away, the mode that they lead to and ``until``
+        it is true."""
         await self.pilot.press(*keys)
         if lacks:
             await self.lacks(lacks)
@@ -110,6 +118,8 @@ class Driven:
             await self.in_mode(mode)
         if shows:
             await self.shows(*((shows,) if isinstance(shows, str) else shows))
+        if until is not None:
+            await self.until(until)
 
     def burst(self, *keys: str | Event) -> None:
         """Press keys so quickly that all have come before the app reads the first."""

@@ -94,8 +94,7 @@ class PlayingApp(Driven):
 
     async def go(self, view: str, *keys: str) -> None:
         """Press ``keys``, which lead to ``view``."""
-        await self.press(*keys)
-        await self.until(lambda: self.screen.view_name == view)
+        await self.press(*keys, until=lambda: self.screen.view_name == view)
 
     async def paused(self, count: int) -> None:
         """Stand still after ``count`` characters, all of which are read."""
@@ -197,6 +196,5 @@ async def scored(
     """The app on Score, with the figures of 60 generated characters."""
     async with playing(model, size, paused=60) as app:
         app.app.bits = bits
-        await app.press("s")
-        await app.until(lambda: app.screen.score.scores is not None)
+        await app.press("s", until=lambda: app.screen.score.scores is not None)
         yield app, app.screen.score

@@ -58,8 +58,7 @@ async def test_opens_on_train_when_a_run_is_live_which_every_mode_says_with_keys
         async with driven(places, (120, 30)) as app:
             await app.in_mode("train")
             for key in "1234":
-                await app.press(key, shows="▶ novel-quick-1 40%")
-                await app.until(lambda: app.screen is app.mode)
+                await app.press(key, shows="▶ novel-quick-1 40%", until=lambda: app.screen is app.mode)
                 bound: dict[str, set[str]] = {}
                 for each in app.mode.active_bindings.values():
                     bound.setdefault(each.binding.id or "", set()).add(key_name(each.binding.key))
@@ -78,18 +77,14 @@ async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_
         await app.press("4", mode="runs")
         await app.pilot.click(offset=(app.text().splitlines()[-1].index("? help"), 89))
         await app.shows("Runs: keys", "Everywhere", "F1 ?")
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
+        await app.press("escape", until=lambda: app.screen is app.mode)
         await app.press("2", "f1", shows="Train: keys")
-        await app.press("f1")
-        await app.until(lambda: not isinstance(app.app.screen, HelpScreen))
-        await app.press("1", "slash")
-        await app.until(lambda: isinstance(app.app.focused, Input))
+        await app.press("f1", until=lambda: not isinstance(app.app.screen, HelpScreen))
+        await app.press("1", "slash", until=lambda: isinstance(app.app.focused, Input))
         await app.press("4", "q", "question_mark")
         assert app.mode.MODE == "corpus"
         assert app.mode.query_one("#texts-filter", Input).value == "4q?"
-        await app.press("escape")
-        await app.until(lambda: not isinstance(app.app.focused, Input))
+        await app.press("escape", until=lambda: not isinstance(app.app.focused, Input))
         assert app.mode.MODE == "corpus"
         await app.pilot.click(offset=(app.text().splitlines()[0].index("4 Runs") + 1, 0))
         await app.in_mode("runs")
@@ -106,13 +101,10 @@ async def test_the_palette_names_a_command_closes_when_it_should_and_takes_no_di
         palette.dismiss()  # by a late click: Textual would take away the dialog
         await app.pilot.pause()
         assert app.screen is dialog
-        await app.press("escape")
-        await app.until(lambda: app.screen is palette)
-        await app.press("ctrl+p")
-        await app.until(lambda: app.screen is app.mode)
+        await app.press("escape", until=lambda: app.screen is palette)
+        await app.press("ctrl+p", until=lambda: app.screen is app.mode)
         await app.press("colon", shows=("Ctrl+F", "Open path", "Type the path of a file or folder"))
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
+        await app.press("escape", until=lambda: app.screen is app.mode)
 
 
 async def test_escape_never_quits_and_q_asks_only_when_a_session_is_not_saved(places: Path) -> None:
@@ -128,8 +120,7 @@ async def test_escape_never_quits_and_q_asks_only_when_a_session_is_not_saved(pl
         await app.press("enter", lacks="Quit although a session is not saved?")
         assert not app.app.exiting
         app.app.not_saved = ""
-        await app.press("q")
-        await app.until(lambda: not app.app.is_running)
+        await app.press("q", until=lambda: not app.app.is_running)
 
 
 async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -> None:
@@ -164,11 +155,9 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
     async with training(places, state, size=(120, 30)) as (run, app):
         await app.until(lambda: app.app.runs_state.queued)
         await app.press("ctrl+q", shows=question)
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
+        await app.press("escape", until=lambda: app.screen is app.mode)
         await app.press("q", shows=question)
-        await app.press(key)
-        await app.until(lambda: not app.app.is_running)
+        await app.press(key, until=lambda: not app.app.is_running)
         assert app.app.farewell.endswith(farewell)
         assert ("Stopping novel-quick-1: a checkpoint is on its way" in app.app.farewell) is (key == "s")
         assert [command.command for command in run.commands()] == asked
@@ -220,8 +209,7 @@ async def test_run_that_has_ended_before_the_answer_is_not_stopped(places: Path)
         await app.press("q", shows="Quit while training continues?")
         run.end("stopped")
         await app.until(lambda: not app.app.runs_state.live)
-        await app.press("s")
-        await app.until(lambda: not app.app.is_running)
+        await app.press("s", until=lambda: not app.app.is_running)
         assert app.app.farewell == ""
 
 
@@ -241,8 +229,7 @@ async def test_hostile_names_are_shown_literally(places: Path) -> None:
         text = await app.shows("[red] run", "✗ crashed", "[/red]", "SAMPLE")
         assert not set("\x1b\x00\u202e") & set(text)
         app.app.notify_error(NASTY)
-        await app.press("1", "question_mark")
-        await app.until(lambda: isinstance(app.screen, HelpScreen))
+        await app.press("1", "question_mark", until=lambda: isinstance(app.screen, HelpScreen))
 
 
 def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> None:

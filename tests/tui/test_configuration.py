@@ -45,8 +45,7 @@ async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts
         assert not app.app.bits
         await app.shows("Enter play", "4 entries of the configuration are wrong: ! lists them.")
         assert sum(f"{config}, line " in each.message for each in app.app._notifications) == 3, "as many as fit"
-        await app.press("exclamation_mark")
-        await app.until(lambda: isinstance(app.screen, ErrorsDialog))
+        await app.press("exclamation_mark", until=lambda: isinstance(app.screen, ErrorsDialog))
         sentences = app.screen.query_one(TextArea).text
         for line, words in ((1, "nats or bits"), (2, "did you mean nord?"), (3, "no folder /no/such"), (5, "'strg+x'")):
             assert re.search(rf"{config}, line {line}: .*{re.escape(words)}", sentences), sentences
@@ -71,14 +70,11 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
         await app.press("down")
         await app.until(lambda: app.app.theme == "ansi-dark")  # drawn as one walks, and so is the list
         await app.until(lambda: app.screen.query_one("ThemePalette > Vertical").styles.background.a == 0)
-        await app.press("escape")
-        await app.until(lambda: app.app.theme == "charlstm" and not app.app.remembered.theme)
+        await app.press("escape", until=lambda: app.app.theme == "charlstm" and not app.app.remembered.theme)
         await app.press("colon", *"theme", shows="Change the current theme")
         await app.press("enter", shows="Which theme?")
-        await app.press(*"gruvbox")
-        await app.until(lambda: app.text().count("gruvbox") > 1)
-        await app.press("enter")
-        await app.until(lambda: app.app.theme == "gruvbox" and app.screen is app.mode)
+        await app.press(*"gruvbox", until=lambda: app.text().count("gruvbox") > 1)
+        await app.press("enter", until=lambda: app.app.theme == "gruvbox" and app.screen is app.mode)
         await app.press("s")
         await app.press("enter", mode="train")
         await app.shows("smoothing: light")

@@ -269,8 +269,7 @@ async def test_the_list_has_the_texts_of_runs_and_the_filter_narrows_it_until_es
         app.app.go("corpus")
         await app.shows("RECENT", "of-a-run.txt", "python-reference", "python-source")
         await app.press("slash", *"source", lacks="▸ python-reference")
-        await app.press("enter")
-        await app.until(lambda: current(app) == "python-source")
+        await app.press("enter", until=lambda: current(app) == "python-source")
         await app.press("slash", *"xyz", shows=("Nothing is called “xyz”.", "Esc shows all."))
         await app.press("escape", shows=("python-reference", "python-source"))
         assert current(app) == "python-source", "where the cursor was"
@@ -297,8 +296,7 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
         await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
         line = app.screen.query_one(Input)
         line.value = ""
-        await app.press(*"deep/er/t")
-        await app.until(lambda: line._suggestion == "deep/er/tale.txt")
+        await app.press(*"deep/er/t", until=lambda: line._suggestion == "deep/er/tale.txt")
         await app.press("tab", "enter", shows=("GIVEN", "tale.txt", "It was the best of times"))
         assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
 

@@ -47,8 +47,7 @@ async def test_a_dialog_answers_once_and_in_its_turn(tmp_path: Path) -> None:
         below.dismiss(True)  # a key that was meant for it came late
         await app.pilot.pause(0.05)
         assert app.screen is above
-        await app.press("n")
-        await app.until(lambda: answers == [False])
+        await app.press("n", until=lambda: answers == [False])
         await app.press("escape")
         await answered(False, None)
 
@@ -93,8 +92,7 @@ async def test_long_dialogs_leave_room_for_the_keys_and_are_as_wide_as_their_ans
         line = app.screen.query_one(Input)
         line.value = ""
         line.post_message(Paste("x" * 20_000))  # a book is left out
-        await app.press("!")
-        await app.until(lambda: line.value == "!")
+        await app.press("!", until=lambda: line.value == "!")
 
 
 async def test_a_dialog_that_is_left_while_it_opens_harms_nothing_and_after_leaving_no_key_acts(tmp_path: Path) -> None:

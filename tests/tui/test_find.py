@@ -30,8 +30,7 @@ def test_row_of_a_place_is_that_of_the_wrapped_text() -> None:
 
 
 async def find(app: Driven, needle: str, count: str) -> None:
-    await app.press("ctrl+f")
-    await app.until(lambda: isinstance(app.screen.focused, Input) and app.screen.query(FindBar))
+    await app.press("ctrl+f", until=lambda: isinstance(app.screen.focused, Input) and app.screen.query(FindBar))
     app.screen.query_one(FindBar).query_one(Input).value = needle
     await app.shows(count)
 

@@ -52,8 +52,7 @@ async def test_palette_carries_out_actions_of_other_modes_and_knows_other_words(
         await app.go("corpus")
         for typed, shown in (("npth", "Open path"), ("clipboard", "Copy"), ("export", "Generate: save")):
             await app.press("slash")  # from inside a text field
-            await app.press("ctrl+p")
-            await app.until(lambda: app.screen is not app.mode)
+            await app.press("ctrl+p", until=lambda: app.screen is not app.mode)
             app.screen.query_one(Input).value = typed
             found = app.screen.query_one(OptionList)
             await app.until(lambda found=found: found.option_count < 8)

@@ -96,8 +96,7 @@ async def test_v_shows_the_curves_of_marked_runs_escape_the_table_and_d_compares
         await app.resize(200, 60)
         await app.until(lambda: values.region.x >= pane.chart.region.right)
         await app.enter("ctrl+s", "runs.csv", shows="Saved")
-        await app.press("escape")
-        await app.until(lambda: not pane.display and app.mode.query_one("#runs-list").display)
+        await app.press("escape", until=lambda: not pane.display and app.mode.query_one("#runs-list").display)
         await app.mode.show_curves((runs[0].run.path, runs[1].run.path))
         await app.press("d", shows="2 MARKED: what differs")
         assert third.run.path not in app.mode.table.marked
@@ -114,17 +113,14 @@ async def test_keys_and_mouse_change_what_the_curves_are_drawn_over(runs: list[R
 
         await app.press("left", "shift+left", shows="at step")
         first = pane.chart.cursor
-        await app.press("left")
-        await app.until(lambda: pane.chart.cursor != first)
+        await app.press("left", until=lambda: pane.chart.cursor != first)
         assert await app.pilot.hover("#overlay-chart", offset=(20, 5))
         await app.until(lambda: pane.chart.cursor is not None and first is not None and pane.chart.cursor < first / 2)
         await app.press("escape", shows="last values")
-        await app.press("down")
-        await app.until(lambda: pane.selected == 0)
+        await app.press("down", until=lambda: pane.selected == 0)
         assert pane.chart.data.runs[-1].letter == "a"
         assert not len(pane.chart.data.runs[0].train)
-        await app.press("escape")
-        await app.until(lambda: pane.selected is None)
+        await app.press("escape", until=lambda: pane.selected is None)
 
         for key, words in (
             ("o", "over epochs"), ("o", "over characters"), ("o", "over time"), ("o", "over steps"),

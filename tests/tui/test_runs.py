@@ -261,8 +261,7 @@ async def test_a_key_and_clicks_on_the_titles_sort(three: list[Recorded], places
 
     async with listed(places, "novel-quick-1", (120, 40)) as app:
         await app.shows("sort: newest", "CREATED▾")
-        await app.press("s", shows="sort: best")
-        await app.until(lambda: names(app)[0] == "novel-quick-1")
+        await app.press("s", shows="sort: best", until=lambda: names(app)[0] == "novel-quick-1")
         await click("RUN")
         await click("RUN")
         await app.shows("RUN▾", "sort: name, reversed")
@@ -280,8 +279,7 @@ async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_its_run
         record(places, "finished", name=f"run{number:02}", steps=50, planned=50)
     async with listed(places, "run19") as app:
         for words in ("best first", "name", "state", "largest", "newest"):
-            await app.press("s", shows=f"sort: {words} ")
-            await app.until(lambda: current(app) == "run19" and shown())
+            await app.press("s", shows=f"sort: {words} ", until=lambda: current(app) == "run19" and shown())
         for key in ("home", "end"):
             await app.press(key)
             await app.until(shown)
@@ -405,8 +403,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     async with listed(places, "anna-standard-1") as app:
         await app.press("p", shows="anna-standard-1 has no model that has learnt anything")
         await app.press("r", shows="continues from its last checkpoint")
-        await app.press("i", "a")
-        await app.until(lambda: len(threads) == 3)
+        await app.press("i", "a", until=lambda: len(threads) == 3)
     assert threads == dict.fromkeys(functions, "charlstm-job")
 
 
@@ -464,8 +461,7 @@ async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[
         await app.in_mode("generate")
         generate = app.mode
         await app.until(lambda: generate.play.running and generate.play.state.length > 3)
-        await app.press("space")
-        await app.until(lambda: not generate.play.running)
+        await app.press("space", until=lambda: not generate.play.running)
         text = generate.play.text_view.text()
         await onto(app, "novel-quick-1")
         await app.enter("n", "../out", shows="cannot be a run's name")
@@ -473,8 +469,7 @@ async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[
         await app.until(lambda: current(app) == "second try")
         assert app.app.run_path == places / "second try"
         assert app.app.to_play.chosen == ModelChoice(str(places / "second try"))
-        await app.press("3", shows="second try @ step")
-        await app.until(lambda: not generate._choosing)
+        await app.press("3", shows="second try @ step", until=lambda: not generate._choosing)
         assert generate.play.text_view.text() == text
         await app.press("e", *"And", "enter")  # the model is found under the run's new name
         await app.until(lambda: generate.play.running and generate.play.prime.startswith("And"))
@@ -520,8 +515,7 @@ async def test_tags_and_notes_are_saved_and_the_filter_finds_words_of_tag_and_st
 
 async def test_a_filter_keeps_the_marks_of_all_its_runs_and_the_cursor(three: list[Recorded], places: Path) -> None:
     async with listed(places, "anna-standard-1", (100, 40)) as app:
-        await app.press("slash", *"novel")
-        await app.until(lambda: current(app) == "novel-quick-1")
+        await app.press("slash", *"novel", until=lambda: current(app) == "novel-quick-1")
         app.burst("escape", "space")  # before the line has told that it is empty
         await app.until(lambda: screen(app).table.marked == (three[0].run.path,))
         await app.press("slash", *"novel", "enter")  # which goes to that run

@@ -108,8 +108,7 @@ async def test_train_before_a_start_and_the_settings_look_as_in_their_snapshots(
         app.app.use_corpus(CorpusChoice("times.txt", "times.txt"))
         await app.shows("345 MB", "compressor")
         await check_screen("train-before-a-start", app)
-        await app.press("a")
-        await app.until(lambda: app.screen is not app.mode)
+        await app.press("a", until=lambda: app.screen is not app.mode)
         await check_screen("settings", app)
 
 
@@ -161,14 +160,11 @@ async def test_play_write_score_and_cells_look_as_in_their_snapshots(home: Path)
         app.theme = LIGHT.name
         await check_screen("play-light", driver)
         app.theme = DARK.name
-        await driver.press("s")
-        await driver.until(lambda: played.screen.score.scores is not None)
+        await driver.press("s", until=lambda: played.screen.score.scores is not None)
         await driver.press("enter")
         await check_screen("score", driver)
         await driver.press("escape")
-        await driver.press("x")
-        await driver.until(lambda: played.screen.cells.activations is not None)
+        await driver.press("x", until=lambda: played.screen.cells.activations is not None)
         await check_screen("cells", driver)
-        await driver.press("escape", "ctrl+end", "w", *" the")
-        await driver.until(lambda: bool(played.state.suggestion))
+        await driver.press("escape", "ctrl+end", "w", *" the", until=lambda: bool(played.state.suggestion))
         await check_screen("write", driver)

@@ -57,8 +57,7 @@ async def test_a_run_that_starts_says_so_at_once_and_a_pause_that_has_not_begun_
         text = await app.shows("starting", "The first one comes with the first validation", "Space pause")
         assert "\n No sample yet" in text  # in line with what is above it
         await app.press("x", shows=("It ends. It can be resumed later", "s  stop now"))  # there is no state to save
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
+        await app.press("escape", until=lambda: app.screen is app.mode)
         recorded.beat("starting", "measuring how fast a step is")
         await app.shows("starting 0:0", ": measuring how fast a step is")
         await app.press("r", shows="No step is done yet")
@@ -82,8 +81,7 @@ async def test_the_chart_moves_and_samples_grow_and_are_walked_while_it_trains(t
         recorded.advance(50)
         await app.until(lambda: len(samples.samples) == 16)
         assert samples.highlighted == 0
-        await app.press("down", "pagedown", "pagedown", "pagedown")
-        await app.until(lambda: samples.following)
+        await app.press("down", "pagedown", "pagedown", "pagedown", until=lambda: samples.following)
         for size, words in (((60, 20), ("train ·", "SAMPLES")), ((40, 12), ("train ·",)), ((20, 5), ())):
             await app.resize(*size)
             text = await app.shows("75 %", *words)
@@ -154,12 +152,10 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_o_shows_all_on_the_sa
     one, two = (record(tmp_path, "finished", name=name).run for name in ("one", "two"))
     record(tmp_path, "finished", name="anna-1", text="anna.txt")
     async with on_run(tmp_path, "one") as app:
-        await app.press("3")
-        await app.until(lambda: app.app.to_play.chosen == ModelChoice(str(one.path)))
+        await app.press("3", until=lambda: app.app.to_play.chosen == ModelChoice(str(one.path)))
         app.app.attach(two.path)
         await app.in_mode("train")
-        await app.press("3")
-        await app.until(lambda: app.app.to_play.chosen == ModelChoice(str(two.path)))
+        await app.press("3", until=lambda: app.app.to_play.chosen == ModelChoice(str(two.path)))
         app.app.to_play = app.app.to_play.choose(ModelChoice("demo"))  # as if it had been chosen since
         await app.go("train")
         await app.press("3", mode="generate")
@@ -193,14 +189,11 @@ async def test_chart_keys_change_the_view_which_is_named_and_saved(
             seen.append(chart.painted().text())
         assert chart.view.zoom == -1
         await app.press("w", shows="novel-quick-1.svg")
-        await app.press("enter")
-        await app.until(lambda: app.screen is app.mode and bool(written))
+        await app.press("enter", until=lambda: app.screen is app.mode and bool(written))
         assert written == [("seconds", SMOOTHING[app.mode.query_one(RunPane).smoothing][1])]
-        await app.press("z")
-        await app.until(lambda: app.screen.maximized is chart)
+        await app.press("z", until=lambda: app.screen.maximized is chart)
         await app.shows("z back")
-        await app.press("escape")
-        await app.until(lambda: app.screen.maximized is None)
+        await app.press("escape", until=lambda: app.screen.maximized is None)
 
 
 def card_of(
@@ -445,8 +438,7 @@ async def test_m_resumes_a_run_that_has_finished_and_asks_for_a_lower_rate_after
         await app.enter("m", "2")
         await app.shows("Resume with a lower rate")
         assert not resumed
-        await app.press("enter")
-        await app.until(lambda: bool(resumed))
+        await app.press("enter", until=lambda: bool(resumed))
         assert resumed[0]["lr"] < recorded.run.spec().settings.lr
 
 
@@ -486,8 +478,7 @@ async def test_without_a_text_the_last_run_is_shown_and_what_plays_stays(tmp_pat
     async with driven(tmp_path, (100, 30)) as app:
         await app.until(lambda: len(app.app.runs_state.runs) == 2)
         last = app.app.runs_state.runs[0].path
-        await app.press("2", mode="train")
-        await app.until(lambda: app.app.run_path == last)
+        await app.press("2", mode="train", until=lambda: app.app.run_path == last)
         await app.shows(last.name, ", previous run")
         await app.press("n")  # its text, with the settings
         await app.until(lambda: app.app.run_path is None and app.app.corpus is not None)
@@ -528,8 +519,7 @@ async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
         async with training(tmp_path, name="two") as (_, app):
             await app.shows("Still learning")
             monkeypatch.setattr(app.app.watcher, "read", lambda all_runs=True: None)
-            await app.press("comma")
-            await app.until(lambda: app.app.run_path == one.run.path)
+            await app.press("comma", until=lambda: app.app.run_path == one.run.path)
             await app.press("r")
             text = await app.shows("The log of the run is not read yet. What you type acts")
             assert app.screen.query_one(Input).value == ""

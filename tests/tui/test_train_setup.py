@@ -125,8 +125,7 @@ async def test_arrows_and_clicks_choose_a_preset_and_a_key_goes_back_to_it_as_it
 
 async def open_settings(app: Driven) -> SettingsDialog:
     await app.shows("▸ quick", "23,456")
-    await app.press("a")
-    await app.until(lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.app.focused, Input))
+    await app.press("a", until=lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.app.focused, Input))
     return app.screen
 
 
@@ -157,8 +156,7 @@ async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks(tmp_p
         form = await open_settings(app)
         rows = form.query_one(RowList)
         await app.press(*"val_x", shows="No setting has “val_x” in its name")
-        await app.press("backspace")
-        await app.until(lambda: rows.cursor == "val_fraction")
+        await app.press("backspace", until=lambda: rows.cursor == "val_fraction")
         assert "hidden_size" not in app.text()
         await app.press("escape", shows="hidden_size")
         await app.pilot.click(rows, offset=(4, 3))
@@ -176,8 +174,7 @@ async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks(tmp_p
             await app.press("enter", *"77", "down")
             assert form.values["hidden_size"] == 77
             await app.press("escape", shows="Use the changed values?")
-            await app.press(answer, mode="train")
-            await app.until(lambda: app.screen is app.mode)
+            await app.press(answer, mode="train", until=lambda: app.screen is app.mode)
             assert pane_of(app).state.choices.changes == changes
 
 
@@ -264,8 +261,7 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next_wh
         assert "300 steps" not in shown
         assert "change" not in shown
         await app.press("enter", shows="✗ not now: the disk is full [/red]")
-        await app.press("enter")
-        await app.until(lambda: [new.settings.max_steps for new in refused] == [None, None])
+        await app.press("enter", until=lambda: [new.settings.max_steps for new in refused] == [None, None])
         assert app.app.run_path is None
         await take(app, text)  # what was chosen for it is there again
         await app.shows("▸ standard *", "300 steps", "1 change")
@@ -341,11 +337,9 @@ async def test_nothing_is_measured_while_a_run_is_shown(
             await app.until(lambda: answers)
             await app.press("enter", shows="Still learning")
             await app.press("r", shows="The rate now is")
-            await app.press("escape")
-            await app.until(lambda: app.screen is app.mode)
+            await app.press("escape", until=lambda: app.screen is app.mode)
             assert len(answers) == answers.ended == 1
-            await app.press("full_stop", shows="fresh is training")
-            await app.until(lambda: len(answers) == 2)
+            await app.press("full_stop", shows="fresh is training", until=lambda: len(answers) == 2)
 
 
 async def test_a_second_run_beside_a_live_one_asks_first_and_not_while_another_mode_is_shown(
@@ -363,8 +357,7 @@ async def test_a_second_run_beside_a_live_one_asks_first_and_not_while_another_m
             await app.press("2", shows=("The text is read: Enter starts.", "first is training", "23,456"))
             for answer, starts in (("escape", 0), ("s", 1), ("enter", 1)):  # the default is the harmless answer
                 await app.press("enter", shows=("Train beside first?", "each takes longer"))
-                await app.press(answer)
-                await app.until(lambda: app.screen is app.mode)
+                await app.press(answer, until=lambda: app.screen is app.mode)
                 if answer == "s":
                     await app.shows("not now")
                 assert len(refused) == starts

@@ -84,8 +84,7 @@ async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothin
 @pytest.mark.skipif(demo_path() is None, reason="needs the model in the box")
 async def test_arrow_and_enter_choose_in_the_list_of_models_however_early_they_come(places: Path) -> None:
     async with driven(places) as app:
-        await app.press("3")
-        await app.until(lambda: isinstance(app.mode, GenerateScreen) and app.mode.play.playing)
+        await app.press("3", until=lambda: isinstance(app.mode, GenerateScreen) and app.mode.play.playing)
         Path("other.safetensors").write_bytes(demo_path().read_bytes())
         app.burst("o", *"other", "enter")
         await app.shows("other")

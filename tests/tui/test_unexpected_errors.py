@@ -40,8 +40,7 @@ async def test_a_failing_worker_or_action_is_shown_and_logged_and_copied_if_it_i
         await app.press("o", shows="✗ The disk is full")
         assert not unexpected_errors  # a user can cause it
         await app.press("exclamation_mark", shows=("There are none", "app.log"))
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
+        await app.press("escape", until=lambda: app.screen is app.mode)
         app.mode.run_worker(fails(), name="details")
         await app.shows("novel.txt: Input/output")
         assert "Traceback" in unexpected_errors[0]
@@ -51,8 +50,7 @@ async def test_a_failing_worker_or_action_is_shown_and_logged_and_copied_if_it_i
         await app.press("u", shows="Nats/bits failed")
         await app.press("o", shows="Open path failed (ZeroDivisionError")
         await app.press("exclamation_mark", shows=("ZeroDivisionError: division by zero", "Traceback"))
-        await app.press("ctrl+c")
-        await app.until(lambda: "open path\nTraceback" in app.app.clipboard)
+        await app.press("ctrl+c", until=lambda: "open path\nTraceback" in app.app.clipboard)
         await app.press("escape", "4", mode="runs")
     assert len(unexpected_errors) == 3
 

@@ -121,8 +121,7 @@ async def test_what_stands_in_for_a_run_is_the_played_text_once_it_stays(runs: P
         await app.until(lambda: app.screen.player.file == home / "mine.json")
         worker.advance(400)
         await app.press("2", mode="train", shows="Still learning")
-        await app.press("3", mode="generate")
-        await app.until(lambda: app.screen.play.playing)
+        await app.press("3", mode="generate", until=lambda: app.screen.play.playing)
         assert app.screen.player.file == home / "mine.json"
 
 
@@ -135,8 +134,7 @@ async def test_run_that_is_named_is_awaited_and_what_is_opened_meanwhile_stays(r
             app.app.play(str(old))
             await plays(app, 77)
             before = app.app.to_play.chosen
-            await app.press("d")
-            await app.until(lambda: app.screen.view_name == "duel" and len(app.screen.duel.sides) == 2)
+            await app.press("d", until=lambda: app.screen.view_name == "duel" and len(app.screen.duel.sides) == 2)
             await app.enter("o", worker.run.name, shows="has not learnt anything yet")
             await app.press("escape", "escape")
             await app.enter("o", worker.run.name, shows=WAITS)
@@ -251,8 +249,7 @@ async def test_text_begins_again_with_each_better_model_which_is_offered_once_a_
         await app.shows("A better model: step 800, loss", "bits. ] begins again with it")
         worker.advance(100)  # this model is hardly better, but the key goes on with the best one
         assert app.text.startswith(text)
-        await app.press("right_square_bracket")
-        await app.until(lambda: step_played(app) == 900)
+        await app.press("right_square_bracket", until=lambda: step_played(app) == 900)
         worker.advance(100)  # hardly better, but the best one when the run has ended
         worker.end("finished")
         app.screen.show_message("")
@@ -266,8 +263,7 @@ async def test_page_with_own_words_stays_and_a_better_model_of_its_run_reads_it(
     old = home / "old.safetensors"
     save_model(old, tiny_model(prime="The morning", step=77))
     async with played(runs) as (worker, app):
-        await app.press("space", "w", *"and so")
-        await app.until(lambda: app.text.endswith("and so"))
+        await app.press("space", "w", *"and so", until=lambda: app.text.endswith("and so"))
         text, play = app.text, app.screen.play
         worker.advance(200)
         await app.shows("A better model: step 600, loss", "in Play ] plays it")
@@ -275,14 +271,11 @@ async def test_page_with_own_words_stays_and_a_better_model_of_its_run_reads_it(
         await app.until(lambda: step_played(app) == 600 and not app.state.busy)
         assert app.text == text
         await app.until(lambda: app.state.read_to == len(text))
-        await app.press("left_square_bracket")
-        await app.until(lambda: step_played(app) not in (600, None))
+        await app.press("left_square_bracket", until=lambda: step_played(app) not in (600, None))
         assert app.text == text
         worker.advance(300)
         await app.until(lambda: play._offered is not None)
         await app.enter("o", str(old), shows="go on with this text")
-        await app.press("g")
-        await app.until(lambda: step_played(app) == 77)
+        await app.press("g", until=lambda: step_played(app) == 77)
         assert play._offered is None, "it is of another run"
-        await app.press("ctrl+z")
-        await app.until(lambda: app.text != text)
+        await app.press("ctrl+z", until=lambda: app.text != text)

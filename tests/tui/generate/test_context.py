@@ -45,8 +45,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
         assert set(marks[place - 8 : place - 5]) == set(SCALE.levels(np.array([gain])).tolist())
 
         view.text_view.cursor = 3
-        await app.press("left")
-        await app.until(lambda: view.here is not None and view.here.lengths == (1, 2))
+        await app.press("left", until=lambda: view.here is not None and view.here.lengths == (1, 2))
         await app.press("left", "left", shows="The first character is not predicted.")
         await app.go("play", "escape")
         await app.paused(900)
@@ -55,8 +54,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_its_
 
 async def test_a_text_that_is_too_short_says_so(model: Path) -> None:
     async with playing(model, (60, 24), paused=60) as app:
-        await app.press("g", shows="a context of 300 characters")
-        await app.until(lambda: app.screen.context.here is not None)
+        await app.press("g", shows="a context of 300 characters", until=lambda: app.screen.context.here is not None)
         assert app.screen.context.here.lengths[-1] == 50
 
 
@@ -64,8 +62,7 @@ async def test_context_of_a_scored_text_and_of_a_part_of_it_which_reads_what_is_
     loaded = load_model(model)
     async with scored(model) as (app, score):
         view = app.screen.context
-        await app.press("enter", "g")
-        await app.until(lambda: view.here is not None)
+        await app.press("enter", "g", until=lambda: view.here is not None)
         assert view.text_view.cursor == score.text_view.cursor
         await app.go("score", "escape")
         await app.score_part(20, 40)

@@ -59,8 +59,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
 
         app.player.move(at(20))
         await app.until(lambda: app.position == 20)
-        await app.press("ctrl+z")
-        await app.until(lambda: app.position > 100)
+        await app.press("ctrl+z", until=lambda: app.position > 100)
         assert shows_cursor(app)
 
         await app.go("write", "w")
@@ -75,8 +74,7 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
         app.screen.selections = {text: Selection(Offset(start, 0), Offset(start + 4, 0))}
         await app.press("delete", gives=before.replace("two ", ""))
         assert text.selected is None
-        await app.press("ctrl+z")
-        await app.until(lambda: app.text == before and app.state.position == app.state.size)
+        await app.press("ctrl+z", until=lambda: app.text == before and app.state.position == app.state.size)
 
         await app.burst(*["shift+left"] * 4)
         await app.until(lambda: text.selected == (len(before) - 4, len(before)))
@@ -134,8 +132,7 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
     async with playing(model, size=(100, 30)) as app:
         await with_lines(app)
         text, end = app.screen.play.text_view, len(app.text)
-        await app.press("slash", *"text")
-        await app.until(lambda: text.cursor == app.text.index("text"))
+        await app.press("slash", *"text", until=lambda: text.cursor == app.text.index("text"))
         await app.press("z")  # a search without a match goes back to where it began
         await app.until(lambda: text.cursor == end and shows_cursor(app))
         await app.press("escape")
@@ -149,8 +146,7 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
         await app.press("pageup")
         page = 15 * (text.size.height - 1)
         await app.until(lambda: len(PRIME) + app.position == end - page)
-        await app.press("w", "pagedown")
-        await app.until(lambda: app.state.position == app.state.size)
+        await app.press("w", "pagedown", until=lambda: app.state.position == app.state.size)
 
 
 def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:

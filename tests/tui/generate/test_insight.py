@@ -126,8 +126,7 @@ async def test_new_characters_are_coloured_while_text_streams(model: Path) -> No
         await app.until(lambda: len(view.activations.text) > 410, settle=False)
         assert any(shown(view, CELL)[400:410])
         await app.shows("The likeliest next, once the text")
-        await app.press("space")
-        await app.until(lambda: view.activations.text == app.text and shown(view, CELL) == levels(view))
+        await app.press("space", until=lambda: view.activations.text == app.text and shown(view, CELL) == levels(view))
 
 
 @pytest.fixture
@@ -142,8 +141,7 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(run: Path, monk
         found = checkpoints(run)
         models = [(step, load_model(RunFolder(run).model_file(request))) for step, request in found]
         assert len(models) > 2
-        await app.press("h")
-        await app.until(lambda: job.begun == 1)
+        await app.press("h", until=lambda: job.begun == 1)
         view.choose(view.cell_list.cells[-1].cell)  # before anything is known of the first model
         job.free.set()
         await app.until(lambda: len(view.history) == len(models))
@@ -186,8 +184,7 @@ async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
         view = app.screen.cells
         await app.until(lambda: view.activations is not None)
         view.choose((1, 1))
-        await app.press("h")
-        await app.until(lambda: len(view.history) == len(checkpoints(run)))
+        await app.press("h", until=lambda: len(view.history) == len(checkpoints(run)))
         naming.free.set()
         await app.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run)))
         assert {len(found.scores) for found in view.history} == {len(view.cell_list.cells)}
@@ -274,8 +271,7 @@ async def test_a_short_or_empty_text_says_why_no_cells_are_named_and_what_to_do(
         app.player.change_speed(250)
         await app.press("space")
         await app.until(lambda: app.state.length > 300, settle=False)
-        await app.press("space")
-        await app.until(lambda: bool(view.cell_list.cells))
+        await app.press("space", until=lambda: bool(view.cell_list.cells))
         assert view.text_view.text() == app.text
 
 
@@ -294,8 +290,7 @@ async def test_a_held_cell_is_shown_and_what_it_changes_is_measured(
         assert f"HOLD {layer}:{cell} at 1" in dial.render_line(0).text
         await app.pilot.click(HoldDial, offset=(10, 2))
         await app.until(lambda: app.state.clamps == (Clamp(layer, cell, value=dial.value_at(10)),))
-        await app.press("0", "plus", "plus")
-        await app.until(lambda: app.state.clamps == (Clamp(layer, cell, value=1.0),))
+        await app.press("0", "plus", "plus", until=lambda: app.state.clamps == (Clamp(layer, cell, value=1.0),))
         other = next(each.cell for each in view.cell_list.cells if each.cell != (layer, cell))
         view.choose(other)
         await app.press("minus")
@@ -304,8 +299,7 @@ async def test_a_held_cell_is_shown_and_what_it_changes_is_measured(
         words = view.hold_words
         app.screen.show_view("play")
         assert view.hold_words == words  # it is not measured again
-        await app.press("x", "0")
-        await app.until(lambda: not app.state.clamps)
+        await app.press("x", "0", until=lambda: not app.state.clamps)
         assert "held:" not in app.status()
 
 
@@ -316,8 +310,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         named = view.cell_list.cells[0]
         view.choose(named.cell)
         held = (Clamp(*named.cell, value=2.0),)
-        await app.press("plus", "plus", "plus", "plus")
-        await app.until(lambda: app.state.clamps == held)
+        await app.press("plus", "plus", "plus", "plus", until=lambda: app.state.clamps == held)
         app.player.change_speed(FULL)
         await app.press("d")
         duel = app.screen.duel
@@ -341,8 +334,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         await app.until(lambda: measuring.begun == 1, settle=False)  # once the figures are known
         for player in duel.players.values():
             player.change_speed(5)
-        await app.press("r")
-        await app.until(lambda: not duel._figures)
+        await app.press("r", until=lambda: not duel._figures)
         measuring.free.set()
         await app.until(lambda: not duel.works_at("default"))
         assert not duel._figures
@@ -359,16 +351,14 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
 
         await app.press("v", says="Why “")
         assert explains(len(app.text) - 1)
-        await app.press(*["left"] * 5)
-        await app.until(lambda: explains(len(app.text) - 5))
+        await app.press(*["left"] * 5, until=lambda: explains(len(app.text) - 5))
         found = influence(loaded, app.text, len(app.text) - 5)
         assert play.text_view.scale == INFLUENCE
         for bits in (False, True, False):
             await app.says(in_words(found, app.text, bits=bits))
             assert play.legend() == Legend(in_unit(INFLUENCE, bits=bits), play.text_view, copied=None)
             await app.press("u")
-        await app.press("u", "escape")
-        await app.until(lambda: play.text_view.scale is play.scale and "Why “" not in app.status())
+        await app.press("u", "escape", until=lambda: play.text_view.scale is play.scale and "Why “" not in app.status())
 
 
 @pytest.mark.parametrize(
@@ -398,8 +388,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         named = view.cell_list.cells
         chosen = named[-1].cell
         view.choose(chosen)
-        await app.press("L")
-        await app.until(lambda: view.measured is not None)
+        await app.press("L", until=lambda: view.measured is not None)
         found = view.measured
         expected = most_important(loaded, app.text, also=[chosen, *(each.cell for each in named)])
         assert found.cells == expected.cells
@@ -429,8 +418,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         assert view.cell == chosen, "which stays on its row"
         await app.press("right_curly_bracket")
         await damages(found.cells[(place_of + 1) % len(found.cells)])
-        await app.press("u", "escape")
-        await app.until(lambda: not view.lesions and view.cell_list.has_focus)
+        await app.press("u", "escape", until=lambda: not view.lesions and view.cell_list.has_focus)
         assert view.text_view.scale.name == CELL.name
 
 
@@ -444,12 +432,10 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
             await app.until(lambda: app.state.running and app.state.length > length, settle=False)
 
         await streaming()
-        await app.press("L")
-        await app.until(lambda: view.measured is not None and not app.state.running)
+        await app.press("L", until=lambda: view.measured is not None and not app.state.running)
         await app.press("escape", "escape")
         await streaming()
-        await app.press("v")
-        await app.until(lambda: "Why “" in app.status() and not app.state.running)
+        await app.press("v", until=lambda: "Why “" in app.status() and not app.state.running)
         found = influence(load_model(model), app.text, len(app.text) - 1)
         expected = INFLUENCE.levels(found.changes).tolist()
         await app.until(lambda: shown(app.screen.play, INFLUENCE)[found.start : -1] == expected)
@@ -463,8 +449,7 @@ async def test_why_in_score_follows_the_cursor_and_reads_what_is_before_the_part
         found = influence(loaded, app.text, position)
         # The surprise is in the unit of the influence.
         await app.says(in_words(found, app.text, bits=False), f"{found.loss:.1f} nats")
-        await app.press("escape")
-        await app.until(lambda: view.text_view.scale is view.scale and "Why “" not in app.status())
+        await app.press("escape", until=lambda: view.text_view.scale is view.scale and "Why “" not in app.status())
         await app.score_part(20, 40)
         view.put_cursor(0)
         await app.press("v", says=in_words(influence(loaded, app.text, 20), app.text, bits=False))

@@ -102,8 +102,7 @@ async def test_a_model_is_picked_by_name_or_path_in_a_list_that_opens_at_the_one
         options = app.app.screen.query_one(OptionList)
         assert options.size.height == options.option_count, "a long name takes one row"
         assert str(options.options[options.highlighted or 0].prompt).startswith("● novel-1 ")
-        await app.press(*"anna")
-        await app.until(lambda: options.option_count == 1)
+        await app.press(*"anna", until=lambda: options.option_count == 1)
         await app.press("backspace", "escape")
         app.app.bits = True
         await app.press("o", shows=f"best {best / math.log(2):.3f} bits")
@@ -120,8 +119,7 @@ async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model:
     async def choose(name: str, key: str, plays: str) -> None:
         await app.enter("o", name)
         await app.opens(ChoiceDialog)
-        await app.press(key)
-        await app.until(lambda: app.model_name == plays)
+        await app.press(key, until=lambda: app.model_name == plays)
 
     async with playing(run.path, paused=30) as app:
         await app.write_in("Zoë ñ5 ")
@@ -163,8 +161,7 @@ async def test_how_a_model_is_played_is_remembered_for_all_models_but_the_prime_
         await app.until(lambda: app.prime == "An owl" and app.screen.play.playing)
         await app.press("T", "minus", "c")  # from full
         await app.until(lambda: (app.state.settings.temperature, app.state.speed) == (0.85, 1000))
-        await app.press("w", "ctrl+home", "delete")
-        await app.until(lambda: app.state.prime_length == 0)
+        await app.press("w", "ctrl+home", "delete", until=lambda: app.state.prime_length == 0)
     async with playing(model, speed=None) as app:
         assert (app.state.settings.temperature, app.state.speed) == (0.85, 1000)
         assert app.screen.play.scale.name == "rank"
@@ -197,8 +194,7 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         assert about in app.screen.message
         await app.press("l", gives=story)
         await app.press("l", says="This is the last session")
-        await app.press("e", "enter")
-        await app.until(lambda: app.screen.play.playing and app.state.length == 0)
+        await app.press("e", "enter", until=lambda: app.screen.play.playing and app.state.length == 0)
         await app.press("right", "right")
         await app.file()
         app.app.exit(return_code=129)  # as when the terminal is gone: then what only grew stays, and comes last
@@ -217,8 +213,7 @@ async def test_file_of_ones_own_is_named_at_the_end_and_gone_on_in_from_the_list
     assert not is_session(str(model))
     async with playing(model) as app:
         await app.press("O", shows="your file mine.json")
-        await app.press(*"your file", "enter")
-        await app.until(lambda: app.state.length == 10)
+        await app.press(*"your file", "enter", until=lambda: app.state.length == 10)
         await app.write_in("so")
         assert await offered(app) == formatting.home(mine)
         await app.press("enter", says="Saved as mine.json")  # does not ask: it is the session's own file
@@ -250,8 +245,7 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(home: Path)
         await app.press("left", "delete")  # within what is typed, it is the line's key
         assert app.app.screen.query_one(Input).value == "min"
         await app.press("delete", shows="This session is being played")
-        await app.press("escape", "e", "end", "x", "enter")
-        await app.until(lambda: app.prime.endswith("x"))
+        await app.press("escape", "e", "end", "x", "enter", until=lambda: app.prime.endswith("x"))
         await app.press("O", *"mine", shows=" mine ")
         for answer, deleted in (("n", False), ("y", True)):
             await app.press("delete")
@@ -351,8 +345,7 @@ async def test_text_whose_file_another_app_has_changed_goes_on_in_another_file_a
         path = await app.file()
         content = path.read_bytes()
         path.write_bytes(content)
-        await app.press("y")
-        await app.until(lambda: "in a file of its own" in app.screen.message)
+        await app.press("y", until=lambda: "in a file of its own" in app.screen.message)
         assert await app.file() != path
         assert path.read_bytes() == content
 
@@ -378,8 +371,7 @@ async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, m
     folder.write_text("in the way")
     async with playing(model, paused=5) as app:
         await app.press("w", *"mine", says="cannot be saved")
-        await app.press("left", "x", "escape", "left")
-        await app.until(lambda: "x" in app.text)
+        await app.press("left", "x", "escape", "left", until=lambda: "x" in app.text)
         assert "cannot be saved" in app.status()
         text = app.text
         await app.press("ctrl+q")
@@ -405,8 +397,7 @@ async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_wit
         await app.press("escape", "l", gives=text)
         assert app.model_name == "novel-quick-1"
     async with driven(home / "runs", (100, 30)) as app:
-        await app.press("3", mode="generate")
-        await app.until(lambda: app.mode.play.text_view.text() == text)
+        await app.press("3", mode="generate", until=lambda: app.mode.play.text_view.text() == text)
 
 
 async def test_the_first_session_stays_when_a_dialog_is_closed_and_the_mode_is_left(home: Path) -> None:
@@ -416,16 +407,13 @@ async def test_the_first_session_stays_when_a_dialog_is_closed_and_the_mode_is_l
         await app.press("3", mode="generate")
         app = PlayingApp(app.app, app.pilot)
         await app.until(lambda: app.screen.play.playing)
-        await app.press("space", "w", *"own words")
-        await app.until(lambda: app.text.endswith("own words"))
+        await app.press("space", "w", *"own words", until=lambda: app.text.endswith("own words"))
         await app.file()
         number = app.state.session_id
-        await app.press("f2", *"title", "enter")
-        await app.until(lambda: app.state.title == "title")
+        await app.press("f2", *"title", "enter", until=lambda: app.state.title == "title")
         await app.press("escape", "escape", "2", mode="train")
         await app.press("3", mode="generate")
-        await app.press("w", *" more")
-        await app.until(lambda: app.text.endswith("own words more"))
+        await app.press("w", *" more", until=lambda: app.text.endswith("own words more"))
         assert app.state.session_id == number
 
 
@@ -439,16 +427,14 @@ async def test_session_gets_a_title_that_stands_above_the_text_and_by_which_it_i
         await app.until(lambda: "“a storm at” ·" in app.bar() and read_summary(first).title == "a storm at")
         await app.go("play", "escape", "escape")
         await app.press("O", "f2", "end", *" sea", "enter", shows="● a storm at sea")  # of what is played
-        await app.press("escape", "e", "end", "x", "enter")
-        await app.until(lambda: app.prime.endswith("x"))
+        await app.press("escape", "e", "end", "x", "enter", until=lambda: app.prime.endswith("x"))
         await app.write_in(" other words")
         await app.until(lambda: app.state.file not in (first, None))
         await app.press("O", *"a storm", "f2", "end", "!", "enter")  # of another one
         await app.until(lambda: read_summary(first).title == "a storm at sea!")
         await app.opens(TextPicker)
         await app.shows(" a storm at sea!")
-        await app.press("escape", "l")
-        await app.until(lambda: app.state.title == "a storm at sea!")
+        await app.press("escape", "l", until=lambda: app.state.title == "a storm at sea!")
         await app.write_in(" again")
         assert app.state.file == first
     assert read_summary(first).title == "a storm at sea!"
@@ -467,9 +453,7 @@ async def test_new_units_are_listed_and_the_chosen_one_is_put_in(home: Path, mon
     monkeypatch.setattr("charlstm_tui.generate.play_view.units_of_text", lambda run: known)
     async with playing(run.path) as app:
         await app.press("Y", shows=("2 new units", "anna", "berta"))
-        await app.press("escape", "Y")
-        await app.until(lambda: len(asked) == 2)
+        await app.press("escape", "Y", until=lambda: len(asked) == 2)
         await app.opens(ChoiceDialog)
-        await app.press("b")
-        await app.until(lambda: app.text == "berta\n")
+        await app.press("b", until=lambda: app.text == "berta\n")
     assert asked == [(20, 0, known, True), (20, 1, known, True)]  # the second time others

@@ -95,8 +95,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         assert len(taken) == 3
         await app.press("left", "left")
         assert (view.zoomed, view.chosen) == ("", chosen)
-        await app.press("plus")
-        await app.until(lambda: view.root is not None and view.root.children == zoomed.children)
+        await app.press("plus", until=lambda: view.root is not None and view.root.children == zoomed.children)
         await app.press("right", "enter", gives=text[:start] + taken)
         await app.until(lambda: view.before == app.text and view.chosen == "")
         await app.says("4 characters are on branch 0 now")

@@ -47,8 +47,7 @@ async def test_text_streams_and_pauses_and_takes_settings_in_flight(model: Path)
         await app.until(lambda: app.state.settings == wanted)
         assert app.state.running
         thread, made = app.screen.model_thread, app.state.length
-        await app.press("2")
-        await app.until(lambda: not thread._visible)
+        await app.press("2", until=lambda: not thread._visible)
         await app.press("3")
         await app.until(lambda: app.state.running and app.state.length > made, settle=False)
         await app.press("space", says="paused")
@@ -65,14 +64,12 @@ async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:
         for name, value in entered.items():
             await app.press(*name, "enter", *value, "enter")
         await app.press(*"repetition", "enter", *"-1", "enter", shows="from 0 to 1,000")
-        await app.press("escape", "ctrl+s")
-        await app.until(lambda: app.state.settings.repetition == 2.5)
+        await app.press("escape", "ctrl+s", until=lambda: app.state.settings.repetition == 2.5)
         settings = app.state.settings
         assert (settings.top_k, settings.min_p) == (7, None)
         assert app.screen.play.min_copied == 12
         await app.shows("repetition 2.5")
-        await app.press("a", "ctrl+r", "ctrl+s")
-        await app.until(lambda: app.state.settings == SamplerSettings())
+        await app.press("a", "ctrl+r", "ctrl+s", until=lambda: app.state.settings == SamplerSettings())
         assert app.screen.play.min_copied == 30
 
 
@@ -83,10 +80,8 @@ async def test_at_the_end_one_character_comes_for_a_key_and_elsewhere_the_cursor
         await app.until(lambda: app.state.length == 22 and not app.state.running)
         await app.press("left", "left", "left")
         await app.until(lambda: (app.position, app.state.current_char) == (19, app.text[len(PRIME) + 19]))
-        await app.press(*["up"] * 10)
-        await app.until(lambda: app.screen.play.text_view.cursor == len(PRIME))
-        await app.press("space")
-        await app.until(lambda: app.state.length == 23)
+        await app.press(*["up"] * 10, until=lambda: app.screen.play.text_view.cursor == len(PRIME))
+        await app.press("space", until=lambda: app.state.length == 23)
         assert app.screen.play.text_view.at_end
 
 
@@ -96,16 +91,14 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await app.press("left", "left", "enter", shows="CHOOSE")
         number, char = next((n, one.char) for n, one in enumerate(candidates.shown, 1) if one.char != before[-2])
         await app.press(str(number), gives=before[:-2] + char)
-        await app.press("b")
-        await app.until(lambda: tree.has_focus and tree.option_count == 2 and not candidates.display)
+        await app.press("b", until=lambda: tree.has_focus and tree.option_count == 2 and not candidates.display)
         assert tree.highlighted == 1  # the branch that is walked, the only one with the mark
         assert [str(option.prompt).startswith("●") for option in tree.options] == [False, True]
         await app.press("home", "enter", gives=before)
         await app.press("b", "down")  # b once is enough, also after Enter
         await app.enter("N", "[x]")
         await app.until(lambda: any(branch.name == "[x]" for branch in app.state.branches))
-        await app.press("D")
-        await app.until(lambda: len(app.state.branches) == 1)
+        await app.press("D", until=lambda: len(app.state.branches) == 1)
         assert not candidates.display
 
         app.screen.play.text_view.focus()
@@ -144,15 +137,13 @@ async def test_prime_that_was_typed_stays_while_another_window_or_pane_has_the_k
         prime, text = app.screen.play.prime_input, app.text
         await app.press("e", *"Once", "tab", says="That prime was not played; e has it again.")
         assert prime.text == app.prime
-        await app.press("e")
-        await app.until(lambda: prime.text == "Once")
+        await app.press("e", until=lambda: prime.text == "Once")
         app.app.post_message(events.AppBlur())
         await app.until(lambda: not prime.has_focus)
         app.app.post_message(events.AppFocus())
         await app.until(lambda: prime.has_focus and prime.text == "Once")
         assert app.text == text
-        await app.press("enter")
-        await app.until(lambda: app.prime == "Once")
+        await app.press("enter", until=lambda: app.prime == "Once")
         await app.press("e")
         assert app.screen.in_input()
         bar = app.screen.query_one(TopBar)
@@ -214,8 +205,7 @@ async def test_focus_mode_shows_levels_when_they_are_asked_for(model: Path) -> N
         for shows in (False, True, False):
             await app.press("ctrl+d")
             await app.until(lambda shows=shows: play.text_only is not shows and text.shows_levels is shows)
-        await app.press("c")
-        await app.until(lambda: text.shows_levels and play.scale is scale)
+        await app.press("c", until=lambda: text.shows_levels and play.scale is scale)
         await app.press("ctrl+d", "ctrl+d", "v")  # what Why explains is seen too
         await app.until(lambda: play.explaining and text.shows_levels)
 
@@ -224,18 +214,15 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
     async with playing(model, paused=40) as app:
         view, needle = app.screen.play.text_view, app.text[-8:-5]
         places = [match.start() for match in re.finditer(f"(?={re.escape(needle)})", app.text)]
-        await app.press("slash")
-        await app.until(lambda: isinstance(app.screen.focused, Input))
+        await app.press("slash", until=lambda: isinstance(app.screen.focused, Input))
         app.screen.query_one(FindBar).action_case()
         app.screen.focused.insert_text_at_cursor(needle)
         await app.shows(f"of {len(places)}")
         assert view.cursor in places
-        await app.press("enter", "escape")
-        await app.until(lambda: not app.screen.query(FindBar) and app.screen.focused is view)
+        await app.press("enter", "escape", until=lambda: not app.screen.query(FindBar) and app.screen.focused is view)
         assert view.cursor in places
         assert app.position == view.cursor - len(app.prime)
-        await app.press("ctrl+f")
-        await app.until(lambda: isinstance(app.screen.focused, Input))
+        await app.press("ctrl+f", until=lambda: isinstance(app.screen.focused, Input))
         assert app.screen.focused.value == needle
         await app.press("backspace", *"[never]", shows="not found")
 
@@ -283,15 +270,13 @@ async def test_messages_go_each_at_its_time(model: Path, monkeypatch: pytest.Mon
         app.screen.show_error("That failed.")
         app.screen.play.say("Saved")
         await app.says("That failed.")
-        await app.press("t")
-        await app.until(lambda: app.screen.message == "")
+        await app.press("t", until=lambda: app.screen.message == "")
 
 
 async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(model: Path) -> None:
     async with playing(model, (120, 36), paused=200) as app:
         rows = app.screen_text()
-        await app.press("ctrl+d")
-        await app.until(lambda: app.screen.play.text_view.size.height == 36 - 2)
+        await app.press("ctrl+d", until=lambda: app.screen.play.text_view.size.height == 36 - 2)
         assert "Esc or Ctrl+D shows all panes again." in app.screen_text().splitlines()[-1]  # below the text
         app.screen.play.say("")
         await app.until(lambda: "Esc" not in app.screen_text())
@@ -300,14 +285,12 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(mo
         await app.go("write", "w")
         await app.until(lambda: app.state.suggestion != "")
         assert app.screen.play.text_only  # also while writing
-        await app.press("escape")
-        await app.until(lambda: not app.screen.play.text_only)
+        await app.press("escape", until=lambda: not app.screen.play.text_only)
         assert app.screen.view_name == "write"
         await app.go("play", "escape", "escape")
         await app.press("ctrl+d", "enter")  # the choices need their pane
         await app.until(lambda: app.screen.play.choosing and not app.screen.play.text_only)
-        await app.press("escape", "escape")
-        await app.until(lambda: app.screen_text().splitlines()[0] == rows.splitlines()[0])
+        await app.press("escape", "escape", until=lambda: app.screen_text().splitlines()[0] == rows.splitlines()[0])
 
 
 async def test_nothing_is_generated_while_a_prime_is_typed(model: Path) -> None:
@@ -318,11 +301,9 @@ async def test_nothing_is_generated_while_a_prime_is_typed(model: Path) -> None:
         length, session = app.state.length, app.state.session_id
         await app.press(*"The light ")
         assert (app.state.length, app.state.session_id, app.state.running) == (length, session, False)
-        await app.press("escape")
-        await app.until(lambda: app.screen.focused is app.screen.play.text_view)
+        await app.press("escape", until=lambda: app.screen.focused is app.screen.play.text_view)
         assert (app.state.length, app.state.running) == (length, False)
-        await app.press("e", *"The light", "enter")
-        await app.until(lambda: app.prime == "The light" and app.state.running)
+        await app.press("e", *"The light", "enter", until=lambda: app.prime == "The light" and app.state.running)
 
 
 async def test_legend_says_how_own_text_looks_and_figures_count_the_prime_too(model: Path) -> None:

@@ -33,12 +33,10 @@ async def test_a_key_makes_the_page_on_the_text_that_is_shown_and_opens_it(
         await app.says("Opened in the browser")
         assert commands == [("report", str(model), "--out")]
         assert opened[0].read_text() == app.text
-        await app.press("s")
-        await app.until(lambda: app.screen.score.scores is not None)
+        await app.press("s", until=lambda: app.screen.score.scores is not None)
         app.screen.score.score("The morning and the evening are here. " * 20, "another text")
         await app.until(lambda: app.screen.score.text_view.text().startswith("The morning and the evening"))
-        await app.press("R")
-        await app.until(lambda: len(opened) == 2)
+        await app.press("R", until=lambda: len(opened) == 2)
         assert opened[1].read_text() == app.screen.score.text_view.text()
 
 
@@ -57,8 +55,7 @@ async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_and_
     async with playing(run.path, paused=20) as app:
         said: list[str] = []
         monkeypatch.setattr(app.screen, "show_message", lambda words, *how, **more: said.append(words))
-        await app.press("R")
-        await app.until(lambda: "The page could not be made: It did not work" in said)
+        await app.press("R", until=lambda: "The page could not be made: It did not work" in said)
         assert commands[0][:3] == ("report", str(run.path), "--out")
         assert "pages" in commands[0][3]
         monkeypatch.setattr(screen, "open_page", lambda page: page.name == "novel-quick-1.html")
@@ -70,8 +67,7 @@ async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_and_
         monkeypatch.setattr(screen, "open_page", open_page)
         monkeypatch.setenv("SSH_CONNECTION", "1 2 3 4")
         monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail("opened over ssh"))
-        await app.press("R")
-        await app.until(lambda: said[-1].startswith("No browser can be opened from here. The page: "))
+        await app.press("R", until=lambda: said[-1].startswith("No browser can be opened from here. The page: "))
         assert any("Open this page in a browser: " in each.message for each in app.app._notifications)
 
 

@@ -58,11 +58,9 @@ async def test_write_together(model: Path) -> None:
         await app.press("tab", gives=before + "q? 1" + suggestion)
         await app.press("backspace", gives=before + "q? 1" + suggestion[:-1])
         await app.until(lambda: bool(app.screen.play.suggested))
-        await app.press("escape")
-        await app.until(lambda: not app.screen.play.suggested)
+        await app.press("escape", until=lambda: not app.screen.play.suggested)
         assert "generate.write.suggestion" not in app.screen.view.scopes()
-        await app.press("enter", "x")
-        await app.until(lambda: "generate.write.suggestion" in app.screen.view.scopes())
+        await app.press("enter", "x", until=lambda: "generate.write.suggestion" in app.screen.view.scopes())
         written = model.with_name("written.txt")
         await app.enter("ctrl+s", str(written))
         await app.until(lambda: written.exists() and written.read_text().rstrip("\n").endswith("\nx"))
@@ -121,14 +119,12 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, config: Path) -> 
     config.write_text('[keys]\n"generate.accept_word" = "alt+w"\n"app.next_pane" = "alt+n"\n')
     async with playing(model, paused=5) as app:
         before = app.text
-        await app.press("w")
-        await app.until(lambda: bool(app.state.suggestion))
+        await app.press("w", until=lambda: bool(app.state.suggestion))
         word = re.match(r"\s*\S+", app.state.suggestion).group()
         app.app.post_message(events.Key("alt+q", "q"))  # has no meaning
         app.app.post_message(events.Key("alt+w", "w"))  # as Textual reads Esc and w
         await app.until(lambda: app.text == before + word)
-        await app.press("escape", "escape", "e")
-        await app.until(lambda: app.screen.play.prime_input.has_focus)
+        await app.press("escape", "escape", "e", until=lambda: app.screen.play.prime_input.has_focus)
         app.app.post_message(events.Key("alt+n", "n"))
         await app.until(lambda: not app.screen.play.prime_input.has_focus)
         assert app.screen.play.prime_input.text == app.prime
@@ -175,8 +171,7 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path) -> None:
             return [int(row.key) for row in rows.rows if row.key]
 
         async def press(*keys: str, goes_to: int) -> None:
-            await app.press(*keys)
-            await app.until(lambda: stream.cursor == goes_to == int(rows.cursor or 0))
+            await app.press(*keys, until=lambda: stream.cursor == goes_to == int(rows.cursor or 0))
 
         places = listed()
         assert int(rows.cursor or 0) == places[0] == view.scores.places(1)[0].position
@@ -334,11 +329,9 @@ async def test_duel_continues_the_text_at_the_cursor_with_two_settings_and_a_sid
         duel = await both_stream(app)
         assert duel.view(1).text().startswith(before[:-4])
         assert temperatures() == [0.8, 1.2]
-        await app.press("tab", "t", "minus")
-        await app.until(lambda: (duel.chosen, temperatures()) == (2, [0.8, 1.15]))
+        await app.press("tab", "t", "minus", until=lambda: (duel.chosen, temperatures()) == (2, [0.8, 1.15]))
         await app.until(lambda: {side.speed for side in duel.sides.values()} == {1000})
-        await app.press("space")
-        await app.until(lambda: not duel.running)
+        await app.press("space", until=lambda: not duel.running)
         chosen = duel.view(2).text()
         await app.go("play", "enter")
         await app.until(lambda: app.text == chosen)
@@ -364,18 +357,14 @@ async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(m
     async with playing(model, paused=5) as app:
         duel, found = app.screen.duel, []
         for _ in range(2):
-            await app.press("d")
-            await app.until(lambda: len(drawn()) == 2)
+            await app.press("d", until=lambda: len(drawn()) == 2)
             found.append(drawn())
             await app.shows(f"the same beginning and seed {duel.seed} on both sides")
             await app.press("escape")
         assert found[0] != found[1]  # though the text is the same
-        await app.press("d")
-        await app.until(lambda: len(drawn()) == 2)
-        await app.press("B")
-        await app.until(lambda: drawn() == found[1])
-        await app.press("r", "r")
-        await app.until(lambda: len(drawn()) == 2 and drawn() not in found)
+        await app.press("d", until=lambda: len(drawn()) == 2)
+        await app.press("B", until=lambda: drawn() == found[1])
+        await app.press("r", "r", until=lambda: len(drawn()) == 2 and drawn() not in found)
 
 
 async def test_each_side_of_duel_ends_with_a_sentence_and_both_with_a_verdict_that_can_be_saved(
@@ -493,13 +482,10 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
         await app.press("z", "w", "ctrl+x")
         await app.until(lambda: "Nothing is selected" in app.screen_text().splitlines()[-2])  # below the text
         assert not app.app._notifications
-        await app.press("ctrl+f", "a")
-        await app.until(lambda: bool(app.screen.query(FindBar)))
-        await app.press("escape")
-        await app.until(lambda: not app.screen.query(FindBar))
+        await app.press("ctrl+f", "a", until=lambda: bool(app.screen.query(FindBar)))
+        await app.press("escape", until=lambda: not app.screen.query(FindBar))
         assert app.screen.maximized is not None
-        await app.press("escape")
-        await app.until(lambda: app.screen.maximized is None)
+        await app.press("escape", until=lambda: app.screen.maximized is None)
 
 
 async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:

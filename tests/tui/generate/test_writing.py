@@ -43,8 +43,7 @@ def put_in(before: str, place: int, text: str) -> str:
 
 async def write(app: PlayingApp) -> str:
     """Begin to write, and wait for the suggestion."""
-    await app.press("w")
-    await app.until(lambda: bool(app.state.suggestion))
+    await app.press("w", until=lambda: bool(app.state.suggestion))
     return app.state.suggestion
 
 
@@ -78,8 +77,7 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         await app.until(lambda: app.text == put_in(before, base, found[0]))
         await app.press("ctrl+z", "ctrl+n")
         found = await continuations(app, 1)
-        await app.press("s")
-        await app.until(lambda: app.text != before)
+        await app.press("s", until=lambda: app.text != before)
         sentence = app.text[base : len(app.text) - len(before) + base].rstrip()
         assert sentence.startswith(found[0].rstrip()) or found[0].startswith(sentence)
 
@@ -125,15 +123,12 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
         monkeypatch.setattr(module, "as_suggestion", lambda text, *, within: text)
     async with playing(model, paused=20) as app:
         first, before = await write(app), app.text
-        await app.press("ctrl+l")
-        await app.until(lambda: app.state.suggestion not in ("", first))
+        await app.press("ctrl+l", until=lambda: app.state.suggestion not in ("", first))
         second = app.state.suggestion
         word = first_word(second)
         assert word != first_word(first)
-        await app.press("ctrl+k")
-        await app.until(lambda: app.state.suggestion == first)
-        await app.press("ctrl+l")
-        await app.until(lambda: app.state.suggestion == second)
+        await app.press("ctrl+k", until=lambda: app.state.suggestion == first)
+        await app.press("ctrl+l", until=lambda: app.state.suggestion == second)
         await app.press("ctrl+o", gives=before + word)
         assert app.state.suggestion == second.removeprefix(word)  # it stays suggested, word after word
         await app.press("tab", gives=before + second)
@@ -159,8 +154,7 @@ async def test_ctrl_right_that_is_held_stops_at_the_end_and_accepts_when_it_is_p
         await app.press("ctrl+right", "ctrl+right", "ctrl+right")
         assert app.text.endswith("one two")
         monkeypatch.setattr(writing, "HELD_FOR", 0.0)
-        await app.press("ctrl+right")
-        await app.until(lambda: not app.text.endswith("one two"))
+        await app.press("ctrl+right", until=lambda: not app.text.endswith("one two"))
 
 
 async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another(model: Path) -> None:
@@ -168,8 +162,7 @@ async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another
         await write(app)
         await app.press("escape")
         assert not app.screen.play.suggested
-        await app.press("ctrl+l", shows="Ctrl+L another")
-        await app.until(lambda: bool(app.screen.play.suggested))
+        await app.press("ctrl+l", shows="Ctrl+L another", until=lambda: bool(app.screen.play.suggested))
         await app.press("left", lacks="Ctrl+L another")
         await app.press("ctrl+l", says="Suggestions come at the end of a line; Ctrl+N")
         await app.press("ctrl+p", *"zoom", shows="Zoom")
@@ -207,8 +200,7 @@ async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it
         assert app.state.session_id == session
         kept = prime.removesuffix("morning") + before[len(prime) :]  # what follows the prime stays
         await app.press("ctrl+home", *["right"] * len(prime), "ctrl+w", gives=kept)
-        await app.press("escape", "space")
-        await app.until(lambda: len(app.text) > len(before) and app.text.startswith(kept))
+        await app.press("escape", "space", until=lambda: len(app.text) > len(before) and app.text.startswith(kept))
 
 
 async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(model: Path) -> None:
@@ -234,15 +226,13 @@ async def test_line_breaks_are_typed_into_replace_and_own_text(model: Path) -> N
         await found(app, " cry")
         await app.shows("1 of 1")
         await app.press("tab", "comma", "ctrl+j", *"we", shows=",↵we")
-        await app.press("enter")
-        await app.until(lambda: app.text.endswith("gulls,\nwe"))
+        await app.press("enter", until=lambda: app.text.endswith("gulls,\nwe"))
         await app.go("play", "escape", "escape", "escape")
         await app.press("i", *"Gulls", "ctrl+j", "W", shows=("Ctrl+J new line", "Gulls↵W"))
         field = app.app.screen.query_one(Input)
         field.post_message(events.Paste("e are\nfree"))
         await app.until(lambda: field.value == "Gulls↵We are↵free")
-        await app.press("enter")
-        await app.until(lambda: app.text.endswith("Gulls\nWe are\nfree"))
+        await app.press("enter", until=lambda: app.text.endswith("Gulls\nWe are\nfree"))
 
 
 @pytest.mark.parametrize(
@@ -319,8 +309,7 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         await suggests(4.0)
         await app.press("ctrl+b", says="The model suggests with its fixed weights again.")
         await suggests(None)
-        await app.press("ctrl+z")
-        await app.until(lambda: app.text == text and app.state.suggestion == own)
+        await app.press("ctrl+z", until=lambda: app.text == text and app.state.suggestion == own)
         assert "learns" not in app.status()
     assert model.read_bytes() == before
 
