@@ -6,17 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from charlstm.generation import session_file
 from charlstm.generation.document import Document
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import (
-    SessionState,
-    SessionSummary,
-    begin_reading,
-    read,
-    session_of,
-    summary_of,
-    write,
-)
 from charlstm.model.file import Model
 
 
@@ -93,26 +85,30 @@ def everything(document: Document) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def about(document: Document) -> SessionSummary:
+def about(document: Document) -> session_file.SessionSummary:
     """What the file of a document says about it."""
-    return SessionSummary(len(document) - document.prime_length, document.text.read(0, 80), document.is_edited)
+    return session_file.SessionSummary(
+        len(document) - document.prime_length, document.text.read(0, 80), document.is_edited
+    )
 
 
 def text_of(path: Path) -> str:
     """The text in a session's file."""
-    return read(path).state.document.text.read()
+    return session_file.read(path).state.document.text.read()
 
 
-def state_of(session: Session) -> SessionState:
+def state_of(session: Session) -> session_file.SessionState:
     """All of a session, to be written."""
     document = Document.of(replace(session.document.state, seed=session.seed), session.document.names)
-    return SessionState(document, summary_of(document), session.settings, session.clamps, session.sample)
+    return session_file.SessionState(
+        document, session_file.summary_of(document), session.settings, session.clamps, session.sample
+    )
 
 
 def save_session(session: Session, path: Path) -> None:
-    write(path, state_of(session))
+    session_file.write(path, state_of(session))
 
 
 def load_session(path: Path, model: Model) -> Session:
-    state = read(path).state
-    return session_of(state, begin_reading(state, model))
+    state = session_file.read(path).state
+    return session_file.session_of(state, session_file.begin_reading(state, model))

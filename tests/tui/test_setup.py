@@ -21,22 +21,7 @@ from charlstm.training.settings import Settings
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import CorpusChoice, StartOptions
 from charlstm_tui.run_watcher import RunView
-from charlstm_tui.train.run_plan import (
-    LossToBeat,
-    beats_all,
-    busy_words,
-    checkpoint_words,
-    ends_words,
-    losses_to_beat,
-    origin_words,
-    plan_lines,
-    preset_rows,
-    start_words,
-    text_words,
-    unit_words,
-    warnings,
-    without_effect_words,
-)
+from charlstm_tui.train import run_plan
 from charlstm_tui.train.setup import RunChoices, Setup, TextFacts, longer_minutes
 from charlstm_tui.train.setup_pane import head_line, loss_bars
 
@@ -61,7 +46,7 @@ def with_own_costs(setup: Setup, **costs: float | None) -> Setup:
 
 def test_setup_says_that_torch_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.train.run_plan.torch_folder", lambda: None)
-    assert warnings(SETUP, {}) == [str(TorchError())]
+    assert run_plan.warnings(SETUP, {}) == [str(TorchError())]
 
 
 def test_worker_is_prepared_where_torch_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +71,7 @@ def test_preset_starts_from_the_model_in_the_box_where_it_helps_and_else_from_no
     assert SETUP.start is None
     assert not SETUP.can_choose_start
     assert (BOXED.start, BOXED.settings.hidden_size, BOXED.changes) == (BOX, 512, 0)
-    assert preset_rows(BOXED)[0]["WEIGHTS"] == count(ModelConfig(95, 512, 2).parameters)
+    assert run_plan.preset_rows(BOXED)[0]["WEIGHTS"] == count(ModelConfig(95, 512, 2).parameters)
     nothing = BOXED.choose(replace(BOXED.choices, from_nothing=True))
     assert (nothing.start, nothing.changes, nothing.can_choose_start) == (None, 1, True)
     assert nothing.settings.hidden_size < 512
@@ -99,9 +84,9 @@ def test_preset_starts_from_the_model_in_the_box_where_it_helps_and_else_from_no
 def test_chosen_model_decides_the_network() -> None:
     chosen = BOXED.choose(RunChoices(start_from=OLDER, changes={"hidden_size": 64}))
     assert (chosen.settings.num_layers, chosen.settings.hidden_size, chosen.changes) == (1, 8, 1)
-    effects = without_effect_words(TEXT, chosen.choices)
+    effects = run_plan.without_effect_words(TEXT, chosen.choices)
     assert effects["hidden_size"] == "the network is that of older"
-    assert origin_words(chosen.choices) == "from older"
+    assert run_plan.origin_words(chosen.choices) == "from older"
 
 
 def test_value_that_another_preset_has_itself_is_no_change_there() -> None:
@@ -148,32 +133,32 @@ def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
 def test_busy_processor_is_named_and_more_time_offered_once() -> None:
     busy = with_costs(SETUP, 2.1)
     assert busy.can_train_longer
-    [words] = warnings(busy, {"more_time": "m", "generate": "3"})
+    [words] = run_plan.warnings(busy, {"more_time": "m", "generate": "3"})
     assert "about 2 times slower. m gives it 2:00; 3 plays the model in the box" in words
     longer = busy.choose(busy.lengthen())
     assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
     assert not with_costs(SETUP, 1.3).can_train_longer
-    assert warnings(with_costs(SETUP, 1.3), {}) == []
-    words = busy_words(3.0, (), preset("reference"), {"more_time": "m", "generate": "3"})  # which has no limit
+    assert run_plan.warnings(with_costs(SETUP, 1.3), {}) == []
+    words = run_plan.busy_words(3.0, (), preset("reference"), {"more_time": "m", "generate": "3"})  # which has no limit
     assert words.endswith("times slower. 3 plays the model in the box meanwhile.")
     live = RunView(RunFolder(Path("/runs/first")), RunStatus(state="running", alive=True))
     beside = replace(busy, live=(live,))
     assert not beside.can_train_longer
-    assert warnings(beside, {})[0].startswith("first is training: a new run would share")
+    assert run_plan.warnings(beside, {})[0].startswith("first is training: a new run would share")
 
 
 def test_risks_are_named_before_the_start() -> None:
     read = replace(BOXED, facts=TextFacts(27_000, 25, {}, replace(BOX, read=0.87)))
-    assert warnings(read, {})[0].startswith("Losses will be too low: the model in the box has read 87 %")
-    assert warnings(read.choose(RunChoices(from_nothing=True)), {}) == []
+    assert run_plan.warnings(read, {})[0].startswith("Losses will be too low: the model in the box has read 87 %")
+    assert run_plan.warnings(read.choose(RunChoices(from_nothing=True)), {}) == []
     slow, fast = (SETUP.choose(RunChoices(changes={"lr": times * preset(DEFAULT).lr})) for times in (3, 8))
-    assert warnings(slow, {}) == []
-    assert warnings(fast, {}) == ["The learning rate is 8 times the preset's: training may diverge."]
+    assert run_plan.warnings(slow, {}) == []
+    assert run_plan.warnings(fast, {}) == ["The learning rate is 8 times the preset's: training may diverge."]
 
 
 def test_table_of_presets_has_what_is_measured_and_marks_what_is_rough_or_not_known() -> None:
     def quick(setup: Setup) -> dict[str, str]:
-        return preset_rows(setup)[list(PRESETS).index("quick")]
+        return run_plan.preset_rows(setup)[list(PRESETS).index("quick")]
 
     row = quick(SETUP.choose(RunChoices(changes={"epochs": 3.0})))  # not measured yet, so at most the limit
     assert (row["TIME"], row["CHARS/S"]) == ("≤ 1:00", "…")
@@ -225,12 +210,12 @@ def test_more_time_is_a_whole_multiple_and_not_without_end() -> None:
 
 
 def test_the_end_and_the_checkpoints_of_a_run_in_words() -> None:
-    assert ends_words(Settings(max_minutes=10, max_steps=300)) == "after 10:00 or 300 steps"
-    assert ends_words(Settings(epochs=1)) == "after 1 pass over the text"
-    assert ends_words(Settings(max_minutes=120, epochs=5)) == "after 2:00:00 or 5 passes"
-    assert ends_words(Settings()).startswith("never")
-    assert checkpoint_words(Settings(max_minutes=1, checkpoint_minutes=2)) == "at the end"
-    assert checkpoint_words(Settings(max_minutes=10, checkpoint_minutes=2)) == "every 2 minutes"
+    assert run_plan.ends_words(Settings(max_minutes=10, max_steps=300)) == "after 10:00 or 300 steps"
+    assert run_plan.ends_words(Settings(epochs=1)) == "after 1 pass over the text"
+    assert run_plan.ends_words(Settings(max_minutes=120, epochs=5)) == "after 2:00:00 or 5 passes"
+    assert run_plan.ends_words(Settings()).startswith("never")
+    assert run_plan.checkpoint_words(Settings(max_minutes=1, checkpoint_minutes=2)) == "at the end"
+    assert run_plan.checkpoint_words(Settings(max_minutes=10, checkpoint_minutes=2)) == "every 2 minutes"
 
 
 @pytest.mark.parametrize(
@@ -248,23 +233,24 @@ def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
 ) -> None:
     choices = RunChoices(changes={"max_minutes": None, **limits})
     setup = with_own_costs(Setup(facts=TextFacts(1_000_000, 90, {}), choices=choices), epochs=passes)
-    assert {line.label: line.text for line, _ in plan_lines(setup)}.get("reads") == words
+    assert {line.label: line.text for line, _ in run_plan.plan_lines(setup)}.get("reads") == words
 
 
 def test_plan_says_how_the_text_is_read() -> None:
     novel = CorpusChoice("/texts/novel.txt", "novel.txt")
-    assert text_words(None) == ""
-    assert text_words(novel) == "lines auto, no licence"
-    assert text_words(novel, "reference") == "as it is"
+    assert run_plan.text_words(None) == ""
+    assert run_plan.text_words(novel) == "lines auto, no licence"
+    assert run_plan.text_words(novel, "reference") == "as it is"
     assert (
-        text_words(replace(novel, strip_boilerplate=False, encoding="cp1250")) == "lines auto, licence kept, as cp1250"
+        run_plan.text_words(replace(novel, strip_boilerplate=False, encoding="cp1250"))
+        == "lines auto, licence kept, as cp1250"
     )
-    assert text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "as it is"
+    assert run_plan.text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "as it is"
 
 
 def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:
     def batches(chars: int) -> str:
-        lines = plan_lines(Setup(facts=TextFacts(chars, 90, {})))
+        lines = run_plan.plan_lines(Setup(facts=TextFacts(chars, 90, {})))
         return next(line.text for line, _ in lines if line.label == "batches")
 
     assert batches(1_000_000) == f"{preset('quick').batch_size} rows × {preset('quick').seq_length} characters"
@@ -276,7 +262,7 @@ def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> No
 def test_every_change_is_marked_in_the_plan_once() -> None:
     usual = preset("quick")
     choices = RunChoices(changes={"max_steps": 300, "seed": 5, "lr": usual.lr})
-    lines = plan_lines(Setup(choices=choices))
+    lines = run_plan.plan_lines(Setup(choices=choices))
     assert [(line.label, line.text) for line, changed in lines if changed] == [
         ("ends", "after 1:00 or 300 steps"),
         ("seed", "5"),
@@ -286,7 +272,7 @@ def test_every_change_is_marked_in_the_plan_once() -> None:
 
 def test_until_the_text_is_read_the_plan_claims_nothing_that_a_model_to_start_from_would_change() -> None:
     def shown(choices: RunChoices, facts: TextFacts | None = None) -> dict[str, str]:
-        return {line.label: line.text for line, _ in plan_lines(Setup(facts=facts, choices=choices))}
+        return {line.label: line.text for line, _ in run_plan.plan_lines(Setup(facts=facts, choices=choices))}
 
     assert {shown(RunChoices())[label] for label in ("weights", "network", "rate")} == {"…"}
     assert shown(RunChoices(), TextFacts(2_000, 30, {}))["weights"] == "random"
@@ -303,10 +289,10 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
 
     baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4), ("too little text", float("inf")))
     runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]
-    losses = losses_to_beat(baselines, runs)
+    losses = run_plan.losses_to_beat(baselines, runs)
     assert [each.label for each in losses] == ["order 0", "xz", "poor", "order 2", "good"]
-    assert [each.label for each in losses if beats_all(each, losses)] == ["good"]
-    assert unit_words("nats", losses) == "nats per character; ~ estimate"
+    assert [each.label for each in losses if run_plan.beats_all(each, losses)] == ["good"]
+    assert run_plan.unit_words("nats", losses) == "nats per character; ~ estimate"
 
 
 def test_what_the_start_beats_is_no_loss_to_beat_but_the_start_is() -> None:
@@ -314,18 +300,21 @@ def test_what_the_start_beats_is_no_loss_to_beat_but_the_start_is() -> None:
         RunView(RunFolder(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt")
         for name, best in (("worse", 1.9), ("better", 1.1))
     ]
-    losses = losses_to_beat((("order 0", 3.1), ("xz", 1.25)), runs, replace(BOX, loss=1.3))
+    losses = run_plan.losses_to_beat((("order 0", 3.1), ("xz", 1.25)), runs, replace(BOX, loss=1.3))
     assert [(each.label, each.nats) for each in losses] == [("before training", 1.3), ("xz", 1.25), ("better", 1.1)]
 
 
 def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_from_nothing() -> None:
-    losses = [LossToBeat("anew", 1.3, is_run=True), LossToBeat("on", 1.1, is_run=True, started_from="demo")]
+    losses = [
+        run_plan.LossToBeat("anew", 1.3, is_run=True),
+        run_plan.LossToBeat("on", 1.1, is_run=True, started_from="demo"),
+    ]
     assert [each.name(30, short=True) for each in losses] == ["anew", "on (demo)"]
-    names = [LossToBeat(f"novel-quick-{number}", 1.5, is_run=True, started_from="demo") for number in (1, 2)]
+    names = [run_plan.LossToBeat(f"novel-quick-{number}", 1.5, is_run=True, started_from="demo") for number in (1, 2)]
     assert [each.name(16, short=True) for each in names] == ["novel…k-1 (demo)", "novel…k-2 (demo)"]
-    assert unit_words("nats", losses[:1]) == "nats per character, less is better"
-    assert unit_words("nats", losses).endswith("; (started from)")
-    assert all(len(unit_words("nats", losses[:count])) <= 35 for count in range(len(losses) + 1))
+    assert run_plan.unit_words("nats", losses[:1]) == "nats per character, less is better"
+    assert run_plan.unit_words("nats", losses).endswith("; (started from)")
+    assert all(len(run_plan.unit_words("nats", losses[:count])) <= 35 for count in range(len(losses) + 1))
 
 
 def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are_set() -> None:
@@ -341,7 +330,7 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
     both, lifted = edit(one, max_minutes=usual.max_minutes)
     assert not lifted
     assert both.changes == {"epochs": 3.0}
-    assert "or 3 passes" in ends_words(usual.with_changes(**both.changes))
+    assert "or 3 passes" in run_plan.ends_words(usual.with_changes(**both.changes))
     other, lifted = edit(both, max_steps=70, max_minutes=2.0)
     assert not lifted
     assert other.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}
@@ -351,7 +340,9 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
 def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     facts = TextFacts(1_000_000, 90, {}, BOX)
     from_model, from_nothing = (
-        start_words(with_own_costs(Setup(facts=facts, choices=choices), seconds=45.0, chars_per_second=1e6), False)
+        run_plan.start_words(
+            with_own_costs(Setup(facts=facts, choices=choices), seconds=45.0, chars_per_second=1e6), False
+        )
         for choices in (RunChoices(), RunChoices(from_nothing=True))
     )
     assert from_model.endswith(
@@ -362,18 +353,18 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         "Starts from nothing, to watch it learn: about 1.43 nats in the end. "
         "0 starts from the model in the box: about 1.10."
     )
-    assert "in the end" not in start_words(Setup(facts=facts), False)
+    assert "in the end" not in run_plan.start_words(Setup(facts=facts), False)
     other_lines = replace(facts, box=replace(BOX, reading="It has learnt from texts with their lines"))
     words = "~1.300 nats on passages of this text. It has learnt from texts with their lines. 0 starts from nothing"
-    assert words in start_words(Setup(facts=other_lines), False)
+    assert words in run_plan.start_words(Setup(facts=other_lines), False)
     longer = RunChoices(preset="standard")
     short = replace(facts, chars=400_000)
     words = "text. On so short a text the loss will be about that of quick. 0 starts"
-    assert words in start_words(Setup(facts=short, choices=longer), False)
+    assert words in run_plan.start_words(Setup(facts=short, choices=longer), False)
     longer = replace(longer, changes={"epochs": 9.0})
-    assert "quick" not in start_words(Setup(facts=short, choices=longer), False)
+    assert "quick" not in run_plan.start_words(Setup(facts=short, choices=longer), False)
     words = "text. The loss will be about that of standard: both read the text 4 times. 0 starts"
-    assert words in start_words(Setup(facts=facts, choices=RunChoices(preset="best")), False)
+    assert words in run_plan.start_words(Setup(facts=facts, choices=RunChoices(preset="best")), False)
 
 
 @pytest.mark.parametrize(

@@ -22,19 +22,9 @@ from charlstm_tui.actions import BY_ID
 from charlstm_tui.choices import CorpusChoice, ModelChoice
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.train import run_summary
 from charlstm_tui.train.result_card import RunResult
 from charlstm_tui.train.run_pane import RunPane
-from charlstm_tui.train.run_summary import (
-    STEP_ACTIONS,
-    ShownRun,
-    beginning,
-    figures,
-    keys_for,
-    progress,
-    remarks,
-    run_result,
-    train_curve_words,
-)
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
@@ -202,7 +192,7 @@ def card_of(
     """The card of ``run``, if these were its events."""
     series = RunSeries.of(read_events(run.events_path) if events is None else events)
     state = RunsState(runs=(RunView(run, run.status()),), attached=run.path, series=series)
-    return run_result(ShownRun(state, references=references, **{"spec": run.spec(), **shown}))
+    return run_summary.run_result(run_summary.ShownRun(state, references=references, **{"spec": run.spec(), **shown}))
 
 
 @pytest.fixture
@@ -212,8 +202,8 @@ def short(tmp_path: Path) -> RunFolder:
 
 
 def test_each_step_that_a_verdict_names_has_a_key() -> None:
-    assert set(STEP_ACTIONS) == set(NextStep)
-    assert {BY_ID[action].mode for action in STEP_ACTIONS.values()} == {"train"}
+    assert set(run_summary.STEP_ACTIONS) == set(NextStep)
+    assert {BY_ID[action].mode for action in run_summary.STEP_ACTIONS.values()} == {"train"}
 
 
 def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short: RunFolder) -> None:
@@ -251,7 +241,7 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short:
     ],
 )
 def test_phase_without_steps_is_named_beside_the_progress(status: dict[str, Any], words: str) -> None:
-    shown, _ = progress(RunView(RUN, RunStatus(state="running", alive=True, **status)))
+    shown, _ = run_summary.progress(RunView(RUN, RunStatus(state="running", alive=True, **status)))
     assert shown.words == words
     assert (shown.left is None) == bool(words)
 
@@ -259,30 +249,33 @@ def test_phase_without_steps_is_named_beside_the_progress(status: dict[str, Any]
 def test_chart_before_the_first_loss_says_what_is_done_and_what_is_known() -> None:
     spec = RunSpec(preset="quick", corpus={"name": "novel"}, settings=preset("quick", 500_000, 80))
     status = RunStatus(state="starting", alive=True, message="loading torch")
-    shown = ShownRun(RunsState(runs=(RunView(RUN, status),), attached=RUN.path), spec)
-    lines = beginning(shown).splitlines()
+    shown = run_summary.ShownRun(RunsState(runs=(RunView(RUN, status),), attached=RUN.path), spec)
+    lines = run_summary.beginning(shown).splitlines()
     assert lines[:4] == ["Starting: loading torch.", "", "text     novel", "preset   quick, from nothing"]
     assert lines[-1] == "ends     after 1:00"
     status = replace(status, state="stopped")
-    assert beginning(replace(shown, state=replace(shown.state, runs=(RunView(RUN, status),)))) == "no step was taken"
+    assert (
+        run_summary.beginning(replace(shown, state=replace(shown.state, runs=(RunView(RUN, status),))))
+        == "no step was taken"
+    )
 
 
 def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:
     series = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), Paused(step=7)])
     series.feed([Controlled(step=7, id="a", command="set-lr", value=0.001)])
-    [rate] = [figure.value for figure in figures(series, bits=False) if figure.name == "rate"]
+    [rate] = [figure.value for figure in run_summary.figures(series, bits=False) if figure.name == "rate"]
     assert rate == learning_rate(0.001)
 
 
 def test_training_loss_beside_validation_is_said_to_be_with_dropout(tmp_path: Path) -> None:
     spec = record(tmp_path, "finished", steps=50, settings=Settings(dropout=0.2)).run.spec()
     series = RunSeries.of([started(), stepped(5, 4.4)])
-    assert train_curve_words(series, spec, smoothed=True) == ""
+    assert run_summary.train_curve_words(series, spec, smoothed=True) == ""
     series.feed([validated(5, 4.0)])
     words = "train, with dropout and smoothed, may lie above valid"
-    assert train_curve_words(series, spec, smoothed=True) == words
+    assert run_summary.train_curve_words(series, spec, smoothed=True) == words
     plain = replace(spec, settings=Settings(dropout=0.0, weight_drop=0.0))
-    assert train_curve_words(series, plain, smoothed=False) == ""
+    assert run_summary.train_curve_words(series, plain, smoothed=False) == ""
 
 
 @pytest.mark.parametrize("share", [0.94, 0.04])
@@ -292,7 +285,7 @@ def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: f
     facts = card_of(run, references=(("order 0", 9.0),)).facts
     assert (words in " ".join(facts)) == (share > 0.9)
     assert any(fact.startswith("better than") for fact in facts) == (share < 0.9)
-    found = figures(RunSeries.of(read_events(run.events_path)), bits=False)
+    found = run_summary.figures(RunSeries.of(read_events(run.events_path)), bits=False)
     assert next(figure.value for figure in found if figure.name == "best").startswith("†") == (share > 0.9)
 
 
@@ -352,8 +345,10 @@ def test_card_of_a_run_that_cannot_be_resumed_offers_no_more_minutes(short: RunF
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_run_that_trains_on_another_host_is_offered_no_keys(elsewhere: bool) -> None:
     view = RunView(RUN, RunStatus(state="running", alive=True, elsewhere=elsewhere))
-    shown = ShownRun(RunsState(runs=(view,), attached=RUN.path, series=RunSeries.of([started(), stepped(5)])))
-    assert (bool(keys_for(shown)), view.live) == (not elsewhere, not elsewhere)
+    shown = run_summary.ShownRun(
+        RunsState(runs=(view,), attached=RUN.path, series=RunSeries.of([started(), stepped(5)]))
+    )
+    assert (bool(run_summary.keys_for(shown)), view.live) == (not elsewhere, not elsewhere)
 
 
 async def test_comma_and_full_stop_walk_through_the_runs_which_offer_what_can_be_done(tmp_path: Path) -> None:
@@ -445,7 +440,7 @@ async def test_m_resumes_a_run_that_has_finished_and_asks_for_a_lower_rate_after
 def test_what_the_worker_warned_of_is_said() -> None:
     series = RunSeries.of([started(), Warned(step=400, message="Nothing is held out [/red]")])
     series.feed([Resumed(step=400, inexact="torch 2.6 → 2.7")])
-    assert remarks(series) == ["Nothing is held out [/red].", "Continues from step 400: torch 2.6 → 2.7."]
+    assert run_summary.remarks(series) == ["Nothing is held out [/red].", "Continues from step 400: torch 2.6 → 2.7."]
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -453,7 +448,7 @@ def test_best_loss_is_marked_as_estimate_until_all_is_read(short: RunFolder, who
     events = [started(), validated(0, 4.5), stepped(3, 3.0), validated(3, 2.0)]
     events += [validated(3, 2.0, best=False, whole=True)] * whole
     events.append(ended(3, 2.0, 3, whole=whole))
-    shown = {figure.name: figure.value for figure in figures(RunSeries.of(events), bits=False)}
+    shown = {figure.name: figure.value for figure in run_summary.figures(RunSeries.of(events), bits=False)}
     assert shown["best"].startswith("~") == shown["valid"].startswith("~") == (not whole)
     card = card_of(short, events)
     where = "held-out text" if whole else "slices of the held-out text, an estimate"
