@@ -163,8 +163,7 @@ async def test_table_and_details_follow_the_runs_and_the_theme(
         await app.until(lambda: not any(run.live for run in app.app.runs_state.runs))
         await app.go("runs")  # it went on unseen
         await app.shows("SAMPLE at step 600", "✗ crashed")
-        await app.press("z", lacks="SAMPLE")
-        await app.shows("RUN", "STATE", "tunes-quick-1")
+        await app.press("z", lacks="SAMPLE", shows=("RUN", "STATE", "tunes-quick-1"))
         await app.press("z", shows="SAMPLE at step 600")
         shutil.rmtree(places / "tunes-quick-1")  # by another hand
         await app.shows("3 runs")

@@ -383,10 +383,8 @@ async def test_what_is_refused_stays_until_escape_which_takes_nothing_else_away(
     async with training(tmp_path, "crashed") as (_, app):
         await app.shows("Crashed · ")
         await app.press("space", shows=("Crashed · ", "✗ The worker cannot be started: no memory in [/red]"))
-        await app.press("escape", lacks="cannot be started")
-        await app.shows("Crashed · ")
-        await app.press("escape", lacks="Crashed · ")
-        await app.shows("SAMPLES", "Crashed:")
+        await app.press("escape", lacks="cannot be started", shows="Crashed · ")
+        await app.press("escape", lacks="Crashed · ", shows=("SAMPLES", "Crashed:"))
 
 
 async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path: Path) -> None:

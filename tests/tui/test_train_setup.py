@@ -166,8 +166,7 @@ async def test_settings_are_searched_clicked_and_warned_of_and_escape_asks(tmp_p
         await app.press("escape", *"lr", "enter", *"0.5", "enter", shows=("times the preset's", "Ctrl+S use"))
         await app.press("n")  # what is found first stands at the top, wherever the list was scrolled to
         await app.shows("▸   num_layers")
-        await app.press("escape", "ctrl+s")
-        await app.shows("! The learning rate is 42 times the preset's: training may diverge.")
+        await app.press("escape", "ctrl+s", shows="! The learning rate is 42 times the preset's: training may diverge.")
         await app.press("d")
         for answer, changes in (("l", {}), ("u", {"hidden_size": 77})):
             form = await open_settings(app)

@@ -98,8 +98,7 @@ async def test_text_that_was_touched_stays_until_the_run_is_played_again(runs: P
             await app.press("2", mode="train")
             worker.advance(400)
             await app.shows("Still learning")
-            await app.press("3")
-            await app.shows("novel-quick-1 has learnt something. Your text stays")
+            await app.press("3", shows="novel-quick-1 has learnt something. Your text stays")
             assert step_played(app) is None
             await app.enter("o", "early", shows=WAITS)
             await app.press("escape", lacks=WAITS)
@@ -245,8 +244,7 @@ async def test_text_begins_again_with_each_better_model_which_is_offered_once_a_
         app.screen.show_message("")  # as after some seconds
         await app.shows("A better model: step 800, loss", "] begins again with it")
         assert step_played(app) == 600
-        await app.press("u")
-        await app.shows("A better model: step 800, loss", "bits. ] begins again with it")
+        await app.press("u", shows=("A better model: step 800, loss", "bits. ] begins again with it"))
         worker.advance(100)  # this model is hardly better, but the key goes on with the best one
         assert app.text.startswith(text)
         await app.press("right_square_bracket", until=lambda: step_played(app) == 900)
