@@ -359,19 +359,20 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     assert words in run_plan.start_words(Setup(facts=other_lines), False)
     longer = RunChoices(preset="standard")
     short = replace(facts, chars=400_000)
-    words = "text. On so short a text the loss will be about that of quick. 0 starts"
+    words = "text. On a text of up to 1.2 M characters the loss will be about that of quick. 0 starts"
     assert words in run_plan.start_words(Setup(facts=short, choices=longer), False)
     longer = replace(longer, changes={"epochs": 9.0})
     assert "quick" not in run_plan.start_words(Setup(facts=short, choices=longer), False)
-    words = "text. The loss will be about that of standard: both read the text 4 times. 0 starts"
-    assert words in run_plan.start_words(Setup(facts=facts, choices=RunChoices(preset="best")), False)
+    words = "text. The loss will be about that of standard: both read the text 5 times. 0 starts"
+    longer = replace(facts, chars=2_000_000)
+    assert words in run_plan.start_words(Setup(facts=longer, choices=RunChoices(preset="best")), False)
 
 
 @pytest.mark.parametrize(
     ("change", "preset", "text_chars", "chars"),
     [
         ({}, "reference", 400_000, 450_000),
-        ({}, "standard", 600_000, 5_000_000),
+        ({}, "standard", 1_300_000, 5_000_000),
         ({}, "best", 6_000_000, 5_000_000),
         ({"loss": 2.1}, "best", 400_000, 5_000_000),
         ({"loss": 1.7}, "standard", 400_000, 5_000_000),

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import visible
+from charlstm.display import count, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.softmax import cross_entropy
 from charlstm.generation.stepper import Stepper
@@ -28,7 +28,7 @@ from charlstm.text.batches import trained_texts
 from charlstm.text.corpus import Corpus, Span, TextSplit
 from charlstm.text.read_before import is_much
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.presets import DEFAULT, preset, presets
+from charlstm.training.presets import DEFAULT, SHORT_TEXT, preset, presets
 from charlstm.training.settings import OWN_NETWORK, Settings
 from charlstm.training.text_warnings import read_share
 
@@ -48,10 +48,6 @@ LEAST_FROM_MODEL, LEAST_FROM_NOTHING = 300_000, 850_000
 
 LEARNS_OF = 150_000
 """Characters of the smallest text for these losses: most texts were larger."""
-
-SHORT_TEXT = 500_000
-"""Characters up to which a longer preset gains nothing on ``quick`` from the model in the box: both read the text two
-or three times, and after more passes such weights are worse. For longer texts the minute of ``quick`` is too short."""
 
 NEAR, FAR = 0.65, 0.78
 """The model's loss as a share of the pairs' loss. Below the first a text is near to what the model has read, as novels
@@ -125,7 +121,7 @@ def no_gain(start: StartModel, preset_name: str, text_chars: int) -> str:
     if known[preset_name].from_model is None or preset_name == DEFAULT:
         return ""
     if start.knows_such_text and text_chars <= SHORT_TEXT:
-        return "On so short a text the loss will be about that of quick"
+        return f"On a text of up to {count(SHORT_TEXT)} characters the loss will be about that of quick"
     if preset_name == "best" and not start.is_far:
         best, standard = (preset_from(start, name, text_chars, start.symbols) for name in ("best", "standard"))
         if best.with_changes(max_minutes=standard.max_minutes) == standard:

@@ -107,8 +107,8 @@ def test_minutes_that_are_given_lift_the_epochs_of_a_timed_preset_and_of_no_othe
 
 def test_start_from_a_model_takes_few_epochs_and_little_dropout_the_fewer_the_smaller_the_text() -> None:
     shape = ModelConfig(83, 512, 2)
-    found = [preset("standard", chars, 83, shape) for chars in (2_000_000, 600_000, 60_000, 1_000)]
-    assert [each.epochs for each in found] == [5, 3, 2, 2]
+    found = [preset("standard", chars, 83, shape) for chars in (2_000_000, 1_300_000, 1_200_000, 1_000)]
+    assert [each.epochs for each in found] == [5, 4, 2, 2]
     assert [(each.dropout, each.weight_drop) for each in found] == [(0.1, 0), (0.1, 0), (0.05, 0), (0.05, 0)]
     assert all(each.patience is None for each in found)  # it would end them before the rate is low
     assert preset("quick", 2_000_000, 83, shape).dropout == 0  # a minute is a fraction of an epoch
