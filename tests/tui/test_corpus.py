@@ -131,6 +131,19 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
         assert not any(line.startswith("!") for line in map(str.strip, shown.splitlines())), "it needs no warning"
 
 
+@pytest.mark.usefixtures("counted")
+async def test_a_text_written_anew_while_it_is_read_is_read_again(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting, text = Held(monkeypatch, texts_view, "count_bits"), Path("times.txt")
+    text.write_text("Before. " * 20)
+    async with driven(places, text=text.name) as app:
+        await app.until(counting.called.is_set)
+        text.write_text(PROSE)
+        await app.go("runs")
+        await app.go("corpus")
+        counting.release()
+        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
+
+
 def write(*paths: Path | str) -> None:
     for path in map(Path, paths):
         path.parent.mkdir(parents=True, exist_ok=True)

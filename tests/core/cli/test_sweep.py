@@ -1,6 +1,7 @@
 """The commands sweep and prune."""
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_printed_preset_is_of_that_run(cli: Cli, config: Path, name: str, words:
     assert load_config()[1] == ()
     again = re.search(r"same run again: charlstm train (.*)", err)
     assert again
-    asked = again[1].split()
+    asked = shlex.split(again[1])
     assert asked[3 : 3 + len(command)] == command
     assert bool(asked[3:]) == bool(command)
     cli("queue", "add", *asked, "--name", f"{name}-again")

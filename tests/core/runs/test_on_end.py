@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_program_that_hangs_dies_with_children(run: RunFolder, tmp_path: Path, m
     monkeypatch.setattr(on_end, "TIME_LIMIT", 0.5)
     os.mkfifo(tmp_path / "held")
     reader = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
-    configure(tmp_path, "sh", "-c", f"exec 3>{tmp_path / 'held'}; echo begun >&3; sleep 600 & wait")
+    configure(tmp_path, "sh", "-c", f"exec 3>{shlex.quote(f'{tmp_path}/held')}; echo begun >&3; sleep 600 & wait")
     assert call_on_end(run) == "The program of on_end, sh, did not end within 0.5 seconds and was killed"
     assert os.read(reader, 100) == b"begun\n"
     wait_until(lambda: _has_no_writer(reader))

@@ -145,8 +145,8 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         await app.press("escape", shows="of own.txt")
         assert view.text_view.text().startswith("The morning, [/red] and 1")  # what is shown stays
         view.post_message(events.Paste("the bell was loud"))
+        await app.until(lambda: view.text_view.text() == "the bell was loud")
         await app.shows("the pasted text")
-        assert view.text_view.text() == "the bell was loud"
 
 
 async def test_file_is_scored_as_the_text_of_the_model_was_read(home: Path, tmp_path: Path) -> None:

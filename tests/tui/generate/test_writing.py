@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from textual import events
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 
 from charlstm.generation.rows import TYPED
 from charlstm.generation.text_pieces import Text
@@ -30,7 +30,8 @@ async def continuations(app: PlayingApp, first: int) -> list[str]:
     """Wait until the dialog has those from number ``first`` on."""
     await app.opens(ContinuationsDialog)
     dialog = app.app.screen
-    await app.until(lambda: dialog._first == first and "r others" in app.screen_text())
+    title = dialog.query_one(".dialog-title", Static)
+    await app.until(lambda: dialog._first == first and bool(dialog._found) and str(title.content) == "Continuations")
     return [each.text for each in dialog._found]
 
 

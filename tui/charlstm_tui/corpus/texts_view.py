@@ -127,8 +127,17 @@ class TextsView(View):
         """The mode came on screen."""
         if self.texts.sections:  # files may have changed meanwhile
             self.reload()
-            if not self.works_at("read"):
-                self.show_current()
+            self._show_anew()
+
+    @work(exclusive=True, group="look")
+    async def _show_anew(self) -> None:
+        """Show the text under the cursor as it is by now. A reading that goes on, of files that are as they were, stays."""
+        choice = self._choice()
+        stamps = None if choice is None else await in_thread(lambda check: file_stamps(choice))
+        if is_detached(self) or choice != self._choice():
+            return
+        if choice is None or self._state(choice).stamps != stamps or not self.works_at("read"):
+            self.show_current()
 
     # ---- the list
     @work(exclusive=True, group="list")
