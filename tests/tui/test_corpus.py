@@ -132,7 +132,9 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
 
 
 @pytest.mark.usefixtures("counted")
-async def test_a_text_written_anew_while_it_is_read_is_read_again(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_text_that_changes_while_it_is_read_is_read_again(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counting, text = Held(monkeypatch, texts_view, "count_bits"), Path("times.txt")
     text.write_text("Before. " * 20)
     async with driven(places, text=text.name) as app:

@@ -223,6 +223,18 @@ async def test_of_a_long_text_the_end_is_shown_and_all_is_copied(model: Path, mo
         await app.press("v", says=in_words(influence(load_model(model), app.text, start), app.text, bits=False))
 
 
+async def test_a_key_for_the_cells_that_are_computed_still_waits_for_them(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = HeldJob(monkeypatch, "activations")
+    async with playing(model, paused=20) as app:
+        await app.go("cells", "x")
+        await app.until(lambda: job.begun == 1)
+        await app.burst("L")
+        job.free.set()
+        await app.until(lambda: app.screen.cells.lesions)
+
+
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
     async with cells(model) as (app, view):
         await app.enter("slash", "1:9", shows="The model has no cell 1:9")

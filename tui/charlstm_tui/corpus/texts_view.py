@@ -131,7 +131,7 @@ class TextsView(View):
 
     @work(exclusive=True, group="look")
     async def _show_anew(self) -> None:
-        """Show the text under the cursor as it is by now. A reading that goes on, of files that are as they were, stays."""
+        """Show the text under the cursor as it is by now. A reading of files that have not changed meanwhile goes on."""
         choice = self._choice()
         stamps = None if choice is None else await in_thread(lambda check: file_stamps(choice))
         if is_detached(self) or choice != self._choice():

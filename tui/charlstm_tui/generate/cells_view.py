@@ -151,6 +151,10 @@ class CellsView(ReadingView):
     def busy(self) -> bool:
         return self.state is None
 
+    @property
+    def opens(self) -> bool:
+        return self.activations is None and self.works_at("cells")
+
     def has(self) -> dict[str, bool]:
         state, measured = self.state, self.activations is not None
         facts = None if state is None else state.facts
