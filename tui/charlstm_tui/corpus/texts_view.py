@@ -131,7 +131,7 @@ class TextsView(View):
 
     @work(exclusive=True, group="look")
     async def _show_anew(self) -> None:
-        """Show the text under the cursor as it is by now. A reading of files that have not changed meanwhile goes on."""
+        """Show the text under the cursor as it is by now. A reading of files that have not changed goes on."""
         choice = self._choice()
         stamps = None if choice is None else await in_thread(lambda check: file_stamps(choice))
         if is_detached(self) or choice != self._choice():
