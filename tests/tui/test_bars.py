@@ -8,8 +8,7 @@ from charlstm_tui.widgets.bars import bar, sparkline
 
 
 @pytest.mark.parametrize(
-    ("share", "drawn"),
-    [(1, "████"), (0.5, "██"), (0.53, "██▏"), (0, ""), (0.01, ""), (2, "████"), (-1, "")],
+    ("share", "drawn"), [(1, "████"), (0.5, "██"), (0.53, "██▏"), (0, ""), (0.01, ""), (2, "████"), (-1, "")]
 )
 def test_bar_is_drawn_in_eighths(share: float, drawn: str) -> None:
     assert bar(share, 4) == drawn

@@ -10,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.runs.series import Curve
-from charlstm_tui.widgets.chart_painting import (
-    ROLE,
-    ChartData,
-    ChartView,
-    cell_of_label,
-    log_ticks,
-    nice_ticks,
-    paint,
-)
+from charlstm_tui.widgets.chart_painting import ROLE, ChartData, ChartView, cell_of_label, log_ticks, nice_ticks, paint
 from random_examples import examples
 
 
