@@ -27,6 +27,7 @@ from charlstm_tui.run_watcher import RunsReader, RunView
 from recorded_run import Recorded, record
 
 DEADLINE = 60.0
+Check = Callable[[], object]
 LOOK_AGAIN = 0.25
 """Seconds after which a condition reads the screen again although nothing was drawn."""
 
@@ -49,7 +50,7 @@ class Look:
             self._seen, self._until = seen, now + LOOK_AGAIN
         return self._text
 
-    def ask(self, condition: Callable[[], object]) -> bool:
+    def ask(self, condition: Check) -> bool:
         """Whether ``condition`` is true of the app as it was drawn last."""
         self._asking = True
         try:
@@ -69,9 +70,8 @@ def screen_in_failure(app: App[Any]) -> Iterator[None]:
         yield
     except Exception as error:
         messages = "\n".join(each.message for each in app._notifications) or "none"
-        error.add_note(
-            f"The screen was:\n{screen_text(app) if app.screen_stack else ''}\nThe last messages: {messages}"
-        )
+        shown = screen_text(app) if app.screen_stack else ""
+        error.add_note(f"The screen was:\n{shown}\nThe last messages: {messages}")
         raise
 
 
@@ -102,12 +102,7 @@ class Driven:
         return screen_text(self.app)
 
     async def press(
-        self,
-        *keys: str,
-        shows: str | tuple[str, ...] = (),
-        lacks: str = "",
-        mode: str = "",
-        until: Callable[[], object] | None = None,
+        self, *keys: str, shows: str | tuple[str, ...] = (), lacks: str = "", mode: str = "", until: Check | None = None
     ) -> None:
         """Press ``keys``, and wait for what they show, what they take away, the mode that they lead to and ``until``
         it is true."""
@@ -128,7 +123,7 @@ class Driven:
             for event in [Typed([Key(key, key if len(key) == 1 else None) for key in sent])] if is_key else sent:
                 self.app.post_message(event)
 
-    async def until(self, condition: Callable[[], object], *, settle: bool = True) -> None:
+    async def until(self, condition: Check, *, settle: bool = True) -> None:
         """Wait for ``condition``, at most until the deadline; with ``settle`` then for the app to have nothing left to
         do, which a busy player keeps it from. A screen that has come has all of its parts then: where other programs
         take the processor, :meth:`Pilot.pause` takes an app that still makes them for an idle one."""
@@ -149,27 +144,22 @@ class Driven:
 
         await self.until(lambda: not any(word in screen_text(self.app) for word in words))
 
-    async def answer(self, text: str) -> None:
-        """Enter ``text`` in the line of the dialog that opens."""
+    async def answer(self, text: str, **waits: Any) -> None:
+        """Enter ``text`` in the line of the dialog that opens, and wait for what :meth:`press` waits for."""
         await self.until(lambda: not isinstance(self.app.screen, ModeScreen) and self.app.screen.query(Input))
         self.app.screen.query_one(Input).value = text
-        await self.pilot.press("enter")
+        await self.press("enter", **waits)
 
-    async def enter(self, key: str, text: str, *, shows: str = "") -> None:
-        """Press ``key``, which opens a dialog, enter ``text`` in its line, and wait for what that shows."""
+    async def enter(self, key: str, text: str, **waits: Any) -> None:
+        """Press ``key``, which opens a dialog, and answer it."""
         await self.press(key)
-        await self.answer(text)
-        await self.shows(shows)
+        await self.answer(text, **waits)
+        await self.shows()
 
     async def obeys(self, recorded: Recorded, *commands: str) -> list[float | None]:
         """Wait until the run has obeyed so many commands, which have to be these, and give their values."""
         found: list[Command] = []
-
-        def obeyed() -> bool:
-            found.extend(recorded.obey())
-            return len(found) >= len(commands)
-
-        await self.until(obeyed)
+        await self.until(lambda: found.extend(recorded.obey()) or len(found) >= len(commands))
         assert [each.command for each in found] == [*commands]
         return [each.value for each in found]
 

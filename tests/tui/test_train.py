@@ -124,15 +124,12 @@ async def test_r_takes_a_rate_refuses_what_is_none_and_asks_about_one_far_above_
     async with training(tmp_path) as (recorded, app):
         await app.press("r", shows="The rate now is")
         assert app.screen.query_one(Input).value == "1.8e-3"
-        await app.answer("fast")
-        await app.shows("A learning rate is a number above zero")
-        await app.answer("5e-4")
-        await app.shows("Asked to set the rate to 0.0005")
+        await app.answer("fast", shows="A learning rate is a number above zero")
+        await app.answer("5e-4", shows="Asked to set the rate to 0.0005")
         assert await app.obeys(recorded, "set-lr") == [5e-4]
         await app.lacks("Asked to")  # the worker said that it did
         for answer in ("n", "y"):
-            await app.enter("r", "1.8")
-            await app.shows("Set a rate of 1.8?", "the loss may run away")
+            await app.enter("r", "1.8", shows=("Set a rate of 1.8?", "the loss may run away"))
             assert recorded.obey() == []
             await app.press(answer)
         assert await app.obeys(recorded, "set-lr") == [1.8]
@@ -155,9 +152,7 @@ async def test_3_plays_the_run_that_was_turned_to_last_and_o_shows_all_on_the_sa
         assert "anna-1" not in app.text()
 
 
-async def test_chart_keys_change_the_view_which_is_named_and_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_keys_change_the_chart_which_is_named_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[str, float]] = []
     monkeypatch.setattr(run_actions, "write_chart_of", lambda path, runs, *how: written.append(how))
     async with training(tmp_path) as (_, app):
@@ -165,14 +160,9 @@ async def test_chart_keys_change_the_view_which_is_named_and_saved(
         await app.shows("smoothing: light")
         seen = [chart.painted().text()]
         for key, words in (
-            ("u", "bits"),
-            ("s", "smoothing: medium"),
-            ("g", "log scale: loss · smoothing: medium"),
-            ("g", "log scale: loss and steps"),
-            ("t", "log scale: loss and time"),
-            ("plus", "last 1/2 · log scale"),
-            ("minus", "log scale: loss and time"),
-            ("minus", "log scale: loss and time"),
+            *(("u", "bits"), ("s", "smoothing: medium"), ("g", "log scale: loss · smoothing: medium")),
+            *(("g", "log scale: loss and steps"), ("t", "log scale: loss and time"), ("plus", "last 1/2 · log scale")),
+            *(("minus", "log scale: loss and time"), ("minus", "log scale: loss and time")),
         ):
             await app.press(key, shows=words)
             assert key == "s" or chart.painted().text() != seen[-1], key
@@ -186,11 +176,9 @@ async def test_chart_keys_change_the_view_which_is_named_and_saved(
         await app.press("escape", until=lambda: app.screen.maximized is None)
 
 
-def card_of(
-    run: RunFolder, events: Iterable[Event] | None = None, references: tuple[tuple[str, float], ...] = (), **shown: Any
-) -> RunResult:
+def card_of(run: RunFolder, events: Iterable[Event] = (), references: tuple[Any, ...] = (), **shown: Any) -> RunResult:
     """The card of ``run``, if these were its events."""
-    series = RunSeries.of(read_events(run.events_path) if events is None else events)
+    series = RunSeries.of(events or read_events(run.events_path))
     state = RunsState(runs=(RunView(run, run.status()),), attached=run.path, series=series)
     return run_summary.run_result(run_summary.ShownRun(state, references=references, **{"spec": run.spec(), **shown}))
 
@@ -221,10 +209,9 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(short:
         return card_of(short, events, (("order 2", 2.9), ("xz", 2.25)))
 
     poor, good, unimproved = card(2.19, 3), card(1.8, 600), card(2.4, 3)
-    assert poor.state == "poor"
+    assert (poor.state, good.state) == ("poor", "good")
     assert poor.words.endswith(": it still writes like the model it began with. m trains it for more minutes.")
     assert not any(fact.startswith("better than") for fact in poor.facts)
-    assert good.state == "good"
     assert "~0.400 nats lower than before training, after reading your text 1.2 times" in good.facts
     assert "better than compressor (xz)" in good.facts  # the model in the box was better than two letters alone
     assert (good.prime, good.before, good.sample) == ("Anna", " of the box", " and the sea")
@@ -253,11 +240,8 @@ def test_chart_before_the_first_loss_says_what_is_done_and_what_is_known() -> No
     lines = run_summary.beginning(shown).splitlines()
     assert lines[:4] == ["Starting: loading torch.", "", "text     novel", "preset   quick, from nothing"]
     assert lines[-1] == "ends     after 1:00"
-    status = replace(status, state="stopped")
-    assert (
-        run_summary.beginning(replace(shown, state=replace(shown.state, runs=(RunView(RUN, status),))))
-        == "no step was taken"
-    )
+    stopped = replace(shown.state, runs=(RunView(RUN, replace(status, state="stopped")),))
+    assert run_summary.beginning(replace(shown, state=stopped)) == "no step was taken"
 
 
 def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:
@@ -269,13 +253,12 @@ def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(t
 
 def test_training_loss_beside_validation_is_said_to_be_with_dropout(tmp_path: Path) -> None:
     spec = record(tmp_path, "finished", steps=50, settings=Settings(dropout=0.2)).run.spec()
-    series = RunSeries.of([started(), stepped(5, 4.4)])
-    assert run_summary.train_curve_words(series, spec, smoothed=True) == ""
-    series.feed([validated(5, 4.0)])
-    words = "train, with dropout and smoothed, may lie above valid"
-    assert run_summary.train_curve_words(series, spec, smoothed=True) == words
     plain = replace(spec, settings=Settings(dropout=0.0, weight_drop=0.0))
-    assert run_summary.train_curve_words(series, plain, smoothed=False) == ""
+    series, words = RunSeries.of([started(), stepped(5, 4.4)]), run_summary.train_curve_words
+    assert words(series, spec, smoothed=True) == ""
+    series.feed([validated(5, 4.0)])
+    assert words(series, spec, smoothed=True) == "train, with dropout and smoothed, may lie above valid"
+    assert words(series, plain, smoothed=False) == ""
 
 
 @pytest.mark.parametrize("share", [0.94, 0.04])
@@ -345,10 +328,9 @@ def test_card_of_a_run_that_cannot_be_resumed_offers_no_more_minutes(short: RunF
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_run_that_trains_on_another_host_is_offered_no_keys(elsewhere: bool) -> None:
     view = RunView(RUN, RunStatus(state="running", alive=True, elsewhere=elsewhere))
-    shown = run_summary.ShownRun(
-        RunsState(runs=(view,), attached=RUN.path, series=RunSeries.of([started(), stepped(5)]))
-    )
-    assert (bool(run_summary.keys_for(shown)), view.live) == (not elsewhere, not elsewhere)
+    state = RunsState(runs=(view,), attached=RUN.path, series=RunSeries.of([started(), stepped(5)]))
+    keys = run_summary.keys_for(run_summary.ShownRun(state))
+    assert (bool(keys), view.live) == (not elsewhere, not elsewhere)
 
 
 async def test_comma_and_full_stop_walk_through_the_runs_which_offer_what_can_be_done(tmp_path: Path) -> None:
@@ -357,10 +339,8 @@ async def test_comma_and_full_stop_walk_through_the_runs_which_offer_what_can_be
     async with on_run(tmp_path, two) as app:
         await app.shows(two)
         for key, name in (("comma", one), ("comma", "early")):
-            await app.press(key)
-            await app.until(lambda name=name: app.app.run_path == tmp_path / name)
-            text = await app.shows(f" · {name}")
-            assert ("previous run" in text) == (name == one)
+            await app.press(key, until=lambda name=name: app.app.run_path == tmp_path / name)
+            assert ("previous run" in await app.shows(f" · {name}")) == (name == one)
         await app.lacks(" play", "more minutes")  # it ended before its first step
         assert app.text().splitlines()[-1].startswith(" Space resume  n new run ")
         await app.press("enter", "full_stop", shows=f"Finished · {one}")
@@ -373,9 +353,7 @@ async def test_comma_and_full_stop_walk_through_the_runs_which_offer_what_can_be
         assert samples.highlighted is None
 
 
-async def test_what_is_refused_stays_until_escape_which_takes_nothing_else_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_refusal_stays_until_escape_takes_it_alone_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RunError("The worker cannot be started: no memory in [/red]")
 
@@ -412,9 +390,7 @@ async def test_m_lengthens_the_run_that_it_was_asked_of_without_a_stop(tmp_path:
         assert "rate to zero" not in app.text()
 
 
-async def test_m_resumes_a_run_that_has_finished_and_asks_for_a_lower_rate_after_a_divergence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_m_resumes_a_run_if_it_diverged_at_a_lower_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A diverged run was resumed with the rate with which it had diverged."""
     resumed: list[dict[str, object]] = []
     monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: resumed.append(dict(changes)))
@@ -422,14 +398,12 @@ async def test_m_resumes_a_run_that_has_finished_and_asks_for_a_lower_rate_after
         recorded.run.state_path.touch()
         recorded.end("finished")
         await app.shows("m more minutes   Esc")
-        await app.enter("m", "2")
-        await app.until(lambda: bool(resumed))
+        await app.enter("m", "2", until=lambda: bool(resumed))
         # 1,000 steps took 50 s, so two minutes are 2,400 steps
         assert resumed.pop() == {"epochs": None, "max_minutes": 2.83}
         recorded.append(ended(1000, 1.8, 400, reason="diverged"))
         await app.shows("the loss ran away")
-        await app.enter("m", "2")
-        await app.shows("Resume with a lower rate")
+        await app.enter("m", "2", shows="Resume with a lower rate")
         assert not resumed
         await app.press("enter", until=lambda: bool(resumed))
         assert resumed[0]["lr"] < recorded.run.spec().settings.lr
@@ -485,8 +459,7 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
     async with training(tmp_path, steps=400) as (recorded, app):
         await app.shows("Still learning")
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
-        shown = await app.shows("✗ Diverging: the training loss rose", "r lower the rate", "x stop")
-        assert "earning:" not in shown
+        assert "earning:" not in await app.shows("✗ Diverging: the training loss rose", "r lower the rate", "x stop")
         rate = app.app.runs_state.series.last_step.lr
         await app.press("r", shows="The rate now is")
         assert float(app.screen.query_one(Input).value) == pytest.approx(rate / 10, rel=0.05)
@@ -504,9 +477,7 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
         assert app.app.corpus.name == "novel.txt"
 
 
-async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_dialogs_have_no_figures_of_the_run_shown_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``r`` right after ``.`` offered the rate of the other run, and Enter set it."""
     with record(tmp_path, "running", name="one") as one:
         async with training(tmp_path, name="two") as (_, app):
@@ -514,8 +485,7 @@ async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
             monkeypatch.setattr(app.app.watcher, "read", lambda all_runs=True: None)
             await app.press("comma", until=lambda: app.app.run_path == one.run.path)
             await app.press("r")
-            text = await app.shows("The log of the run is not read yet. What you type acts")
+            assert "The rate now is" not in await app.shows("The log of the run is not read yet. What you type acts")
             assert app.screen.query_one(Input).value == ""
-            assert "The rate now is" not in text
             await app.press("escape", "m", shows="Train one further")
             assert app.screen.query_one(Input).value == "10"
