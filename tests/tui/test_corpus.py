@@ -89,8 +89,7 @@ async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_opens_
         await app.press(
             "down", shows=("▸ a lesson", "Enter add to runs", "A lesson", "Three small runs, already finished")
         )
-        await app.press("enter")
-        await app.until(adding.called.is_set)
+        await app.press("enter", until=adding.called.is_set)
         await app.press("enter", "2", mode="train")
         adding.release()
         await app.shows("The lesson is here: lesson-words")
@@ -305,8 +304,7 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
         await app.press("enter")
         await app.until(lambda: str(rows.cursor).endswith("er"))  # where one came from
 
-        await app.enter("o", "deep/nothing")
-        await app.shows("There is no file", "nothing")
+        await app.enter("o", "deep/nothing", shows=("There is no file", "nothing"))
         await app.answer("long " * 1000)
         await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
         line = app.screen.query_one(Input)
@@ -325,8 +323,7 @@ async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path
         await app.press("l", "h", "p")
         await app.shows(*own)
         await app.press("down", shows=("▸ two.txt", "licence: left out", "held out: end of text", "lines: auto"))
-        await app.press("up")
-        await app.shows("▸ one.txt", *own)
+        await app.press("up", shows=("▸ one.txt", *own))
         await app.press("enter", mode="train")
         chosen = {"strip_boilerplate": False, "lines": "keep", "split": "blocks"}
         assert app.app.corpus == CorpusChoice(str(Path("one.txt").absolute()), "one.txt", **chosen)

@@ -130,8 +130,7 @@ async def test_model_picker_opens_what_was_chosen_and_says_that_nothing_has_the_
         await app.press("down", "enter")  # the sentence cannot be chosen
         await app.shows("There is no model or session called zzz")
         Path("novel.txt").touch()
-        await app.answer("./novel.txt")
-        await app.shows("./novel.txt is no model or session: take one listed")
+        await app.answer("./novel.txt", shows="./novel.txt is no model or session: take one listed")
         assert app.screen is picker
 
 

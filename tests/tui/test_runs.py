@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.content import Content
@@ -20,12 +21,11 @@ from charlstm.runs.folder import RunFolder, list_runs
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import Notes, change_notes, read_notes
 from charlstm.runs.status import RunState, RunStatus
-from charlstm_tui.choices import CorpusChoice, ModelChoice
+from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.run_watcher import RunsReader, RunView
 from charlstm_tui.runs.compare import _lines, compared_at_once, differences
 from charlstm_tui.runs.details import run_lines
 from charlstm_tui.runs.run_details import DetailsCache, read_details
-from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, Longest, Sort, fitting, line, longest_entries, passes
 from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.train.screen import _choice
@@ -42,8 +42,7 @@ def names(app: Driven) -> list[str]:
 
 def current(app: Driven) -> str:
     """The run that the cursor is on."""
-    run = screen(app).table.run
-    return "" if run is None else run.name
+    return getattr(app.mode.table.run, "name", "")
 
 
 @pytest.fixture
@@ -55,12 +54,6 @@ def three(places: Path) -> Iterator[list[Recorded]]:
             runs.enter_context(record(places, "finished", text="novel.txt")),
             runs.enter_context(record(places, "running", text="tunes.abc")),
         ]
-
-
-def screen(app: Driven) -> RunsScreen:
-    mode = app.mode
-    assert isinstance(mode, RunsScreen)
-    return mode
 
 
 async def onto(app: Driven, name: str) -> None:
@@ -126,33 +119,19 @@ def test_line_of_a_run_keeps_its_columns_marks_an_estimate_and_names_the_model_t
     assert " quick (demo) " in of("finished", started_from="demo", width=160).plain
 
 
-@pytest.mark.parametrize(
-    ("typed", "found"),
-    [
-        ("", True),
-        ("anna quick", True),
-        ("QUICK tale", True),
-        ("good finish", True),
-        ("novel", False),
-        ("anna rerun", False),
-    ],
-)
-def test_filter_finds_words_of_name_text_tags_and_state(typed: str, found: bool) -> None:
-    status = RunStatus(state="finished", alive=False)
-    run = RunView(
-        RunFolder(Path("/runs/anna-quick-1")), status, text="Tale.txt", notes=Notes(("good", "paper"), "rerun")
-    )
-    assert passes(run, typed) == found
+def test_filter_finds_words_of_name_text_tags_and_state() -> None:
+    folder, status = RunFolder(Path("/runs/anna-quick-1")), RunStatus(state="finished", alive=False)
+    run = RunView(folder, status, text="Tale.txt", notes=Notes(("good", "paper"), "rerun"))
+    found, missed = ("", "anna quick", "QUICK tale", "good finish"), ("novel", "anna rerun")
+    assert tuple(typed for typed in (*found, *missed) if passes(run, typed)) == found
 
 
-async def test_table_and_details_follow_the_runs_and_the_theme(
-    three: list[Recorded], places: Path, tmp_path: Path
-) -> None:
+async def test_table_and_details_follow_the_runs_and_the_theme(three: list[Recorded], places: Path) -> None:
     def colours() -> set[str]:
         strip = app.mode.query_one(RowList).render_line(1)
         return {str(segment.style.color) for segment in strip if segment.text.strip() and segment.style}
 
-    index.remember_run(record(tmp_path / "other", "finished", name="away").run.path)
+    index.remember_run(record(places.parent / "other", "finished", name="away").run.path)
     async with listed(places, "tunes-quick-1", (160, 45)) as app:
         await app.shows("SAMPLE at step 400", "▶ running 40%", "4 runs, 1 of them in other folders")
         three[2].advance(100)
@@ -176,21 +155,17 @@ async def test_table_and_details_follow_the_runs_and_the_theme(
 def test_a_key_goes_round_the_orders_and_a_click_sorts_by_a_column_and_reverses(three: list[Recorded]) -> None:
     runs = [RunView(each.run, each.run.status(), created=at, text="") for at, each in enumerate(three)]
 
-    def order(sort: Sort) -> tuple[str, str]:
-        return sort.words, " ".join(run.name.partition("-")[0] for run in sort.sorted(runs))
+    def order(sort: Sort) -> str:
+        return f"{sort.words}: {' '.join(run.name.partition('-')[0] for run in sort.sorted(runs))}"
 
     by_key, turn = Sort(), []
     for _ in range(6):
         turn.append(order(by_key))
         by_key = by_key.next()
-    assert turn[:3] == [
-        ("newest", "tunes novel anna"),
-        ("best first", "novel tunes anna"),
-        ("name", "anna novel tunes"),
-    ]
-    assert [words for words, _ in turn[3:]] == ["state", "largest", "newest"]
-    assert order(Sort("RUN").after_click("RUN")) == ("name, reversed", "tunes novel anna")
-    assert order(Sort("RUN").after_click("STEP")) == ("most steps", "novel tunes anna")
+    assert turn[:3] == ["newest: tunes novel anna", "best first: novel tunes anna", "name: anna novel tunes"]
+    assert [each.partition(":")[0] for each in turn[3:]] == ["state", "largest", "newest"]
+    assert order(Sort("RUN").after_click("RUN")) == "name, reversed: tunes novel anna"
+    assert order(Sort("RUN").after_click("STEP")) == "most steps: novel tunes anna"
     assert Sort("TEXT").next() == Sort()
 
 
@@ -217,9 +192,7 @@ def test_a_run_that_ended_is_read_again_when_its_worker_writes(places: Path, mon
         ({"read_share": 0.94, "read_by": "older"}, "best †1.50", "† older, from which training starts, has read 94 %"),
     ],
 )
-def test_details_say_of_which_step_the_best_loss_is_and_why_it_is_marked(
-    places: Path, status: dict[str, object], loss: str, why: str
-) -> None:
+def test_details_explain_the_best_loss_and_its_mark(places: Path, status: dict[str, Any], loss: str, why: str) -> None:
     shown = details_of(record(places, "finished", name="sea").run, loss=1.5, **status)
     assert loss in shown
     assert why in shown
@@ -253,10 +226,9 @@ async def test_a_key_and_clicks_on_the_titles_sort(three: list[Recorded], places
     """Each click is at the place where the title stands on the screen."""
 
     async def click(title: str) -> None:
-        y, titles = next(
-            (y, line) for y, line in enumerate(app.text().splitlines()) if "RUN" in line and "STATE" in line
-        )
-        await app.pilot.click(offset=(titles.index(title), y))
+        lines = app.text().splitlines()
+        [y] = [y for y, line in enumerate(lines) if "RUN" in line and "STATE" in line]
+        await app.pilot.click(offset=(lines[y].index(title), y))
 
     async with listed(places, "novel-quick-1", (120, 40)) as app:
         await app.shows("sort: newest", "CREATED▾")
@@ -280,16 +252,14 @@ async def test_in_a_long_table_the_cursor_stays_in_view_and_a_click_hits_its_run
         for words in ("best first", "name", "state", "largest", "newest"):
             await app.press("s", shows=f"sort: {words} ", until=lambda: current(app) == "run19" and shown())
         for key in ("home", "end"):
-            await app.press(key)
-            await app.until(shown)
+            await app.press(key, until=shown)
             lines = [(y, line) for y, line in enumerate(app.text().splitlines()) if "■ finished" in line]
             y, line = lines[len(lines) // 2]
             name = line.replace("▸", " ").split()[0]
             await app.pilot.click(offset=(20, y))
             await app.until(lambda name=name: current(app) == name)
         await app.pilot.click(offset=(20, y))
-        await app.in_mode("train")
-        assert app.app.run_path == places / name
+        await app.until(lambda: app.mode.MODE == "train" and app.app.run_path == places / name)
 
 
 async def test_the_age_of_a_run_is_brought_up_to_date(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,9 +273,7 @@ async def test_the_age_of_a_run_is_brought_up_to_date(places: Path, monkeypatch:
         await app.shows("5 min ago")
 
 
-async def test_a_folder_that_cannot_be_read_is_said_in_the_details_and_read_again_when_it_can(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unreadable_folder_is_said_and_read_when_it_can_be(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(places, "finished", name="sea").run
 
     def failing(run: RunFolder) -> None:
@@ -334,13 +302,11 @@ async def test_details_of_a_deleted_run_are_not_those_of_the_next_one_of_its_nam
     assert {sample.text for sample in details.series.samples} == {"new words"}
 
 
-async def test_marked_runs_are_compared_by_what_differs(
-    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_marked_runs_are_compared(three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_settings(three[1].run, lr=0.001)
     async with listed(places, "novel-quick-1", (120, 40)) as app:
         await app.press("c", "space", "c", shows="Mark two runs")  # there is nothing yet to compare
-        assert not screen(app).table.comparing
+        assert not app.mode.table.comparing
         monkeypatch.setattr(MessageLine, "SECONDS", 0.5)
         await app.press("c", lacks="Mark two runs")  # a remark goes by itself
         await onto(app, "anna-standard-1")
@@ -383,10 +349,8 @@ def test_long_names_leave_room_for_what_differs(three: list[Recorded]) -> None:
     assert lines[3].lstrip().startswith("hand")  # the end, in which names differ, stays
 
 
-async def test_folders_are_read_and_changed_off_the_event_loop(
-    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each may take seconds on a slow disk or a server."""
+async def test_disk_is_used_in_threads(three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read and change folders may take seconds on a slow disk or a server."""
     threads: dict[str, str] = {}
     functions = (
         "charlstm_tui.run_actions.playable",
@@ -394,11 +358,8 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
         "charlstm_tui.widgets.path_input.complete",
     )
 
-    def called(name: str) -> None:
-        threads[name] = threading.current_thread().name
-
     for name in functions:
-        monkeypatch.setattr(name, lambda *_, name=name, **options: called(name))
+        monkeypatch.setattr(name, lambda *_, name=name, **__: threads.update({name: threading.current_thread().name}))
     async with listed(places, "anna-standard-1") as app:
         await app.press("p", shows="anna-standard-1 has no model that has learnt anything")
         await app.press("r", shows="continues from its last checkpoint")
@@ -406,9 +367,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     assert threads == dict.fromkeys(functions, "charlstm-job")
 
 
-async def test_keys_resume_what_was_stopped_stop_what_runs_and_open_and_play_a_run(
-    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_keys_resume_stop_open_play(three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resumed: list[tuple[str, dict[str, object]]] = []
     monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: resumed.append((run.name, changes)))
     async with listed(places, "novel-quick-1") as app:
@@ -436,8 +395,7 @@ async def test_deleting_asks_first_and_a_live_run_is_not_deleted(three: list[Rec
         (places / "novel-quick-1" / "sessions").mkdir()
         (places / "novel-quick-1" / "sessions" / "story.json").write_text("{}")
         await app.press("D", shows=("for good, and 1 session of", "text that you played or wrote"))
-        await app.press("enter")  # the first answer keeps it
-        await app.until(lambda: app.screen is app.mode)
+        await app.press("enter", until=lambda: app.screen is app.mode)  # the first answer keeps it
         await app.press("D", shows="for good")
         await app.press("D")  # the same key twice is no answer
         assert (places / "novel-quick-1").exists()
@@ -464,10 +422,8 @@ async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[
         text = generate.play.text_view.text()
         await onto(app, "novel-quick-1")
         await app.enter("n", "../out", shows="cannot be a run's name")
-        await app.answer("second try")
-        await app.until(lambda: current(app) == "second try")
-        assert app.app.run_path == places / "second try"
-        assert app.app.to_play.chosen == ModelChoice(str(places / "second try"))
+        await app.answer("second try", until=lambda: current(app) == "second try")
+        assert (app.app.run_path, app.app.to_play.chosen.model) == (places / "second try", str(places / "second try"))
         await app.press("3", shows="second try @ step", until=lambda: not generate._choosing)
         assert generate.play.text_view.text() == text
         await app.press("e", *"And", "enter")  # the model is found under the run's new name
@@ -487,16 +443,12 @@ async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypa
     async with driven(places) as app:
         await app.go("runs")
         await app.enter("i", "long " * 1000, shows="There is no file long")
-        await app.answer("nothing.net")
-        await app.shows("There is no file nothing.net")
-        await app.answer("old.net")
-        await app.in_mode("generate")
+        await app.answer("nothing.net", shows="There is no file nothing.net")
+        await app.answer("old.net", mode="generate")
         assert asked == [("import", str(Path("old.net").absolute()))]
 
 
-async def test_tags_and_notes_are_saved_and_the_filter_finds_words_of_tag_and_state(
-    three: list[Recorded], places: Path
-) -> None:
+async def test_tags_and_notes_are_saved_and_found_by_the_filter(three: list[Recorded], places: Path) -> None:
     async with listed(places, "novel-quick-1", (100, 40)) as app:
         await app.enter("t", "good paper", shows="#good #paper")
         await app.enter("e", "rerun", shows="rerun")
@@ -516,17 +468,15 @@ async def test_a_filter_keeps_the_marks_of_all_its_runs_and_the_cursor(three: li
     async with listed(places, "anna-standard-1", (100, 40)) as app:
         await app.press("slash", *"novel", until=lambda: current(app) == "novel-quick-1")
         app.burst("escape", "space")  # before the line has told that it is empty
-        await app.until(lambda: screen(app).table.marked == (three[0].run.path,))
+        await app.until(lambda: app.mode.table.marked == (three[0].run.path,))
         await app.press("slash", *"novel", "enter")  # which goes to that run
         await app.shows("1 of 3 runs")
         await app.press("escape", shows="anna-standard-1")
         assert current(app) == "novel-quick-1"
         await app.press("slash", *"quick", "enter", shows="2 of 3 runs")
         for marks in (2, 0, 2):
-            await app.press("a")
-            await app.until(lambda marks=marks: app.text().count("✓") == marks)
-        await app.enter("ctrl+s", "marked.csv")
-        await app.until(lambda: Path("marked.csv").exists())
+            await app.press("a", until=lambda marks=marks: app.text().count("✓") == marks)
+        await app.enter("ctrl+s", "marked.csv", until=lambda: Path("marked.csv").exists())
         await app.press("escape", shows="anna-standard-1")
         assert app.text().count("✓") == 3  # the mark from before the filter too
         await app.press("escape", lacks="✓")

@@ -61,8 +61,7 @@ async def test_a_picture_of_the_screen_is_saved(places: Path, monkeypatch: pytes
         await app.in_mode("corpus")
         await app.press("ctrl+t", "ctrl+t", "ctrl+t", shows="Save a picture")
         assert len(app.app.screen_stack) == 2, "it asks once"
-        await app.answer("screen.svg")
-        await app.until(lambda: app.screen is app.mode and Path("screen.svg").exists())
+        await app.answer("screen.svg", until=lambda: app.screen is app.mode and Path("screen.svg").exists())
         monkeypatch.setattr("charlstm_tui.app.user_files.save_text", lambda *_: os.open("/no/folder", os.O_RDONLY))
         await app.press("ctrl+t", shows="Save a picture")
         await app.press("enter", shows="No such file")

@@ -2,6 +2,7 @@
 measured, the plan, the losses to beat and what is said of a busy processor."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,10 @@ def with_costs(setup: Setup, slowdown: float = 1.0) -> Setup:
 def with_own_costs(setup: Setup, **costs: float | None) -> Setup:
     """What the chosen settings cost is measured."""
     return replace(setup, measured={setup.costs_key(setup.differences): {setup.choices.preset: costs}})
+
+
+def finished(name: str, best: float, text: str = "novel.txt") -> RunView:
+    return RunView(RunFolder(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text=text)
 
 
 def test_setup_says_that_torch_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,13 +123,12 @@ def test_figures_stay_as_long_as_they_are_those_of_the_choices() -> None:
 
 
 def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
-    corpus = replace(TEXT, strip_boilerplate=False, lines="keep", encoding="utf-8", validation=("v.txt",))
-    setup = replace(BOXED, corpus=corpus)
+    chosen = {"strip_boilerplate": False, "lines": "keep", "encoding": "utf-8", "validation": ("v.txt",)}
     read = ("--no-strip-boilerplate", "--encoding", "utf-8", "--lines", "keep", "--val-file", "v.txt")
-    assert setup.presets_command({}) == [TEXT.source, *read, "--set", "niceness=10"]
-    as_units = replace(BOXED, corpus=replace(TEXT, units="lines"))
     units = ("--lines", "keep", "--split-units", "lines")
-    assert as_units.presets_command({}) == [TEXT.source, *units, "--set", "niceness=10"]
+    for changes, options in ((chosen, read), ({"units": "lines"}, units)):
+        setup = replace(BOXED, corpus=replace(TEXT, **changes))
+        assert setup.presets_command({}) == [TEXT.source, *options, "--set", "niceness=10"]
     nothing = BOXED.choose(RunChoices(from_nothing=True, changes={"seed": 5}))
     command = [TEXT.source, "--set", "niceness=10", "--set", "seed=5", "--from", "none"]
     assert nothing.presets_command(nothing.differences) == command
@@ -176,12 +180,9 @@ def test_losses_to_beat_are_counted_at_first_and_need_enough_text() -> None:
     assert loss_bars(replace(SETUP, references=None), (), False, 60).plain == "  counting …"
     assert loss_bars(replace(SETUP, references=()), (), False, 60).plain == "  Too little text for figures."
     assert "3.10" in loss_bars(SETUP, (), False, 60).plain
-    status = RunStatus(state="finished", alive=False, loss=1.9)
-    ours, others = (
-        RunView(RunFolder(Path("/runs") / name), status, text=TEXT.name, sources=(source,))
-        for name, source in (("ours", TEXT.source), ("others", "/elsewhere/sea.txt"))
-    )
-    shown = loss_bars(SETUP, (ours, others), False, 60).plain
+    sources = {"ours": TEXT.source, "others": "/elsewhere/sea.txt"}
+    runs = [replace(finished(name, 1.9, TEXT.name), sources=(source,)) for name, source in sources.items()]
+    shown = loss_bars(SETUP, tuple(runs), False, 60).plain
     assert ("ours" in shown, "others" in shown) == (True, False)
 
 
@@ -228,9 +229,7 @@ def test_the_end_and_the_checkpoints_of_a_run_in_words() -> None:
         ({"epochs": 5}, 5.0, None),
     ],
 )
-def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
-    limits: dict[str, float], passes: float | None, words: str | None
-) -> None:
+def test_plan_says_how_often_a_text_is_read(limits: dict[str, float], passes: float | None, words: str | None) -> None:
     choices = RunChoices(changes={"max_minutes": None, **limits})
     setup = with_own_costs(Setup(facts=TextFacts(1_000_000, 90, {}), choices=choices), epochs=passes)
     assert {line.label: line.text for line, _ in run_plan.plan_lines(setup)}.get("reads") == words
@@ -241,11 +240,9 @@ def test_plan_says_how_the_text_is_read() -> None:
     assert run_plan.text_words(None) == ""
     assert run_plan.text_words(novel) == "lines auto, no licence"
     assert run_plan.text_words(novel, "reference") == "as it is"
-    assert (
-        run_plan.text_words(replace(novel, strip_boilerplate=False, encoding="cp1250"))
-        == "lines auto, licence kept, as cp1250"
-    )
-    assert run_plan.text_words(replace(novel, strip_boilerplate=False, lines="keep")) == "as it is"
+    whole = replace(novel, strip_boilerplate=False)
+    assert run_plan.text_words(replace(whole, encoding="cp1250")) == "lines auto, licence kept, as cp1250"
+    assert run_plan.text_words(replace(whole, lines="keep")) == "as it is"
 
 
 def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:
@@ -262,11 +259,8 @@ def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> No
 def test_every_change_is_marked_in_the_plan_once() -> None:
     usual = preset("quick")
     choices = RunChoices(changes={"max_steps": 300, "seed": 5, "lr": usual.lr})
-    lines = run_plan.plan_lines(Setup(choices=choices))
-    assert [(line.label, line.text) for line, changed in lines if changed] == [
-        ("ends", "after 1:00 or 300 steps"),
-        ("seed", "5"),
-    ]
+    changed = {line.label: line.text for line, is_changed in run_plan.plan_lines(Setup(choices=choices)) if is_changed}
+    assert changed == {"ends": "after 1:00 or 300 steps", "seed": "5"}
     assert Setup(choices=choices).changes == 2  # a value that is the preset's own is no change
 
 
@@ -282,13 +276,8 @@ def test_until_the_text_is_read_the_plan_claims_nothing_that_a_model_to_start_fr
 
 
 def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
-    def ended(name: str, best: float) -> RunView:
-        return RunView(
-            RunFolder(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt"
-        )
-
     baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4), ("too little text", float("inf")))
-    runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]
+    runs = [finished("useless", 3.4), finished("poor", 2.3), finished("good", 1.9)]
     losses = run_plan.losses_to_beat(baselines, runs)
     assert [each.label for each in losses] == ["order 0", "xz", "poor", "order 2", "good"]
     assert [each.label for each in losses if run_plan.beats_all(each, losses)] == ["good"]
@@ -296,22 +285,17 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
 
 
 def test_what_the_start_beats_is_no_loss_to_beat_but_the_start_is() -> None:
-    runs = [
-        RunView(RunFolder(Path("/runs") / name), RunStatus(state="finished", alive=False, loss=best), text="novel.txt")
-        for name, best in (("worse", 1.9), ("better", 1.1))
-    ]
+    runs = [finished("worse", 1.9), finished("better", 1.1)]
     losses = run_plan.losses_to_beat((("order 0", 3.1), ("xz", 1.25)), runs, replace(BOX, loss=1.3))
     assert [(each.label, each.nats) for each in losses] == [("before training", 1.3), ("xz", 1.25), ("better", 1.1)]
 
 
 def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_from_nothing() -> None:
-    losses = [
-        run_plan.LossToBeat("anew", 1.3, is_run=True),
-        run_plan.LossToBeat("on", 1.1, is_run=True, started_from="demo"),
-    ]
+    of_run = partial(run_plan.LossToBeat, nats=1.3, is_run=True)
+    losses = [of_run("anew"), of_run("on", started_from="demo")]
     assert [each.name(30, short=True) for each in losses] == ["anew", "on (demo)"]
-    names = [run_plan.LossToBeat(f"novel-quick-{number}", 1.5, is_run=True, started_from="demo") for number in (1, 2)]
-    assert [each.name(16, short=True) for each in names] == ["novel…k-1 (demo)", "novel…k-2 (demo)"]
+    names = [of_run(f"novel-quick-{number}", started_from="demo").name(16, short=True) for number in (1, 2)]
+    assert names == ["novel…k-1 (demo)", "novel…k-2 (demo)"]
     assert run_plan.unit_words("nats", losses[:1]) == "nats per character, less is better"
     assert run_plan.unit_words("nats", losses).endswith("; (started from)")
     assert all(len(run_plan.unit_words("nats", losses[:count])) <= 35 for count in range(len(losses) + 1))
@@ -338,54 +322,40 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
 
 
 def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
-    facts = TextFacts(1_000_000, 90, {}, BOX)
-    from_model, from_nothing = (
-        run_plan.start_words(
-            with_own_costs(Setup(facts=facts, choices=choices), seconds=45.0, chars_per_second=1e6), False
-        )
-        for choices in (RunChoices(), RunChoices(from_nothing=True))
-    )
-    assert from_model.endswith(
-        "~1.300 nats on passages of this text, about 1.10 in the end. "
-        "0 starts from nothing, to watch it learn: about 1.43."
-    )
-    assert from_nothing == (
-        "Starts from nothing, to watch it learn: about 1.43 nats in the end. "
-        "0 starts from the model in the box: about 1.10."
-    )
-    assert "in the end" not in run_plan.start_words(Setup(facts=facts), False)
-    other_lines = replace(facts, box=replace(BOX, reading="It has learnt from texts with their lines"))
-    words = "~1.300 nats on passages of this text. It has learnt from texts with their lines. 0 starts from nothing"
-    assert words in run_plan.start_words(Setup(facts=other_lines), False)
-    longer = RunChoices(preset="standard")
-    short = replace(facts, chars=400_000)
-    words = "text. On a text of up to 1.2 M characters the loss will be about that of quick. 0 starts"
-    assert words in run_plan.start_words(Setup(facts=short, choices=longer), False)
-    longer = replace(longer, changes={"epochs": 9.0})
-    assert "quick" not in run_plan.start_words(Setup(facts=short, choices=longer), False)
-    words = "text. The loss will be about that of standard: both read the text 5 times. 0 starts"
-    longer = replace(facts, chars=2_000_000)
-    assert words in run_plan.start_words(Setup(facts=longer, choices=RunChoices(preset="best")), False)
+    def words(setup: Setup, **costs: float) -> str:
+        return run_plan.start_words(with_own_costs(setup, **costs) if costs else setup, False)
+
+    setup = Setup(facts=TextFacts(1_000_000, 90, {}, BOX))
+    nothing, costs = setup.choose(RunChoices(from_nothing=True)), {"seconds": 45.0, "chars_per_second": 1e6}
+    to_watch = "from nothing, to watch it learn: about 1.43"
+    ends = f"~1.300 nats on passages of this text, about 1.10 in the end. 0 starts {to_watch}."
+    assert words(setup, **costs).endswith(ends)
+    box = "0 starts from the model in the box: about 1.10."
+    assert words(nothing, **costs) == f"Starts {to_watch} nats in the end. {box}"
+    assert "in the end" not in words(setup)
+    other_lines = replace(setup.facts, box=replace(BOX, reading="It has learnt from texts with their lines"))
+    reads = "~1.300 nats on passages of this text. It has learnt from texts with their lines. 0 starts from nothing"
+    assert reads in words(replace(setup, facts=other_lines))
+    short = Setup(facts=replace(setup.facts, chars=400_000), choices=RunChoices(preset="standard"))
+    gains_nothing = "text. On a text of up to 1.2 M characters the loss will be about that of quick. 0 starts"
+    assert gains_nothing in words(short)
+    assert "quick" not in words(short.choose(replace(short.choices, changes={"epochs": 9.0})))
+    longer = Setup(facts=replace(setup.facts, chars=2_000_000), choices=RunChoices(preset="best"))
+    assert "text. The loss will be about that of standard: both read the text 5 times. 0 starts" in words(longer)
 
 
 @pytest.mark.parametrize(
-    ("change", "preset", "text_chars", "chars"),
+    ("change", "preset", "text", "chars"),
     [
-        ({}, "reference", 400_000, 450_000),
-        ({}, "standard", 1_300_000, 5_000_000),
-        ({}, "best", 6_000_000, 5_000_000),
-        ({"loss": 2.1}, "best", 400_000, 5_000_000),
-        ({"loss": 1.7}, "standard", 400_000, 5_000_000),
-        ({"loss": 1.7}, "quick", 1_000_000, 450_000),
-        ({"name": "mine"}, "quick", 1_000_000, 450_000),
-        ({"read": 0.9}, "quick", 1_000_000, 450_000),
-        ({}, "quick", 1_000_000, 200_000),
-        ({}, "quick", 50_000, 450_000),
+        *(({}, "reference", 400_000, 450_000), ({}, "standard", 1_300_000, 5_000_000)),
+        *(({}, "best", 6_000_000, 5_000_000), ({"loss": 2.1}, "best", 400_000, 5_000_000)),
+        *(({"loss": 1.7}, "standard", 400_000, 5_000_000), ({"loss": 1.7}, "quick", 1_000_000, 450_000)),
+        *(({"name": "mine"}, "quick", 1_000_000, 450_000), ({"read": 0.9}, "quick", 1_000_000, 450_000)),
+        *(({}, "quick", 1_000_000, 200_000), ({}, "quick", 50_000, 450_000)),
     ],
 )
-def test_nothing_is_said_of_the_loss_in_the_end_or_of_a_longer_preset_where_nothing_was_measured(
-    change: dict[str, Any], preset: str, text_chars: int, chars: float
-) -> None:
+def test_nothing_is_foretold_that_was_not_measured(change: dict[str, Any], preset: str, text: int, chars: int) -> None:
+    """Neither the loss in the end nor what a longer preset gains."""
     model = replace(BOX, **change)
-    assert expected_losses(model, preset, text_chars, chars, False) is None
-    assert no_gain(model, preset, text_chars) == ""
+    assert expected_losses(model, preset, text, chars, False) is None
+    assert no_gain(model, preset, text) == ""
