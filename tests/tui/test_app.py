@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.events import AppBlur, AppFocus
@@ -20,7 +21,6 @@ from textual.widgets import Input
 from charlstm.config import load_config
 from charlstm.errors import CharLSTMError
 from charlstm.paths import config_path
-from charlstm.runs.status import RunState
 from charlstm_tui import process, run_watcher, terminal
 from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
@@ -37,9 +37,8 @@ from recorded_run import NASTY, record
 
 
 @pytest.mark.parametrize(("age", "mode", "beside_run"), [(60, "train", True), (-60, "generate", False)])
-async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(
-    age: float, mode: str, beside_run: bool, places: Path
-) -> None:
+async def test_opens_on_what_was_worked_on_last(age: float, mode: str, beside_run: bool, places: Path) -> None:
+    """A text or a run."""
     run = record(places, "finished").run
     written = (run.sessions_dir if beside_run else places.parent) / "page.json"
     written.parent.mkdir(exist_ok=True)
@@ -124,12 +123,11 @@ async def test_escape_never_quits_and_q_asks_only_when_a_session_is_not_saved(pl
 
 
 async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -> None:
-    record(places, "finished", name="one").close()
     Path("mine.txt").write_text("some text\n" * 500)
     async with driven(places, text="mine.txt") as app:
-        await app.in_mode("corpus")
         await app.shows("mine.txt", "5.0 kB", "some text")
-    async with driven(places, run="one") as app:
+        assert app.mode.MODE == "corpus"
+    async with driven(places, run=record(places, "finished").run.name) as app:
         await app.in_mode("train")
     async with driven(places, run="nothing-of-the-kind") as app:
         await app.in_mode("runs")
@@ -147,8 +145,8 @@ async def test_opens_on_corpus_for_a_text_and_on_train_for_a_run(places: Path) -
         ("paused", "l", [], "novel-quick-1 is paused and stays so."),
     ],
 )
-async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(
-    places: Path, state: RunState, key: str, asked: list[str], farewell: str
+async def test_quitting_asks_about_a_live_run(
+    places: Path, state: Any, key: str, asked: list[str], farewell: str
 ) -> None:
     record(places, "queued", name="half").close()
     question = f"Quit while training {'is paused' if state == 'paused' else 'continues'}?"
@@ -171,37 +169,35 @@ def test_of_two_runs_of_one_name_the_one_that_is_not_paused_trains_on(places: Pa
 
 async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app ended with a traceback: its screens were gone when it saw that no run trained any more."""
-    with record(places, "running") as run:
-        async with driven(places) as app:
-            await app.until(lambda: app.app.runs_state.live)
-            close_screens = app.app._close_all
+    async with training(places) as (run, app):
+        await app.until(lambda: app.app.runs_state.live)
+        close_screens = app.app._close_all
 
-            async def end_the_run() -> None:
-                await close_screens()
-                run.end("finished")
-                monkeypatch.setattr(app.app.watcher, "latest", RunsState)
-                app.app.on_runs_changed()
+        async def end_the_run() -> None:
+            await close_screens()
+            run.end("finished")
+            monkeypatch.setattr(app.app.watcher, "latest", RunsState)
+            app.app.on_runs_changed()
 
-            monkeypatch.setattr(app.app, "_close_all", end_the_run)
-        assert not app.app.screen_stack
+        monkeypatch.setattr(app.app, "_close_all", end_the_run)
+    assert not app.app.screen_stack
 
 
 @pytest.mark.parametrize(("seen", "rings"), [((), True), ((AppBlur, AppFocus), False)], ids=["unknown", "here"])
 async def test_terminal_rings_when_a_run_ends_unless_it_tells_that_it_has_the_focus(
     places: Path, seen: tuple[type[Message], ...], rings: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with record(places, "running", steps=1200, planned=1300) as run:
-        async with driven(places) as app:
-            await app.until(lambda: app.app.runs_state.live)
-            told: list[str] = []
-            monkeypatch.setattr(app.app._driver, "write", told.append)
-            for event in seen:
-                app.app.post_message(event())
-            await app.until(lambda: not seen or (app.app.tells_focus and app.app.app_focus == (seen[-1] is AppFocus)))
-            run.end("finished")
-            await app.until(lambda: not app.app.runs_state.live)
-            words = f"charlstm: {run.run.name} has finished: loss"
-            assert any(words in each and each.endswith("\a\a") for each in told) == rings
+    told: list[str] = []
+    async with training(places, steps=1200, planned=1300) as (run, app):
+        await app.until(lambda: app.app.runs_state.live)
+        monkeypatch.setattr(app.app._driver, "write", told.append)
+        for event in seen:
+            app.app.post_message(event())
+        await app.until(lambda: not seen or (app.app.tells_focus and app.app.app_focus == (seen[-1] is AppFocus)))
+        run.end("finished")
+        await app.until(lambda: not app.app.runs_state.live)
+        words = f"charlstm: {run.run.name} has finished: loss"
+        assert any(words in each and each.endswith("\a\a") for each in told) == rings
 
 
 async def test_run_that_has_ended_before_the_answer_is_not_stopped(places: Path) -> None:
@@ -285,16 +281,10 @@ def test_the_status_gets_shorter_before_it_gets_lost(places: Path) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "rate"),
-    [
-        ({}, "500"),
-        ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "60"),
-        ({"SSH_TTY": ""}, "500"),
-        ({"TEXTUAL_FPS": "30"}, "30"),
-    ],
+    [({"SSH_TTY": ""}, "500"), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "60"), ({"TEXTUAL_FPS": "30"}, "30")],
 )
-def test_frame_rate_suits_the_connection_unless_the_user_set_it(
-    environment: dict[str, str], rate: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frame_rate_is_set(environment: dict[str, str], rate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It suits the connection, unless the user set it."""
     monkeypatch.setattr(os, "environ", environment)
     process.set_frame_rate()
     assert environment["TEXTUAL_FPS"] == rate
@@ -317,11 +307,11 @@ async def test_leaving_does_not_wait_for_a_slow_disk(places: Path, monkeypatch: 
 
 
 @pytest.fixture
-def columns(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+def columns(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What ``run`` has told the app, which ends at once, of the columns of its terminal."""
-    columns: list[str | None] = []
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    columns: list[Any] = []
+    for stream in ("stdin", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
     monkeypatch.setattr(CharLSTMApp, "run", lambda self, mouse: columns.append(os.environ.get("COLUMNS")))
     monkeypatch.setattr(terminal, "tolerate_invalid_input", lambda question: None)
     monkeypatch.setattr("charlstm_tui.main.log_uncaught", lambda: None)  # for all tests that follow
@@ -329,9 +319,7 @@ def columns(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
 
 
 @pytest.mark.parametrize(("driver", "kept"), [("some.web:Driver", True), ("", False)])
-def test_only_a_web_driver_keeps_columns_and_lines(
-    driver: str, kept: bool, columns: list[str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_web_driver_keeps_columns(driver: str, kept: bool, columns: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTUAL_DRIVER", driver)
     monkeypatch.setenv("COLUMNS", "132")
     assert run([]) == 0

@@ -3,12 +3,11 @@
 import math
 import os
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from charlstm import paths
 from charlstm.text.reading import USUAL, TextOptions
@@ -38,12 +37,6 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 0)
 
 
-def view(app: Driven) -> TextsView:
-    shown = app.mode.view
-    assert isinstance(shown, TextsView)
-    return shown
-
-
 async def onto(app: Driven, name: str) -> None:
     """Move the cursor down to the entry called ``name``."""
     await app.shows("python-reference")
@@ -52,7 +45,7 @@ async def onto(app: Driven, name: str) -> None:
         if current(app) == name:
             return
         await app.press("down")
-    raise AssertionError(f"{name} is not in the list:\n{app.text()}")
+    pytest.fail(f"{name} is not in the list:\n{app.text()}")
 
 
 async def test_welcome_names_the_ready_model_and_can_be_hidden(places: Path) -> None:
@@ -65,9 +58,7 @@ async def test_welcome_names_the_ready_model_and_can_be_hidden(places: Path) -> 
         assert app.app.to_play.chosen == ModelChoice("demo")
 
 
-async def test_what_is_read_of_a_text_is_put_off_until_the_next_picture(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reading_of_a_text_waits_for_the_next_picture(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It changes the layout, which is drawn at once also while keys wait: a held arrow went on after its release."""
     reading, put_off = Held(monkeypatch, texts_view, "read_beginning"), list[Any]()
     async with driven(places) as app:
@@ -76,19 +67,16 @@ async def test_what_is_read_of_a_text_is_put_off_until_the_next_picture(
         monkeypatch.setattr(app.app, "before_draw", put_off.append)
         reading.release()
         await app.until(lambda: put_off)
-        begun = [view(app).text, put_off[0]() or view(app).text]
+        begun = [app.mode.view.text, put_off[0]() or app.mode.view.text]
         assert [text is not None and text.beginning is not None for text in begun] == [False, True]
 
 
-async def test_enter_on_the_lesson_puts_its_runs_among_the_users_once_and_opens_one_unless_one_went_on(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_enter_adds_the_lesson_once_and_opens_it(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless one went on meanwhile."""
     adding = Held(monkeypatch, texts_view, "add_lesson")
     async with driven(places) as app:
         await app.shows("▸ the model in the box")
-        await app.press(
-            "down", shows=("▸ a lesson", "Enter add to runs", "A lesson", "Three small runs, already finished")
-        )
+        await app.press("down", shows=("▸ a lesson", "Enter add to runs", "A lesson", "Three small runs, already"))
         await app.press("enter", until=adding.called.is_set)
         await app.press("enter", "2", mode="train")
         adding.release()
@@ -107,8 +95,7 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
     text = Path("[red]times.txt")
     text.write_bytes(b"")
     async with driven(places, text=text.name) as app:
-        await app.shows("[red]times.txt", "empty", "o opens another text")
-        await app.lacks("Enter use")
+        assert "Enter use" not in await app.shows("[red]times.txt", "empty", "o opens another text")
         await app.press("enter")
         assert app.app.corpus is None
         for content, words in (("A [/b]!\n" * 20, "Too little text for figures"), (PROSE + LICENCE, "compressor (xz)")):
@@ -117,8 +104,8 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
             await app.go("corpus")
             shown = await app.shows(f"{len(content.removesuffix(LICENCE)):,} characters", content[:7], words)
         await app.shows("licence: left out", "Header and licence are left out")
-        await app.press("l")
-        await app.shows("licence: kept", "licence: l leaves them out", f"{len(PROSE + LICENCE):,} characters")
+        whole = f"{len(PROSE + LICENCE):,} characters"
+        await app.press("l", shows=("licence: kept", "licence: l leaves them out", whole))
         await app.press("l", shows=("Header and licence are left out", "compressor (xz)"))
         await app.press("u")
         in_bits = await app.shows("LOSS TO BEAT, bits on the held-out part", "last letter (order 1)")
@@ -131,9 +118,7 @@ async def test_a_text_is_counted_judged_and_read_anew_when_it_was_written_anew(p
 
 
 @pytest.mark.usefixtures("counted")
-async def test_a_text_that_changes_while_it_is_read_is_read_again(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_text_that_changes_while_it_is_read_is_read_again(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counting, text = Held(monkeypatch, texts_view, "count_bits"), Path("times.txt")
     text.write_text("Before. " * 20)
     async with driven(places, text=text.name) as app:
@@ -194,9 +179,7 @@ def test_a_given_text_comes_first() -> None:
 
 
 @pytest.mark.usefixtures("counted")
-async def test_text_is_fetched_after_a_question_and_esc_keeps_nothing(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_text_is_fetched_if_wanted_and_esc_keeps_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     with text_server() as server:
         monkeypatch.setattr("charlstm.text.remote.catalogue", lambda: {"names": server.text()})
@@ -227,12 +210,13 @@ def test_reference_reads_a_text_as_it_is() -> None:
 
 def current(app: Driven) -> str:
     """The entry that the cursor is on."""
-    return getattr(view(app).texts.current, "name", "")
+    return getattr(app.mode.view.texts.current, "name", "")
 
 
-def read(name: str, text: str, preset: str = "quick", **chosen: Any) -> TextState:
-    """What is known of a file with this text when all of it has been read in the way that was chosen."""
-    Path(name).write_text(text)
+def read(name: str, text: str | None, preset: str = "quick", **chosen: Any) -> TextState:
+    """What is known of a file, which gets this text, when all of it has been read in the way that was chosen."""
+    if text is not None:
+        Path(name).write_text(text)
     choice = CorpusChoice(str(Path(name).absolute()), name, **chosen)
     return TextState(choice, **read_whole(choice, preset, lambda progress: None))
 
@@ -263,9 +247,7 @@ def test_a_folder_has_changed_when_it_has_another_text() -> None:
     assert file_stamps(choice) != before
 
 
-async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_enter_takes_a_text_that_is_not_shown_yet(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TextsView, "show_current", lambda self: None)
     async with driven(places) as app:
         await onto(app, "python-reference")
@@ -273,12 +255,10 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
         assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
 
 
-async def test_the_list_has_the_texts_of_runs_and_the_filter_narrows_it_until_escape(
-    places: Path, tmp_path: Path
-) -> None:
-    write(tmp_path / "of-a-run.txt")
+async def test_the_list_has_the_texts_of_runs_and_the_filter_narrows_it_until_escape(places: Path) -> None:
+    write("inner/of-a-run.txt")
     spec = record(places, "finished").run.spec_path
-    spec.write_text(spec.read_text().replace("/texts/novel.txt", str(tmp_path / "of-a-run.txt")))
+    spec.write_text(spec.read_text().replace("/texts/novel.txt", str(Path("inner/of-a-run.txt").absolute())))
     async with driven(places) as app:
         app.app.go("corpus")
         await app.shows("RECENT", "of-a-run.txt", "python-reference", "python-source")
@@ -297,21 +277,18 @@ async def test_folders_are_walked_with_enter_and_o_opens_a_path_and_completes_it
         await app.shows("Enter opens deep/", "open folder")
         await app.press("enter", shows="er/")
         await onto(app, "er/")
-        await app.press("enter", shows="tale.txt")
         rows = app.mode.query_one(RowList)
-        await app.until(lambda: str(rows.cursor).endswith("tale.txt"))  # not on the way out again
+        await app.press("enter", until=lambda: str(rows.cursor).endswith("tale.txt"))  # not on the way out again
         await onto(app, "..")
-        await app.press("enter")
-        await app.until(lambda: str(rows.cursor).endswith("er"))  # where one came from
+        await app.press("enter", until=lambda: str(rows.cursor).endswith("er"))  # where one came from
 
         await app.enter("o", "deep/nothing", shows=("There is no file", "nothing"))
-        await app.answer("long " * 1000)
-        await app.until(lambda: "long" in str(app.screen.query_one(".dialog-error", Static).render()))
+        await app.answer("long " * 1000, shows="There is no file long")
         line = app.screen.query_one(Input)
         line.value = ""
         await app.press(*"deep/er/t", until=lambda: line._suggestion == "deep/er/tale.txt")
         await app.press("tab", "enter", shows=("GIVEN", "tale.txt", "It was the best of times"))
-        assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
+        assert app.mode.view.texts.current.source == str(Path("deep/er/tale.txt").absolute())
 
 
 async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path) -> None:
@@ -320,8 +297,7 @@ async def test_choices_belong_to_a_text_stay_with_it_and_go_with_it(places: Path
     own = ("licence: kept", "held out: blocks", "lines: kept")
     async with driven(places, (120, 30)) as app:
         await onto(app, "one.txt")
-        await app.press("l", "h", "p")
-        await app.shows(*own)
+        await app.press("l", "h", "p", shows=own)
         await app.press("down", shows=("▸ two.txt", "licence: left out", "held out: end of text", "lines: auto"))
         await app.press("up", shows=("▸ one.txt", *own))
         await app.press("enter", mode="train")
@@ -340,14 +316,8 @@ def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
 
 def test_a_guessed_encoding_is_said() -> None:
     Path("latin.txt").write_bytes((PROSE + "The naïve Señor.\n" + PROSE).encode("latin-1"))
-    choice = CorpusChoice(str(Path("latin.txt").absolute()), "latin.txt")
-    guess, chosen = (
-        TextState(each, **read_whole(each, "quick", lambda progress: None))
-        for each in (choice, replace(choice, encoding="cp1250"))
-    )
-    assert (
-        "! cp1252 (Western Europe) is a guess: charlstm train takes another with --encoding." in hints(guess, 80).plain
-    )
+    guess, chosen = read("latin.txt", None), read("latin.txt", None, encoding="cp1250")
+    assert "! cp1252 (Western Europe) is a guess: charlstm train takes another with --enc" in hints(guess, 80).plain
     assert (encoding_words(guess), encoding_words(chosen)) == ("cp1252, guessed", "cp1250, chosen")
     assert "is a guess" not in hints(chosen, 80).plain
 
