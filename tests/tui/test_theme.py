@@ -65,7 +65,7 @@ async def test_help_and_palette_open_in_a_theme_of_the_terminals_colours(places:
         assert other is None or not other.reverse
 
 
-@pytest.mark.parametrize("theme", filter(lambda theme: not theme.ansi, themes().values()), ids=lambda theme: theme.name)
+@pytest.mark.parametrize("theme", [each for each in themes().values() if not each.ansi], ids=lambda theme: theme.name)
 def test_text_of_every_theme_can_be_read(theme: Theme) -> None:
     names = (*TEXT_COLOURS, *OWN, "foreground", "background", "panel")
     found = {name: Color.parse(value) for name, value in colours(theme).items() if name in names}
