@@ -25,6 +25,7 @@ from charlstm_tui import process, run_watcher, terminal
 from charlstm_tui.actions import key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.corpus import texts_view
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.formatting import status_words
 from charlstm_tui.help import HelpScreen
@@ -87,6 +88,16 @@ async def test_modes_and_help_are_reached_by_keys_and_clicks_but_keys_are_typed_
         assert app.mode.MODE == "corpus"
         await app.pilot.click(offset=(app.text().splitlines()[0].index("4 Runs") + 1, 0))
         await app.in_mode("runs")
+
+
+async def test_the_palette_waits_for_a_view_that_opens(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lacked the actions of Corpus while the folder was being listed."""
+    listing = Held(monkeypatch, texts_view, "sections")
+    async with driven(places) as app:
+        app.app.go("corpus")
+        await app.press("colon", until=listing.called.is_set)
+        listing.release()
+        await app.shows("What would you like to do?", "Open path")
 
 
 async def test_the_palette_names_a_command_closes_when_it_should_and_takes_no_dialog_along(places: Path) -> None:

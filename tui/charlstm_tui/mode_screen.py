@@ -26,6 +26,9 @@ from charlstm_tui.widgets.message_line import MessageLine
 from charlstm_tui.widgets.textual_repairs import SteadyScreen
 from charlstm_tui.widgets.top_bar import TopBar
 
+LISTS_ACTIONS = ("help", "palette")
+"""Handlers of the actions that list what acts now, which is not known of a view that still opens."""
+
 
 class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     """One of the four modes.
@@ -254,7 +257,8 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
     def keys_wait(self, event: Key | Paste) -> bool:
         if self.charlstm.exiting or self.detached or (self.ready and not self.opens):
             return False
-        return isinstance(event, Paste) or not any(event.key in action.keys for action in self.available())
+        acting = (action for action in self.available() if not (self.busy and action.handler in LISTS_ACTIONS))
+        return isinstance(event, Paste) or not any(event.key in action.keys for action in acting)
 
     def starts_action(self, event: Key | Paste) -> bool:
         return isinstance(event, Key) and event.key in keys_in((*COMMON, *self.view.scopes()), self.in_input())
