@@ -11,7 +11,7 @@ from charlstm.config import load_config
 from charlstm.paths import config_path
 from charlstm.runs import liveness, queue
 from charlstm.runs.folder import RunFolder, find_run
-from charlstm.runs.liveness import HeartbeatRecord
+from charlstm.runs.liveness import HeartbeatRecord, acquire_lock
 from charlstm.runs.notes import read_notes
 from charlstm.training.presets import preset
 from command_line import TINY, Cli
@@ -152,7 +152,9 @@ def test_sweep_is_named_after_its_text(cli: Cli) -> None:
 
 def test_prune_says_what_it_frees_and_frees_it_with_yes(cli: Cli) -> None:
     run = record(Path("runs"), name="pruned").run
-    run.lock_path.touch()
+    lock = acquire_lock(run.lock_path)
+    assert "is being trained" in cli("prune", "pruned", "--yes", code=1)[1]
+    lock.release()
     before, model = files(run), run.model_path.read_bytes()
     [row] = [row for row in cli.json("prune") if row["name"] == "pruned"]
     size = run.size()

@@ -82,6 +82,24 @@ def test_interrupt_ends_training_between_steps_and_the_next_call_continues_exact
         assert_same_state(trainer.state(), whole.trainer.state())
 
 
+def test_interrupt_ends_a_validation_which_the_next_call_begins_anew() -> None:
+    plan = replace(PLAN, planned_steps=7)
+    shares = list[float]()
+
+    def interrupted(share: float) -> None:
+        shares.append(share)
+        if len(shares) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    trainer = Trainer(CORPUS, SETTINGS, hooks=Hooks(sample, validation_progress=interrupted), plan=plan)
+    events: list[Event] = []
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(events.append)
+    assert (trainer.progress.step, len(shares)) == (7, 1)
+    trainer.train(events.append)
+    assert log_of(events) == log_of(trained(plan=plan).events)
+
+
 def test_second_interrupt_ends_a_step_and_then_there_is_no_state(interrupts: dict[int, int]) -> None:
     interrupts[10] = 2
     trainer = Trainer(CORPUS, SETTINGS, plan=PLAN)

@@ -95,6 +95,13 @@ def test_resumed_model_still_says_what_the_model_it_started_from_had_learnt() ->
     assert trained(state=state, info={"lineage": None}, steps=2).trainer.best.info["lineage"] is None
 
 
+def test_resume_writes_the_best_model_anew() -> None:
+    """Its file may be missing, or from steps after the state."""
+    first = trained(at={32: ["stop"]})
+    second = trained(state=first.store.states[-1], until=lambda event: event.name == "resumed")
+    assert [model[:2] for model in second.store.models] == [first.store.models[-1][:2]]
+
+
 def test_resume_may_change_how_often_losses_are_logged(whole: Trained) -> None:
     """It changes nothing else: the weights end as they would have."""
     first = trained(at={28: ["stop"]})

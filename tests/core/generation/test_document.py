@@ -401,6 +401,17 @@ def test_anything_is_undone_through_every_text_there_was_and_redone_also_after_i
     assert end[4] or (everything(document)[:2], document.branch) == (end[:2], end[2][3])  # not every move is undone
 
 
+def test_history_that_removes_more_than_the_text_has_is_refused_and_changes_nothing():
+    document = Document("the ")
+    document.insert("cat")
+    history = document.history()
+    history["undo"][0]["removed"] += 1
+    before = everything(document)
+    with pytest.raises(ValueError, match="4 is not a whole number from 0 to 3"):
+        document.read_history(history)
+    assert everything(document) == before
+
+
 def test_a_thousand_edits_are_undone_and_no_more():
     document = Document("x" * 20_000)
     document.move(0)

@@ -195,7 +195,7 @@ def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_
         read(path)
 
 
-def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_session_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for content in (b"", b"[" * 100_000, b"null", b"\xff\xfe", b"{}"):
         (tmp_path / "x.json").write_bytes(content)
         for reads in (read, read_summary):
@@ -203,6 +203,10 @@ def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
                 reads(tmp_path / "x.json")
     with pytest.raises(GenerationError, match="no session file"):
         read(tmp_path / "none.json")
+    write(tmp_path / "x.json", state_of(worked_on()))
+    monkeypatch.setattr(session_file, "MAX_BYTES", 1000)
+    with pytest.raises(GenerationError, match=r"longer than 1\.0 kB"):
+        read(tmp_path / "x.json")
 
 
 def test_session_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ def test_text_of_the_list_is_used_by_its_name_once_it_is_fetched(
     assert not server.requests
     [row] = cli.json("fetch", "names")
     assert Path(row["path"]).read_bytes() == NAMES
+    assert cli("fetch", "names")[0] == f"{row['path']}\n"
     assert "✓ names" in cli("fetch")[0]
     assert {"name": "names", "bytes": len(NAMES), "about": "20,000 names"} in cli.json("corpora")
     assert f"from       {server.address}/names.txt" in cli("stats", "names")[0]
