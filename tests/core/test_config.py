@@ -128,6 +128,6 @@ def test_the_command_writes_it_once(path: Path, capsys: pytest.CaptureFixture[st
 def test_init_names_a_parent_that_is_not_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It said that the configuration exists already."""
     (tmp_path / "file").write_text("")
-    for name in ("file/x.toml", "file/folder/x.toml"):
+    for name, why in (("file/x.toml", "it is not a folder"), ("file/folder/x.toml", "Not a directory")):
         assert run(["config", "init", "--config", str(tmp_path / name)]) == 1
-        assert f"The folder {(tmp_path / name).parent} cannot be created" in capsys.readouterr().err
+        assert f"The folder {(tmp_path / name).parent} cannot be created ({why})" in capsys.readouterr().err

@@ -120,6 +120,9 @@ def test_choosing_another_character_begins_a_branch_and_keeps_the_old_one(model)
     session.rewind(100)
     session.choose(text[100])
     assert session.read() == text
+    for wrong in ("€", "ab", ""):
+        with pytest.raises(GenerationError, match="choose one of its"):
+            session.choose(wrong)
     session.switch(1, 120)
     assert session.text == text[:100] + other + on[:19]
     session.prune(1)

@@ -223,11 +223,14 @@ def test_session_of_another_format_is_refused_in_one_sentence(tmp_path: Path) ->
                 reads(path)
 
 
-def test_names_in_a_summary_that_are_not_known_are_ignored(tmp_path: Path) -> None:
+def test_names_in_a_summary_that_are_not_known_are_ignored_and_wrong_values_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write(path, state_of(played()))
     path.write_text(path.read_text().replace('"summary": {', '"summary": {"continues": "", ', 1))
     assert read_summary(path) == read(path).state.summary == replace(about(played()), words=played().words)
+    path.write_text(path.read_text().replace('"saved": ', '"saved": true, "was": ', 1))
+    with pytest.raises(GenerationError, match="its summary is not one"):
+        read_summary(path)
 
 
 # ---- one writer
