@@ -82,7 +82,7 @@ def test_interrupt_ends_training_between_steps_and_the_next_call_continues_exact
         assert_same_state(trainer.state(), whole.trainer.state())
 
 
-def test_interrupt_ends_a_validation_which_the_next_call_begins_anew() -> None:
+def test_interrupt_ends_the_final_validation_which_the_next_call_begins_anew() -> None:
     plan = replace(PLAN, planned_steps=7)
     shares = list[float]()
 
@@ -97,6 +97,7 @@ def test_interrupt_ends_a_validation_which_the_next_call_begins_anew() -> None:
         trainer.train(events.append)
     assert (trainer.progress.step, len(shares)) == (7, 1)
     trainer.train(events.append)
+    assert len(shares) > 1
     assert log_of(events) == log_of(trained(plan=plan).events)
 
 
