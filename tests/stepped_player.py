@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm_tui.player.model_thread import ModelThread
+from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.played import FULL, Played
 from charlstm_tui.player.session_saver import SessionSaver
 from charlstm_tui.player.text_player import TextPlayer
@@ -87,6 +88,15 @@ class SteppedPlayer(TextPlayer):
         note, failure = self._last_said
         return replace(self.played, note=note, failure=failure)
 
+    def after(self, act: Callable[..., object], *arguments: object) -> Played:
+        """Do something, and let the thread do all that is wanted then."""
+        act(*arguments)
+        return self.finish()
+
+    def play(self, model: Path | str, **request: Any) -> Played:
+        """Open what a request for this model names."""
+        return self.after(self.open, PlayRequest(str(model), **request))
+
     def until(self, condition: Callable[[Played], bool]) -> Played:
         """Wait for other threads until ``condition`` is true."""
         deadline = time.monotonic() + 60
@@ -97,8 +107,7 @@ class SteppedPlayer(TextPlayer):
 
     def generate(self, count: int) -> Played:
         """Let so many characters be generated."""
-        self.stream(count)
-        return self.finish()
+        return self.after(self.stream, count)
 
     def saved(self, length: int) -> Path:
         """Wait until a text of so many characters is saved. Gives the file."""

@@ -61,23 +61,20 @@ def player() -> Iterator[SteppedPlayer]:
 @pytest.fixture
 def page(model: Path, player: SteppedPlayer) -> SteppedPlayer:
     """The player with the model, and no text but its prime."""
-    player.open(PlayRequest(str(model)))
-    player.finish()
+    player.play(model)
     return player
 
 
 @pytest.fixture
-def run_that_is_played(tmp_path: Path, player: SteppedPlayer) -> RunFolder:
+def played_run(tmp_path: Path, player: SteppedPlayer) -> RunFolder:
     """A run with snapshots after 0, 50, 100, 200, 400, 700 and 1,000 steps. Its best model is played, with a prime."""
     run = record(tmp_path, "finished").run
-    player.open(PlayRequest(str(run.path), prime="The"))
-    player.finish()
+    player.play(run.path, prime="The")
     return run
 
 
 def test_error_of_a_model_is_gone_while_the_next_one_opens(model: Path, player: SteppedPlayer) -> None:
-    player.open(PlayRequest("nothing"))
-    assert player.finish().error
+    assert player.play("nothing").error
     player.jobs._spawn = lambda job: job.close()  # it goes on opening
     player.open(PlayRequest(str(model)))
     assert player.played.busy
@@ -85,8 +82,7 @@ def test_error_of_a_model_is_gone_while_the_next_one_opens(model: Path, player: 
 
 
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, player: SteppedPlayer) -> None:
-    player.open(PlayRequest(str(model), stream=True))
-    state = player.finish()
+    state = player.play(model, stream=True)
     assert (state.length, state.running) == (PAUSE_AFTER, False)
     assert "1,000" in state.stop_reason
     expected = Session(tiny_model(), PRIME)
@@ -107,22 +103,17 @@ def test_every_change_of_the_text_is_undone_and_done_again(page: SteppedPlayer) 
     }
     first, place = page.line, page.played.position
     for kind, change in changes.items():
-        change()
-        assert page.finish().undoable == kind
+        assert page.after(change).undoable == kind
     last = page.line
     for kind in reversed(changes):
-        page.undo()
-        assert page.finish().note == f"Undone: {kind}."
+        assert page.after(page.undo).note == f"Undone: {kind}."
     assert (page.line, page.played.position) == (first, place)
     for kind in changes:
-        page.redo()
-        assert page.finish().note == f"Done again: {kind}."
+        assert page.after(page.redo).note == f"Done again: {kind}."
     assert page.line == last != first
 
 
-def test_between_two_pictures_changes_are_shown_and_published_once_and_no_older_answer_is_taken(
-    page: SteppedPlayer,
-) -> None:
+def test_between_pictures_changes_are_shown_and_published_once_and_no_old_answer_is_taken(page: SteppedPlayer) -> None:
     put_off = dict[Callable[[], object], None]()
     page.generate(20)
     before = page.line
@@ -149,27 +140,23 @@ def test_between_two_pictures_changes_are_shown_and_published_once_and_no_older_
 
 def test_what_needs_the_model_is_asked_at_once_also_between_two_pictures(page: SteppedPlayer) -> None:
     page.before_draw = lambda act: None
-    page.generate_one()
-    page.finish()
+    page.after(page.generate_one)
     assert len(page.line) == 1
 
 
 def test_what_a_model_of_plain_letters_does_not_know_is_read_plainly(tmp_path: Path, player: SteppedPlayer) -> None:
     path = tmp_path / "plain.safetensors"
     save_model(path, tiny_model(symbols=tuple("\n abcdefghijklmnopqrstuvwxyzC,'-")))
-    player.open(PlayRequest(str(path), prime="Œe né"))
-    assert player.finish().note == "The model reads Œ as a space, é as e."
+    assert player.play(path, prime="Œe né").note == "The model reads Œ as a space, é as e."
     player.set_writing(True)
-    player.insert("\r\n\x07Café, “quoth he” — and nai\u0308ve ☃Ω")
-    state = player.finish()
+    state = player.after(player.insert, "\r\n\x07Café, “quoth he” — and nai\u0308ve ☃Ω")
     assert (player.prime, player.line) == ("Œe né", "\nCafé, “quoth he” — and naïve ☃Ω")
     assert state.note == "The model reads é as e, “ as ', ” as ', — as -, ï as i, ☃ as a space …."
     assert state.read_as == "Ω, read as a space"
     rows = [mark & 0b111 for mark in player.shown.marks[len(player.prime) :]]
     unknown = [place for place, char in enumerate(player.line) if char in "é“”—ï☃Ω"]
     assert [place for place, level in enumerate(rows) if not level] == unknown  # their figures are another's
-    player.move(9)
-    state = player.finish()
+    state = player.after(player.move, 9)
     assert (state.current_char, state.read_as) == ("é", "é, read as e")
     assert state.current_probability is not None
 
@@ -179,26 +166,23 @@ def test_pruning_says_what_is_gone_and_how_it_comes_back(page: SteppedPlayer) ->
     page.insert_at("six", at(4))
     page.insert_at("even", at(5))
     page.rename(2, "the light speaks")
-    page.prune(2)
-    assert page.finish().note == "Pruned branch “the light speaks” (4 characters): Ctrl+Z brings it back."
+    assert page.after(page.prune, 2).note == "Pruned branch “the light speaks” (4 characters): Ctrl+Z brings it back."
     page.undo()
-    page.prune(1)
-    assert page.finish().note == "Pruned branch 1 (3 characters) and 1 that parted from it: Ctrl+Z brings them back."
+    note = "Pruned branch 1 (3 characters) and 1 that parted from it: Ctrl+Z brings them back."
+    assert page.after(page.prune, 1).note == note
 
 
-@pytest.mark.usefixtures("run_that_is_played")
+@pytest.mark.usefixtures("played_run")
 def test_held_cells_and_a_text_that_was_edited_stay_with_another_checkpoint(player: SteppedPlayer) -> None:
     held = (Clamp(1, 1, value=1.0),)
     player.change_clamps(held)
-    player.load_checkpoint(-1)  # with which the text begins again
-    state = player.finish()
+    state = player.after(player.load_checkpoint, -1)  # with which the text begins again
     assert (state.request.step, state.clamps, state.request.clamps) == (700, held, ())
     player.set_writing(True)
     player.erase(10, 0)
     player.set_writing(False)
     ahead, text = player.finish().distribution, player.line
-    player.load_checkpoint(-1)
-    state = player.finish()
+    state = player.after(player.load_checkpoint, -1)
     assert (state.request.step, player.line, state.clamps, state.request.clamps) == (400, text, held, ())
     assert state.distribution != ahead, "the other model has read the text"
 
@@ -206,55 +190,41 @@ def test_held_cells_and_a_text_that_was_edited_stay_with_another_checkpoint(play
 def test_run_without_its_best_model_is_played_with_its_last_snapshot(tmp_path: Path, player: SteppedPlayer) -> None:
     run = record(tmp_path, "finished", steps=200).run
     run.model_path.unlink()
-    player.open(PlayRequest(str(run.path)))
-    facts = player.finish().facts
+    facts = player.play(run.path).facts
     assert (facts.step, facts.checkpoint_steps) == (200, (0, 50, 100, 200))
 
 
-def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: RunFolder, player: SteppedPlayer) -> None:
+def test_checkpoints_of_a_run_that_is_gone_leave_the_text(played_run: RunFolder, player: SteppedPlayer) -> None:
     player.insert("own")
-    delete_run(run_that_is_played)
+    delete_run(played_run)
     for direction in (-1, 1):
-        player.load_checkpoint(direction)
-        state = player.finish()
+        state = player.after(player.load_checkpoint, direction)
         assert (state.note, state.error, player.line) == ("The run has no models any more.", "", "own")
 
 
-def test_text_that_stays_with_another_model_of_the_run_replaces_none(
-    run_that_is_played: RunFolder, player: SteppedPlayer
-) -> None:
+def test_text_kept_with_another_model_of_the_run_replaces_none(played_run: RunFolder, player: SteppedPlayer) -> None:
     """Generate offered to bring back the older text before it as the one that the key had replaced."""
     player.insert("older")
-    player.open(PlayRequest(str(run_that_is_played.path), prime="The"))
-    assert player.finish().replaced is not None
+    assert player.play(played_run.path, prime="The").replaced is not None
     player.insert("own")
-    player.load_checkpoint(-1)
-    state = player.finish()
+    state = player.after(player.load_checkpoint, -1)
     assert (state.request.step, player.line, state.replaced) == (700, "own", None)
 
 
-@pytest.mark.usefixtures("run_that_is_played")
-def test_text_in_a_runs_folder_that_went_on_with_another_model_goes_on_with_that_one(
-    model: Path, player: SteppedPlayer
-) -> None:
+@pytest.mark.usefixtures("played_run")
+def test_text_of_a_run_that_went_on_with_another_model_goes_on_with_it(model: Path, player: SteppedPlayer) -> None:
     """It was said that its model was not there."""
     player.insert("own")
-    player.go_on_with(str(model), None, None)
-    player.finish()
-    path = player.saved(3)
-    player.open(PlayRequest(str(model), session=path))
-    assert player.finish().note == ""
+    player.after(player.go_on_with, str(model), None, None)
+    assert player.play(model, session=player.saved(3)).note == ""
 
 
 @pytest.mark.parametrize(("direction", "step"), [(-1, 400), (1, 700), (-2, 200), (2, 1000), (-9, 0), (9, 1000)])
-@pytest.mark.usefixtures("run_that_is_played")
-def test_checkpoint_beside_a_model_that_is_gone_is_the_next_one(
-    direction: int, step: int, player: SteppedPlayer
-) -> None:
+@pytest.mark.usefixtures("played_run")
+def test_checkpoint_beside_a_model_that_is_gone_is_the_next(direction: int, step: int, player: SteppedPlayer) -> None:
     """A best model that was superseded, for example."""
     player.open_text = replace(player.open_text, facts=replace(player.open_text.facts, step=450))
-    player.load_checkpoint(direction)
-    player.finish()
+    player.after(player.load_checkpoint, direction)
     assert player.open_text.facts.step == step
 
 
@@ -277,19 +247,15 @@ def test_cursor_is_behind_a_continuation_that_is_put_into_a_text(page: SteppedPl
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_continuation_in_one_sentence_goes_on_to_its_end(
-    page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch, ends: bool
-) -> None:
+def test_one_sentence_is_continued_to_its_end(page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch, ends: bool) -> None:
     found: list[Continuations] = []
-    page.ways_on(6, 20, 2, 1, found.append)
-    page.finish()
+    page.after(page.ways_on, 6, 20, 2, 1, found.append)
     assert found[-1].complete
     shown = found[-1].found[1].text
     assert not list(sentence_ends(shown))
     for module in (text_player, questions):  # the model writes few ends
         monkeypatch.setattr(module, "LONGEST_SENTENCE", 5000 if ends else 25)
-    page.put_in_sentence(shown, 6, 1)
-    state = page.finish()
+    state = page.after(page.put_in_sentence, shown, 6, 1)
     assert page.line.startswith(shown)
     assert ("No sentence ended" in state.note) is not ends
     assert (list(sentence_ends(f"{page.line} "))[:1] == [len(page.line)]) is ends
@@ -378,30 +344,24 @@ def test_text_before_another_prime_is_the_last_session_and_comes_back(model: Pat
     replaced = player.played.replaced
     assert (replaced.path, replaced.length) == (story, 11)
     assert player.played.last_session == replaced
-    player.undo()
-    assert ("nothing to undo" in player.finish().note, player.file) == (True, other)
-    player.open(PlayRequest(str(model), session=story))
-    back = player.finish()
+    assert ("nothing to undo" in player.after(player.undo).note, player.file) == (True, other)
+    back = player.play(model, session=story)
     assert (player.prime, player.line, back.file, back.undoable) == (PRIME, line, story, "choosing")
     assert (back.settings.temperature, len(back.branches)) == (0.5, 2)
 
 
-def test_session_that_is_opened_before_it_is_saved_whole_says_so(
-    model: Path, page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_opening_an_unsaved_session_says_so(model: Path, page: SteppedPlayer, monkeypatch: pytest.MonkeyPatch) -> None:
     page.insert("first")
     file = page.saved(5)
     monkeypatch.setattr(session_saver.SessionSaver, "flush", lambda *_: False)
-    page.open(PlayRequest(str(model), session=file))
-    assert "not saved yet" in page.finish().note
+    assert "not saved yet" in page.play(model, session=file).note
 
 
 def test_a_request_without_settings_and_speed_leaves_them_as_they_are(model: Path, player: SteppedPlayer) -> None:
     player.open(PlayRequest(str(model), speed=250))
     player.change_settings(replace(player.recipe.settings, temperature=player.recipe.settings.temperature / 2))
     player.change_speed(player.speed * 2)
-    player.open(PlayRequest(str(model), prime="Again"))
-    state = player.finish()
+    state = player.play(model, prime="Again")
     assert (player.prime, state.settings.temperature, state.speed) == ("Again", 0.4, 500)
 
 
@@ -477,16 +437,13 @@ def test_a_name_of_the_users_is_not_one_of_the_apps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [SamplerSettings(temperature=0.3), SamplerSettings(top_k=2, temperature=0.2)])
-def test_regenerating_changes_the_text_and_is_undone_with_its_seed(
-    model: Path, player: SteppedPlayer, settings: SamplerSettings
-) -> None:
+def test_regenerated_text_and_seed_are_undone(model: Path, player: SteppedPlayer, settings: SamplerSettings) -> None:
     player.open(PlayRequest(str(model), settings=settings, seed=3))
     player.generate(60)
     text = player.line
     player.change_speed(0)
     for position in range(0, 60, 6):
-        player.regenerate(at(position))
-        assert player.finish().undoable == "regenerating"
+        assert player.after(player.regenerate, at(position)).undoable == "regenerating"
         assert player.line[:position] == text[:position]
         assert player.line != text[: len(player.line)], position
         assert player.document.seed != 3
@@ -500,13 +457,11 @@ def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, player: 
     player.open(PlayRequest(str(model), settings=SamplerSettings(temperature=0)))
     player.generate(60)
     text = player.line
-    player.regenerate(at(20))
-    state = player.finish()
+    state = player.after(player.regenerate, at(20))
     assert "writes the same again" in state.failure
     assert (player.line, state.running, player.document.seed) == (text, False, 0)
     player.change_settings(replace(player.recipe.settings, temperature=1.0))
-    player.regenerate(at(20))
-    assert player.finish().length > 60
+    assert player.after(player.regenerate, at(20)).length > 60
     assert player.line[:20] == text[:20]
     assert player.line[:60] != text
 
@@ -562,9 +517,7 @@ def interrupted() -> str:
 @pytest.mark.parametrize(
     ("finish", "said"), [(lambda: "It is saved.", "It is saved."), (interrupted, "not in its file yet is lost")]
 )
-def test_what_is_still_being_saved_when_the_app_ends_is_said(
-    finish: Callable[[], str], said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saving_at_the_end_is_said(finish: Callable[[], str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTUAL_DRIVER", "none")
     monkeypatch.setattr(CharLSTMApp, "run", lambda app, **_: app.unfinished.append(finish))
     result = CliRunner().invoke(command, [], standalone_mode=False)
@@ -574,17 +527,13 @@ def test_what_is_still_being_saved_when_the_app_ends_is_said(
 
 
 @pytest.mark.parametrize(
-    ("operation", "arguments"),
-    [("insert_at", ("he ha", at(2))), ("regenerate", (at(2),)), ("alternative", (1, at(2)))],
+    ("operation", "arguments"), [("insert_at", ("he ha", at(2))), ("regenerate", (at(2),)), ("alternative", (1, at(2)))]
 )
-def test_note_says_how_much_left_the_page_and_on_which_branch_it_is(
-    page: SteppedPlayer, operation: str, arguments: tuple[Any, ...]
-) -> None:
+def test_note_says_how_much_left_the_page_for_which_branch(page: SteppedPlayer, operation: str, arguments: Any) -> None:
     page.generate(40)
     page.rename(0, "storm")
     page.change_speed(0.0)
-    getattr(page, operation)(*arguments)
-    note = page.finish().note
+    note = page.after(getattr(page, operation), *arguments).note
     left = re.fullmatch(r"(\d+) characters are on branch “storm” now: b shows branches, Ctrl\+Z undoes\.", note)
     assert 30 < int(left[1]) <= 38
 
@@ -596,17 +545,15 @@ def test_key_that_changes_nothing_and_another_seed_give_the_user_no_part_in_a_te
     page.cut_rest()
     assert "nothing after the cursor" in page.notes[-1]
     assert not page.played.edited
-    page.regenerate(at(10))
-    assert not page.finish().edited
-    page.choose("x", at(5))
-    assert page.finish().edited
+    assert not page.after(page.regenerate, at(10)).edited
+    assert page.after(page.choose, "x", at(5)).edited
 
 
 def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Path, page: SteppedPlayer) -> None:
     page.generate(30)
     file = page.saved(30)
     for prime in "et":
-        page.open(PlayRequest(str(model), prime=prime))
+        page.play(model, prime=prime)
         page.generate(1100)
         assert (page.saved(1100), page.prime) == (file, prime)
     (session,) = saved_sessions.saved(file.parent)
@@ -637,18 +584,14 @@ def test_text_that_is_written_in_while_another_is_opened_keeps_its_file(
         (b"", "", ""),
     ],
 )
-def test_file_of_text_becomes_a_text_of_the_apps_own(
-    model: Path, player: SteppedPlayer, tmp_path: Path, content: bytes, text: str, said: str
-) -> None:
-    path = tmp_path / "page one.txt"
+def test_text_file_becomes_a_session(model: Path, player: SteppedPlayer, content: bytes, text: str, said: str) -> None:
+    path = Path("page one.txt").absolute()
     path.write_bytes(content)
-    player.open(PlayRequest(str(model), session=path))
-    played = player.finish()
+    played = player.play(model, session=path)
     assert (played.text.text.read(), played.prime_length, played.title, played.undoable) == (text, 0, "page one", "")
     assert set(played.text.text.sources()) <= {TYPED}
     assert played.note == said
-    player.move(len(text))
-    assert player.finish().file is None  # nothing was done to it
+    assert player.after(player.move, len(text)).file is None  # nothing was done to it
     player.insert("x")
     file = player.saved(len(text) + 1)
     assert saved_sessions.AUTO_NAME.fullmatch(file.name)
@@ -658,15 +601,12 @@ def test_file_of_text_becomes_a_text_of_the_apps_own(
 
 
 @pytest.mark.parametrize(("content", "said"), [(bytes(range(256)) * 20, "looks like binary data"), (None, "no file")])
-def test_file_that_is_no_text_is_said_and_the_text_stays(
-    model: Path, page: SteppedPlayer, tmp_path: Path, content: bytes | None, said: str
-) -> None:
-    path = tmp_path / "page.txt"
+def test_what_is_no_text_leaves_the_page(model: Path, page: SteppedPlayer, content: bytes | None, said: str) -> None:
+    path = Path("page.txt").absolute()
     if content is not None:
         path.write_bytes(content)
     page.insert("own")
-    page.open(PlayRequest(str(model), session=path))
-    assert said in page.finish().failure
+    assert said in page.play(model, session=path).failure
     assert page.line == "own"
 
 
@@ -691,13 +631,11 @@ def test_batch_of_an_order_that_does_not_stand_any_more_is_dropped(page: Stepped
 def test_generating_that_is_stopped_before_it_made_anything_is_no_step(page: SteppedPlayer) -> None:
     page.insert("own")
     page.stream()
-    page.pause()
-    assert page.finish().undoable == "typing"
+    assert page.after(page.pause).undoable == "typing"
 
 
 def test_candidates_stay_until_those_of_the_cursor_come_and_when_a_copy_has_learnt(page: SteppedPlayer) -> None:
-    page.insert("own text")
-    before = page.finish()
+    before = page.after(page.insert, "own text")
     page.move_by(-3)
     assert (page.played.distribution, page.played.is_current) == (before.distribution, False)
     after = page.finish()
@@ -705,8 +643,7 @@ def test_candidates_stay_until_those_of_the_cursor_come_and_when_a_copy_has_lear
     assert after.distribution != before.distribution
     loaded = page.open_text.loaded
     copy = LearntModel(loaded.model, loaded.stepper, 1.0)  # which was begun in Write
-    page.suggest_with(copy, page.played.session_id)
-    assert page.finish().is_current
+    assert page.after(page.suggest_with, copy, page.played.session_id).is_current
 
 
 def test_edit_ends_what_was_asked_of_the_model(page: SteppedPlayer) -> None:
@@ -715,8 +652,7 @@ def test_edit_ends_what_was_asked_of_the_model(page: SteppedPlayer) -> None:
     found: list[Continuations] = []
     page.ways_on(2, 10, 1, 1, found.append)
     assert not page.keys_wait  # it changes nothing
-    page.insert(" on")
-    page.finish()
+    page.after(page.insert, " on")
     assert not found
     page.set_writing(False)
     page.regenerate(at(3))
@@ -729,13 +665,11 @@ def test_edit_ends_what_was_asked_of_the_model(page: SteppedPlayer) -> None:
 def test_suggestions_come_at_the_end_of_each_paragraph(page: SteppedPlayer) -> None:
     page.set_writing(True)
     page.insert(" was grey.\nThe evening")
-    page.move(21)
-    within = page.finish()
+    within = page.after(page.move, 21)
     assert within.suggests
     assert within.suggestion
     assert within.read_to == within.size  # what follows is read too
     accepted = within.suggestion.split()[0]
     page.accept(within.suggestion[: within.suggestion.index(accepted) + len(accepted)])
     assert page.line.endswith(f"{accepted}\nThe evening")
-    page.move_by(-1)
-    assert not page.finish().suggests
+    assert not page.after(page.move_by, -1).suggests
