@@ -28,7 +28,7 @@ from charlstm.runs.store import RunStore, load_state
 from charlstm.text import corpus
 from charlstm.text.sources import ReadProgress
 from charlstm.training import state as exact
-from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
+from charlstm.training.events import Controlled, Event, Finished, Resumed
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from faulty_disk import FaultyDisk, have_no_locks, use_disk
@@ -37,7 +37,8 @@ from small_training import make_plan
 from waiting import wait_until
 
 Script = Callable[[Any], Iterator[Event]]
-Train = Callable[[Script], list[Any]]
+Train = Callable[..., Iterator[Any]]
+"""Replaces the trainer by a script and returns the worker that trains the run with it."""
 PLAN = make_plan()
 STOPPED_READING = "it was stopped while the text was being read"
 INTERRUPTED = "it was interrupted; a resume continues from its last checkpoint"
@@ -49,6 +50,12 @@ def ended(step: int, reason: str = "done") -> Finished:
 
 def state(step: int) -> TrainingState:
     return TrainingState(step, {"asked": {}}, {"weights": np.full(50, step, dtype=np.float32)})
+
+
+def save_states(run: RunFolder, *steps: int) -> None:
+    store = RunStore(run, run.spec(), lambda: None)
+    for step in steps:
+        store.save_state(state(step))
 
 
 def until_stopped(trainer: Any) -> Iterator[Event]:
@@ -71,12 +78,14 @@ def resumed(trainer: Any) -> Iterator[Event]:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch) -> Train:
-    """Replace the trainer by a script; returns the list of the trainers that were built."""
+def made() -> list[Any]:
+    """The trainers that were built."""
+    return []
 
-    def use(script: Script) -> list[Any]:
-        made: list[Any] = []
 
+@pytest.fixture
+def train(run: RunFolder, made: list[Any], monkeypatch: pytest.MonkeyPatch) -> Train:
+    def use(script: Script, **how: Any) -> Iterator[Any]:
         def make(corpus: Any, settings: Settings, state: Any = None, *, plan: Any = None, **given: Any) -> Any:
             trainer = SimpleNamespace(settings=settings, state=state, plan=plan, **given)
             trainer.events = lambda: script(trainer)
@@ -85,7 +94,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Train:
 
         make.resume = make
         monkeypatch.setitem(sys.modules, "charlstm.engine.trainer", SimpleNamespace(Trainer=make))
-        return made
+        return worker.run_foreground(run, **how)
 
     return use
 
@@ -97,7 +106,7 @@ def run(tmp_path: Path) -> RunFolder:
     return launch.create_new_run(launch.NewRun(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs"))
 
 
-def test_worker_trains_a_run_from_start_to_end(run: RunFolder, train: Train) -> None:
+def test_worker_trains_a_run_from_start_to_end(run: RunFolder, train: Train, made: list[Any]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         trainer.store.save_plan(PLAN)
         yield started()
@@ -110,17 +119,13 @@ def test_worker_trains_a_run_from_start_to_end(run: RunFolder, train: Train) -> 
         trainer.store.save_state(state(5))
         trainer.store.save_state(state(5))
         assert run.previous_state_path.exists()
-        assert trainer.info["prime"] == "The old pond: a frog"
-        assert trainer.hooks.sample(tiny_model())[0] == trainer.info["prime"]
+        assert trainer.info["prime"] == trainer.hooks.sample(tiny_model())[0] == "The old pond: a frog"
         yield ended(10)
 
-    made = train(script)
-    events = list(worker.run_foreground(run))
+    events = list(train(script))
     assert [event.name for event in events] == ["started", "validation", "step", "validation", "finished"]
     assert events == list(read_events(run.events_path))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.first_val, last.epochs) == (4.5, 1.0)
+    assert (events[-1].first_val, events[-1].epochs) == (4.5, 1.0)
     status = run.status()
     assert (status.state, status.alive, status.loss, status.step) == ("finished", False, 2.0, 10)
     spec = run.spec()
@@ -129,28 +134,23 @@ def test_worker_trains_a_run_from_start_to_end(run: RunFolder, train: Train) -> 
     assert spec.versions["python"]
     assert load_model(run.model_path).config.hidden_size == 8
     assert [snapshot.step for snapshot in run.snapshots()] == [5]
-    assert run.state_path.exists()
-    assert not run.previous_state_path.exists()
+    assert (run.state_path.exists(), run.previous_state_path.exists()) == (True, False)
     assert made[0].settings == Settings(max_steps=100)
     with pytest.raises(RunError, match="is finished: resume it with more"):
         next(worker.run_foreground(run))
 
 
-def test_changes_before_the_first_checkpoint_discard_the_plan(run: RunFolder, train: Train) -> None:
+def test_changes_before_the_first_checkpoint_discard_the_plan(run: RunFolder, train: Train, made: list[Any]) -> None:
     run.write_spec(replace(run.spec(), plan=plain(PLAN)))
-    made = train(lambda trainer: iter([started(), ended(0, "stopped")]))
-    list(worker.run_foreground(run))
-    assert made[-1].plan == PLAN
+    list(train(lambda trainer: iter([started(), ended(0, "stopped")])))
     list(worker.run_foreground(run, changes={"batch_size": 4}))
-    assert made[-1].plan is None
-    assert run.spec().plan is None
-    assert run.spec().settings.batch_size == 4
+    assert [trainer.plan for trainer in made] == [PLAN, None]
+    assert (run.spec().plan, run.spec().settings.batch_size) == (None, 4)
 
 
 @pytest.mark.parametrize("why", ["SIGINT", "SIGTERM", "SIGHUP", "closed"])
 def test_first_signal_or_closed_iterator_stops_a_run_with_a_checkpoint(run: RunFolder, train: Train, why: str) -> None:
-    train(until_stopped)
-    events = worker.run_foreground(run)
+    events = train(until_stopped)
     for event in events:
         if event.step == 7 and event.name == "step":
             if why == "closed":
@@ -160,8 +160,7 @@ def test_first_signal_or_closed_iterator_stops_a_run_with_a_checkpoint(run: RunF
             if why == "SIGHUP":
                 signal.raise_signal(signal.SIGHUP)  # the shell sends it again
     *_, asked, last = read_events(run.events_path)
-    assert isinstance(asked, Controlled)
-    assert (asked.id, asked.command, asked.step, last.name) == (why, "stop", 8, "finished")
+    assert (asked, last.name) == (Controlled(step=8, time=asked.time, id=why, command="stop"), "finished")
     assert run.status().state == "stopped"
     assert load_state(run)[0] is not None
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # and all is as it was
@@ -175,9 +174,8 @@ def test_second_signal_interrupts(run: RunFolder, train: Train) -> None:
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError("still there")
 
-    train(deaf)
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        list(worker.run_foreground(run))
+        list(train(deaf))
     assert (run.status().state, run.status().message) == ("stopped", INTERRUPTED)
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
@@ -192,10 +190,9 @@ def test_worker_whose_log_is_another_saves_its_state_and_stops(run: RunFolder, t
                 run.events_path.rename(run.path / "aside")
                 run.events_path.touch()
 
-    train(script)
     says = "its event log was removed while it trained; resume it"
     with pytest.raises(RunError, match=f"ended: {says}"):
-        list(worker.run_foreground(run))
+        list(train(script))
     assert (run.status().state, run.status().message) == ("stopped", says)
     assert load_state(run)[0] is not None
 
@@ -209,8 +206,7 @@ def test_second_worker_is_refused_first_goes_on(run: RunFolder, train: Train, mo
         assert run.status().state == "running"
         yield ended(1)
 
-    train(script)
-    assert len(list(worker.run_foreground(run))) == 2
+    assert len(list(train(script))) == 2
     assert run.status().state == "finished"
 
 
@@ -221,10 +217,8 @@ def test_failure_is_one_sentence_in_log_and_status(run: RunFolder, train: Train,
         yield stepped(3)
         raise error
 
-    train(script)
-    last = list(worker.run_foreground(run))[-1]
-    assert isinstance(last, Failed)
-    assert (last.step, last.message) == (3, describe_failure(error, run.spec().settings))
+    *_, last = train(script)
+    assert (last.name, last.step, last.message) == ("failed", 3, describe_failure(error, run.spec().settings))
     assert (run.status().state, run.status().message) == ("failed", last.message)
     assert ("Traceback" in run.log_path.read_text()) == (not isinstance(error, SettingsError))
     assert list(read_events(run.events_path))[-1] == last
@@ -241,7 +235,7 @@ def test_program_of_on_end_is_called_once_and_without_the_lock(
 
     told: list[str] = []
     monkeypatch.setattr(on_end, "call_on_end", call_on_end)
-    finish(run, train, reason)
+    finish(train, reason)
     assert run.log_path.read_text().endswith("The program ended with exit code 3\n") == (state is not None)
     assert run.status().message.endswith("The program ended with exit code 3") == (state is not None)
     monkeypatch.setattr(liveness, "acquire_lock", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -289,9 +283,8 @@ def test_worker_waits_while_the_disk_is_full_and_takes_commands_meanwhile(
 
     monkeypatch.setattr(worker.Heartbeat, "update", note_waiting)
     monkeypatch.setattr(worker.time, "sleep", lambda seconds: act(run))
-    train(script)
     with use_disk(storage.Disk()):
-        events = list(worker.run_foreground(run))
+        events = list(train(script))
     assert [event.name for event in events] == names
     assert list(read_events(run.events_path)) == events  # each once
     assert "No space left" in waited[0]
@@ -305,34 +298,31 @@ def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: RunFolder, tra
         assert list(trainer.hooks.commands()) == []
         raise OSError(errno.ENOSPC, "No space left on device")  # as a trainer that waits for a checkpoint to be written
 
-    train(script)
-    assert [event.name for event in worker.run_foreground(run)] == ["started"]
+    assert [event.name for event in train(script)] == ["started"]
     assert run.status().state == "stopped"
     assert "No space left" in run.status().message
     assert "Traceback" not in run.log_path.read_text()
 
 
-def test_resume_applies_changes_and_knows_how_far_the_log_is(run: RunFolder, train: Train) -> None:
-    finish(run, train, "stopped")
-    made = train(resumed)
-    events = list(worker.run_foreground(run, changes={"max_steps": 200, "seed": 0}))
+def test_resume_applies_changes_and_knows_how_far_the_log_is(run: RunFolder, train: Train, made: list[Any]) -> None:
+    finish(train, "stopped")
+    events = train(resumed, changes={"max_steps": 200, "seed": 0})
     assert [event.name for event in events] == ["resumed", "finished"]
-    assert (made[0].state.step, made[0].logged_until, made[0].settings.max_steps) == (2, 2, 200)
+    assert (made[1].state.step, made[1].logged_until, made[1].settings.max_steps) == (2, 2, 200)
     assert run.spec().settings.max_steps == 200
 
 
 def test_run_of_0_3_gets_its_text_when_it_is_resumed(run: RunFolder, train: Train) -> None:
-    finish(run, train, "stopped")
-    train(resumed)
+    finish(train, "stopped")
     text, spec = run.text_path.read_bytes(), run.spec()
     kept = {name: value for name, value in spec.corpus.items() if name not in ("vocabulary", "counts")}
     run.write_spec(replace(spec, corpus=kept))
     run.text_path.unlink()
-    assert [event.name for event in worker.run_foreground(run)] == ["resumed", "finished"]
+    assert [event.name for event in train(resumed)] == ["resumed", "finished"]
     assert (run.text_path.read_bytes(), run.spec()) == (text, spec)
 
 
-def finish(run: RunFolder, train: Train, reason: str = "done") -> list[Event]:
+def finish(train: Train, reason: str = "done") -> list[Event]:
     """Train the run to its end, with a checkpoint. Returns the events."""
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -340,8 +330,7 @@ def finish(run: RunFolder, train: Train, reason: str = "done") -> list[Event]:
         trainer.store.save_state(state(2))
         yield ended(2, reason)
 
-    train(script)
-    return list(worker.run_foreground(run))
+    return list(train(script))
 
 
 def test_worker_that_trains_lets_others_go_first(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +352,7 @@ def test_worker_that_trains_lets_others_go_first(run: RunFolder, train: Train, m
 
 
 def test_resume_that_is_refused_changes_nothing(run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = finish(run, train)
+    before = finish(train)
     spec = run.spec()
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -390,7 +379,7 @@ def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finis
     run: RunFolder, train: Train, monkeypatch: pytest.MonkeyPatch, ending: str, signals: int, state: str, message: str
 ) -> None:
     """A run that was finished became one that was stopped, so that "more minutes" added to its whole limit."""
-    before, step = finish(run, train, ending), run.status().step
+    before, step = finish(train, ending), run.status().step
 
     def interrupted(run: RunFolder, *, progress: Callable[[ReadProgress], None]) -> None:
         for _ in range(signals):
@@ -413,8 +402,7 @@ def test_stop_command_ends_reading_of_the_text(run: RunFolder, train: Train, mon
         progress(ReadProgress(1, 3, "reading"))
 
     monkeypatch.setattr(corpus, "open_corpus", stopped)
-    train(until_stopped)
-    assert list(worker.run_foreground(run)) == []
+    assert list(train(until_stopped)) == []
     assert (run.status().state, run.status().message) == ("stopped", STOPPED_READING)
 
 
@@ -424,7 +412,7 @@ def test_worker_that_ends_before_its_own_heartbeat_says_why(
 ) -> None:
     """It was reported as killed for lack of memory."""
     if finished:
-        finish(run, train)
+        finish(train)
     liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))  # by ``launch``
     have_no_locks(monkeypatch)
     assert worker.main([str(run.path)]) == 1
@@ -433,13 +421,10 @@ def test_worker_that_ends_before_its_own_heartbeat_says_why(
     assert status.message.endswith("has no locks: keep runs in a folder on another one")
 
 
-def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: RunFolder, train: Train) -> None:
-    store = RunStore(run, run.spec(), lambda: None)
-    for step in (10, 20):
-        store.save_state(state(step))
+def test_resume_uses_the_checkpoint_before_a_damaged_one(run: RunFolder, train: Train, made: list[Any]) -> None:
+    save_states(run, 10, 20)
     run.state_path.write_bytes(run.state_path.read_bytes()[:-1])
-    made = train(resumed)
-    [warned] = [event.message for event in worker.run_foreground(run) if isinstance(event, Warned)]
+    [warned] = [event.message for event in train(resumed) if event.name == "warning"]
     assert made[0].state.step == 10
     assert warned == "The last checkpoint is damaged; training continues from the one before it, at step 10"
     assert load_state(run)[1] is None  # which the next checkpoint keeps, and not the damaged one
@@ -453,12 +438,10 @@ def test_command_that_a_killed_worker_had_not_read_is_named_once_and_not_obeyed(
         assert trainer.hooks.commands() == []
         yield ended(30, "stopped")
 
-    train(script)
-    begun, warned, last = worker.run_foreground(run)
-    assert isinstance(warned, Warned)
-    assert warned.message == "Not carried out, because the process that trained died before it read them: finish"
-    assert (begun.name, last.name) == ("started", "finished")
-    assert not [event for event in worker.run_foreground(run) if isinstance(event, Warned)]
+    events = list(train(script))
+    assert [event.name for event in events] == ["started", "warning", "finished"]
+    assert events[1].message == "Not carried out, because the process that trained died before it read them: finish"
+    assert [event.name for event in worker.run_foreground(run)] == ["started", "finished"]
 
 
 def test_temporary_files_of_a_killed_worker_are_removed(run: RunFolder, train: Train) -> None:
@@ -467,7 +450,7 @@ def test_temporary_files_of_a_killed_worker_are_removed(run: RunFolder, train: T
     in_use = (".notes.json.12.345.tmp", ".mine.onnx.12.345.tmp")  # by other programs
     for name in names + in_use:
         (run.path / name).write_bytes(b"half")
-    finish(run, train)
+    finish(train)
     assert tuple(name for name in names + in_use if (run.path / name).exists()) == in_use
 
 
@@ -479,15 +462,13 @@ def test_final_validation_is_in_the_status(run: RunFolder, train: Train, monkeyp
         yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)
         yield stepped(10)
         trainer.hooks.validation_progress(0.4)
-        status = wait_until(lambda: (now := run.status()).validated and now)
-        assert status
+        status: Any = wait_until(lambda: (now := run.status()).validated and now)
         # "left 0:03" stood there for 40 s: the pace of the steps says little of it
         assert (status.validated, status.percent, status.seconds_left) == (0.4, 80, None)
         yield ended(10)
 
     shown: list[tuple[float, float | None]] = []
-    train(script)
-    list(worker.run_foreground(run, show_validation=lambda *args: shown.append(args)))
+    list(train(script, show_validation=lambda *args: shown.append(args)))
     assert shown == [(0.4, None)]
     assert (run.status().validated, run.status().percent) == (None, 100)
 
@@ -508,8 +489,7 @@ def test_worker_leaves_the_queue_and_starts_the_next_run_unless_the_machine_shut
         yield started()
         yield ended(1, "stopped")
 
-    train(script)
-    list(worker.run_foreground(run))
+    list(train(script))
     assert (run.status().state, started_runs) == ("stopped", [following] * goes_on)
 
 
@@ -517,11 +497,11 @@ def test_worker_logs_trouble_with_the_queue(run: RunFolder, train: Train, monkey
     def refuse(run: Path) -> None:
         raise RunError("The queue cannot be changed: No space left on device")
 
-    train(lambda trainer: iter([started(), ended(1)]))
     queue.add_run(run)
     monkeypatch.setattr(queue_file, "remove_from_queue", refuse)
     monkeypatch.setattr(launch, "launch", lambda run: pytest.fail("it would start itself again"))
-    assert [event.name for event in worker.run_foreground(run)] == ["started", "finished"]
+    events = train(lambda trainer: iter([started(), ended(1)]))
+    assert [event.name for event in events] == ["started", "finished"]
     assert run.log_path.read_text().count("The queue cannot be changed") == 2
 
 
@@ -549,9 +529,7 @@ def test_failure_is_described_in_one_sentence(error: Exception, says: str) -> No
 
 
 def test_load_state_skips_only_a_damaged_checkpoint(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = RunStore(run, run.spec(), lambda: None)
-    for step in (7, 8):
-        store.save_state(state(step))
+    save_states(run, 7, 8)
 
     def fail(*_: Any) -> None:
         raise UnreadableFileError("The state cannot be read now", "disk")
